@@ -1,0 +1,76 @@
+"""The chemical elements by atomic number, and reading a formula."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from math import gcd
+
+from unigen.errors import UserError
+
+SYMBOLS: tuple[str, ...] = tuple(
+    "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
+    "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu "
+    "Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr "
+    "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og".split()
+)
+"""``SYMBOLS[Z]`` is the symbol of atomic number Z; index 0 is no element."""
+
+ATOMIC_NUMBER: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
+
+_PIECE = re.compile(r"([A-Z][a-z]?)(\d*)|(\()|(\))(\d*)|(\s+)")
+
+
+def parse_formula(formula: str) -> dict[int, int]:
+    """Counts by atomic number: ``parse_formula("Ca(OH)2") == {20: 1, 8: 2, 1: 2}``.
+
+    Raises UserError, naming the place, for an unknown element, a fractional or zero count, or unbalanced parentheses.
+    """
+    stack: list[Counter[int]] = [Counter()]
+    position = 0
+    while position < len(formula):
+        piece = _PIECE.match(formula, position)
+        if piece is None:
+            raise _formula_error(formula, f"cannot read {formula[position:]!r}")
+        symbol, count, opens, closes, times, _ = piece.groups()
+        if symbol:
+            if symbol not in ATOMIC_NUMBER:
+                raise _formula_error(formula, f"unknown element {symbol!r}")
+            stack[-1][ATOMIC_NUMBER[symbol]] += _count(formula, count)
+        elif opens:
+            stack.append(Counter())
+        elif closes:
+            if len(stack) == 1:
+                raise _formula_error(formula, "a ')' without its '('")
+            group = stack.pop()
+            for number, inner in group.items():
+                stack[-1][number] += inner * _count(formula, times)
+        position = piece.end()
+    if len(stack) > 1:
+        raise _formula_error(formula, "a '(' without its ')'")
+    if not stack[0]:
+        raise _formula_error(formula, "the formula is empty")
+    return dict(stack[0])
+
+
+def _count(formula: str, digits: str) -> int:
+    count = int(digits or 1)
+    if count == 0:
+        raise _formula_error(formula, "a count of zero")
+    return count
+
+
+def _formula_error(formula: str, what: str) -> UserError:
+    return UserError(f"formula {formula!r}: {what}", wanted="integer counts of known elements, such as SrTiO3")
+
+
+def reduce_counts(counts: dict[int, int]) -> tuple[dict[int, int], int]:
+    """Divide by the greatest common divisor: the reduced counts and the number of formula units Z."""
+    units = gcd(*counts.values())
+    return {number: count // units for number, count in counts.items()}, units
+
+
+def format_formula(counts: dict[int, int], order: list[int] | None = None) -> str:
+    """Counts as text, in the given order of atomic numbers (ascending by default): ``{38: 1, 8: 3} -> O3Sr``."""
+    keys = order if order is not None else sorted(counts)
+    return "".join(f"{SYMBOLS[number]}{counts[number] if counts[number] > 1 else ''}" for number in keys)

@@ -1,0 +1,79 @@
+"""What the user wants generated: the same object in Python, on the command line and in request files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
+from unigen.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrystalRequest:
+    """One crystal wanted; every field may be left open (all open: de novo).
+
+    Attributes:
+        formula: composition such as ``"SrTiO3"``, read as a ratio: ``z`` or ``n_atoms`` say how much of it a cell holds.
+        z: formula units in the primitive cell; ``None`` lets the generator choose from its data's statistics.
+        n_atoms: atoms in the primitive cell, another way to fix ``z`` (or the size of a de novo cell).
+        elements: only these may occur.
+        id: the user's name for this request, carried to the samples (for scoring: the id of the reference crystal).
+
+    Raises:
+        UserError: a formula that does not parse, an unknown element, fields that contradict each other.
+    """
+
+    formula: str | None = None
+    z: int | None = None
+    n_atoms: int | None = None
+    elements: tuple[str, ...] | None = None
+    id: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("z", "n_atoms"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name}: not a positive count", got=value)
+        if self.elements is not None:
+            unknown = [symbol for symbol in self.elements if symbol not in ATOMIC_NUMBER]
+            if unknown:
+                raise UserError(f"elements: unknown element {unknown[0]!r}", wanted="symbols such as Li,Fe,P,O")
+        if self.formula is not None:
+            self._check_formula(self.formula)
+        elif self.z is not None:
+            raise UserError("z: formula units of what?", next_step="give a formula too, or n_atoms instead")
+
+    def _check_formula(self, formula: str) -> None:
+        counts = parse_formula(formula)
+        if self.elements is not None:
+            allowed = {ATOMIC_NUMBER[symbol] for symbol in self.elements}
+            if not set(counts) <= allowed:
+                raise UserError(f"elements exclude the formula {formula}", got=",".join(self.elements))
+        per_unit = sum(reduce_counts(counts)[0].values())
+        if self.n_atoms is not None and self.n_atoms % per_unit:
+            raise UserError(
+                f"n_atoms: {self.n_atoms} is no whole number of formula units of {formula}",
+                wanted=f"a multiple of {per_unit}",
+            )
+        if self.z is not None and self.n_atoms not in (None, self.z * per_unit):
+            raise UserError("z and n_atoms contradict each other", got=f"z {self.z}, n_atoms {self.n_atoms}")
+
+    @property
+    def units(self) -> int | None:
+        """Formula units in the cell, when the request fixes them."""
+        if self.formula is None:
+            return None
+        if self.n_atoms is not None:
+            return self.n_atoms // sum(reduce_counts(parse_formula(self.formula))[0].values())
+        return self.z
+
+    @property
+    def counts(self) -> dict[int, int] | None:
+        """Atoms in the cell by atomic number, when the request fixes them."""
+        if self.formula is None or self.units is None:
+            return None
+        return {number: count * self.units for number, count in reduce_counts(parse_formula(self.formula))[0].items()}
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields that are set, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
