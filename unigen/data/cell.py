@@ -1,0 +1,156 @@
+"""The choice of cell: primitive and Niggli reduction, the smallest distance, the space group. Lattice rows are vectors.
+
+A crystal has endlessly many cells; learning and comparing want one. `reduce_cell` finds the primitive cell (spglib,
+without idealising the coordinates: nothing is moved but by averaging atoms that a translation maps onto each other)
+and then the Niggli cell (Krivy and Gruber, Acta Cryst. A32, 297, 1976), right-handed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from unigen.elements import reduce_counts
+from unigen.shapes import Float, Int
+
+
+class SpaceGroup(NamedTuple):
+    """International number and Hermann-Mauguin symbol."""
+
+    number: int
+    symbol: str
+
+
+class Cell(NamedTuple):
+    """What spglib calls a cell: lattice (rows, Angstrom), fractional coordinates, atomic numbers."""
+
+    lattice: Float[np.ndarray, "3 3"]
+    frac_coords: Float[np.ndarray, "atoms 3"]
+    numbers: Int[np.ndarray, "atoms"]
+
+
+def wrap(frac_coords: Float[np.ndarray, "atoms 3"]) -> Float[np.ndarray, "atoms 3"]:
+    """Into [0, 1), also after rounding to single precision (the store holds float32)."""
+    wrapped = frac_coords - np.floor(frac_coords)
+    wrapped[wrapped.astype(np.float32) >= 1.0] = 0.0
+    return wrapped
+
+
+def right_handed(cell: Cell) -> Cell:
+    """The same crystal in a basis of positive determinant: all three vectors and all coordinates change sign."""
+    if np.linalg.det(cell.lattice) > 0:
+        return cell
+    return Cell(-cell.lattice, -cell.frac_coords, cell.numbers)
+
+
+def reduce_cell(cell: Cell, symprec: float = 0.01) -> Cell:
+    """The primitive Niggli cell, right-handed, coordinates in [0, 1).
+
+    Args:
+        cell: any cell of the crystal.
+        symprec: Angstrom; atoms this close to a translated copy of another count as that copy. Where spglib finds no
+            consistent symmetry at this tolerance the cell stays as large as it is and is only Niggli-reduced.
+    """
+    import spglib
+
+    primitive = right_handed(_primitive(right_handed(cell), symprec))
+    with _quiet_spglib():
+        niggli = spglib.niggli_reduce(primitive.lattice)
+    if niggli is None:
+        return primitive._replace(frac_coords=wrap(primitive.frac_coords))
+    coords = primitive.frac_coords @ primitive.lattice @ np.linalg.inv(niggli)
+    reduced = right_handed(Cell(niggli, coords, primitive.numbers))
+    return reduced._replace(frac_coords=wrap(reduced.frac_coords))
+
+
+def _primitive(cell: Cell, symprec: float) -> Cell:
+    import spglib
+
+    with _quiet_spglib():
+        found = spglib.standardize_cell(tuple(cell), to_primitive=True, no_idealize=True, symprec=symprec)
+    if found is None:
+        return cell
+    primitive = Cell(*found)
+    # A tolerance near the distances between atoms can merge unlike numbers of them; such an answer is no reduction.
+    if _ratios(primitive.numbers) != _ratios(cell.numbers):
+        return cell
+    return primitive
+
+
+def _ratios(numbers: Int[np.ndarray, "atoms"]) -> dict[int, int]:
+    species, counts = np.unique(numbers, return_counts=True)
+    return reduce_counts(dict(zip(species.tolist(), counts.tolist(), strict=True)))[0]
+
+
+def find_space_group(cell: Cell, symprec: float = 0.01) -> SpaceGroup:
+    """The space group at a tolerance in Angstrom; P1 where spglib finds none."""
+    import spglib
+
+    with _quiet_spglib():
+        dataset = spglib.get_symmetry_dataset(tuple(right_handed(cell)), symprec=symprec)
+    return SpaceGroup(dataset.number, dataset.international) if dataset is not None else SpaceGroup(1, "P1")
+
+
+@contextmanager
+def _quiet_spglib() -> Iterator[None]:
+    """Spglib announces a coming change of its error handling at every failure; a None is what we ask for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def smallest_distance(lattice: Float[np.ndarray, "3 3"], frac_coords: Float[np.ndarray, "atoms 3"]) -> float:
+    """Shortest distance in Angstrom between two atoms, an atom and its own periodic images included."""
+    return closest_pair(lattice, frac_coords).distance
+
+
+class Pair(NamedTuple):
+    """Two sites (or one and its own image) and their distance in Angstrom."""
+
+    first: int
+    second: int
+    distance: float
+
+
+def closest_pair(lattice: Float[np.ndarray, "3 3"], frac_coords: Float[np.ndarray, "atoms 3"]) -> Pair:
+    """The two nearest atoms, an atom and its own periodic images included; exact in any cell.
+
+    In a basis of short vectors, atoms nearer than R differ by at most R / h_i + 1/2 cells along axis i, where h_i is
+    the distance between the lattice planes; R is the shortest basis vector, the distance to an own image.
+    """
+    basis = _short_basis(lattice)
+    inverse = np.linalg.inv(basis)
+    coords = frac_coords @ lattice @ inverse
+    longest = float(np.linalg.norm(basis, axis=1).min())
+    reach = np.floor(longest * np.linalg.norm(inverse, axis=0) + 0.5).astype(int)
+    shifts = np.array(list(product(*(range(-r, r + 1) for r in reach)))) @ basis
+    own = np.linalg.norm(shifts, axis=1)
+    best = Pair(0, 0, min(longest, float(own[own > 0].min(initial=np.inf))))
+    for site in range(len(coords) - 1):
+        difference = coords[site + 1 :] - coords[site]
+        cartesian = (difference - np.round(difference)) @ basis
+        squared = ((cartesian[:, None] + shifts) ** 2).sum(-1).min(axis=1)
+        nearest = int(squared.argmin())
+        if squared[nearest] < best.distance**2:
+            best = Pair(site, site + 1 + nearest, float(np.sqrt(squared[nearest])))
+    return best
+
+
+def _short_basis(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+    """Pairwise reduced: no vector gets shorter by adding whole multiples of one other."""
+    basis = lattice.copy()
+    for _ in range(100):  # each turn shortens a vector; a sound lattice needs a handful
+        order = np.argsort((basis**2).sum(axis=1))
+        basis = basis[order]
+        gram = basis @ basis.T
+        steps = [(long, short, round(gram[long, short] / gram[short, short])) for long in (2, 1) for short in range(long)]
+        long, short, times = max(steps, key=lambda step: abs(step[2]))
+        if times == 0:
+            break
+        basis[long] -= times * basis[short]
+    return basis
