@@ -148,7 +148,9 @@ def _short_basis(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
         order = np.argsort((basis**2).sum(axis=1))
         basis = basis[order]
         gram = basis @ basis.T
-        steps = [(long, short, round(gram[long, short] / gram[short, short])) for long in (2, 1) for short in range(long)]
+        steps = [
+            (long, short, round(gram[long, short] / gram[short, short])) for long in (2, 1) for short in range(long)
+        ]
         long, short, times = max(steps, key=lambda step: abs(step[2]))
         if times == 0:
             break

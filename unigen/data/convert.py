@@ -38,7 +38,7 @@ def from_pymatgen(structure: Structure, where: str = "") -> Crystal:
     from unigen.data.crystal import Crystal
 
     numbers = [_atomic_number(structure, index, where) for index in range(len(structure))]
-    return _sound(where, lambda: Crystal(np.array(numbers), structure.frac_coords, structure.lattice.matrix))
+    return sound(where, lambda: Crystal(np.array(numbers), structure.frac_coords, structure.lattice.matrix))
 
 
 def _atomic_number(structure: Structure, index: int, where: str) -> int:
@@ -54,8 +54,8 @@ def _atomic_number(structure: Structure, index: int, where: str) -> int:
     return int(site.specie.Z)
 
 
-def _sound(where: str, build) -> Crystal:  # noqa: ANN001
-    """Build and check a crystal; its errors get the name of the file."""
+def sound(where: str, build) -> Crystal:  # noqa: ANN001
+    """Build and check a crystal; its errors get the name of the file and entry."""
     try:
         return build().checked()
     except UserError as error:
@@ -82,13 +82,15 @@ def from_ase(atoms: Atoms, where: str = "") -> Crystal:
         known.update(atoms.calc.results)
     # Not get_scaled_positions: it wraps, and a NaN must reach the check that names its site.
     coords = atoms.positions @ np.linalg.inv(atoms.cell.array)
-    return _sound(where, lambda: Crystal(atoms.numbers, coords, atoms.cell.array, numeric(known)))
+    return sound(where, lambda: Crystal(atoms.numbers, coords, atoms.cell.array, numeric(known)))
 
 
 def numeric(values: dict) -> dict[str, float]:
     """The entries that are finite numbers, as floats: what can be a property."""
     kinds = (int, float, np.integer, np.floating)
-    return {str(name): float(value) for name, value in values.items() if isinstance(value, kinds) and np.isfinite(value)}
+    return {
+        str(name): float(value) for name, value in values.items() if isinstance(value, kinds) and np.isfinite(value)
+    }
 
 
 def to_ase(crystal: Crystal) -> Atoms:
@@ -159,7 +161,9 @@ def from_poscar(path_or_text: str | Path, where: str = "") -> Crystal:
         except PARSER_ERRORS as error:
             raise UserError("not a readable POSCAR", where=where, got=_line(error)) from error
     if any("cannot be determined" in str(warning.message) for warning in caught):
-        raise UserError("the POSCAR does not name its elements", where=where, wanted="a line of symbols above the counts")
+        raise UserError(
+            "the POSCAR does not name its elements", where=where, wanted="a line of symbols above the counts"
+        )
     return from_pymatgen(structure, where)
 
 

@@ -1,0 +1,63 @@
+"""One entry of a source: the raw record as found, and the row it becomes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from unigen.data.crystal import Crystal
+
+Kind = Literal["cif", "poscar", "frame", "file", "atoms", "arrays", "json", "bad"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """An entry not yet parsed; cheap to make and to send to another process.
+
+    Attributes:
+        id: name of the entry.
+        kind: what ``content`` is: CIF, POSCAR or extended XYZ text, the path of a file, ASE Atoms, a tuple of arrays
+            (numbers, frac_coords, lattice), a JSON object, or for "bad" the reason why there is nothing to parse.
+        content: see ``kind``.
+        where: file and entry, for messages.
+        split: "train", "val", "test" or the source's own word.
+        info: the entry's other fields; finite numbers become properties of the crystal.
+    """
+
+    id: str
+    kind: Kind
+    content: object
+    where: str
+    split: str = "train"
+    info: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry parsed: a crystal, or ``None`` and the reason in one line that names file and entry.
+
+    Attributes:
+        id: name of the entry.
+        crystal: the structure in the cell it was given in; numeric fields of the entry are its properties.
+        reason: empty when there is a crystal.
+        where: file and entry.
+        split: "train", "val", "test" or the source's own word.
+        info: the entry's other fields.
+    """
+
+    id: str
+    crystal: Crystal | None
+    reason: str = ""
+    where: str = ""
+    split: str = "train"
+    info: dict[str, object] = field(default_factory=dict)
+
+
+_SPLIT = re.compile(r"(?:^|[^a-z])(train|val|valid|test)(?=[^a-z]|$)")
+
+
+def split_from_name(name: str) -> str:
+    """The split a file name tells, ``mp_20_val.csv -> "val"``; "train" when it tells none or two."""
+    told = {"val" if word == "valid" else word for word in _SPLIT.findall(name.lower())}
+    return told.pop() if len(told) == 1 else "train"
