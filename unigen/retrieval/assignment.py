@@ -1,0 +1,46 @@
+"""The cheapest way to give n sources to n targets, for many cost matrices at once and exactly, in numpy alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unigen.shapes import Float, Int
+
+
+def cheapest(costs: Float[np.ndarray, "candidates n n"]) -> Float[np.ndarray, "candidates"]:
+    """Least total cost over all n! assignments of columns to rows, for every matrix.
+
+    Dynamic programming over subsets (Held and Karp 1962): with S the columns that the first ``|S|`` rows use,
+    ``best(S) = min over j in S of best(S without j) + cost(row |S|, j)``. That is n^2 numpy operations for all
+    candidates together, and compositions have few elements of equal count (more than 5 are rare).
+    """
+    best = _best_by_subset(costs)
+    return best[-1]
+
+
+def choose(cost: Float[np.ndarray, "n n"]) -> Int[np.ndarray, "n"]:
+    """The column that each row gets in a cheapest assignment of one matrix."""
+    best = _best_by_subset(cost[None])[:, 0]
+    columns = np.empty(len(cost), dtype=np.int64)
+    subset = len(best) - 1
+    for row in reversed(range(len(cost))):
+        inside = [column for column in range(len(cost)) if subset >> column & 1]
+        totals = [best[subset ^ 1 << column] + cost[row, column] for column in inside]
+        columns[row] = inside[int(np.argmin(totals))]
+        subset ^= 1 << int(columns[row])
+    return columns
+
+
+def _best_by_subset(costs: Float[np.ndarray, "candidates n n"]) -> Float[np.ndarray, "subsets candidates"]:
+    n = costs.shape[1]
+    subsets = np.arange(1 << n)
+    size = np.array([int(subset).bit_count() for subset in subsets])
+    best = np.full((1 << n, len(costs)), np.inf)
+    best[0] = 0.0
+    for row in range(n):
+        full = subsets[size == row]
+        for column in range(n):
+            before = full[full >> column & 1 == 0]
+            after = before | 1 << column
+            best[after] = np.minimum(best[after], best[before] + costs[:, row, column])
+    return best

@@ -1,0 +1,69 @@
+"""Cell volume from composition: every element brings its own share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from unigen.data.store import CrystalDataset
+from unigen.elements import SYMBOLS
+from unigen.shapes import Float
+
+SMALLEST = 1.0
+"""No element takes less than this, in cubic Angstrom, so that no composition has a volume near zero."""
+
+RIDGE = 0.1
+"""Weight, in structures, of the belief that an element takes the mean volume of an atom (all there is if unseen)."""
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeModel:
+    """Additive volumes, ``V = sum_e n_e v_e``.
+
+    Attributes:
+        per_atom: volume v_e of one atom by atomic number, cubic Angstrom; entry 0 (no element) is NaN.
+    """
+
+    per_atom: Float[np.ndarray, "elements"]
+
+    @classmethod
+    def fit(cls, dataset: CrystalDataset) -> VolumeModel:
+        """Least squares on **relative** volume errors, so that large cells count no more than small ones.
+
+        Minimises ``sum_i (sum_e n_ie v_e / V_i - 1)^2 + RIDGE sum_e (v_e / v_mean - 1)^2`` with every
+        ``v_e >= SMALLEST``: elements that fall below are fixed there and the others are solved again.
+        """
+        volumes = np.abs(np.linalg.det(dataset.lattice))
+        crystal = np.repeat(np.arange(len(dataset)), dataset.num_atoms)
+        counts = np.zeros((len(dataset), len(SYMBOLS)))
+        np.add.at(counts, (crystal, dataset.numbers), 1.0)
+        mean = float(np.median(volumes / dataset.num_atoms))
+        design = counts / volumes[:, None]
+        normal = design.T @ design + RIDGE / mean**2 * np.eye(len(SYMBOLS))
+        per_atom = _solve_above(normal, design.sum(axis=0) + RIDGE / mean, SMALLEST)
+        per_atom[0] = np.nan
+        per_atom.flags.writeable = False
+        return cls(per_atom=per_atom)
+
+    def predict(self, counts: Mapping[int, int]) -> float:
+        """Volume of a cell with these atoms (counts by atomic number), cubic Angstrom."""
+        return float(sum(count * self.per_atom[number] for number, count in counts.items()))
+
+
+def _solve_above(
+    normal: Float[np.ndarray, "n n"], right: Float[np.ndarray, "n"], floor: float
+) -> Float[np.ndarray, "n"]:
+    """Solve ``normal x = right``; unknowns that come out below the floor are set to it, for good."""
+    solution = np.full(len(right), floor)
+    free = np.ones(len(right), dtype=bool)
+    while free.any():
+        known = normal[np.ix_(free, ~free)] @ solution[~free]
+        trial = np.linalg.solve(normal[np.ix_(free, free)], right[free] - known)
+        below = trial < floor
+        solution[free] = np.maximum(trial, floor)
+        if not below.any():
+            break
+        free[np.flatnonzero(free)[below]] = False
+    return solution
