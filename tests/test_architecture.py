@@ -21,9 +21,8 @@ LAYERS = (
     ("train", "sample", "eval", "report"),
     ("models",),
     ("tokens", "mixers", "heads", "process"),
-    ("retrieval", "data", "batch"),
+    ("retrieval", "data", "batch", "cards", "config"),
     ("geometry", "kernels"),
-    ("config", "cards"),
     ("elements", "errors", "shapes", "request"),
 )
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}

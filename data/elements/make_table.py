@@ -3,7 +3,7 @@
 Run from the repository: ``python data/elements/make_table.py``. A test checks that the table is what this script gives.
 Columns (Z = 1 to 103, the elements pymatgen gives a Mendeleev number):
 
-- mendeleev: Pettifor's Mendeleev number, 1 (He) to 103 (H) (Solid State Commun. 51, 31 (1984)), complete.
+- mendeleev: Pettifor's Mendeleev number, 1 (He) to 103 (H) (Solid State Communications 51, 31, 1984), complete.
 - electronegativity: Pauling's; He, Ne and Ar have none: filled with 4.0, beyond fluorine, since they bind to nothing.
 - radius: Slater's empirical atomic radius, Angstrom (J. Chem. Phys. 41, 3199 (1964)); where it is missing, the radius
   calculated by Clementi et al., and where that is missing too the radius of the nearest lighter element that has one.
