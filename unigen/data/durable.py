@@ -1,0 +1,39 @@
+"""Write a file so that it is either there completely or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from unigen.errors import UserError
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def durable(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``; when the block ends well it is synced to disk and takes the name.
+
+    Raises:
+        UserError: the disk or a quota is full; what stood at ``path`` before is untouched.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            "no space left to write it",
+            where=str(path),
+            got=os.strerror(error.errno or 0),
+            next_step="free some space and run the same command again: it goes on where it stopped",
+        ) from error

@@ -1,0 +1,40 @@
+"""Show how far a build is: a live line on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+_PLAIN_EVERY = 10_000
+"""Rows between two lines where there is no terminal."""
+
+
+@contextmanager
+def counting(console: Console | None, label: str) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with the numbers of rows just passed and rejected."""
+    if console is None:
+        yield lambda _passed, _rejected: None
+    elif console.is_terminal:
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn()
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task(label, total=None, said="")
+            yield _Count(lambda said: progress.update(task, said=said), 1)
+    else:
+        yield _Count(lambda said: console.print(f"{label}: {said}"), _PLAIN_EVERY)
+
+
+class _Count:
+    def __init__(self, say: Callable[[str], None], every: int) -> None:
+        self._say, self._every = say, every
+        self._passed = self._rejected = self._said = 0
+
+    def __call__(self, passed: int, rejected: int) -> None:
+        self._passed += passed
+        self._rejected += rejected
+        total = self._passed + self._rejected
+        if total - self._said >= self._every:
+            self._said = total
+            self._say(f"{self._passed:,} crystals, {self._rejected:,} rejected")

