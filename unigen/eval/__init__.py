@@ -1,0 +1,1 @@
+"""Scoring structures: anyone's, ours among them; takes structures and never networks."""

@@ -1,0 +1,1 @@
+"""Showing what was made: tables and pictures."""

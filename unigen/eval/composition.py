@@ -1,0 +1,77 @@
+"""Is a composition chemically plausible: charge neutrality and the Pauling test of SMACT.
+
+Davies et al., Chem 1, 617 (2016); as a validity check: Xie et al., CDVAE, ICLR 2022, section 5.2. Single elements and
+all-metal compositions pass. The verdict depends on the list of oxidation states: CDVAE's is smact 1.4's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+from unigen.errors import UserError
+
+
+@dataclass(frozen=True)
+class CompositionVerdict:
+    """What SMACT says about a formula.
+
+    Attributes:
+        valid_cdvae: with the oxidation states of smact 1.4, as CDVAE and its successors publish it.
+        valid: with the default oxidation states of the installed smact (ICSD 2024).
+        bounded: too many combinations of oxidation states to try: counted as not valid under both.
+    """
+
+    valid_cdvae: bool
+    valid: bool
+    bounded: bool = False
+
+
+@lru_cache(maxsize=100_000)
+def check_composition(formula: str, max_combinations: int = 200_000) -> CompositionVerdict:
+    """SMACT's verdicts on a reduced formula.
+
+    Args:
+        formula: such as ``"NaCl"``; counts are divided by their common divisor.
+        max_combinations: bound of work, in combinations of oxidation states (about 10 microseconds each).
+
+    Raises:
+        UserError: smact is not installed.
+
+    Example:
+        >>> check_composition("NaCl").valid_cdvae, check_composition("NaCl2").valid_cdvae
+        (True, False)
+    """
+    require_smact()
+    from smact.screening import smact_validity
+
+    if _combinations(formula) > max_combinations:
+        return CompositionVerdict(valid_cdvae=False, valid=False, bounded=True)
+    return CompositionVerdict(
+        valid_cdvae=bool(smact_validity(formula, oxidation_states_set="smact14")), valid=bool(smact_validity(formula))
+    )
+
+
+def _combinations(formula: str) -> int:
+    """Combinations of oxidation states SMACT may try, in the longer of the two lists."""
+    import smact
+
+    from unigen.elements import SYMBOLS, parse_formula
+
+    symbols = [SYMBOLS[number] for number in parse_formula(formula)]
+    if all(symbol in smact.metals for symbol in symbols) or len(symbols) == 1:
+        return 1
+    elements = smact.element_dictionary(symbols).values()
+    lists = [(each.oxidation_states_smact14 or (), each.oxidation_states_icsd24 or ()) for each in elements]
+    return max(prod(len(states) for states in each) for each in zip(*lists, strict=True))
+
+
+def require_smact() -> None:
+    """Raises UserError, naming the extra, where smact is not installed."""
+    try:
+        import smact  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "composition validity needs smact", next_step="run: pip install 'unigen-matter[smact]'"
+        ) from error

@@ -1,0 +1,168 @@
+"""The result of an evaluation: every number with what it depends on, as JSON, CSV and a printed table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unigen.eval.intervals import Metric
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleResult:
+    """One row of the per-structure table; None where it does not apply or could not be computed.
+
+    Attributes:
+        id: name of the sample as read.
+        index: which of the samples of its reference it is, from 0.
+        reference: id of its reference (csp).
+        formula: reduced formula.
+        space_group: symbol at the protocol's tolerance.
+        space_group_number: international number.
+        n_atoms: atoms in the cell as given.
+        volume: cubic Angstrom.
+        density: g/cm^3.
+        smallest_distance: Angstrom, own periodic images included.
+        structure_valid: see `unigen.eval.validity.Description`.
+        structure_valid_cdvae: the published variant.
+        composition_valid: SMACT with its present oxidation states.
+        composition_valid_cdvae: SMACT as CDVAE used it.
+        matched: matches its reference (csp).
+        rms: root mean square displacement to its reference, in (V / atoms)^(1/3) (csp).
+        unique: first of its equivalence class (denovo).
+        novel: matches no reference crystal (denovo, with a reference).
+        bounded: something about it ended at a bound of work.
+        reason: why there is no structure, or why it is not scored.
+    """
+
+    id: str
+    index: int | None = None
+    reference: str | None = None
+    formula: str | None = None
+    space_group: str | None = None
+    space_group_number: int | None = None
+    n_atoms: int | None = None
+    volume: float | None = None
+    density: float | None = None
+    smallest_distance: float | None = None
+    structure_valid: bool = False
+    structure_valid_cdvae: bool = False
+    composition_valid: bool = False
+    composition_valid_cdvae: bool = False
+    matched: bool | None = None
+    rms: float | None = None
+    unique: bool | None = None
+    novel: bool | None = None
+    bounded: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything an evaluation found.
+
+    Attributes:
+        protocol: its name.
+        version: its version.
+        samples: where the samples come from.
+        reference: where the reference comes from, None without one.
+        metrics: the numbers by name; names ending in ``.k1`` or ``.k20`` are over that many samples a reference.
+        counts: how many were generated, failed, paired, bounded, ...
+        settings: every setting of the protocol that moves a number.
+        seeds: seeds the samples say they were made with (first, last and count when there are many).
+        bootstrap_seed: seed of the confidence intervals.
+        versions: of the tools that move a number.
+        seconds: wall-clock time of the evaluation.
+        dropped: id, place and reason of what could not be scored.
+        rows: one a sample.
+    """
+
+    protocol: str
+    version: str
+    samples: str
+    reference: str | None
+    metrics: dict[str, Metric]
+    counts: dict[str, int]
+    settings: dict[str, object]
+    seeds: list[int]
+    bootstrap_seed: int
+    versions: dict[str, str]
+    seconds: float
+    dropped: tuple[dict[str, str], ...] = ()
+    rows: tuple[SampleResult, ...] = field(default=(), repr=False)
+
+    def __getitem__(self, name: str) -> float | None:
+        """The value of a metric: ``report["match_rate.k1"]``."""
+        return self.metrics[name].value
+
+    def to_dict(self) -> dict[str, object]:
+        """All but the rows, ready for JSON."""
+        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "rows"}
+        return content | {"metrics": {name: asdict(metric) for name, metric in self.metrics.items()}}
+
+    def write(self, path: str | Path) -> tuple[Path, Path]:
+        """Write ``report.json`` and, beside it, ``report.csv`` with a row a sample; returns both paths."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, json.dumps(self.to_dict(), indent=2, default=str) + "\n")
+        table = path.with_suffix(".csv")
+        partial = table.with_name(table.name + ".part")
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [each.name for each in fields(SampleResult)])
+            writer.writeheader()
+            writer.writerows(_plain(asdict(row)) for row in self.rows)
+        os.replace(partial, table)
+        return path, table
+
+    def table(self) -> Table:
+        """The numbers as a table for the terminal."""
+        from rich.table import Table
+
+        reference = f", reference {self.reference}" if self.reference else ""
+        table = Table(title=f"Protocol {self.protocol} {self.version}: {self.samples}{reference}", title_justify="left")
+        for column in ("", "value", "95 % interval", "over"):
+            table.add_column(column, justify="left" if column == "" else "right")
+        for name, metric in self.metrics.items():
+            table.add_row(name, *_cells(name, metric))
+        table.add_section()
+        for name, count in self.counts.items():
+            table.add_row(name.replace("_", " "), str(count))
+        return table
+
+
+def is_share(name: str) -> bool:
+    """Whether a metric is a share in [0, 1], shown in percent; the others are distances."""
+    return not name.startswith(("rmse", "crmse", "w_"))
+
+
+def _cells(name: str, metric: Metric) -> tuple[str, str, str]:
+    def text(value: float) -> str:
+        return f"{100 * value:.2f} %" if is_share(name) else f"{value:.4f}"
+
+    if metric.value is None:
+        return "-", "", ""
+    span = "" if metric.low is None or metric.high is None else f"{text(metric.low)} - {text(metric.high)}"
+    return text(metric.value), span, str(metric.n) if metric.n else ""
+
+
+def _plain(row: Mapping[str, object]) -> dict[str, object]:
+    """Rounded where more digits say nothing; true and false as words that every spreadsheet reads."""
+    return {
+        name: f"{value:.6g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else value
+        for name, value in row.items()
+    }
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Through a neighbouring file, so that an interrupted run leaves the old report or the new one."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

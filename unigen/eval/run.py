@@ -1,0 +1,162 @@
+"""Score crystals from anywhere: describe each one, then what the protocol asks, then the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from unigen.data.crystal import Crystal
+from unigen.data.record import Row
+from unigen.errors import UserError
+from unigen.eval import coverage as cov
+from unigen.eval.composition import CompositionVerdict, check_composition, require_smact
+from unigen.eval.entry import Entry, EntrySet, as_entries, read_reference, read_samples
+from unigen.eval.pairing import ids_pair
+from unigen.eval.protocol import Protocol, find_protocol
+from unigen.eval.report import Report
+from unigen.eval.scored import Outcome, Scored
+from unigen.eval.scored_csp import score_csp
+from unigen.eval.scored_denovo import score_denovo
+from unigen.eval.validity import Description, describe
+from unigen.eval.workers import Workers
+
+Structures = str | Path | Iterable[Crystal | Row | Entry]
+
+TOOLS = ("unigen-matter", "pymatgen", "pymatgen-core", "spglib", "smact", "numpy", "scipy", "ase")
+
+
+def evaluate_crystals(
+    samples: Structures,
+    reference: Structures | None = None,
+    protocol: str | Protocol | None = None,
+    *,
+    k: int | None = None,
+    only_sampled: bool = False,
+    coverage: bool = False,
+    workers: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Report:
+    """Score generated crystals.
+
+    Args:
+        samples: a path (anything `unigen.data.sources.read_rows` reads), or crystals, rows or entries in memory.
+        reference: a dataset name (``"mp-20:test"``), a path, or structures in memory; csp needs it, denovo uses it for
+            novelty and distances between distributions.
+        protocol: "csp" or "denovo"; by default csp when a sample carries the id of a reference, else denovo.
+        k: samples a reference, at most; by default all there are. k = 1, the first and unranked, is always reported.
+        only_sampled: leave references without any sample out of the denominator (csp; they are failures otherwise).
+        coverage: also COV-R and COV-P (denovo; needs the extra ``coverage`` and about 0.6 CPU-seconds a structure).
+        workers: processes; one a core by default. Numbers do not depend on it.
+        seed: seed of the bootstrap intervals.
+        progress: show progress bars on standard error.
+
+    Raises:
+        UserError: no readable structure, csp without a reference or with samples that pair with nothing, an optional
+            package missing, k below 1.
+
+    Example:
+        >>> report = evaluate_crystals("run/", "mp-20:test")  # doctest: +SKIP
+        >>> report["match_rate.k1"], report["rmse.k1"]  # doctest: +SKIP
+    """
+    started = time.perf_counter()
+    _check(k, workers)
+    require_smact()
+    made = read_samples(samples) if isinstance(samples, str | Path) else as_entries(samples, "sample")
+    wanted = _reference(reference)
+    chosen = _choose(protocol, made, wanted)
+    if coverage:
+        cov.require_matminer()
+    crew = Workers(workers, progress)
+    scored = _describe(made, chosen, crew, seed)
+    if chosen.name == "csp":
+        outcome = score_csp(scored, _required(wanted), crew, k=k, only_sampled=only_sampled)
+    else:
+        outcome = score_denovo(scored, wanted, crew, coverage=coverage)
+    return _report(made, wanted, scored, outcome, time.perf_counter() - started)
+
+
+def _check(k: int | None, workers: int | None) -> None:
+    for name, value in (("k", k), ("workers", workers)):
+        if value is not None and value < 1:
+            raise UserError(f"{name}: not a positive count", got=value)
+
+
+def _reference(reference: Structures | None) -> EntrySet | None:
+    if reference is None:
+        return None
+    return read_reference(reference) if isinstance(reference, str | Path) else as_entries(reference, "reference")
+
+
+def _required(reference: EntrySet | None) -> EntrySet:
+    if reference is None:
+        raise UserError("protocol csp needs a reference", next_step="give --reference DATASET_OR_FILES")
+    return reference
+
+
+def _choose(protocol: str | Protocol | None, samples: EntrySet, reference: EntrySet | None) -> Protocol:
+    if protocol is not None:
+        chosen = find_protocol(protocol)
+        if chosen.name == "csp":
+            _required(reference)
+        return chosen
+    paired = reference is not None and ids_pair(samples.entries, reference.entries)
+    return find_protocol("csp" if paired else "denovo")
+
+
+def _describe(samples: EntrySet, protocol: Protocol, workers: Workers, seed: int) -> Scored:
+    """What every protocol needs to know about each sample."""
+    readable = [n for n, entry in enumerate(samples.entries) if entry.crystal is not None]
+    found = workers.map(partial(describe, protocol=protocol), samples.crystals, "Describing")
+    descriptions: list[Description | None] = [None] * len(samples.entries)
+    for position, description in zip(readable, found, strict=True):
+        descriptions[position] = description
+    formulas = sorted({description.formula for description in found})
+    check = partial(check_composition, max_combinations=protocol.max_oxidation_combinations)
+    verdicts: dict[str, CompositionVerdict] = dict(
+        zip(formulas, workers.map(check, formulas, "Compositions"), strict=True)
+    )
+    return Scored(samples.entries, tuple(descriptions), verdicts, protocol, seed)
+
+
+@dataclass(frozen=True)
+class _Provenance:
+    seeds: list[int]
+    versions: dict[str, str]
+
+
+def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outcome: Outcome, seconds: float) -> Report:
+    provenance = _provenance(samples.entries)
+    protocol = asdict(scored.protocol)
+    return Report(
+        protocol=protocol.pop("name"),
+        version=protocol.pop("version"),
+        samples=samples.name,
+        reference=reference.name if reference else None,
+        metrics=outcome.metrics,
+        counts=scored.counts() | outcome.counts,
+        settings=protocol | outcome.settings,
+        seeds=provenance.seeds,
+        bootstrap_seed=scored.seed,
+        versions=provenance.versions,
+        seconds=round(seconds, 2),
+        dropped=tuple(outcome.dropped),
+        rows=outcome.rows,
+    )
+
+
+def _provenance(entries: Sequence[Entry]) -> _Provenance:
+    seeds = sorted({entry.seed for entry in entries if entry.seed is not None})
+    shown = seeds if len(seeds) <= 20 else [seeds[0], seeds[-1], len(seeds)]
+    return _Provenance(shown, {tool: installed for tool in TOOLS if (installed := _version(tool))})
+
+
+def _version(tool: str) -> str:
+    try:
+        return version(tool)
+    except PackageNotFoundError:
+        return ""
