@@ -74,3 +74,22 @@ def format_formula(counts: dict[int, int], order: list[int] | None = None) -> st
     """Counts as text, in the given order of atomic numbers (ascending by default): ``{38: 1, 8: 3} -> O3Sr``."""
     keys = order if order is not None else sorted(counts)
     return "".join(f"{SYMBOLS[number]}{counts[number] if counts[number] > 1 else ''}" for number in keys)
+
+
+_NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
+
+
+def period_and_group(number: int) -> tuple[int, int]:
+    """Row and column (1 to 18) of the periodic table; lanthanides and actinides stand in column 3."""
+    period = next(row for row in range(1, 8) if number <= _NOBLE[row])
+    place, length = number - _NOBLE[period - 1], _NOBLE[period] - _NOBLE[period - 1]
+    if place <= 2 and not (period == 1 and place == 2):
+        return period, place
+    from_right = 18 - (length - place)
+    return period, max(from_right, 3)
+
+
+def chemical_rank(number: int) -> int:
+    """Order by column, then row, then number: roughly from cations to anions, neighbours in the table together."""
+    period, group = period_and_group(number)
+    return (group * 8 + period) * 128 + number

@@ -1,0 +1,144 @@
+"""YAML with ``key.sub=value`` overrides to frozen dataclasses; every mistake is one clear line.
+
+Own code rather than pydantic because training must run where only torch, numpy, pyarrow, safetensors and lightning
+(which brings yaml) are installed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from unigen.errors import UserError
+
+T = TypeVar("T")
+
+
+def load(kind: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
+    """Read a YAML file into a dataclass.
+
+    Args:
+        kind: the frozen dataclass to fill; its annotations are the schema.
+        path: the YAML file.
+        overrides: ``"model.width=256"``; values are read as YAML.
+
+    Raises:
+        UserError: no such file, no YAML, an unknown or missing key, a value of the wrong type; names key and value.
+    """
+    values = read_yaml(path)
+    for override in overrides:
+        key, sign, text = override.partition("=")
+        if not sign:
+            raise UserError("not an override", got=override, wanted="key.sub=value")
+        _set(values, key.split("."), _parse(text, f"override {key}"), override)
+    return from_dict(kind, values, where=str(path))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML mapping; raises UserError when the file is missing or is none."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError("cannot read the file", where=str(path), got=getattr(error, "strerror", None) or error) from error
+    values = _parse(text, str(path))
+    if not isinstance(values, dict):
+        raise UserError("not a YAML mapping", where=str(path), got=type(values).__name__)
+    return values
+
+
+def write_yaml(path: str | Path, values: object) -> None:
+    """Write a dataclass or mapping as YAML, in field order."""
+    plain = dataclasses.asdict(values) if dataclasses.is_dataclass(values) and not isinstance(values, type) else values
+    Path(path).write_text(yaml.safe_dump(_plain(plain), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """Fill a dataclass from plain values, checking every key and type."""
+    return _dataclass(kind, values, where, "")
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError("not valid YAML", where=where, got=str(error)) from error
+
+
+def _set(values: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise UserError(f"{key} is no section", where=f"override {override}")
+    values[keys[-1]] = value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _dataclass(kind: type[T], values: Any, where: str, key: str) -> T:
+    if not isinstance(values, dict):
+        raise _wrong(where, key, values, "a section")
+    hints = get_type_hints(kind)
+    known = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
+    prefix = f"{key}." if key else ""
+    for name, value in values.items():
+        if name not in known:
+            raise UserError(f"{prefix}{name}: unknown key (got {value!r})", where=where, wanted=f"one of {sorted(known)}")
+    for name, field in known.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            raise UserError(f"{prefix}{name}: missing", where=where)
+    filled = {name: _convert(hints[name], value, where, prefix + name) for name, value in values.items()}
+    return kind(**filled)
+
+
+def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _optional(hint, value, where, key)
+    if origin is Literal:
+        if value not in get_args(hint):
+            raise _wrong(where, key, value, " or ".join(map(str, get_args(hint))))
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise _wrong(where, key, value, "a list")
+        return tuple(_convert(get_args(hint)[0], inner, where, f"{key}[{i}]") for i, inner in enumerate(value))
+    if dataclasses.is_dataclass(hint):
+        return _dataclass(hint, value, where, key)  # type: ignore[arg-type]
+    return _scalar(hint, value, where, key)
+
+
+def _optional(hint: Any, value: Any, where: str, key: str) -> Any:
+    inner = [option for option in get_args(hint) if option is not type(None)]
+    if value is None and len(inner) < len(get_args(hint)):
+        return None
+    assert len(inner) == 1, f"{key}: unions other than X | None are not configurable"
+    return _convert(inner[0], value, where, key)
+
+
+def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:
+    if hint is float and isinstance(value, str):  # YAML 1.1 reads 3e-4 as text
+        try:
+            return float(value)
+        except ValueError:
+            raise _wrong(where, key, value, "a number") from None
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise _wrong(where, key, value, {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text"))
+    return value
+
+
+def _wrong(where: str, key: str, value: Any, wanted: str) -> UserError:
+    return UserError(f"{key}: wrong type or value (got {value!r})", where=where, wanted=wanted)

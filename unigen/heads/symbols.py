@@ -1,0 +1,46 @@
+"""The categorical head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unigen.shapes import Bool, Float, Int
+
+
+class SymbolHead(nn.Module):
+    """``logits = W h``: which symbol comes next."""
+
+    def __init__(self, width: int, vocabulary: int) -> None:
+        super().__init__()
+        self.to_logits = nn.Linear(width, vocabulary)
+
+    def forward(self, h: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch vocabulary"]:
+        """Unnormalised log probabilities, in fp32."""
+        return self.to_logits(h).float()
+
+    def loss(self, h: Float[Tensor, "tokens width"], target: Int[Tensor, "tokens"]) -> Float[Tensor, "tokens"]:
+        """Negative log-likelihood in nats."""
+        return functional.cross_entropy(self(h), target, reduction="none")
+
+    def sample(
+        self,
+        h: Float[Tensor, "batch width"],
+        legal: Bool[Tensor, "batch vocabulary"],
+        uniform: Float[Tensor, "batch"],
+        temperature: float = 1.0,
+    ) -> Int[Tensor, "batch"]:
+        """Draw by inverse cumulative distribution among the legal symbols.
+
+        Args:
+            h: backbone output.
+            legal: mask, at least one True a row.
+            uniform: one number in [0, 1) a row: the draw is a function of it alone.
+            temperature: divides the logits.
+        """
+        logits = (self(h) / temperature).masked_fill(~legal, float("-inf"))
+        cumulative = logits.double().softmax(-1).cumsum(-1)
+        drawn = torch.searchsorted(cumulative, uniform.double()[:, None] * cumulative[:, -1:], right=True)
+        last_legal = legal.shape[1] - 1 - legal.flip(1).to(torch.int8).argmax(1)
+        return torch.minimum(drawn[:, 0], last_legal)

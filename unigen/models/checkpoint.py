@@ -1,0 +1,70 @@
+"""A model as a folder: ``config.yaml`` and ``weights.safetensors`` (and a card). Nothing in it can run code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from unigen import config as configuration
+from unigen.errors import UserError
+from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
+
+FORMAT = "unigen-1"
+WEIGHTS, CONFIG = "weights.safetensors", "config.yaml"
+
+
+def save_model(model: Autoregressive, folder: Path, dtype: Literal["fp32", "bf16"] = "fp32", step: int = 0) -> None:
+    """Write config and weights; bf16 halves the file and is widened again on loading."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
+    keep_exact = {name for name, _ in model.named_buffers()}
+    weights = {
+        name: tensor.detach().cpu().to(tensor.dtype if name in keep_exact else kind).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    configuration.write_yaml(folder / CONFIG, model.config)
+    partial = folder / (WEIGHTS + ".partial")
+    save_file(weights, partial, metadata={"format": FORMAT, "step": str(step)})
+    os.replace(partial, folder / WEIGHTS)
+
+
+def load_model(folder: Path, device: str = "cpu") -> Autoregressive:
+    """Read a model folder.
+
+    Raises:
+        UserError: files missing or truncated, weights of another version or another config.
+    """
+    path = folder / WEIGHTS
+    for needed in (folder / CONFIG, path):
+        if not needed.exists():
+            raise UserError("model file missing", where=str(needed), next_step="see: unigen models list")
+    model = Autoregressive(configuration.load(AutoregressiveConfig, folder / CONFIG))
+    weights = _read(path)
+    expected = model.state_dict()
+    wrong = sorted(set(weights) ^ set(expected)) or [
+        name for name, tensor in expected.items() if weights[name].shape != tensor.shape
+    ]
+    if wrong:
+        raise UserError(
+            f"weights do not fit {CONFIG}: {len(wrong)} tensors differ, first {wrong[0]}",
+            where=str(path),
+            next_step="use the config.yaml that was written with these weights",
+        )
+    model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in weights.items()})
+    return model.to(device).eval()
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = (file.metadata() or {}).get("format")
+            if found != FORMAT:
+                raise UserError("weights of another version", where=str(path), got=found, wanted=FORMAT)
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise UserError("weights missing or truncated", where=str(path), got=str(error)) from error

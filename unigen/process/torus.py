@@ -1,0 +1,83 @@
+"""Noise on fractional coordinates: x_sigma = x + sigma * e on the unit torus, uniform prior.
+
+The EDM form for a torus: ``D = x + s(sigma) F`` where s is the root mean square of the denoising displacement, so that
+the network's target has unit variance at every level (for small sigma s = sigma and F predicts the noise).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from unigen.geometry.torus import denoising_displacement, displacement_scale, fourier_features, wrap
+from unigen.shapes import Float
+
+_TABLE = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorusProcess:
+    """Noise on coordinates of period 1.
+
+    Attributes:
+        sigma_min: smallest level, fractional units (0.003 is about 0.02 Angstrom).
+        sigma_max: largest level; at 0.5 the wrapped normal is uniform to 1.5 %.
+        frequencies: integer Fourier frequencies of the features.
+    """
+
+    sigma_min: float = 0.003
+    sigma_max: float = 0.5
+    frequencies: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16)
+
+    @cached_property
+    def _log_scale(self) -> Tensor:
+        levels = torch.exp(torch.linspace(math.log(self.sigma_min / 2), math.log(self.sigma_max * 2), _TABLE))
+        return displacement_scale(levels).log()
+
+    def scale(self, sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots"]:
+        """s(sigma), linear interpolation of its logarithm."""
+        low, high = math.log(self.sigma_min / 2), math.log(self.sigma_max * 2)
+        place = (sigma.log() - low) / (high - low) * (_TABLE - 1)
+        left = place.floor().clamp(0, _TABLE - 2)
+        table = self._log_scale.to(sigma.device)
+        start, end = table[left.long()], table[left.long() + 1]
+        return (start + (place - left) * (end - start)).exp()
+
+    def draw_levels(self, uniform: Float[Tensor, "slots"]) -> Float[Tensor, "slots"]:
+        """Training noise levels, uniform in ln sigma."""
+        low, high = math.log(self.sigma_min), math.log(self.sigma_max)
+        return (low + (high - low) * uniform).exp()
+
+    def prior(self, normal: Float[Tensor, "slots width"]) -> Float[Tensor, "slots width"]:
+        """Uniform on the torus, from standard normal numbers."""
+        return torch.special.ndtr(normal)
+
+    def prior_log_prob(self, x: Float[Tensor, "slots width"]) -> Float[Tensor, "slots"]:
+        """Zero: the uniform density of a unit cell."""
+        return x.new_zeros(len(x))
+
+    def add_noise(self, x: Tensor, normal: Tensor, sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots width"]:
+        """The noisy vector; any representative, since all that follows is periodic."""
+        return x + sigma[:, None] * normal
+
+    def features(self, x: Tensor, sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots features"]:
+        """Sines and cosines of the coordinates; sigma is given to the network separately."""
+        del sigma
+        return fourier_features(x, torch.tensor(self.frequencies, device=x.device, dtype=x.dtype))
+
+    def n_features(self, width: int) -> int:
+        """Length of ``features``."""
+        return 2 * width * len(self.frequencies)
+
+    def denoised(self, x: Tensor, output: Tensor, sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots width"]:
+        """``D = x + s(sigma) F``, continuous in x (not wrapped), so that solvers may take differences."""
+        return x + self.scale(sigma)[:, None] * output
+
+    def target(self, x: Tensor, noisy: Tensor, sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots width"]:
+        """The unit-variance network output: the wrapped normal's score, which has less variance than the noise."""
+        step = denoising_displacement(wrap(noisy - x), sigma[:, None].expand_as(x))
+        return step / self.scale(sigma)[:, None]

@@ -1,0 +1,72 @@
+"""How probable a structure is under the model: exact, symbols and vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unigen.batch import TokenBatch
+from unigen.models.autoregressive import Autoregressive
+from unigen.process.schedule import karras_levels
+from unigen.sample.solvers import log_likelihood
+from unigen.shapes import Float
+from unigen.tokens.sequence import Channel
+from unigen.tokens.vocabulary import PAD
+
+
+@dataclass(frozen=True, eq=False)
+class Likelihoods:
+    """Log probabilities of each structure of a batch, in nats.
+
+    Attributes:
+        symbols: of the composition.
+        lattice: density of the lattice slot, in standardised numbers.
+        sites: density of all sites, in fractional coordinates, given all before.
+        n_sites: site slots in the batch.
+    """
+
+    symbols: Float[Tensor, "batch"]
+    lattice: Float[Tensor, "batch"]
+    sites: Float[Tensor, "batch"]
+    n_sites: int
+
+    @property
+    def total(self) -> Float[Tensor, "batch"]:
+        """Composition, lattice and sites together."""
+        return self.symbols + self.lattice + self.sites
+
+
+@torch.no_grad()
+def log_likelihoods(model: Autoregressive, batch: TokenBatch, steps: int = 12) -> Likelihoods:
+    """Score encoded structures with one pass of the backbone and one ODE a slot.
+
+    Args:
+        model: in evaluation mode for a reproducible score.
+        batch: encoded structures.
+        steps: Heun steps of each slot's ODE.
+    """
+    before = model(batch)[:, :-1]
+    channel, symbols = batch.channel[:, 1:], batch.symbols[:, 1:]
+    is_symbol = (channel == Channel.SYMBOL) & (symbols != PAD)
+    scores = torch.zeros(channel.shape, device=before.device)
+    scores[is_symbol] = -model.symbol_head.loss(before[is_symbol], symbols[is_symbol])
+    for kind in (Channel.LATTICE, Channel.FRACTIONAL):
+        here = channel == kind
+        if here.any():
+            scores[here] = slot_log_likelihood(model, kind, before[here], batch.vectors[:, 1:][here], steps)
+    parts = [(scores * (is_symbol if kind == Channel.SYMBOL else channel == kind)).sum(1) for kind in Channel]
+    return Likelihoods(*parts, n_sites=int((channel == Channel.FRACTIONAL).sum()))
+
+
+def slot_log_likelihood(
+    model: Autoregressive, kind: Channel, h: Float[Tensor, "slots width"], vectors: Float[Tensor, "slots 6"], steps: int
+) -> Float[Tensor, "slots"]:
+    """Log density of given vectors in slots of one channel."""
+    head, coordinates = model.slots(kind)
+    context = head.context(h)
+    levels = karras_levels(steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
+    return log_likelihood(
+        lambda x, sigma: head.denoise(x, sigma, context), coordinates(vectors), levels, head.process.prior_log_prob
+    )

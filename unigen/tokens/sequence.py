@@ -1,0 +1,46 @@
+"""A structure written as symbols and vectors, each position knowing what it is about to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from unigen.shapes import Float, Int
+
+VECTOR_WIDTH = 6
+DESCRIPTOR_WIDTH = 3
+
+
+class Channel(IntEnum):
+    """Which head draws a position, and which noise process its vector has."""
+
+    SYMBOL = 0
+    LATTICE = 1
+    FRACTIONAL = 2
+
+
+SLOT_WIDTH = {Channel.LATTICE: 6, Channel.FRACTIONAL: 3}
+"""Numbers in a slot: ln lengths (Angstrom) and angles (radians); fractional coordinates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """Content of each position and what is known of it beforehand.
+
+    Attributes:
+        symbols: (tokens,) vocabulary indices, SLOT where a vector stands.
+        vectors: (tokens, VECTOR_WIDTH) float32, the first SLOT_WIDTH[channel] numbers count.
+        channel: (tokens,) Channel values.
+        descriptor: (tokens, 3) of each position, given to the model one position earlier: the atomic number the slot
+            places (0 for none), its index among the atoms of that element, and the count of that element.
+    """
+
+    symbols: Int[np.ndarray, "tokens"]
+    vectors: Float[np.ndarray, "tokens 6"]
+    channel: Int[np.ndarray, "tokens"]
+    descriptor: Int[np.ndarray, "tokens 3"]
+
+    def __len__(self) -> int:
+        return len(self.symbols)

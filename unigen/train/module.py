@@ -1,0 +1,68 @@
+"""The model as Lightning trains it. Everything random in a step is a function of (seed, step, rank)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from unigen.batch import TokenBatch
+from unigen.models.autoregressive import Autoregressive
+from unigen.sample.likelihood import log_likelihoods
+from unigen.train.optim import build_optimizer, schedule
+from unigen.train.settings import TrainConfig
+
+
+class TrainingModule(lightning.LightningModule):
+    """Losses, optimizer and validation of one run."""
+
+    def __init__(self, config: TrainConfig, model: Autoregressive) -> None:
+        super().__init__()
+        self.config = config
+        self.model = model
+
+    def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
+        """Weighted sum of the channels' losses; NaN raises ``FloatingPointError``."""
+        del batch_idx
+        losses = self.model.losses(batch, self._seed_step())
+        total = self.config.optim.symbol_weight * losses["symbol"] + losses["lattice"] + losses["site"]
+        if not torch.isfinite(total):
+            values = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
+            raise FloatingPointError(f"step {self.global_step}: the loss is not finite ({values})")
+        self.log("loss", total.detach(), prog_bar=True)
+        self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()}, prog_bar=True)
+        self.log("lr", self.lr_schedulers().get_last_lr()[0])  # type: ignore[union-attr]
+        return total
+
+    def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
+        """Exact negative log-likelihoods: nats a symbol, nats a slot."""
+        generator = torch.Generator(self.device).manual_seed(batch_idx)
+        losses = self.model.losses(batch, generator)
+        with torch.compiler.set_stance("force_eager"):  # forward-mode derivatives do not compile
+            likelihood = log_likelihoods(self.model, batch, steps=12)
+        structures = {"batch_size": len(batch), "sync_dist": True}
+        self.log("val_nll_symbol", losses["symbol"], **structures)
+        self.log("val_nll_lattice", -likelihood.lattice.mean(), **structures)
+        self.log("val_nll_site", -likelihood.sites.sum() / max(likelihood.n_sites, 1), prog_bar=True, **structures)
+        self.log("val_loss_lattice", losses["lattice"], **structures)
+        self.log("val_loss_site", losses["site"], prog_bar=True, **structures)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """See ``unigen.train.optim``."""
+        optimizer = build_optimizer(self.model, self.config.optim)
+        factor = schedule(self.config.optim, self.config.max_steps)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: TokenBatch, device: torch.device, dataloader_idx: int) -> TokenBatch:
+        """Token batches move themselves."""
+        del dataloader_idx
+        return batch.to(device)
+
+    def _seed_step(self) -> torch.Generator:
+        """Seed dropout, and a generator for the noise, from (seed, step, rank): a resumed run draws the same."""
+        number = hash((self.config.seed, self.global_step, self.global_rank)) % 2**63
+        torch.manual_seed(number)
+        return torch.Generator(self.device).manual_seed(number + 1)

@@ -1,0 +1,181 @@
+"""One training run: from a config to a model folder; started again with the same folder it goes on."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from unigen.config import write_yaml
+from unigen.data.crystal import Crystal
+from unigen.data.loader import StepBatches
+from unigen.data.store import CrystalDataset, open_dataset
+from unigen.errors import UserError
+from unigen.geometry.lattice import automorphisms, lattice_parameters
+from unigen.models.autoregressive import Autoregressive
+from unigen.tokens.collate import collate
+from unigen.tokens.sequence import Sequence
+from unigen.tokens.words import WordsTokenizer
+from unigen.train.callbacks import LAST, build_callbacks
+from unigen.train.module import TrainingModule
+from unigen.train.settings import TrainConfig
+
+
+def train(config: TrainConfig) -> Path:
+    """Train, or go on from the last checkpoint of ``config.out``; returns the model folder.
+
+    Raises:
+        UserError: a dataset that is not built, a loss that is not finite (the last good checkpoint stays), a device
+            that is not there.
+    """
+    out = Path(config.out)
+    out.mkdir(parents=True, exist_ok=True)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    tokenizer = WordsTokenizer(config.model.max_atoms)
+    train_set = _fitting(open_dataset(config.data.train), tokenizer)
+    val_set = _fitting(open_dataset(config.data.val), tokenizer)
+    checkpoint = out / "checkpoints" / LAST
+    first_step = _steps_done(checkpoint)
+    lightning.seed_everything(config.seed, verbose=False)
+    module = TrainingModule(config, _new_model(config, train_set))
+    trainer = _trainer(config, out)
+    _say_hello(trainer, config, module, train_set, val_set, first_step)
+    write_yaml(out / "config.yaml", config)
+    batches = _train_batches(config, tokenizer, train_set, first_step, trainer)
+    _fit(trainer, module, batches, _val_batches(config, tokenizer, val_set), checkpoint if first_step else None)
+    return out / "model"
+
+
+def _fit(trainer: lightning.Trainer, module: TrainingModule, batches: Any, val: Any, checkpoint: Path | None) -> None:
+    try:
+        trainer.fit(module, batches, val, ckpt_path=checkpoint, weights_only=True)
+    except FloatingPointError as error:
+        last = Path(module.config.out) / "checkpoints" / LAST
+        step = "a smaller optim.lr, then the same command: it goes on from the last good checkpoint"
+        raise UserError(str(error), where=str(last), next_step=f"try {step}") from error
+
+
+def _trainer(config: TrainConfig, out: Path) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*IterableDataset.*__len__.*")
+    try:
+        return lightning.Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            strategy="ddp" if config.devices * config.nodes > 1 else "auto",
+            precision={"fp32": "32-true", "bf16": "bf16-mixed"}[config.precision],  # type: ignore[arg-type]
+            max_steps=config.max_steps,
+            gradient_clip_val=config.optim.clip,
+            val_check_interval=min(config.validate_every, config.max_steps),
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            log_every_n_steps=config.log_every,
+            callbacks=build_callbacks(config, out),
+            logger=_loggers(out),
+            default_root_dir=out,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except lightning.fabric.utilities.exceptions.MisconfigurationException as error:
+        raise UserError("the device asked for is not there", got=str(error)[:160]) from error
+
+
+def _loggers(out: Path) -> list[Any]:
+    """CSV always; TensorBoard where it is installed. A new version folder each time the run is started."""
+    loggers: list[Any] = [CSVLogger(out, name="logs", flush_logs_every_n_steps=1)]
+    try:
+        loggers.append(TensorBoardLogger(out, name="tensorboard"))
+    except ModuleNotFoundError:
+        logging.getLogger(__name__).info("no TensorBoard log: install unigen-matter[tensorboard] for one")
+    return loggers
+
+
+def _new_model(config: TrainConfig, train_set: CrystalDataset) -> Autoregressive:
+    """A fresh model that knows the mean and spread of the training lattices."""
+    model = Autoregressive(config.model)
+    six = lattice_parameters(train_set.lattice)
+    six[:, :3] = np.log(six[:, :3])
+    model.embedding.lattice_mean.copy_(torch.from_numpy(six.mean(0)))
+    model.embedding.lattice_std.copy_(torch.from_numpy(six.std(0) + 1e-3))
+    if config.compile:
+        for part in (model.backbone, model.lattice_head.stack, model.site_head.stack):
+            part.compile(dynamic=True)
+    return model
+
+
+def _fitting(dataset: CrystalDataset, tokenizer: WordsTokenizer) -> CrystalDataset:
+    kept = dataset.select(dataset.num_atoms <= tokenizer.max_atoms)
+    if not len(kept):
+        raise UserError("no crystal fits the model", where=dataset.name, wanted=f"<= {tokenizer.max_atoms} atoms")
+    return kept
+
+
+class _Encoder:
+    """Encodes with random origin, basis and mirror image; keeps each crystal's bases once they are known."""
+
+    def __init__(self, tokenizer: WordsTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.bases: dict[int, np.ndarray] = {}
+
+    def __call__(self, index: int, crystal: Crystal, rng: np.random.Generator) -> Sequence:
+        if index not in self.bases:
+            self.bases[index] = automorphisms(crystal.lattice).astype(np.int8)
+        return self.tokenizer.encode(crystal, rng, self.bases[index].astype(np.int64))
+
+
+def _train_batches(
+    config: TrainConfig, tokenizer: WordsTokenizer, dataset: CrystalDataset, first_step: int, trainer: lightning.Trainer
+) -> DataLoader:
+    batches = StepBatches(
+        dataset,
+        _Encoder(tokenizer),
+        collate,
+        batch_size=config.data.batch_size,
+        bucket=config.data.bucket,
+        seed=config.seed,
+        first_step=first_step,
+        rank=trainer.global_rank,
+        world=trainer.world_size,
+    )
+    return DataLoader(batches, batch_size=None)
+
+
+def _val_batches(config: TrainConfig, tokenizer: WordsTokenizer, dataset: CrystalDataset) -> DataLoader:
+    """The same few structures, encoded the same way, at every validation."""
+    size = config.data.batch_size
+    rng = np.random.default_rng(config.seed)
+    chosen = rng.permutation(len(dataset))[: size * config.validate_batches]
+    items = [tokenizer.encode(dataset[int(index)], rng) for index in chosen]
+    return DataLoader([collate(items[start : start + size]) for start in range(0, len(items), size)], batch_size=None)
+
+
+def _steps_done(checkpoint: Path) -> int:
+    if not checkpoint.exists():
+        return 0
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+
+
+def _say_hello(
+    trainer: lightning.Trainer,
+    config: TrainConfig,
+    module: TrainingModule,
+    train_set: CrystalDataset,
+    val_set: CrystalDataset,
+    first_step: int,
+) -> None:
+    if trainer.is_global_zero:
+        million = sum(parameter.numel() for parameter in module.model.parameters()) / 1e6
+        print(  # noqa: T201 - the run's first line
+            f"{million:.2f} M parameters, {len(train_set)} crystals to train on, {len(val_set)} to validate, "
+            f"step {first_step} of {config.max_steps}, writing {config.out}"
+        )
