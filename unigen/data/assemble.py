@@ -88,7 +88,7 @@ def assemble(parts: list[Path], *, unique_ids: bool, dedup: bool, split_val: flo
     if unique_ids:
         rejected += _drop_second_ids(ids, where, keep)
     if dedup:
-        rejected += _drop_duplicates(parts, ids, where, formulas, keep, workers)
+        rejected += _drop_duplicates(parts, ids, where, keep, workers=workers)
     split = [_moved(word, formula, split_val) for word, formula in zip(split, formulas, strict=True)]
     return Assembly(parts, _distinct(ids), split, keep, rejected)
 
@@ -105,10 +105,10 @@ def _drop_second_ids(ids: list[str], where: list[str], keep: np.ndarray) -> list
 
 
 def _drop_duplicates(
-    parts: list[Path], ids: list[str], where: list[str], formulas: list[str], keep: np.ndarray, workers: int
+    parts: list[Path], ids: list[str], where: list[str], keep: np.ndarray, *, workers: int
 ) -> list[Rejected]:
     kept = np.flatnonzero(keep)
-    found = find_duplicates([formulas[index] for index in kept], _load(parts).select(kept), workers)
+    found = find_duplicates(_load(parts).select(kept), workers)
     dropped = []
     for later, first in ((int(kept[a]), int(kept[b])) for a, b in found.items()):
         keep[later] = False

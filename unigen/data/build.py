@@ -1,7 +1,7 @@
-"""Build a dataset: read sources, check and reduce every crystal in worker processes, write one Parquet store.
+"""Build a dataset: read sources, check and reduce every crystal in worker processes, write one store.
 
-``datasets_home()/NAME`` gets ``crystals.parquet``, ``rejected.csv`` (id, where, reason) and ``build.yaml`` (sources with
-checksums, options, counts, version). The bytes do not depend on the number of workers nor on interruptions.
+``datasets_home()/NAME`` gets ``crystals.parquet``, ``rejected.csv`` (id, where, reason) and ``build.yaml`` (sources
+with checksums, options, counts, version). The bytes do not depend on the number of workers nor on interruptions.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from unigen.data import recipes
 from unigen.data.arrays import read_parquet
 from unigen.data.assemble import Assembly, assemble
 from unigen.data.checksum import checksum
+from unigen.data.composition import reduced_formulas
 from unigen.data.durable import durable
 from unigen.data.progress import counting
 from unigen.data.record import Record
 from unigen.data.shards import SHARD_ROWS, Rejected, Task, Treatment, build_parts
 from unigen.data.sources import read_records
-from unigen.data.store import datasets_home, open_dataset
-from unigen.elements import format_formula, reduce_counts
+from unigen.data.store import dataset_path, datasets_home, open_dataset
 from unigen.errors import UserError
 
 _FORMAT = 1
@@ -113,8 +113,6 @@ class Source:
 
 
 def _store_path(dataset: str) -> Path:
-    from unigen.data.store import dataset_path
-
     name = dataset.rsplit(":", 1)[0] if ":" in dataset and not Path(dataset).exists() else dataset
     return dataset_path(name)
 
@@ -195,7 +193,7 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
         {
             "source": source.label,
             "checksum": source.checksum(work / "source"),
-            "recipe": source.card.name if source.card else None,
+            "recipe": recipes.reading(source.card) if source.card else None,
         }
         for source in sources
     ]
@@ -223,17 +221,7 @@ def _prepare(work: Path, plan: dict) -> None:
 
 
 def _formulas(datasets: tuple[str, ...]) -> frozenset[str]:
-    """The reduced formulas of built datasets."""
-    found: set[str] = set()
-    for name in datasets:
-        dataset = open_dataset(name)
-        bounds = zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)
-        found |= {format_formula(reduce_counts(_counts(dataset.numbers[start:end]))[0]) for start, end in bounds}
-    return frozenset(found)
-
-
-def _counts(numbers) -> dict[int, int]:  # noqa: ANN001
-    return dict(sorted(Counter(numbers.tolist()).items()))
+    return frozenset(formula for name in datasets for formula in reduced_formulas(open_dataset(name)))
 
 
 def _publish(name: str, home: Path, plan: dict, assembly: Assembly) -> BuildResult:

@@ -7,11 +7,12 @@ and then the Niggli cell (Krivy and Gruber, Acta Cryst. A32, 297, 1976), right-h
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,10 +73,10 @@ def _primitive(cell: Cell, symprec: float) -> Cell:
     import spglib
 
     with _quiet_spglib():
-        found = spglib.standardize_cell(tuple(cell), to_primitive=True, no_idealize=True, symprec=symprec)
+        found = spglib.standardize_cell(_plain(cell), to_primitive=True, no_idealize=True, symprec=symprec)
     if found is None:
         return cell
-    primitive = Cell(*found)
+    primitive = Cell(*map(np.asarray, found))
     # A tolerance near the distances between atoms can merge unlike numbers of them; such an answer is no reduction.
     if _ratios(primitive.numbers) != _ratios(cell.numbers):
         return cell
@@ -92,13 +93,18 @@ def find_space_group(cell: Cell, symprec: float = 0.01) -> SpaceGroup:
     import spglib
 
     with _quiet_spglib():
-        dataset = spglib.get_symmetry_dataset(tuple(right_handed(cell)), symprec=symprec)
+        dataset = spglib.get_symmetry_dataset(_plain(right_handed(cell)), symprec=symprec)
     return SpaceGroup(dataset.number, dataset.international) if dataset is not None else SpaceGroup(1, "P1")
+
+
+def _plain(cell: Cell) -> Any:
+    return tuple(cell)  # spglib unpacks a tuple by its type, not by its length
 
 
 @contextmanager
 def _quiet_spglib() -> Iterator[None]:
-    """Spglib announces a coming change of its error handling at every failure; a None is what we ask for."""
+    """No words from spglib about a failure, nor about how it will report failures one day: None says all we need."""
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

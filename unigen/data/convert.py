@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def _atomic_number(structure: Structure, index: int, where: str) -> int:
     return int(site.specie.Z)
 
 
-def sound(where: str, build) -> Crystal:  # noqa: ANN001
+def sound(where: str, build: Callable[[], Crystal]) -> Crystal:
     """Build and check a crystal; its errors get the name of the file and entry."""
     try:
         return build().checked()
@@ -142,7 +143,9 @@ def to_cif(crystal: Crystal, path: str | Path | None = None, symprec: float | No
     """CIF text; with ``symprec`` (Angstrom) of the conventional symmetrised cell."""
     from pymatgen.io.cif import CifWriter
 
-    text = str(CifWriter(to_pymatgen(crystal), symprec=symprec))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, about how it will report failures one day
+        text = str(CifWriter(to_pymatgen(crystal), symprec=symprec))
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
     return text
@@ -184,7 +187,7 @@ def from_extxyz(path_or_text: str | Path, where: str = "") -> Crystal:
     text, name = read_text(path_or_text)
     where = where or name
     try:
-        atoms = ase.io.read(io.StringIO(text), index=0, format="extxyz")
+        atoms: Any = ase.io.read(io.StringIO(text), index=0, format="extxyz")
     except PARSER_ERRORS as error:
         raise UserError("not a readable extended XYZ frame", where=where, got=_line(error)) from error
     return from_ase(atoms, where)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
+from unigen.data.composition import reduced_formulas
 from unigen.data.crystal import Crystal
 from unigen.data.shards import in_order
 from unigen.data.store import CrystalDataset
@@ -13,21 +14,18 @@ from unigen.data.store import CrystalDataset
 _BUCKETS_A_TASK = 64
 
 
-def find_duplicates(
-    formulas: Sequence[str], crystals: CrystalDataset | Sequence[Crystal], workers: int = 1
-) -> dict[int, int]:
+def find_duplicates(crystals: CrystalDataset, workers: int = 1) -> dict[int, int]:
     """Index of every crystal that matches an earlier one, with the index of the first such.
 
     Two crystals match as pymatgen's StructureMatcher with its default tolerances says. They are compared inside buckets
     of equal reduced formula and number of atoms in the primitive cell that StructureMatcher would make.
 
     Args:
-        formulas: reduced formula of each crystal.
-        crystals: what to compare; only those whose formula occurs twice are looked at.
+        crystals: what to compare.
         workers: processes.
     """
     members: dict[str, list[int]] = defaultdict(list)
-    for index, formula in enumerate(formulas):
+    for index, formula in enumerate(reduced_formulas(crystals)):
         members[formula].append(index)
     buckets = (indices for indices in members.values() if len(indices) > 1)
 

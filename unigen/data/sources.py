@@ -1,7 +1,7 @@
 """Read anyone's crystals: folders, CIF, CSV, extended XYZ, whatever ASE reads, JSON lines, ragged npz, Parquet.
 
-Reading has two stages. `read_records` walks a path and yields cheap raw records in a fixed order; `parse` turns one into
-a row and is where the time goes, so builders call it in worker processes. A bad entry becomes a row with a reason.
+Reading has two stages. `read_records` walks a path and yields cheap raw records in a fixed order; `parse` turns one
+into a row and is where the time goes, so builders call it in worker processes. A bad entry becomes a row with a reason.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from unigen.data import convert, sites
 from unigen.data.arrays import read_npz, read_parquet
@@ -67,28 +67,30 @@ def parse(record: Record) -> Row:
 
 
 def _crystal(record: Record) -> Crystal:
-    content, where = record.content, record.where
-    match record.kind:
-        case "cif":
-            return convert.from_cif(str(content) + "\n", where)
-        case "poscar":
-            return convert.from_poscar(str(content) + "\n", where)
-        case "frame":
-            return convert.from_extxyz(str(content) + "\n", where)
-        case "file":
-            is_cif = str(content).lower().endswith(".cif")
-            return (convert.from_cif if is_cif else convert.from_poscar)(Path(str(content)))
-        case "atoms":
-            return convert.from_ase(content, where)  # type: ignore[arg-type]
-        case "arrays":
-            return convert.sound(where, lambda: Crystal(*content))  # type: ignore[misc]
-        case "json":
-            entry: dict = content  # type: ignore[assignment]
-            if isinstance(entry.get("cif"), str) and not sites.holds_structure(entry):
-                return convert.from_cif(entry["cif"] + "\n", where)
-            return sites.from_json(entry, where)
-        case _:
-            raise UserError(str(content), where=where)
+    content: Any = record.content
+    if record.kind == "bad":
+        raise UserError(content, where=record.where)
+    if record.kind == "arrays":
+        return convert.sound(record.where, lambda: Crystal(*content))
+    if record.kind == "json":
+        if isinstance(content.get("cif"), str) and not sites.holds_structure(content):
+            return convert.from_cif(content["cif"] + "\n", record.where)
+        return sites.from_json(content, record.where)
+    return _CONVERTERS[record.kind](content, record.where)
+
+
+def _from_file(path: str, where: str) -> Crystal:
+    is_cif = path.lower().removesuffix(".gz").endswith(".cif")
+    with _open(Path(path)) as file:
+        return (convert.from_cif if is_cif else convert.from_poscar)(file.read() + "\n", where)
+
+
+_CONVERTERS: dict[str, Callable[[Any, str], Crystal]] = {
+    "cif": lambda text, where: convert.from_cif(text + "\n", where),
+    "frame": lambda text, where: convert.from_extxyz(text + "\n", where),
+    "file": _from_file,
+    "atoms": convert.from_ase,
+}
 
 
 def _json_fields(record: Record) -> tuple[str, dict[str, object]]:
@@ -141,7 +143,11 @@ def _reader(path: Path) -> Reader | None:
 
 
 def _read_single(path: Path) -> Iterator[Record]:
-    yield Record(path.stem, "file", str(path), str(path), split_from_name(path.parent.name))
+    yield Record(_stem(path), "file", str(path), str(path), split_from_name(path.parent.name))
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
 
 
 def _open(path: Path) -> TextIO:
@@ -224,8 +230,9 @@ def _read_ase(path: Path) -> Iterator[Record]:
     index = 0
     try:
         for index, atoms in enumerate(images, start=1):
-            name = str(atoms.info.pop("unigen_id", f"{path.stem}-{index}"))
-            yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), dict(atoms.info))
+            info, atoms.info = atoms.info, {}  # left on the atoms they would be properties past a recipe's renaming
+            name = str(info.pop("unigen_id", f"{_stem(path)}-{index}"))
+            yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), info)
     except (UnknownFileTypeError, *convert.PARSER_ERRORS) as error:
         reason = f"ASE cannot read it: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
         if index == 0:

@@ -1,0 +1,20 @@
+"""The compositions of a whole dataset, from its flat columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from unigen.data.store import CrystalDataset
+from unigen.elements import format_formula, reduce_counts
+
+
+def compositions(dataset: CrystalDataset) -> Iterator[dict[int, int]]:
+    """Atoms in each cell by atomic number, ascending."""
+    for start, end in zip(dataset.offsets[:-1].tolist(), dataset.offsets[1:].tolist(), strict=True):
+        yield dict(sorted(Counter(dataset.numbers[start:end].tolist()).items()))
+
+
+def reduced_formulas(dataset: CrystalDataset) -> Iterator[str]:
+    """Canonical key of each composition, as `Crystal.reduced_formula`."""
+    return (format_formula(reduce_counts(counts)[0]) for counts in compositions(dataset))
