@@ -12,6 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
 PROSE := README.md CONTRIBUTING.md CHANGELOG.md Makefile pyproject.toml
 
 .PHONY: demo test lint clean
+.NOTPARALLEL: # two installs into one environment at a time would break it
 
 demo: $(VENV)/.installed
 	$(BIN)/unigen generate crystal --formula SrTiO3 --n 16 --out demo/
