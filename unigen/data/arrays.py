@@ -44,7 +44,7 @@ def read_npz(path: Path) -> Iterator[Record]:
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return dict(archive)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError("not a readable npz", where=str(path), got=str(error)[:120]) from error

@@ -144,7 +144,7 @@ def to_cif(crystal: Crystal, path: str | Path | None = None, symprec: float | No
     from pymatgen.io.cif import CifWriter
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, about how it will report failures one day
+        warnings.simplefilter("ignore")  # no electronegativity of helium, how spglib will report failures one day, ...
         text = str(CifWriter(to_pymatgen(crystal), symprec=symprec))
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
