@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(home, cif_folder):
 
 
 def supercell(crystal):
-    doubled = np.concatenate([crystal.frac_coords, crystal.frac_coords + [1, 0, 0]]) / [2, 1, 1]
+    doubled = np.concatenate([crystal.frac_coords, crystal.frac_coords + np.eye(3)[0]]) / [2, 1, 1]
     return Crystal(np.tile(crystal.numbers, 2), doubled, crystal.lattice * [[2], [1], [1]])
 
 

@@ -86,6 +86,6 @@ def test_only_https_is_fetched(tmp_path):
 
 
 def test_an_address_that_does_not_answer_is_named(tmp_path):
-    with pytest.raises(UserError, match="cannot be fetched.*--from PATH"):
+    with pytest.raises(UserError, match=r"cannot be fetched.*--from PATH"):
         cards.download("https://localhost:1/x.csv", tmp_path / "x.csv")
     assert list(tmp_path.iterdir()) == []

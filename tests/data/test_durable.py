@@ -22,9 +22,14 @@ def test_the_name_appears_only_when_all_is_written(tmp_path):
 def test_what_stood_there_outlives_a_full_disk(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(UserError, match="no space left.*run the same command again"), durable(path) as partial:
-        partial.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def half() -> None:
+        with durable(path) as partial:
+            partial.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match=r"no space left.*run the same command again"):
+        half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

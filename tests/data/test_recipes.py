@@ -85,7 +85,7 @@ def test_no_network_says_to_give_a_local_copy(tmp_path, monkeypatch):
         recipes.fetch(recipes.recipe("oqmd-icsd"), tmp_path)
     card = recipes.recipe("mp-20")
     offline = replace(card, files=(SourceFile(url="https://localhost:1/train.csv", split="train"),))
-    with pytest.raises(UserError, match="cannot be fetched.*--from PATH"):
+    with pytest.raises(UserError, match=r"cannot be fetched.*--from PATH"):
         recipes.fetch(offline, tmp_path)
 
 
