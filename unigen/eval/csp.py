@@ -1,156 +1,149 @@
-"""Crystal structure prediction: does a sample match the reference it was made for, and how closely.
+"""The csp protocol: match rate, RMSE, cRMSE and METRe over all references, for one sample each and for k.
 
-Match rate, RMSE: Xie et al., CDVAE, ICLR 2022; Jiao et al., DiffCSP, NeurIPS 2023. cRMSE, METRe: Martirosyan et al.,
-"All that structure matches does not glitter", 2025.
+Failures stay in the denominator: a reference without a readable sample is a reference not matched. The filtered rates
+count a match only where the sample is valid by CDVAE's two checks, as CDVAE, DiffCSP and their successors publish.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 
 from unigen.data.crystal import Crystal
-from unigen.eval.matching import BoundedMatcher, Match, MatchSettings, rms_to_reference
-from unigen.eval.nearness import mean_distances, nearest_first
-from unigen.eval.pairing import Pairing
+from unigen.errors import UserError
+from unigen.eval.entry import Entry, EntrySet
+from unigen.eval.match_rate import match_pairs, smallest_rms
+from unigen.eval.matching import Match
+from unigen.eval.metre import match_everyone
+from unigen.eval.pairing import Pairing, pair
+from unigen.eval.report import SampleResult
+from unigen.eval.scored import Outcome, Scored, dropped
 from unigen.eval.workers import Workers
-from unigen.shapes import Bool, Float
 
 
-@dataclass(frozen=True, eq=False)
-class MatchTask:
-    """One reference and the samples to hold against it."""
+def score_csp(
+    scored: Scored, reference: EntrySet, workers: Workers, *, k: int | None = None, only_sampled: bool = False
+) -> Outcome:
+    """Match rates, RMSEs and METRe over all references, for one sample each and for k.
 
-    reference: Crystal
-    samples: tuple[Crystal, ...]
+    Args:
+        scored: the samples, described.
+        reference: the crystals to be predicted; unreadable ones are left out and counted.
+        workers: the processes that do it.
+        k: samples a reference, at most; all there are by default.
+        only_sampled: leave references that no sample was made for out of the denominators.
+
+    Raises:
+        UserError: no sample belongs to any reference.
+    """
+    targets = [entry for entry in reference.entries if entry.crystal is not None]
+    pairing = pair(scored.entries, targets)
+    if not pairing.k:
+        raise UserError(
+            "no sample belongs to any reference, neither by id nor by composition",
+            got=f"samples such as {scored.entries[0].id!r}, references such as {targets[0].id!r}",
+            next_step="name samples by the id of their reference, or use --protocol denovo",
+        )
+    if only_sampled:
+        keep = [position for position, paired in enumerate(pairing.of_reference) if paired]
+        targets = [targets[position] for position in keep]
+        pairing = replace(pairing, of_reference=tuple(pairing.of_reference[position] for position in keep))
+    most = min(k or pairing.k, pairing.k)
+    crystals = [target.crystal for target in targets]
+    matches = match_pairs(scored.crystals, crystals, pairing, scored.protocol.matching, workers)
+    columns, bounded = _columns(scored, crystals, pairing, matches, sizes=sorted({1, most}), workers=workers)
+    counts = _counts(reference, pairing, matches, most) | bounded
+    return Outcome(
+        metrics=scored.intervals(columns) | scored.intervals(scored.validity_columns()),
+        counts=counts,
+        rows=_rows(scored, targets, pairing, matches),
+        dropped=_dropped(scored, reference, pairing),
+        settings={"k": most, "only_sampled": only_sampled},
+    )
 
 
-def match_pairs(
-    samples: Sequence[Crystal | None],
+def _columns(
+    scored: Scored,
     references: Sequence[Crystal | None],
     pairing: Pairing,
-    settings: MatchSettings,
+    matches: dict[int, Match],
+    *,
+    sizes: list[int],
     workers: Workers,
-) -> dict[int, Match]:
-    """The verdict on every paired sample against its own reference, by the sample's position.
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """One value a reference for each metric, NaN where it is no item of that metric; and what METRe cut short."""
+    protocol, valid = scored.protocol, scored.valid_cdvae()
+    columns: dict[str, np.ndarray] = {}
+    bounded: dict[str, int] = {}
+    for k in sizes:
+        best = smallest_rms(pairing, matches, k)
+        filtered = smallest_rms(pairing, matches, k, valid)
+        metre = match_everyone(
+            scored.crystals,
+            references,
+            pairing,
+            own=best,
+            k=k,
+            limit=protocol.max_metre_candidates,
+            settings=protocol.matching,
+            workers=workers,
+        )
+        columns |= {
+            f"match_rate.k{k}": np.isfinite(best),
+            f"rmse.k{k}": best,
+            f"match_rate_filtered.k{k}": np.isfinite(filtered),
+            f"rmse_filtered.k{k}": filtered,
+            f"crmse.k{k}": np.where(np.isfinite(best), best, protocol.matching.stol),
+            f"metre.k{k}": metre.found,
+        }
+        bounded[f"metre_bounded.k{k}"] = metre.bounded
+    return columns, bounded
 
-    Samples that could not be read have no verdict: they are failures.
-    """
-    positions, tasks = [], []
-    for reference, paired in zip(references, pairing.of_reference, strict=True):
-        readable = [number for number in paired.values() if samples[number] is not None]
-        if reference is not None and readable:
-            positions.append(readable)
-            tasks.append(MatchTask(reference, tuple(_crystals(samples, readable))))
-    verdicts = workers.map(partial(_match_task, settings=settings), tasks, "Matching")
+
+def _counts(reference: EntrySet, pairing: Pairing, matches: dict[int, Match], k: int) -> dict[str, int]:
+    sizes = [len(samples) for samples in pairing.of_reference]
     return {
-        number: match
-        for numbers, matches in zip(positions, verdicts, strict=True)
-        for number, match in zip(numbers, matches, strict=True)
+        "references": len(sizes),
+        "references_unreadable": sum(entry.crystal is None for entry in reference.entries),
+        "references_without_samples": sizes.count(0),
+        "references_with_fewer_than_k": sum(0 < size < k for size in sizes),
+        "paired": sum(sizes),
+        "paired_by_composition": len(pairing.by_composition),
+        "unpaired": len(pairing.unpaired),
+        "repeated": len(pairing.repeated),
+        "pairs_bounded": sum(match.bounded for match in matches.values()),
     }
 
 
-def _match_task(task: MatchTask, settings: MatchSettings) -> list[Match]:
-    return rms_to_reference(list(task.samples), task.reference, settings)
-
-
-def _crystals(crystals: Sequence[Crystal | None], positions: Sequence[int]) -> list[Crystal]:
-    return [crystal for crystal in (crystals[position] for position in positions) if crystal is not None]
-
-
-def smallest_rms(
-    pairing: Pairing, matches: dict[int, Match], k: int, counts: Bool[np.ndarray, "samples"] | None = None
-) -> Float[np.ndarray, "references"]:
-    """The smallest RMS over the first k samples of each reference, NaN where none matches.
-
-    Args:
-        pairing: which samples belong to which reference.
-        matches: verdicts by sample position.
-        k: samples with index below k take part; k = 1 is the first sample, unranked.
-        counts: samples that may count at all (the filtered rate: the valid ones); all of them by default.
-    """
-    best = np.full(len(pairing.of_reference), np.nan)
-    for reference, paired in enumerate(pairing.of_reference):
+def _rows(
+    scored: Scored, references: Sequence[Entry], pairing: Pairing, matches: dict[int, Match]
+) -> tuple[SampleResult, ...]:
+    rows = list(scored.rows)
+    for reference, paired in zip(references, pairing.of_reference, strict=True):
         for index, number in paired.items():
-            rms = matches.get(number, Match()).rms
-            if index < k and rms is not None and (counts is None or counts[number]):
-                best[reference] = np.fmin(best[reference], rms)
-    return best
+            match = matches.get(number, Match())
+            rows[number] = replace(
+                rows[number],
+                index=index,
+                reference=reference.id,
+                matched=match.rms is not None,
+                rms=match.rms,
+                bounded=rows[number].bounded or match.bounded,
+            )
+    for number in (*pairing.unpaired, *pairing.repeated):
+        rows[number] = replace(rows[number], reason=rows[number].reason or _NOT_SCORED[number in pairing.repeated])
+    return tuple(rows)
 
 
-@dataclass(frozen=True, eq=False)
-class Metre:
-    """METRe's verdicts.
-
-    Attributes:
-        found: references matched by any sample, whichever reference it was made for.
-        bounded: references for which not every sample of their formula was tried.
-    """
-
-    found: Bool[np.ndarray, "references"]
-    bounded: int
+_NOT_SCORED = ("belongs to no reference", "index already taken by another sample of this reference")
 
 
-def match_everyone(
-    samples: Sequence[Crystal | None],
-    references: Sequence[Crystal | None],
-    pairing: Pairing,
-    *,
-    own: Float[np.ndarray, "references"],
-    k: int,
-    limit: int,
-    settings: MatchSettings,
-    workers: Workers,
-) -> Metre:
-    """METRe: which references are matched by *any* of the first k samples of all references.
-
-    Only samples of the same reduced formula can match; a reference its own sample matches is found already. Where a
-    formula has more than ``limit`` samples the nearest are tried first and the rest not at all, and that is counted.
-    """
-    found = np.isfinite(own)
-    bucket = _samples_by_formula(samples, pairing, k)
-    positions, tasks = [], []
-    for position, reference in enumerate(references):
-        if reference is None or found[position]:
-            continue
-        mine = set(pairing.of_reference[position].values())
-        others = [number for number in bucket.get(reference.reduced_formula, ()) if number not in mine]
-        if others:
-            positions.append(position)
-            tasks.append(MatchTask(reference, tuple(_crystals(samples, others))))
-    verdicts = workers.map(partial(_any_match, limit=limit, settings=settings), tasks, f"METRe, k = {k}")
-    bounded = 0
-    for position, (hit, stopped) in zip(positions, verdicts, strict=True):
-        found[position] = hit
-        bounded += stopped
-    return Metre(found, bounded)
-
-
-def _samples_by_formula(samples: Sequence[Crystal | None], pairing: Pairing, k: int) -> dict[str, list[int]]:
-    bucket: dict[str, list[int]] = defaultdict(list)
-    for paired in pairing.of_reference:
-        for index, number in paired.items():
-            sample = samples[number]
-            if index < k and sample is not None:
-                bucket[sample.reduced_formula].append(number)
-    return bucket
-
-
-def _any_match(task: MatchTask, limit: int, settings: MatchSettings) -> tuple[bool, bool]:
-    """Whether any sample matches the reference, and whether the search was cut short without a match."""
-    matcher = BoundedMatcher(settings)
-    target = matcher.reduce(task.reference)
-    tried, stopped = task.samples, len(task.samples) > limit
-    if stopped:
-        shells = np.array([mean_distances(sample) for sample in task.samples])
-        tried = tuple(task.samples[i] for i in nearest_first(mean_distances(task.reference), shells, limit))
-    for sample in tried:
-        match = matcher.rms(matcher.reduce(sample), target)
-        if match.rms is not None:
-            return True, False
-        stopped = stopped or match.bounded
-    return False, stopped
+def _dropped(scored: Scored, reference: EntrySet, pairing: Pairing) -> list[dict[str, str]]:
+    unreadable = [dropped(entry, f"reference: {entry.reason}") for entry in reference.entries if entry.crystal is None]
+    lost = [(number, _NOT_SCORED[0]) for number in pairing.unpaired] + [
+        (number, _NOT_SCORED[1]) for number in pairing.repeated
+    ]
+    unscored = [dropped(scored.entries[number], reason) for number, reason in lost if scored.entries[number].crystal]
+    return scored.failures() + unscored + unreadable

@@ -1,154 +1,55 @@
-"""De novo generation: how many crystals are unlike each other and unlike the reference, and how alike the statistics.
+"""The denovo protocol: validity, uniqueness, novelty, and how alike the statistics of samples and reference are.
 
-Uniqueness and novelty are by StructureMatcher equivalence. The reduced formula is the one prefilter that loses nothing.
+Validity, Wasserstein distances, coverage: Xie et al., CDVAE, ICLR 2022. Every share is of all generated.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 
-from unigen.data.crystal import Crystal
-from unigen.eval.matching import BoundedMatcher, MatchSettings, ReducedCell
-from unigen.eval.nearness import mean_distances, nearest_first
+from unigen.eval.coverage import cover
+from unigen.eval.entry import EntrySet
+from unigen.eval.intervals import Metric
+from unigen.eval.novelty import Verdicts, find_novel, find_unique
+from unigen.eval.report import SampleResult
+from unigen.eval.scored import Outcome, Scored
 from unigen.eval.workers import Workers
 from unigen.shapes import Bool
 
-SAMPLES_A_TASK = 50
-"""Novelty of a formula with many samples is shared out in pieces of this size."""
 
-
-@dataclass(frozen=True, eq=False)
-class Verdicts:
-    """One verdict a sample.
-
-    Attributes:
-        holds: the sample is unique (or novel).
-        bounded: the sample's comparisons ended at a bound of work.
-    """
-
-    holds: Bool[np.ndarray, "samples"]
-    bounded: Bool[np.ndarray, "samples"]
-
-
-@dataclass(frozen=True, eq=False)
-class FormulaTask:
-    """Samples of one reduced formula and the reference crystals of that formula."""
-
-    samples: tuple[Crystal, ...]
-    references: tuple[Crystal, ...] = ()
-
-
-def find_unique(samples: Sequence[Crystal | None], settings: MatchSettings, limit: int, workers: Workers) -> Verdicts:
-    """Keep one of each equivalence class: a sample is unique when it matches none kept before it.
+def score_denovo(scored: Scored, reference: EntrySet | None, workers: Workers, *, coverage: bool = False) -> Outcome:
+    """Rates over all generated; novelty and distances of distributions where there is a reference.
 
     Args:
-        samples: in the order of generation; None (a failure) is not unique.
-        settings: what counts as the same.
-        limit: kept crystals of the same formula a sample is compared with at most, nearest first.
+        scored: the samples, described.
+        reference: the crystals that are known (novelty: the training set), or None.
         workers: the processes that do it.
+        coverage: also COV-R and COV-P.
     """
-    groups = list(_by_formula(samples).values())
-    tasks = [FormulaTask(_of(samples, group)) for group in groups]
-    results = workers.map(partial(_unique_task, settings=settings, limit=limit), tasks, "Uniqueness")
-    return _scatter(len(samples), groups, results)
-
-
-def find_novel(
-    samples: Sequence[Crystal | None],
-    references: Sequence[Crystal],
-    settings: MatchSettings,
-    limit: int,
-    workers: Workers,
-) -> Verdicts:
-    """A sample is novel when it matches no reference crystal; None (a failure) is not novel."""
-    known = defaultdict(list)
-    for reference in references:
-        known[reference.reduced_formula].append(reference)
-    groups, tasks = [], []
-    for formula, group in _by_formula(samples).items():
-        for start in range(0, len(group), SAMPLES_A_TASK):
-            part = group[start : start + SAMPLES_A_TASK]
-            groups.append(part)
-            tasks.append(FormulaTask(_of(samples, part), tuple(known.get(formula, ()))))
-    results = workers.map(partial(_novel_task, settings=settings, limit=limit), tasks, "Novelty")
-    return _scatter(len(samples), groups, results)
-
-
-def _by_formula(crystals: Sequence[Crystal | None]) -> dict[str, list[int]]:
-    groups: dict[str, list[int]] = defaultdict(list)
-    for position, crystal in enumerate(crystals):
-        if crystal is not None:
-            groups[crystal.reduced_formula].append(position)
-    return groups
-
-
-def _of(crystals: Sequence[Crystal | None], positions: list[int]) -> tuple[Crystal, ...]:
-    return tuple(crystal for crystal in (crystals[position] for position in positions) if crystal is not None)
-
-
-def _scatter(count: int, groups: list[list[int]], results: list[list[tuple[bool, bool]]]) -> Verdicts:
-    holds, bounded = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-    for group, verdicts in zip(groups, results, strict=True):
-        for position, (verdict, stopped) in zip(group, verdicts, strict=True):
-            holds[position], bounded[position] = verdict, stopped
-    return Verdicts(holds, bounded)
-
-
-def _unique_task(task: FormulaTask, settings: MatchSettings, limit: int) -> list[tuple[bool, bool]]:
-    if len(task.samples) == 1:
-        return [(True, False)]
-    kept = _Known(settings, limit, ordered=len(task.samples) > limit)
-    verdicts = []
-    for sample in task.samples:
-        match, bounded = kept.has(sample)
-        if not match:
-            kept.add(sample)
-        verdicts.append((not match, bounded))
-    return verdicts
-
-
-def _novel_task(task: FormulaTask, settings: MatchSettings, limit: int) -> list[tuple[bool, bool]]:
-    if not task.references:
-        return [(True, False)] * len(task.samples)
-    known = _Known(settings, limit, ordered=len(task.references) > limit)
-    for reference in task.references:
-        known.add(reference)
-    return [(not match, bounded) for match, bounded in map(known.has, task.samples)]
-
-
-class _Known:
-    """Crystals of one formula, reduced once, asked many times; lives inside one task."""
-
-    def __init__(self, settings: MatchSettings, limit: int, *, ordered: bool) -> None:
-        self._matcher = BoundedMatcher(settings)
-        self._limit = limit
-        self._ordered = ordered
-        self._cells: list[ReducedCell] = []
-        self._shells: list[np.ndarray] = []
-
-    def add(self, crystal: Crystal) -> None:
-        self._cells.append(self._matcher.reduce(crystal))
-        if self._ordered:
-            self._shells.append(mean_distances(crystal))
-
-    def has(self, crystal: Crystal) -> tuple[bool, bool]:
-        """Whether a known crystal matches, and whether the search was cut short without a match."""
-        cell = self._matcher.reduce(crystal)
-        order: Sequence[int] = range(len(self._cells))
-        bounded = len(self._cells) > self._limit
-        if bounded:
-            order = nearest_first(mean_distances(crystal), np.array(self._shells), self._limit).tolist()
-        for position in order:
-            match = self._matcher.same(cell, self._cells[position])
-            if match.rms is not None:
-                return True, False
-            bounded = bounded or match.bounded
-        return False, bounded
+    protocol = scored.protocol
+    unique = find_unique(scored.crystals, protocol.matching, protocol.max_candidates, workers)
+    columns = scored.validity_columns() | {"unique": unique.holds}
+    valid = columns["valid_cdvae"]
+    novel: Verdicts | None = None
+    if reference is not None:
+        novel = find_novel(scored.crystals, reference.crystals, protocol.matching, protocol.max_candidates, workers)
+        columns |= {
+            "novel": novel.holds,
+            "unique_novel": unique.holds & novel.holds,
+            "valid_unique_novel": valid & unique.holds & novel.holds,
+        }
+    metrics = scored.intervals(columns)
+    if reference is not None:
+        metrics |= _distribution_metrics(scored, reference, valid)
+    counts = _counts(unique, novel, reference)
+    if coverage and reference is not None:
+        found = _coverage(scored, reference, workers)
+        metrics |= found[0]
+        counts |= found[1]
+    return Outcome(metrics, counts, _rows(scored, unique, novel), scored.failures(), {"coverage": coverage})
 
 
 def wasserstein(samples: Sequence[float], references: Sequence[float]) -> float | None:
@@ -156,3 +57,55 @@ def wasserstein(samples: Sequence[float], references: Sequence[float]) -> float 
     from scipy.stats import wasserstein_distance
 
     return float(wasserstein_distance(samples, references)) if len(samples) and len(references) else None
+
+
+def _distribution_metrics(scored: Scored, reference: EntrySet, valid: Bool[np.ndarray, "samples"]) -> dict[str, Metric]:
+    """W(density) in g/cm^3 and W(number of elements), over the valid samples (as published) and over all readable."""
+    known = reference.crystals
+    densities, elements = [each.density for each in known], [float(len(each.counts)) for each in known]
+    metrics: dict[str, Metric] = {}
+    for suffix, counted in (("", valid), ("_all", np.ones(len(valid), dtype=bool))):
+        chosen = [each for each, counts in zip(scored.crystals, counted, strict=True) if counts and each is not None]
+        n = len(chosen)
+        density = wasserstein([each.density for each in chosen], densities)
+        number = wasserstein([float(len(each.counts)) for each in chosen], elements)
+        metrics |= {f"w_density{suffix}": Metric(density, n=n), f"w_elements{suffix}": Metric(number, n=n)}
+    return metrics
+
+
+def _coverage(scored: Scored, reference: EntrySet, workers: Workers) -> tuple[dict[str, Metric], dict[str, int]]:
+    protocol = scored.protocol
+    readable = [crystal for crystal in scored.crystals if crystal is not None]
+    cutoffs = (protocol.coverage_structure, protocol.coverage_composition)
+    found = cover(readable, reference.crystals, cutoffs, len(scored.entries), workers)
+    metrics = {
+        "cov_recall": Metric(found.recall, n=len(reference.crystals)),
+        "cov_precision": Metric(found.precision, n=len(scored.entries)),
+    }
+    return metrics, {"fingerprints_failed": found.failed}
+
+
+def _counts(unique: Verdicts, novel: Verdicts | None, reference: EntrySet | None) -> dict[str, int]:
+    counts = {"unique_bounded": int(unique.bounded.sum())}
+    if novel is not None and reference is not None:
+        counts |= {
+            "novel_bounded": int(novel.bounded.sum()),
+            "references": len(reference.crystals),
+            "references_unreadable": len(reference.entries) - len(reference.crystals),
+        }
+    return counts
+
+
+def _rows(scored: Scored, unique: Verdicts, novel: Verdicts | None) -> tuple[SampleResult, ...]:
+    rows = list(scored.rows)
+    for position, entry in enumerate(scored.entries):
+        if entry.crystal is None:
+            continue
+        bounded = bool(unique.bounded[position]) or (novel is not None and bool(novel.bounded[position]))
+        rows[position] = replace(
+            rows[position],
+            unique=bool(unique.holds[position]),
+            novel=None if novel is None else bool(novel.holds[position]),
+            bounded=rows[position].bounded or bounded,
+        )
+    return tuple(rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -119,7 +118,7 @@ class Report:
             writer = csv.DictWriter(file, [each.name for each in fields(SampleResult)])
             writer.writeheader()
             writer.writerows(_plain(asdict(row)) for row in self.rows)
-        os.replace(partial, table)
+        partial.replace(table)
         return path, table
 
     def table(self) -> Table:
@@ -165,4 +164,4 @@ def _write_whole(path: Path, text: str) -> None:
     """Through a neighbouring file, so that an interrupted run leaves the old report or the new one."""
     partial = path.with_name(path.name + ".part")
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)

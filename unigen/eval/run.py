@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,19 +14,22 @@ from unigen.data.record import Row
 from unigen.errors import UserError
 from unigen.eval import coverage as cov
 from unigen.eval.composition import CompositionVerdict, check_composition, require_smact
+from unigen.eval.csp import score_csp
+from unigen.eval.denovo import score_denovo
 from unigen.eval.entry import Entry, EntrySet, as_entries, read_reference, read_samples
 from unigen.eval.pairing import ids_pair
 from unigen.eval.protocol import Protocol, find_protocol
 from unigen.eval.report import Report
 from unigen.eval.scored import Outcome, Scored
-from unigen.eval.scored_csp import score_csp
-from unigen.eval.scored_denovo import score_denovo
 from unigen.eval.validity import Description, describe
 from unigen.eval.workers import Workers
 
 Structures = str | Path | Iterable[Crystal | Row | Entry]
 
 TOOLS = ("unigen-matter", "pymatgen", "pymatgen-core", "spglib", "smact", "numpy", "scipy", "ase")
+
+MANY_SEEDS = 20
+"""More seeds than these are reported as first, last and count."""
 
 
 def evaluate_crystals(
@@ -71,12 +74,12 @@ def evaluate_crystals(
     chosen = _choose(protocol, made, wanted)
     if coverage:
         cov.require_matminer()
-    crew = Workers(workers, progress)
-    scored = _describe(made, chosen, crew, seed)
-    if chosen.name == "csp":
-        outcome = score_csp(scored, _required(wanted), crew, k=k, only_sampled=only_sampled)
-    else:
-        outcome = score_denovo(scored, wanted, crew, coverage=coverage)
+    with Workers(workers, progress=progress) as crew:
+        scored = _describe(made, chosen, crew, seed)
+        if chosen.name == "csp":
+            outcome = score_csp(scored, _required(wanted), crew, k=k, only_sampled=only_sampled)
+        else:
+            outcome = score_denovo(scored, wanted, crew, coverage=coverage)
     return _report(made, wanted, scored, outcome, time.perf_counter() - started)
 
 
@@ -123,14 +126,7 @@ def _describe(samples: EntrySet, protocol: Protocol, workers: Workers, seed: int
     return Scored(samples.entries, tuple(descriptions), verdicts, protocol, seed)
 
 
-@dataclass(frozen=True)
-class _Provenance:
-    seeds: list[int]
-    versions: dict[str, str]
-
-
 def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outcome: Outcome, seconds: float) -> Report:
-    provenance = _provenance(samples.entries)
     protocol = asdict(scored.protocol)
     return Report(
         protocol=protocol.pop("name"),
@@ -140,19 +136,18 @@ def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outco
         metrics=outcome.metrics,
         counts=scored.counts() | outcome.counts,
         settings=protocol | outcome.settings,
-        seeds=provenance.seeds,
+        seeds=_seeds(samples.entries),
         bootstrap_seed=scored.seed,
-        versions=provenance.versions,
+        versions={tool: installed for tool in TOOLS if (installed := _version(tool))},
         seconds=round(seconds, 2),
         dropped=tuple(outcome.dropped),
         rows=outcome.rows,
     )
 
 
-def _provenance(entries: Sequence[Entry]) -> _Provenance:
+def _seeds(entries: Sequence[Entry]) -> list[int]:
     seeds = sorted({entry.seed for entry in entries if entry.seed is not None})
-    shown = seeds if len(seeds) <= 20 else [seeds[0], seeds[-1], len(seeds)]
-    return _Provenance(shown, {tool: installed for tool in TOOLS if (installed := _version(tool))})
+    return seeds if len(seeds) <= MANY_SEEDS else [seeds[0], seeds[-1], len(seeds)]
 
 
 def _version(tool: str) -> str:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from unigen.errors import UserError
 
@@ -23,19 +22,29 @@ FEW_TASKS = 64
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-@dataclass(frozen=True)
 class Workers:
-    """How many processes work, and whether progress is shown.
+    """Processes that start at the first long list of tasks and stay until the ``with`` block ends.
 
     Results are returned in the order of the tasks and no task knows its worker, so numbers do not depend on ``count``.
 
-    Attributes:
+    Args:
         count: processes; None for one a core.
         progress: show a progress bar on standard error.
     """
 
-    count: int | None = None
-    progress: bool = False
+    def __init__(self, count: int | None = None, *, progress: bool = False) -> None:
+        self._count = count or _cores()
+        self._always = count is not None
+        self._progress = progress
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
     def map(self, function: Callable[[Task], Result], tasks: Sequence[Task], label: str) -> list[Result]:
         """``[function(task) for task in tasks]``; the function must be importable, or a partial of one that is.
@@ -43,23 +52,26 @@ class Workers:
         Raises:
             UserError: a worker process was killed from outside (out of memory, as a rule).
         """
-        count = min(self.count or _cores(), max(len(tasks), 1))
-        if count == 1 or (self.count is None and len(tasks) < FEW_TASKS):
+        if self._count == 1 or len(tasks) < 2 or (not self._always and len(tasks) < FEW_TASKS):
             return self._collect(map(function, tasks), len(tasks), label)
-        chunk = max(1, min(64, len(tasks) // (count * 8)))
-        with _single_threaded(), self._pool(count) as pool:
-            try:
-                return self._collect(pool.map(function, tasks, chunksize=chunk), len(tasks), label)
-            except BrokenProcessPool as error:
-                next_step = "set fewer workers if memory ran out"
-                raise UserError("a worker process was killed", where=label, next_step=next_step) from error
+        chunk = max(1, min(64, len(tasks) // (self._count * 8)))
+        try:
+            return self._collect(self._start().map(function, tasks, chunksize=chunk), len(tasks), label)
+        except BrokenProcessPool as error:
+            next_step = "set fewer workers if memory ran out"
+            raise UserError("a worker process was killed", where=label, next_step=next_step) from error
 
-    def _pool(self, count: int) -> ProcessPoolExecutor:
-        # spawn: a fork would copy locks held by torch's threads, were torch loaded in this process
-        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_quiet)
+    def _start(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # spawn: a fork would copy locks held by torch's threads, were torch loaded in this process
+            context = multiprocessing.get_context("spawn")
+            with _single_threaded():
+                self._pool = ProcessPoolExecutor(self._count, context, initializer=_quiet)
+                self._pool.submit(_quiet).result()  # spawned processes start at the first task, in this environment
+        return self._pool
 
     def _collect(self, results: Iterable[Result], total: int, label: str) -> list[Result]:
-        if not self.progress:
+        if not self._progress or not total:
             return list(results)
         from rich.console import Console
         from rich.progress import track
