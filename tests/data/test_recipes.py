@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import zipfile
 from dataclasses import replace
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from real_crystals import elemental_crystals
+from rich.console import Console
 
 from unigen.cards import SourceFile
 from unigen.data import recipes
@@ -126,3 +129,25 @@ def test_perov_5_from_a_local_copy():
     assert sorted(dataset.properties) == ["dir_gap", "heat_all", "heat_ref", "ind_gap"]
     assert set(dataset.num_atoms.tolist()) == {5}
     assert np.linalg.det(dataset.lattice).min() > 0
+
+
+@pytest.mark.usefixtures("home")
+def test_a_file_without_a_checksum_on_the_card_is_said_to_be_unverified(monkeypatch):
+    card = recipes.recipe("carbon-24")
+    carbon = next(crystal for crystal in elemental_crystals() if crystal.reduced_formula == "C")
+
+    def download(url, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(("material_id", "energy_per_atom", "unknown_column", "cif"))
+            rows.writerow((url, -9.0, 1, carbon.to_cif()))
+
+    monkeypatch.setattr(recipes, "download", download)
+    screen = Console(file=io.StringIO(), width=1000)
+    result = build_dataset("carbon-24", workers=1, console=screen)
+    assert result.splits == {"test": 1, "train": 1, "val": 1}
+    assert list(open_dataset("carbon-24").properties) == list(card.properties) == ["energy_per_atom"]
+    assert "no checksum on the card" in screen.file.getvalue()
+    said = screen.file.getvalue().split("sha256 ")[1].split()[0].split(",")
+    assert [len(digest) for digest in said] == [64] * 3

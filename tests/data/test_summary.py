@@ -75,6 +75,17 @@ def test_list_has_recipes_and_own_datasets():
     assert "CC-BY-4.0" in text
 
 
+def test_a_corrupt_store_does_not_hide_the_others(tmp_path):
+    torn = tmp_path / "home" / "datasets" / "torn"
+    torn.mkdir()
+    (torn / "crystals.parquet").write_bytes(b"PAR1")
+    text = shown(print_datasets, list_datasets())
+    assert "unreadable" in text
+    assert "mine" in text
+    with pytest.raises(UserError, match=r"torn.crystals\.parquet: not a readable Parquet file"):
+        summarise("torn")
+
+
 def test_requests_are_one_whole_cell_a_crystal(tmp_path):
     assert write_requests("mine", tmp_path / "requests.csv") == 3
     with (tmp_path / "requests.csv").open() as file:

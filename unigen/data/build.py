@@ -25,6 +25,7 @@ from unigen.data.arrays import read_parquet
 from unigen.data.assemble import Assembly, assemble
 from unigen.data.checksum import checksum
 from unigen.data.composition import reduced_formulas
+from unigen.data.count import count_entries
 from unigen.data.durable import durable
 from unigen.data.progress import counting
 from unigen.data.record import Record
@@ -99,6 +100,22 @@ class Source:
         assert self.card is not None
         return recipes.read_files(self.card, recipes.fetch(self.card, folder))
 
+    @property
+    def verified(self) -> bool | None:
+        """Whether the card knows the checksum of its files; None for what the user brings."""
+        if self.card is None or self.path is not None:
+            return None
+        return all(file.sha256 for file in self.card.files)
+
+    def count(self) -> int | None:
+        """Entries, where that is quickly known."""
+        if self.dataset is not None:
+            return None if ":" in self.dataset else count_entries(dataset_path(self.dataset))
+        if self.path is not None:
+            return count_entries(self.path)
+        assert self.card is not None
+        return self.card.counts.get("rows")
+
     def checksum(self, folder: Path) -> str:
         """SHA-256 that changes when the source does."""
         if self.dataset is not None:
@@ -151,6 +168,7 @@ def build_dataset(
         if {key: done.get(key) for key in plan} == plan:
             return BuildResult(name, home / "crystals.parquet", done["splits"], done["rejected"], already_built=True)
     _prepare(work, plan)
+    _report_unverified(plan, console)
     treatment = Treatment(
         symprec=options.symprec,
         max_atoms=options.max_atoms,
@@ -158,8 +176,10 @@ def build_dataset(
     )
     workers = workers or os.cpu_count() or 1
     tasks = (Task(record, source.card) for source in chosen for record in source.records(work / "source"))
-    with counting(console, f"building {name}") as report:
+    with counting(console, f"building {name}", _total(chosen)) as report:
         parts = build_parts(tasks, treatment, work, workers, report)
+    if options.dedup and console is not None:
+        console.print(f"building {name}: looking for duplicates")
     unique = any(source.card.unique_ids for source in chosen if source.card)
     assembly = assemble(parts, unique_ids=unique, dedup=options.dedup, split_val=options.split_val, workers=workers)
     return _publish(name, home, plan, assembly)
@@ -185,6 +205,17 @@ def _source(text: str, card: DatasetCard | None) -> Source:
     raise UserError("neither a path nor a built dataset", where=f"--from {text}", next_step=hint)
 
 
+def _report_unverified(plan: dict, console: Console | None) -> None:
+    for origin in plan["sources"]:
+        if origin["verified"] is False and console is not None:
+            console.print(f"{origin['source']}: no checksum on the card to verify against; sha256 {origin['checksum']}")
+
+
+def _total(sources: list[Source]) -> int | None:
+    counts = [source.count() for source in sources]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
 def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
     """What the store is determined by; two equal plans give equal bytes."""
     excluded = {item: checksum(_store_path(item)) for item in options.exclude_compositions_of}
@@ -193,6 +224,7 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
         {
             "source": source.label,
             "checksum": source.checksum(work / "source"),
+            "verified": source.verified,
             "recipe": recipes.reading(source.card) if source.card else None,
         }
         for source in sources
@@ -233,6 +265,7 @@ def _publish(name: str, home: Path, plan: dict, assembly: Assembly) -> BuildResu
         table.writerow(("id", "where", "reason"))
         table.writerows((row.id, row.where, row.reason) for row in assembly.rejected)
     store = home / "crystals.parquet"
+    (home / "build.yaml").unlink(missing_ok=True)  # else a kill now could leave it to describe another store
     with durable(store) as partial:
         assembly.write(partial)
     write_yaml(home / "build.yaml", {"name": name, **plan, "splits": assembly.splits, "rejected": rejected})

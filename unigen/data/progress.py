@@ -13,21 +13,21 @@ _PLAIN_EVERY = 10_000
 
 
 @contextmanager
-def counting(console: Console | None, label: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with the numbers of rows just passed and rejected."""
+def counting(console: Console | None, label: str, total: int | None) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with the numbers of rows just passed and rejected; ``total`` where it is known before."""
     if console is None:
         yield lambda _passed, _rejected: None
     elif console.is_terminal:
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn()
         with Progress(*columns, console=console) as progress:
-            task = progress.add_task(label, total=None, said="")
-            yield _Count(lambda said: progress.update(task, said=said), 1)
+            task = progress.add_task(label, total=total, said="")
+            yield _Count(lambda done, said: progress.update(task, completed=done, said=said), 1)
     else:
-        yield _Count(lambda said: console.print(f"{label}: {said}"), _PLAIN_EVERY)
+        yield _Count(lambda _done, said: console.print(f"{label}: {said}"), _PLAIN_EVERY)
 
 
 class _Count:
-    def __init__(self, say: Callable[[str], None], every: int) -> None:
+    def __init__(self, say: Callable[[int, str], None], every: int) -> None:
         self._say, self._every = say, every
         self._passed = self._rejected = self._said = 0
 
@@ -37,4 +37,4 @@ class _Count:
         total = self._passed + self._rejected
         if total - self._said >= self._every:
             self._said = total
-            self._say(f"{self._passed:,} crystals, {self._rejected:,} rejected")
+            self._say(total, f"{self._passed:,} crystals, {self._rejected:,} rejected")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +33,7 @@ class DatasetEntry:
         name: dataset name.
         title: from its card, empty for own data.
         licence: from its card.
-        crystals: rows when built here, else None.
+        crystals: rows when built here and readable, else None.
         path: the store when built here.
     """
 
@@ -50,9 +51,16 @@ def list_datasets() -> list[DatasetEntry]:
     entries = []
     for name in sorted(cards.keys() | stores.keys()):
         card, store = cards.get(name), stores.get(name)
-        rows = pq.read_metadata(store).num_rows if store else None
+        rows = _rows(store) if store else None
         entries.append(DatasetEntry(name, card.title if card else "", card.licence if card else "", rows, store))
     return entries
+
+
+def _rows(store: Path) -> int | None:
+    try:
+        return pq.read_metadata(store).num_rows
+    except (pa.ArrowException, OSError):
+        return None
 
 
 def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
@@ -61,7 +69,8 @@ def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
     for column in ("name", "crystals", "licence", "what"):
         table.add_column(column, justify="right" if column == "crystals" else "left")
     for entry in entries:
-        built = f"{entry.crystals:,}" if entry.crystals is not None else "not built"
+        missing = "unreadable" if entry.path else "not built"
+        built = f"{entry.crystals:,}" if entry.crystals is not None else missing
         table.add_row(entry.name, built, entry.licence, entry.title)
     console.print(table)
 
