@@ -248,6 +248,10 @@ def test_what_bad_input_says(tmp_path, monkeypatch):
     (tmp_path / "bad.cif").write_text("nothing here")
     with pytest.raises(UserError, match="no readable structure"):
         evaluate_crystals(tmp_path)
+    with pytest.raises(UserError, match="no readable structure"):
+        evaluate_crystals([])
+    with pytest.raises(UserError, match="coverage compares with a reference"):
+        evaluate_crystals([rock_salt()], coverage=True)
     with pytest.raises(UserError, match="needs a reference"):
         evaluate_crystals([rock_salt()], protocol="csp")
     with pytest.raises(UserError, match="belongs to any reference"):

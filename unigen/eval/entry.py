@@ -107,7 +107,11 @@ def read_reference(name_or_path: str | Path) -> EntrySet:
 
 
 def as_entries(structures: Iterable[Crystal | Row | Entry], name: str) -> EntrySet:
-    """Structures already in memory, crystals in the order given."""
+    """Structures already in memory, crystals in the order given.
+
+    Raises:
+        UserError: not one crystal among them.
+    """
     entries = []
     for position, structure in enumerate(structures):
         if isinstance(structure, Entry):
@@ -116,6 +120,7 @@ def as_entries(structures: Iterable[Crystal | Row | Entry], name: str) -> EntryS
             entries.append(Entry(f"{name}-{position}", structure))
         else:
             entries.append(entry_from_row(structure))
+    _some_readable(tuple(entries), name)
     return EntrySet(name, tuple(entries))
 
 

@@ -69,11 +69,11 @@ def evaluate_crystals(
     started = time.perf_counter()
     _check(k, workers)
     require_smact()
-    made = read_samples(samples) if isinstance(samples, str | Path) else as_entries(samples, "sample")
+    made = read_samples(samples) if isinstance(samples, str | Path) else as_entries(samples, "samples")
     wanted = _reference(reference)
     chosen = _choose(protocol, made, wanted)
     if coverage:
-        cov.require_matminer()
+        _check_coverage(wanted, chosen)
     with Workers(workers, progress=progress) as crew:
         scored = _describe(made, chosen, crew, seed)
         if chosen.name == "csp":
@@ -87,6 +87,12 @@ def _check(k: int | None, workers: int | None) -> None:
     for name, value in (("k", k), ("workers", workers)):
         if value is not None and value < 1:
             raise UserError(f"{name}: not a positive count", got=value)
+
+
+def _check_coverage(reference: EntrySet | None, protocol: Protocol) -> None:
+    if reference is None or protocol.name != "denovo":
+        raise UserError("coverage compares with a reference, under protocol denovo", next_step="give both")
+    cov.require_matminer()
 
 
 def _reference(reference: Structures | None) -> EntrySet | None:

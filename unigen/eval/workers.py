@@ -53,7 +53,9 @@ class Workers:
             UserError: a worker process was killed from outside (out of memory, as a rule).
         """
         if self._count == 1 or len(tasks) < 2 or (not self._always and len(tasks) < FEW_TASKS):
-            return self._collect(map(function, tasks), len(tasks), label)
+            with warnings.catch_warnings():
+                _quiet()
+                return self._collect(map(function, tasks), len(tasks), label)
         chunk = max(1, min(64, len(tasks) // (self._count * 8)))
         try:
             return self._collect(self._start().map(function, tasks, chunksize=chunk), len(tasks), label)
