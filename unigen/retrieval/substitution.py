@@ -52,7 +52,7 @@ class SubstitutionGenerator:
     Example:
         >>> generator = SubstitutionGenerator.fit(open_dataset("oqmd-icsd"))  # doctest: +SKIP
         >>> generator.propose(CrystalRequest(formula="SrTiO3"), k=5)[0].source_formula  # doctest: +SKIP
-        'O3SrTi'
+        'SrTiO3'
     """
 
     dataset: CrystalDataset
