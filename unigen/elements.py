@@ -70,10 +70,10 @@ def reduce_counts(counts: dict[int, int]) -> tuple[dict[int, int], int]:
     return {number: count // units for number, count in counts.items()}, units
 
 
-def format_formula(counts: dict[int, int], order: list[int] | None = None) -> str:
-    """Counts as text, in the given order of atomic numbers (ascending by default): ``{38: 1, 8: 3} -> O3Sr``."""
-    keys = order if order is not None else sorted(counts)
-    return "".join(f"{SYMBOLS[number]}{counts[number] if counts[number] > 1 else ''}" for number in keys)
+def format_formula(counts: dict[int, int]) -> str:
+    """Counts as text, from cations to anions, one spelling a composition: ``{8: 3, 38: 1, 22: 1} -> SrTiO3``."""
+    order = sorted(counts, key=lambda number: _HYDROGEN_RANK if number == 1 else chemical_rank(number))
+    return "".join(f"{SYMBOLS[number]}{counts[number] if counts[number] > 1 else ''}" for number in order)
 
 
 _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
@@ -93,3 +93,7 @@ def chemical_rank(number: int) -> int:
     """Order by column, then row, then number: roughly from cations to anions, neighbours in the table together."""
     period, group = period_and_group(number)
     return (group * 8 + period) * 128 + number
+
+
+_HYDROGEN_RANK = chemical_rank(8) - 2 * 128 - 64
+"""In a written formula hydrogen stands behind the nitrogen column and before the oxygen column: NH3, H2O."""

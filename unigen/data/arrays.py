@@ -52,7 +52,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 def read_parquet(name_or_path: str | Path, split: str | None = None) -> Iterator[Record]:
     """Records of a built dataset, by name or path; raises UserError when it cannot be opened."""
-    dataset = open_dataset(name_or_path, split)
+    dataset = open_dataset(f"{name_or_path}:{split}" if split else name_or_path)
     for row in range(len(dataset)):
         sites = slice(dataset.offsets[row], dataset.offsets[row + 1])
         content = (dataset.numbers[sites], dataset.frac_coords[sites], dataset.lattice[row])

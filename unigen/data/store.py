@@ -141,16 +141,22 @@ def dataset_path(name_or_path: str | Path) -> Path:
     return built
 
 
-def open_dataset(name_or_path: str | Path, split: str | None = None) -> CrystalDataset:
+def resolve_dataset(name: str | Path) -> tuple[Path, str | None]:
+    """Parquet file and split of ``"mp-20:test"``, ``"mp-20"`` or a path; raises UserError when it is not there."""
+    text = str(name)
+    if ":" in text and not Path(text).exists():
+        dataset, split = text.rsplit(":", 1)
+        return dataset_path(dataset), split
+    return dataset_path(text), None
+
+
+def open_dataset(name: str | Path) -> CrystalDataset:
     """Open a built dataset by name (``"mp-20"``, ``"mp-20:test"``) or by the path of its Parquet file.
 
     Raises:
         UserError: the dataset is not built, the file is not a readable Parquet store, or the split is empty.
     """
-    name = str(name_or_path)
-    if split is None and ":" in name and not Path(name).exists():
-        name, split = name.rsplit(":", 1)
-    path = dataset_path(name)
+    path, split = resolve_dataset(name)
     try:
         table = pq.read_table(path, memory_map=True).combine_chunks()
     except (pa.ArrowException, OSError) as error:
@@ -160,7 +166,7 @@ def open_dataset(name_or_path: str | Path, split: str | None = None) -> CrystalD
     missing = [column for column in COLUMNS if column not in table.column_names]
     if missing:
         raise UserError(f"columns missing: {', '.join(missing)}", where=str(path), wanted=", ".join(COLUMNS))
-    dataset = _from_table(name, table)
+    dataset = _from_table(str(name), table)
     return dataset.only(split) if split else dataset
 
 

@@ -48,16 +48,32 @@ def log_likelihoods(model: Autoregressive, batch: TokenBatch, steps: int = 12) -
         steps: Heun steps of each slot's ODE.
     """
     before = model(batch)[:, :-1]
-    channel, symbols = batch.channel[:, 1:], batch.symbols[:, 1:]
-    is_symbol = (channel == Channel.SYMBOL) & (symbols != PAD)
+    channel = batch.channel[:, 1:]
     scores = torch.zeros(channel.shape, device=before.device)
-    scores[is_symbol] = -model.symbol_head.loss(before[is_symbol], symbols[is_symbol])
     for kind in (Channel.LATTICE, Channel.FRACTIONAL):
         here = channel == kind
         if here.any():
             scores[here] = slot_log_likelihood(model, kind, before[here], batch.vectors[:, 1:][here], steps)
-    parts = [(scores * (is_symbol if kind == Channel.SYMBOL else channel == kind)).sum(1) for kind in Channel]
-    return Likelihoods(*parts, n_sites=int((channel == Channel.FRACTIONAL).sum()))
+    return Likelihoods(
+        symbols=_symbol_scores(model, before, batch).sum(1),
+        lattice=(scores * (channel == Channel.LATTICE)).sum(1),
+        sites=(scores * (channel == Channel.FRACTIONAL)).sum(1),
+        n_sites=int((channel == Channel.FRACTIONAL).sum()),
+    )
+
+
+@torch.no_grad()
+def symbol_log_likelihoods(model: Autoregressive, batch: TokenBatch) -> Float[Tensor, "batch"]:
+    """Log probability of the symbols alone, in nats."""
+    return _symbol_scores(model, model(batch)[:, :-1], batch).sum(1)
+
+
+def _symbol_scores(model: Autoregressive, before: Tensor, batch: TokenBatch) -> Float[Tensor, "batch tokens"]:
+    symbols = batch.symbols[:, 1:]
+    here = (batch.channel[:, 1:] == Channel.SYMBOL) & (symbols != PAD)
+    scores = torch.zeros(symbols.shape, device=before.device)
+    scores[here] = -model.symbol_head.loss(before[here], symbols[here])
+    return scores
 
 
 def slot_log_likelihood(

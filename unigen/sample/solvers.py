@@ -71,11 +71,9 @@ def _slope_and_divergence(denoise: Denoiser, x: Tensor, sigma: Tensor) -> tuple[
     def slope(point: Tensor) -> Tensor:
         return (point - denoise(point, sigma)) / sigma
 
-    divergence = x.new_zeros(len(x))
-    value = x
-    for axis in range(x.shape[-1]):
-        direction = torch.zeros_like(x)
-        direction[:, axis] = 1.0
-        value, derivative = torch.func.jvp(slope, (x,), (direction,))
-        divergence = divergence + derivative[:, axis]
-    return value, divergence
+    def along(direction: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.func.jvp(slope, (x,), (direction.expand_as(x),))
+
+    # the value does not depend on the direction, so under vmap it is computed once
+    values, derivatives = torch.func.vmap(along)(torch.eye(x.shape[-1], device=x.device, dtype=x.dtype))
+    return values[0], torch.einsum("dsd->s", derivatives)

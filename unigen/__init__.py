@@ -1,0 +1,40 @@
+"""UniGen: generative modelling of crystals and molecules in 3D.
+
+The public names below are imported when first used, so that ``import unigen`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unigen.data.crystal import Crystal
+    from unigen.errors import UserError
+    from unigen.eval.report import Report
+    from unigen.eval.run import evaluate_crystals as evaluate
+    from unigen.request import CrystalRequest
+    from unigen.sample.generate import generate
+    from unigen.sample.job import Sample
+    from unigen.sample.load import load
+
+__version__ = "0.1.0"
+__all__ = ["Crystal", "CrystalRequest", "Report", "Sample", "UserError", "evaluate", "generate", "load"]
+
+_HOMES = {
+    "Crystal": ("unigen.data.crystal", "Crystal"),
+    "CrystalRequest": ("unigen.request", "CrystalRequest"),
+    "Report": ("unigen.eval.report", "Report"),
+    "Sample": ("unigen.sample.job", "Sample"),
+    "UserError": ("unigen.errors", "UserError"),
+    "evaluate": ("unigen.eval.run", "evaluate_crystals"),
+    "generate": ("unigen.sample.generate", "generate"),
+    "load": ("unigen.sample.load", "load"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unigen' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

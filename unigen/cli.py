@@ -1,0 +1,244 @@
+"""The command line: parse, call, print. Heavy libraries are imported inside the commands, so that help is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from unigen.request import CrystalRequest
+
+app = typer.Typer(
+    help="UniGen: crystals from a formula, with models that run on a laptop.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+generate_app = typer.Typer(help="Generate structures.", no_args_is_help=True)
+evaluate_app = typer.Typer(help="Judge anyone's structures.", no_args_is_help=True)
+data_app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
+models_app = typer.Typer(help="Bundled models.", no_args_is_help=True)
+app.add_typer(generate_app, name="generate")
+app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(data_app, name="data")
+app.add_typer(models_app, name="models")
+
+
+def main() -> None:
+    """Entry point: a UserError is one line on standard error and exit code 2; an interrupt 130."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what is finished is kept, the same command goes on\n")
+        sys.exit(130)
+
+
+@generate_app.command("crystal")
+def generate_crystal(
+    formula: Annotated[str | None, typer.Option(help="Composition, such as SrTiO3; none: de novo.")] = None,
+    z: Annotated[int | None, typer.Option(help="Formula units in the primitive cell; by default drawn.")] = None,
+    n_atoms: Annotated[int | None, typer.Option(help="Atoms in the primitive cell.")] = None,
+    elements: Annotated[str | None, typer.Option(help="Only these may occur, such as Li,Fe,P,O.")] = None,
+    requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
+    n: Annotated[int, typer.Option(min=1, help="Samples a request.")] = 1,
+    out: Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")] = Path("generated"),
+    model: Annotated[str, typer.Option(help="Bundled name, model folder, or 'nearest'.")] = "unigen-crystal-small",
+    retrieve_from: Annotated[str | None, typer.Option(help="Dataset that 'nearest' copies from.")] = None,
+    exclude_formula: Annotated[bool, typer.Option(help="'nearest' ignores the formula's own structures.")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="Solver steps a vector.")] = 14,
+    solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
+    temperature: Annotated[float, typer.Option(min=0.05, help="Below 1: likelier, less varied.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
+    rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
+    score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
+    symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
+    cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Crystals for a formula, a set of elements, or de novo, as extxyz, CIF and JSON lines."""
+    wanted = _requests(formula, z, n_atoms, elements, requests)
+    if rank > 1 and not score:
+        raise UserError("--rank needs the likelihood", next_step="leave out --no-score")
+    _ask_for_dataset(model, retrieve_from)
+    from rich.console import Console
+
+    from unigen.report.generation import run_generation
+    from unigen.sample.decoder import DecodeSettings
+    from unigen.sample.load import load
+
+    decoding = DecodeSettings(steps=steps, solver=solver, temperature=temperature)
+    generator = load(
+        model,
+        device=device,
+        settings=decoding,
+        score=score,
+        retrieve_from=retrieve_from,
+        exclude_formula=exclude_formula,
+    )
+    settings = {
+        "model": model,
+        "weights": generator.version,
+        "retrieve_from": retrieve_from,
+        "exclude_formula": exclude_formula,
+        "steps": steps,
+        "solver": solver,
+        "temperature": temperature,
+        "device": device,
+    }
+    run_generation(
+        generator,
+        wanted,
+        out,
+        settings,
+        n=n,
+        seed=seed,
+        rank=rank,
+        batch_size=batch_size,
+        symprec=symprec,
+        cif=cif,
+        console=Console(),
+    )
+
+
+def _requests(
+    formula: str | None, z: int | None, n_atoms: int | None, elements: str | None, file: Path | None
+) -> list[CrystalRequest]:
+    from unigen.request import CrystalRequest
+    from unigen.sample.request_file import read_requests, split_elements
+
+    if file is not None:
+        if formula or z or n_atoms or elements:
+            raise UserError("--requests stands alone", next_step="put formula, z, n_atoms, elements into the file")
+        return read_requests(file)
+    allowed = split_elements(elements) if elements is not None else None
+    return [CrystalRequest(formula=formula, z=z, n_atoms=n_atoms, elements=allowed)]
+
+
+def _ask_for_dataset(model: str, retrieve_from: str | None) -> None:
+    if retrieve_from is not None and model != "nearest":
+        raise UserError("--retrieve-from is for --model nearest", got=f"--model {model}")
+
+
+@app.command(context_settings={"ignore_unknown_options": False})
+def train(
+    config: Annotated[Path, typer.Argument(help="A complete YAML, such as configs/tiny.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value ...")] = None,
+) -> None:
+    """Train a model; the same command after any interruption goes on where the last checkpoint was."""
+    from unigen.config import load
+    from unigen.train.settings import TrainConfig
+
+    settings = load(TrainConfig, config, overrides or ())
+    from unigen.train.run import train as run
+
+    typer.echo(f"model written to {run(settings)}")
+
+
+@evaluate_app.command("crystals")
+def evaluate_crystals(
+    samples: Annotated[Path, typer.Argument(help="Run folder, CIF folder, extxyz, JSON lines, CSV, ...")],
+    reference: Annotated[str | None, typer.Option(help="Dataset (mp-20:test) or files.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="csp or denovo; by default what the input allows.")] = None,
+    k: Annotated[int | None, typer.Option(min=1, help="Samples a reference, at most.")] = None,
+    only_sampled: Annotated[bool, typer.Option(help="Leave references without samples out (csp).")] = False,
+    coverage: Annotated[bool, typer.Option(help="Also COV-R and COV-P (slow; denovo).")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals.")] = 0,
+    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a structure stands beside it.")] = Path(
+        "report.json"
+    ),
+) -> None:
+    """Match rates against references (csp), or validity, uniqueness, novelty and distributions (denovo)."""
+    from rich.console import Console
+
+    from unigen.eval.run import evaluate_crystals as evaluate
+
+    report = evaluate(
+        samples,
+        reference,
+        protocol,
+        k=k,
+        only_sampled=only_sampled,
+        coverage=coverage,
+        workers=workers,
+        seed=seed,
+        progress=True,
+    )
+    written = report.write(out)
+    Console().print(report.table())
+    typer.echo(f"written: {', '.join(str(path) for path in written)}")
+
+
+@data_app.command("build")
+def data_build(
+    name: Annotated[str, typer.Argument(help="A recipe (unigen data list) or a name of your own.")],
+    source: Annotated[list[str] | None, typer.Option("--from", help="Files, a folder, or a built dataset.")] = None,
+    dedup: Annotated[bool, typer.Option(help="Keep one of each set of equal structures.")] = False,
+    exclude_compositions_of: Annotated[list[str] | None, typer.Option(help="NAME or NAME:SPLIT.")] = None,
+    max_atoms: Annotated[int | None, typer.Option(min=1, help="Largest primitive cell.")] = None,
+    split_val: Annotated[float, typer.Option(min=0.0, help="Fraction of formulas to split off as val.")] = 0.0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+) -> None:
+    """Build a dataset: checked, primitive, Niggli-reduced crystals in one Parquet file."""
+    from rich.console import Console
+
+    from unigen.data.build import BuildOptions, build_dataset
+
+    options = BuildOptions(
+        dedup=dedup,
+        exclude_compositions_of=tuple(exclude_compositions_of or ()),
+        max_atoms=max_atoms,
+        split_val=split_val,
+    )
+    console = Console()
+    build_dataset(name, tuple(source or ()), options, workers=workers, console=console).print(console)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Recipes and built datasets."""
+    from rich.console import Console
+
+    from unigen.data.summary import list_datasets, print_datasets
+
+    print_datasets(list_datasets(), Console())
+
+
+@data_app.command("show")
+def data_show(name: Annotated[str, typer.Argument(help="A built dataset, or a Parquet file.")]) -> None:
+    """Counts, elements, sizes and property ranges of a dataset."""
+    from rich.console import Console
+
+    from unigen.data.summary import print_summary, summarise
+
+    print_summary(summarise(name), Console())
+
+
+@data_app.command("requests")
+def data_requests(
+    name: Annotated[str, typer.Argument(help="A built dataset, NAME or NAME:SPLIT.")],
+    out: Annotated[Path, typer.Option(help="CSV for: unigen generate crystal --requests.")],
+) -> None:
+    """One request a crystal of a dataset, for structure-prediction benchmarks."""
+    from unigen.data.summary import write_requests
+
+    typer.echo(f"{write_requests(name, out)} requests written to {out}")
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """Bundled models."""
+    from rich.console import Console
+
+    from unigen.report.model_list import models_table
+
+    Console().print(models_table())

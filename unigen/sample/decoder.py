@@ -1,0 +1,146 @@
+"""Autoregressive decoding in a batch: each prompt read once, one cached step an atom, one short ODE a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unigen.batch import TokenBatch, pad
+from unigen.mixers.interface import State
+from unigen.models.autoregressive import Autoregressive
+from unigen.process.schedule import karras_levels
+from unigen.sample.composition import Counts
+from unigen.sample.solvers import dpm_solver_2m, heun
+from unigen.shapes import Float
+from unigen.tokens.grammar import composition_symbols
+from unigen.tokens.sequence import VECTOR_WIDTH, Channel, Sequence
+from unigen.tokens.vocabulary import SLOT
+from unigen.tokens.words import descriptors
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeSettings:
+    """How vectors and symbols are drawn.
+
+    Attributes:
+        steps: solver steps a vector.
+        solver: dpm2m evaluates the head once a step, heun twice.
+        temperature: 1 draws from the model; below 1 symbols are sharpened and the score of the vectors is divided by
+            it, which pulls them towards their modes.
+    """
+
+    steps: int = 14
+    solver: Literal["dpm2m", "heun"] = "dpm2m"
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """All random numbers of a batch's vectors, drawn beforehand a row, so that no row depends on its batch.
+
+    Attributes:
+        lattice: standard normal, (batch, 6).
+        sites: standard normal, (batch, atoms - 1, 3).
+    """
+
+    lattice: Float[Tensor, "batch 6"]
+    sites: Float[Tensor, "batch sites 3"]
+
+
+@torch.no_grad()
+def decode(model: Autoregressive, cells: list[Counts], noise: Noise, settings: DecodeSettings) -> list[Sequence]:
+    """Draw lattice and sites for cells of given composition.
+
+    Args:
+        model: in evaluation mode.
+        cells: atoms by atomic number, **largest cell first**, so that the rows still open are always the first ones.
+        noise: random numbers, row by row.
+        settings: how to draw.
+    """
+    plan = _plan(cells, next(model.parameters()).device)
+    prompt = torch.tensor([2 * len(cell) + 2 for cell in cells], device=plan.symbols.device)
+    atoms = np.array([sum(cell.values()) for cell in cells])
+    assert (np.diff(atoms) <= 0).all(), "cells must come largest first"
+    h, states = _read_prompts(model, cells, plan, prompt)
+    vectors = plan.vectors
+    rows = torch.arange(len(cells), device=prompt.device)
+    vectors[rows, prompt] = _draw(model, Channel.LATTICE, h, noise.lattice, settings)
+    for site in range(int(atoms[0]) - 1):
+        active = int((atoms > site + 1).sum())
+        states = [{name: tensor[:active] for name, tensor in state.items()} for state in states]
+        here = prompt[:active] + site
+        h, states = model.backbone.step(_input_at(model, plan, vectors, rows[:active], here), here, states)
+        vectors[rows[:active], here + 1] = _draw(model, Channel.FRACTIONAL, h, noise.sites[:active, site], settings)
+    return _sequences(plan, vectors)
+
+
+def _plan(cells: list[Counts], device: torch.device) -> TokenBatch:
+    """Everything that is known once the compositions are: all but the vectors."""
+    parts = [descriptors(cell) for cell in cells]
+    longest = max(len(channel) for channel, _ in parts)
+    symbols = []
+    for cell, (channel, _) in zip(cells, parts, strict=True):
+        row = np.full(len(channel), SLOT, dtype=np.int64)
+        written = composition_symbols(cell)
+        row[: len(written)] = written
+        symbols.append(row)
+    return TokenBatch(
+        symbols=pad(symbols, longest),
+        vectors=torch.zeros(len(cells), longest, VECTOR_WIDTH),
+        channel=pad([channel for channel, _ in parts], longest),
+        descriptor=pad([descriptor for _, descriptor in parts], longest),
+        lengths=torch.tensor([len(channel) for channel, _ in parts]),
+    ).to(device)
+
+
+def _read_prompts(
+    model: Autoregressive, cells: list[Counts], plan: TokenBatch, prompt: Tensor
+) -> tuple[Tensor, list[State]]:
+    """Backbone output at the end of each prompt, and the states after it; equal prompts are read once."""
+    first: dict[tuple[tuple[int, int], ...], int] = {}
+    which = [first.setdefault(tuple(cell.items()), len(first)) for cell in cells]
+    representative = [which.index(unique) for unique in range(len(first))]
+    unique = plan.select(torch.tensor(representative, device=prompt.device))
+    x = model.embedding(unique)[:, : int(prompt.max())]
+    states = model.backbone.init_states(len(unique), plan.symbols.shape[1], x)
+    layout = type(unique.layout).padded(unique.lengths, x.shape[1])
+    h = model.backbone(x, layout, states)
+    ends = prompt[representative] - 1
+    last = h[torch.arange(len(unique), device=h.device), ends]
+    copies = torch.tensor(which, device=h.device)
+    return last[copies], [{name: tensor[copies] for name, tensor in state.items()} for state in states]
+
+
+def _input_at(model: Autoregressive, plan: TokenBatch, vectors: Tensor, rows: Tensor, here: Tensor) -> Tensor:
+    embedding = model.embedding
+    content = embedding.content(
+        plan.symbols[rows, here], vectors[rows, here], plan.channel[rows, here], plan.descriptor[rows, here]
+    )
+    return content + embedding.upcoming(plan.channel[rows, here + 1], plan.descriptor[rows, here + 1])
+
+
+def _draw(model: Autoregressive, kind: Channel, h: Tensor, normal: Tensor, settings: DecodeSettings) -> Tensor:
+    """Stored vectors (slots, 6) from one ODE a slot."""
+    head, _ = model.slots(kind)
+    levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
+    context = head.context(h)
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        denoised = head.denoise(x, sigma, context)
+        return denoised if settings.temperature == 1.0 else x + (denoised - x) / settings.temperature
+
+    solve: Callable[..., Tensor] = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
+    x = solve(denoise, head.process.prior(normal), levels)
+    if kind == Channel.LATTICE:
+        return model.embedding.restore(x)
+    return torch.nn.functional.pad(x - x.floor(), (0, VECTOR_WIDTH - x.shape[1]))
+
+
+def _sequences(plan: TokenBatch, vectors: Tensor) -> list[Sequence]:
+    columns = [tensor.cpu().numpy() for tensor in (plan.symbols, vectors, plan.channel, plan.descriptor)]
+    return [Sequence(*(column[row, :length] for column in columns)) for row, length in enumerate(plan.lengths.tolist())]

@@ -1,0 +1,98 @@
+"""Requests to samples: jobs, batches, the best of several candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from unigen.elements import parse_formula
+from unigen.errors import UserError
+from unigen.request import CrystalRequest
+from unigen.sample.job import Draft, Generator, Job, Sample
+from unigen.sample.load import load
+
+
+def generate(
+    requests: CrystalRequest | Sequence[CrystalRequest],
+    *,
+    n: int = 1,
+    model: str | Generator = "unigen-crystal-small",
+    seed: int = 0,
+    rank: int = 1,
+    batch_size: int = 512,
+) -> list[Sample]:
+    """Generate crystals.
+
+    Args:
+        requests: one or many.
+        n: samples a request.
+        model: a bundled name, a model folder, or a generator from ``unigen.load``.
+        seed: same seed and device, same structures.
+        rank: candidates drawn for each sample, of which the most likely is kept.
+        batch_size: candidates drawn at once.
+
+    Returns:
+        ``n`` samples a request, in order; a sample that failed has no structure but a reason.
+
+    Raises:
+        UserError: no such model.
+
+    Example:
+        >>> from unigen import CrystalRequest, generate
+        >>> samples = generate(CrystalRequest(formula="SrTiO3"), n=2)
+        >>> samples[0].structure.to_pymatgen().composition.reduced_formula
+        'SrTiO3'
+    """
+    wanted = [requests] if isinstance(requests, CrystalRequest) else list(requests)
+    generator = load(model) if isinstance(model, str) else model
+    tasks = [(place, index) for place in range(len(wanted)) for index in range(n)]
+    done = [sample for part in iter_samples(generator, wanted, tasks, seed, rank, batch_size) for sample in part]
+    return sorted(done, key=lambda sample: (sample.request_index, sample.index))
+
+
+def iter_samples(
+    generator: Generator,
+    requests: Sequence[CrystalRequest],
+    tasks: Sequence[tuple[int, int]],
+    seed: int,
+    rank: int = 1,
+    batch_size: int = 512,
+) -> Iterator[list[Sample]]:
+    """Draw ``tasks`` (request index, sample index) batch by batch, similar sizes together, smallest first."""
+    if rank < 1 or batch_size < 1:
+        raise UserError("rank and batch size must be positive", got=f"rank {rank}, batch size {batch_size}")
+    size = [_size(request) for request in requests]
+    ordered = sorted(tasks, key=lambda task: (size[task[0]], task))
+    per_batch = max(batch_size // rank, 1)
+    for start in range(0, len(ordered), per_batch):
+        part = ordered[start : start + per_batch]
+        jobs = [Job(requests[r], r, index, c, seed) for r, index in part for c in range(rank)]
+        drafts = generator.draw(jobs)
+        yield [
+            _sample(generator.name, jobs[at], drafts[at : at + rank]) for at in range(0, len(jobs), rank)
+        ]
+
+
+def _sample(model: str, job: Job, drafts: list[Draft]) -> Sample:
+    """The best candidate; a failed one only if all failed."""
+    best = max(drafts, key=lambda draft: (draft.crystal is not None, draft.score))
+    return Sample(
+        structure=best.crystal,
+        request=job.request,
+        request_index=job.request_index,
+        index=job.index,
+        seed=job.seed,
+        model=model,
+        log_likelihood=best.log_likelihood,
+        score=best.score,
+        reason=best.reason,
+        source=best.source,
+    )
+
+
+def _size(request: CrystalRequest) -> int:
+    """Atoms in the cell as far as the request tells; open ones last."""
+    if request.counts is not None:
+        return sum(request.counts.values())
+    if request.formula is not None:
+        return 10_000 + sum(parse_formula(request.formula).values())
+    return request.n_atoms or 100_000

@@ -1,0 +1,98 @@
+"""One structure to draw, and what came of it: what every generator takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from unigen.data.crystal import Crystal
+from unigen.request import CrystalRequest
+
+
+@dataclass(frozen=True)
+class Job:
+    """A draw. ``rng`` depends on these numbers alone, so a draw does not change with the batch it is made in.
+
+    Attributes:
+        request: what is wanted.
+        request_index: place of the request in the run.
+        index: which sample of the request.
+        candidate: which candidate for that sample, when the best of several is kept.
+        seed: of the run.
+    """
+
+    request: CrystalRequest
+    request_index: int
+    index: int
+    candidate: int
+    seed: int
+
+    def rng(self) -> np.random.Generator:
+        """This draw's own random numbers."""
+        return np.random.default_rng([self.seed, self.request_index, self.index, self.candidate])
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a generator answers to a job.
+
+    Attributes:
+        crystal: the structure, or None when the job failed.
+        reason: why it failed.
+        log_likelihood: in nats, of composition, lattice and sites; None where the generator has none.
+        score: larger is better among the candidates of one request.
+        source: where it comes from, for generators that copy.
+    """
+
+    crystal: Crystal | None
+    reason: str = ""
+    log_likelihood: float | None = None
+    score: float = 0.0
+    source: dict[str, str | float] = field(default_factory=dict)
+
+
+class Generator(Protocol):
+    """Anything that draws crystals: a network, or a copy of the nearest known structure.
+
+    Attributes:
+        name: reported with every sample.
+        version: checksum of the weights or of the data copied from: two equal ones draw the same.
+    """
+
+    name: str
+    version: str
+
+    def draw(self, jobs: list[Job]) -> list[Draft]:
+        """One draft a job, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A generated structure and how it came about.
+
+    Attributes:
+        structure: None when generation failed.
+        request: what was asked for.
+        request_index: place of the request in the run.
+        index: which sample of the request, from 0.
+        seed: of the run.
+        model: name of the generator.
+        log_likelihood: in nats; None where the generator has none.
+        score: larger is better within one request.
+        reason: why there is no structure.
+        source: for generators that copy: which structure, how far away.
+    """
+
+    structure: Crystal | None
+    request: CrystalRequest
+    request_index: int
+    index: int
+    seed: int
+    model: str
+    log_likelihood: float | None
+    score: float
+    reason: str = ""
+    source: dict[str, str | float] = field(default_factory=dict)
