@@ -59,7 +59,7 @@ def cif(*sites: str, a: float = 4.0) -> str:
     [
         (cif("Na1 Na 0 0 0 1", "Cl1 Cl .5 .5 .5 0.5"), "site 1: partial occupancy"),
         (cif("Xx1 Xx 0 0 0 1"), "site 0: unknown species"),
-        (cif("Na1 Na 0 0 0 1", "Cl1 Cl 0.01 0 0 1"), "sites 0 (Na) and 1 (Cl) lie on each other"),
+        (cif("Na1 Na 0 0 0 1", "Cl1 Cl 0.01 0 0 1"), "atoms too close; got sites 0 (Na) and 1 (Cl) 0.04 A apart"),
         (cif("Na1 Na 0 0 0 1", a=0.0), ""),
         ("data_nothing\n_cell_length_a 4\n", "not a readable CIF"),
         (cif("Na1 Na 0 0 0 1") + cif("K1 K 0 0 0 1").replace("data_test", "data_two"), "2 structures in one CIF"),

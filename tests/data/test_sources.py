@@ -211,7 +211,7 @@ def bad_arrays(path):
                 "line 8: not a JSON object",
             ],
         ),
-        (bad_arrays, ["entry 1: sites 0 (Li) and 1 (Li) lie on each other"]),
+        (bad_arrays, ["entry 1: atoms too close; got sites 0 (Li) and 1 (Li) 0.04 A apart"]),
     ],
     ids=["cif", "csv", "extxyz", "jsonl", "npz"],
 )

@@ -123,7 +123,10 @@ class Crystal:
         first, second, distance = cell.closest_pair(self.lattice, self.frac_coords)
         pair = f"sites {first} ({SYMBOLS[self.numbers[first]]}) and {second} ({SYMBOLS[self.numbers[second]]})"
         raise UserError(
-            f"{pair} lie on each other", where=where, got=f"{distance:.3g} A", wanted=f"at least {SMALLEST_DISTANCE} A"
+            "atoms too close",
+            where=where,
+            got=f"{pair} {distance:.3g} A apart",
+            wanted=f"at least {SMALLEST_DISTANCE} A",
         )
 
     @classmethod
