@@ -15,6 +15,7 @@ from real_crystals import elemental_crystals, prototypes
 from test_sources import ragged
 
 from unigen.cards import read_yaml
+from unigen.data.assemble import _moved
 from unigen.data.build import BuildOptions, build_dataset
 from unigen.data.composition import reduced_formulas
 from unigen.data.crystal import Crystal
@@ -202,3 +203,11 @@ def test_no_crystal_at_all_is_an_error(tmp_path):
 def test_impossible_options(options):
     with pytest.raises(UserError, match=next(iter(options))):
         BuildOptions(**options)
+
+
+def test_the_side_of_a_formula_never_changes():
+    """Published splits depend on it: these sides are part of the file format."""
+    formulas = ["SrTiO3", "NaCl", "H2O", "Fe", "CaF2", "LiFePO4", "GaAs", "TiO2", "Cu", "MgO"]
+    assert [formula for formula in formulas if _moved("train", formula, 0.3) == "val"] == ["SrTiO3", "H2O", "MgO"]
+    assert _moved("train", "SrTiO3", 0.999) == _moved("train", "O3TiSr", 0.999)
+    assert _moved("test", "NaCl", 0.999) == "test"

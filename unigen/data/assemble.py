@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from unigen.data.duplicates import find_duplicates
 from unigen.data.shards import Rejected, rejected_of
 from unigen.data.store import COLUMNS, CrystalDataset, schema
+from unigen.elements import SYMBOLS, parse_formula
 from unigen.errors import UserError
 
 _OWN = ("where", "formula")
@@ -138,7 +139,10 @@ def _moved(split: str, formula: str, fraction: float) -> str:
     """Polymorphs stay together, and a formula falls on the same side in every dataset."""
     if split != "train" or fraction <= 0:
         return split
-    place = int.from_bytes(hashlib.sha256(formula.encode()).digest()[:8], "big") / 2**64
+    # Not the formula as it is written: how we order elements for people may change, the side of a formula may not.
+    counts = sorted(parse_formula(formula).items())
+    key = "".join(f"{SYMBOLS[number]}{count if count > 1 else ''}" for number, count in counts)
+    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
     return "val" if place < fraction else "train"
 
 

@@ -80,12 +80,12 @@ class Crystal:
 
     @property
     def reduced_formula(self) -> str:
-        """Canonical key of the composition: counts divided by their gcd, by ascending atomic number."""
+        """Canonical key of the composition: counts divided by their greatest common divisor, cations first."""
         return format_formula(reduce_counts(self.counts)[0])
 
     @property
     def formula(self) -> str:
-        """Composition of the whole cell, by ascending atomic number."""
+        """Composition of the whole cell, from cations to anions."""
         return format_formula(self.counts)
 
     @property
