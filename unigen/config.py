@@ -44,7 +44,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError("cannot read the file", where=str(path), got=getattr(error, "strerror", None) or error) from error
+        raise UserError(
+            "cannot read the file", where=str(path), got=getattr(error, "strerror", None) or error
+        ) from error
     values = _parse(text, str(path))
     if not isinstance(values, dict):
         raise UserError("not a YAML mapping", where=str(path), got=type(values).__name__)
@@ -93,7 +95,9 @@ def _dataclass(kind: type[T], values: Any, where: str, key: str) -> T:
     prefix = f"{key}." if key else ""
     for name, value in values.items():
         if name not in known:
-            raise UserError(f"{prefix}{name}: unknown key (got {value!r})", where=where, wanted=f"one of {sorted(known)}")
+            raise UserError(
+                f"{prefix}{name}: unknown key (got {value!r})", where=where, wanted=f"one of {sorted(known)}"
+            )
     for name, field in known.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in values:
@@ -136,7 +140,9 @@ def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:
-        raise _wrong(where, key, value, {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text"))
+        raise _wrong(
+            where, key, value, {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text")
+        )
     return value
 
 
