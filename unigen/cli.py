@@ -66,47 +66,26 @@ def generate_crystal(
 ) -> None:
     """Crystals for a formula, a set of elements, or de novo, as extxyz, CIF and JSON lines."""
     wanted = _requests(formula, z, n_atoms, elements, requests)
-    if rank > 1 and not score:
-        raise UserError("--rank needs the likelihood", next_step="leave out --no-score")
-    _ask_for_dataset(model, retrieve_from)
     from rich.console import Console
 
-    from unigen.report.generation import run_generation
+    from unigen.report.generation import RunSettings, run_generation
     from unigen.sample.decoder import DecodeSettings
-    from unigen.sample.load import load
 
-    decoding = DecodeSettings(steps=steps, solver=solver, temperature=temperature)
-    generator = load(
-        model,
-        device=device,
-        settings=decoding,
-        score=score,
+    settings = RunSettings(
+        n=n,
+        model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
-    )
-    settings = {
-        "model": model,
-        "weights": generator.version,
-        "retrieve_from": retrieve_from,
-        "exclude_formula": exclude_formula,
-        "steps": steps,
-        "solver": solver,
-        "temperature": temperature,
-        "device": device,
-    }
-    run_generation(
-        generator,
-        wanted,
-        out,
-        settings,
-        n=n,
+        decoding=DecodeSettings(steps=steps, solver=solver, temperature=temperature),
         seed=seed,
         rank=rank,
-        batch_size=batch_size,
+        score=score,
         symprec=symprec,
         cif=cif,
-        console=Console(),
+        batch_size=batch_size,
+        device=device,
     )
+    run_generation(wanted, out, settings, Console())
 
 
 def _requests(
@@ -123,12 +102,7 @@ def _requests(
     return [CrystalRequest(formula=formula, z=z, n_atoms=n_atoms, elements=allowed)]
 
 
-def _ask_for_dataset(model: str, retrieve_from: str | None) -> None:
-    if retrieve_from is not None and model != "nearest":
-        raise UserError("--retrieve-from is for --model nearest", got=f"--model {model}")
-
-
-@app.command(context_settings={"ignore_unknown_options": False})
+@app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="A complete YAML, such as configs/tiny.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value ...")] = None,
@@ -192,6 +166,7 @@ def data_build(
     from rich.console import Console
 
     from unigen.data.build import BuildOptions, build_dataset
+    from unigen.data.summary import print_result
 
     options = BuildOptions(
         dedup=dedup,
@@ -200,7 +175,7 @@ def data_build(
         split_val=split_val,
     )
     console = Console()
-    build_dataset(name, tuple(source or ()), options, workers=workers, console=console).print(console)
+    print_result(build_dataset(name, tuple(source or ()), options, workers=workers, console=console), console)
 
 
 @data_app.command("list")

@@ -8,12 +8,13 @@ from math import gcd
 
 from unigen.errors import UserError
 
-SYMBOLS: tuple[str, ...] = tuple(
+_ALL = (
     "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
     "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu "
     "Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr "
-    "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og".split()
+    "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
 )
+SYMBOLS: tuple[str, ...] = tuple(_ALL.split())
 """``SYMBOLS[Z]`` is the symbol of atomic number Z; index 0 is no element."""
 
 ATOMIC_NUMBER: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
@@ -32,25 +33,29 @@ def parse_formula(formula: str) -> dict[int, int]:
         piece = _PIECE.match(formula, position)
         if piece is None:
             raise _formula_error(formula, f"cannot read {formula[position:]!r}")
-        symbol, count, opens, closes, times, _ = piece.groups()
-        if symbol:
-            if symbol not in ATOMIC_NUMBER:
-                raise _formula_error(formula, f"unknown element {symbol!r}")
-            stack[-1][ATOMIC_NUMBER[symbol]] += _count(formula, count)
-        elif opens:
-            stack.append(Counter())
-        elif closes:
-            if len(stack) == 1:
-                raise _formula_error(formula, "a ')' without its '('")
-            group = stack.pop()
-            for number, inner in group.items():
-                stack[-1][number] += inner * _count(formula, times)
+        _take(formula, stack, piece)
         position = piece.end()
     if len(stack) > 1:
         raise _formula_error(formula, "a '(' without its ')'")
     if not stack[0]:
         raise _formula_error(formula, "the formula is empty")
     return dict(stack[0])
+
+
+def _take(formula: str, stack: list[Counter[int]], piece: re.Match[str]) -> None:
+    """Add one element, or open or close a group."""
+    symbol, count, opens, closes, times, _ = piece.groups()
+    if symbol:
+        if symbol not in ATOMIC_NUMBER:
+            raise _formula_error(formula, f"unknown element {symbol!r}")
+        stack[-1][ATOMIC_NUMBER[symbol]] += _count(formula, count)
+    elif opens:
+        stack.append(Counter())
+    elif closes:
+        if len(stack) == 1:
+            raise _formula_error(formula, "a ')' without its '('")
+        for number, inner in stack.pop().items():
+            stack[-1][number] += inner * _count(formula, times)
 
 
 def _count(formula: str, digits: str) -> int:

@@ -13,7 +13,7 @@ class CrystalRequest:
     """One crystal wanted; every field may be left open (all open: de novo).
 
     Attributes:
-        formula: composition such as ``"SrTiO3"``, read as a ratio: ``z`` or ``n_atoms`` say how much of it a cell holds.
+        formula: composition such as ``"SrTiO3"``, read as a ratio: ``z`` or ``n_atoms`` say how much a cell holds.
         z: formula units in the primitive cell; ``None`` lets the generator choose from its data's statistics.
         n_atoms: atoms in the primitive cell, another way to fix ``z`` (or the size of a de novo cell).
         elements: only these may occur.

@@ -16,7 +16,7 @@ else:
     except ModuleNotFoundError:  # annotations are then documentation only
 
         class _Unchecked:
-            def __class_getitem__(cls, item):
+            def __class_getitem__(cls, item: tuple[type, str]) -> type:
                 return item[0]
 
         Bool = Float = Int = UInt8 = _Unchecked

@@ -1,0 +1,1 @@
+"""Crystals and datasets: the domain objects, where they come from, how they are kept."""

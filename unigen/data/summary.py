@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from unigen.cards import find_cards, read_dataset_card
+from unigen.data.build import BuildResult
 from unigen.data.composition import compositions, reduced_formulas
 from unigen.data.durable import durable
 from unigen.data.sources import read_rows
@@ -73,6 +74,19 @@ def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
         built = f"{entry.crystals:,}" if entry.crystals is not None else missing
         table.add_row(entry.name, built, entry.licence, entry.title)
     console.print(table)
+
+
+def print_result(result: BuildResult, console: Console) -> None:
+    """Print what a build made, and the table of rejected rows."""
+    said = ", ".join(f"{count:,} {split}" for split, count in result.splits.items())
+    console.print(f"{result.name}: {said}{' (already built)' if result.already_built else ''}", highlight=False)
+    if result.rejected:
+        table = Table("rejected because", Column("rows", justify="right"))
+        for reason, count in sorted(result.rejected.items(), key=lambda item: -item[1]):
+            table.add_row(reason, f"{count:,}")
+        console.print(table)
+        console.print(f"each row with its reason: {result.path.parent / 'rejected.csv'}", highlight=False)
+    console.print(f"written: {result.path}", highlight=False)
 
 
 @dataclass(frozen=True)

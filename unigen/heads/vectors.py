@@ -78,7 +78,10 @@ class VectorHead(nn.Module):
         return self.process.denoised(x, output, levels)
 
     def loss(
-        self, context: Float[Tensor, "slots blocks_2_width"], x: Float[Tensor, "slots width"], generator: torch.Generator
+        self,
+        context: Float[Tensor, "slots blocks_2_width"],
+        x: Float[Tensor, "slots width"],
+        generator: torch.Generator,
     ) -> Float[Tensor, "slots"]:
         """EDM loss a slot, mean over its numbers: 1 for a head that knows nothing at small sigma."""
         normal = torch.randn(x.shape, generator=generator, device=x.device)

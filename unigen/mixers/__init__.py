@@ -1,0 +1,1 @@
+"""Token mixers behind one interface."""

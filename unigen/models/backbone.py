@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,11 +11,11 @@ from torch.nn import functional
 from unigen.batch import Layout
 from unigen.errors import UserError
 from unigen.mixers.attention import Attention
-from unigen.mixers.interface import State
+from unigen.mixers.interface import State, TokenMixer
 from unigen.shapes import Float, Int
 
 
-def build_mixer(name: str, width: int, heads: int) -> nn.Module:
+def build_mixer(name: str, width: int, heads: int) -> Attention:
     """The mixer of one layer, by name."""
     match name:
         case "attention":
@@ -40,7 +42,9 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """Pre-norm residual block: mix positions, then transform each."""
 
-    def __init__(self, mixer: nn.Module, width: int, dropout: float) -> None:
+    mixer: TokenMixer
+
+    def __init__(self, mixer: Attention, width: int, dropout: float) -> None:
         super().__init__()
         self.mixer = mixer
         self.feed_forward = FeedForward(width)
@@ -50,7 +54,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, layout: Layout, state: State | None) -> Tensor:
         """All positions."""
-        x = x + self.dropout(self.mixer(self.mixer_norm(x), layout, state))
+        x = x + self.dropout(self.mixer.forward(self.mixer_norm(x), layout, state))
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 
     def step(self, x: Tensor, position: Tensor, state: State) -> tuple[Tensor, State]:
@@ -58,6 +62,10 @@ class Block(nn.Module):
         mixed, state = self.mixer.step(self.mixer_norm(x), position, state)
         x = x + mixed
         return x + self.feed_forward(self.feed_forward_norm(x)), state
+
+    def init_state(self, batch: int, max_len: int, like: Tensor) -> State:
+        """The mixer's empty memory."""
+        return self.mixer.init_state(batch, max_len, like)
 
 
 class Backbone(nn.Module):
@@ -72,7 +80,7 @@ class Backbone(nn.Module):
         self, x: Float[Tensor, "batch tokens width"], layout: Layout, states: list[State] | None = None
     ) -> Float[Tensor, "batch tokens width"]:
         """All positions; fills ``states`` when given (prefill)."""
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self._each()):
             x = block(x, layout, states[index] if states is not None else None)
         return self.norm(x)
 
@@ -81,11 +89,16 @@ class Backbone(nn.Module):
     ) -> tuple[Float[Tensor, "batch width"], list[State]]:
         """One position a row, after ``forward`` or earlier steps on the same states."""
         after = []
-        for block, state in zip(self.blocks, states, strict=True):
+        for block, state in zip(self._each(), states, strict=True):
             x, new = block.step(x, position, state)
             after.append(new)
         return self.norm(x), after
 
     def init_states(self, batch: int, max_len: int, like: torch.Tensor) -> list[State]:
         """Empty states."""
-        return [block.mixer.init_state(batch, max_len, like) for block in self.blocks]
+        return [block.init_state(batch, max_len, like) for block in self._each()]
+
+    def _each(self) -> Iterator[Block]:
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            yield block

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +29,7 @@ def save_model(model: Autoregressive, folder: Path, dtype: Literal["fp32", "bf16
     configuration.write_yaml(folder / CONFIG, model.config)
     partial = folder / (WEIGHTS + ".partial")
     save_file(weights, partial, metadata={"format": FORMAT, "step": str(step)})
-    os.replace(partial, folder / WEIGHTS)
+    partial.replace(folder / WEIGHTS)
 
 
 def load_model(folder: Path, device: str = "cpu") -> Autoregressive:

@@ -1,0 +1,1 @@
+"""How data becomes noise, one kind of field a file."""

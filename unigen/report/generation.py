@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,56 +15,91 @@ from unigen.errors import UserError
 from unigen.report.run_folder import RunFolder, crystal_of
 from unigen.report.tables import samples_table
 from unigen.request import CrystalRequest
+from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import iter_samples
 from unigen.sample.job import Generator
+from unigen.sample.load import NEAREST, load
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a run generates.
+
+    Attributes:
+        n: samples a request.
+        model: bundled name, model folder, or ``nearest``.
+        retrieve_from: dataset that ``nearest`` copies from.
+        exclude_formula: ``nearest`` ignores structures of the request's own formula.
+        decoding: solver, steps, temperature of a network.
+        seed: same seed and device, same bytes.
+        rank: candidates a sample, of which the likeliest is kept.
+        score: compute each sample's exact log-likelihood.
+        symprec: tolerance of symmetrised CIF copies, Angstrom; None writes none.
+        cif: write one CIF a sample.
+        batch_size: candidates drawn at once.
+        device: of torch.
+    """
+
+    n: int = 1
+    model: str = "unigen-crystal-small"
+    retrieve_from: str | None = None
+    exclude_formula: bool = False
+    decoding: DecodeSettings = field(default_factory=DecodeSettings)
+    seed: int = 0
+    rank: int = 1
+    score: bool = True
+    symprec: float | None = None
+    cif: bool = True
+    batch_size: int = 512
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.rank > 1 and not self.score:
+            raise UserError("ranking needs the likelihood", next_step="leave out --no-score")
+        if self.retrieve_from is not None and self.model != NEAREST:
+            raise UserError("retrieval is for the model 'nearest'", got=f"model {self.model}")
+
+    def load(self) -> Generator:
+        """The generator."""
+        return load(
+            self.model,
+            device=self.device,
+            settings=self.decoding,
+            score=self.score,
+            retrieve_from=self.retrieve_from,
+            exclude_formula=self.exclude_formula,
+        )
+
+    def facts(self, generator: Generator, requests: Sequence[CrystalRequest]) -> dict[str, Any]:
+        """What determines the samples, for ``run.yaml``: not the batch size, nor which files are written."""
+        kept = {key: value for key, value in asdict(self).items() if key not in ("batch_size", "cif", "symprec")}
+        asked = [request.to_dict() for request in requests]
+        return {"unigen": unigen.__version__, **kept, "version": generator.version, "requests": asked}
 
 
 def run_generation(
-    generator: Generator,
-    requests: Sequence[CrystalRequest],
-    out: Path,
-    settings: dict[str, Any],
-    *,
-    n: int,
-    seed: int,
-    rank: int,
-    batch_size: int,
-    symprec: float | None = None,
-    cif: bool = True,
-    console: Console | None = None,
+    requests: Sequence[CrystalRequest], out: Path, settings: RunSettings, console: Console | None = None
 ) -> list[dict[str, Any]]:
     """Draw what the folder does not hold yet, write all files, print the table; returns one row a sample.
 
     Args:
-        generator: from ``unigen.load``.
         requests: what is wanted.
         out: run folder; an interrupted run goes on.
-        settings: further facts that determine the samples (model, steps, ...), kept in ``run.yaml``.
-        n: samples a request.
-        seed: of the run.
-        rank: candidates a sample.
-        batch_size: candidates drawn at once.
-        symprec: tolerance of symmetrised CIF copies; None writes none.
-        cif: write CIF files.
+        settings: how.
         console: for progress and table; silent without.
 
     Raises:
         UserError: the folder holds another run, the disk is full, or every sample failed.
     """
-    run = {
-        "unigen": unigen.__version__,
-        **settings,
-        "n": n,
-        "seed": seed,
-        "rank": rank,
-        "requests": [request.to_dict() for request in requests],
-    }
-    folder = RunFolder(out, run, symprec=symprec, cif=cif)
-    tasks = folder.open_tasks(len(requests), n)
+    generator = settings.load()
+    facts = settings.facts(generator, requests)
+    folder = RunFolder(out, facts, symprec=settings.symprec, cif=settings.cif)
+    tasks = folder.open_tasks(len(requests), settings.n)
+    total = settings.n * len(requests)
     columns = (TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
-        bar = progress.add_task("generating", total=n * len(requests), completed=n * len(requests) - len(tasks))
-        for samples in iter_samples(generator, requests, tasks, seed, rank, batch_size):
+        bar = progress.add_task("generating", total=total, completed=total - len(tasks))
+        for samples in iter_samples(generator, requests, tasks, settings.seed, settings.rank, settings.batch_size):
             folder.append(samples)
             progress.advance(bar, len(samples))
     rows = folder.finish()
@@ -78,21 +114,9 @@ def _report(rows: list[dict[str, Any]], out: Path, console: Console | None) -> N
         raise UserError(f"no structure was made ({len(failed)} failed)", got=failed[0]["reason"])
     if console is None:
         return
-    shown = [
-        {"crystal": crystal_of(row), "formula": _formula(row), "score": row["score"], **row["checks"]}
-        for row in made[:20]
-    ]
-    table = samples_table(shown)
-    if len(made) > len(shown):
-        table.caption = f"and {len(made) - len(shown)} more"
-    console.print(table)
+    described = [row["checks"] | {"crystal": crystal_of(row), "score": row["score"]} for row in made]
+    console.print(samples_table(described))
     valid = sum(row["checks"]["valid"] for row in made)
     console.print(f"{len(made)} crystals, {valid} valid, {len(failed)} failed; written to {out}", highlight=False)
     if failed:
         console.print(f"first failure: {failed[0]['id']}: {failed[0]['reason']}", highlight=False)
-
-
-def _formula(row: dict[str, Any]) -> str:
-    crystal = crystal_of(row)
-    assert crystal is not None
-    return crystal.formula

@@ -67,9 +67,7 @@ def iter_samples(
         part = ordered[start : start + per_batch]
         jobs = [Job(requests[r], r, index, c, seed) for r, index in part for c in range(rank)]
         drafts = generator.draw(jobs)
-        yield [
-            _sample(generator.name, jobs[at], drafts[at : at + rank]) for at in range(0, len(jobs), rank)
-        ]
+        yield [_sample(generator.name, jobs[at], drafts[at : at + rank]) for at in range(0, len(jobs), rank)]
 
 
 def _sample(model: str, job: Job, drafts: list[Draft]) -> Sample:

@@ -59,7 +59,8 @@ def model_folder(model: str | Path) -> Path:
     if Path(model).is_dir():
         return Path(model)
     raise UserError(
-        f"no model {str(model)!r}", wanted=f"one of {', '.join([*known, NEAREST])}, or a model folder",
+        f"no model {str(model)!r}",
+        wanted=f"one of {', '.join([*known, NEAREST])}, or a model folder",
         next_step=f"bundled models lie in {published('models').name}/",
     )
 

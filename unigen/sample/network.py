@@ -91,9 +91,7 @@ class NetworkGenerator:
             units=rng.random(),
             symbols=rng.random(_SYMBOL_DRAWS),
             lattice=rng.standard_normal(SLOT_WIDTH[Channel.LATTICE], dtype=np.float32),
-            sites=rng.standard_normal(
-                (self.tokenizer.max_atoms - 1, SLOT_WIDTH[Channel.FRACTIONAL]), dtype=np.float32
-            ),
+            sites=rng.standard_normal((self.tokenizer.max_atoms - 1, SLOT_WIDTH[Channel.FRACTIONAL]), dtype=np.float32),
         )
 
     def _choose_cell(self, row: _Row) -> Counts | None:
@@ -126,7 +124,8 @@ class NetworkGenerator:
         sequences = decode(self.model, [cell for _, cell in rows], noise, self.settings)
         scores = self._scores(sequences)
         return [
-            (row, self._draft(sequence, score)) for (row, _), sequence, score in zip(rows, sequences, scores, strict=True)
+            (row, self._draft(sequence, score))
+            for (row, _), sequence, score in zip(rows, sequences, scores, strict=True)
         ]
 
     def _scores(self, sequences: list[Sequence]) -> Items[float | None]:

@@ -7,6 +7,7 @@ sigma_min. On a torus x and D are continuous representatives, so the same formul
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 def heun(denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels"]) -> Tensor:
     """Second order, two evaluations a step. Karras et al. 2022 (EDM), algorithm 1; ends with D at the last level."""
-    for now, after in zip(levels[:-1], levels[1:], strict=True):
+    for now, after in pairwise(levels):
         slope = (x - denoise(x, now)) / now
         trial = x + (after - now) * slope
         x = x + (after - now) * 0.5 * (slope + (trial - denoise(trial, after)) / after)
@@ -59,7 +60,7 @@ def log_likelihood(
     total = x.new_zeros(len(x))
     rising = levels.flip(0)
     slope, divergence = _slope_and_divergence(denoise, x, rising[0])
-    for now, after in zip(rising[:-1], rising[1:], strict=True):
+    for now, after in pairwise(rising):
         trial_slope, trial_divergence = _slope_and_divergence(denoise, x + (after - now) * slope, after)
         x = x + (after - now) * 0.5 * (slope + trial_slope)
         total = total + (after - now) * 0.5 * (divergence + trial_divergence)
@@ -72,7 +73,8 @@ def _slope_and_divergence(denoise: Denoiser, x: Tensor, sigma: Tensor) -> tuple[
         return (point - denoise(point, sigma)) / sigma
 
     def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.func.jvp(slope, (x,), (direction.expand_as(x),))
+        value, derivative = torch.func.jvp(slope, (x,), (direction.expand_as(x),))[:2]
+        return value, derivative
 
     # the value does not depend on the direction, so under vmap it is computed once
     values, derivatives = torch.func.vmap(along)(torch.eye(x.shape[-1], device=x.device, dtype=x.dtype))

@@ -45,5 +45,9 @@ class NearestGenerator:
         if index >= len(proposals):
             return Draft(None, reason=f"only {len(proposals)} distinct templates known for this composition")
         chosen = proposals[index]
-        source = {"id": chosen.source_id, "formula": chosen.source_formula, "distance": round(chosen.distance, 4)}
+        source: dict[str, str | float] = {
+            "id": chosen.source_id,
+            "formula": chosen.source_formula,
+            "distance": round(chosen.distance, 4),
+        }
         return Draft(chosen.crystal, score=-chosen.distance, source=source)

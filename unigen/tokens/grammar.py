@@ -38,7 +38,8 @@ def read_pairs(symbols: list[int]) -> Pairs:
     pairs = []
     for element, count in zip(body[::2], body[1::2], strict=False):
         number, times = vocabulary.element_of(element), vocabulary.count_of(count)
-        assert number is not None and times is not None, "not a composition prompt"
+        assert number, "an element must stand here"
+        assert times, "a count must stand here"
         pairs.append((number, times))
     return pairs
 
