@@ -55,8 +55,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 def write_yaml(path: str | Path, values: object) -> None:
     """Write a dataclass or mapping as YAML, in field order."""
-    plain = dataclasses.asdict(values) if dataclasses.is_dataclass(values) and not isinstance(values, type) else values
-    Path(path).write_text(yaml.safe_dump(_plain(plain), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    Path(path).write_text(yaml.safe_dump(to_plain(values), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def to_plain(values: object) -> Any:
+    """A dataclass or mapping as ``read_yaml`` would give it back: dicts, lists and scalars."""
+    is_filled = dataclasses.is_dataclass(values) and not isinstance(values, type)
+    return _plain(dataclasses.asdict(values) if is_filled else values)  # type: ignore[call-overload]
 
 
 def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:

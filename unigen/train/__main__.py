@@ -11,13 +11,14 @@ from unigen.train.settings import TrainConfig
 
 
 def main() -> None:
-    """Parse, train, say where the model is."""
+    """Parse, train, say where the model is; what the user caused is one line and exit code 2."""
+    if len(sys.argv) < 2:
+        sys.exit("usage: python -m unigen.train CONFIG [key=value ...]")
     try:
-        if len(sys.argv) < 2:
-            raise UserError("no config", wanted="python -m unigen.train CONFIG [key=value ...]")
         folder = train(load(TrainConfig, sys.argv[1], sys.argv[2:]))
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
     print(f"model written to {folder}")  # noqa: T201
 
 

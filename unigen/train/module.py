@@ -6,11 +6,12 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unigen.batch import TokenBatch
 from unigen.models.autoregressive import Autoregressive
 from unigen.sample.likelihood import log_likelihoods
+from unigen.train.continuation import retune
 from unigen.train.optim import build_optimizer, schedule
 from unigen.train.settings import TrainConfig
 
@@ -24,17 +25,28 @@ class TrainingModule(lightning.LightningModule):
         self.model = model
 
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
-        """Weighted sum of the channels' losses; NaN raises ``FloatingPointError``."""
+        """Weighted sum of the channels' losses."""
         del batch_idx
         losses = self.model.losses(batch, self._seed_step())
         total = self.config.optim.symbol_weight * losses["symbol"] + losses["lattice"] + losses["site"]
-        if not torch.isfinite(total):
-            values = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
-            raise FloatingPointError(f"step {self.global_step}: the loss is not finite ({values})")
         self.log("loss", total.detach(), prog_bar=True)
-        self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()}, prog_bar=True)
+        self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
         self.log("lr", self.lr_schedulers().get_last_lr()[0])  # type: ignore[union-attr]
         return total
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient's norm; one that is not finite raises ``FloatingPointError``, on all processes alike."""
+        del optimizer, gradient_clip_algorithm
+        assert gradient_clip_val is not None
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+        self.log("gradient_norm", norm)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"step {self.global_step}: the loss or its gradient is not finite")
 
     def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
         """Exact negative log-likelihoods: nats a symbol, nats a slot."""
@@ -45,9 +57,13 @@ class TrainingModule(lightning.LightningModule):
         structures = {"batch_size": len(batch), "sync_dist": True}
         self.log("val_nll_symbol", losses["symbol"], **structures)
         self.log("val_nll_lattice", -likelihood.lattice.mean(), **structures)
-        self.log("val_nll_site", -likelihood.sites.sum() / max(likelihood.n_sites, 1), prog_bar=True, **structures)
+        self.log("val_nll_site", -likelihood.sites.sum() / max(likelihood.n_sites, 1), **structures)
         self.log("val_loss_lattice", losses["lattice"], **structures)
         self.log("val_loss_site", losses["site"], prog_bar=True, **structures)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A run that goes on takes its learning rate and schedule from the config it is started with."""
+        retune(checkpoint, self.config)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """See ``unigen.train.optim``."""

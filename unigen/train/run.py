@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader
 
 from unigen.config import write_yaml
 from unigen.data.crystal import Crystal
+from unigen.data.durable import durable
 from unigen.data.loader import StepBatches
 from unigen.data.store import CrystalDataset, open_dataset
 from unigen.errors import UserError
@@ -23,7 +26,9 @@ from unigen.models.autoregressive import Autoregressive
 from unigen.tokens.collate import collate
 from unigen.tokens.sequence import Sequence
 from unigen.tokens.words import WordsTokenizer
-from unigen.train.callbacks import LAST, build_callbacks
+from unigen.train.callbacks import build_callbacks
+from unigen.train.checkpoints import DurableFiles, Stopped
+from unigen.train.continuation import check_same_run, last_checkpoint, publish, read_checkpoint
 from unigen.train.module import TrainingModule
 from unigen.train.settings import TrainConfig
 
@@ -32,41 +37,66 @@ def train(config: TrainConfig) -> Path:
     """Train, or go on from the last checkpoint of ``config.out``; returns the model folder.
 
     Raises:
-        UserError: a dataset that is not built, a loss that is not finite (the last good checkpoint stays), a device
-            that is not there.
+        UserError: a dataset that is not built, a folder that holds another run, a loss that is not finite (the last
+            good checkpoint stays), a device that is not there.
+        SystemExit: stopped by a signal, after saving; or not the first of several processes.
     """
     out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
+    check_same_run(config, out)
+    checkpoint = last_checkpoint(out)
+    first_step = int(read_checkpoint(checkpoint)["global_step"]) if checkpoint.exists() else 0
+    if first_step < config.max_steps:
+        _run(config, out, checkpoint if first_step else None, first_step)
+    else:
+        print(f"finished before: step {first_step} of {config.max_steps} in {out}; more max_steps go on")  # noqa: T201
+    if not _is_first_process():
+        sys.exit(0)  # the first process speaks for all
+    publish(Autoregressive(config.model), read_checkpoint(checkpoint), out / "model")
+    return out / "model"
+
+
+def _run(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: int) -> None:
     if config.threads:
         torch.set_num_threads(config.threads)
     tokenizer = WordsTokenizer(config.model.max_atoms)
     train_set = _fitting(open_dataset(config.data.train), tokenizer)
     val_set = _fitting(open_dataset(config.data.val), tokenizer)
-    checkpoint = out / "checkpoints" / LAST
-    first_step = _steps_done(checkpoint)
     lightning.seed_everything(config.seed, verbose=False)
     module = TrainingModule(config, _new_model(config, train_set))
-    trainer = _trainer(config, out)
-    _say_hello(trainer, config, module, train_set, val_set, first_step)
-    write_yaml(out / "config.yaml", config)
+    trainer = _trainer(config, out, val_set)
+    if trainer.is_global_zero:
+        _say_hello(config, module, train_set, val_set, first_step)
+        with durable(out / "config.yaml") as partial:
+            write_yaml(partial, config)
     batches = _train_batches(config, tokenizer, train_set, first_step, trainer)
-    _fit(trainer, module, batches, _val_batches(config, tokenizer, val_set), checkpoint if first_step else None)
-    return out / "model"
+    _fit(trainer, module, batches, _val_batches(config, tokenizer, val_set), checkpoint)
 
 
 def _fit(trainer: lightning.Trainer, module: TrainingModule, batches: Any, val: Any, checkpoint: Path | None) -> None:
     try:
         trainer.fit(module, batches, val, ckpt_path=checkpoint, weights_only=True)
-    except FloatingPointError as error:
-        last = Path(module.config.out) / "checkpoints" / LAST
-        step = "a smaller optim.lr, then the same command: it goes on from the last good checkpoint"
-        raise UserError(str(error), where=str(last), next_step=f"try {step}") from error
+    except (FloatingPointError, Stopped) as error:
+        if not _is_first_process():
+            sys.exit(0)
+        if isinstance(error, Stopped):
+            print(f"{error} at step {trainer.global_step}: saved, the same command goes on", file=sys.stderr)  # noqa: T201
+            sys.exit(128 + error.signal)
+        raise UserError(
+            str(error),
+            where=module.config.out,
+            next_step="try a smaller optim.lr, then the same command: it goes on from the last good checkpoint",
+        ) from error
 
 
-def _trainer(config: TrainConfig, out: Path) -> lightning.Trainer:
+def _is_first_process() -> bool:
+    return rank_zero_only.rank == 0
+
+
+def _trainer(config: TrainConfig, out: Path, val_set: CrystalDataset) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*IterableDataset.*__len__.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     try:
         return lightning.Trainer(
             accelerator=config.accelerator,
@@ -76,11 +106,13 @@ def _trainer(config: TrainConfig, out: Path) -> lightning.Trainer:
             precision={"fp32": "32-true", "bf16": "bf16-mixed"}[config.precision],  # type: ignore[arg-type]
             max_steps=config.max_steps,
             gradient_clip_val=config.optim.clip,
-            val_check_interval=min(config.validate_every, config.max_steps),
+            val_check_interval=config.validation_interval,
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             log_every_n_steps=config.log_every,
-            callbacks=build_callbacks(config, out),
+            callbacks=build_callbacks(config, out, val_set),
+            plugins=[DurableFiles()],
+            enable_checkpointing=False,
             logger=_loggers(out),
             default_root_dir=out,
             enable_model_summary=False,
@@ -159,23 +191,12 @@ def _val_batches(config: TrainConfig, tokenizer: WordsTokenizer, dataset: Crysta
     return DataLoader([collate(items[start : start + size]) for start in range(0, len(items), size)], batch_size=None)
 
 
-def _steps_done(checkpoint: Path) -> int:
-    if not checkpoint.exists():
-        return 0
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
-
-
 def _say_hello(
-    trainer: lightning.Trainer,
-    config: TrainConfig,
-    module: TrainingModule,
-    train_set: CrystalDataset,
-    val_set: CrystalDataset,
-    first_step: int,
+    config: TrainConfig, module: TrainingModule, train_set: CrystalDataset, val_set: CrystalDataset, first_step: int
 ) -> None:
-    if trainer.is_global_zero:
-        million = sum(parameter.numel() for parameter in module.model.parameters()) / 1e6
-        print(  # noqa: T201 - the run's first line
-            f"{million:.2f} M parameters, {len(train_set)} crystals to train on, {len(val_set)} to validate, "
-            f"step {first_step} of {config.max_steps}, writing {config.out}"
-        )
+    million = sum(parameter.numel() for parameter in module.model.parameters()) / 1e6
+    print(  # noqa: T201 - the run's first line
+        f"{million:.2f} M parameters, {len(train_set)} crystals to train on, {len(val_set)} to validate, "
+        f"step {first_step} of {config.max_steps}, writing {config.out}",
+        flush=True,
+    )

@@ -56,7 +56,7 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A training run.
+    """A training run. Started again in the same folder it goes on; then all but model, data and seed may be changed.
 
     Attributes:
         out: run folder: logs, checkpoints, and at the end ``model/`` (the published form).
@@ -92,3 +92,8 @@ class TrainConfig:
     validate_batches: int = 8
     match_structures: int = 64
     log_every: int = 20
+
+    @property
+    def validation_interval(self) -> int:
+        """Steps between validations: even a short run has one, at its end."""
+        return min(self.validate_every, self.max_steps)

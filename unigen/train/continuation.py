@@ -1,0 +1,83 @@
+"""Going on with a run: is this folder the same run, how far is it, and which settings are taken from the new config."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unigen.config import read_yaml, to_plain
+from unigen.errors import UserError
+from unigen.models.autoregressive import Autoregressive
+from unigen.models.checkpoint import save_model
+from unigen.train.checkpoints import LAST
+from unigen.train.optim import schedule
+from unigen.train.settings import TrainConfig
+
+FIXED = ("model", "data", "seed")
+"""What makes a run this run. All else (steps, learning rate, devices, how often it logs) may change when it goes on."""
+
+
+def last_checkpoint(out: Path) -> Path:
+    """Where a run keeps its state."""
+    return out / "checkpoints" / LAST
+
+
+def check_same_run(config: TrainConfig, out: Path) -> None:
+    """Raise UserError when ``out`` holds a run with another model, other data or another seed."""
+    written = out / "config.yaml"
+    if not written.exists() or not (last_checkpoint(out).exists() or (out / "model").exists()):
+        return
+    there, here = _flat(read_yaml(written)), _flat(to_plain(config))
+    for key in sorted(there | here):
+        if key.split(".")[0] in FIXED and there.get(key) != here.get(key):
+            raise UserError(
+                f"the folder holds another run: its {key} is {there.get(key)}",
+                where=str(out),
+                got=here.get(key),
+                next_step="choose another folder with out=..., or remove this one",
+            )
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The last checkpoint of a run; nothing in it can run code.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    advice = {"where": str(path), "next_step": "remove it to start the run again"}
+    if not zipfile.is_zipfile(path):
+        raise UserError("not a readable checkpoint", **advice)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, OSError, KeyError) as error:
+        raise UserError("not a readable checkpoint", got=str(error)[:160], **advice) from error
+
+
+def publish(model: Autoregressive, checkpoint: dict[str, Any], folder: Path) -> None:
+    """Write the averaged weights of a checkpoint as a model folder."""
+    prefix = "model."
+    weights = {key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items()}
+    model.load_state_dict(weights)
+    save_model(model, folder, step=int(checkpoint["global_step"]))
+
+
+def retune(checkpoint: dict[str, Any], config: TrainConfig) -> None:
+    """Put the config's learning rate, schedule, weight decay and betas into a checkpoint that was made with others."""
+    optim = config.optim
+    scheduler = checkpoint["lr_schedulers"][0]
+    now = optim.lr * schedule(optim, config.max_steps)(scheduler["last_epoch"])
+    groups = checkpoint["optimizer_states"][0]["param_groups"]
+    for group in groups:
+        group.update(lr=now, initial_lr=optim.lr, betas=(optim.beta1, optim.beta2))
+    groups[0]["weight_decay"] = optim.weight_decay
+    scheduler.update(base_lrs=[optim.lr] * len(groups), _last_lr=[now] * len(groups))
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

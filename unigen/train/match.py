@@ -1,0 +1,83 @@
+"""The match rate of a few validation crystals during training: does the model already draw the right structures?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from types import ModuleType
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from unigen.data.crystal import Crystal
+from unigen.data.store import CrystalDataset
+from unigen.elements import format_formula
+from unigen.request import CrystalRequest
+from unigen.sample.job import Job
+from unigen.sample.network import NetworkGenerator
+from unigen.train.module import TrainingModule
+
+_SITE_PAIRS = 20_000_000
+"""A second or so of matching a pair; the judge of a finished model allows a hundred times more."""
+
+
+class MatchRate(Callback):
+    """Log ``val_match_rate``: the share of references whose one sample, drawn for their cell's composition, matches.
+
+    Stands after the averaging: during validation the module holds the averaged weights. Where pymatgen is not
+    installed, nothing is logged.
+
+    Args:
+        references: validation crystals.
+        seed: of the samples: the same noise at every validation.
+    """
+
+    def __init__(self, references: Sequence[Crystal], seed: int) -> None:
+        self.references = references
+        self.seed = seed
+        self.matching = _matching() if references else None
+
+    def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Generate and match, on one process."""
+        assert isinstance(pl_module, TrainingModule)
+        if self.matching is not None and trainer.is_global_zero:
+            rate = match_rate(pl_module, self.references, self.seed, self.matching)
+            pl_module.log("val_match_rate", rate, prog_bar=True, rank_zero_only=True)
+
+
+def choose_references(dataset: CrystalDataset, count: int, seed: int) -> list[Crystal]:
+    """The same few crystals at every validation of a run, and of its continuation."""
+    chosen = np.random.default_rng([seed, 1]).permutation(len(dataset))[:count]
+    return [dataset[int(index)] for index in chosen]
+
+
+def match_rate(module: TrainingModule, references: Sequence[Crystal], seed: int, matching: ModuleType) -> float:
+    """Share of references that one sample each matches (StructureMatcher, 0.3 / 0.5 / 10)."""
+    jobs = [Job(_request(reference), place, 0, 0, seed) for place, reference in enumerate(references)]
+    with torch.compiler.set_stance("force_eager"):  # a few odd shapes are not worth compiling
+        drafts = NetworkGenerator(module.model, "training", score_steps=0).draw(jobs)
+    settings = matching.MatchSettings(max_site_pairs=_SITE_PAIRS)
+    matched = [
+        matching.rms_to_reference([draft.crystal], reference, settings)[0].rms is not None
+        for draft, reference in zip(drafts, references, strict=True)
+        if draft.crystal is not None
+    ]
+    return sum(matched) / len(references)
+
+
+def _request(reference: Crystal) -> CrystalRequest:
+    numbers, counts = np.unique(reference.numbers, return_counts=True)
+    formula = format_formula({int(number): int(count) for number, count in zip(numbers, counts, strict=True)})
+    return CrystalRequest(formula=formula, n_atoms=len(reference.numbers))
+
+
+def _matching() -> ModuleType | None:
+    """``unigen.eval.matching`` where its library is installed: training itself must run without."""
+    try:
+        from unigen.eval import matching
+    except ModuleNotFoundError as error:
+        logging.getLogger(__name__).warning("no val_match_rate in the logs: %s is not installed", error.name)
+        return None
+    return matching
