@@ -9,7 +9,7 @@ from rich.console import Console
 
 from unigen.data.crystal import Crystal
 from unigen.eval.protocol import Protocol
-from unigen.report.tables import MIN_DISTANCE, MIN_VOLUME, cell_parameters, check_sample, samples_table
+from unigen.report.tables import MIN_DISTANCE, MIN_VOLUME, SHOWN, cell_parameters, check_sample, samples_table
 
 IRON = Crystal.from_ase(dcdft["Fe"])
 
@@ -38,14 +38,32 @@ def test_cell_parameters_are_those_of_pymatgen():
     assert cell_parameters(cell) == pytest.approx(cell.to_pymatgen().lattice.parameters)
 
 
-def test_a_table_of_samples():
-    rows = [check_sample(IRON) | {"crystal": IRON, "score": -1.5}, check_sample(IRON) | {"crystal": IRON}]
-    table = samples_table([*rows, *rows], limit=3)
-    assert table.row_count == 3
-    console = Console(width=160)
+def _printed(table) -> str:
+    console = Console(width=80)
     with console.capture() as captured:
         console.print(table)
-    text = captured.get()
+    return captured.get()
+
+
+def test_a_table_of_samples():
+    rows = [check_sample(IRON) | {"crystal": IRON, "log_likelihood": -1.5}, check_sample(IRON) | {"crystal": IRON}]
+    table = samples_table(rows * 15)
+    assert table.row_count == SHOWN
+    text = _printed(table)
     assert "Im-3m (229)" in text
-    assert "-1.50" in text
-    assert "and 1 more" in text
+    assert "-1.5" in text
+    assert "and 10 more" in text
+    assert "and 980 more" in _printed(samples_table(rows * SHOWN, total=1000))
+
+
+@pytest.mark.parametrize("source", [{}, {"source": {"id": "mp-1234567", "formula": "Ba2YCu3O7", "distance": 0.25}}])
+def test_nothing_is_cut_off_at_80_columns(source):
+    facts = {"space_group": "P2_12_12_1", "space_group_number": 19, "density": 10.25, "smallest_distance": 1.91}
+    wide = Crystal(IRON.numbers, IRON.frac_coords, np.diag([11.25, 12.5, 13.75]))
+    row = facts | {"valid": True, "crystal": wide, "formula": "Ba2Cu3O7Y", "log_likelihood": -1234.56} | source
+    text = _printed(samples_table([row]))
+    assert "…" not in text
+    cells = ("Ba2Cu3O7Y", "P2_12_12_1", "(19)", "11.25 12.50 13.75", "90 90 90", "10.25", "1.91", "yes")
+    for whole in (*cells, *(("0.250", "Ba2YCu3O7", "mp-1234567") if source else ("-1234.6",))):
+        assert whole in text
+    assert "Ba12Cu12O2" in _printed(samples_table([row | {"formula": "Ba12Cu12O28Y4"}]))  # folded, not cut

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import unigen
 from unigen.errors import UserError
 from unigen.report.run_folder import RunFolder, crystal_of
-from unigen.report.tables import samples_table
+from unigen.report.tables import SHOWN, samples_table
 from unigen.request import CrystalRequest
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import iter_samples
@@ -73,8 +75,10 @@ class RunSettings:
     def facts(self, generator: Generator, requests: Sequence[CrystalRequest]) -> dict[str, Any]:
         """What determines the samples, for ``run.yaml``: not the batch size, nor which files are written."""
         kept = {key: value for key, value in asdict(self).items() if key not in ("batch_size", "cif", "symprec")}
+        named = {"model": generator.name, "version": generator.version}  # not the path: it may be written in many ways
+        versions = {name: version(name) for name in ("torch", "numpy", "spglib")}
         asked = [request.to_dict() for request in requests]
-        return {"unigen": unigen.__version__, **kept, "version": generator.version, "requests": asked}
+        return {"unigen": unigen.__version__, **kept, **named, "versions": versions, "requests": asked}
 
 
 def run_generation(
@@ -94,12 +98,14 @@ def run_generation(
     generator = settings.load()
     facts = settings.facts(generator, requests)
     folder = RunFolder(out, facts, symprec=settings.symprec, cif=settings.cif)
-    tasks = folder.open_tasks(len(requests), settings.n)
-    total = settings.n * len(requests)
+    tasks = list(product(range(len(requests)), range(settings.n)))
     columns = (TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
-        bar = progress.add_task("generating", total=total, completed=total - len(tasks))
-        for samples in iter_samples(generator, requests, tasks, settings.seed, settings.rank, settings.batch_size):
+        bar = progress.add_task("generating", total=len(tasks), completed=len(folder.finished))
+        drawn = iter_samples(
+            generator, requests, tasks, settings.seed, settings.rank, settings.batch_size, folder.finished
+        )
+        for samples in drawn:
             folder.append(samples)
             progress.advance(bar, len(samples))
     rows = folder.finish()
@@ -114,9 +120,13 @@ def _report(rows: list[dict[str, Any]], out: Path, console: Console | None) -> N
         raise UserError(f"no structure was made ({len(failed)} failed)", got=failed[0]["reason"])
     if console is None:
         return
-    described = [row["checks"] | {"crystal": crystal_of(row), "score": row["score"]} for row in made]
-    console.print(samples_table(described))
+    facts = ("log_likelihood", "source")
+    described = [
+        row["checks"] | {"crystal": crystal_of(row)} | {key: row[key] for key in facts if key in row}
+        for row in made[:SHOWN]
+    ]
+    console.print(samples_table(described, len(made)))
     valid = sum(row["checks"]["valid"] for row in made)
     console.print(f"{len(made)} crystals, {valid} valid, {len(failed)} failed; written to {out}", highlight=False)
     if failed:
-        console.print(f"first failure: {failed[0]['id']}: {failed[0]['reason']}", highlight=False)
+        console.print(f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}", highlight=False)

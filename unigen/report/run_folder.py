@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,12 @@ from unigen.report.tables import check_sample
 from unigen.sample.job import Sample
 
 RUN, JOURNAL, FRAMES = "run.yaml", "samples.jsonl", "samples.extxyz"
+NOT_COMPARED = ("versions",)
+"""Written in ``run.yaml`` for the reader; a run may go on after an update of these."""
+
 _DIGITS = 6
+_LONGEST_STEM = 120
+"""Characters; file systems allow 255 bytes."""
 
 
 class RunFolder:
@@ -52,7 +57,8 @@ class RunFolder:
     def _claim(self, run: dict[str, Any]) -> None:
         if (self.path / RUN).exists():
             held = read_yaml(self.path / RUN)
-            different = sorted(key for key in {*held, *run} if held.get(key) != run.get(key))
+            compared = {*held, *run} - {*NOT_COMPARED}
+            different = sorted(key for key in compared if held.get(key) != run.get(key))
             if different:
                 key = different[0]
                 raise UserError(
@@ -62,15 +68,15 @@ class RunFolder:
                     wanted=f"{key}: {str(held.get(key))[:60]}",
                     next_step="give another --out",
                 )
-        elif any(self.path.iterdir()):
+        elif any(file.name != f".{RUN}.partial" for file in self.path.iterdir()):  # that one: killed at its start
             raise UserError("this folder holds other files", where=str(self.path), next_step="give another --out")
         else:
             write_yaml(self.path / RUN, run)
 
-    def open_tasks(self, n_requests: int, n: int) -> list[tuple[int, int]]:
-        """(request index, sample index) still to be drawn."""
-        every = ((request, index) for request in range(n_requests) for index in range(n))
-        return [task for task in every if task not in self.rows]
+    @property
+    def finished(self) -> Set[tuple[int, int]]:
+        """(request index, sample index) of what need not be drawn again."""
+        return self.rows.keys()
 
     def append(self, samples: Iterable[Sample]) -> None:
         """Add finished samples to the journal, synced to disk."""
@@ -98,24 +104,28 @@ class RunFolder:
         return rows
 
     def _write_cifs(self, name: str, made: list[tuple[dict[str, Any], Crystal]], symprec: float | None) -> None:
+        """One file a sample; P1 files are a function of the run and kept, symmetrised ones may have a new tolerance."""
         (self.path / name).mkdir(exist_ok=True)
-        for row, crystal in made:
-            target = self.path / name / f"{_file_name(row)}.cif"
-            if not target.exists():
+        for stem, (_, crystal) in zip(_file_names([row for row, _ in made]), made, strict=True):
+            target = self.path / name / f"{stem}.cif"
+            if symprec is not None or not target.exists():
                 with durable(target) as partial:
                     crystal.to_cif(partial, symprec)
 
     def _read_journal(self) -> Iterator[dict[str, Any]]:
-        """The lines that are complete; a line torn by a kill is cut off."""
+        """The lines that are whole. The end of a line torn by a kill is cut off; what it held is drawn again."""
         journal = self.path / JOURNAL
         if not journal.exists():
             return
-        text = journal.read_text(encoding="utf-8")
-        complete = text[: text.rfind("\n") + 1]
-        if complete != text:
-            journal.write_text(complete, encoding="utf-8")
-        for line in complete.splitlines():
-            yield json.loads(line)
+        content = journal.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(journal, whole)  # never rewritten: on a full disk that would lose it
+        for line in content[:whole].splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:  # a crash of the machine may leave zeros: drawn again, to the same bytes
+                continue
 
 
 @contextmanager
@@ -150,7 +160,7 @@ def _row(sample: Sample) -> dict[str, Any]:
         "seed": sample.seed,
         "model": sample.model,
         "log_likelihood": sample.log_likelihood,
-        "score": sample.score,
+        "score": sample.score if sample.source or sample.log_likelihood is not None else None,
     }
     if sample.source:
         row["source"] = sample.source
@@ -176,11 +186,17 @@ def _frame(row: dict[str, Any], crystal: Crystal) -> str:
     header, _, rest = crystal.to_extxyz().partition("\n")
     comment, _, sites = rest.partition("\n")
     name = re.sub(r"[\s\"=]", "_", str(row["id"]))
-    return f"{header}\nid={name} index={row['index']} score={row['score']:.4f} {comment}\n{sites}"
+    score = "" if row["score"] is None else f"score={row['score']:.4f} "
+    return f"{header}\nid={name} index={row['index']} {score}{comment}\n{sites}"
 
 
-def _file_name(row: dict[str, Any]) -> str:
-    """``SrTiO3__0``; requests that share a name get their place in the run too."""
-    name = re.sub(r"[^A-Za-z0-9.()+-]", "_", str(row["id"]))
-    place = "" if "id" in row["request"] or row["request_index"] == 0 else f"_{row['request_index']}"
-    return f"{name}{place}__{row['index']}"
+def _file_names(rows: list[dict[str, Any]]) -> list[str]:
+    """``SrTiO3__0``; requests whose names would give one file (on any file system) carry their place in the run."""
+    stems = [re.sub(r"[^A-Za-z0-9.()+-]", "_", str(row["id"]))[:_LONGEST_STEM].lstrip(".") for row in rows]
+    places: dict[str, set[int]] = {}
+    for stem, row in zip(stems, rows, strict=True):
+        places.setdefault(stem.lower(), set()).add(row["request_index"])
+    return [
+        f"{stem}_{row['request_index']}__{row['index']}" if len(places[stem.lower()]) > 1 else f"{stem}__{row['index']}"
+        for stem, row in zip(stems, rows, strict=True)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,12 @@ MIN_DISTANCE = 0.5
 
 MIN_VOLUME = 0.1
 """Cubic Angstrom."""
+
+SHOWN = 20
+"""Samples in the printed table."""
+
+_LIKELIHOOD = "log p: log-likelihood in nats; larger is likelier within one composition"
+_COPIED = "distance: between the two compositions' elements; 0 is the same composition"
 
 
 def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
@@ -53,38 +59,66 @@ def cell_parameters(crystal: Crystal) -> tuple[float, float, float, float, float
     return a, b, c, alpha, beta, gamma
 
 
-def samples_table(rows: Iterable[Mapping[str, object]], limit: int = 20) -> Table:
-    """A table of samples for the terminal.
+def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None) -> Table:
+    """A table of samples for the terminal; every cell is whole at 80 columns.
 
     Args:
-        rows: one mapping a sample: ``crystal`` (the Crystal), what `check_sample` returns, and ``formula`` (as the
-            user wrote it; the cell's own by default) and ``score`` (log-likelihood) where known.
-        limit: rows shown; how many more there are is said below.
+        rows: one mapping a sample: ``crystal`` (the Crystal), what `check_sample` returns, and where known ``formula``
+            (as the user wrote it; the cell's own by default), ``log_likelihood``, and ``source`` of a copy (``id``,
+            ``formula``, ``distance``). The first `SHOWN` are shown.
+        total: how many there are, when ``rows`` is only the beginning.
     """
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    shown = list(rows)
-    table = Table(caption=f"and {len(shown) - limit} more" if len(shown) > limit else None, caption_justify="left")
-    table.add_column("formula")
-    table.add_column("space group")
-    table.add_column("a b c (Å)  alpha beta gamma (°)", no_wrap=True)
-    for heading in ("density (g/cm³)", "smallest distance (Å)", "valid", "score"):
-        table.add_column(heading, justify="right")
-    for row in shown[:limit]:
-        table.add_row(*_cells(row))
+    copied = any("source" in row for row in rows)
+    total = len(rows) if total is None else total
+    notes = [_COPIED] if copied else [_LIKELIHOOD] if any("log_likelihood" in row for row in rows) else []
+    notes += [f"and {total - SHOWN} more"] if total > SHOWN else []
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption="\n".join(notes) or None, caption_justify="left")
+    table.add_column("formula", overflow="fold", min_width=9)
+    table.add_column("space group", overflow="fold", min_width=10)
+    cell = ("a b c (Å)\nα β γ (°)",) if copied else ("a b c (Å)", "α β γ (°)")
+    for heading in (*cell, "g/cm³", "d min\n(Å)", "valid"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if copied:
+        table.add_column("copied from", overflow="fold", min_width=11)
+    table.add_column("distance" if copied else "log p", justify="right", no_wrap=True)
+    for row in rows[:SHOWN]:
+        table.add_row(*(_copied_cells(row) if copied else _cells(row)))
     return table
 
 
 def _cells(row: Mapping[str, object]) -> tuple[str, ...]:
+    lengths, angles = _cell(row)
+    log_likelihood = row.get("log_likelihood")
+    merit = f"{log_likelihood:.1f}" if isinstance(log_likelihood, int | float) else "-"
+    return (_formula(row), f"{row['space_group']} ({row['space_group_number']})", lengths, angles, *_facts(row), merit)
+
+
+def _copied_cells(row: Mapping[str, object]) -> tuple[str, ...]:
+    """Two lines a sample."""
+    source = row["source"]
+    assert isinstance(source, Mapping)
+    group = f"{row['space_group']}\n({row['space_group_number']})"
+    origin = f"{source['formula']}\n{source['id']}"
+    return (_formula(row), group, "\n".join(_cell(row)), *_facts(row), origin, f"{source['distance']:.3f}")
+
+
+def _formula(row: Mapping[str, object]) -> str:
+    return str(row.get("formula") or _crystal(row).formula)
+
+
+def _cell(row: Mapping[str, object]) -> tuple[str, str]:
+    a, b, c, alpha, beta, gamma = cell_parameters(_crystal(row))
+    return f"{a:.2f} {b:.2f} {c:.2f}", f"{alpha:.0f} {beta:.0f} {gamma:.0f}"
+
+
+def _facts(row: Mapping[str, object]) -> tuple[str, str, str]:
+    return f"{row['density']:.2f}", f"{row['smallest_distance']:.2f}", "yes" if row["valid"] else "no"
+
+
+def _crystal(row: Mapping[str, object]) -> Crystal:
     crystal = row["crystal"]
     assert isinstance(crystal, Crystal)
-    a, b, c, alpha, beta, gamma = cell_parameters(crystal)
-    return (
-        str(row.get("formula") or crystal.formula),
-        f"{row['space_group']} ({row['space_group_number']})",
-        f"{a:.2f} {b:.2f} {c:.2f}  {alpha:.0f} {beta:.0f} {gamma:.0f}",
-        f"{row['density']:.2f}",
-        f"{row['smallest_distance']:.2f}",
-        "yes" if row["valid"] else "no",
-        f"{score:.2f}" if isinstance(score := row.get("score"), int | float) else "-",
-    )
+    return crystal

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from unigen.elements import parse_formula
 from unigen.errors import UserError
@@ -56,8 +56,13 @@ def iter_samples(
     seed: int,
     rank: int = 1,
     batch_size: int = 512,
+    finished: Container[tuple[int, int]] = (),
 ) -> Iterator[list[Sample]]:
-    """Draw ``tasks`` (request index, sample index) batch by batch, similar sizes together, smallest first."""
+    """Draw ``tasks`` (request index, sample index) batch by batch, similar sizes together, smallest first.
+
+    Batches are cut before those that are ``finished`` are left out: a run that goes on draws in the batches of an
+    uninterrupted one, since the last digits of a matrix product depend on how many rows it has.
+    """
     if rank < 1 or batch_size < 1:
         raise UserError("rank and batch size must be positive", got=f"rank {rank}, batch size {batch_size}")
     size = [_size(request) for request in requests]
@@ -65,9 +70,12 @@ def iter_samples(
     per_batch = max(batch_size // rank, 1)
     for start in range(0, len(ordered), per_batch):
         part = ordered[start : start + per_batch]
+        if all(task in finished for task in part):
+            continue
         jobs = [Job(requests[r], r, index, c, seed) for r, index in part for c in range(rank)]
         drafts = generator.draw(jobs)
-        yield [_sample(generator.name, jobs[at], drafts[at : at + rank]) for at in range(0, len(jobs), rank)]
+        drawn = [_sample(generator.name, jobs[at], drafts[at : at + rank]) for at in range(0, len(jobs), rank)]
+        yield [sample for task, sample in zip(part, drawn, strict=True) if task not in finished]
 
 
 def _sample(model: str, job: Job, drafts: list[Draft]) -> Sample:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class Draft:
     source: dict[str, str | float] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Generator(Protocol):
     """Anything that draws crystals: a network, or a copy of the nearest known structure.
 
