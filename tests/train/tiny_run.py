@@ -49,6 +49,11 @@ def python(*command: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
+def interference(what: str) -> dict[str, str]:
+    """Environment that makes a run meet its end, or be watched: see ``interference/sitecustomize.py``."""
+    return {"PYTHONPATH": str(Path(__file__).with_name("interference")), "UNIGEN_TEST": what}
+
+
 def train(config: Path, *overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """``python -m unigen.train``."""
     return python("-m", "unigen.train", str(config), *overrides, **environment)

@@ -64,6 +64,7 @@ class Checkpoints(Callback):
         self.validate_every = validate_every
         self.saved_at = time.monotonic()
         self.signal = 0
+        self.stopping = False
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Take over the signals from Lightning, which would stop without saving when one comes in a validation."""
@@ -71,6 +72,11 @@ class Checkpoints(Callback):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._remember)
         self.saved_at = time.monotonic()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Stop only here: the step that was saved has then been logged too."""
+        if self.stopping:
+            raise Stopped(self.signal or signal.SIGTERM)
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
         """The end of a step without validation."""
@@ -84,13 +90,11 @@ class Checkpoints(Callback):
     def _end_step(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         due = time.monotonic() - self.saved_at >= self.seconds
         agree = trainer.strategy.reduce_boolean_decision  # each process has its own clock, and its own signals
-        stop = agree(bool(self.signal), all=False)
-        if stop or trainer.global_step >= trainer.max_steps or agree(due, all=False):
+        self.stopping = agree(bool(self.signal), all=False)
+        if self.stopping or trainer.global_step >= trainer.max_steps or agree(due, all=False):
             _check_finite(trainer, pl_module)
             trainer.save_checkpoint(self.path)
             self.saved_at = time.monotonic()
-        if stop:
-            raise Stopped(self.signal or signal.SIGTERM)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         del frame

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from unigen.batch import TokenBatch
@@ -54,7 +55,7 @@ class TrainingModule(lightning.LightningModule):
         losses = self.model.losses(batch, generator)
         with torch.compiler.set_stance("force_eager"):  # forward-mode derivatives do not compile
             likelihood = log_likelihoods(self.model, batch, steps=12)
-        structures = {"batch_size": len(batch), "sync_dist": True}
+        structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
         self.log("val_nll_symbol", losses["symbol"], **structures)
         self.log("val_nll_lattice", -likelihood.lattice.mean(), **structures)
         self.log("val_nll_site", -likelihood.sites.sum() / max(likelihood.n_sites, 1), **structures)
@@ -65,7 +66,7 @@ class TrainingModule(lightning.LightningModule):
         """A run that goes on takes its learning rate and schedule from the config it is started with."""
         retune(checkpoint, self.config)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """See ``unigen.train.optim``."""
         optimizer = build_optimizer(self.model, self.config.optim)
         factor = schedule(self.config.optim, self.config.max_steps)

@@ -89,7 +89,7 @@ def _fit(trainer: lightning.Trainer, module: TrainingModule, batches: Any, val: 
 
 
 def _is_first_process() -> bool:
-    return rank_zero_only.rank == 0
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _trainer(config: TrainConfig, out: Path, val_set: CrystalDataset) -> lightning.Trainer:
@@ -188,7 +188,8 @@ def _val_batches(config: TrainConfig, tokenizer: WordsTokenizer, dataset: Crysta
     rng = np.random.default_rng(config.seed)
     chosen = rng.permutation(len(dataset))[: size * config.validate_batches]
     items = [tokenizer.encode(dataset[int(index)], rng) for index in chosen]
-    return DataLoader([collate(items[start : start + size]) for start in range(0, len(items), size)], batch_size=None)
+    batches: Any = [collate(items[start : start + size]) for start in range(0, len(items), size)]
+    return DataLoader(batches, batch_size=None)
 
 
 def _say_hello(

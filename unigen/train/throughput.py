@@ -21,7 +21,8 @@ class Throughput(Callback):
 
     def __init__(self, log_every: int) -> None:
         self.log_every = log_every
-        self._restart()
+        self.tokens = torch.zeros((), dtype=torch.int64)
+        self.since = time.monotonic()
 
     def on_train_start(self, *_: Any) -> None:
         """Start the clock."""
@@ -48,5 +49,5 @@ class Throughput(Callback):
             self._restart()
 
     def _restart(self) -> None:
-        self.tokens = torch.zeros((), dtype=torch.int64)
+        self.tokens = torch.zeros_like(self.tokens)
         self.since = time.monotonic()
