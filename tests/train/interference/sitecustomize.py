@@ -23,6 +23,8 @@ reached = []
 def here(place: str) -> None:
     """The moment, if it is this one."""
     reached.append(place)
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
     if place == PLACE and reached.count(place) == int(COUNT):
         os.kill(os.getpid(), {"kill": signal.SIGKILL, "term": signal.SIGTERM}[KIND])
 
