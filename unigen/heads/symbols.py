@@ -1,4 +1,4 @@
-"""The categorical head."""
+"""The categorical head. Always fp32, under autocast too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class SymbolHead(nn.Module):
 
     def forward(self, h: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch vocabulary"]:
         """Unnormalised log probabilities, in fp32."""
-        return self.to_logits(h).float()
+        with torch.autocast(h.device.type, enabled=False):
+            return self.to_logits(h.float())
 
     def loss(self, h: Float[Tensor, "tokens width"], target: Int[Tensor, "tokens"]) -> Float[Tensor, "tokens"]:
         """Negative log-likelihood in nats."""

@@ -1,4 +1,4 @@
-"""The diffusion head: draws the vector of one slot, given what the backbone knows. Always fp32."""
+"""The diffusion head: draws the vector of one slot, given what the backbone knows. Always fp32, under autocast too."""
 
 from __future__ import annotations
 
@@ -66,16 +66,18 @@ class VectorHead(nn.Module):
 
     def context(self, h: Float[Tensor, "slots condition"]) -> Float[Tensor, "slots blocks_2_width"]:
         """What the blocks add to their hidden state; independent of x and sigma."""
-        return self.to_context(functional.silu(h.float()))
+        with torch.autocast(h.device.type, enabled=False):
+            return self.to_context(functional.silu(h.float()))
 
     def denoise(
-        self, x: Float[Tensor, "slots width"], sigma: Float[Tensor, ""], context: Float[Tensor, "slots blocks_2_width"]
+        self,
+        x: Float[Tensor, "slots width"],
+        sigma: Float[Tensor, "*levels"],
+        context: Float[Tensor, "slots blocks_2_width"],
     ) -> Float[Tensor, "slots width"]:
         """The denoised vector at one level (a number, shared by all rows: the level is embedded once) or one a row."""
         levels = sigma.expand(len(x))
-        embedded = self.to_level(_level_features(sigma.reshape(-1)))
-        output = self.stack(self.process.features(x, levels), context + embedded)
-        return self.process.denoised(x, output, levels)
+        return self.process.denoised(x, self._output(x, levels, sigma.reshape(-1), context), levels)
 
     def loss(
         self,
@@ -88,8 +90,14 @@ class VectorHead(nn.Module):
         uniform = torch.rand(len(x), generator=generator, device=x.device)
         sigma = self.process.draw_levels(uniform)
         noisy = self.process.add_noise(x, normal, sigma)
-        output = self.stack(self.process.features(noisy, sigma), context + self.to_level(_level_features(sigma)))
+        output = self._output(noisy, sigma, sigma, context)
         return ((output - self.process.target(x, noisy, sigma)) ** 2).mean(-1)
+
+    def _output(self, x: Tensor, levels: Tensor, distinct: Tensor, context: Tensor) -> Tensor:
+        """The stack at one level a row; ``distinct`` are the levels to embed, one a row or one for all."""
+        with torch.autocast(x.device.type, enabled=False):
+            embedded = self.to_level(_level_features(distinct))
+            return self.stack(self.process.features(x, levels), context + embedded)
 
 
 def _level_features(sigma: Float[Tensor, "levels"]) -> Float[Tensor, "levels features"]:

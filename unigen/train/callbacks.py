@@ -11,6 +11,7 @@ from unigen.data.store import CrystalDataset
 from unigen.models.checkpoint import save_model
 from unigen.train.averaging import AveragedWeights
 from unigen.train.checkpoints import Checkpoints
+from unigen.train.continuation import last_checkpoint
 from unigen.train.match import MatchRate, choose_references
 from unigen.train.module import TrainingModule
 from unigen.train.progress import progress_bar
@@ -39,5 +40,5 @@ def build_callbacks(config: TrainConfig, out: Path, val_set: CrystalDataset) -> 
         MatchRate(choose_references(val_set, config.match_structures, config.seed), config.seed),
         Throughput(config.log_every),
         progress_bar(),
-        Checkpoints(out / "checkpoints", config.checkpoint_minutes, config.validation_interval),
+        Checkpoints(last_checkpoint(out), config.checkpoint_minutes, config.validation_interval),
     ]

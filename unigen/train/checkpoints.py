@@ -14,9 +14,9 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
+from unigen.batch import TokenBatch
 from unigen.data.durable import durable
-
-LAST = "last.ckpt"
+from unigen.train.module import TrainingModule
 
 
 class Stopped(Exception):  # noqa: N818 - no error: someone asked for it
@@ -50,19 +50,21 @@ class DurableFiles(TorchCheckpointIO):
 class Checkpoints(Callback):
     """Save every few minutes, at the last step, and on SIGTERM or Ctrl-C, which then stop the run.
 
+    Weights that give no finite loss are not saved: the last checkpoint is always a good one.
     A step that is validated is saved after its validation, so that none is left out when the run goes on.
 
     Args:
-        folder: where ``last.ckpt`` is.
+        path: of the checkpoint, always the same.
         minutes: between two checkpoints.
         validate_every: steps between validations.
     """
 
-    def __init__(self, folder: Path, minutes: float, validate_every: int) -> None:
-        self.path = folder / LAST
+    def __init__(self, path: Path, minutes: float, validate_every: int) -> None:
+        self.path = path
         self.seconds = 60 * minutes
         self.validate_every = validate_every
         self.saved_at = time.monotonic()
+        self.batch: TokenBatch | None = None
         self.signal = 0
         self.stopping = False
 
@@ -78,8 +80,17 @@ class Checkpoints(Callback):
         if self.stopping:
             raise Stopped(self.signal or signal.SIGTERM)
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: object,
+        batch: TokenBatch,
+        batch_idx: int,
+    ) -> None:
         """The end of a step without validation."""
+        del outputs, batch_idx
+        self.batch = batch
         if trainer.global_step % self.validate_every:
             self._end_step(trainer, pl_module)
 
@@ -92,7 +103,9 @@ class Checkpoints(Callback):
         agree = trainer.strategy.reduce_boolean_decision  # each process has its own clock, and its own signals
         self.stopping = agree(bool(self.signal), all=False)
         if self.stopping or trainer.global_step >= trainer.max_steps or agree(due, all=False):
-            _check_finite(trainer, pl_module)
+            assert isinstance(pl_module, TrainingModule)
+            if not agree(self.batch is not None and pl_module.is_sound(self.batch), all=True):
+                raise FloatingPointError(f"step {trainer.global_step}: the loss is not finite")
             trainer.save_checkpoint(self.path)
             self.saved_at = time.monotonic()
 
@@ -100,9 +113,3 @@ class Checkpoints(Callback):
         del frame
         self.signal = number
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait for the step
-
-
-def _check_finite(trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-    for name, parameter in pl_module.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise FloatingPointError(f"step {trainer.global_step}: the weights are not finite ({name})")

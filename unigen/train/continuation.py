@@ -12,9 +12,8 @@ from unigen.config import read_yaml, to_plain
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.checkpoint import save_model
-from unigen.train.checkpoints import LAST
 from unigen.train.optim import schedule
-from unigen.train.settings import TrainConfig
+from unigen.train.settings import OptimConfig, TrainConfig
 
 FIXED = ("model", "data", "seed")
 """What makes a run this run. All else (steps, learning rate, devices, how often it logs) may change when it goes on."""
@@ -22,7 +21,7 @@ FIXED = ("model", "data", "seed")
 
 def last_checkpoint(out: Path) -> Path:
     """Where a run keeps its state."""
-    return out / "checkpoints" / LAST
+    return out / "checkpoints" / "last.ckpt"
 
 
 def check_same_run(config: TrainConfig, out: Path) -> None:
@@ -64,11 +63,10 @@ def publish(model: Autoregressive, checkpoint: dict[str, Any], folder: Path) -> 
     save_model(model, folder, step=int(checkpoint["global_step"]))
 
 
-def retune(checkpoint: dict[str, Any], config: TrainConfig) -> None:
-    """Put the config's learning rate, schedule, weight decay and betas into a checkpoint that was made with others."""
-    optim = config.optim
+def retune(checkpoint: dict[str, Any], optim: OptimConfig, max_steps: int) -> None:
+    """Put a learning rate, schedule, weight decay and betas into a checkpoint that was made with others."""
     scheduler = checkpoint["lr_schedulers"][0]
-    now = optim.lr * schedule(optim, config.max_steps)(scheduler["last_epoch"])
+    now = optim.lr * schedule(optim, max_steps)(scheduler["last_epoch"])
     groups = checkpoint["optimizer_states"][0]["param_groups"]
     for group in groups:
         group.update(lr=now, initial_lr=optim.lr, betas=(optim.beta1, optim.beta2))

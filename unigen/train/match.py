@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from unigen.data.crystal import Crystal
 from unigen.data.store import CrystalDataset
 from unigen.elements import format_formula
+from unigen.models.autoregressive import Autoregressive
 from unigen.request import CrystalRequest
 from unigen.sample.job import Job
 from unigen.sample.network import NetworkGenerator
@@ -43,7 +44,7 @@ class MatchRate(Callback):
         """Generate and match, on one process."""
         assert isinstance(pl_module, TrainingModule)
         if self.matching is not None and trainer.is_global_zero:
-            rate = match_rate(pl_module, self.references, self.seed, self.matching)
+            rate = match_rate(pl_module.model, self.references, self.seed, self.matching)
             pl_module.log("val_match_rate", rate, prog_bar=True, rank_zero_only=True)
 
 
@@ -53,11 +54,11 @@ def choose_references(dataset: CrystalDataset, count: int, seed: int) -> list[Cr
     return [dataset[int(index)] for index in chosen]
 
 
-def match_rate(module: TrainingModule, references: Sequence[Crystal], seed: int, matching: ModuleType) -> float:
+def match_rate(model: Autoregressive, references: Sequence[Crystal], seed: int, matching: ModuleType) -> float:
     """Share of references that one sample each matches (StructureMatcher, 0.3 / 0.5 / 10)."""
     jobs = [Job(_request(reference), place, 0, 0, seed) for place, reference in enumerate(references)]
     with torch.compiler.set_stance("force_eager"):  # a few odd shapes are not worth compiling
-        drafts = NetworkGenerator(module.model, "training", score_steps=0).draw(jobs)
+        drafts = NetworkGenerator(model, "training", score_steps=0).draw(jobs)
     settings = matching.MatchSettings(max_site_pairs=_SITE_PAIRS)
     matched = [
         matching.rms_to_reference([draft.crystal], reference, settings)[0].rms is not None

@@ -49,6 +49,14 @@ class TrainingModule(lightning.LightningModule):
         if not torch.isfinite(norm):
             raise FloatingPointError(f"step {self.global_step}: the loss or its gradient is not finite")
 
+    @torch.no_grad()
+    def is_sound(self, batch: TokenBatch) -> bool:
+        """Whether the weights as they are now give a finite loss."""
+        generator = torch.Generator(self.device).manual_seed(0)
+        with torch.compiler.set_stance("force_eager"):  # not worth a second compilation
+            losses = self.model.losses(batch, generator, repeats=1)
+        return bool(torch.isfinite(torch.stack(list(losses.values()))).all())
+
     def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
         """Exact negative log-likelihoods: nats a symbol, nats a slot."""
         generator = torch.Generator(self.device).manual_seed(batch_idx)
@@ -64,7 +72,7 @@ class TrainingModule(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A run that goes on takes its learning rate and schedule from the config it is started with."""
-        retune(checkpoint, self.config)
+        retune(checkpoint, self.config.optim, self.config.max_steps)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """See ``unigen.train.optim``."""

@@ -1,0 +1,159 @@
+"""What a run refuses, survives and writes."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from tiny_run import logged, write_config
+
+from unigen import cli
+from unigen.config import load
+from unigen.data.store import open_dataset
+from unigen.errors import UserError
+from unigen.eval import matching
+from unigen.models.checkpoint import load_model
+from unigen.sample.job import Draft
+from unigen.train import match
+from unigen.train.module import TrainingModule
+from unigen.train.run import train
+from unigen.train.settings import TrainConfig
+
+
+def run(config, *overrides):
+    return train(load(TrainConfig, config, overrides))
+
+
+def checkpoint(folder):
+    return torch.load(folder / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def test_what_is_not_finite_stops_with_one_line_and_keeps_the_last_good_checkpoint(
+    crystals, tmp_path, monkeypatch, capsys
+):
+    config = write_config(tmp_path, crystals)
+    run(config, "max_steps=4")
+    monkeypatch.setattr(sys, "argv", ["unigen", "train", str(config), "optim.lr=1e30", "checkpoint_minutes=0"])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert line.startswith("error: ")
+    assert "not finite" in line
+    assert "optim.lr" in line
+    saved = checkpoint(tmp_path)
+    assert saved["global_step"] == 4
+    assert all(torch.isfinite(tensor).all() for tensor in saved["current_model_state"].values())
+    load_model(run(config))  # and with the old learning rate the run goes on
+    losses = logged(tmp_path / "run")
+    assert losses[11] < 10
+
+
+def test_poisoned_weights_are_never_saved(crystals, tmp_path, monkeypatch):
+    whole = TrainingModule.training_step
+
+    def poisoned(module, batch, batch_idx):
+        return whole(module, batch, batch_idx) * (float("nan") if module.global_step == 5 else 1.0)
+
+    monkeypatch.setattr(TrainingModule, "training_step", poisoned)
+    with pytest.raises(UserError, match=r"step 5: the loss or its gradient is not finite.*same command"):
+        run(write_config(tmp_path, crystals))
+    assert checkpoint(tmp_path)["global_step"] == 5
+
+
+@pytest.mark.parametrize(
+    ("override", "key"), [("model.width=32", "model.width"), ("seed=3", "seed"), ("data.batch_size=4", "batch_size")]
+)
+def test_a_folder_of_another_run_is_refused(finished, override, key):
+    with pytest.raises(UserError, match=f"holds another run.*{key}.*out="):
+        run(finished, override)
+
+
+def test_a_finished_run_says_so_and_does_nothing(finished, capsys):
+    before = checkpoint(finished.parent)
+    weights = load_model(finished.parent / "run" / "model").state_dict()
+    folder = run(finished, "log_every=2", "threads=0")
+    assert "finished before: step 4 of 4" in capsys.readouterr().out
+    assert checkpoint(finished.parent)["global_step"] == before["global_step"]
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in load_model(folder).state_dict().items())
+    assert len(list((finished.parent / "run").glob("logs/version_*"))) == 1
+
+
+def test_a_damaged_checkpoint_is_named(finished, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    whole = (finished.parent / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    for part in (whole[: len(whole) // 2], b"no zip file"):
+        (tmp_path / "checkpoints" / "last.ckpt").write_bytes(part)
+        with pytest.raises(UserError, match=r"last.ckpt: not a readable checkpoint.*start the run again"):
+            run(finished, f"out={tmp_path}")
+
+
+def test_a_run_that_goes_on_takes_the_new_learning_rate(crystals, tmp_path):
+    config = write_config(tmp_path, crystals, optim={"schedule": "wsd", "warmup_steps": 0, "decay_fraction": 0.25})
+    run(config, "max_steps=4")
+    run(config, "max_steps=8", "optim.lr=1e-4")
+    assert [logged(tmp_path / "run", "lr")[step] for step in range(8)] == pytest.approx(
+        [1e-3] * 4 + [1e-4] * 3 + [0.5e-4], rel=1e-5
+    )
+
+
+def test_bf16_trains(crystals, tmp_path):
+    run(write_config(tmp_path, crystals, precision="bf16"), "max_steps=4")
+    exact = write_config(tmp_path, crystals, out=str(tmp_path / "exact"))
+    run(exact, "max_steps=4")
+    ours, theirs = (list(logged(tmp_path / name).values()) for name in ("run", "exact"))
+    assert ours == pytest.approx(theirs, rel=0.02)
+    assert ours != theirs
+
+
+@pytest.fixture(scope="module")
+def finished(crystals, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    config = write_config(folder, crystals, max_steps=4, match_structures=5)
+    run(config)
+    return config
+
+
+def test_every_run_logs_what_tells_how_it_goes(finished):
+    run_folder = finished.parent / "run"
+    for name in ("loss", "loss_symbol", "loss_lattice", "loss_site", "lr", "gradient_norm", "tokens_per_second"):
+        values = logged_once(run_folder, name)
+        assert len(values) == 4, name
+        assert np.isfinite(values).all(), name
+    for name in ("val_nll_symbol", "val_nll_lattice", "val_nll_site", "val_loss_lattice", "val_loss_site"):
+        assert np.isfinite(logged_once(run_folder, name)).all(), name
+    (rate,) = logged_once(run_folder, "val_match_rate")
+    assert 0.0 <= rate <= 1.0
+
+
+def logged_once(folder, name):
+    return list(logged(folder, name).values())
+
+
+def test_the_match_rate_of_a_perfect_generator_is_the_share_it_draws(crystals, finished, monkeypatch):
+    references = match.choose_references(open_dataset(f"{crystals}:val"), 6, seed=0)
+
+    class Perfect:
+        def __init__(self, model, name, score_steps):
+            pass
+
+        def draw(self, jobs):
+            atoms = [sum(job.request.counts.values()) for job in jobs]
+            assert atoms == [len(crystal.numbers) for crystal in references]
+            return [Draft(crystal) if at else Draft(None) for at, crystal in enumerate(references)]
+
+    monkeypatch.setattr(match, "NetworkGenerator", Perfect)
+    model = load_model(finished.parent / "run" / "model")
+    assert match.match_rate(model, references, 0, matching) == pytest.approx(5 / 6)
+
+
+def test_without_pymatgen_there_is_no_match_rate_but_a_word(crystals, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "pymatgen.core", None)
+    monkeypatch.delitem(sys.modules, "unigen.eval.matching")
+    monkeypatch.delattr(sys.modules["unigen.eval"], "matching")
+    callback = match.MatchRate(match.choose_references(open_dataset(str(crystals)), 1, seed=0), seed=0)
+    assert callback.matching is None
+    assert "val_match_rate" in caplog.text
