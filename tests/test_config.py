@@ -1,0 +1,142 @@
+"""YAML to frozen dataclasses: what is wrong is named by its key, and every shipped config is complete."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unigen.config import from_dict, load, read_yaml, to_plain, write_yaml
+from unigen.errors import UserError
+from unigen.models.autoregressive import AutoregressiveConfig
+from unigen.train.settings import DataConfig, OptimConfig, TrainConfig
+
+CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
+HEADER = ("what", "command", "hardware", "expected", "source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    size: int = 3
+    names: tuple[str, ...] = ("a",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    rate: float
+    kind: Literal["one", "two"] = "one"
+    flag: bool = False
+    note: str | None = None
+    part: Part = Part()
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text: str) -> Path:
+        path = tmp_path / "some.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rate: 1\nraet: 2", r"some\.yaml: raet: unknown key \(got 2\).*rate"),
+        ("rate: 1\npart: {sise: 4}", r"part\.sise: unknown key \(got 4\).*size"),
+        ("kind: one", r"rate: missing"),
+        ("rate: fast", r"rate: wrong type or value \(got 'fast'\).*a number"),
+        ("rate: true", r"rate: .*got True.*a number"),
+        ("rate: 1\nflag: 1", r"flag: .*got 1.*true or false"),
+        ("rate: 1\nkind: three", r"kind: .*got 'three'.*one or two"),
+        ("rate: 1\npart: {size: 1.5}", r"part\.size: .*got 1\.5.*a whole number"),
+        ("rate: 1\npart: {size: true}", r"part\.size: .*got True.*a whole number"),
+        ("rate: 1\npart: {names: a}", r"part\.names: .*got 'a'.*a list"),
+        ("rate: 1\npart: {names: [a, 2]}", r"part\.names\[1\]: .*got 2.*text"),
+        ("rate: 1\npart: 7", r"part: .*got 7.*a section"),
+        ("rate: 1\nnote: 7", r"note: .*got 7.*text"),
+        ("rate: [1", r"some\.yaml: not valid YAML"),
+        ("- rate", r"some\.yaml: not a YAML mapping; got list"),
+        ("", r"not a YAML mapping"),
+        ("!!python/object/apply:os.system [ls]", r"not valid YAML"),
+    ],
+)
+def test_every_mistake_is_one_line_with_key_and_value(file, text, message):
+    with pytest.raises(UserError, match=message) as error:
+        load(Whole, file(text))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.yaml: cannot read the file; got No such file"):
+        load(Whole, tmp_path / "none.yaml")
+
+
+def test_overrides_reach_nested_keys_and_are_checked_like_the_file(file):
+    path = file("rate: 1")
+    filled = load(Whole, path, ["part.size=5", "rate=3e-4", "note=null", "part.names=[x, y]", "flag=true"])
+    assert filled == Whole(rate=3e-4, part=Part(size=5, names=("x", "y")), flag=True)
+    for override, message in {
+        "part.size": r"not an override; got part\.size; wanted key\.sub=value",
+        "part.sise=1": r"part\.sise: unknown key",
+        "part.size=big": r"part\.size: .*got 'big'",
+        "rate.x=1": r"rate is no section",
+        "rate=[": r"override rate: not valid YAML",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            load(Whole, path, [override])
+
+
+@pytest.mark.parametrize("text", ["3e-4", "3.0e-4", "0.0003", "'3e-4'"])
+def test_scientific_numbers_are_numbers(file, text):
+    value = load(Whole, file(f"rate: {text}")).rate
+    assert isinstance(value, float)
+    assert math.isclose(value, 3e-4)
+
+
+@given(
+    rate=st.floats(allow_nan=False, allow_infinity=False),
+    note=st.none() | st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"])),
+    names=st.lists(st.text("abc:#'1", max_size=5)),
+    size=st.integers(),
+)
+def test_what_is_written_is_read_back(tmp_path_factory, rate, note, names, size):
+    path = tmp_path_factory.mktemp("written") / "some.yaml"
+    whole = Whole(rate=rate, note=note, part=Part(size=size, names=tuple(names)))
+    write_yaml(path, whole)
+    assert load(Whole, path) == whole
+    assert read_yaml(path) == to_plain(whole)
+    assert from_dict(Whole, to_plain(whole), where="here") == whole
+
+
+def _fields(kind, prefix=""):
+    parts = {"model": AutoregressiveConfig, "data": DataConfig, "optim": OptimConfig}
+    for field in dataclasses.fields(kind):
+        if kind is TrainConfig and field.name in parts:
+            yield from _fields(parts[field.name], f"{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+def _keys(values, prefix=""):
+    for key, value in values.items():
+        yield from _keys(value, f"{key}.") if isinstance(value, dict) else [prefix + key]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_shipped_configs_are_complete_and_say_what_they_are(path):
+    config = load(TrainConfig, path)
+    assert sorted(_keys(read_yaml(path))) == sorted(_fields(TrainConfig))  # no default is left unsaid
+    lines = path.read_text().splitlines()
+    assert [line[2:].partition(":")[0] for line in lines[:5]] == list(HEADER)
+    assert all(line.startswith("# ") and line.partition(":")[2].strip() for line in lines[:5])
+    assert config.out == f"runs/{path.stem}"
+    for name in (config.data.train, config.data.val):
+        assert "/" not in name, "a dataset by name: a path is of one machine"
