@@ -32,7 +32,7 @@ app.add_typer(models_app, name="models")
 def main() -> None:
     """Entry point: a UserError is one line on standard error and exit code 2; an interrupt 130."""
     try:
-        app()
+        app(prog_name="unigen")
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)

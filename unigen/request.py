@@ -35,6 +35,8 @@ class CrystalRequest:
             if value is not None and value < 1:
                 raise UserError(f"{name}: not a positive count", got=value)
         if self.elements is not None:
+            if not self.elements:
+                raise UserError("elements: none given", wanted="symbols such as Li,Fe,P,O")
             unknown = [symbol for symbol in self.elements if symbol not in ATOMIC_NUMBER]
             if unknown:
                 raise UserError(f"elements: unknown element {unknown[0]!r}", wanted="symbols such as Li,Fe,P,O")

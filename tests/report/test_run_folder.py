@@ -6,8 +6,8 @@ import json
 import os
 
 import pytest
-
 from small_generators import Counting
+
 from unigen.data.sources import read_rows
 from unigen.errors import UserError
 from unigen.report.run_folder import FRAMES, JOURNAL, RunFolder, crystal_of
@@ -94,7 +94,7 @@ def test_a_folder_that_may_not_be_written_is_an_error(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
     (tmp_path / "run").write_text("")
-    with pytest.raises(UserError, match="cannot write the run.*File exists"):
+    with pytest.raises(UserError, match=r"cannot write the run.*File exists"):
         RunFolder(tmp_path / "run", RUN)
 
 

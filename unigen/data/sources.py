@@ -126,12 +126,22 @@ def _read_output(folder: Path) -> Iterator[Record]:
     lines = _read_json_lines(folder / "samples.jsonl")
     frames = _read_frames(folder / "samples.extxyz") if (folder / "samples.extxyz").exists() else iter(())
     for line in lines:
+        if _failed(line):
+            facts: dict = line.content  # type: ignore[assignment]
+            yield Record(str(facts.get("id", line.id)), "bad", str(facts["reason"]), line.where, "train", facts)
+            continue
         frame = next(frames, None)
         if line.kind == "bad" or frame is None or sites.holds_structure(line.content):  # type: ignore[arg-type]
             yield line
         else:
-            facts: dict = line.content  # type: ignore[assignment]
+            facts = line.content  # type: ignore[assignment]
             yield Record(str(facts.get("id", frame.id)), frame.kind, frame.content, frame.where, "train", facts)
+
+
+def _failed(line: Record) -> bool:
+    """Whether a line says that no structure was made: it has no frame either."""
+    facts = line.content
+    return isinstance(facts, dict) and "reason" in facts and not sites.holds_structure(facts)
 
 
 def _reader(path: Path) -> Reader | None:

@@ -59,7 +59,7 @@ class CrystalDataset:
         sites = slice(self.offsets[index], self.offsets[index + 1])
         known = {name: float(values[index]) for name, values in self.properties.items()}
         return Crystal(
-            self.numbers[sites],
+            self.numbers[sites].astype(np.int64),
             self.frac_coords[sites],
             self.lattice[index],
             {name: value for name, value in known.items() if np.isfinite(value)},

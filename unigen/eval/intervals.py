@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unigen.shapes import Float
+from unigen.shapes import Bool, Float
 
 BLOCK = 50
 """Resamples drawn at once: bounds the memory of ten thousand items to a few megabytes."""
@@ -30,7 +30,11 @@ class Metric:
 
 
 def means_with_intervals(
-    columns: dict[str, Float[np.ndarray, "items"]], *, resamples: int, confidence: float, seed: int
+    columns: dict[str, Float[np.ndarray, "items"] | Bool[np.ndarray, "items"]],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
 ) -> dict[str, Metric]:
     """Mean of each column over its known items, with a percentile bootstrap interval.
 

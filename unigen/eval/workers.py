@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from unigen.errors import UserError
 
@@ -38,7 +38,7 @@ class Workers:
         self._progress = progress
         self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Workers:  # noqa: PYI034 - beartype cannot check Self on a method decorated alone
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,7 +78,8 @@ class Workers:
         from rich.console import Console
         from rich.progress import track
 
-        return list(track(results, label, total, console=Console(stderr=True), transient=True))
+        console = Console(stderr=True)
+        return list(track(results, label, total, console=console, transient=True, disable=not console.is_terminal))
 
 
 def _cores() -> int:

@@ -100,7 +100,8 @@ def run_generation(
     folder = RunFolder(out, facts, symprec=settings.symprec, cif=settings.cif)
     tasks = list(product(range(len(requests)), range(settings.n)))
     columns = (TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console or Console(quiet=True), transient=True) as progress:
+    seen = console is not None and console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
         bar = progress.add_task("generating", total=len(tasks), completed=len(folder.finished))
         drawn = iter_samples(
             generator, requests, tasks, settings.seed, settings.rank, settings.batch_size, folder.finished

@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, KeysView, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class RunFolder:
             write_yaml(self.path / RUN, run)
 
     @property
-    def finished(self) -> Set[tuple[int, int]]:
+    def finished(self) -> KeysView[tuple[int, int]]:
         """(request index, sample index) of what need not be drawn again."""
         return self.rows.keys()
 

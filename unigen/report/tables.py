@@ -22,6 +22,7 @@ SHOWN = 20
 """Samples in the printed table."""
 
 _LIKELIHOOD = "log p: log-likelihood in nats; larger is likelier within one composition"
+_ANGLES = "α β γ (°)"  # noqa: RUF001 - the field's letters
 _COPIED = "distance: between the two compositions' elements; 0 is the same composition"
 
 
@@ -78,7 +79,7 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
     table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption="\n".join(notes) or None, caption_justify="left")
     table.add_column("formula", overflow="fold", min_width=9)
     table.add_column("space group", overflow="fold", min_width=10)
-    cell = ("a b c (Å)\nα β γ (°)",) if copied else ("a b c (Å)", "α β γ (°)")
+    cell = (f"a b c (Å)\n{_ANGLES}",) if copied else ("a b c (Å)", _ANGLES)
     for heading in (*cell, "g/cm³", "d min\n(Å)", "valid"):
         table.add_column(heading, justify="right", no_wrap=True)
     if copied:

@@ -100,7 +100,7 @@ class SubstitutionGenerator:
     def _view(self, neighbour: Neighbour) -> Float[np.ndarray, "elements features"]:
         """The fingerprint of the proposal, before it is made: the source's rows in the order of the new elements."""
         rows = self._fingerprints.get(neighbour.source)
-        source = np.unique(self._numbers(neighbour.source))
+        source = np.unique(self._numbers(neighbour.source)).astype(np.int64)
         if rows is None:
             crystal = self.dataset[neighbour.source]
             rows = fingerprint(crystal.frac_coords, crystal.lattice, crystal.numbers, source)

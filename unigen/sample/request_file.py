@@ -55,26 +55,34 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict]]:
 
 def _request(row: dict, where: str) -> CrystalRequest:
     values = {name: value for name, value in row.items() if value not in (None, "")}
+    if None in values:  # what csv.DictReader calls the fields beyond its columns
+        raise UserError("more fields than columns", where=where, got=values[None])
     unknown = [str(name) for name in values if name not in _FIELDS]
     if unknown:
         raise UserError(f"unknown field {unknown[0]!r}", where=where, wanted=", ".join(_FIELDS))
     try:
-        for name in _WHOLE_NUMBERS:
-            if name in values:
-                values[name] = int(values[name])
+        values |= {name: _whole(name, values[name]) for name in _WHOLE_NUMBERS if name in values}
         if "elements" in values:
             values["elements"] = split_elements(values["elements"])
-        for name in ("formula", "id"):
-            if name in values:
-                values[name] = str(values[name])
-        return CrystalRequest(**values)
+        return CrystalRequest(**values | {name: str(values[name]) for name in ("formula", "id") if name in values})
     except UserError as error:
         raise UserError(str(error), where=where) from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"not a whole number: {error}", where=where) from error
 
 
-def split_elements(elements: str | list[str]) -> tuple[str, ...]:
-    """``"Li,Fe,P,O"`` or a list to symbols."""
+def _whole(name: str, value: object) -> int:
+    """A whole number, also as the ``5.0`` that spreadsheets make of it."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not number.is_integer():
+        raise UserError(f"{name}: not a whole number", got=repr(value))
+    return int(number)
+
+
+def split_elements(elements: object) -> tuple[str, ...]:
+    """``"Li,Fe,P,O"`` or a list to symbols; raises UserError for anything else."""
     parts = elements.split(",") if isinstance(elements, str) else elements
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise UserError("elements: not symbols", got=elements, wanted="such as Li,Fe,P,O")
     return tuple(part.strip() for part in parts if part.strip())
