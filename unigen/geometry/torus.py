@@ -42,10 +42,15 @@ def denoising_displacement(
 
 
 def displacement_scale(sigma: Float[Tensor, "levels"]) -> Float[Tensor, "levels"]:
-    """Root mean square of ``denoising_displacement`` under its own noise, by quadrature over one period."""
-    grid = (torch.arange(2001, dtype=torch.float64) + 0.5) / 2001 - 0.5
+    """Root mean square of ``denoising_displacement`` under its own noise, by quadrature over one period.
+
+    Below sigma 0.04 it is sigma itself: half a period is then more than twelve sigma away.
+    """
+    points = 401
+    grid = (torch.arange(points, dtype=torch.float64) + 0.5) / points - 0.5
     images = torch.arange(-_IMAGES, _IMAGES + 1, dtype=torch.float64)
     level = sigma.double()[:, None, None]
     density = torch.exp(-((grid[None, :, None] + images) ** 2) / (2.0 * level**2)).sum(-1)
-    step = denoising_displacement(grid[None, :].expand(len(sigma), -1), sigma.double()[:, None].expand(-1, 2001))
-    return ((density * step**2).sum(-1) / density.sum(-1)).sqrt().to(sigma.dtype)
+    step = denoising_displacement(grid[None, :].expand(len(sigma), -1), sigma.double()[:, None].expand(-1, points))
+    wrapped = ((density * step**2).sum(-1) / density.sum(-1)).sqrt()
+    return torch.where(sigma < 0.04, sigma, wrapped.to(sigma.dtype))

@@ -16,8 +16,9 @@ def rotate(
 ) -> Float[Tensor, "batch heads tokens head_width"]:
     """Rotary embedding: halves of each head turned by position times a frequency. Su et al. 2021, equation 34."""
     half = x.shape[-1] // 2
-    frequency = base ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angle = position[:, None, :, None].float() * frequency
+    precise = torch.promote_types(x.dtype, torch.float32)
+    frequency = base ** (-torch.arange(half, device=x.device, dtype=precise) / half)
+    angle = position[:, None, :, None] * frequency
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half:]
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from unigen.geometry.torus import denoising_displacement, displacement_scale, fourier_features, wrap
 from unigen.shapes import Float
 
-_TABLE = 512
+_TABLE = 256
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,8 +29,8 @@ class DecodeSettings:
     Attributes:
         steps: solver steps a vector.
         solver: dpm2m evaluates the head once a step, heun twice.
-        temperature: 1 draws from the model; below 1 symbols are sharpened and the score of the vectors is divided by
-            it, which pulls them towards their modes.
+        temperature: 1 draws from the model; below 1 symbols are sharpened and vectors drawn towards their modes (see
+            ``solvers.tempered``).
     """
 
     steps: int = 14
@@ -130,12 +129,9 @@ def _draw(model: Autoregressive, kind: Channel, h: Tensor, normal: Tensor, setti
     levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
     context = head.context(h)
 
-    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        denoised = head.denoise(x, sigma, context)
-        return denoised if settings.temperature == 1.0 else x + (denoised - x) / settings.temperature
-
-    solve: Callable[..., Tensor] = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
-    x = solve(denoise, head.process.prior(normal), levels)
+    solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
+    start = head.process.prior(normal)
+    x = solve(lambda x, sigma: head.denoise(x, sigma, context), start, levels, settings.temperature)
     if kind == Channel.LATTICE:
         return model.embedding.restore(x)
     return torch.nn.functional.pad(x - x.floor(), (0, VECTOR_WIDTH - x.shape[1]))

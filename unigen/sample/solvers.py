@@ -17,33 +17,46 @@ from unigen.shapes import Float
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
-def heun(denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels"]) -> Tensor:
+def heun(
+    denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels"], temperature: float = 1.0
+) -> Tensor:
     """Second order, two evaluations a step. Karras et al. 2022 (EDM), algorithm 1; ends with D at the last level."""
-    for now, after in pairwise(levels):
-        slope = (x - denoise(x, now)) / now
-        trial = x + (after - now) * slope
-        x = x + (after - now) * 0.5 * (slope + (trial - denoise(trial, after)) / after)
+    clock = tempered(levels, temperature)
+    for step in range(len(levels) - 1):
+        slope = (x - denoise(x, levels[step])) / clock[step]
+        width = clock[step + 1] - clock[step]
+        trial = x + width * slope
+        x = x + width * 0.5 * (slope + (trial - denoise(trial, levels[step + 1])) / clock[step + 1])
     return denoise(x, levels[-1])
 
 
-def dpm_solver_2m(denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels"]) -> Tensor:
+def dpm_solver_2m(
+    denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels"], temperature: float = 1.0
+) -> Tensor:
     """Second order multistep, one evaluation a step. Lu et al. 2022 (DPM-Solver++), algorithm 2, with alpha = 1.
 
     In ``t = -ln sigma``: ``x' = (sigma'/sigma) x - (sigma'/sigma - 1) D``, D extrapolated from the last two.
     """
-    times = -levels.log()
+    times = -tempered(levels, temperature).log()
     previous: Tensor | None = None
     for step in range(len(levels) - 1):
         denoised = denoise(x, levels[step])
         width = times[step + 1] - times[step]
-        if previous is None:
-            blend = denoised
-        else:
-            ratio = width / (2.0 * (times[step] - times[step - 1]))
-            blend = denoised + ratio * (denoised - previous)
-        x = (levels[step + 1] / levels[step]) * x - torch.expm1(-width) * blend
+        blend = denoised
+        if previous is not None:
+            blend = denoised + width / (2.0 * (times[step] - times[step - 1])) * (denoised - previous)
+        x = torch.exp(-width) * x - torch.expm1(-width) * blend
         previous = denoised
     return denoise(x, levels[-1])
+
+
+def tempered(levels: Float[Tensor, "levels"], temperature: float) -> Float[Tensor, "levels"]:
+    """The clock s(sigma) of ``dx/ds = (x - D) / s``: sigma above 1, ``sigma^(1/temperature)`` below.
+
+    At temperature 1 the plain ODE. Below 1 the score is followed for longer at the levels that resolve the data, so
+    that samples move towards the modes of their neighbourhood, while the choice among far modes stays as it was.
+    """
+    return torch.where(levels < 1.0, levels ** (1.0 / temperature), levels)
 
 
 def log_likelihood(

@@ -83,11 +83,11 @@ class WordsTokenizer:
         """Positions in the encoding of a cell."""
         return 2 * len(counts) + 2 + sum(counts.values())
 
-    def _origins(self, crystal: Crystal) -> Int[np.ndarray, "origins"]:
+    def _origins(self, crystal: Crystal) -> list[int]:
         if len(crystal) > self.max_atoms:
             raise UserError("more atoms than the tokenizer takes", got=len(crystal), wanted=f"<= {self.max_atoms}")
         first, _ = composition_pairs(crystal.counts)[0]
-        return np.flatnonzero(crystal.numbers == first)
+        return np.flatnonzero(crystal.numbers == first).tolist()
 
     def _write(self, crystal: Crystal, origin: int, basis: Int[np.ndarray, "3 3"], *, mirror: bool) -> Sequence:
         """Encode with this atom at the origin and ``basis @ lattice`` as the cell."""
