@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_run import logged, write_config
+from tiny_run import train as train_apart
 
 from unigen import cli
 from unigen.config import load
@@ -157,3 +158,15 @@ def test_without_pymatgen_there_is_no_match_rate_but_a_word(crystals, monkeypatc
     callback = match.MatchRate(match.choose_references(open_dataset(str(crystals)), 1, seed=0), seed=0)
     assert callback.matching is None
     assert "val_match_rate" in caplog.text
+
+
+@pytest.mark.slow
+def test_compiled_trains_as_eager(crystals, tmp_path):
+    config = write_config(tmp_path, crystals, max_steps=4)
+    same = ["model.dropout=0.0", f"out={tmp_path / 'compiled'}"]  # compiled dropout draws other numbers
+    # in its own process: here the type checker stands in every function, where the compiler cannot go
+    done = train_apart(config, "compile=true", *same)
+    assert done.returncode == 0, done.stderr
+    run(config, *same[:1])
+    compiled, eager = (logged_once(tmp_path / name, "loss") for name in ("compiled", "run"))
+    assert compiled == pytest.approx(eager, rel=1e-4)
