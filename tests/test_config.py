@@ -50,7 +50,7 @@ def file(tmp_path):
     ("text", "message"),
     [
         ("rate: 1\nraet: 2", r"some\.yaml: raet: unknown key \(got 2\).*rate"),
-        ("rate: 1\npart: {sise: 4}", r"part\.sise: unknown key \(got 4\).*size"),
+        ("rate: 1\npart: {extra: 4}", r"part\.extra: unknown key \(got 4\).*size"),
         ("kind: one", r"rate: missing"),
         ("rate: fast", r"rate: wrong type or value \(got 'fast'\).*a number"),
         ("rate: true", r"rate: .*got True.*a number"),
@@ -85,7 +85,7 @@ def test_overrides_reach_nested_keys_and_are_checked_like_the_file(file):
     assert filled == Whole(rate=3e-4, part=Part(size=5, names=("x", "y")), flag=True)
     for override, message in {
         "part.size": r"not an override; got part\.size; wanted key\.sub=value",
-        "part.sise=1": r"part\.sise: unknown key",
+        "part.extra=1": r"part\.extra: unknown key",
         "part.size=big": r"part\.size: .*got 'big'",
         "rate.x=1": r"rate is no section",
         "rate=[": r"override rate: not valid YAML",

@@ -75,14 +75,14 @@ def test_a_checkpoint_takes_new_settings_and_the_old_ones_change_nothing(model):
         optimizer.step()
         scheduler.step()
 
-    def retuned(lr, **changes):
+    def after_retune(lr, **changes):
         checkpoint = {"optimizer_states": [optimizer.state_dict()], "lr_schedulers": [scheduler.state_dict()]}
         retune(checkpoint, OptimConfig(warmup_steps=0, lr=lr, **changes), 10)
         return checkpoint
 
-    same = retuned(optim.lr)
+    same = after_retune(optim.lr)
     assert same["optimizer_states"][0]["param_groups"] == optimizer.state_dict()["param_groups"]
     assert same["lr_schedulers"][0] == scheduler.state_dict()
-    half = retuned(optim.lr / 2, weight_decay=0.5)["optimizer_states"][0]["param_groups"]
+    half = after_retune(optim.lr / 2, weight_decay=0.5)["optimizer_states"][0]["param_groups"]
     assert [group["lr"] for group in half] == pytest.approx([group["lr"] / 2 for group in optimizer.param_groups])
     assert [group["weight_decay"] for group in half] == [0.5, 0.0]
