@@ -1,0 +1,81 @@
+"""The README's commands run as written, in order, in one folder."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from data.real_crystals import prototypes
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A user's folder: some CIFs of their own, some samples and references, the configs."""
+    desk = tmp_path_factory.mktemp("desk")
+    for folder in ("my_cifs", "my_samples", "my_references"):
+        (desk / folder).mkdir()
+        for index, crystal in enumerate(prototypes(40)):
+            crystal.to_cif(desk / folder / f"prototype-{index}.cif")
+    (desk / "configs").symlink_to(ROOT / "configs")
+    return desk
+
+
+def run(command: list[str], desk: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "UNIGEN_HOME": str(desk / "home"), "PATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=desk, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+LINES = [line for block in blocks("bash") for line in block.splitlines() if line]
+
+
+def test_there_is_something_to_run():
+    assert len(LINES) >= 10
+    assert len(blocks("python")) >= 1
+
+
+def test_the_command_lines_run_in_order(desk):
+    local = [line for line in LINES if "oqmd-icsd" not in line]
+    for line in local:
+        run(["bash", "-c", line], desk)
+    for made in ("run/samples.extxyz", "ranked/cif_symmetrised", "denovo.json", "csp.csv", "from_mine/run.yaml"):
+        assert (desk / made).exists()
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_the_python_examples_run(block, desk):
+    run([sys.executable, "-c", block], desk)
+
+
+@pytest.mark.parametrize("command", [line for line in LINES if "oqmd-icsd" in line])
+def test_commands_that_fetch_data_are_understood(command, desk):
+    """Fetching takes minutes, so only their spelling is held here; the recipe has its own test."""
+    words = command.split()
+    options = {word for word in words if word.startswith("--")}
+    said = subprocess.run(
+        [str(Path(sys.executable).parent / "unigen"), *words[1:3], "--help"],
+        cwd=desk,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200"},
+    ).stdout
+    assert all(option in said for option in options)
+
+
+def test_the_tree_names_what_there_is():
+    tree = TEXT.split("unigen/\n", 1)[1].split("```", 1)[0]
+    named = {line.split()[0].rstrip("/") for line in tree.splitlines() if line.startswith("  ")}
+    there = {p.name for p in (ROOT / "unigen").iterdir() if p.name not in ("__init__.py", "__pycache__", "published")}
+    assert named <= there
+    assert there - named <= {"errors.py", "shapes.py"}
