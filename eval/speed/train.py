@@ -30,7 +30,7 @@ from unigen.train.settings import TrainConfig
 CONFIG = Path(__file__).parents[2] / "configs" / "crystal-small.yaml"
 CRYSTALS = 5000
 STEPS = {"compiled": 24, "eager": 24, "batch of one": 60}
-WARM_UP = 4
+WARM_UP = 12
 
 
 def batches(config: TrainConfig, dataset: CrystalDataset, batch_size: int) -> Iterator[TokenBatch]:
