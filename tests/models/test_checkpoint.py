@@ -59,6 +59,6 @@ def test_weights_that_do_not_fit_the_config(folder):
 
 def test_an_unknown_mixer_is_named(folder):
     text = (folder / CONFIG).read_text()
-    (folder / CONFIG).write_text(text.replace("- attention\n- attention", "- attention\n- atention"))
-    with pytest.raises(UserError, match="atention"):
+    (folder / CONFIG).write_text(text.replace("- attention\n- attention", "- attention\n- mamba"))
+    with pytest.raises(UserError, match="mamba"):
         load_model(folder)

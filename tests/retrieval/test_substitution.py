@@ -139,7 +139,8 @@ def test_relatives_of_one_template_are_proposed_once_and_exchanged_roles_twice()
     perovskite = np.array([[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
     known = [Crystal(np.array([a, 22, 8, 8, 8]), perovskite, np.eye(3) * 4) for a in (38, 56, 20)]
     generator = SubstitutionGenerator.fit(dataset_of(known))
-    assert [p.source_formula for p in generator.propose(CrystalRequest(formula="SrTiO3"), 5)] == [known[0].reduced_formula]
+    proposals = generator.propose(CrystalRequest(formula="SrTiO3"), 5)
+    assert [proposal.source_formula for proposal in proposals] == [known[0].reduced_formula]
     known.append(Crystal(np.array([22, 38, 8, 8, 8]), perovskite, np.eye(3) * 4))
     generator = SubstitutionGenerator.fit(dataset_of(known))
     assert len(generator.propose(CrystalRequest(formula="SrTiO3"), 5)) == 2

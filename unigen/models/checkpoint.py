@@ -17,8 +17,8 @@ FORMAT = "unigen-1"
 WEIGHTS, CONFIG = "weights.safetensors", "config.yaml"
 
 
-def save_model(model: Autoregressive, folder: Path, dtype: Literal["fp32", "bf16"] = "fp32", step: int = 0) -> None:
-    """Write config and weights; bf16 halves the file and is widened again on loading."""
+def save_model(model: Autoregressive, folder: Path, dtype: Literal["fp32", "bf16"] = "fp32") -> None:
+    """Write config and weights, the same bytes for the same model; bf16 halves the file and is widened on loading."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
     keep_exact = {name for name, _ in model.named_buffers()}
@@ -28,7 +28,7 @@ def save_model(model: Autoregressive, folder: Path, dtype: Literal["fp32", "bf16
     }
     configuration.write_yaml(folder / CONFIG, model.config)
     partial = folder / (WEIGHTS + ".partial")
-    save_file(weights, partial, metadata={"format": FORMAT, "step": str(step)})
+    save_file(weights, partial, metadata={"format": FORMAT})  # one key: safetensors writes several in random order
     partial.replace(folder / WEIGHTS)
 
 

@@ -29,7 +29,7 @@ class PublishModel(Callback):
         """During validation the module holds the averaged weights (this callback stands after the averaging)."""
         assert isinstance(pl_module, TrainingModule)
         if trainer.is_global_zero:
-            save_model(pl_module.model, self.folder, step=trainer.global_step)
+            save_model(pl_module.model, self.folder)
 
 
 def build_callbacks(config: TrainConfig, out: Path, val_set: CrystalDataset) -> list[Callback]:

@@ -60,7 +60,7 @@ def publish(model: Autoregressive, checkpoint: dict[str, Any], folder: Path) -> 
     prefix = "model."
     weights = {key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items()}
     model.load_state_dict(weights)
-    save_model(model, folder, step=int(checkpoint["global_step"]))
+    save_model(model, folder)
 
 
 def retune(checkpoint: dict[str, Any], optim: OptimConfig, max_steps: int) -> None:
