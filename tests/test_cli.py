@@ -167,7 +167,7 @@ def _damaged(model: Path, folder: Path, damage: str) -> Path:
     if damage == "empty":
         (folder / "weights.safetensors").write_bytes(b"")
     if damage == "typo":
-        write_yaml(folder / "config.yaml", config | {"widht": 64})
+        write_yaml(folder / "config.yaml", config | {"dpth": 64})
     if damage == "type":
         write_yaml(folder / "config.yaml", config | {"width": "wide"})
     return folder
@@ -183,7 +183,7 @@ def _damaged(model: Path, folder: Path, damage: str) -> Path:
         ("version", "weights.safetensors: weights of another version; got unigen-0; wanted unigen-1"),
         ("config", "weights do not fit config.yaml"),
         ("tensor", "weights do not fit config.yaml: 1 tensors differ, first backbone.norm.weight"),
-        ("typo", "config.yaml: widht: unknown key (got 64)"),
+        ("typo", "config.yaml: dpth: unknown key (got 64)"),
         ("type", "config.yaml: width: wrong type or value (got 'wide'); wanted a whole number"),
     ],
 )
@@ -207,8 +207,8 @@ def test_a_typo_in_a_training_config_names_key_and_value(refused, tmp_path):
     ):
         write_yaml(tmp_path / "run.yaml", config | change)
         assert said in refused("train", "run.yaml")
-    assert "model.widht: unknown key (got 3)" in refused(
-        "train", Path(cli.__file__).parents[1] / "configs/tiny.yaml", "model.widht=3"
+    assert "model.dpth: unknown key (got 3)" in refused(
+        "train", Path(cli.__file__).parents[1] / "configs/tiny.yaml", "model.dpth=3"
     )
     (tmp_path / "torn.yaml").write_text("model: {kind: [")
     assert "torn.yaml: not valid YAML" in refused("train", "torn.yaml")

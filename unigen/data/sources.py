@@ -10,8 +10,11 @@ import csv
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+
+import numpy as np
 
 from unigen.data import convert, sites
 from unigen.data.arrays import read_npz, read_parquet
@@ -71,12 +74,17 @@ def _crystal(record: Record) -> Crystal:
     if record.kind == "bad":
         raise UserError(content, where=record.where)
     if record.kind == "arrays":
-        return convert.sound(record.where, lambda: Crystal(*content))
+        return convert.sound(record.where, lambda: _from_arrays(*content))
     if record.kind == "json":
         if isinstance(content.get("cif"), str) and not sites.holds_structure(content):
             return convert.from_cif(content["cif"] + "\n", record.where)
         return sites.from_json(content, record.where)
     return _CONVERTERS[record.kind](content, record.where)
+
+
+def _from_arrays(numbers: np.ndarray, frac_coords: np.ndarray, lattice: np.ndarray) -> Crystal:
+    """Of any number type: files hold small ones."""
+    return Crystal(numbers.astype(np.int64), frac_coords.astype(np.float64), lattice.astype(np.float64))
 
 
 def _from_file(path: str, where: str) -> Crystal:
@@ -160,7 +168,7 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").rsplit(".", 1)[0]
 
 
-def _open(path: Path) -> TextIO:
+def _open(path: Path) -> TextIOWrapper:
     return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8", newline="")
 
 
