@@ -154,8 +154,8 @@ def test_of_equally_near_structures_the_most_stable_comes_first():
 
 
 def test_an_open_size_is_chosen_by_distance():
-    small = Crystal(np.array([11, 17]), [[0, 0, 0], [0.5, 0.5, 0.5]], np.eye(3) * 4)
-    large = repeat_cell(Crystal(np.array([37, 53]), [[0, 0, 0], [0.25, 0.25, 0.25]], np.eye(3) * 5), 2)
+    small = Crystal(np.array([11, 17]), np.array([[0.0, 0, 0], [0.5, 0.5, 0.5]]), np.eye(3) * 4)
+    large = repeat_cell(Crystal(np.array([37, 53]), np.array([[0.0, 0, 0], [0.25, 0.25, 0.25]]), np.eye(3) * 5), 2)
     generator = SubstitutionGenerator.fit(dataset_of([small, large]))
     assert len(generator.propose(CrystalRequest(formula="NaCl"), 1)[0].crystal) == 2
     assert len(generator.propose(CrystalRequest(formula="CsI"), 1)[0].crystal) == 4
@@ -165,7 +165,7 @@ def test_an_open_size_is_chosen_by_distance():
 
 @pytest.mark.parametrize("z", [2, 3, 4, 6])
 def test_a_size_nobody_has_is_filled_with_copies(z):
-    salt = Crystal(np.array([11, 17]), [[0, 0, 0], [0.5, 0.5, 0.5]], np.diag([4.0, 4.1, 4.2]))
+    salt = Crystal(np.array([11, 17]), np.array([[0.0, 0, 0], [0.5, 0.5, 0.5]]), np.diag([4.0, 4.1, 4.2]))
     proposal = SubstitutionGenerator.fit(dataset_of([salt])).propose(CrystalRequest(formula="KBr", z=z), 1)[0]
     assert proposal.crystal.counts == {19: z, 35: z}
     distances = np.linalg.norm(proposal.crystal.frac_coords[:, None] - proposal.crystal.frac_coords, axis=-1)
