@@ -61,6 +61,7 @@ def generate_crystal(
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
     cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
+    picture: Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")] = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
@@ -82,6 +83,7 @@ def generate_crystal(
         score=score,
         symprec=symprec,
         cif=cif,
+        picture=picture,
         batch_size=batch_size,
         device=device,
     )
@@ -217,3 +219,17 @@ def models_list() -> None:
     from unigen.report.model_list import models_table
 
     Console().print(models_table())
+
+
+@models_app.command("pack")
+def models_pack(
+    model: Annotated[str, typer.Argument(help="A model folder, such as runs/mine/model.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    dtype: Annotated[Literal["fp32", "bf16"], typer.Option(help="bf16 halves the weights.")] = "bf16",
+) -> None:
+    """Copy a model with smaller weights, to pass it on."""
+    from unigen.models.checkpoint import load_model, save_model
+    from unigen.sample.load import model_folder
+
+    save_model(load_model(model_folder(model)), out, dtype)
+    typer.echo(f"written: {out}")

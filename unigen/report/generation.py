@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import unigen
 from unigen.errors import UserError
+from unigen.report.picture import draw_crystals
 from unigen.report.run_folder import RunFolder, crystal_of
 from unigen.report.tables import SHOWN, samples_table
 from unigen.request import CrystalRequest
@@ -21,6 +22,9 @@ from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import iter_samples
 from unigen.sample.job import Generator
 from unigen.sample.load import NEAREST, load
+
+PICTURE, DRAWN = "samples.png", 12
+"""The picture of a run, and how many samples it shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,7 @@ class RunSettings:
         score: compute each sample's exact log-likelihood.
         symprec: tolerance of symmetrised CIF copies, Angstrom; None writes none.
         cif: write one CIF a sample.
+        picture: draw the first samples into ``samples.png``.
         batch_size: candidates drawn at once.
         device: of torch.
     """
@@ -52,6 +57,7 @@ class RunSettings:
     score: bool = True
     symprec: float | None = None
     cif: bool = True
+    picture: bool = True
     batch_size: int = 512
     device: str = "cpu"
 
@@ -74,7 +80,9 @@ class RunSettings:
 
     def facts(self, generator: Generator, requests: Sequence[CrystalRequest]) -> dict[str, Any]:
         """What determines the samples, for ``run.yaml``: not the batch size, nor which files are written."""
-        kept = {key: value for key, value in asdict(self).items() if key not in ("batch_size", "cif", "symprec")}
+        kept = {
+            key: value for key, value in asdict(self).items() if key not in ("batch_size", "cif", "picture", "symprec")
+        }
         named = {"model": generator.name, "version": generator.version}  # not the path: it may be written in many ways
         versions = {name: version(name) for name in ("torch", "numpy", "spglib")}
         asked = [request.to_dict() for request in requests]
@@ -111,6 +119,8 @@ def run_generation(
             progress.advance(bar, len(samples))
     rows = folder.finish()
     _report(rows, out, console)
+    if settings.picture:
+        draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
     return rows
 
 

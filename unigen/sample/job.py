@@ -13,7 +13,7 @@ from unigen.request import CrystalRequest
 
 @dataclass(frozen=True)
 class Job:
-    """A draw. ``rng`` depends on these numbers alone, so a draw does not change with the batch it is made in.
+    """A draw. ``rng`` depends on these numbers alone, so a draw changes with its batch by rounding only.
 
     Attributes:
         request: what is wanted.
