@@ -1,10 +1,8 @@
-import math
-
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.geometry.torus import denoising_displacement, displacement_scale, fourier_features, wrap
+from unigen.geometry.torus import denoising_displacement, displacement_scale, wrap
 
 points = st.floats(-3.0, 3.0)
 levels = st.floats(0.003, 0.5)
@@ -38,12 +36,3 @@ def test_scale_is_sigma_for_small_noise_and_vanishes_for_large():
     scale = displacement_scale(torch.tensor([0.003, 0.01, 0.05, 0.5]))
     assert torch.allclose(scale[:3], torch.tensor([0.003, 0.01, 0.05]), rtol=2e-2)
     assert scale[3] < 0.05
-
-
-@given(points, st.integers(-3, 3))
-def test_features_are_periodic(x, shift):
-    frequencies = torch.tensor([1.0, 5.0, 16.0], dtype=torch.float64)
-    here, there = (torch.tensor([[value]], dtype=torch.float64) for value in (x, x + shift))
-    assert torch.allclose(fourier_features(here, frequencies), fourier_features(there, frequencies), atol=1e-9)
-    assert fourier_features(here, frequencies).shape == (1, 6)
-    assert math.isclose(fourier_features(here, frequencies).square().sum().item(), 3.0, rel_tol=1e-9)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from unigen.geometry.torus import wrap
 from unigen.process.gaussian import GaussianProcess
 from unigen.process.schedule import karras_levels
-from unigen.process.torus import TorusProcess
+from unigen.process.torus import TorusProcess, fourier_features
 
 seeds = st.integers(0, 2**31)
 
@@ -61,3 +63,12 @@ def test_karras_levels_fall_from_largest_to_smallest():
     assert (levels.diff() < 0).all()
     assert levels[0].item() == pytest.approx(0.5)
     assert levels[-1].item() == pytest.approx(0.003)
+
+
+@given(st.floats(-3.0, 3.0), st.integers(-3, 3))
+def test_features_are_periodic(x, shift):
+    frequencies = torch.tensor([1.0, 5.0, 16.0], dtype=torch.float64)
+    here, there = (torch.tensor([[value]], dtype=torch.float64) for value in (x, x + shift))
+    assert torch.allclose(fourier_features(here, frequencies), fourier_features(there, frequencies), atol=1e-9)
+    assert fourier_features(here, frequencies).shape == (1, 6)
+    assert math.isclose(fourier_features(here, frequencies).square().sum().item(), 3.0, rel_tol=1e-9)

@@ -12,7 +12,7 @@ import numpy as np
 from unigen.data import cell, convert
 from unigen.elements import SYMBOLS, format_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.shapes import Float, Int
+from unigen.shapes import Float, Integer
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -36,7 +36,7 @@ class Crystal:
         UserError: shapes that disagree, NaN, an unknown element, a cell of zero volume.
     """
 
-    numbers: Int[np.ndarray, "atoms"]
+    numbers: Integer[np.ndarray, "atoms"]
     frac_coords: Float[np.ndarray, "atoms 3"]
     lattice: Float[np.ndarray, "3 3"]
     properties: dict[str, float] = field(default_factory=dict)

@@ -79,6 +79,7 @@ class Report:
         seeds: seeds the samples say they were made with (first, last and count when there are many).
         bootstrap_seed: seed of the confidence intervals.
         versions: of the tools that move a number.
+        provenance: machine and commit that scored, and the run that made the samples.
         seconds: wall-clock time of the evaluation.
         dropped: id, place and reason of what could not be scored.
         rows: one a sample.
@@ -94,6 +95,7 @@ class Report:
     seeds: list[int]
     bootstrap_seed: int
     versions: dict[str, str]
+    provenance: dict[str, object]
     seconds: float
     dropped: tuple[dict[str, str], ...] = ()
     rows: tuple[SampleResult, ...] = field(default=(), repr=False)

@@ -19,6 +19,7 @@ from unigen.eval.denovo import score_denovo
 from unigen.eval.entry import Entry, EntrySet, as_entries, read_reference, read_samples
 from unigen.eval.pairing import ids_pair
 from unigen.eval.protocol import Protocol, find_protocol
+from unigen.eval.provenance import provenance
 from unigen.eval.report import Report
 from unigen.eval.scored import Outcome, Scored
 from unigen.eval.validity import Description, describe
@@ -145,6 +146,7 @@ def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outco
         seeds=_seeds(samples.entries),
         bootstrap_seed=scored.seed,
         versions={tool: installed for tool in TOOLS if (installed := _version(tool))},
+        provenance=provenance(samples.name),
         seconds=round(seconds, 2),
         dropped=tuple(outcome.dropped),
         rows=outcome.rows,

@@ -1,8 +1,6 @@
-"""The unit torus of fractional coordinates: wrapping, Fourier features, the wrapped normal distribution."""
+"""The unit torus of fractional coordinates: wrapping, the wrapped normal distribution."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor
@@ -15,12 +13,6 @@ _IMAGES = 3  # wrapped sums over -3..3: the next image weighs e^-24 at sigma 0.5
 def wrap(difference: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """Shortest representative of a difference on the torus, in [-0.5, 0.5)."""
     return difference - torch.floor(difference + 0.5)
-
-
-def fourier_features(x: Float[Tensor, "*batch width"], frequencies: Tensor) -> Float[Tensor, "*batch features"]:
-    """``sin(2 pi n x), cos(2 pi n x)`` for each integer frequency n: exactly periodic. features = 2 width len(n)."""
-    phase = (2.0 * math.pi) * x[..., None] * frequencies
-    return torch.cat([phase.sin(), phase.cos()], dim=-1).flatten(-2)
 
 
 def denoising_displacement(

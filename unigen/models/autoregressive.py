@@ -97,6 +97,25 @@ class Autoregressive(nn.Module):
             losses[name] = head.loss(context, x, generator).sum() / max(len(x), 1)
         return losses
 
+    def symbol_log_likelihoods(self, batch: TokenBatch) -> Float[Tensor, "batch"]:
+        """Log probability of the symbols of each sequence, in nats."""
+        return self.symbol_scores(self(batch)[:, :-1], batch).sum(1)
+
+    def symbol_scores(
+        self, before: Float[Tensor, "batch steps width"], batch: TokenBatch
+    ) -> Float[Tensor, "batch steps"]:
+        """Log probability of each symbol but the first, in nats; 0 where no symbol stands.
+
+        Args:
+            before: backbone output at all positions but the last.
+            batch: the sequences it was computed from.
+        """
+        symbols = batch.symbols[:, 1:]
+        here = (batch.channel[:, 1:] == Channel.SYMBOL) & (symbols != PAD)
+        scores = torch.zeros(symbols.shape, device=before.device)
+        scores[here] = -self.symbol_head.loss(before[here], symbols[here])
+        return scores
+
 
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Embedding):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from unigen.batch import TokenBatch
 from unigen.elements import SYMBOLS, period_and_group
-from unigen.geometry.torus import fourier_features
+from unigen.process.torus import fourier_features
 from unigen.shapes import Float, Int
 from unigen.tokens.sequence import SLOT_WIDTH, Channel
 from unigen.tokens.vocabulary import MAX_COUNT, VOCABULARY_SIZE, element_of

@@ -7,13 +7,12 @@ the network's target has unit variance at every level (for small sigma s = sigma
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from unigen.geometry.torus import denoising_displacement, displacement_scale, fourier_features, wrap
+from unigen.geometry.torus import denoising_displacement, displacement_scale, wrap
 from unigen.shapes import Float
 
 _TABLE = 256
@@ -33,10 +32,12 @@ class TorusProcess:
     sigma_max: float = 0.5
     frequencies: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16)
 
-    @cached_property
-    def _log_scale(self) -> Tensor:
-        levels = torch.exp(torch.linspace(math.log(self.sigma_min / 2), math.log(self.sigma_max * 2), _TABLE))
-        return displacement_scale(levels).log()
+    _log_scale: Tensor = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        low, high = math.log(self.sigma_min / 2), math.log(self.sigma_max * 2)
+        levels = torch.exp(torch.linspace(low, high, _TABLE))
+        object.__setattr__(self, "_log_scale", displacement_scale(levels).log())
 
     def scale(self, sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots"]:
         """s(sigma), linear interpolation of its logarithm."""
@@ -81,3 +82,9 @@ class TorusProcess:
         """The unit-variance network output: the wrapped normal's score, which has less variance than the noise."""
         step = denoising_displacement(wrap(noisy - x), sigma[:, None].expand_as(x))
         return step / self.scale(sigma)[:, None]
+
+
+def fourier_features(x: Float[Tensor, "*batch width"], frequencies: Tensor) -> Float[Tensor, "*batch features"]:
+    """``sin(2 pi n x), cos(2 pi n x)`` for each integer frequency n: exactly periodic. features = 2 width len(n)."""
+    phase = (2.0 * math.pi) * x[..., None] * frequencies
+    return torch.cat([phase.sin(), phase.cos()], dim=-1).flatten(-2)

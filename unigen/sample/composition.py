@@ -8,7 +8,6 @@ import torch
 from unigen.batch import TokenBatch, pad
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
-from unigen.sample.likelihood import symbol_log_likelihoods
 from unigen.shapes import Float
 from unigen.tokens.grammar import CompositionGrammar, composition_symbols, read_pairs
 from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel
@@ -31,6 +30,7 @@ def prompt_batch(prompts: list[list[int]], device: torch.device) -> TokenBatch:
     )
 
 
+@torch.no_grad()
 def unit_probabilities(
     model: Autoregressive, reduced: Counts, temperature: float
 ) -> tuple[list[Counts], Float[np.ndarray, "cells"]]:
@@ -48,7 +48,7 @@ def unit_probabilities(
         )
     cells = [{number: count * units for number, count in reduced.items()} for units in range(1, limit + 1)]
     device = next(model.parameters()).device
-    scores = symbol_log_likelihoods(model, prompt_batch([composition_symbols(cell) for cell in cells], device))
+    scores = model.symbol_log_likelihoods(prompt_batch([composition_symbols(cell) for cell in cells], device))
     return cells, torch.softmax(scores.double().cpu() / temperature, 0).numpy()
 
 

@@ -13,7 +13,6 @@ from unigen.process.schedule import karras_levels
 from unigen.sample.solvers import log_likelihood
 from unigen.shapes import Float
 from unigen.tokens.sequence import Channel
-from unigen.tokens.vocabulary import PAD
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,25 +54,11 @@ def log_likelihoods(model: Autoregressive, batch: TokenBatch, steps: int = 12) -
         if here.any():
             scores[here] = slot_log_likelihood(model, kind, before[here], batch.vectors[:, 1:][here], steps)
     return Likelihoods(
-        symbols=_symbol_scores(model, before, batch).sum(1),
+        symbols=model.symbol_scores(before, batch).sum(1),
         lattice=(scores * (channel == Channel.LATTICE)).sum(1),
         sites=(scores * (channel == Channel.FRACTIONAL)).sum(1),
         n_sites=int((channel == Channel.FRACTIONAL).sum()),
     )
-
-
-@torch.no_grad()
-def symbol_log_likelihoods(model: Autoregressive, batch: TokenBatch) -> Float[Tensor, "batch"]:
-    """Log probability of the symbols alone, in nats."""
-    return _symbol_scores(model, model(batch)[:, :-1], batch).sum(1)
-
-
-def _symbol_scores(model: Autoregressive, before: Tensor, batch: TokenBatch) -> Float[Tensor, "batch tokens"]:
-    symbols = batch.symbols[:, 1:]
-    here = (batch.channel[:, 1:] == Channel.SYMBOL) & (symbols != PAD)
-    scores = torch.zeros(symbols.shape, device=before.device)
-    scores[here] = -model.symbol_head.loss(before[here], symbols[here])
-    return scores
 
 
 def slot_log_likelihood(

@@ -1,0 +1,65 @@
+"""From a command to the innermost tensor operation, a reader opens at most eight files; for the loss, six."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from data.real_crystals import elemental_crystals
+from models.small_model import small_model
+
+from unigen.cli import app
+from unigen.models.checkpoint import save_model
+from unigen.tokens.collate import collate
+from unigen.tokens.words import WordsTokenizer
+
+PACKAGE = str(Path(__file__).resolve().parents[1] / "unigen")
+
+
+def deepest_stack(call: Callable[[], object]) -> list[str]:
+    """The call stack that passes through most files of the package, one entry a file."""
+    deepest: list[str] = []
+
+    def look(frame, event, _argument):
+        nonlocal deepest
+        if event != "call" or not frame.f_code.co_filename.startswith(PACKAGE):
+            return
+        files, at = [], frame
+        while at is not None:
+            name = at.f_code.co_filename
+            if name.startswith(PACKAGE) and at.f_code.co_name != "<module>" and name not in files:
+                files.append(name)
+            at = at.f_back
+        if len(files) > len(deepest):
+            deepest = files
+
+    sys.setprofile(look)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return [name.removeprefix(PACKAGE) for name in reversed(deepest)]
+
+
+def test_from_the_command_to_the_tensors(tmp_path):
+    save_model(small_model(), tmp_path / "model")
+    words = ["generate", "crystal", "--formula", "NaCl", "--steps", "2", "--no-picture", "--no-cif"]
+    words += ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "run")]
+
+    def command():
+        with pytest.raises(SystemExit, match="0"):
+            app(words)
+
+    files = deepest_stack(command)
+    assert files[0] == "/cli.py"
+    assert len(files) <= 8, files
+
+
+def test_the_loss():
+    tokenizer = WordsTokenizer(12)
+    batch = collate([tokenizer.encode(crystal.reduced(), np.random.default_rng(0)) for crystal in elemental_crystals()])
+    model = small_model()
+    files = deepest_stack(lambda: model.losses(batch, torch.Generator().manual_seed(0)))
+    assert len(files) <= 6, files
