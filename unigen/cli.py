@@ -55,7 +55,9 @@ def generate_crystal(
     exclude_formula: Annotated[bool, typer.Option(help="'nearest' ignores the formula's own structures.")] = False,
     steps: Annotated[int, typer.Option(min=1, help="Solver steps a vector.")] = 14,
     solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
-    temperature: Annotated[float, typer.Option(min=0.05, help="Below 1: likelier, less varied.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0.05, help="1: the model itself; lower: likelier, less varied.")
+    ] = 0.7,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
     rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
