@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
+from unigen import config
 from unigen.data.durable import durable
 from unigen.errors import UserError
 
@@ -32,25 +31,6 @@ def published(shelf: Shelf) -> Path:
 def find_cards(shelf: Shelf) -> dict[str, Path]:
     """The cards of a shelf by name, sorted: ``data/mp-20/card.yaml`` is "mp-20"."""
     return {path.parent.name: path for path in sorted(published(shelf).glob("*/card.yaml"))}
-
-
-def read_yaml(path: Path) -> dict:
-    """A YAML file that holds a mapping; raises UserError naming file and line otherwise."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError("cannot be read", where=str(path), got=error.strerror) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError("not valid YAML", where=str(path), got=" ".join(str(error).split())[:120]) from error
-    if not isinstance(content, dict):
-        raise UserError("not a mapping", where=str(path), got=type(content).__name__)
-    return content
-
-
-def write_yaml(path: Path, content: dict) -> None:
-    """Write a mapping as YAML, keys in the given order."""
-    with durable(path) as partial:
-        partial.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,39 +91,10 @@ class DatasetCard:
 
 def read_dataset_card(path: Path) -> DatasetCard:
     """Validate a dataset card; raises UserError naming the key that is missing, unknown or of the wrong type."""
-    content = read_yaml(path)
-    _check_keys(DatasetCard, content, str(path))
-    files = content["files"]
-    if not isinstance(files, list) or not files:
-        raise UserError("files: not a list of files", where=str(path), got=files)
-    for index, file in enumerate(files):
-        _check_keys(SourceFile, file, f"{path}: files.{index}")
-    return DatasetCard(**{**content, "files": tuple(SourceFile(**file) for file in files)})
-
-
-def _check_keys(card: type, content: object, where: str) -> None:
-    if not isinstance(content, dict):
-        raise UserError("not a mapping", where=where, got=content)
-    known = {item.name: str(item.type) for item in fields(card)}
-    needed = [item.name for item in fields(card) if str(item.type) in ("str", "tuple[SourceFile, ...]")]
-    for name in needed:
-        if name not in content:
-            raise UserError(f"{name}: missing", where=where)
-    for name, value in content.items():
-        if name not in known:
-            raise UserError(f"{name}: unknown key", where=where, got=value, wanted=", ".join(known))
-        if not isinstance(value, _types(known[name])):
-            raise UserError(f"{name}: wrong type", where=where, got=repr(value)[:60], wanted=known[name])
-
-
-def _types(annotation: str) -> tuple[type, ...]:
-    kinds: dict[str, tuple[type, ...]] = {
-        "str": (str,),
-        "bool": (bool,),
-        "str | None": (str, type(None)),
-        "tuple[SourceFile, ...]": (list,),
-    }
-    return kinds.get(annotation, (dict,))
+    card = config.load(DatasetCard, path)
+    if not card.files:
+        raise UserError("files: empty", where=str(path), wanted="at least one file")
+    return card
 
 
 def sha256_of(path: Path) -> str:

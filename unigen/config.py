@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
+from unigen.data.durable import durable
 from unigen.errors import UserError
 
 T = TypeVar("T")
@@ -54,8 +55,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def write_yaml(path: str | Path, values: object) -> None:
-    """Write a dataclass or mapping as YAML, in field order."""
-    Path(path).write_text(yaml.safe_dump(to_plain(values), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    """Write a dataclass or mapping as YAML, in field order, completely or not at all."""
+    text = yaml.safe_dump(to_plain(values), sort_keys=False, allow_unicode=True, width=120)
+    with durable(Path(path)) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def to_plain(values: object) -> Any:
@@ -123,6 +126,10 @@ def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
         if not isinstance(value, list | tuple):
             raise _wrong(where, key, value, "a list")
         return tuple(_convert(get_args(hint)[0], inner, where, f"{key}[{i}]") for i, inner in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise _wrong(where, key, value, "a section")
+        return {str(name): _convert(get_args(hint)[1], inner, where, f"{key}.{name}") for name, inner in value.items()}
     if dataclasses.is_dataclass(hint):
         return _dataclass(hint, value, where, key)  # type: ignore[arg-type]
     return _scalar(hint, value, where, key)

@@ -14,7 +14,7 @@ import pytest
 from real_crystals import elemental_crystals, prototypes
 from test_sources import ragged
 
-from unigen.cards import read_yaml
+from unigen.config import read_yaml
 from unigen.data.assemble import _moved
 from unigen.data.build import BuildOptions, build_dataset
 from unigen.data.composition import reduced_formulas

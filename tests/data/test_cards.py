@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from unigen import cards
+from unigen import cards, config
 from unigen.errors import UserError
 
 GOOD = """
@@ -44,14 +44,14 @@ def test_an_installed_package_finds_its_own_copies(tmp_path, monkeypatch):
     ("text", "said"),
     [
         (GOOD.replace("licence: MIT\n", ""), "licence: missing"),
-        (GOOD + "licenze: MIT\n", "licenze: unknown key; got MIT"),
-        (GOOD.replace("title: t", "title: 3"), "title: wrong type; got 3; wanted str"),
-        (GOOD.replace("url", "uri"), r"files\.0: uri: unknown key"),
-        (GOOD.replace('[{url: "https://example.org/x.csv"}]', "[]"), "files: not a list of files"),
+        (GOOD + "licenze: MIT\n", r"licenze: unknown key \(got 'MIT'\)"),
+        (GOOD.replace("title: t", "title: 3"), r"title: wrong type or value \(got 3\); wanted text"),
+        (GOOD.replace("url", "uri"), r"files\[0\]\.uri: unknown key"),
+        (GOOD.replace('[{url: "https://example.org/x.csv"}]', "[]"), "files: empty"),
         (GOOD + "counts: 3\n", "counts: wrong type"),
-        ("- a\n- b\n", "not a mapping; got list"),
+        ("- a\n- b\n", "not a YAML mapping; got list"),
         ("a: [\n", "not valid YAML"),
-        (None, "cannot be read"),
+        (None, "cannot read the file"),
     ],
 )
 def test_a_wrong_card_is_refused_by_file_and_key(tmp_path, text, said):
@@ -65,9 +65,9 @@ def test_a_wrong_card_is_refused_by_file_and_key(tmp_path, text, said):
 
 def test_yaml_round_trip(tmp_path):
     content = {"b": [1, 2.5], "a": {"x": None, "y": "ü"}}
-    cards.write_yaml(tmp_path / "deep" / "a.yaml", content)
-    assert cards.read_yaml(tmp_path / "deep" / "a.yaml") == content
-    assert list(cards.read_yaml(tmp_path / "deep" / "a.yaml")) == ["b", "a"]
+    config.write_yaml(tmp_path / "deep" / "a.yaml", content)
+    assert config.read_yaml(tmp_path / "deep" / "a.yaml") == content
+    assert list(config.read_yaml(tmp_path / "deep" / "a.yaml")) == ["b", "a"]
 
 
 def test_checksum(tmp_path):

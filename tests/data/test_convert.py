@@ -110,3 +110,8 @@ def test_vasp_4_poscar_does_not_get_invented_elements():
         Crystal.from_poscar(text)
     with pytest.raises(UserError, match="not a readable POSCAR"):
         Crystal.from_poscar("nonsense\nmore\n")
+
+
+def test_a_symmetrised_cif_of_a_crystal_without_findable_symmetry_is_p1():
+    on_top = Crystal(np.array([22, 22, 8]), np.array([[0.0, 0, 0], [0.003, 0, 0], [0.5, 0.5, 0.5]]), 4.0 * np.eye(3))
+    assert "P 1" in on_top.to_cif(symprec=0.1)

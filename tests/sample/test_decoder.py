@@ -15,7 +15,7 @@ from unigen.tokens.collate import collate
 from unigen.tokens.sequence import Channel
 
 CELLS = [{22: 2, 38: 2, 8: 6}, {11: 2, 17: 2}, {11: 2, 17: 2}, {26: 3, 14: 1}, {29: 1}]
-SETTINGS = DecodeSettings(steps=4)
+SETTINGS = DecodeSettings(steps=4, temperature=1.0)
 
 
 def noise(rows, seed=0):

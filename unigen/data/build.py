@@ -19,7 +19,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from unigen.cards import DatasetCard, read_yaml, write_yaml
+from unigen.cards import DatasetCard
+from unigen.config import read_yaml, write_yaml
 from unigen.data import recipes
 from unigen.data.arrays import read_parquet
 from unigen.data.assemble import Assembly, assemble

@@ -140,12 +140,16 @@ def _line(message: object) -> str:
 
 
 def to_cif(crystal: Crystal, path: str | Path | None = None, symprec: float | None = None) -> str:
-    """CIF text; with ``symprec`` (Angstrom) of the conventional symmetrised cell."""
+    """CIF text; with ``symprec`` (Angstrom) of the conventional symmetrised cell, P1 where no symmetry can be found."""
     from pymatgen.io.cif import CifWriter
+    from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no electronegativity of helium, how spglib will report failures one day, ...
-        text = str(CifWriter(to_pymatgen(crystal), symprec=symprec))
+        try:
+            text = str(CifWriter(to_pymatgen(crystal), symprec=symprec))
+        except SymmetryUndeterminedError:  # atoms on top of each other, say
+            text = str(CifWriter(to_pymatgen(crystal)))
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
     return text

@@ -6,7 +6,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from unigen.cards import read_yaml
+from unigen.config import read_yaml
 
 RUN = "run.yaml"
 

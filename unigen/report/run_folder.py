@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from unigen.cards import read_yaml, write_yaml
+from unigen.config import read_yaml, write_yaml
 from unigen.data.crystal import Crystal
 from unigen.data.durable import durable
 from unigen.elements import SYMBOLS

@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader
 
 from unigen.config import write_yaml
 from unigen.data.crystal import Crystal
-from unigen.data.durable import durable
 from unigen.data.loader import StepBatches
 from unigen.data.store import CrystalDataset, open_dataset
 from unigen.errors import UserError
@@ -66,8 +65,7 @@ def _run(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: in
     trainer = _trainer(config, out, val_set)
     if trainer.is_global_zero:
         _say_hello(config, module, train_set, val_set, first_step)
-        with durable(out / "config.yaml") as partial:
-            write_yaml(partial, config)
+        write_yaml(out / "config.yaml", config)
     batches = _train_batches(config, tokenizer, train_set, first_step, trainer)
     _fit(trainer, module, batches, _val_batches(config, tokenizer, val_set), checkpoint)
 
