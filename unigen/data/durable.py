@@ -10,7 +10,10 @@ from pathlib import Path
 
 from unigen.errors import UserError
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when a disk or a quota is full."""
+
+FREE_SPACE = "free some space and run the same command again: it goes on where it stopped"
 
 
 @contextmanager
@@ -28,12 +31,12 @@ def durable(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        if error.errno not in _NO_SPACE:
+        if error.errno not in NO_SPACE:
             raise
         partial.unlink(missing_ok=True)
         raise UserError(
             "no space left to write it",
             where=str(path),
             got=os.strerror(error.errno or 0),
-            next_step="free some space and run the same command again: it goes on where it stopped",
+            next_step=FREE_SPACE,
         ) from error

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -19,8 +18,8 @@ import numpy as np
 
 from unigen.config import read_yaml, write_yaml
 from unigen.data.crystal import Crystal
-from unigen.data.durable import durable
-from unigen.elements import SYMBOLS
+from unigen.data.durable import FREE_SPACE, NO_SPACE, durable
+from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.errors import UserError
 from unigen.report.tables import check_sample
 from unigen.sample.job import Sample
@@ -133,8 +132,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        step = "free some space and run the same command again: it goes on where it stopped" if full else "check --out"
+        step = FREE_SPACE if error.errno in NO_SPACE else "check --out"
         raise UserError(
             "cannot write the run", where=str(path), got=os.strerror(error.errno or 0), next_step=step
         ) from error
@@ -144,7 +142,7 @@ def crystal_of(row: Mapping[str, Any]) -> Crystal | None:
     """The structure of a journal line, None for a failed sample."""
     if "sites" not in row:
         return None
-    numbers = np.array([SYMBOLS.index(site["element"]) for site in row["sites"]])
+    numbers = np.array([ATOMIC_NUMBER[site["element"]] for site in row["sites"]])
     return Crystal(
         numbers, np.array([site["fractional_coordinates"] for site in row["sites"]]), np.array(row["lattice"])
     )

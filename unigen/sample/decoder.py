@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unigen.batch import TokenBatch, pad
+from unigen.batch import Layout, TokenBatch, pad
 from unigen.mixers.interface import State
 from unigen.models.autoregressive import Autoregressive
 from unigen.process.schedule import karras_levels
@@ -108,7 +108,7 @@ def _read_prompts(
     unique = plan.select(torch.tensor(representative, device=prompt.device))
     x = model.embedding(unique)[:, : int(prompt.max())]
     states = model.backbone.init_states(len(unique), plan.symbols.shape[1], x)
-    layout = type(unique.layout).padded(unique.lengths, x.shape[1])
+    layout = Layout.padded(unique.lengths, x.shape[1])
     h = model.backbone(x, layout, states)
     ends = prompt[representative] - 1
     last = h[torch.arange(len(unique), device=h.device), ends]
