@@ -163,6 +163,7 @@ def data_build(
     dedup: Annotated[bool, typer.Option(help="Keep one of each set of equal structures.")] = False,
     exclude_compositions_of: Annotated[list[str] | None, typer.Option(help="NAME or NAME:SPLIT.")] = None,
     max_atoms: Annotated[int | None, typer.Option(min=1, help="Largest primitive cell.")] = None,
+    merge_splits: Annotated[bool, typer.Option(help="Forget the sources' splits: all rows are train.")] = False,
     split_val: Annotated[float, typer.Option(min=0.0, help="Fraction of formulas to split off as val.")] = 0.0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> None:
@@ -176,6 +177,7 @@ def data_build(
         dedup=dedup,
         exclude_compositions_of=tuple(exclude_compositions_of or ()),
         max_atoms=max_atoms,
+        merge_splits=merge_splits,
         split_val=split_val,
     )
     console = Console()

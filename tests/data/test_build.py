@@ -179,6 +179,16 @@ def test_split_val_follows_the_formula(tmp_path):
     assert 0.1 < len(splits[0]["val"]) / sum(map(len, splits[0].values())) < 0.3
 
 
+def test_merged_splits_are_split_anew_by_formula(tmp_path):
+    ragged(tmp_path / "train.npz", prototypes(30))
+    ragged(tmp_path / "test.npz", elemental_crystals())
+    sources = (str(tmp_path / "train.npz"), str(tmp_path / "test.npz"))
+    build_dataset("merged", sources, BuildOptions(merge_splits=True, split_val=0.2), workers=1)
+    dataset = open_dataset("merged")
+    assert set(dataset.split) == {"train", "val"}
+    assert not set(reduced_formulas(dataset.only("train"))) & set(reduced_formulas(dataset.only("val")))
+
+
 @pytest.mark.parametrize(
     ("name", "sources", "said"),
     [

@@ -66,13 +66,16 @@ class Assembly:
                     writer.write_table(chosen)
 
 
-def assemble(parts: list[Path], *, unique_ids: bool, dedup: bool, split_val: float, workers: int) -> Assembly:
+def assemble(
+    parts: list[Path], *, unique_ids: bool, dedup: bool, merge_splits: bool, split_val: float, workers: int
+) -> Assembly:
     """Decide over all rows of the parts.
 
     Args:
         parts: part files in order.
         unique_ids: reject the second row of an id; otherwise it gets another id.
         dedup: reject crystals like an earlier one.
+        merge_splits: every row is of split "train" first.
         split_val: fraction of reduced formulas that move from split "train" to "val".
         workers: processes for the comparison.
 
@@ -90,6 +93,8 @@ def assemble(parts: list[Path], *, unique_ids: bool, dedup: bool, split_val: flo
         rejected += _drop_second_ids(ids, where, keep)
     if dedup:
         rejected += _drop_duplicates(parts, ids, where, keep, workers=workers)
+    if merge_splits:
+        split = ["train"] * len(split)
     split = [_moved(word, formula, split_val) for word, formula in zip(split, formulas, strict=True)]
     return Assembly(parts, _distinct(ids), split, keep, rejected)
 

@@ -47,6 +47,7 @@ class BuildOptions:
         dedup: keep the first of crystals that StructureMatcher calls the same.
         exclude_compositions_of: datasets, ``NAME`` or ``NAME:SPLIT``, whose reduced formulas must not occur.
         max_atoms: largest primitive cell.
+        merge_splits: forget the sources' splits: every row is split "train" first.
         split_val: fraction of the reduced formulas of split "train" that become split "val".
         symprec: tolerance of the primitive cell, Angstrom.
     """
@@ -54,6 +55,7 @@ class BuildOptions:
     dedup: bool = False
     exclude_compositions_of: tuple[str, ...] = ()
     max_atoms: int | None = None
+    merge_splits: bool = False
     split_val: float = 0.0
     symprec: float = 0.01
 
@@ -182,7 +184,14 @@ def build_dataset(
     if options.dedup and console is not None:
         console.print(f"building {name}: looking for duplicates")
     unique = any(source.card.unique_ids for source in chosen if source.card)
-    assembly = assemble(parts, unique_ids=unique, dedup=options.dedup, split_val=options.split_val, workers=workers)
+    assembly = assemble(
+        parts,
+        unique_ids=unique,
+        dedup=options.dedup,
+        merge_splits=options.merge_splits,
+        split_val=options.split_val,
+        workers=workers,
+    )
     return _publish(name, home, plan, assembly)
 
 
