@@ -1,0 +1,75 @@
+"""The seven crystal systems and what each leaves free of the six numbers of a conventional cell (numpy, batched).
+
+Angles in radians. Trigonal groups are on hexagonal axes, monoclinic ones have b as their unique axis.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from unigen.errors import UserError
+from unigen.shapes import Bool, Float
+
+
+class _System(NamedTuple):
+    """Name, last space group, for each number which number it copies (or -1), and the value it has when it is fixed."""
+
+    name: str
+    last: int
+    copies: tuple[int, int, int, int, int, int]
+    fixed: tuple[float, float, float]
+
+
+_RIGHT, _WIDE = np.pi / 2, 2 * np.pi / 3
+_SYSTEMS = (
+    _System("triclinic", 2, (0, 1, 2, 3, 4, 5), (0.0, 0.0, 0.0)),
+    _System("monoclinic", 15, (0, 1, 2, -1, 4, -1), (_RIGHT, 0.0, _RIGHT)),
+    _System("orthorhombic", 74, (0, 1, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
+    _System("tetragonal", 142, (0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
+    _System("trigonal", 167, (0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _WIDE)),
+    _System("hexagonal", 194, (0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _WIDE)),
+    _System("cubic", 230, (0, 0, 0, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
+)
+_BY_NAME = {system.name: system for system in _SYSTEMS}
+
+CRYSTAL_SYSTEMS: tuple[str, ...] = tuple(_BY_NAME)
+"""From the least to the most symmetric lattice, trigonal before hexagonal."""
+
+
+def crystal_system(number: int) -> str:
+    """The crystal system of a space group by its international number.
+
+    Raises:
+        UserError: the number is not 1 to 230.
+
+    Example:
+        >>> crystal_system(225)
+        'cubic'
+    """
+    if not 1 <= number <= 230:
+        raise UserError("there is no such space group", got=number, wanted="1 to 230")
+    return next(system.name for system in _SYSTEMS if number <= system.last)
+
+
+def free_lattice(system: str) -> Bool[np.ndarray, "6"]:
+    """Which of (a, b, c, alpha, beta, gamma) a crystal system leaves free; the same for the logarithms of lengths.
+
+    Example:
+        >>> free_lattice("tetragonal").tolist()
+        [True, False, True, False, False, False]
+    """
+    return np.array(_BY_NAME[system].copies) == np.arange(6)
+
+
+def complete_lattice(system: str, six: Float[np.ndarray, "*batch 6"]) -> Float[np.ndarray, "*batch 6"]:
+    """The six numbers with all that are not free filled in from those that are.
+
+    Args:
+        system: a name of CRYSTAL_SYSTEMS.
+        six: lengths (or their logarithms, or anything else by axis) and angles in radians; only free ones are read.
+    """
+    rule = _BY_NAME[system]
+    full = six[..., np.maximum(rule.copies, 0)]
+    return np.where(np.array(rule.copies) >= 0, full, np.array([0.0, 0.0, 0.0, *rule.fixed]))
