@@ -60,7 +60,7 @@ def reduce_cell(cell: Cell, symprec: float = 0.01) -> Cell:
     import spglib
 
     primitive = right_handed(_primitive(right_handed(cell), symprec))
-    with _quiet_spglib():
+    with quiet_spglib():
         niggli = spglib.niggli_reduce(primitive.lattice)
     if niggli is None:
         return primitive._replace(frac_coords=wrap(primitive.frac_coords))
@@ -72,7 +72,7 @@ def reduce_cell(cell: Cell, symprec: float = 0.01) -> Cell:
 def _primitive(cell: Cell, symprec: float) -> Cell:
     import spglib
 
-    with _quiet_spglib():
+    with quiet_spglib():
         found = spglib.standardize_cell(_plain(cell), to_primitive=True, no_idealize=True, symprec=symprec)
     if found is None:
         return cell
@@ -92,7 +92,7 @@ def find_space_group(cell: Cell, symprec: float = 0.01) -> SpaceGroup:
     """The space group at a tolerance in Angstrom; P1 where spglib finds none."""
     import spglib
 
-    with _quiet_spglib():
+    with quiet_spglib():
         dataset = spglib.get_symmetry_dataset(_plain(right_handed(cell)), symprec=symprec)
     return SpaceGroup(dataset.number, dataset.international) if dataset is not None else SpaceGroup(1, "P1")
 
@@ -102,7 +102,7 @@ def _plain(cell: Cell) -> Any:
 
 
 @contextmanager
-def _quiet_spglib() -> Iterator[None]:
+def quiet_spglib() -> Iterator[None]:
     """No words from spglib about a failure, nor about how it will report failures one day: None says all we need."""
     os.environ.setdefault("SPGLIB_WARNING", "OFF")
     with warnings.catch_warnings():

@@ -169,11 +169,19 @@ def orbit(group: SpaceGroupTable, letter: int, free: Float[np.ndarray, "dof"]) -
 
 
 @cache
-def orbit_operations(number: int, letter: int) -> Float[np.ndarray, "multiplicity 3 4"]:
-    """The operations that give each point of a position's orbit once: those that differ on its generic point."""
+def orbit_operations(number: int, letter: int, *, primitive: bool = False) -> Float[np.ndarray, "points 3 4"]:
+    """The operations that give each point of a position's orbit once: those that differ on its generic point.
+
+    Args:
+        number: the space group.
+        letter: index of the position.
+        primitive: points that a centring translation connects count as one, as in the primitive cell.
+    """
     group = space_group(number)
     generic = representative(group, letter, np.array([0.1234567, 0.2718281, 0.4142135]))
     images = transform(group.operations, generic)
+    if primitive:
+        images = images @ np.linalg.inv(group.to_primitive)
     cells = np.round(images - np.floor(images + 1e-6), 6)
     _, first = np.unique(cells, axis=0, return_index=True)
     return group.operations[np.sort(first)]
