@@ -66,6 +66,25 @@ def triclinic_elements(
     return _with_translations(np.swapaxes(np.linalg.inv(bases), 1, 2), group.normaliser)
 
 
+def nearest_triclinic(
+    group: SpaceGroupTable, lattice: Float[np.ndarray, "6"], reference: Float[np.ndarray, "6"], farther: float
+) -> Float[np.ndarray, "elements 3 4"]:
+    """The changes of basis that bring a cell near to another, with every translation of the normaliser.
+
+    Args:
+        group: P1 or P-1.
+        lattice: a reduced cell.
+        reference: the cell to come near to.
+        farther: how much farther than the nearest is kept: squares of log lengths and of angles in radians, summed.
+    """
+    bases = _short_bases()
+    change = lattice_parameters(bases @ lattice_matrix(lattice)) - reference
+    change[:, :3] = np.log1p(change[:, :3] / reference[:3])
+    far = (change**2).sum(axis=1)
+    bases = bases[far <= far.min() + farther]
+    return _with_translations(np.swapaxes(np.linalg.inv(bases), 1, 2), group.normaliser)
+
+
 def _with_translations(
     rotations: Float[np.ndarray, "bases 3 3"], translations: Float[np.ndarray, "cosets 3 4"]
 ) -> Float[np.ndarray, "elements 3 4"]:

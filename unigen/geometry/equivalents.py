@@ -1,7 +1,7 @@
 """How maps that keep a space group act on the letters and free parameters of its Wyckoff positions (numpy).
 
 A map n of the normaliser sends the orbit of ``x = A u + b`` at letter l to one at some letter l'. Every operation g
-for which ``g n`` sends the representative's subspace of l to that of l' gives parameters u' of the new orbit by an
+for which ``n g`` sends the representative's subspace of l to that of l' gives parameters u' of the new orbit by an
 affine map of u; these maps (the variants) name the same orbit.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unigen.geometry.symmetry import SpaceGroupTable, space_group
+from unigen.geometry.symmetry import SpaceGroupTable, orbit_operations, space_group
 from unigen.shapes import Float, Int
 
 
@@ -43,20 +43,23 @@ def equivalents(group: SpaceGroupTable, elements: Float[np.ndarray, "elements 3 
         elements: affine maps of the conventional cell that keep the group.
         letter: index of the position that is mapped.
     """
-    first, then = elements[:, None], group.operations[None]
+    first, then = orbit_operations(group.number, letter)[None], elements[:, None]
     rotation = then[..., :3] @ first[..., :3]
-    linear = rotation @ group.linear[letter]
-    offset = rotation @ group.offset[letter] + (then[..., :3] @ first[..., 3:])[..., 0] + then[..., 3]
+    shift = (then[..., :3] @ first[..., 3:])[..., 0] + then[..., 3]
+    linear, offset = rotation @ group.linear[letter], rotation @ group.offset[letter] + shift
     letters = np.full(len(elements), -1)
-    maps: list[np.ndarray] = [np.zeros(0)] * len(elements)
+    maps = np.zeros((len(elements), 0, 3, 4))
     alike = (group.multiplicity == group.multiplicity[letter]) & (group.dof == group.dof[letter])
     for target in np.flatnonzero(alike):
         fits, found = _onto(group, int(target), linear, offset)
-        for element in np.flatnonzero(fits.any(axis=1)):
-            letters[element] = target
-            maps[element] = _distinct(found[element][fits[element]])
+        becomes = np.flatnonzero(fits.any(axis=1))
+        if len(becomes):
+            # A conjugate of the representative's stabiliser does the sending, so each element has as many variants.
+            variants = found[fits].reshape(len(becomes), -1, 3, 4)
+            maps = maps if maps.shape[1] else np.zeros((len(elements), *variants.shape[1:]))
+            letters[becomes], maps[becomes] = target, variants
     assert (letters >= 0).all(), "not an element of the normaliser"
-    return Equivalents(letters, np.array(maps))
+    return Equivalents(letters, maps)
 
 
 def _onto(
@@ -76,11 +79,3 @@ def _onto(
     spans = np.abs(basis @ maps[..., :3] - linear).max(axis=(-1, -2)) < 1e-6
     rest = shift - maps[..., 3] @ basis.T
     return spans & (np.abs(rest - np.round(rest)).max(axis=-1) < 1e-6), maps
-
-
-def _distinct(maps: Float[np.ndarray, "variants 3 4"]) -> Float[np.ndarray, "distinct 3 4"]:
-    """Each map once, translations in [0, 1)."""
-    wrapped = maps.copy()
-    wrapped[..., 3] -= np.floor(wrapped[..., 3] + 1e-6)
-    _, first = np.unique(np.round(wrapped, 6), axis=0, return_index=True)
-    return wrapped[np.sort(first)]

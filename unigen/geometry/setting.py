@@ -88,10 +88,10 @@ def canonical_description(
     ordered = np.take_along_axis(branches, order[..., None], axis=1)
     best = int(_smallest(ordered.reshape(len(ordered), -1), TOLERANCE)[0])
     six = complete_lattice(group.crystal_system, moved.lattices[origin[best]])
-    return Description(six, chosen_letters[best][order[best]], _unit(ordered[best]), order[best])
+    return Description(six, chosen_letters[best][order[best]], unit_interval(ordered[best]), order[best])
 
 
-def _unit(free: Float[np.ndarray, "orbits 3"]) -> Float[np.ndarray, "orbits 3"]:
+def unit_interval(free: Float[np.ndarray, "orbits 3"]) -> Float[np.ndarray, "orbits 3"]:
     """Into [0, 1); rounding errors below 0 become 0."""
     wrapped = free - np.floor(free)
     return np.where(wrapped > 1 - 1e-7, 0.0, wrapped)
