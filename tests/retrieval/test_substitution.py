@@ -13,6 +13,7 @@ from unigen.elements import SYMBOLS, format_formula
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 from unigen.retrieval.chemistry import element_distances
+from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.fingerprint import fingerprint
 from unigen.retrieval.neighbours import NeighbourIndex
 from unigen.retrieval.substitution import SAME_TEMPLATE, SubstitutionGenerator, repeat_cell
@@ -115,7 +116,7 @@ def test_the_order_of_data_and_formula_does_not_matter(counts, random):
     items = list(counts.items())
     random.shuffle(items)
     formula = "".join(f"{SYMBOLS[number]}{count}" for number, count in items)
-    shuffled = NeighbourIndex.fit(known.select(np.array(order)))
+    shuffled = NeighbourIndex.fit(Compositions.of_dataset(known.select(np.array(order))))
     here = list(prototype_generator().index.of_cell(counts))
     there = list(shuffled.of_cell(CrystalRequest(formula=formula, n_atoms=sum(counts.values())).counts))
     assert sorted(n.source for n in here) == sorted(order[n.source] for n in there)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from known_crystals import dataset_of, prototype_generator, prototypes
 
 from unigen.data.crystal import Crystal
+from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.volume import SMALLEST, VolumeModel
 
 atoms = st.dictionaries(st.integers(1, 118), st.integers(1, 12), min_size=1, max_size=6)
@@ -18,11 +19,15 @@ def _cell(numbers: list[int], volume: float) -> Crystal:
     )
 
 
+def _fit(crystals: list[Crystal]) -> VolumeModel:
+    return VolumeModel.fit(Compositions.of_dataset(dataset_of(crystals)))
+
+
 def test_recovers_volumes_that_are_additive():
     true = {3: 20.0, 8: 11.0, 22: 14.0}
     rng = np.random.default_rng(0)
     cells = [[number for number in true for _ in range(rng.integers(1, 5))] for _ in range(400)]
-    model = VolumeModel.fit(dataset_of([_cell(cell, sum(true[number] for number in cell)) for cell in cells]))
+    model = _fit([_cell(cell, sum(true[number] for number in cell)) for cell in cells])
     for number, volume in true.items():
         assert model.per_atom[number] == pytest.approx(volume, rel=0.02)
 
@@ -32,9 +37,7 @@ def test_volumes_stay_positive_where_plain_least_squares_gives_none():
 
     hydrogen = np.tile(np.arange(1, 8), 30)
     volumes = 100.0 - 8 * hydrogen
-    model = VolumeModel.fit(
-        dataset_of([_cell([1] * n + [40] * 4, volume) for n, volume in zip(hydrogen, volumes, strict=True)])
-    )
+    model = _fit([_cell([1] * n + [40] * 4, volume) for n, volume in zip(hydrogen, volumes, strict=True)])
     design = np.stack([hydrogen / volumes, 4 / volumes], axis=1)
     bounded = lsq_linear(design, np.ones(len(design)), bounds=(SMALLEST, np.inf)).x
     np.testing.assert_allclose(model.per_atom[[1, 40]], bounded, rtol=0.01)
@@ -50,14 +53,14 @@ def test_volume_is_extensive_and_positive_for_any_composition(counts, times):
 
 
 def test_an_unseen_element_takes_the_volume_of_an_atom():
-    model = VolumeModel.fit(dataset_of([_cell([12, 8], 20.0)] * 10))
+    model = _fit([_cell([12, 8], 20.0)] * 10)
     assert model.per_atom[79] == pytest.approx(10.0)
 
 
 def test_predicts_real_cells_better_than_one_volume_for_all():
     known = prototypes()
     volumes = np.abs(np.linalg.det(known.lattice))
-    model = VolumeModel.fit(known)
+    model = VolumeModel.fit(Compositions.of_dataset(known))
     predicted = np.array([model.predict(crystal.counts) for crystal in known])
     flat = np.median(volumes / known.num_atoms) * known.num_atoms
     error = np.abs(np.log(predicted / volumes))

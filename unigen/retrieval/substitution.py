@@ -15,6 +15,7 @@ from unigen.data.store import CrystalDataset
 from unigen.elements import parse_formula
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
+from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.fingerprint import fingerprint
 from unigen.retrieval.neighbours import Neighbour, NeighbourIndex
 from unigen.retrieval.volume import VolumeModel
@@ -63,7 +64,8 @@ class SubstitutionGenerator:
     @classmethod
     def fit(cls, dataset: CrystalDataset) -> SubstitutionGenerator:
         """Index a dataset and fit its volumes."""
-        return cls(dataset=dataset, index=NeighbourIndex.fit(dataset), volume=VolumeModel.fit(dataset))
+        cells = Compositions.of_dataset(dataset)
+        return cls(dataset=dataset, index=NeighbourIndex.fit(cells), volume=VolumeModel.fit(cells))
 
     def propose(self, request: CrystalRequest, k: int, *, exclude_formula: bool = False) -> list[Proposal]:
         """The nearest k proposals of distinct templates, nearest first; fewer where the data holds fewer.

@@ -1,4 +1,4 @@
-"""Structures of a dataset by how many atoms of each kind their cells hold, whatever the kinds are."""
+"""Known cells by how many atoms of each kind their cells hold, whatever the kinds are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unigen.data.store import CrystalDataset
+from unigen.retrieval.compositions import Compositions
 from unigen.shapes import Int, UInt8
 
 
@@ -17,7 +17,7 @@ class CountGroup:
     Attributes:
         counts: atoms of each element, ascending.
         elements: atomic numbers in the order of ``counts``, and ascending where counts are equal.
-        index: which crystal of the dataset each row is.
+        index: which cell each row is.
     """
 
     counts: tuple[int, ...]
@@ -31,22 +31,19 @@ class CountGroup:
         return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(self.counts)], strict=True)]
 
 
-def group_by_counts(dataset: CrystalDataset) -> dict[tuple[int, ...], CountGroup]:
-    """The dataset's crystals by their multiset of atom counts (whole columns at once, no loop over crystals)."""
-    crystal = np.repeat(np.arange(len(dataset)), dataset.num_atoms)
-    kinds, count = np.unique(crystal * 256 + dataset.numbers, return_counts=True)
-    owner, number = kinds // 256, kinds % 256
-    order = np.lexsort((number, count, owner))
-    owner, number, count = owner[order], number[order], count[order]
-    width = np.bincount(owner, minlength=len(dataset))
+def group_by_counts(cells: Compositions) -> dict[tuple[int, ...], CountGroup]:
+    """Cells by their multiset of atom counts (whole columns at once, no loop over cells)."""
+    order = np.lexsort((cells.number, cells.count, cells.owner))
+    owner, number, count = cells.owner[order], cells.number[order], cells.count[order]
+    width = np.bincount(owner, minlength=len(cells))
     start = np.cumsum(width) - width
     groups: dict[tuple[int, ...], CountGroup] = {}
     for elements in np.unique(width):
         index = np.flatnonzero(width == elements)
-        cells = start[index, None] + np.arange(elements)
-        multisets, which = np.unique(count[cells], axis=0, return_inverse=True)
+        rows = start[index, None] + np.arange(elements)
+        multisets, which = np.unique(count[rows], axis=0, return_inverse=True)
         for row, multiset in enumerate(multisets):
             members = np.flatnonzero(which.ravel() == row)
             key = tuple(int(value) for value in multiset)
-            groups[key] = CountGroup(key, number[cells[members]].astype(np.uint8), index[members])
+            groups[key] = CountGroup(key, number[rows[members]].astype(np.uint8), index[members])
     return groups

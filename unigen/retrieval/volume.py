@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unigen.data.store import CrystalDataset
 from unigen.elements import SYMBOLS
+from unigen.retrieval.compositions import Compositions
 from unigen.shapes import Float
 
 SMALLEST = 1.0
@@ -29,18 +29,16 @@ class VolumeModel:
     per_atom: Float[np.ndarray, "elements"]
 
     @classmethod
-    def fit(cls, dataset: CrystalDataset) -> VolumeModel:
+    def fit(cls, cells: Compositions) -> VolumeModel:
         """Least squares on **relative** volume errors, so that large cells count no more than small ones.
 
         Minimises ``sum_i (sum_e n_ie v_e / V_i - 1)^2 + RIDGE sum_e (v_e / v_mean - 1)^2`` with every
         ``v_e >= SMALLEST``: elements that fall below are fixed there and the others are solved again.
         """
-        volumes = np.abs(np.linalg.det(dataset.lattice))
-        crystal = np.repeat(np.arange(len(dataset)), dataset.num_atoms)
-        counts = np.zeros((len(dataset), len(SYMBOLS)))
-        np.add.at(counts, (crystal, dataset.numbers), 1.0)
-        mean = float(np.median(volumes / dataset.num_atoms))
-        design = counts / volumes[:, None]
+        counts = np.zeros((len(cells), len(SYMBOLS)))
+        counts[cells.owner, cells.number] = cells.count
+        mean = float(np.median(cells.volume / counts.sum(axis=1)))
+        design = counts / cells.volume[:, None]
         normal = design.T @ design + RIDGE / mean**2 * np.eye(len(SYMBOLS))
         per_atom = _solve_above(normal, design.sum(axis=0) + RIDGE / mean, SMALLEST)
         per_atom[0] = np.nan

@@ -1,0 +1,57 @@
+"""What is indexed of a set of known cells: atoms of each element, volume, stability. No coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from unigen.data.store import CrystalDataset
+from unigen.shapes import Float, Int
+
+STABILITY = ("e_above_hull", "stability")
+"""Columns (eV per atom) that say which of several equally near structures comes first: the lowest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compositions:
+    """The compositions of many primitive cells, one row for every element of every cell.
+
+    Attributes:
+        owner: which cell a row belongs to, ascending.
+        number: its atomic number, ascending within a cell.
+        count: atoms of it in the cell.
+        volume: of each cell, cubic Angstrom.
+        stability: energy above the hull of each cell, eV per atom; NaN where unknown.
+    """
+
+    owner: Int[np.ndarray, "rows"]
+    number: Int[np.ndarray, "rows"]
+    count: Int[np.ndarray, "rows"]
+    volume: Float[np.ndarray, "cells"]
+    stability: Float[np.ndarray, "cells"]
+
+    def __len__(self) -> int:
+        return len(self.volume)
+
+    @classmethod
+    def of_dataset(cls, dataset: CrystalDataset) -> Compositions:
+        """Of all crystals of a dataset."""
+        owner = np.repeat(np.arange(len(dataset)), dataset.num_atoms)
+        kinds, count = np.unique(owner * 256 + dataset.numbers, return_counts=True)
+        return cls(
+            owner=kinds // 256,
+            number=kinds % 256,
+            count=count,
+            volume=np.abs(np.linalg.det(dataset.lattice)),
+            stability=stability_of(dataset),
+        )
+
+
+def stability_of(dataset: CrystalDataset) -> Float[np.ndarray, "crystals"]:
+    """The first column of STABILITY that knows a crystal; NaN where none does."""
+    energy = np.full(len(dataset), np.nan)
+    for name in STABILITY:
+        if name in dataset.properties:
+            energy = np.where(np.isnan(energy), dataset.properties[name], energy)
+    return energy
