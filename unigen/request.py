@@ -7,6 +7,17 @@ from dataclasses import asdict, dataclass
 from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
 from unigen.errors import UserError
 
+SYSTEM_SPACE_GROUPS: dict[str, range] = {
+    "triclinic": range(1, 3),
+    "monoclinic": range(3, 16),
+    "orthorhombic": range(16, 75),
+    "tetragonal": range(75, 143),
+    "trigonal": range(143, 168),
+    "hexagonal": range(168, 195),
+    "cubic": range(195, 231),
+}
+"""The numbers of the space groups of each crystal system."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CrystalRequest:
@@ -17,6 +28,10 @@ class CrystalRequest:
         z: formula units in the primitive cell; ``None`` lets the generator choose from its data's statistics.
         n_atoms: atoms in the primitive cell, another way to fix ``z`` (or the size of a de novo cell).
         elements: only these may occur.
+        space_group: international number, 1 to 230, of the space group the crystal is to have.
+        crystal_system: the crystal system it is to have, a name of SYSTEM_SPACE_GROUPS.
+        template: space group and Wyckoff letters by element, such as ``"221 Sr:a Ti:b O:c"``; kept as text here, read
+            (and the formula and size that follow from it filled in) by ``unigen.tokens.template.apply_template``.
         id: the user's name for this request, carried to the samples (for scoring: the id of the reference crystal).
 
     Raises:
@@ -27,6 +42,9 @@ class CrystalRequest:
     z: int | None = None
     n_atoms: int | None = None
     elements: tuple[str, ...] | None = None
+    space_group: int | None = None
+    crystal_system: str | None = None
+    template: str | None = None
     id: str | None = None
 
     def __post_init__(self) -> None:
@@ -40,10 +58,29 @@ class CrystalRequest:
             unknown = [symbol for symbol in self.elements if symbol not in ATOMIC_NUMBER]
             if unknown:
                 raise UserError(f"elements: unknown element {unknown[0]!r}", wanted="symbols such as Li,Fe,P,O")
+        self._check_symmetry()
         if self.formula is not None:
             self._check_formula(self.formula)
-        elif self.z is not None:
+        elif self.z is not None and self.template is None:
             raise UserError("z: formula units of what?", next_step="give a formula too, or n_atoms instead")
+
+    def _check_symmetry(self) -> None:
+        if self.space_group is not None and not 1 <= self.space_group <= 230:
+            raise UserError("space_group: there is no such space group", got=self.space_group, wanted="1 to 230")
+        if self.crystal_system is not None and self.crystal_system not in SYSTEM_SPACE_GROUPS:
+            raise UserError(
+                f"crystal_system: unknown crystal system {self.crystal_system!r}",
+                wanted=f"one of {', '.join(SYSTEM_SPACE_GROUPS)}",
+            )
+        if not self.space_groups:
+            system = SYSTEM_SPACE_GROUPS[str(self.crystal_system)]
+            raise UserError(
+                "space_group and crystal_system contradict each other",
+                got=f"space group {self.space_group}, {self.crystal_system}",
+                wanted=f"a space group from {system[0]} to {system[-1]}",
+            )
+        if self.template is not None and not self.template.strip():
+            raise UserError("template: empty", wanted="such as '221 Sr:a Ti:b O:c'")
 
     def _check_formula(self, formula: str) -> None:
         counts = parse_formula(formula)
@@ -59,6 +96,12 @@ class CrystalRequest:
             )
         if self.z is not None and self.n_atoms not in (None, self.z * per_unit):
             raise UserError("z and n_atoms contradict each other", got=f"z {self.z}, n_atoms {self.n_atoms}")
+
+    @property
+    def space_groups(self) -> frozenset[int]:
+        """Numbers of the space groups that ``space_group`` and ``crystal_system`` leave: all where neither is given."""
+        system = range(1, 231) if self.crystal_system is None else SYSTEM_SPACE_GROUPS[self.crystal_system]
+        return frozenset(n for n in system if self.space_group in (None, n))
 
     @property
     def units(self) -> int | None:
