@@ -47,6 +47,9 @@ def generate_crystal(
     z: Annotated[int | None, typer.Option(help="Formula units in the primitive cell; by default drawn.")] = None,
     n_atoms: Annotated[int | None, typer.Option(help="Atoms in the primitive cell.")] = None,
     elements: Annotated[str | None, typer.Option(help="Only these may occur, such as Li,Fe,P,O.")] = None,
+    space_group: Annotated[str | None, typer.Option(help="Number 1 to 230, or symbol such as Pm-3m.")] = None,
+    crystal_system: Annotated[str | None, typer.Option(help="A crystal system, from triclinic to cubic.")] = None,
+    template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
     requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
     n: Annotated[int, typer.Option(min=1, help="Samples a request.")] = 1,
     out: Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")] = Path("generated"),
@@ -55,9 +58,7 @@ def generate_crystal(
     exclude_formula: Annotated[bool, typer.Option(help="'nearest' ignores the formula's own structures.")] = False,
     steps: Annotated[int, typer.Option(min=1, help="Solver steps a vector.")] = 14,
     solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
-    temperature: Annotated[
-        float, typer.Option(min=0.05, help="1: the model itself; lower: likelier, less varied.")
-    ] = 0.7,
+    temperature: Annotated[float, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.")] = 0.7,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
     rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
@@ -67,8 +68,8 @@ def generate_crystal(
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
-    """Crystals for a formula, a set of elements, or de novo, as extxyz, CIF and JSON lines."""
-    wanted = _requests(formula, z, n_atoms, elements, requests)
+    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF and JSON lines."""
+    wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template)
     from rich.console import Console
 
     from unigen.report.generation import RunSettings, run_generation
@@ -92,18 +93,17 @@ def generate_crystal(
     run_generation(wanted, out, settings, Console())
 
 
-def _requests(
-    formula: str | None, z: int | None, n_atoms: int | None, elements: str | None, file: Path | None
-) -> list[CrystalRequest]:
-    from unigen.request import CrystalRequest
-    from unigen.sample.request_file import read_requests, split_elements
+def _requests(file: Path | None, *fields: str | int | None) -> list[CrystalRequest]:
+    """The requests of a file, or the one that these fields make."""
+    from unigen.sample.request_file import read_requests, request_of
 
-    if file is not None:
-        if formula or z or n_atoms or elements:
-            raise UserError("--requests stands alone", next_step="put formula, z, n_atoms, elements into the file")
-        return read_requests(file)
-    allowed = split_elements(elements) if elements is not None else None
-    return [CrystalRequest(formula=formula, z=z, n_atoms=n_atoms, elements=allowed)]
+    names = ("formula", "z", "n_atoms", "elements", "space_group", "crystal_system", "template")
+    given = {name: value for name, value in zip(names, fields, strict=True) if value is not None}
+    if file is None:
+        return [request_of(given)]
+    if given:
+        raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
+    return read_requests(file)
 
 
 @app.command()

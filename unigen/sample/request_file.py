@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
+from unigen.tokens.space_group_name import space_group_number
+from unigen.tokens.template import apply_template
 
 _FIELDS = tuple(field.name for field in fields(CrystalRequest))
 _WHOLE_NUMBERS = ("z", "n_atoms")
+_WORDS = ("formula", "crystal_system", "template", "id")
 
 
 def read_requests(path: str | Path) -> list[CrystalRequest]:
     """Read requests; columns (or keys) are the fields of CrystalRequest, ``elements`` comma separated or a list.
+
+    ``space_group`` is a number or a symbol; a template's formula and size are filled in.
 
     Raises:
         UserError: naming file and row: unreadable, an unknown column, a request that contradicts itself.
@@ -61,12 +67,37 @@ def _request(row: dict, where: str) -> CrystalRequest:
     if unknown:
         raise UserError(f"unknown field {unknown[0]!r}", where=where, wanted=", ".join(_FIELDS))
     try:
-        values |= {name: _whole(name, values[name]) for name in _WHOLE_NUMBERS if name in values}
-        if "elements" in values:
-            values["elements"] = split_elements(values["elements"])
-        return CrystalRequest(**values | {name: str(values[name]) for name in ("formula", "id") if name in values})
+        return request_of(values)
     except UserError as error:
         raise UserError(str(error), where=where) from error
+
+
+def request_of(fields: Mapping[str, object]) -> CrystalRequest:
+    """A request from the fields that are given, as files and the command line write them.
+
+    Raises:
+        UserError: a field that cannot be read, or a request that contradicts itself.
+
+    Example:
+        >>> request_of({"template": "Fm-3m Na:a Cl:b", "z": "1"}).formula
+        'NaCl'
+    """
+    values: dict[str, Any] = dict(fields)
+    values |= {name: _whole(name, values[name]) for name in _WHOLE_NUMBERS if name in values}
+    values |= {name: str(values[name]) for name in _WORDS if name in values}
+    if "elements" in values:
+        values["elements"] = split_elements(values["elements"])
+    if "space_group" in values:
+        values["space_group"] = _space_group(values["space_group"])
+    return apply_template(CrystalRequest(**values))
+
+
+def _space_group(value: object) -> int:
+    """A number, also as the ``225.0`` that spreadsheets make of it, or a symbol."""
+    try:
+        return _whole("space_group", value)
+    except UserError:
+        return space_group_number(str(value))
 
 
 def _whole(name: str, value: object) -> int:
