@@ -8,6 +8,7 @@ two descriptions differ by just the tolerance.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,9 @@ from unigen.shapes import Float, Int
 
 TOLERANCE = 1e-3
 """Free parameters this close count as equal."""
+
+NOISE = 1e-6
+"""Where all else is equal within tolerance, numbers that differ by more than this decide."""
 
 
 class Description(NamedTuple):
@@ -55,7 +59,7 @@ class Moved(NamedTuple):
 
     lattices: Float[np.ndarray, "elements 6"]
     letters: Int[np.ndarray, "elements orbits"]
-    free: list[Float[np.ndarray, "elements variants 3"]]
+    free: list[Float[np.ndarray, "elements _ 3"]]
 
     def only(self, keep: Int[np.ndarray, "kept"]) -> Moved:
         """The chosen elements."""
@@ -86,7 +90,7 @@ def canonical_description(
     chosen_letters = moved.letters[origin]
     order = _sorted_orbits(ranks, chosen_letters, branches)
     ordered = np.take_along_axis(branches, order[..., None], axis=1)
-    best = int(_smallest(ordered.reshape(len(ordered), -1), TOLERANCE)[0])
+    best = _first_branch(ordered.reshape(len(ordered), -1), moved.lattices[origin])
     six = complete_lattice(group.crystal_system, moved.lattices[origin[best]])
     return Description(six, chosen_letters[best][order[best]], unit_interval(ordered[best]), order[best])
 
@@ -170,13 +174,19 @@ def _smallest(rows: Float[np.ndarray, "rows columns"], tolerance: float) -> Int[
     return kept
 
 
+def _first_branch(free: Float[np.ndarray, "branches numbers"], lattices: Float[np.ndarray, "branches 6"]) -> int:
+    """The branch of the smallest parameters; of those within tolerance of it the one that is smaller still."""
+    kept = _smallest(free, TOLERANCE)
+    return int(kept[_smallest(np.concatenate([lattices[kept], free[kept]], axis=1), NOISE)[0]])
+
+
 def _first_variants(free: Float[np.ndarray, "*batch variants 3"]) -> Float[np.ndarray, "*batch 3"]:
     """Of all parameters that name an orbit the smallest, component after component, within [-tolerance, 1)."""
     wrapped = free - np.floor(free + TOLERANCE)
     kept = np.ones(wrapped.shape[:-1], dtype=bool)
-    for axis in range(3):
+    for tolerance, axis in product((TOLERANCE, NOISE), range(3)):
         values = np.where(kept, wrapped[..., axis], np.inf)
-        kept &= values <= values.min(axis=-1, keepdims=True) + TOLERANCE
+        kept &= values <= values.min(axis=-1, keepdims=True) + tolerance
     chosen = kept.argmax(axis=-1)[..., None, None]
     return np.take_along_axis(wrapped, chosen, axis=-2)[..., 0, :]
 
@@ -187,14 +197,24 @@ def _sorted_orbits(
     free: Float[np.ndarray, "branches orbits 3"],
 ) -> Int[np.ndarray, "branches orbits"]:
     """The order of orbits by rank, letter and parameters; numbers within tolerance of a neighbour are equal."""
-    code = ranks * 32 + letters
-    for axis in range(3):
-        order = np.argsort(free[..., axis], axis=1, kind="stable")
-        steps = np.diff(np.take_along_axis(free[..., axis], order, axis=1), axis=1) > TOLERANCE
-        group = np.zeros(letters.shape, dtype=np.int64)
-        np.put_along_axis(group, order[:, 1:], np.cumsum(steps, axis=1), axis=1)
-        code = code * letters.shape[1] + group
+    code = np.broadcast_to(ranks * 32 + letters, letters.shape)
+    for tolerance, axis in product((TOLERANCE, NOISE), range(3)):
+        code = _ranked(code * letters.shape[1] + _clusters(free[..., axis], tolerance))
     return np.argsort(code, axis=1, kind="stable")
+
+
+def _clusters(values: Float[np.ndarray, "branches orbits"], tolerance: float) -> Int[np.ndarray, "branches orbits"]:
+    """Small integers in the order of the values of each row, equal for values that a chain of small steps connects."""
+    order = np.argsort(values, axis=1, kind="stable")
+    steps = np.diff(np.take_along_axis(values, order, axis=1), axis=1) > tolerance
+    clusters = np.zeros(values.shape, dtype=np.int64)
+    np.put_along_axis(clusters, order[:, 1:], np.cumsum(steps, axis=1), axis=1)
+    return clusters
+
+
+def _ranked(code: Int[np.ndarray, "branches orbits"]) -> Int[np.ndarray, "branches orbits"]:
+    """The same order in integers below the number of orbits."""
+    return _clusters(code.astype(np.float64), 0.5)
 
 
 def _branches(
@@ -227,7 +247,7 @@ def _origins(
     group: SpaceGroupTable,
     ranks: Int[np.ndarray, "orbits"],
     letters: Int[np.ndarray, "orbits"],
-    free: list[Float[np.ndarray, "variants 3"]],
+    free: list[Float[np.ndarray, "_ 3"]],
 ) -> Float[np.ndarray, "shifts 3"]:
     """The polar translations that bring a point of an anchor to the origin.
 

@@ -127,8 +127,8 @@ def _padded(row: dict[str, Any]) -> tuple[Float[np.ndarray, "positions 3 3"], In
 
 
 def transform(
-    maps: Float[np.ndarray, "*maps 3 4"], points: Float[np.ndarray, "*maps 3"]
-) -> Float[np.ndarray, "*maps 3"]:
+    maps: Float[np.ndarray, "*#maps 3 4"], points: Float[np.ndarray, "*#maps 3"]
+) -> Float[np.ndarray, "*#maps 3"]:
     """The points under the affine maps; leading axes broadcast."""
     return np.einsum("...ij,...j->...i", maps[..., :3], points) + maps[..., 3]
 
