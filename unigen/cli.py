@@ -184,6 +184,35 @@ def data_build(
     print_result(build_dataset(name, tuple(source or ()), options, workers=workers, console=console), console)
 
 
+@data_app.command("templates")
+def data_templates(
+    name: Annotated[str, typer.Argument(help="A built dataset.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+) -> None:
+    """Find the symmetry of a dataset's crystals, so that models can retrieve from it (--retrieve-from)."""
+    from unigen.retrieval.build_table import build_table
+
+    result = build_table(name, workers=workers, progress=True)
+    found = ", ".join(f"{count:,} at {symprec:g} A" for symprec, count in sorted(result.symprec.items()))
+    typer.echo(f"{result.crystals:,} crystals ({found}), {result.templates:,} templates written to {result.path}")
+
+
+@data_app.command("neighbours")
+def data_neighbours(
+    name: Annotated[str, typer.Argument(help="A built dataset with templates.")],
+    retrieve_from: Annotated[str | None, typer.Option(help="Where neighbours come from; by default NAME:train.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+) -> None:
+    """Find which known structures of other formulas each crystal resembles: lessons for a wyckoff model."""
+    from unigen.eval.neighbour_verdicts import judge_neighbours
+
+    result = judge_neighbours(name, retrieve_from or f"{name}:train", workers=workers, progress=True)
+    typer.echo(
+        f"{result.crystals:,} crystals: the nearest neighbour matches {result.first:.1%}, one of the shortlist "
+        f"{result.any_kind:.1%}, one has the same template for {result.same_template:.1%}; written to {result.path}"
+    )
+
+
 @data_app.command("list")
 def data_list() -> None:
     """Recipes and built datasets."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from unigen.data.crystal import Crystal
 from unigen.errors import UserError
-from unigen.eval.workers import Workers
+from unigen.data.workers import Workers
 from unigen.shapes import Float
 
 

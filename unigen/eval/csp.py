@@ -20,7 +20,7 @@ from unigen.eval.metre import match_everyone
 from unigen.eval.pairing import Pairing, pair
 from unigen.eval.report import SampleResult
 from unigen.eval.scored import Outcome, Scored, dropped
-from unigen.eval.workers import Workers
+from unigen.data.workers import Workers
 
 
 def score_csp(

@@ -16,7 +16,7 @@ from unigen.eval.intervals import Metric
 from unigen.eval.novelty import Verdicts, find_novel, find_unique
 from unigen.eval.report import SampleResult
 from unigen.eval.scored import Outcome, Scored
-from unigen.eval.workers import Workers
+from unigen.data.workers import Workers
 from unigen.shapes import Bool
 
 

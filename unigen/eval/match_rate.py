@@ -14,7 +14,7 @@ import numpy as np
 from unigen.data.crystal import Crystal
 from unigen.eval.matching import Match, MatchSettings, rms_to_reference
 from unigen.eval.pairing import Pairing
-from unigen.eval.workers import Workers
+from unigen.data.workers import Workers
 from unigen.shapes import Bool, Float
 
 

@@ -17,7 +17,7 @@ from unigen.eval.match_rate import MatchTask, readable
 from unigen.eval.matching import BoundedMatcher, MatchSettings
 from unigen.eval.nearness import mean_distances, nearest_first
 from unigen.eval.pairing import Pairing
-from unigen.eval.workers import Workers
+from unigen.data.workers import Workers
 from unigen.shapes import Bool, Float
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from unigen.data.crystal import Crystal
 from unigen.eval.matching import BoundedMatcher, MatchSettings, ReducedCell
 from unigen.eval.nearness import mean_distances, nearest_first
-from unigen.eval.workers import Workers
+from unigen.data.workers import Workers
 from unigen.shapes import Bool
 
 SAMPLES_A_TASK = 50

@@ -23,7 +23,7 @@ from unigen.eval.provenance import provenance
 from unigen.eval.report import Report
 from unigen.eval.scored import Outcome, Scored
 from unigen.eval.validity import Description, describe
-from unigen.eval.workers import Workers
+from unigen.data.workers import Workers
 
 Structures = str | Path | Iterable[Crystal | Row | Entry]
 

@@ -1,0 +1,231 @@
+"""Known crystals as templates: space group, orbits, free parameters and what their sites look like, in one small file.
+
+Columns of the Parquet file: ``id`` and ``split`` string, ``space_group`` uint8, ``lattice`` fixed_size_list<float>[6]
+(Angstrom, radians, conventional cell), ``numbers`` and ``letters`` list<uint8> (an orbit each), ``free`` list<float>
+(only the free parameters of each orbit), ``fingerprint`` list<uint8> (FEATURES an element, elements ascending),
+``stability`` float (eV per atom above the hull, NaN = unknown). Read with numpy and pyarrow alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unigen.data.durable import durable
+from unigen.data.symmetric import SymmetricCrystal
+from unigen.errors import UserError
+from unigen.geometry.lattice import lattice_matrix
+from unigen.geometry.symmetry import space_group
+from unigen.retrieval.compositions import Compositions
+from unigen.retrieval.fingerprint import NEAREST, fingerprint
+from unigen.shapes import Float, Int, UInt8
+
+FEATURES = 2 * NEAREST
+"""Numbers in the fingerprint of an element."""
+
+UNIT = 0.02
+"""Fingerprints are kept as whole multiples of this many atomic spacings, at most 255."""
+
+
+@dataclass(frozen=True, eq=False)
+class TemplateTable:
+    """Many symmetric crystals as flat columns; ``table[i]`` is one of them.
+
+    Attributes:
+        name: for messages.
+        ids: one string a crystal.
+        split: one string a crystal.
+        space_group: international number of each crystal.
+        lattice: conventional cell of each crystal (Angstrom, radians).
+        offsets: orbits of crystal i are ``offsets[i]:offsets[i + 1]``.
+        numbers: atomic number of each orbit.
+        letters: Wyckoff letter of each orbit, 0 = 'a'.
+        free: free parameters of each orbit, zeros beyond its freedom.
+        element_offsets: elements of crystal i are ``element_offsets[i]:element_offsets[i + 1]``.
+        elements: atomic number of each element of each crystal, ascending within a crystal.
+        element_counts: atoms of it in the primitive cell.
+        fingerprints: what its sites look like, in UNITs (``fingerprint.py``).
+        stability: energy above the hull, eV per atom, NaN where unknown.
+    """
+
+    name: str
+    ids: np.ndarray
+    split: np.ndarray
+    space_group: UInt8[np.ndarray, "crystals"]
+    lattice: Float[np.ndarray, "crystals 6"]
+    offsets: Int[np.ndarray, "crystals_plus_1"]
+    numbers: UInt8[np.ndarray, "orbits"]
+    letters: UInt8[np.ndarray, "orbits"]
+    free: Float[np.ndarray, "orbits 3"]
+    element_offsets: Int[np.ndarray, "crystals_plus_1"]
+    elements: Int[np.ndarray, "elements"]
+    element_counts: Int[np.ndarray, "elements"]
+    fingerprints: UInt8[np.ndarray, "elements features"]
+    stability: Float[np.ndarray, "crystals"]
+
+    def __len__(self) -> int:
+        return len(self.space_group)
+
+    def __getitem__(self, index: int) -> SymmetricCrystal:
+        here = slice(self.offsets[index], self.offsets[index + 1])
+        return SymmetricCrystal(
+            space_group=int(self.space_group[index]),
+            lattice=self.lattice[index].astype(np.float64),
+            numbers=self.numbers[here].astype(np.int64),
+            letters=self.letters[here].astype(np.int64),
+            free=self.free[here].astype(np.float64),
+        )
+
+    def counts(self, index: int) -> dict[int, int]:
+        """Atoms of the primitive cell by atomic number, ascending."""
+        here = slice(self.element_offsets[index], self.element_offsets[index + 1])
+        return dict(zip(self.elements[here].tolist(), self.element_counts[here].tolist(), strict=True))
+
+    def element_rows(self, index: int, elements: list[int]) -> Int[np.ndarray, "wanted"]:
+        """Rows of ``fingerprints`` that describe these elements of a crystal."""
+        start, stop = self.element_offsets[index : index + 2]
+        return start + np.searchsorted(self.elements[start:stop], elements)
+
+    @property
+    def compositions(self) -> Compositions:
+        """What the neighbour index and the volume model need."""
+        width = np.diff(self.element_offsets)
+        return Compositions(
+            owner=np.repeat(np.arange(len(self)), width),
+            number=self.elements,
+            count=self.element_counts,
+            volume=self.volume,
+            stability=self.stability,
+        )
+
+    @property
+    def volume(self) -> Float[np.ndarray, "crystals"]:
+        """Of the primitive cells, cubic Angstrom."""
+        centred = np.array([1.0] + [np.linalg.det(space_group(number).to_primitive) for number in range(1, 231)])
+        return np.linalg.det(lattice_matrix(self.lattice.astype(np.float64))) * centred[self.space_group]
+
+    def select(self, keep: np.ndarray) -> TemplateTable:
+        """The crystals at these indices (or where a boolean mask holds), in that order."""
+        index = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep, dtype=np.int64)
+        orbits, offsets = _pick(self.offsets, index)
+        elements, element_offsets = _pick(self.element_offsets, index)
+        per_crystal = {n: getattr(self, n)[index] for n in ("ids", "split", "space_group", "lattice", "stability")}
+        per_orbit = {n: getattr(self, n)[orbits] for n in ("numbers", "letters", "free")}
+        per_element = {n: getattr(self, n)[elements] for n in ("elements", "element_counts", "fingerprints")}
+        return TemplateTable(
+            name=self.name,
+            offsets=offsets,
+            element_offsets=element_offsets,
+            **per_crystal,
+            **per_orbit,
+            **per_element,
+        )
+
+    def only(self, split: str) -> TemplateTable:
+        """The crystals of one split; raises UserError, naming the splits there are, when it is empty."""
+        chosen = self.select(self.split == split)
+        if not len(chosen):
+            raise UserError(f"no split {split!r}", where=self.name, wanted=f"one of {sorted(set(self.split))}")
+        return chosen
+
+
+def _pick(offsets: Int[np.ndarray, "n_plus_1"], index: Int[np.ndarray, "m"]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the chosen owners' rows, and the new offsets."""
+    width = np.diff(offsets)[index]
+    new = np.concatenate([[0], np.cumsum(width)]).astype(np.int64)
+    return np.repeat(offsets[:-1][index] - new[:-1], width) + np.arange(new[-1]), new
+
+
+def site_fingerprints(crystal: SymmetricCrystal) -> UInt8[np.ndarray, "elements features"]:
+    """The fingerprint of every element, ascending, in UNITs."""
+    atoms = crystal.to_crystal()
+    rows = fingerprint(atoms.frac_coords, atoms.lattice, atoms.numbers, np.unique(atoms.numbers))
+    return np.minimum(np.rint(rows / UNIT), 255).astype(np.uint8)
+
+
+def write_table(
+    path: Path,
+    crystals: list[SymmetricCrystal],
+    fingerprints: list[UInt8[np.ndarray, "elements features"]],
+    ids: list[str],
+    split: list[str],
+    stability: Float[np.ndarray, "crystals"],
+) -> None:
+    """Write a table, whole or not at all."""
+    columns = {
+        "id": pa.array(ids, pa.string()),
+        "split": pa.array(split, pa.string()),
+        "space_group": pa.array([crystal.space_group for crystal in crystals], pa.uint8()),
+        "lattice": pa.array([crystal.lattice.tolist() for crystal in crystals], pa.list_(pa.float32(), 6)),
+        "numbers": pa.array([crystal.numbers.tolist() for crystal in crystals], pa.list_(pa.uint8())),
+        "letters": pa.array([crystal.letters.tolist() for crystal in crystals], pa.list_(pa.uint8())),
+        "free": pa.array([_free_numbers(crystal) for crystal in crystals], pa.list_(pa.float32())),
+        "fingerprint": pa.array([rows.ravel().tolist() for rows in fingerprints], pa.list_(pa.uint8())),
+        "stability": pa.array(stability, pa.float32()),
+    }
+    with durable(path) as partial:
+        pq.write_table(pa.table(columns), partial, compression="zstd", compression_level=12)
+
+
+def _free_numbers(crystal: SymmetricCrystal) -> list[float]:
+    dof = space_group(crystal.space_group).dof[crystal.letters]
+    return crystal.free[np.arange(3) < dof[:, None]].tolist()
+
+
+def read_table(path: Path) -> TemplateTable:
+    """Read a table.
+
+    Raises:
+        UserError: not there, or not a table of templates.
+    """
+    try:
+        file = pq.read_table(path, memory_map=True).combine_chunks()
+        numbers, letters, free, prints = (file[n].combine_chunks() for n in ("numbers", "letters", "free", "fingerprint"))
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise UserError(
+            "not a table of templates", where=str(path), got=str(error)[:120], next_step="run: unigen data templates"
+        ) from error
+    groups = file["space_group"].to_numpy()
+    offsets = _offsets(numbers)
+    flat_numbers, flat_letters = (column.flatten().to_numpy(zero_copy_only=False) for column in (numbers, letters))
+    freedom, points = _orbit_facts(np.repeat(groups, np.diff(offsets)), flat_letters)
+    parameters = np.zeros((len(flat_letters), 3), dtype=np.float32)
+    parameters[np.arange(3) < freedom[:, None]] = free.flatten().to_numpy(zero_copy_only=False)
+    owner = np.repeat(np.arange(len(groups)), np.diff(offsets))
+    kinds, inverse = np.unique(owner * 256 + flat_numbers, return_inverse=True)
+    return TemplateTable(
+        name=str(path),
+        ids=file["id"].to_numpy(),
+        split=file["split"].to_numpy(),
+        space_group=groups,
+        lattice=file["lattice"].combine_chunks().flatten().to_numpy().reshape(-1, 6),
+        offsets=offsets,
+        numbers=flat_numbers,
+        letters=flat_letters,
+        free=parameters,
+        element_offsets=np.searchsorted(kinds // 256, np.arange(len(groups) + 1)),
+        elements=kinds % 256,
+        element_counts=np.bincount(inverse, weights=points).astype(np.int64),
+        fingerprints=prints.flatten().to_numpy(zero_copy_only=False).reshape(-1, FEATURES),
+        stability=file["stability"].to_numpy().astype(np.float64),
+    )
+
+
+def _offsets(column: pa.Array) -> Int[np.ndarray, "n_plus_1"]:
+    return np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy())]).astype(np.int64)
+
+
+def _orbit_facts(
+    groups: UInt8[np.ndarray, "orbits"], letters: UInt8[np.ndarray, "orbits"]
+) -> tuple[Int[np.ndarray, "orbits"], Int[np.ndarray, "orbits"]]:
+    """Freedom and multiplicity (primitive cell) of every orbit."""
+    freedom, points = np.zeros((231, 27), dtype=np.int64), np.zeros((231, 27), dtype=np.int64)
+    for number in np.unique(groups).tolist():
+        group = space_group(number)
+        freedom[number, : len(group.dof)] = group.dof
+        points[number, : len(group.dof)] = group.primitive_multiplicity
+    return freedom[groups, letters], points[groups, letters]
