@@ -24,8 +24,8 @@ def align(target: SymmetricCrystal, reference: SymmetricCrystal) -> SymmetricCry
         return None
     if not np.array_equal(np.sort(target.numbers), np.sort(reference.numbers)):
         return None
-    roles, wanted = target.numbers.astype(np.int64), reference.numbers.astype(np.int64)
-    found = nearest_description(target.space_group, _description(target), _description(reference), roles, wanted)
+    here, there = _description(target), _description(reference)
+    found = nearest_description(target.space_group, here, there, target.numbers, reference.numbers)
     if found is None:
         return None
     return SymmetricCrystal(
@@ -34,5 +34,4 @@ def align(target: SymmetricCrystal, reference: SymmetricCrystal) -> SymmetricCry
 
 
 def _description(crystal: SymmetricCrystal) -> Description:
-    letters = crystal.letters.astype(np.int64)
-    return Description(crystal.lattice, letters, crystal.free, np.arange(len(letters)))
+    return Description(crystal.lattice, crystal.letters, crystal.free, np.arange(len(crystal.letters)))

@@ -52,6 +52,11 @@ class SymmetricCrystal:
             )
         if orbits and not (self.letters.min() >= 0 and self.letters.max() < len(group.dof)):
             raise UserError(f"{group.symbol} has no such Wyckoff position", got=self.letters.tolist())
+        kinds = {"numbers": np.int64, "letters": np.int64, "lattice": np.float64, "free": np.float64}
+        for name, kind in kinds.items():
+            array = np.ascontiguousarray(getattr(self, name), dtype=kind)
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     @property
     def counts(self) -> dict[int, int]:
