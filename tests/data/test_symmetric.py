@@ -165,6 +165,16 @@ def test_without_any_tolerance_it_is_p1():
     assert rms(found.to_crystal(), crystal) < SAME
 
 
+def test_noise_costs_the_symmetry_unless_it_is_allowed():
+    ideal = prototypes(3)[0]
+    noise = np.random.default_rng(0).normal(scale=0.006, size=(len(ideal), 3)) @ np.linalg.inv(ideal.lattice)
+    noisy = Crystal(ideal.numbers, ideal.frac_coords + noise, ideal.lattice)
+    assert SymmetricCrystal.from_crystal(noisy).space_group == 1
+    found = SymmetricCrystal.from_crystal(noisy, faithful=0.05)
+    assert found.space_group == SymmetricCrystal.from_crystal(ideal).space_group
+    assert SAME < rms(found.to_crystal(), noisy) < 0.05
+
+
 def test_the_hand_is_kept():
     """Quartz of either hand is described in the space group of its own."""
     left = made_up(152, 0)

@@ -18,6 +18,9 @@ from unigen.shapes import Float, Integer
 SYMPRECS = (0.1, 0.01, 0.001)
 """Tolerances in Angstrom tried one after the other."""
 
+FAITHFUL = 1e-3
+"""Root mean square displacement, in units of (V/atoms)^(1/3), below which two crystals count as the same."""
+
 
 @dataclass(frozen=True, eq=False)
 class SymmetricCrystal:
@@ -85,7 +88,9 @@ class SymmetricCrystal:
         return Crystal(np.repeat(self.numbers, [len(p) for p in points]), coords, lattice)
 
     @classmethod
-    def from_crystal(cls, crystal: Crystal, symprecs: tuple[float, ...] = SYMPRECS) -> SymmetricCrystal:
+    def from_crystal(
+        cls, crystal: Crystal, symprecs: tuple[float, ...] = SYMPRECS, faithful: float = FAITHFUL
+    ) -> SymmetricCrystal:
         """The canonical symmetric form of a crystal; needs spglib.
 
         The same for every cell, origin and order of atoms of one crystal: among the descriptions that the space
@@ -94,9 +99,12 @@ class SymmetricCrystal:
 
         Args:
             crystal: any cell of it.
-            symprecs: tolerances in Angstrom, the first taken that moves the atoms by no more than 1e-3 (V/atoms)^(1/3)
-                and changes the cell by no more than 0.5 %; where none does, the crystal is described in P1.
+            symprecs: tolerances in Angstrom, the first taken that keeps the crystal as it is; where none does, the
+                crystal is described in P1.
+            faithful: how far idealising may move the atoms (root mean square, in units of (V/atoms)^(1/3)); lengths
+                and angles of the cell may change by five times this. A structure that is noisier than this loses its
+                symmetry; give more where symmetry matters more than the last digits.
         """
         from unigen.data.symmetry_search import find_symmetric
 
-        return find_symmetric(crystal, symprecs)
+        return find_symmetric(crystal, symprecs, faithful)

@@ -20,22 +20,19 @@ from unigen.shapes import Float, Int, Integer
 if TYPE_CHECKING:
     from spglib import SpglibDataset
 
-MOVED = 1e-3
-"""Largest root mean square displacement by idealising, in units of (V / atoms)^(1/3)."""
-
-STRAINED = 5e-3
-"""Largest change of a scalar product of cell vectors by idealising, relative to the product of their lengths."""
+STRAIN = 5.0
+"""Largest change of a scalar product of cell vectors, relative to their lengths, in units of the atoms' limit."""
 
 OFF_POSITION = 1e-3
 """Largest fractional distance of an idealised atom from its Wyckoff position."""
 
 
-def find_symmetric(crystal: Crystal, symprecs: tuple[float, ...]) -> SymmetricCrystal:
+def find_symmetric(crystal: Crystal, symprecs: tuple[float, ...], faithful: float) -> SymmetricCrystal:
     """The canonical symmetric form at the first tolerance that keeps the crystal; see SymmetricCrystal.from_crystal."""
     small = cell.right_handed(cell.Cell(crystal.lattice, crystal.frac_coords, crystal.numbers))
     for symprec in symprecs:
         found = _dataset(small, symprec)
-        if found is None or not _keeps(small, found):
+        if found is None or not _keeps(small, found, faithful):
             continue
         described = _orbits(found)
         if described is not None:
@@ -65,13 +62,13 @@ def _dataset(small: cell.Cell, symprec: float) -> SpglibDataset | None:
     return found
 
 
-def _keeps(small: cell.Cell, found: SpglibDataset) -> bool:
+def _keeps(small: cell.Cell, found: SpglibDataset, faithful: float) -> bool:
     """Whether the idealised crystal is the one that was given: composition, cell and places of the atoms."""
     change = found.transformation_matrix
     given = np.linalg.inv(change).T @ small.lattice
     ideal = found.std_lattice
     lengths = np.linalg.norm(ideal, axis=1)
-    if np.abs((given @ given.T - ideal @ ideal.T) / np.outer(lengths, lengths)).max() > STRAINED:
+    if np.abs((given @ given.T - ideal @ ideal.T) / np.outer(lengths, lengths)).max() > STRAIN * faithful:
         return False
     if _ratios(found.std_types) != _ratios(small.numbers):
         return False
@@ -84,7 +81,7 @@ def _keeps(small: cell.Cell, found: SpglibDataset) -> bool:
     moved = between[np.arange(len(points)), nearest] @ ideal
     moved -= moved.mean(axis=0)
     spacing = (abs(np.linalg.det(small.lattice)) / len(points)) ** (1 / 3)
-    return bool(np.sqrt((moved**2).sum(axis=1).mean()) < MOVED * spacing)
+    return bool(np.sqrt((moved**2).sum(axis=1).mean()) < faithful * spacing)
 
 
 def _ratios(numbers: Integer[np.ndarray, "atoms"]) -> dict[int, int]:
