@@ -8,12 +8,9 @@ cells within it are kept, so that noise of the lattice does not change the set.
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import product
-
 import numpy as np
 
-from unigen.geometry.lattice import lattice_matrix, lattice_parameters
+from unigen.geometry.lattice import lattice_matrix, lattice_parameters, short_bases
 from unigen.geometry.symmetry import SpaceGroupTable
 from unigen.shapes import Float, Int
 
@@ -35,13 +32,6 @@ def moved_lattices(
     return lattice_parameters(np.swapaxes(inverse, 1, 2) @ lattice_matrix(lattice))
 
 
-@cache
-def _short_bases() -> Int[np.ndarray, "bases 3 3"]:
-    """All 3480 integer matrices with entries -1, 0, 1 and determinant 1."""
-    matrices = np.array(list(product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
-    return matrices[np.rint(np.linalg.det(matrices)).astype(int) == 1]
-
-
 def triclinic_elements(
     group: SpaceGroupTable, lattice: Float[np.ndarray, "6"], tolerance: float = LATTICE_TOLERANCE
 ) -> Float[np.ndarray, "elements 3 4"]:
@@ -52,7 +42,7 @@ def triclinic_elements(
         lattice: a Niggli-reduced cell.
         tolerance: how much longer than the shortest vectors may be, relative.
     """
-    bases = _short_bases()
+    bases = short_bases()
     metric = metric_of(lattice)
     # L' = B L has lengths diag(B M B^T), and the coordinates of it are x' = B^-T x.
     squared = np.einsum("kij,jl,kil->ki", bases, metric, bases)
@@ -77,7 +67,7 @@ def nearest_triclinic(
         reference: the cell to come near to.
         farther: how much farther than the nearest is kept: squares of log lengths and of angles in radians, summed.
     """
-    bases = _short_bases()
+    bases = short_bases()
     change = lattice_parameters(bases @ lattice_matrix(lattice)) - reference
     change[:, :3] = np.log1p(change[:, :3] / reference[:3])
     far = (change**2).sum(axis=1)

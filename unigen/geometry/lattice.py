@@ -55,16 +55,22 @@ def _closed(cosines: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch
 
 
 @cache
-def _unimodular() -> tuple[np.ndarray, np.ndarray]:
-    """All 3480 integer matrices with entries -1, 0, 1 and determinant +1, and their action on metrics (6 numbers)."""
+def short_bases() -> Int[np.ndarray, "bases 3 3"]:
+    """All 3480 integer matrices with entries -1, 0, 1 and determinant 1: every reduced cell from any other."""
     matrices = np.array(list(product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
-    matrices = matrices[np.rint(np.linalg.det(matrices)).astype(int) == 1]
+    return matrices[np.rint(np.linalg.det(matrices)).astype(int) == 1]
+
+
+@cache
+def _action() -> Float[np.ndarray, "rows 6"]:
+    """What the short bases make of a metric, given as its 6 numbers."""
+    matrices = short_bases()
     upper = np.triu_indices(3)
     basis = np.zeros((6, 3, 3))
     for k, (i, j) in enumerate(zip(*upper, strict=True)):
         basis[k, i, j] = basis[k, j, i] = 1.0
     moved = np.einsum("mab,kbc,mdc->mkad", matrices, basis, matrices)[..., upper[0], upper[1]]
-    return matrices, np.ascontiguousarray(moved.transpose(0, 2, 1).reshape(-1, 6))
+    return np.ascontiguousarray(moved.transpose(0, 2, 1).reshape(-1, 6))
 
 
 def automorphisms(lattice: Float[np.ndarray, "3 3"], tolerance: float = 0.01) -> Int[np.ndarray, "bases 3 3"]:
@@ -76,7 +82,7 @@ def automorphisms(lattice: Float[np.ndarray, "3 3"], tolerance: float = 0.01) ->
         lattice: a reduced cell, rows are vectors, Angstrom.
         tolerance: allowed change of each metric entry, relative to the product of the two lengths.
     """
-    matrices, action = _unimodular()
+    matrices, action = short_bases(), _action()
     metric = lattice @ lattice.T
     six = metric[np.triu_indices(3)]
     lengths = np.sqrt(np.diagonal(metric))
