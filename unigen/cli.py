@@ -129,6 +129,8 @@ def evaluate_crystals(
     k: Annotated[int | None, typer.Option(min=1, help="Samples a reference, at most.")] = None,
     only_sampled: Annotated[bool, typer.Option(help="Leave references without samples out (csp).")] = False,
     coverage: Annotated[bool, typer.Option(help="Also COV-R and COV-P (slow; denovo).")] = False,
+    breakdown: Annotated[bool, typer.Option(help="Match rates by size and free parameters, too (csp).")] = False,
+    neighbours_of: Annotated[str | None, typer.Option(help="And by distance to this dataset, MINE:train.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals.")] = 0,
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a structure stands beside it.")] = Path(
@@ -147,12 +149,14 @@ def evaluate_crystals(
         k=k,
         only_sampled=only_sampled,
         coverage=coverage,
+        breakdown=breakdown,
+        neighbours_of=neighbours_of,
         workers=workers,
         seed=seed,
         progress=True,
     )
     written = report.write(out)
-    Console().print(report.table())
+    Console().print(*report.tables())
     typer.echo(f"written: {', '.join(str(path) for path in written)}")
 
 
@@ -200,7 +204,9 @@ def data_templates(
 @data_app.command("neighbours")
 def data_neighbours(
     name: Annotated[str, typer.Argument(help="A built dataset with templates.")],
-    retrieve_from: Annotated[str | None, typer.Option(help="Where neighbours come from; by default NAME:train.")] = None,
+    retrieve_from: Annotated[
+        str | None, typer.Option(help="Where neighbours come from; by default NAME:train.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> None:
     """Find which known structures of other formulas each crystal resembles: lessons for a wyckoff model."""

@@ -12,7 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from unigen.data.crystal import Crystal
+from unigen.data.workers import Workers
 from unigen.errors import UserError
+from unigen.eval.breakdown import Breakdown
 from unigen.eval.entry import Entry, EntrySet
 from unigen.eval.match_rate import match_pairs, smallest_rms
 from unigen.eval.matching import Match
@@ -20,11 +22,16 @@ from unigen.eval.metre import match_everyone
 from unigen.eval.pairing import Pairing, pair
 from unigen.eval.report import SampleResult
 from unigen.eval.scored import Outcome, Scored, dropped
-from unigen.data.workers import Workers
 
 
 def score_csp(
-    scored: Scored, reference: EntrySet, workers: Workers, *, k: int | None = None, only_sampled: bool = False
+    scored: Scored,
+    reference: EntrySet,
+    workers: Workers,
+    *,
+    k: int | None = None,
+    only_sampled: bool = False,
+    breakdown: Breakdown | None = None,
 ) -> Outcome:
     """Match rates, RMSEs and METRe over all references, for one sample each and for k.
 
@@ -34,6 +41,7 @@ def score_csp(
         workers: the processes that do it.
         k: samples a reference, at most; all there are by default.
         only_sampled: leave references that no sample was made for out of the denominators.
+        breakdown: also match rates and RMSEs by class of the references.
 
     Raises:
         UserError: no sample belongs to any reference.
@@ -60,8 +68,13 @@ def score_csp(
         counts=counts,
         rows=_rows(scored, targets, pairing, matches),
         dropped=_dropped(scored, reference, pairing),
-        settings={"k": most, "only_sampled": only_sampled},
+        settings={"k": most, "only_sampled": only_sampled} | _settings(breakdown),
+        sections=breakdown.sections(columns, crystals, scored, workers) if breakdown else {},
     )
+
+
+def _settings(breakdown: Breakdown | None) -> dict[str, object]:
+    return {"breakdown": breakdown is not None, "neighbours_of": breakdown.neighbours_of if breakdown else None}
 
 
 def _columns(

@@ -10,13 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from unigen.data.workers import Workers
 from unigen.eval.coverage import cover
 from unigen.eval.entry import EntrySet
 from unigen.eval.intervals import Metric
 from unigen.eval.novelty import Verdicts, find_novel, find_unique
 from unigen.eval.report import SampleResult
 from unigen.eval.scored import Outcome, Scored
-from unigen.data.workers import Workers
+from unigen.eval.symmetry_shares import MAX_REFERENCES, SYMPRECS, symmetry_sections
 from unigen.shapes import Bool
 
 
@@ -49,7 +50,14 @@ def score_denovo(scored: Scored, reference: EntrySet | None, workers: Workers, *
         found = _coverage(scored, reference, workers)
         metrics |= found[0]
         counts |= found[1]
-    return Outcome(metrics, counts, _rows(scored, unique, novel), scored.failures(), {"coverage": coverage})
+    return Outcome(
+        metrics=metrics,
+        counts=counts,
+        rows=_rows(scored, unique, novel),
+        dropped=scored.failures(),
+        settings={"coverage": coverage, "symmetry_symprecs": SYMPRECS, "symmetry_references": MAX_REFERENCES},
+        sections=symmetry_sections(scored, reference, workers),
+    )
 
 
 def wasserstein(samples: Sequence[float], references: Sequence[float]) -> float | None:

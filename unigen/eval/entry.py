@@ -12,6 +12,7 @@ from unigen.data.record import Row
 from unigen.data.sources import read_rows
 from unigen.data.store import CrystalDataset, open_dataset
 from unigen.errors import UserError
+from unigen.eval.statement import Statement, read_statement
 
 _NUMBERED = re.compile(r"(?:__|_)(\d+)$")
 
@@ -27,6 +28,7 @@ class Entry:
         reason: why there is no crystal.
         where: file and entry, for messages.
         seed: the seed it was made with, where it says so.
+        statement: what it was asked to be and says it is, where it says so.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Entry:
     reason: str = ""
     where: str = ""
     seed: int | None = None
+    statement: Statement | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,10 @@ class EntrySet:
 
 
 def entry_from_row(row: Row) -> Entry:
-    """The entry of a row as read; ``info`` may hold ``id``, ``index`` and ``seed`` (UniGen's own output does)."""
+    """The entry of a row as read; ``info`` may hold what UniGen's own output does.
+
+    That is ``id``, ``index`` and ``seed``; ``request``, ``space_group`` and ``template`` as in `read_statement`.
+    """
     named = row.info.get("id")  # a number there is a row count as a rule, not a name
     return Entry(
         id=named if isinstance(named, str) and named else row.id,
@@ -60,6 +66,7 @@ def entry_from_row(row: Row) -> Entry:
         reason=row.reason,
         where=row.where,
         seed=_integer(row.info.get("seed")),
+        statement=read_statement(row.info),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unigen.eval.intervals import Metric
+from unigen.eval.section import Section, is_share
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,6 +39,8 @@ class SampleResult:
         rms: root mean square displacement to its reference, in (V / atoms)^(1/3) (csp).
         unique: first of its equivalence class (denovo).
         novel: matches no reference crystal (denovo, with a reference).
+        stated_space_group: number that the generator wrote.
+        stated_symmetry: "confirmed", "higher", "other" or "failed", see `unigen.eval.as_requested`.
         bounded: something about it ended at a bound of work.
         reason: why there is no structure, or why it is not scored.
     """
@@ -60,6 +63,8 @@ class SampleResult:
     rms: float | None = None
     unique: bool | None = None
     novel: bool | None = None
+    stated_space_group: int | None = None
+    stated_symmetry: str | None = None
     bounded: bool = False
     reason: str = ""
 
@@ -81,6 +86,7 @@ class Report:
         versions: of the tools that move a number.
         provenance: machine and commit that scored, and the run that made the samples.
         seconds: wall-clock time of the evaluation.
+        sections: further tables by name, such as "by_atoms" or "as_requested".
         dropped: id, place and reason of what could not be scored.
         rows: one a sample.
     """
@@ -97,6 +103,7 @@ class Report:
     versions: dict[str, str]
     provenance: dict[str, object]
     seconds: float
+    sections: dict[str, Section] = field(default_factory=dict)
     dropped: tuple[dict[str, str], ...] = ()
     rows: tuple[SampleResult, ...] = field(default=(), repr=False)
 
@@ -107,7 +114,9 @@ class Report:
     def to_dict(self) -> dict[str, object]:
         """All but the rows, ready for JSON."""
         content = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "rows"}
-        return content | {"metrics": {name: asdict(metric) for name, metric in self.metrics.items()}}
+        metrics = {name: asdict(metric) for name, metric in self.metrics.items()}
+        sections = {name: section.to_dict() for name, section in self.sections.items()}
+        return content | {"metrics": metrics, "sections": sections}
 
     def write(self, path: str | Path) -> tuple[Path, Path]:
         """Write ``report.json`` and, beside it, ``report.csv`` with a row a sample; returns both paths."""
@@ -138,10 +147,9 @@ class Report:
             table.add_row(name.replace("_", " "), str(count))
         return table
 
-
-def is_share(name: str) -> bool:
-    """Whether a metric is a share in [0, 1], shown in percent; the others are distances."""
-    return not name.startswith(("rmse", "crmse", "w_"))
+    def tables(self) -> list[Table]:
+        """The numbers, then every section, for the terminal."""
+        return [self.table(), *(section.table() for section in self.sections.values())]
 
 
 def _cells(name: str, metric: Metric) -> tuple[str, str, str]:

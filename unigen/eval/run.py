@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from unigen.data.crystal import Crystal
 from unigen.data.record import Row
+from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.eval import coverage as cov
+from unigen.eval.as_requested import as_requested, find_stated
+from unigen.eval.breakdown import Breakdown
 from unigen.eval.composition import CompositionVerdict, check_composition, require_smact
 from unigen.eval.csp import score_csp
 from unigen.eval.denovo import score_denovo
@@ -23,7 +26,6 @@ from unigen.eval.provenance import provenance
 from unigen.eval.report import Report
 from unigen.eval.scored import Outcome, Scored
 from unigen.eval.validity import Description, describe
-from unigen.data.workers import Workers
 
 Structures = str | Path | Iterable[Crystal | Row | Entry]
 
@@ -41,6 +43,8 @@ def evaluate_crystals(
     k: int | None = None,
     only_sampled: bool = False,
     coverage: bool = False,
+    breakdown: bool = False,
+    neighbours_of: str | Path | None = None,
     workers: int | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -55,13 +59,16 @@ def evaluate_crystals(
         k: samples a reference, at most; by default all there are. k = 1, the first and unranked, is always reported.
         only_sampled: leave references without any sample out of the denominator (csp; they are failures otherwise).
         coverage: also COV-R and COV-P (denovo; needs the extra ``coverage`` and about 0.6 CPU-seconds a structure).
+        breakdown: also match rates by atoms and by free parameters of the reference (csp; 10 ms a reference).
+        neighbours_of: a dataset with templates, such as ``"mine:train"``: also by chemical distance to its nearest
+            crystal of another formula (csp); implies ``breakdown``.
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: seed of the bootstrap intervals.
         progress: show progress bars on standard error.
 
     Raises:
-        UserError: no readable structure, csp without a reference or with samples that pair with nothing, an optional
-            package missing, k below 1.
+        UserError: no readable structure, csp without a reference or with samples that pair with nothing, an option
+            of the other protocol, an optional package missing, k below 1.
 
     Example:
         >>> report = evaluate_crystals("run/", "mp-20:test")  # doctest: +SKIP
@@ -75,12 +82,14 @@ def evaluate_crystals(
     chosen = _choose(protocol, made, wanted)
     if coverage:
         _check_coverage(wanted, chosen)
+    parts = _breakdown(breakdown, neighbours_of, chosen)
     with Workers(workers, progress=progress) as crew:
         scored = _describe(made, chosen, crew, seed)
         if chosen.name == "csp":
-            outcome = score_csp(scored, _required(wanted), crew, k=k, only_sampled=only_sampled)
+            outcome = score_csp(scored, _required(wanted), crew, k=k, only_sampled=only_sampled, breakdown=parts)
         else:
             outcome = score_denovo(scored, wanted, crew, coverage=coverage)
+        outcome = _with_statements(outcome, scored, crew)
     return _report(made, wanted, scored, outcome, time.perf_counter() - started)
 
 
@@ -94,6 +103,18 @@ def _check_coverage(reference: EntrySet | None, protocol: Protocol) -> None:
     if reference is None or protocol.name != "denovo":
         raise UserError("coverage compares with a reference, under protocol denovo", next_step="give both")
     cov.require_matminer()
+
+
+def _breakdown(wanted: bool, neighbours_of: str | Path | None, protocol: Protocol) -> Breakdown | None:
+    if not wanted and neighbours_of is None:
+        return None
+    if protocol.name != "csp":
+        raise UserError(
+            "a breakdown is of match rates, under protocol csp",
+            got=f"protocol {protocol.name}",
+            next_step="give --reference and --protocol csp, or leave --breakdown and --neighbours-of out",
+        )
+    return Breakdown.open(neighbours_of)
 
 
 def _reference(reference: Structures | None) -> EntrySet | None:
@@ -133,6 +154,18 @@ def _describe(samples: EntrySet, protocol: Protocol, workers: Workers, seed: int
     return Scored(samples.entries, tuple(descriptions), verdicts, protocol, seed)
 
 
+def _with_statements(outcome: Outcome, scored: Scored, workers: Workers) -> Outcome:
+    """What the samples say of themselves, judged."""
+    found = find_stated(scored, workers)
+    rows = list(outcome.rows)
+    for position, (entry, (_, verdict)) in enumerate(zip(scored.entries, found, strict=True)):
+        if entry.statement is not None and verdict is not None:
+            rows[position] = replace(
+                rows[position], stated_space_group=entry.statement.space_group, stated_symmetry=verdict
+            )
+    return replace(outcome, rows=tuple(rows), sections=outcome.sections | as_requested(scored, found))
+
+
 def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outcome: Outcome, seconds: float) -> Report:
     protocol = asdict(scored.protocol)
     return Report(
@@ -148,6 +181,7 @@ def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outco
         versions={tool: installed for tool in TOOLS if (installed := _version(tool))},
         provenance=provenance(samples.name),
         seconds=round(seconds, 2),
+        sections=outcome.sections,
         dropped=tuple(outcome.dropped),
         rows=outcome.rows,
     )

@@ -13,6 +13,7 @@ from unigen.eval.entry import Entry
 from unigen.eval.intervals import Metric, means_with_intervals
 from unigen.eval.protocol import Protocol
 from unigen.eval.report import SampleResult
+from unigen.eval.section import Section
 from unigen.eval.validity import Description
 from unigen.shapes import Bool
 
@@ -105,6 +106,7 @@ class Outcome:
     rows: tuple[SampleResult, ...]
     dropped: list[dict[str, str]]
     settings: dict[str, object] = field(default_factory=dict)
+    sections: dict[str, Section] = field(default_factory=dict)
 
 
 def dropped(entry: Entry, reason: str) -> dict[str, str]:

@@ -1,0 +1,130 @@
+"""Match rates by what makes a reference hard: its size, its free parameters, and how far its nearest neighbour is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unigen.data.crystal import Crystal
+from unigen.data.symmetric import SymmetricCrystal
+from unigen.data.workers import Workers
+from unigen.errors import UserError
+from unigen.eval.intervals import Metric
+from unigen.eval.scored import Scored
+from unigen.eval.section import Section
+from unigen.retrieval.build_table import open_table
+from unigen.retrieval.neighbours import NeighbourIndex
+from unigen.shapes import Float, Int
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Classes of a number; a value on a border belongs to the upper of the two.
+
+    Attributes:
+        labels: name of each class.
+        lower: smallest value of each class, ascending.
+    """
+
+    labels: tuple[str, ...]
+    lower: tuple[float, ...]
+
+    def of(self, values: Float[np.ndarray, "items"]) -> Int[np.ndarray, "items"]:
+        """The class of each value; NaN falls into the first."""
+        return np.searchsorted(self.lower, np.nan_to_num(values, nan=self.lower[0]), side="right") - 1
+
+
+ATOMS = Bins(("1-4", "5-8", "9-12", "13-16", "17-20", "21+"), (0.0, 5.0, 9.0, 13.0, 17.0, 21.0))
+"""Atoms in the primitive cell."""
+
+FREE = Bins(("1", "2-3", "4-6", "7-10", "11-20", "21+"), (0.0, 2.0, 4.0, 7.0, 11.0, 21.0))
+"""Free coordinates and free numbers of the lattice."""
+
+DISTANCE = Bins(("none", "<0.1", "0.1-0.3", "0.3-0.6", "0.6-1", "1-2", ">2"), (-np.inf, 0.0, 0.1, 0.3, 0.6, 1.0, 2.0))
+"""Chemical distance; none: no known cell of another formula has such counts."""
+
+_FREE_NOTE = "free parameters: coordinates and lattice, in the space group at the tolerance that keeps the crystal"
+
+
+@dataclass(frozen=True, eq=False)
+class Breakdown:
+    """What match rates are broken down by.
+
+    Attributes:
+        neighbours_of: the dataset whose crystals count as known; None: not by distance.
+        index: its crystals.
+    """
+
+    neighbours_of: str | None = None
+    index: NeighbourIndex | None = None
+
+    @classmethod
+    def open(cls, neighbours_of: str | Path | None = None) -> Breakdown:
+        """Read the table of the known crystals.
+
+        Raises:
+            UserError: no such dataset, or one without templates.
+        """
+        if neighbours_of is None:
+            return cls()
+        return cls(str(neighbours_of), NeighbourIndex.fit(open_table(neighbours_of).compositions))
+
+    def sections(
+        self, columns: dict[str, np.ndarray], references: Sequence[Crystal | None], scored: Scored, workers: Workers
+    ) -> dict[str, Section]:
+        """Match rate and RMSE, for every k there is, by class of the references (about 10 ms a reference).
+
+        Args:
+            columns: of every metric one value a reference, NaN where it is no item of that metric.
+            references: the crystals, in the same order.
+            scored: whose bootstrap gives the intervals; references of one class are resampled among themselves.
+            workers: the processes that find the symmetry of the references.
+        """
+        known = [crystal for crystal in references if crystal is not None]
+        assert len(known) == len(references), "unreadable references are left out before"
+        facts = workers.map(_describe, known, "Symmetry of the references")
+        chosen = {name: column for name, column in columns.items() if name.startswith(("match_rate.", "rmse."))}
+        atoms = np.array([sum(counts.values()) for counts, _ in facts], dtype=np.float64)
+        free = np.array([n_free for _, n_free in facts], dtype=np.float64)
+        found = {
+            "by_atoms": _section("By atoms in the reference's primitive cell", ATOMS, atoms, chosen, scored),
+            "by_free_parameters": _section("By free parameters of the reference", FREE, free, chosen, scored),
+        }
+        if self.index is not None:
+            nearest = np.array([nearest_distance(self.index, counts) for counts, _ in facts])
+            title = f"By chemical distance to the nearest crystal of another formula in {self.neighbours_of}"
+            found["by_neighbour_distance"] = _section(title, DISTANCE, nearest, chosen, scored)
+        return found
+
+
+def _describe(crystal: Crystal) -> tuple[dict[int, int], int]:
+    """Atoms of the primitive cell by atomic number, and how many parameters are free."""
+    symmetric = SymmetricCrystal.from_crystal(crystal)
+    return symmetric.counts, symmetric.n_free
+
+
+def nearest_distance(index: NeighbourIndex, counts: dict[int, int]) -> float:
+    """Chemical distance from a primitive cell to the nearest known one of another formula; NaN where there is none.
+
+    As a model that retrieves sees it: only cells of as many atoms count.
+    """
+    try:
+        nearest = next(index.of_cell(counts, exclude_formula=True))
+    except UserError:  # no cell has such counts, not even divided
+        return float("nan")
+    return nearest.distance if nearest.copies == 1 else float("nan")
+
+
+def _section(
+    title: str, bins: Bins, values: Float[np.ndarray, "references"], columns: dict[str, np.ndarray], scored: Scored
+) -> Section:
+    classes = bins.of(values)
+    rows: dict[str, dict[str, Metric | int]] = {}
+    for number, label in enumerate(bins.labels):
+        inside = classes == number
+        rows[label] = {"n": int(inside.sum())}
+        rows[label] |= scored.intervals({name: column[inside] for name, column in columns.items()})
+    return Section(title, rows, _FREE_NOTE if bins is FREE else "")
