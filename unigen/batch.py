@@ -7,17 +7,42 @@
 | channel      | (batch, tokens)    | Channel; SYMBOL beyond the end                                      |
 | descriptor   | (batch, tokens, 3) | atomic number, index among its element, count of its element        |
 | lengths      | (batch,)           | positions in use                                                    |
+
+A ``WyckoffBatch`` adds to each position of its ``tokens``:
+
+| field        | shape              | unit, meaning                                                       |
+|--------------|--------------------|---------------------------------------------------------------------|
+| start        | (batch, tokens, 6) | the numbers a slot starts from: a neighbour's, or a plain guess     |
+| free         | (batch, tokens, 6) | 1 where a number of a slot is drawn, 0 where symmetry fixes it      |
+| role         | (batch, tokens)    | a site's element in the neighbour that is followed, 0 for none      |
+| written      | (batch, tokens)    | symbols that are drawn: not those copied from a neighbour           |
+| followed     | (batch,)           | which neighbour of the shortlist is followed, -1 for none           |
+
+and a ``NeighbourBatch`` holds shortlists, padded to the longest:
+
+| field        | shape                               | unit, meaning                                      |
+|--------------|-------------------------------------|----------------------------------------------------|
+| elements     | (batch, elements)                   | atomic number, 0 beyond the end                    |
+| counts       | (batch, elements)                   | atoms of it in the wanted cell                     |
+| roles        | (batch, neighbours, elements)       | atomic number it takes the place of                |
+| looks        | (batch, neighbours, elements, 24)   | fingerprint of those sites, ``table.UNIT``         |
+| contacts     | (batch, neighbours, elements, elements, 4) | how far they are from each other, ``table.UNIT`` |
+| spacing      | (batch,)                            | expected distance between atoms, Angstrom          |
+| distance     | (batch, neighbours)                 | chemical distance                                  |
+| kind         | (batch, neighbours)                 | which structure it proposes, -1 beyond the end     |
+| facts        | (batch, neighbours, 2)              | excess ln volume; eV per atom above the hull       |
+| rms          | (batch, kinds)                      | against the right structure, NaN: no match         |
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unigen.shapes import Bool, Float, Int
+from unigen.shapes import Bool, Float, Int, UInt8
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +93,67 @@ class TokenBatch:
     def select(self, rows: Tensor) -> TokenBatch:
         """Some of the sequences."""
         return TokenBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourBatch:
+    """Shortlists of known structures; see the table of fields above."""
+
+    elements: Int[Tensor, "batch elements"]
+    counts: Int[Tensor, "batch elements"]
+    roles: Int[Tensor, "batch neighbours elements"]
+    looks: UInt8[Tensor, "batch neighbours elements features"]
+    contacts: UInt8[Tensor, "batch neighbours elements elements contacts"]
+    spacing: Float[Tensor, "batch"]
+    distance: Float[Tensor, "batch neighbours"]
+    kind: Int[Tensor, "batch neighbours"]
+    facts: Float[Tensor, "batch neighbours 2"]
+    rms: Float[Tensor, "batch kinds"]
+
+    def __len__(self) -> int:
+        return len(self.elements)
+
+    @property
+    def valid(self) -> Bool[Tensor, "batch neighbours"]:
+        """Which neighbours are there."""
+        return self.kind >= 0
+
+    def to(self, device: torch.device | str) -> NeighbourBatch:
+        """The same batch on a device."""
+        return NeighbourBatch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+
+    def select(self, rows: Tensor) -> NeighbourBatch:
+        """Some of the shortlists."""
+        return NeighbourBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def keep(self, which: Bool[Tensor, "batch neighbours"]) -> NeighbourBatch:
+        """Without the other neighbours."""
+        return replace(self, kind=torch.where(which, self.kind, -1))
+
+
+@dataclass(frozen=True, eq=False)
+class WyckoffBatch:
+    """Crystals as orbits, beside the neighbours they may follow; see the table of fields above."""
+
+    tokens: TokenBatch
+    start: Float[Tensor, "batch tokens 6"]
+    free: Float[Tensor, "batch tokens 6"]
+    role: Int[Tensor, "batch tokens"]
+    written: Bool[Tensor, "batch tokens"]
+    followed: Int[Tensor, "batch"]
+    neighbours: NeighbourBatch
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def lengths(self) -> Int[Tensor, "batch"]:
+        """Positions in use."""
+        return self.tokens.lengths
+
+    def to(self, device: torch.device | str) -> WyckoffBatch:
+        """The same batch on a device."""
+        return WyckoffBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 def pad(arrays: list[np.ndarray], length: int) -> Tensor:

@@ -40,6 +40,12 @@ def load(kind: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
     return from_dict(kind, values, where=str(path))
 
 
+def load_union(kinds: types.UnionType, path: str | Path) -> Any:
+    """Fill that one of several dataclasses whose ``kind`` the file names; raises as ``load`` does."""
+    values = read_yaml(path)
+    return _dataclass(_by_kind(list(get_args(kinds)), values, str(path), ""), values, str(path), "")
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping; raises UserError when the file is missing or is none."""
     try:
@@ -139,8 +145,22 @@ def _optional(hint: Any, value: Any, where: str, key: str) -> Any:
     inner = [option for option in get_args(hint) if option is not type(None)]
     if value is None and len(inner) < len(get_args(hint)):
         return None
-    assert len(inner) == 1, f"{key}: unions other than X | None are not configurable"
-    return _convert(inner[0], value, where, key)
+    if len(inner) == 1:
+        return _convert(inner[0], value, where, key)
+    return _dataclass(_by_kind(inner, value, where, key), value, where, key)
+
+
+def _by_kind(options: list[Any], value: Any, where: str, key: str) -> Any:
+    """The dataclass that a section means by its ``kind``."""
+    kinds = {name: option for option in options for name in get_args(get_type_hints(option)["kind"])}
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind not in kinds:
+        raise UserError(
+            f"{(key + '.') * bool(key)}kind: unknown kind (got {kind!r})",
+            where=where,
+            wanted=" or ".join(sorted(kinds)),
+        )
+    return kinds[kind]
 
 
 def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:

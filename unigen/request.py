@@ -104,6 +104,11 @@ class CrystalRequest:
         return frozenset(n for n in system if self.space_group in (None, n))
 
     @property
+    def asks_symmetry(self) -> bool:
+        """Whether more is wanted than a composition."""
+        return not (self.space_group is self.crystal_system is self.template is None)
+
+    @property
     def units(self) -> int | None:
         """Formula units in the cell, when the request fixes them."""
         if self.formula is None:

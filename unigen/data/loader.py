@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
-from unigen.data.crystal import Crystal
-from unigen.data.store import CrystalDataset
 from unigen.shapes import Int
 
 
@@ -35,12 +34,22 @@ def epoch_batches(
     return [batches[index] for index in rng.permutation(len(batches))]
 
 
+class Rows(Sized, Protocol):
+    """Things to encode, and a measure of how long each becomes."""
+
+    num_atoms: Int[np.ndarray, "rows"]
+
+    def __getitem__(self, index: int) -> Any:
+        """One of them."""
+        ...
+
+
 class StepBatches(IterableDataset):
     """Endless encoded batches, from ``first_step`` on.
 
     Args:
-        dataset: reduced crystals.
-        encode: ``(index, crystal, rng) -> item``.
+        dataset: what to encode.
+        encode: ``(index, dataset[index], rng) -> item``.
         collate: items to a batch.
         batch_size: structures a batch and device.
         bucket: see ``epoch_batches``.
@@ -52,8 +61,8 @@ class StepBatches(IterableDataset):
 
     def __init__(
         self,
-        dataset: CrystalDataset,
-        encode: Callable[[int, Crystal, np.random.Generator], object],
+        dataset: Rows,
+        encode: Callable[[int, Any, np.random.Generator], object],
         collate: Callable[[list], object],
         *,
         batch_size: int,

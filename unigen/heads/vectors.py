@@ -84,14 +84,20 @@ class VectorHead(nn.Module):
         context: Float[Tensor, "slots blocks_2_width"],
         x: Float[Tensor, "slots width"],
         generator: torch.Generator,
+        free: Float[Tensor, "slots width"] | None = None,
     ) -> Float[Tensor, "slots"]:
-        """EDM loss a slot, mean over its numbers: 1 for a head that knows nothing at small sigma."""
-        normal = torch.randn(x.shape, generator=generator, device=x.device)
+        """EDM loss a slot, mean over its numbers: 1 for a head that knows nothing at small sigma.
+
+        ``free`` is 0 for numbers that are not drawn (x is 0 there): they get no noise and do not count.
+        """
+        free = torch.ones_like(x) if free is None else free
+        normal = free * torch.randn(x.shape, generator=generator, device=x.device)
         uniform = torch.rand(len(x), generator=generator, device=x.device)
         sigma = self.process.draw_levels(uniform)
         noisy = self.process.add_noise(x, normal, sigma)
         output = self._output(noisy, sigma, sigma, context)
-        return ((output - self.process.target(x, noisy, sigma)) ** 2).mean(-1)
+        error = free * (output - self.process.target(x, noisy, sigma)) ** 2
+        return error.sum(-1) / free.sum(-1).clamp(min=1.0)
 
     def _output(self, x: Tensor, levels: Tensor, distinct: Tensor, context: Tensor) -> Tensor:
         """The stack at one level a row; ``distinct`` are the levels to embed, one a row or one for all."""

@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 
 from unigen import config as configuration
 from unigen.errors import UserError
-from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
+from unigen.models.build import Model, ModelConfig, build_model
 
 FORMAT = "unigen-1"
 WEIGHTS, CONFIG = "weights.safetensors", "config.yaml"
 
 
-def save_model(model: Autoregressive, folder: Path, dtype: Literal["fp32", "bf16"] = "fp32") -> None:
+def save_model(model: Model, folder: Path, dtype: Literal["fp32", "bf16"] = "fp32") -> None:
     """Write config and weights, the same bytes for the same model; bf16 halves the file and is widened on loading."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
@@ -32,7 +32,7 @@ def save_model(model: Autoregressive, folder: Path, dtype: Literal["fp32", "bf16
     partial.replace(folder / WEIGHTS)
 
 
-def load_model(folder: Path, device: str = "cpu") -> Autoregressive:
+def load_model(folder: Path, device: str = "cpu") -> Model:
     """Read a model folder.
 
     Raises:
@@ -42,7 +42,7 @@ def load_model(folder: Path, device: str = "cpu") -> Autoregressive:
     for needed in (folder / CONFIG, path):
         if not needed.exists():
             raise UserError("model file missing", where=str(needed), next_step="see: unigen models list")
-    model = Autoregressive(configuration.load(AutoregressiveConfig, folder / CONFIG))
+    model = build_model(configuration.load_union(ModelConfig, folder / CONFIG))
     weights = _read(path)
     expected = model.state_dict()
     wrong = sorted(set(weights) ^ set(expected)) or [

@@ -21,7 +21,7 @@ from unigen.request import CrystalRequest
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import iter_samples
 from unigen.sample.job import Generator
-from unigen.sample.load import NEAREST, load
+from unigen.sample.load import load
 
 PICTURE, DRAWN = "samples.png", 12
 """The picture of a run, and how many samples it shows."""
@@ -34,8 +34,8 @@ class RunSettings:
     Attributes:
         n: samples a request.
         model: bundled name, model folder, or ``nearest``.
-        retrieve_from: dataset that ``nearest`` copies from.
-        exclude_formula: ``nearest`` ignores structures of the request's own formula.
+        retrieve_from: dataset that known structures come from; by default the model's own table.
+        exclude_formula: known structures of the request's own formula are left out.
         decoding: solver, steps, temperature of a network.
         seed: same seed and device, same bytes.
         rank: candidates a sample, of which the likeliest is kept.
@@ -64,8 +64,6 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.rank > 1 and not self.score:
             raise UserError("ranking needs the likelihood", next_step="leave out --no-score")
-        if self.retrieve_from is not None and self.model != NEAREST:
-            raise UserError("retrieval is for the model 'nearest'", got=f"model {self.model}")
 
     def load(self) -> Generator:
         """The generator."""

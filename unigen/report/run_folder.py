@@ -162,6 +162,8 @@ def _row(sample: Sample) -> dict[str, Any]:
     }
     if sample.source:
         row["source"] = sample.source
+    if sample.template:
+        row |= {"space_group": int(sample.template.split()[0]), "template": sample.template}
     if sample.structure is None:
         return row | {"reason": sample.reason}
     return row | {"checks": check_sample(sample.structure), **_structure(sample.structure)}

@@ -24,6 +24,7 @@ SHOWN = 20
 _LIKELIHOOD = "log p: log-likelihood in nats; larger is likelier within one composition"
 _ANGLES = "α β γ (°)"  # noqa: RUF001 - the field's letters
 _COPIED = "distance: between the two compositions' elements; 0 is the same composition"
+_WEIGHED = "weight: the model's probability that the crystal follows this relative (or none)"
 
 
 def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
@@ -65,8 +66,8 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
 
     Args:
         rows: one mapping a sample: ``crystal`` (the Crystal), what `check_sample` returns, and where known ``formula``
-            (as the user wrote it; the cell's own by default), ``log_likelihood``, and ``source`` of a copy (``id``,
-            ``formula``, ``distance``). The first `SHOWN` are shown.
+            (as the user wrote it; the cell's own by default), ``log_likelihood``, and ``source`` of what starts from a known structure (``id``,
+            ``formula``, ``distance``, ``probability``). The first `SHOWN` are shown.
         total: how many there are, when ``rows`` is only the beginning.
     """
     from rich.box import SIMPLE_HEAD
@@ -75,6 +76,7 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
     copied = any("source" in row for row in rows)
     total = len(rows) if total is None else total
     notes = [_COPIED] if copied else [_LIKELIHOOD] if any("log_likelihood" in row for row in rows) else []
+    notes += [_WEIGHED] if "weight" in _merit(rows[:SHOWN]) else []
     notes += [f"and {total - SHOWN} more"] if total > SHOWN else []
     table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption="\n".join(notes) or None, caption_justify="left")
     table.add_column("formula", overflow="fold", min_width=9)
@@ -83,11 +85,18 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
     for heading in (*cell, "g/cm³", "d min\n(Å)", "valid"):
         table.add_column(heading, justify="right", no_wrap=True)
     if copied:
-        table.add_column("copied from", overflow="fold", min_width=11)
-    table.add_column("distance" if copied else "log p", justify="right", no_wrap=True)
+        table.add_column("known relative", overflow="fold", min_width=11)
+    table.add_column(_merit(rows[:SHOWN]), justify="right", no_wrap=True)
     for row in rows[:SHOWN]:
         table.add_row(*(_copied_cells(row) if copied else _cells(row)))
     return table
+
+
+def _merit(rows: Sequence[Mapping[str, object]]) -> str:
+    sources = [source for row in rows if isinstance(source := row.get("source"), Mapping)]
+    if not sources:
+        return "log p"
+    return "distance\nweight" if any("probability" in source for source in sources) else "distance"
 
 
 def _cells(row: Mapping[str, object]) -> tuple[str, ...]:
@@ -102,8 +111,12 @@ def _copied_cells(row: Mapping[str, object]) -> tuple[str, ...]:
     source = row["source"]
     assert isinstance(source, Mapping)
     group = f"{row['space_group']}\n({row['space_group_number']})"
-    origin = f"{source['formula']}\n{source['id']}"
-    return (_formula(row), group, "\n".join(_cell(row)), *_facts(row), origin, f"{source['distance']:.3f}")
+    known = "formula" in source
+    origin = f"{source['formula']}\n{source['id']}" if known else "none: written\nanew"
+    merit = f"{source['distance']:.3f}" if known else ""
+    if "probability" in source:
+        merit += f"\n{source['probability']:.0%}"
+    return (_formula(row), group, "\n".join(_cell(row)), *_facts(row), origin, merit)
 
 
 def _formula(row: Mapping[str, object]) -> str:

@@ -6,16 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from unigen.data.crystal import Crystal
 from unigen.data.store import open_dataset, resolve_dataset
 from unigen.data.symmetric import SymmetricCrystal
 from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.retrieval.compositions import stability_of
-from unigen.retrieval.table import TemplateTable, read_table, site_fingerprints, write_table
-from unigen.shapes import UInt8
+from unigen.retrieval.table import Looks, TemplateTable, read_table, write_table
 
 TABLE = "templates.parquet"
 
@@ -72,12 +69,12 @@ def build_table(name: str, *, workers: int | None = None, progress: bool = False
         found = pool.map(_describe, list(dataset), f"symmetry of {name}")
     crystals = [crystal for crystal, _ in found]
     target = path.with_name(TABLE)
-    rows = [rows for _, rows in found]
-    write_table(target, crystals, rows, dataset.ids.tolist(), dataset.split.tolist(), stability_of(dataset))
+    looks = [look for _, look in found]
+    write_table(target, crystals, looks, dataset.ids.tolist(), dataset.split.tolist(), stability_of(dataset))
     kinds = {(crystal.space_group, tuple(sorted(crystal.letters.tolist()))) for crystal in crystals}
     return TableResult(target, len(crystals), dict(Counter(crystal.symprec for crystal in crystals)), len(kinds))
 
 
-def _describe(crystal: Crystal) -> tuple[SymmetricCrystal, UInt8[np.ndarray, "elements features"]]:
+def _describe(crystal: Crystal) -> tuple[SymmetricCrystal, Looks]:
     symmetric = SymmetricCrystal.from_crystal(crystal)
-    return symmetric, site_fingerprints(symmetric)
+    return symmetric, Looks.of(symmetric)

@@ -28,6 +28,43 @@ def fingerprint(
     them describe the proposal before it is made. Unchanged by atom order, origin, rotation and reflection; a cell
     that is not reduced may hide far neighbours, at the cost of one template proposed twice.
     """
+    distance = _distances(frac_coords, lattice, numbers)
+    rows = []
+    for element in elements:
+        sites = numbers == element
+        near = _nearest(distance[sites].reshape(sites.sum(), -1))
+        alike = _nearest(distance[np.ix_(sites, sites)].reshape(sites.sum(), -1))
+        rows.append(np.concatenate([near.mean(axis=0), alike.mean(axis=0)]))
+    return np.array(rows)
+
+
+CONTACTS = (1, 2, 4, 8)
+"""Which of the nearest neighbours of one element, seen from another, are told."""
+
+
+def contacts(
+    frac_coords: Float[np.ndarray, "atoms 3"],
+    lattice: Float[np.ndarray, "3 3"],
+    numbers: Int[np.ndarray, "atoms"],
+    elements: Int[np.ndarray, "elements"],
+) -> Float[np.ndarray, "elements elements contacts"]:
+    """Who is how far from whom: from the sites of one element, the 1st, 2nd, 4th, 8th nearest site of another.
+
+    Averaged over the sites of the first element, in units of the mean atomic spacing; invariant like ``fingerprint``.
+    """
+    distance = _distances(frac_coords, lattice, numbers)
+    rows = np.empty((len(elements), len(elements), len(CONTACTS)))
+    for first, centre in enumerate(elements):
+        for second, other in enumerate(elements):
+            between = distance[np.ix_(numbers == centre, numbers == other)].reshape((numbers == centre).sum(), -1)
+            rows[first, second] = np.sort(between, axis=1)[:, np.array(CONTACTS) - 1].mean(axis=0)
+    return rows
+
+
+def _distances(
+    frac_coords: Float[np.ndarray, "atoms 3"], lattice: Float[np.ndarray, "3 3"], numbers: Int[np.ndarray, "atoms"]
+) -> Float[np.ndarray, "atoms atoms images"]:
+    """From every atom to the images of every atom, in mean atomic spacings; infinite to itself."""
     spacing = (abs(np.linalg.det(lattice)) / len(numbers)) ** (1 / 3)
     reach = 2 if len(numbers) <= SMALL_CELL else 1
     images = np.array(list(product(range(-reach, reach + 1), repeat=3)), dtype=float)
@@ -36,13 +73,7 @@ def fingerprint(
     vectors = (between[:, :, None] + images) @ (lattice / spacing)
     distance = np.sqrt(np.einsum("abci,abci->abc", vectors, vectors))
     distance[distance < 1e-3] = np.inf  # an atom is no neighbour of itself
-    rows = []
-    for element in elements:
-        sites = numbers == element
-        near = _nearest(distance[sites].reshape(sites.sum(), -1))
-        alike = _nearest(distance[np.ix_(sites, sites)].reshape(sites.sum(), -1))
-        rows.append(np.concatenate([near.mean(axis=0), alike.mean(axis=0)]))
-    return np.array(rows)
+    return distance
 
 
 def _nearest(distances: Float[np.ndarray, "sites neighbours"]) -> Float[np.ndarray, "sites nearest"]:

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from unigen.data.durable import durable
 from unigen.errors import UserError
-from unigen.retrieval.shortlist import Shortlist
+from unigen.retrieval.shortlist import Retriever, Shortlist
+from unigen.retrieval.table import TemplateTable
 from unigen.shapes import Float, Int
 
 LESSONS = "neighbours.parquet"
@@ -72,3 +73,58 @@ def _row(lesson: Lesson) -> dict[str, list]:
         "aligned_lattice": lesson.aligned_lattice.ravel().tolist(),
         "aligned_free": lesson.aligned_free.ravel().tolist(),
     }
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """All lessons of a dataset as flat columns; ``lessons[i]`` is that of its crystal i.
+
+    Args:
+        table: the dataset's templates.
+        retriever: over the table that the neighbours come from.
+        columns: values and offsets by name.
+    """
+
+    table: TemplateTable
+    retriever: Retriever
+    columns: dict[str, tuple[np.ndarray, np.ndarray]]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Lesson:
+        row = {name: values[offsets[index] : offsets[index + 1]] for name, (values, offsets) in self.columns.items()}
+        aligned = len(row["aligned_at"])
+        return Lesson(
+            shortlist=self.retriever.recall(
+                self.table.counts(index), row["sources"], row["roles"], row["kind"], row["distance"]
+            ),
+            rms=row["rms"].astype(np.float64),
+            aligned_at=row["aligned_at"].astype(np.int64),
+            aligned_lattice=row["aligned_lattice"].reshape(-1, 6).astype(np.float64),
+            aligned_free=row["aligned_free"].reshape(aligned, -1, 3).astype(np.float64)
+            if aligned
+            else np.zeros((0, 0, 3)),
+        )
+
+
+def read_lessons(path: Path, table: TemplateTable, retriever: Retriever) -> Lessons:
+    """Read the lessons of a dataset.
+
+    Raises:
+        UserError: not there, not readable, or of another version of the dataset.
+    """
+    if not path.exists():
+        raise UserError("no lessons yet", where=str(path), next_step=f"run: unigen data neighbours {path.parent.name}")
+    try:
+        file = pq.read_table(path, columns=list(_COLUMNS), memory_map=True)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError("not readable lessons", where=str(path), got=str(error)[:120]) from error
+    if len(file) != len(table):
+        raise UserError("lessons of another dataset", where=str(path), got=len(file), wanted=f"{len(table)} rows")
+    columns = {}
+    for name in _COLUMNS:
+        column = file[name].combine_chunks()
+        offsets = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy())]).astype(np.int64)
+        columns[name] = column.flatten().to_numpy(zero_copy_only=False), offsets
+    return Lessons(table, retriever, columns)

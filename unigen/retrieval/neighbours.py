@@ -15,6 +15,7 @@ from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.templates import CountGroup, group_by_counts
 from unigen.shapes import Float, Int
 
+
 @dataclass(frozen=True)
 class Neighbour:
     """A known structure whose elements can be exchanged for the wanted ones.
@@ -144,4 +145,3 @@ class NeighbourIndex:
             wanted=f"one of the {len(self.groups)} multisets of atom counts in the dataset, or a multiple",
             next_step="retrieve from a larger dataset, or leave the cell size open",
         )
-

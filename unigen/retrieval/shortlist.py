@@ -11,6 +11,7 @@ import numpy as np
 from unigen.data.symmetric import SymmetricCrystal
 from unigen.elements import chemical_rank
 from unigen.errors import UserError
+from unigen.retrieval.fingerprint import CONTACTS
 from unigen.retrieval.neighbours import Neighbour, NeighbourIndex
 from unigen.retrieval.table import FEATURES, UNIT, TemplateTable
 from unigen.retrieval.volume import VolumeModel
@@ -37,7 +38,9 @@ class Shortlist:
         distance: chemical distance of each.
         roles: the element of the neighbour that each wanted element takes the place of.
         looks: what the sites of those elements look like (``TemplateTable.fingerprints``).
+        contacts: how far they are from each other (``TemplateTable.contacts``).
         kind: neighbours of one kind propose the same structure; counted in order of appearance.
+        spacing: expected distance between atoms, ``(V / n)^(1/3)`` by the volume model, Angstrom.
         facts: of each neighbour: ln(volume / volume by the volume model), and energy above the hull in eV per atom
             (NaN: unknown).
     """
@@ -48,11 +51,32 @@ class Shortlist:
     distance: Float[np.ndarray, "neighbours"]
     roles: Int[np.ndarray, "neighbours elements"]
     looks: UInt8[np.ndarray, "neighbours elements features"]
+    contacts: UInt8[np.ndarray, "neighbours elements elements contacts"]
     kind: Int[np.ndarray, "neighbours"]
+    spacing: float
     facts: Float[np.ndarray, "neighbours 2"]
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    @classmethod
+    def empty(cls, counts: dict[int, int]) -> Shortlist:
+        """Of a cell nobody knows anything like."""
+        elements = np.array(written_order(counts))
+        n = len(elements)
+        none = np.zeros(0, dtype=np.int64)
+        return cls(
+            elements=elements,
+            counts=np.array([counts[number] for number in elements.tolist()]),
+            sources=none,
+            distance=np.zeros(0),
+            roles=np.zeros((0, n), dtype=np.int64),
+            looks=np.zeros((0, n, FEATURES), dtype=np.uint8),
+            contacts=np.zeros((0, n, n, len(CONTACTS)), dtype=np.uint8),
+            kind=none,
+            spacing=1.0,
+            facts=np.zeros((0, 2)),
+        )
 
     @property
     def heads(self) -> Int[np.ndarray, "kinds"]:
@@ -87,18 +111,36 @@ class Retriever:
             counts: atoms by atomic number.
             exclude_formula: leave out all structures of the cell's own reduced formula (for training, benchmarks).
         """
-        elements = sorted(counts, key=lambda number: (counts[number], chemical_rank(number)))
-        chosen, looks, kinds = self._distinct(counts, elements, exclude_formula=exclude_formula)
-        sources = np.array([neighbour.source for neighbour in chosen], dtype=np.int64)
+        elements = written_order(counts)
+        chosen, kinds = self._distinct(counts, elements, exclude_formula=exclude_formula)
         roles = [[neighbour.roles[number] for number in elements] for neighbour in chosen]
-        return Shortlist(
-            elements=np.array(elements),
-            counts=np.array([counts[number] for number in elements]),
-            sources=sources,
-            distance=np.array([neighbour.distance for neighbour in chosen], dtype=np.float64),
-            roles=np.array(roles, dtype=np.int64).reshape(-1, len(elements)),
-            looks=np.array(looks, dtype=np.uint8).reshape(-1, len(elements), FEATURES),
+        return self.recall(
+            counts,
+            sources=np.array([neighbour.source for neighbour in chosen], dtype=np.int64),
+            roles=np.array(roles, dtype=np.int64),
             kind=np.array(kinds, dtype=np.int64),
+            distance=np.array([neighbour.distance for neighbour in chosen], dtype=np.float64),
+        )
+
+    def recall(
+        self, counts: dict[int, int], sources: np.ndarray, roles: np.ndarray, kind: np.ndarray, distance: np.ndarray
+    ) -> Shortlist:
+        """A shortlist made before, from what was kept of it."""
+        elements = written_order(counts)
+        sources, roles = sources.astype(np.int64), roles.reshape(-1, len(elements)).astype(np.int64)
+        n = len(elements)
+        pairs = [self.table.looks(source, role) for source, role in zip(sources.tolist(), roles, strict=True)]
+        numbers, amounts = np.array(elements), np.array([counts[number] for number in elements])
+        return Shortlist(
+            elements=numbers,
+            counts=amounts,
+            sources=sources,
+            distance=distance.astype(np.float64),
+            roles=roles,
+            looks=np.array([look for look, _ in pairs], dtype=np.uint8).reshape(-1, n, FEATURES),
+            contacts=np.array([contact for _, contact in pairs], dtype=np.uint8).reshape(-1, n, n, len(CONTACTS)),
+            kind=kind.astype(np.int64),
+            spacing=float((amounts @ self.volume.per_atom[numbers] / amounts.sum()) ** (1 / 3)),
             facts=self._facts[sources],
         )
 
@@ -116,26 +158,20 @@ class Retriever:
 
     def _distinct(
         self, counts: dict[int, int], elements: list[int], *, exclude_formula: bool
-    ) -> tuple[list[Neighbour], list[np.ndarray], list[int]]:
+    ) -> tuple[list[Neighbour], list[int]]:
         chosen: list[Neighbour] = []
-        looks: list[np.ndarray] = []
         kinds: list[int] = []
         seen: list[np.ndarray] = []
         for neighbour in islice(self._neighbours(counts, exclude_formula=exclude_formula), NEIGHBOURS):
-            roles = [neighbour.roles[number] for number in elements]
-            look = self.table.fingerprints[self._rows(neighbour.source, roles)]
+            look, _ = self.table.looks(neighbour.source, np.array([neighbour.roles[number] for number in elements]))
             kind = _kind(look, seen)
             if kind == KINDS:
                 break
             if kind == len(seen):
                 seen.append(look.astype(np.int16))
             chosen.append(neighbour)
-            looks.append(look)
             kinds.append(kind)
-        return chosen, looks, kinds
-
-    def _rows(self, source: int, roles: list[int]) -> Int[np.ndarray, "elements"]:
-        return self.table.element_rows(source, roles)
+        return chosen, kinds
 
     def _neighbours(self, counts: dict[int, int], *, exclude_formula: bool) -> Iterator[Neighbour]:
         try:
@@ -143,6 +179,11 @@ class Retriever:
         except UserError:  # no cell has such counts
             return
         yield from (neighbour for neighbour in found if neighbour.copies == 1)
+
+
+def written_order(counts: dict[int, int]) -> list[int]:
+    """The elements of a cell, rarest first, then by chemical rank."""
+    return sorted(counts, key=lambda number: (counts[number], chemical_rank(number)))
 
 
 def _kind(look: UInt8[np.ndarray, "elements features"], seen: list[np.ndarray]) -> int:

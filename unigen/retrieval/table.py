@@ -3,7 +3,8 @@
 Columns of the Parquet file: ``id`` and ``split`` string, ``space_group`` uint8, ``lattice`` fixed_size_list<float>[6]
 (Angstrom, radians, conventional cell), ``numbers`` and ``letters`` list<uint8> (an orbit each), ``free`` list<float>
 (only the free parameters of each orbit), ``fingerprint`` list<uint8> (FEATURES an element, elements ascending),
-``stability`` float (eV per atom above the hull, NaN = unknown). Read with numpy and pyarrow alone.
+``contacts`` list<uint8> (len(CONTACTS) a pair of elements), ``stability`` float (eV per atom above the hull, NaN =
+unknown). Read with numpy and pyarrow alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from unigen.errors import UserError
 from unigen.geometry.lattice import lattice_matrix
 from unigen.geometry.symmetry import space_group
 from unigen.retrieval.compositions import Compositions
-from unigen.retrieval.fingerprint import NEAREST, fingerprint
+from unigen.retrieval.fingerprint import CONTACTS, NEAREST, contacts, fingerprint
 from unigen.shapes import Float, Int, UInt8
 
 FEATURES = 2 * NEAREST
@@ -49,6 +50,8 @@ class TemplateTable:
         elements: atomic number of each element of each crystal, ascending within a crystal.
         element_counts: atoms of it in the primitive cell.
         fingerprints: what its sites look like, in UNITs (``fingerprint.py``).
+        contact_offsets: contacts of crystal i are ``contact_offsets[i]:contact_offsets[i + 1]``.
+        contacts: how far its elements are from each other, in UNITs, all pairs of a crystal one after the other.
         stability: energy above the hull, eV per atom, NaN where unknown.
     """
 
@@ -65,6 +68,8 @@ class TemplateTable:
     elements: Int[np.ndarray, "elements"]
     element_counts: Int[np.ndarray, "elements"]
     fingerprints: UInt8[np.ndarray, "elements features"]
+    contact_offsets: Int[np.ndarray, "crystals_plus_1"]
+    contacts: UInt8[np.ndarray, "pairs contacts"]
     stability: Float[np.ndarray, "crystals"]
 
     def __len__(self) -> int:
@@ -85,10 +90,14 @@ class TemplateTable:
         here = slice(self.element_offsets[index], self.element_offsets[index + 1])
         return dict(zip(self.elements[here].tolist(), self.element_counts[here].tolist(), strict=True))
 
-    def element_rows(self, index: int, elements: list[int]) -> Int[np.ndarray, "wanted"]:
-        """Rows of ``fingerprints`` that describe these elements of a crystal."""
+    def looks(
+        self, index: int, elements: Int[np.ndarray, "wanted"]
+    ) -> tuple[UInt8[np.ndarray, "wanted features"], UInt8[np.ndarray, "wanted wanted contacts"]]:
+        """What the sites of these elements of a crystal look like, and how far they are from each other."""
         start, stop = self.element_offsets[index : index + 2]
-        return start + np.searchsorted(self.elements[start:stop], elements)
+        place = np.searchsorted(self.elements[start:stop], elements)
+        pairs = self.contacts[self.contact_offsets[index] : self.contact_offsets[index + 1]]
+        return self.fingerprints[start + place], pairs.reshape(stop - start, stop - start, -1)[np.ix_(place, place)]
 
     @property
     def compositions(self) -> Compositions:
@@ -113,6 +122,7 @@ class TemplateTable:
         index = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep, dtype=np.int64)
         orbits, offsets = _pick(self.offsets, index)
         elements, element_offsets = _pick(self.element_offsets, index)
+        pairs, contact_offsets = _pick(self.contact_offsets, index)
         per_crystal = {n: getattr(self, n)[index] for n in ("ids", "split", "space_group", "lattice", "stability")}
         per_orbit = {n: getattr(self, n)[orbits] for n in ("numbers", "letters", "free")}
         per_element = {n: getattr(self, n)[elements] for n in ("elements", "element_counts", "fingerprints")}
@@ -120,6 +130,8 @@ class TemplateTable:
             name=self.name,
             offsets=offsets,
             element_offsets=element_offsets,
+            contact_offsets=contact_offsets,
+            contacts=self.contacts[pairs],
             **per_crystal,
             **per_orbit,
             **per_element,
@@ -140,17 +152,29 @@ def _pick(offsets: Int[np.ndarray, "n_plus_1"], index: Int[np.ndarray, "m"]) -> 
     return np.repeat(offsets[:-1][index] - new[:-1], width) + np.arange(new[-1]), new
 
 
-def site_fingerprints(crystal: SymmetricCrystal) -> UInt8[np.ndarray, "elements features"]:
-    """The fingerprint of every element, ascending, in UNITs."""
-    atoms = crystal.to_crystal()
-    rows = fingerprint(atoms.frac_coords, atoms.lattice, atoms.numbers, np.unique(atoms.numbers))
-    return np.minimum(np.rint(rows / UNIT), 255).astype(np.uint8)
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What a crystal looks like from its elements, ascending, in UNITs (``fingerprint.py``)."""
+
+    fingerprints: UInt8[np.ndarray, "elements features"]
+    contacts: UInt8[np.ndarray, "elements elements contacts"]
+
+    @classmethod
+    def of(cls, crystal: SymmetricCrystal) -> Looks:
+        """Of a symmetric crystal."""
+        atoms = crystal.to_crystal()
+        parts = (atoms.frac_coords, atoms.lattice, atoms.numbers, np.unique(atoms.numbers))
+        return cls(_in_units(fingerprint(*parts)), _in_units(contacts(*parts)))
+
+
+def _in_units(distances: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    return np.minimum(np.rint(distances / UNIT), 255).astype(np.uint8)
 
 
 def write_table(
     path: Path,
     crystals: list[SymmetricCrystal],
-    fingerprints: list[UInt8[np.ndarray, "elements features"]],
+    looks: list[Looks],
     ids: list[str],
     split: list[str],
     stability: Float[np.ndarray, "crystals"],
@@ -164,7 +188,8 @@ def write_table(
         "numbers": pa.array([crystal.numbers.tolist() for crystal in crystals], pa.list_(pa.uint8())),
         "letters": pa.array([crystal.letters.tolist() for crystal in crystals], pa.list_(pa.uint8())),
         "free": pa.array([_free_numbers(crystal) for crystal in crystals], pa.list_(pa.float32())),
-        "fingerprint": pa.array([rows.ravel().tolist() for rows in fingerprints], pa.list_(pa.uint8())),
+        "fingerprint": pa.array([look.fingerprints.ravel().tolist() for look in looks], pa.list_(pa.uint8())),
+        "contacts": pa.array([look.contacts.ravel().tolist() for look in looks], pa.list_(pa.uint8())),
         "stability": pa.array(stability, pa.float32()),
     }
     with durable(path) as partial:
@@ -184,7 +209,8 @@ def read_table(path: Path) -> TemplateTable:
     """
     try:
         file = pq.read_table(path, memory_map=True).combine_chunks()
-        numbers, letters, free, prints = (file[n].combine_chunks() for n in ("numbers", "letters", "free", "fingerprint"))
+        names = ("numbers", "letters", "free", "fingerprint", "contacts")
+        numbers, letters, free, prints, pairs = (file[name].combine_chunks() for name in names)
     except (pa.ArrowException, OSError, KeyError) as error:
         raise UserError(
             "not a table of templates", where=str(path), got=str(error)[:120], next_step="run: unigen data templates"
@@ -211,6 +237,8 @@ def read_table(path: Path) -> TemplateTable:
         elements=kinds % 256,
         element_counts=np.bincount(inverse, weights=points).astype(np.int64),
         fingerprints=prints.flatten().to_numpy(zero_copy_only=False).reshape(-1, FEATURES),
+        contact_offsets=_offsets(pairs) // len(CONTACTS),
+        contacts=pairs.flatten().to_numpy(zero_copy_only=False).reshape(-1, len(CONTACTS)),
         stability=file["stability"].to_numpy().astype(np.float64),
     )
 

@@ -32,11 +32,14 @@ class DecodeSettings:
         temperature: 1 draws from the model itself; the default was chosen on MP-20 validation (match rate 54 %
             against 51 % at 1, 500 structures); below 1 symbols are sharpened and vectors drawn towards their modes (see
             ``solvers.tempered``).
+        source_temperature: of the choice of a known structure to follow (wyckoff): 0 follows the likeliest first and
+            never the same twice, 1 draws them (without replacement) as probable as the model holds them.
     """
 
     steps: int = 14
     solver: Literal["dpm2m", "heun"] = "dpm2m"
     temperature: float = 0.7
+    source_temperature: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

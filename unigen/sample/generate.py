@@ -92,6 +92,7 @@ def _sample(model: str, job: Job, drafts: list[Draft]) -> Sample:
         score=best.score,
         reason=best.reason,
         source=best.source,
+        template=best.template,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from unigen.data.crystal import Crystal
+from unigen.errors import UserError
 from unigen.request import CrystalRequest
 
 
@@ -44,6 +45,7 @@ class Draft:
         log_likelihood: in nats, of composition, lattice and sites; None where the generator has none.
         score: larger is better among the candidates of one request.
         source: where it comes from, for generators that copy.
+        template: the space group and orbits it was given, as text; empty where the generator knows no symmetry.
     """
 
     crystal: Crystal | None
@@ -51,6 +53,7 @@ class Draft:
     log_likelihood: float | None = None
     score: float = 0.0
     source: dict[str, str | float] = field(default_factory=dict)
+    template: str = ""
 
 
 @runtime_checkable
@@ -85,6 +88,7 @@ class Sample:
         score: larger is better within one request.
         reason: why there is no structure.
         source: for generators that copy: which structure, how far away.
+        template: the space group and orbits it was given, such as ``"221 Sr:a Ti:b O:c"``; empty where unknown.
     """
 
     structure: Crystal | None
@@ -97,3 +101,18 @@ class Sample:
     score: float
     reason: str = ""
     source: dict[str, str | float] = field(default_factory=dict)
+    template: str = ""
+
+
+def refuse_symmetry(request: CrystalRequest, name: str) -> None:
+    """For generators that cannot choose a symmetry.
+
+    Raises:
+        UserError: the request asks for one.
+    """
+    if request.asks_symmetry:
+        raise UserError(
+            f"{name} cannot be asked for a symmetry",
+            got=request.template or request.space_group or request.crystal_system,
+            next_step="use a wyckoff model, such as unigen-crystal-small",
+        )

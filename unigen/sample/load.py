@@ -9,11 +9,15 @@ import torch
 from unigen.cards import find_cards, published, sha256_of
 from unigen.data.store import open_dataset, resolve_dataset
 from unigen.errors import UserError
+from unigen.models.autoregressive import Autoregressive
 from unigen.models.checkpoint import WEIGHTS, load_model
+from unigen.retrieval.build_table import TABLE, open_table, table_path
+from unigen.retrieval.shortlist import Retriever
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.job import Generator
 from unigen.sample.network import NetworkGenerator
 from unigen.sample.substitution import NearestGenerator
+from unigen.sample.wyckoff_generator import WyckoffGenerator
 
 NEAREST = "nearest"
 
@@ -34,8 +38,9 @@ def load(
         device: of torch.
         settings: solver steps and temperature of a network.
         score: compute the exact likelihood of every sample of a network.
-        retrieve_from: dataset that ``nearest`` copies from.
-        exclude_formula: ``nearest`` uses no structure of the request's own formula.
+        retrieve_from: dataset that ``nearest`` copies from, and that a wyckoff model retrieves from (by default the
+            table that lies beside its weights).
+        exclude_formula: use no structure of the request's own formula (for benchmarks).
 
     Raises:
         UserError: no such model, weights missing, truncated or of another version, a device that is not there.
@@ -47,8 +52,34 @@ def load(
         return NearestGenerator(open_dataset(retrieve_from), sha256_of(path), exclude_formula=exclude_formula)
     folder = model_folder(model)
     _check_device(device)
-    network = load_model(folder, device)
-    return NetworkGenerator(network, folder.name, sha256_of(folder / WEIGHTS), settings, score_steps=8 if score else 0)
+    network, steps = load_model(folder, device), 8 if score else 0
+    if isinstance(network, Autoregressive):
+        if retrieve_from is not None:
+            raise UserError("this model retrieves nothing", got=f"--retrieve-from {retrieve_from}", where=str(folder))
+        return NetworkGenerator(network, folder.name, sha256_of(folder / WEIGHTS), settings, score_steps=steps)
+    known = _table(folder, retrieve_from)
+    return WyckoffGenerator(
+        network,
+        Retriever(open_table(known)),
+        folder.name,
+        f"{sha256_of(folder / WEIGHTS)}+{sha256_of(table_path(known)[0])}",
+        settings,
+        score_steps=steps,
+        exclude_formula=exclude_formula,
+    )
+
+
+def _table(folder: Path, retrieve_from: str | Path | None) -> str | Path:
+    """Where a wyckoff model's neighbours come from: the dataset asked for, or the table beside its weights."""
+    if retrieve_from is not None:
+        return retrieve_from
+    if not (folder / TABLE).exists():
+        raise UserError(
+            "this model retrieves known structures: from which dataset?",
+            where=str(folder),
+            next_step="give --retrieve-from, such as oqmd-icsd (with: unigen data templates oqmd-icsd)",
+        )
+    return folder / TABLE
 
 
 def model_folder(model: str | Path) -> Path:

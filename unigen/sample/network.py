@@ -13,7 +13,7 @@ from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.sample.composition import Counts, draw_compositions, unit_probabilities
 from unigen.sample.decoder import DecodeSettings, Noise, decode
-from unigen.sample.job import Draft, Job
+from unigen.sample.job import Draft, Job, refuse_symmetry
 from unigen.sample.likelihood import log_likelihoods
 from unigen.tokens.collate import collate
 from unigen.tokens.grammar import CompositionGrammar
@@ -100,6 +100,7 @@ class NetworkGenerator:
     def _choose_cell(self, row: _Row) -> Counts | None:
         """The cell: given, drawn among the formula's multiples, or None for a composition still to be written."""
         request = row.job.request
+        refuse_symmetry(request, self.name)
         if request.formula is None or request.counts is not None:
             return request.counts
         reduced, _ = reduce_counts(parse_formula(request.formula))

@@ -1,11 +1,15 @@
-"""Sequences to a right-padded batch."""
+"""Sequences and shortlists to right-padded batches."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from unigen.batch import TokenBatch, pad
+from unigen.batch import NeighbourBatch, TokenBatch, WyckoffBatch, pad
+from unigen.retrieval.shortlist import KINDS, Shortlist
+from unigen.shapes import Float, Int
 from unigen.tokens.sequence import Sequence
+from unigen.tokens.wyckoff import WyckoffSequence
 
 
 def collate(sequences: list[Sequence]) -> TokenBatch:
@@ -18,3 +22,60 @@ def collate(sequences: list[Sequence]) -> TokenBatch:
         descriptor=pad([s.descriptor for s in sequences], longest),
         lengths=torch.tensor([len(s) for s in sequences]),
     )
+
+
+def collate_wyckoff(sequences: list[WyckoffSequence], followed: list[int], neighbours: NeighbourBatch) -> WyckoffBatch:
+    """Right-pad to the longest.
+
+    Args:
+        sequences: crystals or plans.
+        followed: the neighbour each one follows, -1 for none.
+        neighbours: their shortlists, as ``collate_shortlists`` makes them.
+    """
+    longest = max(len(sequence) for sequence in sequences)
+    return WyckoffBatch(
+        tokens=collate([sequence.tokens for sequence in sequences]),
+        start=pad([s.start for s in sequences], longest),
+        free=pad([s.free for s in sequences], longest),
+        role=pad([s.role for s in sequences], longest),
+        written=pad([s.written for s in sequences], longest),
+        followed=torch.tensor(followed),
+        neighbours=neighbours,
+    )
+
+
+def collate_shortlists(
+    shortlists: list[Shortlist], rms: list[Float[np.ndarray, "kinds"]] | None = None
+) -> NeighbourBatch:
+    """Right-pad neighbours and elements to the most there are.
+
+    Args:
+        shortlists: one a crystal, maybe empty.
+        rms: of each kind against the right structure, where it is known.
+    """
+    most = max(1, *(len(shortlist) for shortlist in shortlists))
+    width = max(len(shortlist.elements) for shortlist in shortlists)
+    kind = np.full((len(shortlists), most), -1, dtype=np.int64)
+    verdicts = np.full((len(shortlists), KINDS), np.nan, dtype=np.float32)
+    for row, shortlist in enumerate(shortlists):
+        kind[row, : len(shortlist)] = shortlist.kind
+        if rms is not None:
+            verdicts[row, : len(rms[row])] = rms[row]
+    return NeighbourBatch(
+        elements=pad([s.elements for s in shortlists], width),
+        counts=pad([s.counts for s in shortlists], width),
+        roles=pad([_widened(s.roles, width) for s in shortlists], most),
+        looks=pad([_widened(s.looks, width) for s in shortlists], most),
+        contacts=pad([_widened(s.contacts, width, axes=2) for s in shortlists], most),
+        spacing=torch.tensor([s.spacing for s in shortlists], dtype=torch.float32),
+        distance=pad([s.distance.astype(np.float32) for s in shortlists], most),
+        kind=torch.from_numpy(kind),
+        facts=pad([s.facts.astype(np.float32) for s in shortlists], most),
+        rms=torch.from_numpy(verdicts),
+    )
+
+
+def _widened(array: Int[np.ndarray, "neighbours *rest"], width: int, axes: int = 1) -> np.ndarray:
+    """Zeros along the first ``axes`` axes after the neighbours, for elements that only other crystals have."""
+    missing = width - array.shape[1]
+    return np.pad(array, [(0, 0)] + [(0, missing)] * axes + [(0, 0)] * (array.ndim - 1 - axes))

@@ -1,4 +1,4 @@
-"""The symbols of every sequence: control symbols, elements, counts."""
+"""The symbols of every sequence: control symbols, elements, counts, space groups, Wyckoff letters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ PAD, BEGIN, END, SLOT = 0, 1, 2, 3
 MAX_COUNT = 64
 _ELEMENT_BASE = 3
 _COUNT_BASE = _ELEMENT_BASE + len(SYMBOLS) - 1
-VOCABULARY_SIZE = _COUNT_BASE + MAX_COUNT + 1
+COPY = _COUNT_BASE + MAX_COUNT + 1
+NEW = COPY + 1
+"""What follows keeps the template of a neighbour, or is written anew."""
+
+_GROUP_BASE = NEW
+_LETTER_BASE = _GROUP_BASE + 231
+LETTER_COUNT = 27
+VOCABULARY_SIZE = _LETTER_BASE + LETTER_COUNT
 
 
 def element_symbol(number: int) -> int:
@@ -30,4 +37,24 @@ def element_of(symbol: int) -> int | None:
 
 def count_of(symbol: int) -> int | None:
     """Count of a count symbol, else None."""
-    return symbol - _COUNT_BASE if symbol > _COUNT_BASE else None
+    return symbol - _COUNT_BASE if _COUNT_BASE < symbol < COPY else None
+
+
+def group_symbol(number: int) -> int:
+    """The symbol of a space group, by international number from 1."""
+    return _GROUP_BASE + number
+
+
+def letter_symbol(letter: int) -> int:
+    """The symbol of a Wyckoff letter, 0 = 'a'."""
+    return _LETTER_BASE + letter
+
+
+def group_of(symbol: int) -> int | None:
+    """International number of a space-group symbol, else None."""
+    return symbol - _GROUP_BASE if _GROUP_BASE < symbol < _LETTER_BASE else None
+
+
+def letter_of(symbol: int) -> int | None:
+    """Wyckoff letter of a letter symbol, else None."""
+    return symbol - _LETTER_BASE if symbol >= _LETTER_BASE else None

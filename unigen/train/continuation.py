@@ -10,7 +10,7 @@ import torch
 
 from unigen.config import read_yaml, to_plain
 from unigen.errors import UserError
-from unigen.models.autoregressive import Autoregressive
+from unigen.models.build import Model
 from unigen.models.checkpoint import save_model
 from unigen.train.optim import schedule
 from unigen.train.settings import OptimConfig, TrainConfig
@@ -55,7 +55,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError("not a readable checkpoint", got=str(error)[:160], **advice) from error
 
 
-def publish(model: Autoregressive, checkpoint: dict[str, Any], folder: Path) -> None:
+def publish(model: Model, checkpoint: dict[str, Any], folder: Path) -> None:
     """Write the averaged weights of a checkpoint as a model folder."""
     prefix = "model."
     weights = {key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items()}

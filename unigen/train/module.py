@@ -9,8 +9,10 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from unigen.batch import TokenBatch
+from unigen.batch import TokenBatch, WyckoffBatch
 from unigen.models.autoregressive import Autoregressive
+from unigen.models.build import Model
+from unigen.models.wyckoff import WyckoffModel
 from unigen.sample.likelihood import log_likelihoods
 from unigen.train.continuation import retune
 from unigen.train.optim import build_optimizer, schedule
@@ -20,16 +22,19 @@ from unigen.train.settings import TrainConfig
 class TrainingModule(lightning.LightningModule):
     """Losses, optimizer and validation of one run."""
 
-    def __init__(self, config: TrainConfig, model: Autoregressive) -> None:
+    def __init__(self, config: TrainConfig, model: Model) -> None:
         super().__init__()
         self.config = config
         self.model = model
 
-    def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: TokenBatch | WyckoffBatch, batch_idx: int) -> Tensor:
         """Weighted sum of the channels' losses."""
         del batch_idx
         losses = self.model.losses(batch, self._seed_step())
-        total = self.config.optim.symbol_weight * losses["symbol"] + losses["lattice"] + losses["site"]
+        optim = self.config.optim
+        total = optim.symbol_weight * losses["symbol"] + losses["lattice"] + losses["site"]
+        if "source" in losses:
+            total = total + optim.source_weight * losses["source"]
         self.log("loss", total.detach(), prog_bar=True)
         self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
         self.log("lr", self.lr_schedulers().get_last_lr()[0])  # type: ignore[union-attr]
@@ -50,17 +55,34 @@ class TrainingModule(lightning.LightningModule):
             raise FloatingPointError(f"step {self.global_step}: the loss or its gradient is not finite")
 
     @torch.no_grad()
-    def is_sound(self, batch: TokenBatch) -> bool:
+    def is_sound(self, batch: TokenBatch | WyckoffBatch) -> bool:
         """Whether the weights as they are now give a finite loss."""
         generator = torch.Generator(self.device).manual_seed(0)
         with torch.compiler.set_stance("force_eager"):  # not worth a second compilation
             losses = self.model.losses(batch, generator, repeats=1)
         return bool(torch.isfinite(torch.stack(list(losses.values()))).all())
 
-    def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: TokenBatch | WyckoffBatch, batch_idx: int) -> None:
         """Exact negative log-likelihoods: nats a symbol, nats a slot."""
         generator = torch.Generator(self.device).manual_seed(batch_idx)
         losses = self.model.losses(batch, generator)
+        if isinstance(batch, WyckoffBatch):
+            self._log_wyckoff(batch, losses)
+        else:
+            self._log_words(batch, losses)
+
+    def _log_wyckoff(self, batch: WyckoffBatch, losses: dict[str, Tensor]) -> None:
+        """Losses as in training, and how often the likeliest choice of neighbour is right."""
+        assert isinstance(self.model, WyckoffModel)
+        structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
+        self.log_dict({f"val_loss_{name}": value for name, value in losses.items()}, **structures)
+        likeliest = self.model.reranker(batch.neighbours)[:, 1:].argmax(1)
+        right = ~torch.isnan(batch.neighbours.rms)
+        self.log("val_nearest", right[:, 0].float().mean(), **structures)
+        self.log("val_source", right.gather(1, likeliest[:, None]).float().mean(), prog_bar=True, **structures)
+
+    def _log_words(self, batch: TokenBatch, losses: dict[str, Tensor]) -> None:
+        assert isinstance(self.model, Autoregressive)
         with torch.compiler.set_stance("force_eager"):  # forward-mode derivatives do not compile
             likelihood = log_likelihoods(self.model, batch, steps=12)
         structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
@@ -81,7 +103,9 @@ class TrainingModule(lightning.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def transfer_batch_to_device(self, batch: TokenBatch, device: torch.device, dataloader_idx: int) -> TokenBatch:
+    def transfer_batch_to_device(
+        self, batch: TokenBatch | WyckoffBatch, device: torch.device, dataloader_idx: int
+    ) -> TokenBatch | WyckoffBatch:
         """Token batches move themselves."""
         del dataloader_idx
         return batch.to(device)

@@ -16,18 +16,16 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader
 
 from unigen.config import write_yaml
-from unigen.data.crystal import Crystal
 from unigen.data.loader import StepBatches
-from unigen.data.store import CrystalDataset, open_dataset
+from unigen.data.store import CrystalDataset
 from unigen.errors import UserError
-from unigen.geometry.lattice import automorphisms, lattice_parameters
+from unigen.geometry.lattice import lattice_parameters
 from unigen.models.autoregressive import Autoregressive
-from unigen.tokens.collate import collate
-from unigen.tokens.sequence import Sequence
-from unigen.tokens.words import WordsTokenizer
+from unigen.models.build import Model, build_model
 from unigen.train.callbacks import build_callbacks
 from unigen.train.checkpoints import DurableFiles, Stopped
 from unigen.train.continuation import check_same_run, last_checkpoint, publish, read_checkpoint
+from unigen.train.material import Material, open_material
 from unigen.train.module import TrainingModule
 from unigen.train.settings import TrainConfig
 
@@ -50,24 +48,23 @@ def train(config: TrainConfig) -> Path:
         print(f"finished before: step {first_step} of {config.max_steps} in {out}; more max_steps go on")  # noqa: T201
     if not _is_first_process():
         sys.exit(0)  # the first process speaks for all
-    publish(Autoregressive(config.model), read_checkpoint(checkpoint), out / "model")
+    publish(build_model(config.model), read_checkpoint(checkpoint), out / "model")
     return out / "model"
 
 
 def _run(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: int) -> None:
     if config.threads:
         torch.set_num_threads(config.threads)
-    tokenizer = WordsTokenizer(config.model.max_atoms)
-    train_set = _fitting(open_dataset(config.data.train), tokenizer)
-    val_set = _fitting(open_dataset(config.data.val), tokenizer)
+    material = open_material(config)
     lightning.seed_everything(config.seed, verbose=False)
-    module = TrainingModule(config, _new_model(config, train_set))
-    trainer = _trainer(config, out, val_set)
+    module = TrainingModule(config, _new_model(config, material))
+    trainer = _trainer(config, out, material.references)
     if trainer.is_global_zero:
-        _say_hello(config, module, train_set, val_set, first_step)
+        _say_hello(config, module, material, first_step)
         write_yaml(out / "config.yaml", config)
-    batches = _train_batches(config, tokenizer, train_set, first_step, trainer)
-    _fit(trainer, module, batches, _val_batches(config, tokenizer, val_set), checkpoint)
+    val: Any = material.val_batches(config.data.batch_size, config.validate_batches, config.seed)
+    batches = _train_batches(config, material, first_step, trainer)
+    _fit(trainer, module, batches, DataLoader(val, batch_size=None), checkpoint)
 
 
 def _fit(trainer: lightning.Trainer, module: TrainingModule, batches: Any, val: Any, checkpoint: Path | None) -> None:
@@ -130,46 +127,26 @@ def _loggers(out: Path) -> list[Any]:
     return loggers
 
 
-def _new_model(config: TrainConfig, train_set: CrystalDataset) -> Autoregressive:
-    """A fresh model that knows the mean and spread of the training lattices."""
-    model = Autoregressive(config.model)
-    six = lattice_parameters(train_set.lattice)
-    six[:, :3] = np.log(six[:, :3])
-    model.embedding.lattice_mean.copy_(torch.from_numpy(six.mean(0)))
-    model.embedding.lattice_std.copy_(torch.from_numpy(six.std(0) + 1e-3))
+def _new_model(config: TrainConfig, material: Material) -> Model:
+    """A fresh model; one of words knows the mean and spread of the training lattices."""
+    model = build_model(config.model)
+    if isinstance(model, Autoregressive):
+        assert isinstance(material.train, CrystalDataset)
+        six = lattice_parameters(material.train.lattice)
+        six[:, :3] = np.log(six[:, :3])
+        model.embedding.lattice_mean.copy_(torch.from_numpy(six.mean(0)))
+        model.embedding.lattice_std.copy_(torch.from_numpy(six.std(0) + 1e-3))
     if config.compile:
         for part in (model.backbone, model.lattice_head.stack, model.site_head.stack):
             part.compile(dynamic=True)
     return model
 
 
-def _fitting(dataset: CrystalDataset, tokenizer: WordsTokenizer) -> CrystalDataset:
-    kept = dataset.select(dataset.num_atoms <= tokenizer.max_atoms)
-    if not len(kept):
-        raise UserError("no crystal fits the model", where=dataset.name, wanted=f"<= {tokenizer.max_atoms} atoms")
-    return kept
-
-
-class _Encoder:
-    """Encodes with random origin, basis and mirror image; keeps each crystal's bases once they are known."""
-
-    def __init__(self, tokenizer: WordsTokenizer) -> None:
-        self.tokenizer = tokenizer
-        self.bases: dict[int, np.ndarray] = {}
-
-    def __call__(self, index: int, crystal: Crystal, rng: np.random.Generator) -> Sequence:
-        if index not in self.bases:
-            self.bases[index] = automorphisms(crystal.lattice).astype(np.int8)
-        return self.tokenizer.encode(crystal, rng, self.bases[index].astype(np.int64))
-
-
-def _train_batches(
-    config: TrainConfig, tokenizer: WordsTokenizer, dataset: CrystalDataset, first_step: int, trainer: lightning.Trainer
-) -> DataLoader:
+def _train_batches(config: TrainConfig, material: Material, first_step: int, trainer: lightning.Trainer) -> DataLoader:
     batches = StepBatches(
-        dataset,
-        _Encoder(tokenizer),
-        collate,
+        material.train,
+        material.encode,
+        material.collate,
         batch_size=config.data.batch_size,
         bucket=config.data.bucket,
         seed=config.seed,
@@ -180,22 +157,10 @@ def _train_batches(
     return DataLoader(batches, batch_size=None)
 
 
-def _val_batches(config: TrainConfig, tokenizer: WordsTokenizer, dataset: CrystalDataset) -> DataLoader:
-    """The same few structures, encoded the same way, at every validation."""
-    size = config.data.batch_size
-    rng = np.random.default_rng(config.seed)
-    chosen = rng.permutation(len(dataset))[: size * config.validate_batches]
-    items = [tokenizer.encode(dataset[int(index)], rng) for index in chosen]
-    batches: Any = [collate(items[start : start + size]) for start in range(0, len(items), size)]
-    return DataLoader(batches, batch_size=None)
-
-
-def _say_hello(
-    config: TrainConfig, module: TrainingModule, train_set: CrystalDataset, val_set: CrystalDataset, first_step: int
-) -> None:
+def _say_hello(config: TrainConfig, module: TrainingModule, material: Material, first_step: int) -> None:
     million = sum(parameter.numel() for parameter in module.model.parameters()) / 1e6
     print(  # noqa: T201 - the run's first line
-        f"{million:.2f} M parameters, {len(train_set)} crystals to train on, {len(val_set)} to validate, "
+        f"{million:.2f} M parameters, {len(material.train)} crystals to train on, {len(material.val)} to validate, "
         f"step {first_step} of {config.max_steps}, writing {config.out}",
         flush=True,
     )

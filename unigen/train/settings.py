@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from unigen.models.autoregressive import AutoregressiveConfig
+from unigen.models.build import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,12 +15,14 @@ class DataConfig:
     Attributes:
         train: dataset (``name``, ``name:split`` or a Parquet file) of reduced crystals.
         val: dataset of compositions not in ``train``.
+        retrieve_from: where a wyckoff model's neighbours come from, by default ``train``.
         batch_size: structures a step and device.
         bucket: batches sorted by length together; 1 shuffles fully, larger pads less.
     """
 
     train: str
     val: str
+    retrieve_from: str | None = None
     batch_size: int = 64
     bucket: int = 16
 
@@ -39,7 +41,8 @@ class OptimConfig:
         beta2: of AdamW.
         clip: largest gradient norm.
         ema_decay: of the averaged weights, which are the ones kept.
-        symbol_weight: weight of the composition's loss beside lattice and sites.
+        symbol_weight: weight of the symbols' loss beside lattice and sites.
+        source_weight: weight of the loss of choosing a neighbour (wyckoff).
     """
 
     lr: float = 1e-3
@@ -52,6 +55,7 @@ class OptimConfig:
     clip: float = 1.0
     ema_decay: float = 0.999
     symbol_weight: float = 0.2
+    source_weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +79,7 @@ class TrainConfig:
         log_every: steps between log lines.
     """
 
-    model: AutoregressiveConfig
+    model: ModelConfig
     data: DataConfig
     optim: OptimConfig = OptimConfig()
     out: str

@@ -1,0 +1,91 @@
+"""Whom to follow: the known structures that a composition may take, in the order in which samples follow them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unigen.models.wyckoff import WyckoffModel
+from unigen.request import CrystalRequest
+from unigen.retrieval.shortlist import Retriever, Shortlist
+from unigen.sample.composition import Counts
+from unigen.sample.job import Job
+from unigen.shapes import Float
+from unigen.tokens.collate import collate_shortlists
+from unigen.tokens.template import Template, parse_template
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """A cell's shortlist and how probable each of its kinds is.
+
+    Attributes:
+        shortlist: known neighbours of the cell.
+        log_probability: of "none of them" and then of each kind, in nats.
+    """
+
+    shortlist: Shortlist
+    log_probability: Float[np.ndarray, "choices"]
+
+
+class SourceChooser:
+    """Ranks known structures as a model would, once for every cell.
+
+    Args:
+        model: in evaluation mode.
+        retriever: over the known structures.
+        exclude_formula: use none of a cell's own reduced formula (for benchmarks).
+        temperature: 0 follows the likeliest first, 1 draws without replacement in proportion to the probabilities.
+    """
+
+    def __init__(self, model: WyckoffModel, retriever: Retriever, *, exclude_formula: bool, temperature: float) -> None:
+        self.model, self.retriever = model, retriever
+        self.exclude_formula, self.temperature = exclude_formula, temperature
+        self._known: dict[tuple[tuple[int, int], ...], Choices] = {}
+
+    @torch.no_grad()
+    def choices(self, cells: list[Counts]) -> list[Choices]:
+        """The ranked shortlist of every cell."""
+        keys = [tuple(sorted(cell.items())) for cell in cells]
+        new = [key for key in dict.fromkeys(keys) if key not in self._known]
+        if new:
+            shortlists = [self.retriever.shortlist(dict(key), exclude_formula=self.exclude_formula) for key in new]
+            device = next(self.model.parameters()).device
+            logits = self.model.reranker(collate_shortlists(shortlists).to(device)).double().log_softmax(-1).cpu()
+            for key, shortlist, row in zip(new, shortlists, logits.numpy(), strict=True):
+                self._known[key] = Choices(shortlist, row[: len(shortlist.heads) + 1])
+        return [self._known[key] for key in keys]
+
+    def follow(self, job: Job, choices: Choices) -> tuple[int, float]:
+        """The neighbour that a job follows (-1: none), and the log probability of that choice.
+
+        Sample after sample (or candidate after candidate) of a request follows another kind of structure; when all
+        that fit the request have been followed, or none fits, a structure is written anew.
+        """
+        allowed = np.flatnonzero([True, *self._fits(job.request, choices.shortlist)])
+        logits = choices.log_probability[allowed]
+        logits = logits - np.logaddexp.reduce(logits)
+        if self.temperature > 0:
+            rng = np.random.default_rng([job.seed, job.request_index, len(allowed)])
+            order = np.argsort(-(logits / self.temperature + rng.gumbel(size=len(logits))), kind="stable")
+        else:
+            order = np.argsort(-logits, kind="stable")
+        turn = job.index + job.candidate
+        chosen = int(order[turn]) if turn < len(order) else 0
+        kind = int(allowed[chosen]) - 1
+        return (int(choices.shortlist.heads[kind]) if kind >= 0 else -1), float(logits[chosen])
+
+    def _fits(self, request: CrystalRequest, shortlist: Shortlist) -> list[bool]:
+        """Which kinds have a space group (or the template) that the request allows."""
+        heads = shortlist.heads.tolist()
+        if request.template is not None:
+            wanted = parse_template(request.template)
+            return [self._template(shortlist, head) == wanted for head in heads]
+        groups = self.retriever.table.space_group[shortlist.sources[heads]]
+        return [int(group) in request.space_groups for group in groups]
+
+    def _template(self, shortlist: Shortlist, head: int) -> Template:
+        crystal = self.retriever.substitute(shortlist, head)
+        return Template(crystal.space_group, tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist()))

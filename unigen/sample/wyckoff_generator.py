@@ -1,0 +1,230 @@
+"""The wyckoff model as a generator: cells, whom to follow, templates, numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from unigen.elements import format_formula, reduce_counts
+from unigen.errors import UserError
+from unigen.models.wyckoff import WyckoffModel
+from unigen.request import CrystalRequest
+from unigen.retrieval.shortlist import Retriever
+from unigen.sample.cells import CellChooser, CellRow
+from unigen.sample.composition import Counts
+from unigen.sample.decoder import DecodeSettings
+from unigen.sample.job import Draft, Job
+from unigen.sample.sources import Choices, SourceChooser
+from unigen.sample.writing import write_templates
+from unigen.sample.wyckoff_decoder import Noise, draw_numbers, slot_log_likelihoods, with_vectors
+from unigen.tokens.collate import collate_shortlists, collate_wyckoff
+from unigen.tokens.template import Template, apply_template, parse_template
+from unigen.tokens.wyckoff import Start, WyckoffSequence, decode, plain_start, plan
+from unigen.tokens.wyckoff_grammar import WyckoffGrammar
+
+_LETTER_DRAWS = 65  # a space group and an orbit for each of 64 atoms
+_TEMPLATE_WEIGHT = 1e3
+"""Candidates are ranked by the probability of their template, then by the density of their numbers: densities of
+templates with different numbers of free parameters cannot be compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Planned:
+    """A job with its cell, the neighbour it follows (-1: none) and everything but its numbers."""
+
+    row: CellRow
+    choices: Choices
+    neighbour: int
+    log_probability: float
+    plan: WyckoffSequence
+    group: int
+
+    @property
+    def slots(self) -> int:
+        """Orbits that have free parameters."""
+        return int((self.plan.tokens.channel == 2).sum())
+
+
+class WyckoffGenerator:
+    """Draws symmetric crystals from a model and what is known; a draw depends on its job alone but for rounding.
+
+    Args:
+        model: trained.
+        retriever: over the known structures.
+        name: reported with every sample.
+        version: checksum of weights and known structures.
+        settings: how symbols and numbers are drawn.
+        score_steps: solver steps of the exact likelihood; 0 leaves it out.
+        exclude_formula: follow no structure of the requested formula (for benchmarks).
+    """
+
+    def __init__(
+        self,
+        model: WyckoffModel,
+        retriever: Retriever,
+        name: str,
+        version: str = "",
+        settings: DecodeSettings | None = None,
+        score_steps: int = 8,
+        *,
+        exclude_formula: bool = False,
+    ) -> None:
+        self.model, self.retriever = model.eval(), retriever
+        self.name, self.version = name, version
+        self.settings = settings or DecodeSettings()
+        self.score_steps = score_steps
+        self.cells = CellChooser(model, self.settings.temperature, _holds)
+        self.sources = SourceChooser(
+            model, retriever, exclude_formula=exclude_formula, temperature=self.settings.source_temperature
+        )
+
+    def draw(self, jobs: list[Job]) -> list[Draft]:
+        """See Generator. A request the model cannot serve fails with the reason; the others go on."""
+        drafts: list[Draft | None] = [None] * len(jobs)
+        rows: list[CellRow] = []
+        for place, job in enumerate(jobs):
+            try:
+                rows.append(CellRow.of(place, replace(job, request=apply_template(job.request))))
+            except UserError as error:
+                drafts[place] = Draft(None, reason=str(error))
+        kept: list[tuple[CellRow, Counts]] = []
+        for row, cell in zip(rows, self.cells.choose(rows), strict=True):
+            if isinstance(cell, UserError) or not _holds(row.job.request, cell):
+                drafts[row.place] = Draft(None, reason=_reason(row.job.request, cell))
+            else:
+                kept.append((row, cell))
+        for planned, draft in self._decode(self._plan(kept)):
+            drafts[planned.row.place] = draft
+        return [draft for draft in drafts if draft is not None]
+
+    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> list[_Planned]:
+        """Whom each row follows; the template of those that follow nobody is written."""
+        planned, anew = [], []
+        for (row, cell), choices in zip(rows, self.sources.choices([cell for _, cell in rows]), strict=True):
+            neighbour, log_probability = self.sources.follow(row.job, choices)
+            if neighbour < 0:
+                anew.append((row, cell, choices, log_probability))
+            else:
+                start = self._start(choices, neighbour)
+                planned.append(
+                    _Planned(row, choices, neighbour, log_probability, plan(start), start.crystal.space_group)
+                )
+        if anew:
+            templates, scores = self._templates([row for row, *_ in anew], [cell for _, cell, *_ in anew])
+            for (row, cell, choices, log_probability), template, score in zip(anew, templates, scores, strict=True):
+                numbers, letters = np.array(template.numbers), np.array(template.letters)
+                start = plain_start(template.space_group, numbers, letters, self._volume(cell))
+                total = log_probability + float(score)
+                planned.append(_Planned(row, choices, -1, total, plan(start), template.space_group))
+        return planned
+
+    def _start(self, choices: Choices, neighbour: int) -> Start:
+        source = self.retriever.table[int(choices.shortlist.sources[neighbour])]
+        return Start(self.retriever.substitute(choices.shortlist, neighbour), source.numbers)
+
+    def _volume(self, cell: Counts) -> float:
+        return float(sum(count * self.retriever.volume.per_atom[number] for number, count in cell.items()))
+
+    def _templates(self, rows: list[CellRow], cells: list[Counts]) -> tuple[list[Template], np.ndarray]:
+        given = [row.job.request.template for row in rows]
+        if all(given):
+            return [parse_template(text) for text in given if text], np.zeros(len(rows))
+        uniforms = np.stack([_random(row, 1).random(_LETTER_DRAWS) for row in rows])
+        groups = [row.job.request.space_groups for row in rows]
+        templates, scores = write_templates(self.model, cells, groups, uniforms, self.settings.temperature)
+        chosen = [parse_template(text) if text else template for text, template in zip(given, templates, strict=True)]
+        return chosen, scores
+
+    def _decode(self, planned: list[_Planned]) -> list[tuple[_Planned, Draft]]:
+        """Numbers of all plans; those that follow a neighbour and those that do not start from different noise."""
+        results = []
+        for copied in (True, False):
+            part = [one for one in planned if (one.neighbour >= 0) == copied]
+            if part:
+                part.sort(key=lambda one: -one.slots)
+                results += self._fill(part)
+        return results
+
+    def _fill(self, part: list[_Planned]) -> list[tuple[_Planned, Draft]]:
+        device = next(self.model.parameters()).device
+        batch = collate_wyckoff(
+            [one.plan for one in part],
+            [one.neighbour for one in part],
+            collate_shortlists([one.choices.shortlist for one in part]),
+        ).to(device)
+        vectors = draw_numbers(self.model, batch, [one.group for one in part], _noise(part, device), self.settings)
+        scores: list[float | None] = [None] * len(part)
+        if self.score_steps:
+            scores = list(slot_log_likelihoods(self.model, batch, self.score_steps).tolist())
+        filled = vectors.cpu().numpy()
+        return [(one, self._draft(one, filled[row], scores[row])) for row, one in enumerate(part)]
+
+    def _draft(self, one: _Planned, vectors: np.ndarray, density: float | None) -> Draft:
+        crystal = decode(with_vectors(one.plan, vectors))
+        template = Template(one.group, tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist()))
+        try:
+            structure = crystal.to_crystal()
+        except UserError as error:
+            return Draft(None, reason=str(error))
+        return Draft(
+            structure,
+            log_likelihood=None if density is None else one.log_probability + density,
+            score=one.log_probability * _TEMPLATE_WEIGHT + (density or 0.0),
+            source=self._source(one, vectors),
+            template=str(template),
+        )
+
+    def _source(self, one: _Planned, vectors: np.ndarray) -> dict[str, str | float]:
+        """Which known structure was followed, how likely that was, and how far the crystal departed from it."""
+        if one.neighbour < 0:
+            return {"id": "none", "probability": round(float(np.exp(one.choices.log_probability[0])), 4)}
+        shortlist = one.choices.shortlist
+        source = int(shortlist.sources[one.neighbour])
+        channel = one.plan.tokens.channel
+        moved = vectors[: len(channel)] - one.plan.start
+        shift = moved[channel == 2, :3]
+        shift = shift - np.round(shift)
+        return {
+            "id": str(self.retriever.table.ids[source]),
+            "formula": format_formula(reduce_counts(self.retriever.table.counts(source))[0]),
+            "distance": round(float(shortlist.distance[one.neighbour]), 4),
+            "probability": round(float(np.exp(one.log_probability)), 4),
+            "cell_change": round(float(np.abs(moved[channel == 1, :3]).max()), 4),
+            "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
+        }
+
+
+def _holds(request: CrystalRequest, cell: Counts) -> bool:
+    """Whether some space group that the request allows can hold the cell."""
+    if request.space_group is None and request.crystal_system is None:
+        return True  # P1 holds everything
+    return bool(WyckoffGrammar(cell, request.space_groups).legal_space_groups().any())
+
+
+def _reason(request: CrystalRequest, cell: Counts | UserError) -> str:
+    if isinstance(cell, UserError):
+        return str(cell)
+    try:
+        WyckoffGrammar(cell, request.space_groups).check()
+    except UserError as error:
+        return str(error)
+    raise AssertionError("the cell fits")
+
+
+def _random(row: CellRow, stream: int) -> np.random.Generator:
+    """The job's own random numbers, one stream for templates (1) and one for noise (2)."""
+    job = row.job
+    return np.random.default_rng([job.seed, job.request_index, job.index, job.candidate, 1000 + stream])
+
+
+def _noise(part: list[_Planned], device: torch.device) -> Noise:
+    most = max(1, *(one.slots for one in part))
+    lattice = np.zeros((len(part), 6), dtype=np.float32)
+    sites = np.zeros((len(part), most, 3), dtype=np.float32)
+    for place, one in enumerate(part):
+        rng = _random(one.row, 2)
+        lattice[place] = rng.standard_normal(6, dtype=np.float32)
+        sites[place, : one.slots] = rng.standard_normal((one.slots, 3), dtype=np.float32)
+    return Noise(torch.from_numpy(lattice).to(device), torch.from_numpy(sites).to(device))

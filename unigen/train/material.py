@@ -1,0 +1,112 @@
+"""What a run trains on and validates with: crystals, how they are encoded, and how items become batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unigen.data.crystal import Crystal
+from unigen.data.loader import Rows
+from unigen.data.store import CrystalDataset, open_dataset
+from unigen.errors import UserError
+from unigen.geometry.lattice import automorphisms
+from unigen.models.wyckoff import WyckoffConfig
+from unigen.retrieval.build_table import open_table
+from unigen.retrieval.shortlist import Retriever
+from unigen.tokens.collate import collate
+from unigen.tokens.sequence import Sequence
+from unigen.tokens.words import WordsTokenizer
+from unigen.train.settings import TrainConfig
+from unigen.train.wyckoff_items import WyckoffItems, collate_items
+
+Encode = Callable[[int, Any, np.random.Generator], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Everything a run needs to know of its data.
+
+    Attributes:
+        train: what to train on.
+        encode: ``(place, row, rng)`` to an item, as drawn this time.
+        collate: items to a batch.
+        val: what to validate with.
+        encode_val: the same for validation.
+        references: validation crystals, to be drawn and compared.
+    """
+
+    train: Rows
+    encode: Encode
+    collate: Callable[[list], Any]
+    val: Rows
+    encode_val: Encode
+    references: CrystalDataset
+
+    def val_batches(self, batch_size: int, count: int, seed: int) -> list[Any]:
+        """The same few structures, encoded the same way, at every validation."""
+        rng = np.random.default_rng(seed)
+        chosen = rng.permutation(len(self.val))[: batch_size * count].tolist()
+        items = [self.encode_val(index, self.val[index], rng) for index in chosen]
+        return [self.collate(items[start : start + batch_size]) for start in range(0, len(items), batch_size)]
+
+
+def open_material(config: TrainConfig) -> Material:
+    """The material of a run.
+
+    Raises:
+        UserError: a dataset that is not built or has no crystal that fits the model.
+    """
+    if isinstance(config.model, WyckoffConfig):
+        return _wyckoff(config, config.model)
+    return _words(config)
+
+
+def _words(config: TrainConfig) -> Material:
+    tokenizer = WordsTokenizer(config.model.max_atoms)
+    val = _fitting(open_dataset(config.data.val), tokenizer)
+    return Material(
+        train=_fitting(open_dataset(config.data.train), tokenizer),
+        encode=_WordsEncoder(tokenizer),
+        collate=collate,
+        val=val,
+        encode_val=lambda _place, crystal, rng: tokenizer.encode(crystal, rng),
+        references=val,
+    )
+
+
+def _wyckoff(config: TrainConfig, model: WyckoffConfig) -> Material:
+    retriever = Retriever(open_table(config.data.retrieve_from or config.data.train))
+    train = WyckoffItems(config.data.train, retriever, model)
+    val = WyckoffItems(config.data.val, retriever, model)
+    crystals = open_dataset(config.data.val)
+    return Material(
+        train=train,
+        encode=train.encode,
+        collate=collate_items,
+        val=val,
+        encode_val=val.encode,
+        references=crystals.select(crystals.num_atoms <= model.max_atoms),
+    )
+
+
+def _fitting(dataset: CrystalDataset, tokenizer: WordsTokenizer) -> CrystalDataset:
+    kept = dataset.select(dataset.num_atoms <= tokenizer.max_atoms)
+    if not len(kept):
+        raise UserError("no crystal fits the model", where=dataset.name, wanted=f"<= {tokenizer.max_atoms} atoms")
+    return kept
+
+
+class _WordsEncoder:
+    """Encodes with random origin, basis and mirror image; keeps each crystal's bases once they are known."""
+
+    def __init__(self, tokenizer: WordsTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.bases: dict[int, np.ndarray] = {}
+
+    def __call__(self, index: int, crystal: Crystal, rng: np.random.Generator) -> Sequence:
+        if index not in self.bases:
+            self.bases[index] = automorphisms(crystal.lattice).astype(np.int8)
+        return self.tokenizer.encode(crystal, rng, self.bases[index].astype(np.int64))

@@ -1,0 +1,91 @@
+"""Crystals as a wyckoff model is shown them: now following a neighbour of the same template, now written anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from unigen.batch import WyckoffBatch
+from unigen.data.store import resolve_dataset
+from unigen.data.symmetric import SymmetricCrystal
+from unigen.errors import UserError
+from unigen.models.wyckoff import WyckoffConfig
+from unigen.retrieval.build_table import open_table
+from unigen.retrieval.lessons import LESSONS, Lesson, Lessons, read_lessons
+from unigen.retrieval.shortlist import Retriever
+from unigen.shapes import Int
+from unigen.tokens.collate import collate_shortlists, collate_wyckoff
+from unigen.tokens.wyckoff import Start, WyckoffSequence, encode, plain_start
+
+_ANEW = 0.25
+"""How often a crystal is written anew although a neighbour has its template."""
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One encoded crystal, the neighbour it follows (-1: none) and its lesson."""
+
+    sequence: WyckoffSequence
+    followed: int
+    lesson: Lesson
+
+
+class WyckoffItems:
+    """The crystals of one split that fit a model; ``items.encode(place, rng)`` gives one as it is shown.
+
+    Args:
+        dataset: ``NAME:SPLIT`` of a dataset with templates and lessons.
+        retriever: over the table its neighbours come from.
+        config: sizes of the model.
+    """
+
+    def __init__(self, dataset: str, retriever: Retriever, config: WyckoffConfig) -> None:
+        path, split = resolve_dataset(dataset)
+        self.table = open_table(dataset.rsplit(":", 1)[0] if split else dataset)
+        self.lessons: Lessons = read_lessons(path.with_name(LESSONS), self.table, retriever)
+        self.retriever = retriever
+        atoms = np.add.reduceat(self.table.element_counts, self.table.element_offsets[:-1])
+        orbits = np.diff(self.table.offsets)
+        fits = (atoms <= config.max_atoms) & (orbits <= config.max_orbits)
+        self.index: Int[np.ndarray, "crystals"] = np.flatnonzero(fits & ((self.table.split == split) | (split is None)))
+        if not len(self.index):
+            raise UserError("no crystal fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
+        elements = np.diff(self.table.element_offsets)
+        self.num_atoms = (2 * orbits + 2 * elements)[self.index]  # about the tokens, for batches of similar length
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, place: int) -> int:
+        return int(self.index[place])
+
+    def encode(self, _place: int, index: int, rng: np.random.Generator) -> Item:
+        """A crystal of the table as the model is shown it this time."""
+        lesson, target = self.lessons[index], self.table[index]
+        if len(lesson.aligned_at) and rng.random() >= _ANEW:
+            which = int(rng.integers(len(lesson.aligned_at)))
+            return self._following(target, lesson, which)
+        volume = float(sum(count * self.retriever.volume.per_atom[n] for n, count in target.counts.items()))
+        start = plain_start(target.space_group, target.numbers, target.letters, volume)
+        return Item(encode(target, start), -1, lesson)
+
+    def _following(self, target: SymmetricCrystal, lesson: Lesson, which: int) -> Item:
+        neighbour = int(lesson.aligned_at[which])
+        begin = self.retriever.substitute(lesson.shortlist, neighbour)
+        source = self.retriever.table[int(lesson.shortlist.sources[neighbour])]
+        aligned = SymmetricCrystal(
+            target.space_group,
+            lesson.aligned_lattice[which],
+            begin.numbers,
+            begin.letters,
+            lesson.aligned_free[which],
+        )
+        return Item(encode(aligned, Start(begin, source.numbers)), neighbour, lesson)
+
+
+def collate_items(items: list[Item]) -> WyckoffBatch:
+    """Items to a batch."""
+    lessons = [item.lesson for item in items]
+    neighbours = collate_shortlists([lesson.shortlist for lesson in lessons], [lesson.rms for lesson in lessons])
+    return collate_wyckoff([item.sequence for item in items], [item.followed for item in items], neighbours)
