@@ -40,8 +40,8 @@ def load(kind: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
     return from_dict(kind, values, where=str(path))
 
 
-def load_union(kinds: types.UnionType, path: str | Path) -> Any:
-    """Fill that one of several dataclasses whose ``kind`` the file names; raises as ``load`` does."""
+def load_union(kinds: Any, path: str | Path) -> Any:
+    """Fill that one of several dataclasses (``A | B``) whose ``kind`` the file names; raises as ``load`` does."""
     values = read_yaml(path)
     return _dataclass(_by_kind(list(get_args(kinds)), values, str(path), ""), values, str(path), "")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from unigen.data.crystal import Crystal
-from unigen.errors import UserError
 from unigen.data.workers import Workers
+from unigen.errors import UserError
 from unigen.shapes import Float
 
 

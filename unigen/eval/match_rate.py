@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 
 from unigen.data.crystal import Crystal
+from unigen.data.workers import Workers
 from unigen.eval.matching import Match, MatchSettings, rms_to_reference
 from unigen.eval.pairing import Pairing
-from unigen.data.workers import Workers
 from unigen.shapes import Bool, Float
 
 

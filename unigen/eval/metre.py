@@ -13,11 +13,11 @@ from functools import partial
 import numpy as np
 
 from unigen.data.crystal import Crystal
+from unigen.data.workers import Workers
 from unigen.eval.match_rate import MatchTask, readable
 from unigen.eval.matching import BoundedMatcher, MatchSettings
 from unigen.eval.nearness import mean_distances, nearest_first
 from unigen.eval.pairing import Pairing
-from unigen.data.workers import Workers
 from unigen.shapes import Bool, Float
 
 

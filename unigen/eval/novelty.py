@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np
 
 from unigen.data.crystal import Crystal
+from unigen.data.workers import Workers
 from unigen.eval.matching import BoundedMatcher, MatchSettings, ReducedCell
 from unigen.eval.nearness import mean_distances, nearest_first
-from unigen.data.workers import Workers
 from unigen.shapes import Bool
 
 SAMPLES_A_TASK = 50

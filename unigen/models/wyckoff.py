@@ -1,6 +1,6 @@
 """The model of symmetric crystals that starts from what is known: a reranker, a backbone, heads for what is left free.
 
-``p(structure | composition) = sum_k p(follow k) p(numbers | template and numbers of k) + p(none) p(template) p(numbers)``
+``p(structure | cell) = sum_k p(follow k) p(numbers | template and numbers of k) + p(none) p(template) p(numbers)``
 
 The reranker reads the shortlist of known neighbours and says which to follow (``reranker.py``). The backbone then reads
 composition, neighbour and template, or writes a template anew, and its states condition diffusion heads that draw the

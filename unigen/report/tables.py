@@ -66,8 +66,8 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
 
     Args:
         rows: one mapping a sample: ``crystal`` (the Crystal), what `check_sample` returns, and where known ``formula``
-            (as the user wrote it; the cell's own by default), ``log_likelihood``, and ``source`` of what starts from a known structure (``id``,
-            ``formula``, ``distance``, ``probability``). The first `SHOWN` are shown.
+            (as the user wrote it; the cell's own by default), ``log_likelihood``, and ``source`` of what starts from
+            a known structure (``id``, ``formula``, ``distance``, ``probability``). The first `SHOWN` are shown.
         total: how many there are, when ``rows`` is only the beginning.
     """
     from rich.box import SIMPLE_HEAD

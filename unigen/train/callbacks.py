@@ -7,12 +7,12 @@ from pathlib import Path
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from unigen.data.store import CrystalDataset
 from unigen.models.checkpoint import save_model
 from unigen.train.averaging import AveragedWeights
 from unigen.train.checkpoints import Checkpoints
 from unigen.train.continuation import last_checkpoint
 from unigen.train.match import MatchRate, choose_references
+from unigen.train.material import Material
 from unigen.train.module import TrainingModule
 from unigen.train.progress import progress_bar
 from unigen.train.settings import TrainConfig
@@ -32,12 +32,13 @@ class PublishModel(Callback):
             save_model(pl_module.model, self.folder)
 
 
-def build_callbacks(config: TrainConfig, out: Path, val_set: CrystalDataset) -> list[Callback]:
+def build_callbacks(config: TrainConfig, out: Path, material: Material) -> list[Callback]:
     """All callbacks of a run: the averaging first, the checkpoint after all that changes state."""
+    references = choose_references(material.references, config.match_structures, config.seed)
     return [
         AveragedWeights(config.optim.ema_decay),
         PublishModel(out / "model"),
-        MatchRate(choose_references(val_set, config.match_structures, config.seed), config.seed),
+        MatchRate(references, config.seed, material.generator),
         Throughput(config.log_every),
         progress_bar(),
         Checkpoints(last_checkpoint(out), config.checkpoint_minutes, config.validation_interval),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 import lightning
@@ -14,10 +14,9 @@ from lightning.pytorch.callbacks import Callback
 from unigen.data.crystal import Crystal
 from unigen.data.store import CrystalDataset
 from unigen.elements import format_formula
-from unigen.models.autoregressive import Autoregressive
+from unigen.models.build import Model
 from unigen.request import CrystalRequest
-from unigen.sample.job import Job
-from unigen.sample.network import NetworkGenerator
+from unigen.sample.job import Generator, Job
 from unigen.train.module import TrainingModule
 
 _SITE_PAIRS = 20_000_000
@@ -33,18 +32,20 @@ class MatchRate(Callback):
     Args:
         references: validation crystals.
         seed: of the samples: the same noise at every validation.
+        generator: makes a generator of the model as it is now.
     """
 
-    def __init__(self, references: Sequence[Crystal], seed: int) -> None:
+    def __init__(self, references: Sequence[Crystal], seed: int, generator: Callable[[Model], Generator]) -> None:
         self.references = references
         self.seed = seed
+        self.generator = generator
         self.matching = _matching() if references else None
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Generate and match, on one process."""
         assert isinstance(pl_module, TrainingModule)
         if self.matching is not None and trainer.is_global_zero:
-            rate = match_rate(pl_module.model, self.references, self.seed, self.matching)
+            rate = match_rate(self.generator(pl_module.model), self.references, self.seed, self.matching)
             pl_module.log("val_match_rate", rate, prog_bar=True, rank_zero_only=True)
 
 
@@ -54,11 +55,11 @@ def choose_references(dataset: CrystalDataset, count: int, seed: int) -> list[Cr
     return [dataset[int(index)] for index in chosen]
 
 
-def match_rate(model: Autoregressive, references: Sequence[Crystal], seed: int, matching: ModuleType) -> float:
+def match_rate(generator: Generator, references: Sequence[Crystal], seed: int, matching: ModuleType) -> float:
     """Share of references that one sample each matches (StructureMatcher, 0.3 / 0.5 / 10)."""
     jobs = [Job(_request(reference), place, 0, 0, seed) for place, reference in enumerate(references)]
     with torch.compiler.set_stance("force_eager"):  # a few odd shapes are not worth compiling
-        drafts = NetworkGenerator(model, "training", score_steps=0).draw(jobs)
+        drafts = generator.draw(jobs)
     settings = matching.MatchSettings(max_site_pairs=_SITE_PAIRS)
     matched = [
         matching.rms_to_reference([draft.crystal], reference, settings)[0].rms is not None

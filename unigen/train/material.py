@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,14 @@ from unigen.data.loader import Rows
 from unigen.data.store import CrystalDataset, open_dataset
 from unigen.errors import UserError
 from unigen.geometry.lattice import automorphisms
-from unigen.models.wyckoff import WyckoffConfig
+from unigen.models.autoregressive import Autoregressive
+from unigen.models.build import Model
+from unigen.models.wyckoff import WyckoffConfig, WyckoffModel
 from unigen.retrieval.build_table import open_table
 from unigen.retrieval.shortlist import Retriever
+from unigen.sample.job import Generator
+from unigen.sample.network import NetworkGenerator
+from unigen.sample.wyckoff_generator import WyckoffGenerator
 from unigen.tokens.collate import collate
 from unigen.tokens.sequence import Sequence
 from unigen.tokens.words import WordsTokenizer
@@ -36,6 +42,7 @@ class Material:
         val: what to validate with.
         encode_val: the same for validation.
         references: validation crystals, to be drawn and compared.
+        generator: makes a generator of a model, without scores.
     """
 
     train: Rows
@@ -44,6 +51,7 @@ class Material:
     val: Rows
     encode_val: Encode
     references: CrystalDataset
+    generator: Callable[[Model], Generator]
 
     def val_batches(self, batch_size: int, count: int, seed: int) -> list[Any]:
         """The same few structures, encoded the same way, at every validation."""
@@ -74,6 +82,7 @@ def _words(config: TrainConfig) -> Material:
         val=val,
         encode_val=lambda _place, crystal, rng: tokenizer.encode(crystal, rng),
         references=val,
+        generator=_words_generator,
     )
 
 
@@ -89,7 +98,18 @@ def _wyckoff(config: TrainConfig, model: WyckoffConfig) -> Material:
         val=val,
         encode_val=val.encode,
         references=crystals.select(crystals.num_atoms <= model.max_atoms),
+        generator=partial(_wyckoff_generator, retriever),
     )
+
+
+def _words_generator(model: Model) -> Generator:
+    assert isinstance(model, Autoregressive)
+    return NetworkGenerator(model, "training", score_steps=0)
+
+
+def _wyckoff_generator(retriever: Retriever, model: Model) -> Generator:
+    assert isinstance(model, WyckoffModel)
+    return WyckoffGenerator(model, retriever, "training", score_steps=0, exclude_formula=True)
 
 
 def _fitting(dataset: CrystalDataset, tokenizer: WordsTokenizer) -> CrystalDataset:

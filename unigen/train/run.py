@@ -58,7 +58,7 @@ def _run(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: in
     material = open_material(config)
     lightning.seed_everything(config.seed, verbose=False)
     module = TrainingModule(config, _new_model(config, material))
-    trainer = _trainer(config, out, material.references)
+    trainer = _trainer(config, out, material)
     if trainer.is_global_zero:
         _say_hello(config, module, material, first_step)
         write_yaml(out / "config.yaml", config)
@@ -87,7 +87,7 @@ def _is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _trainer(config: TrainConfig, out: Path, val_set: CrystalDataset) -> lightning.Trainer:
+def _trainer(config: TrainConfig, out: Path, material: Material) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*IterableDataset.*__len__.*")
@@ -105,7 +105,7 @@ def _trainer(config: TrainConfig, out: Path, val_set: CrystalDataset) -> lightni
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             log_every_n_steps=config.log_every,
-            callbacks=build_callbacks(config, out, val_set),
+            callbacks=build_callbacks(config, out, material),
             plugins=[DurableFiles()],
             enable_checkpointing=False,
             logger=_loggers(out),
