@@ -12,7 +12,7 @@ from unigen.data.symmetric import SymmetricCrystal
 from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.retrieval.compositions import stability_of
-from unigen.retrieval.table import Looks, TemplateTable, read_table, write_table
+from unigen.retrieval.table import Looks, TemplateTable, is_table, read_table, write_table
 
 TABLE = "templates.parquet"
 
@@ -40,7 +40,7 @@ def table_path(dataset: str | Path) -> tuple[Path, str | None]:
     Raises:
         UserError: the dataset has no table yet.
     """
-    if Path(dataset).suffix == ".parquet":
+    if Path(dataset).suffix == ".parquet" and is_table(Path(dataset)):
         return Path(dataset), None
     path, split = resolve_dataset(dataset)
     table = path.with_name(TABLE)

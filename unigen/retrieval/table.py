@@ -28,6 +28,21 @@ from unigen.shapes import Float, Int, UInt8
 FEATURES = 2 * NEAREST
 """Numbers in the fingerprint of an element."""
 
+_SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "split": pa.string(),
+        "space_group": pa.uint8(),
+        "lattice": pa.list_(pa.float32(), 6),
+        "numbers": pa.list_(pa.uint8()),
+        "letters": pa.list_(pa.uint8()),
+        "free": pa.list_(pa.float32()),
+        "fingerprint": pa.list_(pa.uint8()),
+        "contacts": pa.list_(pa.uint8()),
+        "stability": pa.float32(),
+    }
+)
+
 UNIT = 0.02
 """Fingerprints are kept as whole multiples of this many atomic spacings, at most 255."""
 
@@ -181,19 +196,19 @@ def write_table(
 ) -> None:
     """Write a table, whole or not at all."""
     columns = {
-        "id": pa.array(ids, pa.string()),
-        "split": pa.array(split, pa.string()),
-        "space_group": pa.array([crystal.space_group for crystal in crystals], pa.uint8()),
-        "lattice": pa.array([crystal.lattice.tolist() for crystal in crystals], pa.list_(pa.float32(), 6)),
-        "numbers": pa.array([crystal.numbers.tolist() for crystal in crystals], pa.list_(pa.uint8())),
-        "letters": pa.array([crystal.letters.tolist() for crystal in crystals], pa.list_(pa.uint8())),
-        "free": pa.array([_free_numbers(crystal) for crystal in crystals], pa.list_(pa.float32())),
-        "fingerprint": pa.array([look.fingerprints.ravel().tolist() for look in looks], pa.list_(pa.uint8())),
-        "contacts": pa.array([look.contacts.ravel().tolist() for look in looks], pa.list_(pa.uint8())),
-        "stability": pa.array(stability, pa.float32()),
+        "id": ids,
+        "split": split,
+        "space_group": [crystal.space_group for crystal in crystals],
+        "lattice": [crystal.lattice.tolist() for crystal in crystals],
+        "numbers": [crystal.numbers.tolist() for crystal in crystals],
+        "letters": [crystal.letters.tolist() for crystal in crystals],
+        "free": [_free_numbers(crystal) for crystal in crystals],
+        "fingerprint": [look.fingerprints.ravel().tolist() for look in looks],
+        "contacts": [look.contacts.ravel().tolist() for look in looks],
+        "stability": stability,
     }
     with durable(path) as partial:
-        pq.write_table(pa.table(columns), partial, compression="zstd", compression_level=12)
+        pq.write_table(pa.table(columns, schema=_SCHEMA), partial, compression="zstd", compression_level=12)
 
 
 def _free_numbers(crystal: SymmetricCrystal) -> list[float]:
@@ -207,14 +222,9 @@ def read_table(path: Path) -> TemplateTable:
     Raises:
         UserError: not there, or not a table of templates.
     """
-    try:
-        file = pq.read_table(path, memory_map=True).combine_chunks()
-        names = ("numbers", "letters", "free", "fingerprint", "contacts")
-        numbers, letters, free, prints, pairs = (file[name].combine_chunks() for name in names)
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise UserError(
-            "not a table of templates", where=str(path), got=str(error)[:120], next_step="run: unigen data templates"
-        ) from error
+    file = _read(path)
+    names = ("numbers", "letters", "free", "fingerprint", "contacts")
+    numbers, letters, free, prints, pairs = (file[name].combine_chunks() for name in names)
     groups = file["space_group"].to_numpy()
     offsets = _offsets(numbers)
     flat_numbers, flat_letters = (column.flatten().to_numpy(zero_copy_only=False) for column in (numbers, letters))
@@ -241,6 +251,23 @@ def read_table(path: Path) -> TemplateTable:
         contacts=pairs.flatten().to_numpy(zero_copy_only=False).reshape(-1, len(CONTACTS)),
         stability=file["stability"].to_numpy().astype(np.float64),
     )
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table of templates (and not, say, a dataset)."""
+    try:
+        return set(_SCHEMA.names) <= set(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path, memory_map=True).combine_chunks().select(_SCHEMA.names).cast(_SCHEMA)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise UserError(
+            "not a table of templates", where=str(path), got=str(error)[:120], next_step="run: unigen data templates"
+        ) from error
 
 
 def _offsets(column: pa.Array) -> Int[np.ndarray, "n_plus_1"]:
