@@ -154,7 +154,7 @@ def _by_kind(options: list[Any], value: Any, where: str, key: str) -> Any:
     """The dataclass that a section means by its ``kind``."""
     kinds = {name: option for option in options for name in get_args(get_type_hints(option)["kind"])}
     kind = value.get("kind") if isinstance(value, dict) else None
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise UserError(
             f"{(key + '.') * bool(key)}kind: unknown kind (got {kind!r})",
             where=where,
