@@ -104,7 +104,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         (["--formula", "Si", "--device", "cuda:9"], "device 'cuda:9' is not there"),
         (["--formula", "Si", "--device", "abacus"], "device 'abacus' is not there"),
         (["--formula", "Si", "--rank", "4", "--no-score"], "ranking needs the likelihood"),
-        (["--formula", "Si", "--retrieve-from", "mp-20"], "retrieval is for the model 'nearest'"),
+        (["--formula", "Si", "--retrieve-from", "mp-20"], "this model retrieves nothing"),
         (["--formula", "Si", "--model", "no-such"], "no model 'no-such'; wanted one of"),
         (["--formula", "Si", "--model", "nearest"], "give --retrieve-from"),
         (["--formula", "Si", "--model", "nearest", "--retrieve-from", "mp-20"], "dataset 'mp-20' is not built"),

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.config import from_dict, load, read_yaml, to_plain, write_yaml
+from unigen.config import from_dict, load, load_union, read_yaml, to_plain, write_yaml
 from unigen.errors import UserError
 from unigen.models.autoregressive import AutoregressiveConfig
+from unigen.models.wyckoff import WyckoffConfig
 from unigen.train.settings import DataConfig, OptimConfig, TrainConfig
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
@@ -116,11 +117,15 @@ def test_what_is_written_is_read_back(tmp_path_factory, rate, note, names, size)
     assert from_dict(Whole, to_plain(whole), where="here") == whole
 
 
-def _fields(kind, prefix=""):
-    parts = {"model": AutoregressiveConfig, "data": DataConfig, "optim": OptimConfig}
+FOR_WYCKOFF = {"data.retrieve_from", "optim.source_weight"}
+"""What only a wyckoff model reads; retrieve_from says by its absence that neighbours come from data.train."""
+
+
+def _fields(kind, model, prefix=""):
+    parts = {"model": model, "data": DataConfig, "optim": OptimConfig}
     for field in dataclasses.fields(kind):
         if kind is TrainConfig and field.name in parts:
-            yield from _fields(parts[field.name], f"{field.name}.")
+            yield from _fields(parts[field.name], model, f"{field.name}.")
         else:
             yield prefix + field.name
 
@@ -133,10 +138,48 @@ def _keys(values, prefix=""):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_shipped_configs_are_complete_and_say_what_they_are(path):
     config = load(TrainConfig, path)
-    assert sorted(_keys(read_yaml(path))) == sorted(_fields(TrainConfig))  # no default is left unsaid
+    unsaid = set(_fields(TrainConfig, type(config.model))) ^ set(_keys(read_yaml(path)))
+    assert unsaid <= {"data.retrieve_from"} if isinstance(config.model, WyckoffConfig) else unsaid == FOR_WYCKOFF
     lines = path.read_text().splitlines()
     assert [line[2:].partition(":")[0] for line in lines[:5]] == list(HEADER)
     assert all(line.startswith("# ") and line.partition(":")[2].strip() for line in lines[:5])
     assert config.out == f"runs/{path.stem}"
     for name in (config.data.train, config.data.val):
         assert "/" not in name, "a dataset by name: a path is of one machine"
+
+
+TRAINING = {"data": {"train": "a", "val": "b"}, "out": "runs/x", "max_steps": 1}
+MODELS = {"autoregressive": AutoregressiveConfig, "wyckoff": WyckoffConfig}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_kind_says_which_model_a_section_describes(tmp_path, kind):
+    write_yaml(tmp_path / "run.yaml", TRAINING | {"model": {"kind": kind, "width": 24}})
+    model = load(TrainConfig, tmp_path / "run.yaml", ["model.heads=4"]).model
+    assert model == MODELS[kind](kind=kind, width=24, heads=4)
+    write_yaml(tmp_path / "model.yaml", model)
+    assert load_union(AutoregressiveConfig | WyckoffConfig, tmp_path / "model.yaml") == model
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({}, r"model\.kind: unknown kind \(got None\); wanted autoregressive or wyckoff"),
+        ({"kind": "wykoff"}, r"model\.kind: unknown kind \(got 'wykoff'\); wanted autoregressive or wyckoff"),
+        ({"kind": ["wyckoff"]}, r"model\.kind: unknown kind \(got \['wyckoff'\]\)"),
+        (3, r"model\.kind: unknown kind \(got None\)"),
+        ({"kind": "wyckoff", "tokenizer": "words"}, r"model\.tokenizer: unknown key \(got 'words'\)"),
+        ({"kind": "autoregressive", "max_orbits": 3}, r"model\.max_orbits: unknown key \(got 3\)"),
+        ({"kind": "wyckoff", "max_orbits": "many"}, r"model\.max_orbits: wrong type or value \(got 'many'\)"),
+    ],
+)
+def test_a_section_of_no_known_kind_is_refused(tmp_path, model, said):
+    write_yaml(tmp_path / "run.yaml", TRAINING | {"model": model})
+    with pytest.raises(UserError, match=said):
+        load(TrainConfig, tmp_path / "run.yaml")
+
+
+def test_a_file_of_no_known_kind_is_refused(tmp_path):
+    write_yaml(tmp_path / "config.yaml", {"width": 3})
+    with pytest.raises(UserError, match=r"config\.yaml: kind: unknown kind \(got None\)"):
+        load_union(AutoregressiveConfig | WyckoffConfig, tmp_path / "config.yaml")

@@ -78,5 +78,5 @@ def test_the_console_hears_how_many_and_why_not(counting, tmp_path):
 def test_settings_that_contradict_each_other():
     with pytest.raises(UserError, match="ranking needs the likelihood"):
         RunSettings(rank=2, score=False)
-    with pytest.raises(UserError, match="retrieval is for the model 'nearest'"):
+    with pytest.raises(UserError, match="this model retrieves nothing"):
         RunSettings(retrieve_from="mp-20", model=str(Path("model")))

@@ -67,9 +67,18 @@ def test_every_composition_the_encoder_writes_is_legal(counts):
 def test_symbols_do_not_overlap():
     elements = [vocabulary.element_symbol(number) for number in range(1, len(SYMBOLS))]
     counts = [vocabulary.count_symbol(count) for count in range(1, vocabulary.MAX_COUNT + 1)]
-    control = [vocabulary.PAD, vocabulary.BEGIN, vocabulary.END, vocabulary.SLOT]
-    assert sorted(control + elements + counts) == list(range(vocabulary.VOCABULARY_SIZE))
-    assert [vocabulary.element_of(symbol) for symbol in elements] == list(range(1, len(SYMBOLS)))
-    assert [vocabulary.count_of(symbol) for symbol in counts] == list(range(1, vocabulary.MAX_COUNT + 1))
-    assert all(vocabulary.element_of(s) is None for s in control + counts)
-    assert all(vocabulary.count_of(s) is None for s in control + elements)
+    control = [*range(4), vocabulary.COPY, vocabulary.NEW]
+    assert control[:4] == [vocabulary.PAD, vocabulary.BEGIN, vocabulary.END, vocabulary.SLOT]
+    groups = [vocabulary.group_symbol(number) for number in range(1, 231)]
+    letters = [vocabulary.letter_symbol(letter) for letter in range(vocabulary.LETTER_COUNT)]
+    kinds = [
+        (elements, vocabulary.element_of, 1),
+        (counts, vocabulary.count_of, 1),
+        (groups, vocabulary.group_of, 1),
+        (letters, vocabulary.letter_of, 0),
+    ]
+    everything = sorted(control + elements + counts + groups + letters)
+    assert everything == list(range(vocabulary.VOCABULARY_SIZE))
+    for symbols, meaning, first in kinds:
+        assert [meaning(symbol) for symbol in symbols] == list(range(first, first + len(symbols)))
+        assert all(meaning(symbol) is None for symbol in everything if symbol not in symbols)

@@ -12,6 +12,7 @@ from unigen.config import write_yaml
 
 CONFIG = {
     "model": {
+        "kind": "autoregressive",
         "max_atoms": 6,
         "mixers": ["attention"],
         "width": 16,
