@@ -7,7 +7,7 @@ import torch
 
 from unigen.batch import NeighbourBatch, TokenBatch, WyckoffBatch, pad
 from unigen.retrieval.shortlist import KINDS, Shortlist
-from unigen.shapes import Float, Int
+from unigen.shapes import Float, Integer
 from unigen.tokens.sequence import Sequence
 from unigen.tokens.wyckoff import WyckoffSequence
 
@@ -75,7 +75,7 @@ def collate_shortlists(
     )
 
 
-def _widened(array: Int[np.ndarray, "neighbours *rest"], width: int, axes: int = 1) -> np.ndarray:
+def _widened(array: Integer[np.ndarray, "neighbours *rest"], width: int, axes: int = 1) -> np.ndarray:
     """Zeros along the first ``axes`` axes after the neighbours, for elements that only other crystals have."""
     missing = width - array.shape[1]
     return np.pad(array, [(0, 0)] + [(0, missing)] * axes + [(0, 0)] * (array.ndim - 1 - axes))

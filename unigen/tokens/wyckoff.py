@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unigen.data.cell import wrap
 from unigen.data.symmetric import SymmetricCrystal
 from unigen.geometry.crystal_system import complete_lattice, free_lattice
 from unigen.geometry.symmetry import SpaceGroupTable, space_group
@@ -57,7 +58,7 @@ class Start:
     def order(self) -> Int[np.ndarray, "orbits"]:
         """The orbits in the order in which they are written."""
         place = {number: rank for rank, (number, _) in enumerate(composition_pairs(self.crystal.counts))}
-        ranks = [place[number] for number in self.crystal.numbers.tolist()]
+        ranks = np.array([place[number] for number in self.crystal.numbers.tolist()])
         return np.lexsort((self.crystal.letters, ranks))
 
 
@@ -140,7 +141,7 @@ def decode(sequence: WyckoffSequence) -> SymmetricCrystal:
     numbers = tokens.descriptor[is_letter, 0]
     free = np.zeros((len(letters), 3))
     parameters = tokens.vectors[tokens.channel == Channel.FRACTIONAL, :3].astype(np.float64)
-    free[group.dof[letters] > 0] = parameters - np.floor(parameters)
+    free[group.dof[letters] > 0] = wrap(parameters)
     free *= np.arange(3) < group.dof[letters][:, None]
     six = tokens.vectors[tokens.channel == Channel.LATTICE][0].astype(np.float64)
     six[:3] = np.exp(six[:3])
