@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from known_crystals import prototypes
+from retrieval.known_crystals import prototypes
 
 from unigen.data.symmetric import SymmetricCrystal
 from unigen.retrieval.shortlist import Retriever

@@ -11,13 +11,13 @@ import pytest
 from data.scrambled_crystals import assert_same_description, made_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_templates import save_table, symmetric_crystals, symmetric_prototypes, table
+from retrieval.known_templates import save_table, symmetric_crystals, symmetric_prototypes, table
 
 from unigen.data.build import BuildOptions, build_dataset
 from unigen.errors import UserError
 from unigen.retrieval.build_table import build_table, open_table
 from unigen.retrieval.fingerprint import contacts, fingerprint
-from unigen.retrieval.table import UNIT, Looks, read_table
+from unigen.retrieval.table import UNIT, read_table
 
 rows = st.integers(0, len(symmetric_crystals()) - 1)
 
