@@ -265,10 +265,14 @@ def models_pack(
     model: Annotated[str, typer.Argument(help="A model folder, such as runs/mine/model.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     dtype: Annotated[Literal["fp32", "bf16"], typer.Option(help="bf16 halves the weights.")] = "bf16",
+    templates: Annotated[str | None, typer.Option(help="Dataset whose templates go with it, to retrieve from.")] = None,
 ) -> None:
     """Copy a model with smaller weights, to pass it on."""
     from unigen.models.checkpoint import load_model, save_model
+    from unigen.retrieval.build_table import copy_table
     from unigen.sample.load import model_folder
 
     save_model(load_model(model_folder(model)), out, dtype)
+    if templates is not None:
+        copy_table(templates, out)
     typer.echo(f"written: {out}")

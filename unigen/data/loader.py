@@ -37,7 +37,10 @@ def epoch_batches(
 class Rows(Sized, Protocol):
     """Things to encode, and a measure of how long each becomes."""
 
-    num_atoms: Int[np.ndarray, "rows"]
+    @property
+    def num_atoms(self) -> Int[np.ndarray, "rows"]:
+        """How long each is, in any unit."""
+        ...
 
     def __getitem__(self, index: int) -> Any:
         """One of them."""

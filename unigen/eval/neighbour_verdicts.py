@@ -98,7 +98,9 @@ def _judge(name: str, source: str, split: str | None, index: int) -> Lesson:
     dataset, table, retriever = _opened(name, source, split)
     shortlist = retriever.shortlist(table.counts(index), exclude_formula=True)
     target = table[index]
-    at, lattices, free = [], [], []
+    at: list[int] = []
+    lattices: list[np.ndarray] = []
+    free: list[np.ndarray] = []
     for neighbour in range(len(shortlist)):
         aligned = align(target, retriever.substitute(shortlist, neighbour))
         if aligned is not None and len(at) < MAX_ALIGNED:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from unigen.data.crystal import Crystal
+from unigen.data.durable import durable
 from unigen.data.store import open_dataset, resolve_dataset
 from unigen.data.symmetric import SymmetricCrystal
 from unigen.data.workers import Workers
@@ -55,6 +57,19 @@ def open_table(dataset: str | Path) -> TemplateTable:
     path, split = table_path(dataset)
     table = read_table(path)
     return table.only(split) if split else table
+
+
+def copy_table(dataset: str, folder: Path) -> None:
+    """Put the whole table of a dataset into a folder, as a model's own.
+
+    Raises:
+        UserError: the dataset has no table, or a split was named.
+    """
+    path, split = table_path(dataset)
+    if split is not None:
+        raise UserError("a model takes a whole table", got=dataset, wanted=f"a dataset, such as {path.parent.name}")
+    with durable(folder / TABLE) as partial:
+        shutil.copyfile(path, partial)
 
 
 def build_table(name: str, *, workers: int | None = None, progress: bool = False) -> TableResult:

@@ -24,18 +24,19 @@ Holds = Callable[[CrystalRequest, Counts], bool]
 
 @dataclass(frozen=True, eq=False)
 class CellRow:
-    """A job, its place in the batch, and the random numbers that decide its composition."""
+    """A job, its place in the batch, the random numbers that decide its composition, and those that come after."""
 
     place: int
     job: Job
     units: float
     symbols: np.ndarray
+    rng: np.random.Generator
 
     @classmethod
     def of(cls, place: int, job: Job) -> CellRow:
         """The job's row; its random numbers are the first of the job's own."""
         rng = job.rng()
-        return cls(place, job, units=rng.random(), symbols=rng.random(_SYMBOL_DRAWS))
+        return cls(place, job, units=rng.random(), symbols=rng.random(_SYMBOL_DRAWS), rng=rng)
 
 
 class CellChooser:

@@ -7,7 +7,7 @@ import torch
 
 from unigen.batch import TokenBatch, pad
 from unigen.errors import UserError
-from unigen.models.autoregressive import Autoregressive
+from unigen.models.build import Model
 from unigen.shapes import Float
 from unigen.tokens.grammar import CompositionGrammar, composition_symbols, read_pairs
 from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel
@@ -32,7 +32,7 @@ def prompt_batch(prompts: list[list[int]], device: torch.device) -> TokenBatch:
 
 @torch.no_grad()
 def unit_probabilities(
-    model: Autoregressive, reduced: Counts, temperature: float
+    model: Model, reduced: Counts, temperature: float
 ) -> tuple[list[Counts], Float[np.ndarray, "cells"]]:
     """Cells with 1, 2, ... formula units and the probability of each under the model's data.
 
@@ -54,7 +54,7 @@ def unit_probabilities(
 
 @torch.no_grad()
 def draw_compositions(
-    model: Autoregressive,
+    model: Model,
     grammars: list[CompositionGrammar],
     uniforms: Float[np.ndarray, "batch draws"],
     temperature: float,

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from unigen.elements import parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
-from unigen.sample.composition import Counts, draw_compositions, unit_probabilities
+from unigen.sample.cells import CellChooser, CellRow
+from unigen.sample.composition import Counts
 from unigen.sample.decoder import DecodeSettings, Noise, decode
 from unigen.sample.job import Draft, Job, refuse_symmetry
 from unigen.sample.likelihood import log_likelihoods
 from unigen.tokens.collate import collate
-from unigen.tokens.grammar import CompositionGrammar
 from unigen.tokens.sequence import SLOT_WIDTH, Channel, Sequence
 from unigen.tokens.words import WordsTokenizer
 
-_SYMBOL_DRAWS = 130  # two symbols an element and one END, for as many elements as a cell of 64 atoms can hold
-
-
-@dataclass(frozen=True, eq=False)
-class _Row:
-    """A job with all its random numbers drawn and its open questions noted."""
-
-    place: int
-    job: Job
-    units: float
-    symbols: np.ndarray
-    lattice: np.ndarray
-    sites: np.ndarray
-
 
 class NetworkGenerator:
-    """Draws crystals from a model; a draw depends on its job alone, and on its batch by rounding.
+    """Draws crystals from a model of words; a draw depends on its job alone, and on its batch by rounding.
 
     Rounding is amplified where an ODE stands at a fork: about one crystal in a hundred differs visibly between batch
     sizes. With the same batch size the bytes are the same.
@@ -62,75 +46,46 @@ class NetworkGenerator:
         self.settings = settings or DecodeSettings()
         self.score_steps = score_steps
         self.tokenizer = WordsTokenizer(model.config.max_atoms)
-        self._units: dict[tuple[tuple[int, int], ...], tuple[list[Counts], np.ndarray]] = {}
+        self.cells = CellChooser(model, self.settings.temperature)
 
     def draw(self, jobs: list[Job]) -> list[Draft]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
         drafts: list[Draft | None] = [None] * len(jobs)
-        fixed: list[tuple[_Row, Counts]] = []
-        open_rows: list[tuple[_Row, CompositionGrammar]] = []
+        rows: list[CellRow] = []
         for place, job in enumerate(jobs):
-            row = self._row(place, job)
             try:
-                grammar = self.tokenizer.grammar(job.request, self._choose_cell(row))
+                refuse_symmetry(job.request, self.name)
+                rows.append(CellRow.of(place, job))
             except UserError as error:
                 drafts[place] = Draft(None, reason=str(error))
-                continue
-            if grammar.counts is None:
-                open_rows.append((row, grammar))
+        kept: list[tuple[CellRow, Counts]] = []
+        for row, cell in zip(rows, self.cells.choose(rows), strict=True):
+            if isinstance(cell, UserError):
+                drafts[row.place] = Draft(None, reason=str(cell))
             else:
-                fixed.append((row, grammar.counts))
-        if open_rows:
-            fixed += self._write_compositions(open_rows)
-        for row, draft in self._decode(fixed):
+                kept.append((row, cell))
+        for row, draft in self._decode(kept):
             drafts[row.place] = draft
         return [draft for draft in drafts if draft is not None]
 
-    def _row(self, place: int, job: Job) -> _Row:
-        rng = job.rng()
-        return _Row(
-            place=place,
-            job=job,
-            units=rng.random(),
-            symbols=rng.random(_SYMBOL_DRAWS),
-            lattice=rng.standard_normal(SLOT_WIDTH[Channel.LATTICE], dtype=np.float32),
-            sites=rng.standard_normal((self.tokenizer.max_atoms - 1, SLOT_WIDTH[Channel.FRACTIONAL]), dtype=np.float32),
-        )
-
-    def _choose_cell(self, row: _Row) -> Counts | None:
-        """The cell: given, drawn among the formula's multiples, or None for a composition still to be written."""
-        request = row.job.request
-        refuse_symmetry(request, self.name)
-        if request.formula is None or request.counts is not None:
-            return request.counts
-        reduced, _ = reduce_counts(parse_formula(request.formula))
-        key = tuple(reduced.items())
-        if key not in self._units:
-            self._units[key] = unit_probabilities(self.model, reduced, self.settings.temperature)
-        cells, probability = self._units[key]
-        return cells[min(int(np.searchsorted(probability.cumsum(), row.units)), len(cells) - 1)]
-
-    def _write_compositions(self, rows: list[tuple[_Row, CompositionGrammar]]) -> list[tuple[_Row, Counts]]:
-        uniforms = np.stack([row.symbols for row, _ in rows])
-        grammars = [grammar for _, grammar in rows]
-        cells = draw_compositions(self.model, grammars, uniforms, self.settings.temperature)
-        return [(row, cell) for (row, _), cell in zip(rows, cells, strict=True)]
-
-    def _decode(self, rows: list[tuple[_Row, Counts]]) -> list[tuple[_Row, Draft]]:
+    def _decode(self, rows: list[tuple[CellRow, Counts]]) -> list[tuple[CellRow, Draft]]:
         if not rows:
             return []
         rows = sorted(rows, key=lambda pair: -sum(pair[1].values()))
-        device = next(self.model.parameters()).device
-        noise = Noise(
-            lattice=torch.from_numpy(np.stack([row.lattice for row, _ in rows])).to(device),
-            sites=torch.from_numpy(np.stack([row.sites for row, _ in rows])).to(device),
-        )
-        sequences = decode(self.model, [cell for _, cell in rows], noise, self.settings)
+        sequences = decode(self.model, [cell for _, cell in rows], self._noise([row for row, _ in rows]), self.settings)
         scores = self._scores(sequences)
         return [
             (row, self._draft(sequence, score))
             for (row, _), sequence, score in zip(rows, sequences, scores, strict=True)
         ]
+
+    def _noise(self, rows: list[CellRow]) -> Noise:
+        """The next random numbers of each job after those of its composition."""
+        device = next(self.model.parameters()).device
+        size = self.tokenizer.max_atoms - 1, SLOT_WIDTH[Channel.FRACTIONAL]
+        lattice = [row.rng.standard_normal(SLOT_WIDTH[Channel.LATTICE], dtype=np.float32) for row in rows]
+        sites = [row.rng.standard_normal(size, dtype=np.float32) for row in rows]
+        return Noise(*(torch.from_numpy(np.stack(part)).to(device) for part in (lattice, sites)))
 
     def _scores(self, sequences: list[Sequence]) -> Items[float | None]:
         if not self.score_steps:

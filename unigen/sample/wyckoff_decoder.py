@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -156,14 +157,12 @@ def slot_log_likelihoods(model: WyckoffModel, batch: WyckoffBatch, steps: int) -
         head, _ = model.slots(channel)
         x, free = model.displacements(batch, channel, here)
         levels = karras_levels(steps, head.process.sigma_min, head.process.sigma_max).to(x.device)
-        score = log_likelihood(
-            _only(free, head, head.context(before[here])), x, levels, lambda end, h=head, f=free: _prior(h, end, f)
-        )
-        total[here] = score
+        denoise = _only(free, head, head.context(before[here]))
+        total[here] = log_likelihood(denoise, x, levels, partial(_prior, head, free))
     return total.sum(1)
 
 
-def _prior(head: VectorHead, end: Tensor, free: Tensor) -> Float[Tensor, "slots"]:
+def _prior(head: VectorHead, free: Tensor, end: Tensor) -> Float[Tensor, "slots"]:
     """The prior's log density of the free numbers alone."""
     fixed = head.process.prior_log_prob(torch.zeros_like(end[:1])) / end.shape[1]
     return head.process.prior_log_prob(end * free) - fixed * (1.0 - free).sum(-1)

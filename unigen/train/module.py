@@ -30,7 +30,7 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: TokenBatch | WyckoffBatch, batch_idx: int) -> Tensor:
         """Weighted sum of the channels' losses."""
         del batch_idx
-        losses = self.model.losses(batch, self._seed_step())
+        losses = self._losses(batch, self._seed_step())
         optim = self.config.optim
         total = optim.symbol_weight * losses["symbol"] + losses["lattice"] + losses["site"]
         if "source" in losses:
@@ -59,17 +59,26 @@ class TrainingModule(lightning.LightningModule):
         """Whether the weights as they are now give a finite loss."""
         generator = torch.Generator(self.device).manual_seed(0)
         with torch.compiler.set_stance("force_eager"):  # not worth a second compilation
-            losses = self.model.losses(batch, generator, repeats=1)
+            losses = self._losses(batch, generator, repeats=1)
         return bool(torch.isfinite(torch.stack(list(losses.values()))).all())
 
     def validation_step(self, batch: TokenBatch | WyckoffBatch, batch_idx: int) -> None:
         """Exact negative log-likelihoods: nats a symbol, nats a slot."""
         generator = torch.Generator(self.device).manual_seed(batch_idx)
-        losses = self.model.losses(batch, generator)
+        losses = self._losses(batch, generator)
         if isinstance(batch, WyckoffBatch):
             self._log_wyckoff(batch, losses)
         else:
             self._log_words(batch, losses)
+
+    def _losses(
+        self, batch: TokenBatch | WyckoffBatch, generator: torch.Generator, repeats: int = 4
+    ) -> dict[str, Tensor]:
+        if isinstance(self.model, WyckoffModel):
+            assert isinstance(batch, WyckoffBatch)
+            return self.model.losses(batch, generator, repeats)
+        assert isinstance(batch, TokenBatch)
+        return self.model.losses(batch, generator, repeats)
 
     def _log_wyckoff(self, batch: WyckoffBatch, losses: dict[str, Tensor]) -> None:
         """Losses as in training, and how often the likeliest choice of neighbour is right."""

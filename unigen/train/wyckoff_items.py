@@ -52,10 +52,15 @@ class WyckoffItems:
         if not len(self.index):
             raise UserError("no crystal fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
         elements = np.diff(self.table.element_offsets)
-        self.num_atoms = (2 * orbits + 2 * elements)[self.index]  # about the tokens, for batches of similar length
+        self._lengths = (2 * orbits + 2 * elements)[self.index]
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def num_atoms(self) -> Int[np.ndarray, "crystals"]:
+        """About how many tokens each has, for batches of similar length."""
+        return self._lengths
 
     def __getitem__(self, place: int) -> int:
         return int(self.index[place])
