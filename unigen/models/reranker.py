@@ -68,7 +68,7 @@ class PairEncoder(nn.Module):
         self.hidden = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
         self.out = nn.Linear(width, out)
 
-    def forward(self, elements: Float[Tensor, "118 width"], pairs: _Pairs) -> Float[Tensor, "batch neighbours n out"]:
+    def forward(self, elements: Float[Tensor, "table width"], pairs: _Pairs) -> Float[Tensor, "batch neighbours n out"]:
         """One vector a pair."""
         x = functional.embedding(pairs.wanted, self.wanted(elements))[:, None]
         x = x + functional.embedding(pairs.roles, self.role(elements)) + self.facts(pairs.facts)
@@ -96,7 +96,7 @@ class ContactEncoder(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, elements: Float[Tensor, "118 width"], neighbours: NeighbourBatch, chosen: Int[Tensor, "batch chosen"]
+        self, elements: Float[Tensor, "table width"], neighbours: NeighbourBatch, chosen: Int[Tensor, "batch chosen"]
     ) -> Float[Tensor, "batch chosen width"]:
         """One vector a chosen neighbour, with the wanted elements in their roles."""
         row = torch.arange(len(chosen), device=chosen.device)[:, None]
@@ -205,7 +205,7 @@ class Reranker(nn.Module):
         return (described * (neighbours.elements > 0)[:, None, :, None]).sum(2)
 
 
-def _pairs(neighbours: NeighbourBatch, known: Float[Tensor, "118 descriptors"]) -> _Pairs:
+def _pairs(neighbours: NeighbourBatch, known: Float[Tensor, "table descriptors"]) -> _Pairs:
     counts = neighbours.counts.float()
     share = counts / counts.sum(1, keepdim=True)
     difference = (known[neighbours.elements][:, None] - known[neighbours.roles]) * (neighbours.roles > 0)[..., None]

@@ -45,7 +45,7 @@ def collate_wyckoff(sequences: list[WyckoffSequence], followed: list[int], neigh
 
 
 def collate_shortlists(
-    shortlists: list[Shortlist], rms: list[Float[np.ndarray, "kinds"]] | None = None
+    shortlists: list[Shortlist], rms: list[Float[np.ndarray, "_"]] | None = None
 ) -> NeighbourBatch:
     """Right-pad neighbours and elements to the most there are.
 
