@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -78,16 +79,15 @@ class CellChooser:
         reduced, _ = reduce_counts(parse_formula(request.formula))
         key = (tuple(reduced.items()), request.space_groups)
         if key not in self._units:
-            cells, probability = unit_probabilities(self.model, reduced, self.temperature)
-            fits = np.array([self.holds(request, cell) for cell in cells])
-            if not fits.any():
-                raise UserError(
-                    f"no cell of {format_formula(reduced)} with up to {self.model.config.max_atoms} atoms fits",
-                    got=f"space groups {request.crystal_system or request.space_group}",
-                    next_step="allow other space groups",
-                )
-            self._units[key] = cells, probability * fits / (probability * fits).sum()
+            fits = partial(self.holds, request)
+            self._units[key] = unit_probabilities(self.model, reduced, self.temperature, fits)
         cells, probability = self._units[key]
+        if not cells:
+            raise UserError(
+                f"no cell of {format_formula(reduced)} with up to {self.model.config.max_atoms} atoms fits",
+                got=f"space groups {request.crystal_system or request.space_group}",
+                next_step="allow other space groups",
+            )
         return cells[min(int(np.searchsorted(probability.cumsum(), row.units)), len(cells) - 1)]
 
     def _write(self, rows: list[CellRow]) -> list[Counts | UserError]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -32,9 +34,15 @@ def prompt_batch(prompts: list[list[int]], device: torch.device) -> TokenBatch:
 
 @torch.no_grad()
 def unit_probabilities(
-    model: Model, reduced: Counts, temperature: float
+    model: Model, reduced: Counts, temperature: float, fits: Callable[[Counts], bool]
 ) -> tuple[list[Counts], Float[np.ndarray, "cells"]]:
-    """Cells with 1, 2, ... formula units and the probability of each under the model's data.
+    """Cells with 1, 2, ... formula units that fit, and the probability of each under the model's data.
+
+    Args:
+        model: in evaluation mode.
+        reduced: one formula unit.
+        temperature: of the symbols.
+        fits: which cells may be chosen.
 
     Raises:
         UserError: one formula unit is already larger than the model's cells.
@@ -47,6 +55,9 @@ def unit_probabilities(
             wanted=f"at most {model.config.max_atoms}",
         )
     cells = [{number: count * units for number, count in reduced.items()} for units in range(1, limit + 1)]
+    cells = [cell for cell in cells if fits(cell)]
+    if not cells:
+        return [], np.zeros(0)
     device = next(model.parameters()).device
     scores = model.symbol_log_likelihoods(prompt_batch([composition_symbols(cell) for cell in cells], device))
     return cells, torch.softmax(scores.double().cpu() / temperature, 0).numpy()
