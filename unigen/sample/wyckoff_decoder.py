@@ -49,7 +49,7 @@ def draw_numbers(
         settings: how to draw.
     """
     device = plans.tokens.vectors.device
-    vectors = plans.tokens.vectors
+    vectors = plans.tokens.vectors.clone()
     rows = torch.arange(len(plans), device=device)
     lattice_at = (plans.tokens.channel == Channel.LATTICE).to(torch.int8).argmax(1)
     slots = plans.lengths - lattice_at - 1

@@ -128,14 +128,19 @@ class WyckoffGenerator:
         return float(sum(count * self.retriever.volume.per_atom[number] for number, count in cell.items()))
 
     def _templates(self, rows: list[CellRow], cells: list[Counts]) -> tuple[list[Template], np.ndarray]:
-        given = [row.job.request.template for row in rows]
-        if all(given):
-            return [parse_template(text) for text in given if text], np.zeros(len(rows))
-        uniforms = np.stack([_random(row, 1).random(_LETTER_DRAWS) for row in rows])
-        groups = [row.job.request.space_groups for row in rows]
-        templates, scores = write_templates(self.model, cells, groups, uniforms, self.settings.temperature)
-        chosen = [parse_template(text) if text else template for text, template in zip(given, templates, strict=True)]
-        return chosen, scores
+        """Those asked for, at no cost in probability, and the others as the model writes them."""
+        given = [parse_template(text) if (text := row.job.request.template) else None for row in rows]
+        free = [place for place, template in enumerate(given) if template is None]
+        scores = np.zeros(len(rows))
+        if free:
+            uniforms = np.stack([_random(rows[place], 1).random(_LETTER_DRAWS) for place in free])
+            groups = [rows[place].job.request.space_groups for place in free]
+            drawn, scores[free] = write_templates(
+                self.model, [cells[place] for place in free], groups, uniforms, self.settings.temperature
+            )
+            for place, template in zip(free, drawn, strict=True):
+                given[place] = template
+        return [template for template in given if template is not None], scores
 
     def _decode(self, planned: list[_Planned]) -> list[tuple[_Planned, Draft]]:
         """Numbers of all plans; those that follow a neighbour and those that do not start from different noise."""
@@ -157,7 +162,8 @@ class WyckoffGenerator:
         vectors = draw_numbers(self.model, batch, [one.group for one in part], _noise(part, device), self.settings)
         scores: list[float | None] = [None] * len(part)
         if self.score_steps:
-            scores = list(slot_log_likelihoods(self.model, batch, self.score_steps).tolist())
+            complete = replace(batch, tokens=replace(batch.tokens, vectors=vectors))
+            scores = list(slot_log_likelihoods(self.model, complete, self.score_steps).tolist())
         filled = vectors.cpu().numpy()
         return [(one, self._draft(one, filled[row], scores[row])) for row, one in enumerate(part)]
 
