@@ -1,0 +1,382 @@
+"""The wyckoff generator keeps every request, follows one known structure after the other, and says when it cannot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models.small_model import small_model
+from models.small_wyckoff import small_wyckoff
+from retrieval.known_crystals import prototypes
+from retrieval.known_templates import retriever, table
+
+from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula, reduce_counts
+from unigen.geometry.symmetry import space_group
+from unigen.request import CrystalRequest
+from unigen.retrieval.shortlist import Retriever
+from unigen.sample.composition import unit_probabilities
+from unigen.sample.decoder import DecodeSettings
+from unigen.sample.generate import generate
+from unigen.sample.job import Draft, Job, Sample
+from unigen.sample.network import NetworkGenerator
+from unigen.sample.sources import SourceChooser
+from unigen.sample.substitution import NearestGenerator
+from unigen.sample.writing import write_templates
+from unigen.sample.wyckoff_generator import WyckoffGenerator
+from unigen.tokens import vocabulary
+from unigen.tokens.collate import collate_shortlists, collate_wyckoff
+from unigen.tokens.template import Template, apply_template, parse_template
+from unigen.tokens.wyckoff import plain_start, plan
+from unigen.tokens.wyckoff_grammar import WyckoffGrammar
+
+NOBODY_HAS = {8: 11, 22: 7, 38: 5}
+REQUESTS = [
+    CrystalRequest(formula="SrTiO3", z=1),
+    CrystalRequest(formula="NaCl"),
+    CrystalRequest(elements=("Li", "Fe", "P", "O")),
+    CrystalRequest(n_atoms=7),
+    CrystalRequest(),
+    CrystalRequest(formula="MgAl2O4", space_group=227),
+    CrystalRequest(formula="SrTiO3", crystal_system="cubic"),
+    CrystalRequest(space_group=194),
+    CrystalRequest(elements=("Na", "Cl"), crystal_system="tetragonal"),
+    CrystalRequest(template="221 Sr:a Ti:b O:c"),
+    CrystalRequest(template="62 Sr:c Ti:a O:cd"),
+    CrystalRequest(formula=format_formula(NOBODY_HAS), z=1),
+]
+
+
+def make(score_steps: int = 0, seed: int = 0, known: Retriever | None = None, **changes) -> WyckoffGenerator:
+    exclude = changes.pop("exclude_formula", False)
+    decoding = DecodeSettings(steps=3, **changes)
+    model = small_wyckoff(seed)
+    return WyckoffGenerator(model, known or retriever(), "small", "1", decoding, score_steps, exclude_formula=exclude)
+
+
+@pytest.fixture(scope="module")
+def generator() -> WyckoffGenerator:
+    return make(score_steps=2)
+
+
+@pytest.fixture(scope="module")
+def samples(generator) -> list[Sample]:
+    return generate(REQUESTS, n=3, model=generator)
+
+
+def test_every_request_is_kept(samples):
+    assert [(s.request_index, s.index) for s in samples] == [(r, k) for r in range(len(REQUESTS)) for k in range(3)]
+    for sample in samples:
+        assert sample.structure is not None, sample.reason
+        counts, request = sample.structure.counts, sample.request
+        if request.formula:
+            assert reduce_counts(counts)[0] == dict(sorted(reduce_counts(parse_formula(request.formula))[0].items()))
+        if request.counts:
+            assert counts == dict(sorted(request.counts.items()))
+        if request.elements:
+            assert set(counts) <= {ATOMIC_NUMBER[symbol] for symbol in request.elements}
+        if request.n_atoms:
+            assert sum(counts.values()) == request.n_atoms
+        assert sum(counts.values()) <= 24
+        assert np.isfinite(sample.log_likelihood)
+        assert np.isfinite(sample.score)
+
+
+def test_the_template_that_is_stated_is_the_crystals(samples):
+    for sample in samples:
+        template, request = parse_template(sample.template), sample.request
+        assert str(template) == sample.template
+        assert dict(sorted(template.counts.items())) == sample.structure.counts
+        assert template.space_group in request.space_groups
+        if request.template:
+            assert template == parse_template(request.template)
+        points = space_group(template.space_group).primitive_multiplicity[list(template.letters)]
+        numbers = np.repeat(template.numbers, points)
+        assert sample.structure.numbers.tolist() == numbers.tolist()
+
+
+def test_the_symmetry_that_is_asked_for_is_there(samples):
+    """By spglib: the group found is the one written, or one above it."""
+    import spglib
+
+    for sample in samples:
+        crystal, number = sample.structure, parse_template(sample.template).space_group
+        if number > 1:
+            cell = crystal.lattice, crystal.frac_coords, crystal.numbers
+            found = spglib.get_symmetry_dataset(cell, symprec=1e-3)
+            if found is not None:  # atoms of an untrained model may coincide
+                assert len(found.rotations) % (len(space_group(number).operations) / centrings(number)) == 0
+
+
+def centrings(number: int) -> int:
+    return round(1 / np.linalg.det(space_group(number).to_primitive))
+
+
+def as_numbers(sample: Sample) -> tuple:
+    crystal = sample.structure
+    numbers = (*crystal.numbers.tolist(), *crystal.lattice.ravel(), *crystal.frac_coords.ravel())
+    return sample.template, sample.log_likelihood, numbers
+
+
+def test_the_same_seed_gives_the_same_structures_and_another_seed_others(generator, samples):
+    again = generate(REQUESTS, n=3, model=make(score_steps=2))
+    other = generate(REQUESTS, n=3, model=generator, seed=1)
+    assert [as_numbers(s) for s in again] == [as_numbers(s) for s in samples]
+    assert [as_numbers(s) for s in other] != [as_numbers(s) for s in samples]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_batches_change_nothing(generator, samples, batch_size):
+    wanted = [sample for sample in samples if sample.index < 2]
+    got = generate(REQUESTS, n=2, model=generator, batch_size=batch_size)
+    for one, two in zip(wanted, got, strict=True):
+        assert (one.template, one.source) == (two.template, two.source) or one.source["id"] == two.source["id"]
+        gap = one.structure.frac_coords - two.structure.frac_coords
+        assert np.abs(gap - np.round(gap)).max() < 1e-3
+        np.testing.assert_allclose(one.structure.lattice, two.structure.lattice, rtol=1e-3, atol=1e-3)
+
+
+# ---- whom samples follow
+
+
+def several_kinds() -> tuple[CrystalRequest, list[int]]:
+    """A request for a cell whose shortlist has most kinds, and its kinds by the model's probability."""
+    lists = [(retriever().shortlist(table().counts(row)), table().counts(row)) for row in range(0, len(table()), 5)]
+    shortlist, counts = max(lists, key=lambda pair: len(pair[0].heads))
+    assert len(shortlist.heads) > 3
+    request = CrystalRequest(formula=format_formula(counts), n_atoms=sum(counts.values()))
+    with torch.no_grad():
+        logits = small_wyckoff().reranker(collate_shortlists([shortlist]))[0, : len(shortlist.heads) + 1]
+    ids = [None, *table().ids[shortlist.sources[shortlist.heads]]]
+    return request, [ids[place] or "none" for place in logits.argsort(descending=True).tolist()]
+
+
+def test_sample_after_sample_follows_the_next_likeliest_kind_and_then_nobody():
+    request, order = several_kinds()
+    drawn = generate(request, n=len(order) + 3, model=make())
+    assert [sample.source["id"] for sample in drawn] == [*order, *["none"] * 3]
+    follows = [sample.source["probability"] for sample in drawn if sample.source["id"] != "none"]
+    assert follows == sorted(follows, reverse=True)
+    assert sum(follows) <= 1.0
+    by_id = {str(known): index for index, known in enumerate(table().ids)}
+    for sample in drawn:
+        if sample.source["id"] != "none":
+            source = table()[by_id[sample.source["id"]]]
+            template = parse_template(sample.template)
+            assert (template.space_group, sorted(template.letters)) == (source.space_group, sorted(source.letters))
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
+def test_drawn_kinds_come_without_replacement(temperature):
+    request, order = several_kinds()
+    drawn = generate(request, n=len(order), model=make(source_temperature=temperature), seed=3)
+    assert sorted(sample.source["id"] for sample in drawn) == sorted(order)
+
+
+def test_only_kinds_that_fit_are_followed():
+    request, order = several_kinds()
+    by_id = {str(known): index for index, known in enumerate(table().ids)}
+    groups = {known: int(table().space_group[by_id[known]]) for known in order if known != "none"}
+    one = next(iter(groups.values()))
+    fitting = [known for known in order if groups.get(known) == one]
+    asked = CrystalRequest(formula=request.formula, n_atoms=request.n_atoms, space_group=one)
+    drawn = generate(asked, n=len(fitting) + 2, model=make())
+    followed = [sample.source["id"] for sample in drawn]
+    assert [known for known in followed if known != "none"] == fitting
+    assert {parse_template(sample.template).space_group for sample in drawn} == {one}
+
+
+def test_a_template_that_is_known_is_followed_and_another_one_is_not():
+    request, _ = several_kinds()
+    first = generate(request, n=2, model=make())
+    followed = next(sample for sample in first if sample.source["id"] != "none")
+    drawn = generate(CrystalRequest(template=followed.template), n=3, model=make())
+    assert followed.source["id"] in [sample.source["id"] for sample in drawn]
+    assert {sample.template for sample in drawn} == {followed.template}
+
+
+def test_the_excluded_formula_is_never_followed():
+    for row in range(0, len(table()), 31):
+        counts = table().counts(row)
+        request = CrystalRequest(formula=format_formula(counts), n_atoms=sum(counts.values()))
+        own = format_formula(reduce_counts(counts)[0])
+        followed = generate(request, n=4, model=make(exclude_formula=True))
+        assert own not in [sample.source.get("formula") for sample in followed]
+        if row == 0:
+            assert own in [sample.source.get("formula") for sample in generate(request, n=12, model=make())]
+
+
+@settings(max_examples=6)
+@given(st.dictionaries(st.integers(1, 94), st.sampled_from([5, 7, 11]), min_size=2, max_size=2))
+def test_what_nobody_knows_is_written_anew(counts):
+    if sum(counts.values()) <= 24 and len(set(counts.values())) == len(counts):
+        request = CrystalRequest(formula=format_formula(counts), n_atoms=sum(counts.values()))
+        sample = generate(request, model=make())[0]
+        assert sample.structure.counts == dict(sorted(counts.items()))
+        assert sample.source == {"id": "none", "probability": 1.0}
+
+
+def test_without_any_neighbour_everything_is_written_anew():
+    known = Retriever(table().select(np.array([0])))
+    for sample in generate(REQUESTS, n=2, model=make(known=known)):
+        assert sample.structure is not None, sample.reason
+        assert sample.source["id"] in ("none", "known-0")
+
+
+def test_the_draw_of_one_job_knows_nothing_of_the_other_jobs():
+    """Templates that are asked for beside those that are written."""
+    generator = make(score_steps=2)
+    asked, free = CrystalRequest(template="62 Sr:c Ti:a O:cd"), CrystalRequest(formula=format_formula(NOBODY_HAS), z=1)
+    jobs = [Job(request, place, 40, 0, 0) for place, request in enumerate((asked, free, asked))]
+    together = generator.draw(jobs)
+    for job, draft in zip(jobs, together, strict=True):
+        alone = generator.draw([job])[0]
+        assert alone.template == draft.template
+        assert alone.log_likelihood == pytest.approx(draft.log_likelihood, rel=1e-3, abs=1e-2)
+        assert alone.score == pytest.approx(draft.score, rel=1e-3, abs=1e-2)
+
+
+# ---- templates written anew
+
+
+def legal_log_probability(model, cell: dict[int, int], groups: frozenset[int], template: Template) -> float:
+    """By one forward pass over the whole plan, as in training, each choice among the legal ones."""
+    numbers, letters = np.array(template.numbers), np.array(template.letters)
+    sequence = plan(plain_start(template.space_group, numbers, letters, 100.0))
+    empty = collate_shortlists([retriever().shortlist(NOBODY_HAS)])
+    with torch.no_grad():
+        states = model.states(collate_wyckoff([sequence], [-1], empty))[0]
+        logits = model.symbol_head(states).double()
+    at = sequence.tokens.symbols.tolist().index(vocabulary.NEW)
+    grammar, total = WyckoffGrammar(cell, groups), 0.0
+    legal = [vocabulary.group_symbol(int(number)) for number in np.flatnonzero(grammar.legal_space_groups())]
+    for step in range(len(letters) + 1):
+        scores = dict(zip(legal, logits[at + step, legal].log_softmax(-1).tolist(), strict=True))
+        total += scores[int(sequence.tokens.symbols[at + step + 1])]
+        following = grammar.legal_letters(template.space_group, template.letters[:step])
+        legal = [vocabulary.letter_symbol(int(letter)) for letter in np.flatnonzero(following)]
+    return total
+
+
+@settings(max_examples=10)
+@given(
+    st.dictionaries(st.integers(1, 94), st.integers(1, 6), min_size=1, max_size=3),
+    st.frozensets(st.integers(1, 230), max_size=5),
+    st.integers(0, 2**31),
+)
+def test_templates_are_written_with_the_probability_that_training_gives_them(cell, groups, seed):
+    model, groups = small_wyckoff(), groups | {1}
+    uniforms = np.random.default_rng(seed).random((2, 20))
+    templates, scores = write_templates(model, [cell] * 2, [groups] * 2, uniforms, 1.0)
+    for template, score in zip(templates, scores, strict=True):
+        assert template.counts == cell
+        assert template.space_group in groups
+        assert score == pytest.approx(legal_log_probability(model, cell, groups, template), abs=1e-3)
+
+
+def test_templates_are_drawn_as_often_as_their_probability_says():
+    model, cell, groups = small_wyckoff(), {11: 1, 17: 1}, frozenset({2, 221})
+    uniforms = np.random.default_rng(0).random((800, 3))
+    templates, scores = write_templates(model, [cell] * 800, [groups] * 800, uniforms, 1.0)
+    seen = {
+        template: (score, templates.count(template) / 800) for template, score in zip(templates, scores, strict=True)
+    }
+    assert sum(np.exp(score) for score, _ in seen.values()) == pytest.approx(1.0, abs=0.1)
+    for score, share in seen.values():
+        assert share == pytest.approx(np.exp(score), abs=0.03)
+
+
+# ---- what cannot be done
+
+
+def the_reason(generator, request: CrystalRequest) -> str:
+    (draft,) = generator.draw([Job(request, 0, 0, 0, 0)])
+    assert isinstance(draft, Draft)
+    assert draft.crystal is None
+    return draft.reason
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (CrystalRequest(formula="NaCl", z=1, space_group=227), ["NaCl", "227", "z = 2"]),
+        (CrystalRequest(formula="SrTiO3", space_group=230), ["SrTiO3", "24 atoms", "230"]),
+        (CrystalRequest(formula="SrTiO3", n_atoms=5, space_group=2, crystal_system="triclinic"), None),
+        (CrystalRequest(formula="SrTiO3", z=6), ["more atoms in the cell", "at most 24"]),
+        (CrystalRequest(formula="Al12O17"), ["more atoms in one formula unit", "29"]),
+        (CrystalRequest(n_atoms=3, space_group=230), ["space groups asked for"]),
+        (CrystalRequest(template="225 Na:a"), None),
+        (CrystalRequest(template="225 Na:aa"), ["225 Na:aa", "fixed position"]),
+        (CrystalRequest(template="221 Sr:a", formula="SrTiO3"), ["contradict"]),
+        (CrystalRequest(template="1 O:" + "a" * 30), ["at most 24"]),
+    ],
+)
+def test_what_cannot_be_had_is_said(generator, request_, said):
+    if said is None:
+        assert generator.draw([Job(request_, 0, 0, 0, 0)])[0].crystal is not None
+        return
+    reason = the_reason(generator, request_)
+    for part in said:
+        assert part in reason, reason
+
+
+def test_a_request_that_fails_fails_alone(generator):
+    requests = [REQUESTS[0], CrystalRequest(formula="NaCl", z=1, space_group=227), REQUESTS[9]]
+    one, failed, other = generate(requests, model=generator)
+    assert (one.structure is None, failed.structure is None, other.structure is None) == (False, True, False)
+    assert failed.template == ""
+
+
+@pytest.mark.parametrize(
+    "asked", [{"space_group": 221}, {"crystal_system": "cubic"}, {"template": "221 Sr:a Ti:b O:c"}]
+)
+def test_generators_that_know_no_symmetry_refuse_it(asked):
+    words = NetworkGenerator(small_model(), "words", score_steps=0)
+    nearest = NearestGenerator(prototypes())
+    request = apply_template(CrystalRequest(**asked, **({} if "template" in asked else {"formula": "SrTiO3"})))
+    for generator in (words, nearest):
+        assert f"{generator.name} cannot be asked for a symmetry; got {next(iter(asked.values()))}" in the_reason(
+            generator, request
+        )
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_cell_nobody_can_see_is_said_and_not_raised(generator, monkeypatch):
+    """Numbers that make no crystal: a reason, not a traceback."""
+    from unigen.sample import wyckoff_generator as module
+
+    drawn = module.draw_numbers
+    for value in (float("nan"), float("inf"), 1e4, -1e4):
+
+        def broken(*arguments, value=value):
+            vectors = drawn(*arguments)
+            return torch.where(arguments[1].tokens.channel[..., None] == 1, torch.full_like(vectors, value), vectors)
+
+        monkeypatch.setattr(module, "draw_numbers", broken)
+        draft = make().draw([Job(REQUESTS[0], 0, 0, 0, 0)])[0]
+        assert draft.crystal is None
+        assert draft.reason
+
+
+# ---- the number of formula units
+
+
+def test_cells_that_do_not_fit_have_no_probability_however_low_the_temperature():
+    model, reduced = small_wyckoff(), {8: 3, 22: 1, 38: 1}
+    for temperature in (1.0, 1e-4):
+        cells, probability = unit_probabilities(model, reduced, temperature, lambda cell: cell[8] > 6)
+        assert [cell[8] for cell in cells] == [9, 12]
+        assert probability.sum() == pytest.approx(1.0)
+    everything, whole = unit_probabilities(model, reduced, 1.0, lambda _: True)
+    assert [cell[8] for cell in everything] == [3, 6, 9, 12]
+    some = unit_probabilities(model, reduced, 1.0, lambda cell: cell[8] > 6)[1]
+    np.testing.assert_allclose(some, whole[2:] / whole[2:].sum(), rtol=1e-5)
+
+
+def test_choices_are_remembered_by_cell_and_not_by_how_it_is_written():
+    chooser = SourceChooser(small_wyckoff(), retriever(), exclude_formula=False, temperature=0.0)
+    one, two = chooser.choices([{8: 3, 22: 1, 38: 1}, {38: 1, 22: 1, 8: 3}])
+    assert one is two
+    assert chooser.choices([{22: 1, 8: 3, 38: 1}])[0] is one
+    assert np.exp(one.log_probability).sum() == pytest.approx(1.0)
