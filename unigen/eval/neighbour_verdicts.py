@@ -72,6 +72,7 @@ def judge_neighbours(
     if size != len(open_dataset(path)):
         raise UserError("templates of another version of the dataset", where=str(path), next_step="build them again")
     task = partial(_judge, name, f"{source}", split)
+    _opened.cache_clear()  # where the work is done in this process, and the dataset was built again
     with Workers(workers, progress=progress) as pool:
         lessons = pool.map(task, range(size), f"neighbours of {name}")
     target = path.with_name(LESSONS)
