@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sized
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ def epoch_batches(
     return [batches[index] for index in rng.permutation(len(batches))]
 
 
+@runtime_checkable
 class Rows(Sized, Protocol):
     """Things to encode, and a measure of how long each becomes."""
 
