@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from unigen import config as configuration
 from unigen.errors import UserError
 from unigen.models.build import Model, ModelConfig, build_model
+from unigen.models.wyckoff import WyckoffModel
 
 FORMAT = "unigen-1"
 WEIGHTS, CONFIG = "weights.safetensors", "config.yaml"
@@ -56,6 +57,20 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
         )
     model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in weights.items()})
     return model.to(device).eval()
+
+
+def take_reranker(model: Model, other: Model) -> None:
+    """Replace a model's reranker by that of another, which was trained alone (``only: reranker``).
+
+    Raises:
+        UserError: one of them has none, or they differ in size.
+    """
+    if not (isinstance(model, WyckoffModel) and isinstance(other, WyckoffModel)):
+        raise UserError("only wyckoff models have a reranker", got=f"{model.config.kind} and {other.config.kind}")
+    try:
+        model.reranker.load_state_dict(other.reranker.state_dict())
+    except RuntimeError as error:
+        raise UserError("the rerankers differ in size", got=str(error).splitlines()[-1].strip()) from error
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

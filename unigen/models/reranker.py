@@ -111,6 +111,28 @@ class ContactEncoder(nn.Module):
         return self.out(hidden.sum((2, 3)))
 
 
+class NeighbourEncoder(nn.Module):
+    """What following a neighbour means, as a vector: who replaces whom, and where.
+
+    Args:
+        width: of the vector.
+        dropout: on the hidden layer.
+        element_dropout: how often an element's own vector is hidden, in training.
+    """
+
+    def __init__(self, width: int, dropout: float, element_dropout: float) -> None:
+        super().__init__()
+        self.elements = ElementTable(width, element_dropout)
+        self.describe = PairEncoder(width, width, dropout, looks=True)
+
+    def forward(self, neighbours: NeighbourBatch, followed: Int[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
+        """Of one neighbour a shortlist; zero for followed = -1."""
+        with torch.autocast(neighbours.distance.device.type, enabled=False):
+            pairs = _pairs(neighbours, self.elements.known).of(followed.clamp(min=0)[:, None])
+            described = _sum_elements(self.describe(self.elements(), pairs), neighbours)[:, 0]
+            return described * (followed >= 0)[:, None]
+
+
 class Reranker(nn.Module):
     """Logits of the kinds on a shortlist, "none of them" first.
 
@@ -147,13 +169,6 @@ class Reranker(nn.Module):
         with torch.autocast(neighbours.distance.device.type, enabled=False):
             return self._logits(neighbours)
 
-    def follow(self, neighbours: NeighbourBatch, chosen: Int[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
-        """What following a neighbour means: who replaces whom, where; zero for chosen = -1."""
-        with torch.autocast(neighbours.distance.device.type, enabled=False):
-            pairs = _pairs(neighbours, self.elements.known).of(chosen.clamp(min=0)[:, None])
-            described = self._sum_elements(self.describe(self.elements(), pairs), neighbours)[:, 0]
-            return described * (chosen >= 0)[:, None]
-
     def loss(self, neighbours: NeighbourBatch, patience: float = 0.15) -> Float[Tensor, "batch"]:
         """``-ln sum_k p_k q_k`` with ``q_k = exp(-rms_k / patience)``, 0 for kinds that do not match.
 
@@ -173,7 +188,7 @@ class Reranker(nn.Module):
         votes = self._votes(elements, pairs, facts, neighbours, member)
         head = member.to(torch.int8).argmax(1)
         there = member.any(1)
-        described = self._sum_elements(self.describe(elements, pairs.of(head)), neighbours)
+        described = _sum_elements(self.describe(elements, pairs.of(head)), neighbours)
         described = described + self.contacts(elements, neighbours, head)
         kinds = described + self.kind_facts(_kind_facts(neighbours, facts, member, head, votes))
         query = self._query(elements, neighbours)
@@ -200,9 +215,11 @@ class Reranker(nn.Module):
         encoded = self.query(torch.cat([functional.embedding(neighbours.elements, elements), amounts], dim=-1))
         return (encoded * (neighbours.elements > 0)[..., None]).sum(1)
 
-    @staticmethod
-    def _sum_elements(described: Tensor, neighbours: NeighbourBatch) -> Float[Tensor, "batch neighbours width"]:
-        return (described * (neighbours.elements > 0)[:, None, :, None]).sum(2)
+
+def _sum_elements(
+    described: Float[Tensor, "batch neighbours elements width"], neighbours: NeighbourBatch
+) -> Float[Tensor, "batch neighbours width"]:
+    return (described * (neighbours.elements > 0)[:, None, :, None]).sum(2)
 
 
 def _pairs(neighbours: NeighbourBatch, known: Float[Tensor, "table descriptors"]) -> _Pairs:

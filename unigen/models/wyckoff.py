@@ -21,7 +21,7 @@ from unigen.geometry.torus import wrap
 from unigen.heads.symbols import SymbolHead
 from unigen.heads.vectors import VectorHead
 from unigen.models.backbone import Backbone
-from unigen.models.reranker import Reranker
+from unigen.models.reranker import NeighbourEncoder, Reranker
 from unigen.models.wyckoff_embedding import WyckoffEmbedding
 from unigen.process.gaussian import GaussianProcess
 from unigen.process.torus import TorusProcess
@@ -87,6 +87,7 @@ class WyckoffModel(nn.Module):
         self.reranker = Reranker(
             config.reranker_width, config.reranker_layers, config.reranker_dropout, config.element_dropout
         )
+        self.neighbour = NeighbourEncoder(config.reranker_width, config.reranker_dropout, config.element_dropout)
         self.from_neighbour = nn.Linear(config.reranker_width, config.width)
         self.register_buffer("units", torch.tensor(_UNITS), persistent=False)
         self.apply(_initialise)
@@ -106,7 +107,7 @@ class WyckoffModel(nn.Module):
     def inputs(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """What the backbone reads: the tokens, and behind the composition the neighbour that is followed."""
         x = self.embedding(batch)
-        followed = self.from_neighbour(self.reranker.follow(batch.neighbours, batch.followed))
+        followed = self.from_neighbour(self.neighbour(batch.neighbours, batch.followed))
         here = (batch.tokens.symbols == COPY)[..., None]
         return x + here * followed[:, None]
 
@@ -138,8 +139,11 @@ class WyckoffModel(nn.Module):
             x, free = (part.repeat(repeats, 1) for part in self.displacements(batch, channel, here))
             loss = head.loss(head.context(before[here]).repeat(repeats, 1), x, generator, free)
             losses[name] = (loss * free.sum(-1)).sum() / free.sum().clamp(min=1)
-        losses["source"] = self.reranker.loss(self._hide_some(batch.neighbours, generator)).mean()
-        return losses
+        return losses | self.source_loss(batch, generator)
+
+    def source_loss(self, batch: WyckoffBatch, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:
+        """Nats a choice of neighbour."""
+        return {"source": self.reranker.loss(self._hide_some(batch.neighbours, generator)).mean()}
 
     def displacements(self, batch: WyckoffBatch, channel: Channel, here: Tensor) -> tuple[Tensor, Tensor]:
         """Displacements of the slots ``here`` (a mask over positions 1, 2, ...), and which numbers are free."""

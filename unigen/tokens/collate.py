@@ -44,9 +44,7 @@ def collate_wyckoff(sequences: list[WyckoffSequence], followed: list[int], neigh
     )
 
 
-def collate_shortlists(
-    shortlists: list[Shortlist], rms: list[Float[np.ndarray, "_"]] | None = None
-) -> NeighbourBatch:
+def collate_shortlists(shortlists: list[Shortlist], rms: list[Float[np.ndarray, "_"]] | None = None) -> NeighbourBatch:
     """Right-pad neighbours and elements to the most there are.
 
     Args:

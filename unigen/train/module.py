@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from unigen.batch import TokenBatch, WyckoffBatch
+from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.build import Model
 from unigen.models.wyckoff import WyckoffModel
@@ -26,18 +27,29 @@ class TrainingModule(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.model = model
+        if config.only == "reranker":
+            if not isinstance(model, WyckoffModel):
+                raise UserError("only: this model has no reranker", got=config.only, wanted="all")
+            model.requires_grad_(requires_grad=False)
+            model.reranker.requires_grad_()
 
     def training_step(self, batch: TokenBatch | WyckoffBatch, batch_idx: int) -> Tensor:
         """Weighted sum of the channels' losses."""
         del batch_idx
         losses = self._losses(batch, self._seed_step())
-        optim = self.config.optim
-        total = optim.symbol_weight * losses["symbol"] + losses["lattice"] + losses["site"]
-        if "source" in losses:
-            total = total + optim.source_weight * losses["source"]
+        total = self._total(losses)
         self.log("loss", total.detach(), prog_bar=True)
         self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
         self.log("lr", self.lr_schedulers().get_last_lr()[0])  # type: ignore[union-attr]
+        return total
+
+    def _total(self, losses: dict[str, Tensor]) -> Tensor:
+        optim = self.config.optim
+        if self.config.only == "reranker":
+            return losses["source"]
+        total = optim.symbol_weight * losses["symbol"] + losses["lattice"] + losses["site"]
+        if "source" in losses:
+            total = total + optim.source_weight * losses["source"]
         return total
 
     def configure_gradient_clipping(
@@ -76,6 +88,8 @@ class TrainingModule(lightning.LightningModule):
     ) -> dict[str, Tensor]:
         if isinstance(self.model, WyckoffModel):
             assert isinstance(batch, WyckoffBatch)
+            if self.config.only == "reranker":
+                return self.model.source_loss(batch, generator)
             return self.model.losses(batch, generator, repeats)
         assert isinstance(batch, TokenBatch)
         return self.model.losses(batch, generator, repeats)

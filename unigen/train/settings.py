@@ -65,6 +65,7 @@ class TrainConfig:
     Attributes:
         out: run folder: logs, checkpoints, and at the end ``model/`` (the published form).
         max_steps: optimizer steps.
+        only: train the whole model, or the reranker of a wyckoff model alone (``models pack --reranker-from`` joins).
         seed: of everything drawn.
         precision: bf16 keeps the heads in fp32.
         compile: ``torch.compile`` the backbone.
@@ -84,6 +85,7 @@ class TrainConfig:
     optim: OptimConfig = OptimConfig()
     out: str
     max_steps: int
+    only: Literal["all", "reranker"] = "all"
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
