@@ -14,7 +14,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
-from unigen.batch import TokenBatch
+from unigen.batch import TokenBatch, WyckoffBatch
 from unigen.data.durable import durable
 from unigen.train.module import TrainingModule
 
@@ -64,7 +64,7 @@ class Checkpoints(Callback):
         self.seconds = 60 * minutes
         self.validate_every = validate_every
         self.saved_at = time.monotonic()
-        self.batch: TokenBatch | None = None
+        self.batch: TokenBatch | WyckoffBatch | None = None
         self.signal = 0
         self.stopping = False
 
@@ -85,7 +85,7 @@ class Checkpoints(Callback):
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,
         outputs: object,
-        batch: TokenBatch,
+        batch: TokenBatch | WyckoffBatch,
         batch_idx: int,
     ) -> None:
         """The end of a step without validation."""

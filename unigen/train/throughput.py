@@ -9,7 +9,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from unigen.batch import TokenBatch
+from unigen.batch import TokenBatch, WyckoffBatch
 
 
 class Throughput(Callback):
@@ -37,7 +37,7 @@ class Throughput(Callback):
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,
         outputs: object,
-        batch: TokenBatch,
+        batch: TokenBatch | WyckoffBatch,
         *_: Any,
     ) -> None:
         """Count; padding is no token."""
