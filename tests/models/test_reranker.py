@@ -106,8 +106,8 @@ def test_the_order_of_the_elements_does_not_matter(seed):
         )
     one, other = collate_shortlists(shuffled), collate_shortlists(SHORTLISTS)
     assert_close(reranker(one), reranker(other), "logits")
-    first = torch.zeros(len(SHORTLISTS), dtype=torch.long)
-    assert_close(reranker.follow(one, first), reranker.follow(other, first), "follow")
+    first, follow = torch.zeros(len(SHORTLISTS), dtype=torch.long), small_wyckoff().neighbour
+    assert_close(follow(one, first), follow(other, first), "follow")
 
 
 @torch.no_grad()
@@ -143,30 +143,33 @@ def test_the_loss_is_the_negative_log_probability_of_being_right(reranker, batch
 
 
 def test_with_nobody_to_follow_all_is_finite_and_none_is_certain():
-    reranker = small_wyckoff().train().reranker
+    model = small_wyckoff().train()
+    reranker = model.reranker
     batch = collate_shortlists([Shortlist.empty({8: 2, 22: 1}), Shortlist.empty({1: 3})])
     loss = reranker.loss(batch)
     assert_close(loss, torch.zeros(2), "loss")
-    (loss.sum() + reranker.follow(batch, torch.tensor([-1, -1])).sum()).backward()
-    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in reranker.parameters())
+    (loss.sum() + model.neighbour(batch, torch.tensor([-1, -1])).sum()).backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
     assert torch.equal(reranker(batch).softmax(-1)[:, 0], torch.ones(2))
 
 
 def test_every_parameter_learns_and_no_gradient_is_lost(batch):
-    reranker = small_wyckoff().train().reranker
+    model = small_wyckoff().train()
     hidden = batch.keep(torch.rand(batch.kind.shape, generator=torch.Generator().manual_seed(0)) > 0.3)
-    (reranker.loss(hidden).sum() + reranker.follow(batch, torch.zeros(len(batch), dtype=torch.long)).sum()).backward()
-    silent = [n for n, p in reranker.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+    first = torch.zeros(len(batch), dtype=torch.long)
+    (model.reranker.loss(hidden).sum() + model.neighbour(batch, first).sum()).backward()
+    parts = torch.nn.ModuleList([model.reranker, model.neighbour])
+    silent = [n for n, p in parts.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert not silent
 
 
 @torch.no_grad()
-def test_following_nobody_is_zero_and_following_is_one_neighbour_alone(reranker, batch):
-    nobody = torch.full((len(batch),), -1)
-    assert not reranker.follow(batch, nobody).any()
+def test_following_nobody_is_zero_and_following_is_one_neighbour_alone(batch):
+    nobody, follow = torch.full((len(batch),), -1), small_wyckoff().neighbour
+    assert not follow(batch, nobody).any()
     for row, shortlist in enumerate(SHORTLISTS):
         chosen = torch.full((len(batch),), len(shortlist) - 1)
-        followed = reranker.follow(batch, chosen)[row]
+        followed = follow(batch, chosen)[row]
         alone = replace(
             shortlist,
             **{
@@ -174,7 +177,7 @@ def test_following_nobody_is_zero_and_following_is_one_neighbour_alone(reranker,
                 for name in ("sources", "distance", "roles", "looks", "contacts", "kind", "facts")
             },
         )
-        assert_close(reranker.follow(collate_shortlists([alone]), torch.tensor([0]))[0], followed, f"row {row}")
+        assert_close(follow(collate_shortlists([alone]), torch.tensor([0]))[0], followed, f"row {row}")
 
 
 def test_rows_of_a_batch(batch):
