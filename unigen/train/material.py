@@ -74,9 +74,9 @@ def open_material(config: TrainConfig) -> Material:
 
 def _words(config: TrainConfig) -> Material:
     tokenizer = WordsTokenizer(config.model.max_atoms)
-    val = _fitting(open_dataset(config.data.val), tokenizer)
+    train, val = (_fitting(open_dataset(name), tokenizer) for name in (config.data.train, config.data.val))
     return Material(
-        train=_fitting(open_dataset(config.data.train), tokenizer),
+        train=train,
         encode=_WordsEncoder(tokenizer),
         collate=collate,
         val=val,
