@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -75,8 +74,9 @@ def test_the_console_hears_how_many_and_why_not(counting, tmp_path):
     assert "and 5 more" in text
 
 
-def test_settings_that_contradict_each_other():
+def test_settings_that_contradict_each_other(tmp_path):
     with pytest.raises(UserError, match="ranking needs the likelihood"):
         RunSettings(rank=2, score=False)
-    with pytest.raises(UserError, match="this model retrieves nothing"):
-        RunSettings(retrieve_from="mp-20", model=str(Path("model")))
+    model = save_untrained(tmp_path / "model")
+    with pytest.raises(UserError, match=r"this model retrieves nothing; got --retrieve-from mp-20"):
+        RunSettings(retrieve_from="mp-20", model=str(model)).load()

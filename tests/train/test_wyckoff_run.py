@@ -10,7 +10,8 @@ import ase.io
 import numpy as np
 import pytest
 import torch
-from models.small_wyckoff import RERANKER, SIZES
+from models.small_model import small_model
+from models.small_wyckoff import RERANKER, SIZES, small_wyckoff
 from retrieval.known_templates import save_table, symmetric_crystals, symmetric_prototypes
 from tiny_run import CONFIG, logged
 
@@ -189,6 +190,32 @@ def test_the_published_model_is_the_config_it_was_trained_with(trained):
     model = load_model(trained / "model")
     assert model.config == load(TrainConfig, trained / "config.yaml").model
     assert read_yaml(trained / "model/config.yaml")["kind"] == "wyckoff"
+
+
+def test_the_reranker_can_be_trained_alone_and_joined(home, trained, tmp_path, monkeypatch, capsys):
+    run(write_config(tmp_path, only="reranker", seed=1), "max_steps=3", "checkpoint_minutes=0")
+    alone = load_model(tmp_path / "run/model")
+    losses = logged(tmp_path / "run"), logged(tmp_path / "run", "loss_source")
+    assert losses[0] == losses[1]
+    run(write_config(tmp_path, only="reranker", seed=1), "max_steps=5")
+    later = load_model(tmp_path / "run/model")
+    moved = {name for name, tensor in later.state_dict().items() if not torch.equal(tensor, alone.state_dict()[name])}
+    assert moved
+    assert all(name.startswith("reranker.") for name in moved)
+    pack = ("models", "pack", trained / "model", "--out", tmp_path / "both", "--dtype", "fp32")
+    assert run_cli(monkeypatch, *pack, "--reranker-from", tmp_path / "run/model", "--templates", "mine") == 0
+    both, backbone = load_model(tmp_path / "both").state_dict(), load_model(trained / "model").state_dict()
+    for name, tensor in both.items():
+        assert torch.equal(tensor, (later.state_dict() if name.startswith("reranker.") else backbone)[name]), name
+    assert len(load_generator(tmp_path / "both").retriever.table) == len(open_table("mine"))
+    capsys.readouterr()
+    assert run_cli(monkeypatch, *pack, "--templates", "mine:train") == 2
+    assert "a model takes a whole table; got mine:train" in capsys.readouterr().err
+    save_model(small_wyckoff(reranker_width=32), tmp_path / "wide")
+    save_model(small_model(), tmp_path / "words")
+    for other, said in (("wide", "the rerankers differ in size"), ("words", "only wyckoff models have a reranker")):
+        assert run_cli(monkeypatch, *pack, "--reranker-from", tmp_path / other) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_lessons_follow_the_dataset_they_are_made_of(home, monkeypatch, tmp_path):
