@@ -12,7 +12,7 @@ from unigen.batch import TokenBatch, WyckoffBatch
 from unigen.errors import UserError
 from unigen.models.autoregressive import AutoregressiveConfig
 from unigen.models.checkpoint import CONFIG, WEIGHTS, load_model, save_model
-from unigen.sample.composition import prompt_batch
+from unigen.sample.cells import prompt_batch
 from unigen.sample.wyckoff_decoder import slot_log_likelihoods
 from unigen.testing import assert_close
 from unigen.tokens.grammar import composition_symbols

@@ -16,7 +16,7 @@ from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula, reduce
 from unigen.geometry.symmetry import space_group
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever
-from unigen.sample.composition import unit_probabilities
+from unigen.sample.cells import unit_probabilities
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import generate
 from unigen.sample.job import Draft, Job, Sample

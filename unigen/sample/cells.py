@@ -7,14 +7,21 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import torch
 
+from unigen.batch import TokenBatch, pad
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.build import Model
 from unigen.request import CrystalRequest
-from unigen.sample.composition import Counts, draw_compositions, unit_probabilities
 from unigen.sample.job import Job
-from unigen.tokens.grammar import CompositionGrammar, grammar_for
+from unigen.shapes import Float
+from unigen.tokens.grammar import CompositionGrammar, composition_symbols, grammar_for, read_pairs
+from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel
+from unigen.tokens.vocabulary import END, MAX_COUNT
+
+Counts = dict[int, int]
+"""Atoms of a cell by atomic number."""
 
 _SYMBOL_DRAWS = 130  # two symbols an element and one END, for as many elements as a cell of 64 atoms can hold
 _TRIES = 8
@@ -118,3 +125,82 @@ def _again(row: CellRow, trial: int) -> np.ndarray:
     job = row.job
     seeds = [job.seed, job.request_index, job.index, job.candidate, trial]
     return np.random.default_rng(seeds).random(_SYMBOL_DRAWS)
+
+
+def prompt_batch(prompts: list[list[int]], device: torch.device) -> TokenBatch:
+    """Composition prompts, finished or not, as a batch."""
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    longest = int(lengths.max())
+    shape = (len(prompts), longest)
+    return TokenBatch(
+        symbols=pad([np.array(prompt) for prompt in prompts], longest).to(device),
+        vectors=torch.zeros(*shape, VECTOR_WIDTH, device=device),
+        channel=torch.full(shape, Channel.SYMBOL, device=device),
+        descriptor=torch.zeros(*shape, DESCRIPTOR_WIDTH, dtype=torch.long, device=device),
+        lengths=lengths,
+    )
+
+
+@torch.no_grad()
+def unit_probabilities(
+    model: Model, reduced: Counts, temperature: float, fits: Callable[[Counts], bool]
+) -> tuple[list[Counts], Float[np.ndarray, "cells"]]:
+    """Cells with 1, 2, ... formula units that fit, and the probability of each under the model's data.
+
+    Args:
+        model: in evaluation mode.
+        reduced: one formula unit.
+        temperature: of the symbols.
+        fits: which cells may be chosen.
+
+    Raises:
+        UserError: one formula unit is already larger than the model's cells.
+    """
+    limit = min(model.config.max_atoms // sum(reduced.values()), MAX_COUNT // max(reduced.values()))
+    if limit < 1:
+        raise UserError(
+            "more atoms in one formula unit than the model saw",
+            got=sum(reduced.values()),
+            wanted=f"at most {model.config.max_atoms}",
+        )
+    cells = [{number: count * units for number, count in reduced.items()} for units in range(1, limit + 1)]
+    cells = [cell for cell in cells if fits(cell)]
+    if not cells:
+        return [], np.zeros(0)
+    device = next(model.parameters()).device
+    scores = model.symbol_log_likelihoods(prompt_batch([composition_symbols(cell) for cell in cells], device))
+    return cells, torch.softmax(scores.double().cpu() / temperature, 0).numpy()
+
+
+@torch.no_grad()
+def draw_compositions(
+    model: Model,
+    grammars: list[CompositionGrammar],
+    uniforms: Float[np.ndarray, "batch draws"],
+    temperature: float,
+) -> list[Counts]:
+    """Write compositions symbol by symbol; the grammar lets nothing else than the request be written.
+
+    Args:
+        model: in evaluation mode.
+        grammars: one a row.
+        uniforms: the numbers in [0, 1) that decide each row's draws.
+        temperature: of the symbols.
+    """
+    device = next(model.parameters()).device
+    prompts = [composition_symbols({})[:1] for _ in grammars]
+    for step in range(uniforms.shape[1]):
+        open_rows = [row for row, prompt in enumerate(prompts) if prompt[-1] != END]
+        if not open_rows:
+            break
+        batch = prompt_batch([prompts[row] for row in open_rows], device)
+        legal = np.stack([grammars[row].legal(prompts[row]) for row in open_rows])
+        drawn = model.symbol_head.sample(
+            model(batch)[:, -1],
+            torch.from_numpy(legal).to(device),
+            torch.from_numpy(uniforms[open_rows, step]).to(device),
+            temperature,
+        )
+        for row, symbol in zip(open_rows, drawn.tolist(), strict=True):
+            prompts[row].append(symbol)
+    return [dict(read_pairs(prompt)) for prompt in prompts]

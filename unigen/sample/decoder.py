@@ -13,7 +13,7 @@ from unigen.batch import Layout, TokenBatch, pad
 from unigen.mixers.interface import State
 from unigen.models.autoregressive import Autoregressive
 from unigen.process.schedule import karras_levels
-from unigen.sample.composition import Counts
+from unigen.sample.cells import Counts
 from unigen.sample.solvers import dpm_solver_2m, heun
 from unigen.shapes import Float
 from unigen.tokens.grammar import composition_symbols

@@ -9,8 +9,7 @@ import torch
 
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
-from unigen.sample.cells import CellChooser, CellRow
-from unigen.sample.composition import Counts
+from unigen.sample.cells import CellChooser, CellRow, Counts
 from unigen.sample.decoder import DecodeSettings, Noise, decode
 from unigen.sample.job import Draft, Job, refuse_symmetry
 from unigen.sample.likelihood import log_likelihoods

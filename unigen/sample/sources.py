@@ -10,7 +10,7 @@ import torch
 from unigen.models.wyckoff import WyckoffModel
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever, Shortlist
-from unigen.sample.composition import Counts
+from unigen.sample.cells import Counts
 from unigen.sample.job import Job
 from unigen.shapes import Float
 from unigen.tokens.collate import collate_shortlists

@@ -8,7 +8,7 @@ import torch
 from unigen.batch import WyckoffBatch
 from unigen.models.wyckoff import WyckoffModel
 from unigen.retrieval.shortlist import Shortlist
-from unigen.sample.composition import Counts
+from unigen.sample.cells import Counts
 from unigen.shapes import Float
 from unigen.tokens import vocabulary
 from unigen.tokens.collate import collate_shortlists, collate_wyckoff

@@ -12,8 +12,7 @@ from unigen.errors import UserError
 from unigen.models.wyckoff import WyckoffModel
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever
-from unigen.sample.cells import CellChooser, CellRow
-from unigen.sample.composition import Counts
+from unigen.sample.cells import CellChooser, CellRow, Counts
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.job import Draft, Job
 from unigen.sample.sources import Choices, SourceChooser
