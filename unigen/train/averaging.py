@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from lightning.pytorch.callbacks import WeightAveraging
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor
 
 
 class AveragedWeights(WeightAveraging):
-    """``average <- decay * average + (1 - decay) * weights`` after every step; checkpoints hold both.
+    """``average <- d average + (1 - d) weights`` after every step t, with ``d = min(decay, (1 + t) / (10 + t))``.
 
-    Buffers are copied, not averaged: they are tables and statistics, and an average of integers rounds them.
+    The growing decay forgets the random weights of the start at once (Tan and Le 2019, EfficientNet, after Polyak);
+    checkpoints hold both. Buffers are copied, not averaged: they are tables and statistics, and an average of integers
+    rounds them.
 
     Args:
-        decay: of the average.
+        decay: of the average, in the end.
     """
 
     def __init__(self, decay: float) -> None:
-        super().__init__(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        super().__init__(use_buffers=False, multi_avg_fn=growing_average(decay))
+
+
+def growing_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """The update of ``torch.optim.swa_utils.AveragedModel``: averages in place, weights, steps so far."""
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], weights: list[Tensor], steps: Tensor | int) -> None:
+        now = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        torch._foreach_lerp_(averages, weights, 1 - now)  # noqa: SLF001 - as torch's own averages do it
+
+    return update
