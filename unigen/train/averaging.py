@@ -30,6 +30,6 @@ def growing_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tenso
     @torch.no_grad()
     def update(averages: list[Tensor], weights: list[Tensor], steps: Tensor | int) -> None:
         now = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        torch._foreach_lerp_(averages, weights, 1 - now)  # noqa: SLF001 - as torch's own averages do it
+        torch._foreach_lerp_(averages, weights, 1 - now)
 
     return update
