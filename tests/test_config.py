@@ -117,8 +117,11 @@ def test_what_is_written_is_read_back(tmp_path_factory, rate, note, names, size)
     assert from_dict(Whole, to_plain(whole), where="here") == whole
 
 
-FOR_WYCKOFF = {"data.retrieve_from", "optim.source_weight"}
-"""What only a wyckoff model reads; retrieve_from says by its absence that neighbours come from data.train."""
+USUAL = {"data.retrieve_from", "only"}
+"""Of a wyckoff model alone; absence says that neighbours come from data.train, and that all of it is trained."""
+
+FOR_WYCKOFF = USUAL | {"optim.source_weight"}
+"""What only a wyckoff model reads."""
 
 
 def _fields(kind, model, prefix=""):
@@ -139,7 +142,7 @@ def _keys(values, prefix=""):
 def test_shipped_configs_are_complete_and_say_what_they_are(path):
     config = load(TrainConfig, path)
     unsaid = set(_fields(TrainConfig, type(config.model))) ^ set(_keys(read_yaml(path)))
-    assert unsaid <= {"data.retrieve_from"} if isinstance(config.model, WyckoffConfig) else unsaid == FOR_WYCKOFF
+    assert unsaid <= USUAL if isinstance(config.model, WyckoffConfig) else unsaid == FOR_WYCKOFF
     lines = path.read_text().splitlines()
     assert [line[2:].partition(":")[0] for line in lines[:5]] == list(HEADER)
     assert all(line.startswith("# ") and line.partition(":")[2].strip() for line in lines[:5])
