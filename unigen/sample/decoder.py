@@ -34,12 +34,19 @@ class DecodeSettings:
             ``solvers.tempered``).
         source_temperature: of the choice of a known structure to follow (wyckoff): 0 follows the likeliest first and
             never the same twice, 1 draws them (without replacement) as probable as the model holds them.
+        anew: the probability of "none of the known structures" is multiplied by this: a structure that is written anew
+            is right about so often where none of the known ones is (wyckoff).
+        min_distance: Angstrom; numbers that put two atoms closer are drawn again (wyckoff); 0 leaves the check out.
+        redraws: how often, at most; then the draw with the largest smallest distance stays.
     """
 
     steps: int = 14
     solver: Literal["dpm2m", "heun"] = "dpm2m"
     temperature: float = 0.7
     source_temperature: float = 0.0
+    anew: float = 0.05
+    min_distance: float = 0.7
+    redraws: int = 4
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,12 +37,14 @@ class SourceChooser:
         model: in evaluation mode.
         retriever: over the known structures.
         exclude_formula: use none of a cell's own reduced formula (for benchmarks).
-        temperature: 0 follows the likeliest first, 1 draws without replacement in proportion to the probabilities.
+        settings: how to choose: ``source_temperature``, ``anew``.
     """
 
-    def __init__(self, model: WyckoffModel, retriever: Retriever, *, exclude_formula: bool, temperature: float) -> None:
+    def __init__(
+        self, model: WyckoffModel, retriever: Retriever, settings: DecodeSettings, *, exclude_formula: bool
+    ) -> None:
         self.model, self.retriever = model, retriever
-        self.exclude_formula, self.temperature = exclude_formula, temperature
+        self.exclude_formula, self.temperature, self.anew = exclude_formula, settings.source_temperature, settings.anew
         self._known: dict[tuple[tuple[int, int], ...], Choices] = {}
 
     @torch.no_grad()
@@ -67,11 +69,11 @@ class SourceChooser:
         allowed = np.flatnonzero([True, *self._fits(job.request, choices.shortlist)])
         logits = choices.log_probability[allowed]
         logits = logits - np.logaddexp.reduce(logits)
+        merit = logits + np.where(allowed == 0, np.log(self.anew), 0.0)
         if self.temperature > 0:
             rng = np.random.default_rng([job.seed, job.request_index, len(allowed)])
-            order = np.argsort(-(logits / self.temperature + rng.gumbel(size=len(logits))), kind="stable")
-        else:
-            order = np.argsort(-logits, kind="stable")
+            merit = merit / self.temperature + rng.gumbel(size=len(merit))
+        order = np.argsort(-merit, kind="stable")
         turn = job.index + job.candidate
         chosen = int(order[turn]) if turn < len(order) else 0
         kind = int(allowed[chosen]) - 1

@@ -75,9 +75,7 @@ class WyckoffGenerator:
         self.settings = settings or DecodeSettings()
         self.score_steps = score_steps
         self.cells = CellChooser(model, self.settings.temperature, _holds)
-        self.sources = SourceChooser(
-            model, retriever, exclude_formula=exclude_formula, temperature=self.settings.source_temperature
-        )
+        self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
 
     def draw(self, jobs: list[Job]) -> list[Draft]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
@@ -94,7 +92,7 @@ class WyckoffGenerator:
                 drafts[row.place] = Draft(None, reason=_reason(row.job.request, cell))
             else:
                 kept.append((row, cell))
-        for planned, draft in self._decode(self._plan(kept)):
+        for planned, draft in self._decode(self._plan(kept), 0):
             drafts[planned.row.place] = draft
         return [draft for draft in drafts if draft is not None]
 
@@ -141,28 +139,42 @@ class WyckoffGenerator:
                 given[place] = template
         return [template for template in given if template is not None], scores
 
-    def _decode(self, planned: list[_Planned]) -> list[tuple[_Planned, Draft]]:
-        """Numbers of all plans; those that follow a neighbour and those that do not start from different noise."""
+    def _decode(self, planned: list[_Planned], trial: int) -> list[tuple[_Planned, Draft]]:
+        """Numbers of all plans, drawn again where atoms come too close.
+
+        Plans that follow a neighbour and those that do not start from different noise, so they are drawn apart.
+        """
         results = []
         for copied in (True, False):
             part = [one for one in planned if (one.neighbour >= 0) == copied]
             if part:
                 part.sort(key=lambda one: -one.slots)
-                results += self._fill(part)
-        return results
+                results += self._fill(part, trial)
+        close = [one for one, draft in results if self._distance(draft) < self.settings.min_distance and one.slots]
+        if not close or trial == self.settings.redraws:
+            return results
+        again = {one.row.place: (one, draft) for one, draft in self._decode(close, trial + 1)}
+        return [
+            max((pair, again.get(pair[0].row.place, pair)), key=lambda pair: self._distance(pair[1]))
+            for pair in results
+        ]
 
-    def _fill(self, part: list[_Planned]) -> list[tuple[_Planned, Draft]]:
+    @staticmethod
+    def _distance(draft: Draft) -> float:
+        return draft.crystal.smallest_distance() if draft.crystal is not None else 0.0
+
+    def _fill(self, part: list[_Planned], trial: int) -> list[tuple[_Planned, Draft]]:
         device = next(self.model.parameters()).device
         batch = collate_wyckoff(
             [one.plan for one in part],
             [one.neighbour for one in part],
             collate_shortlists([one.choices.shortlist for one in part]),
         ).to(device)
-        vectors = draw_numbers(self.model, batch, [one.group for one in part], _noise(part, device), self.settings)
+        noise = _noise(part, trial, device)
+        vectors = draw_numbers(self.model, batch, [one.group for one in part], noise, self.settings)
         scores: list[float | None] = [None] * len(part)
         if self.score_steps:
-            complete = replace(batch, tokens=replace(batch.tokens, vectors=vectors))
-            scores = list(slot_log_likelihoods(self.model, complete, self.score_steps).tolist())
+            scores = list(slot_log_likelihoods(self.model, batch, self.score_steps).tolist())
         filled = vectors.cpu().numpy()
         return [(one, self._draft(one, filled[row], scores[row])) for row, one in enumerate(part)]
 
@@ -219,17 +231,17 @@ def _reason(request: CrystalRequest, cell: Counts | UserError) -> str:
 
 
 def _random(row: CellRow, stream: int) -> np.random.Generator:
-    """The job's own random numbers, one stream for templates (1) and one for noise (2)."""
+    """The job's own random numbers, one stream for templates (1) and one a trial for noise (2, 3, ...)."""
     job = row.job
     return np.random.default_rng([job.seed, job.request_index, job.index, job.candidate, 1000 + stream])
 
 
-def _noise(part: list[_Planned], device: torch.device) -> Noise:
+def _noise(part: list[_Planned], trial: int, device: torch.device) -> Noise:
     most = max(1, *(one.slots for one in part))
     lattice = np.zeros((len(part), 6), dtype=np.float32)
     sites = np.zeros((len(part), most, 3), dtype=np.float32)
     for place, one in enumerate(part):
-        rng = _random(one.row, 2)
+        rng = _random(one.row, 2 + trial)
         lattice[place] = rng.standard_normal(6, dtype=np.float32)
         sites[place, : one.slots] = rng.standard_normal((one.slots, 3), dtype=np.float32)
     return Noise(torch.from_numpy(lattice).to(device), torch.from_numpy(sites).to(device))
