@@ -21,6 +21,7 @@ from unigen.data.crystal import Crystal
 from unigen.data.durable import FREE_SPACE, NO_SPACE, durable
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.errors import UserError
+from unigen.report.symmetry import found_template
 from unigen.report.tables import check_sample
 from unigen.sample.job import Sample
 
@@ -162,11 +163,17 @@ def _row(sample: Sample) -> dict[str, Any]:
     }
     if sample.source:
         row["source"] = sample.source
-    if sample.template:
-        row |= {"space_group": int(sample.template.split()[0]), "template": sample.template}
     if sample.structure is None:
-        return row | {"reason": sample.reason}
-    return row | {"checks": check_sample(sample.structure), **_structure(sample.structure)}
+        return row | _stated(sample.template) | {"reason": sample.reason}
+    checks = check_sample(sample.structure)
+    template = sample.template
+    if template and checks["space_group_number"] != _stated(template)["space_group"]:
+        template = found_template(sample.structure) or template  # its numbers happen to have more symmetry
+    return row | _stated(template) | {"checks": checks, **_structure(sample.structure)}
+
+
+def _stated(template: str) -> dict[str, Any]:
+    return {"space_group": int(template.split(maxsplit=1)[0]), "template": template} if template else {}
 
 
 def _structure(crystal: Crystal) -> dict[str, Any]:
