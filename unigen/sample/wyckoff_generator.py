@@ -174,7 +174,8 @@ class WyckoffGenerator:
         vectors = draw_numbers(self.model, batch, [one.group for one in part], noise, self.settings)
         scores: list[float | None] = [None] * len(part)
         if self.score_steps:
-            scores = list(slot_log_likelihoods(self.model, batch, self.score_steps).tolist())
+            complete = replace(batch, tokens=replace(batch.tokens, vectors=vectors))
+            scores = list(slot_log_likelihoods(self.model, complete, self.score_steps).tolist())
         filled = vectors.cpu().numpy()
         return [(one, self._draft(one, filled[row], scores[row])) for row, one in enumerate(part)]
 
