@@ -155,7 +155,10 @@ def several_kinds() -> tuple[CrystalRequest, list[int]]:
 def test_sample_after_sample_follows_the_next_likeliest_kind_and_then_nobody():
     request, order = several_kinds()
     drawn = generate(request, n=len(order) + 3, model=make())
-    assert [sample.source["id"] for sample in drawn] == [*order, *["none"] * 3]
+    ids = [sample.source["id"] for sample in drawn]
+    assert sorted(ids[:-3]) == sorted(order)
+    assert ids[-3:] == ["none"] * 3
+    assert [known for known in ids if known != "none"] == [known for known in order if known != "none"]
     follows = [sample.source["probability"] for sample in drawn if sample.source["id"] != "none"]
     assert follows == sorted(follows, reverse=True)
     assert sum(follows) <= 1.0
@@ -235,6 +238,51 @@ def test_the_draw_of_one_job_knows_nothing_of_the_other_jobs():
         assert alone.template == draft.template
         assert alone.log_likelihood == pytest.approx(draft.log_likelihood, rel=1e-3, abs=1e-2)
         assert alone.score == pytest.approx(draft.score, rel=1e-3, abs=1e-2)
+
+
+def test_what_is_scored_is_what_is_drawn(monkeypatch):
+    from unigen.sample import wyckoff_generator as module
+
+    drawn, scored = [], []
+    draw, score = module.draw_numbers, module.slot_log_likelihoods
+
+    def drawing(*parts):
+        drawn.append(draw(*parts))
+        return drawn[-1]
+
+    def scoring(model, batch, steps):
+        scored.append(batch.tokens.vectors)
+        return score(model, batch, steps)
+
+    monkeypatch.setattr(module, "draw_numbers", drawing)
+    monkeypatch.setattr(module, "slot_log_likelihoods", scoring)
+    generate(REQUESTS[:2], n=3, model=make(score_steps=2))
+    assert len(drawn) == len(scored) > 0
+    for vectors, of_score in zip(drawn, scored, strict=True):
+        assert vectors.any()
+        assert torch.equal(vectors, of_score)
+
+
+def test_the_weight_of_anew_moves_nothing_but_the_turn_of_nobody():
+    request, order = several_kinds()
+    turns = {}
+    for weight in (1e-9, 1.0, 1e9):
+        ids = [sample.source["id"] for sample in generate(request, n=len(order), model=make(anew=weight))]
+        assert [known for known in ids if known != "none"] == [known for known in order if known != "none"]
+        turns[weight] = ids.index("none")
+    assert turns == {1e-9: len(order) - 1, 1.0: order.index("none"), 1e9: 0}
+
+
+def test_atoms_that_come_too_close_are_drawn_again_and_never_closer():
+    jobs = [Job(request, place, index, 0, 0) for place, request in enumerate(REQUESTS) for index in range(3)]
+    once, often = (make(redraws=redraws, min_distance=1.5).draw(jobs) for redraws in (0, 4))
+    distances = [[draft.crystal.smallest_distance() for draft in drafts] for drafts in (once, often)]
+    before, after = np.array(distances)
+    assert (after >= before - 1e-4).all()
+    assert (after > before + 1e-3).any()
+    np.testing.assert_allclose(after[before >= 1.5], before[before >= 1.5], atol=1e-4)
+    unchecked = make(min_distance=0.0).draw(jobs)
+    assert [draft.crystal.smallest_distance() for draft in unchecked] == pytest.approx(before.tolist(), abs=1e-4)
 
 
 # ---- templates written anew
@@ -375,7 +423,7 @@ def test_cells_that_do_not_fit_have_no_probability_however_low_the_temperature()
 
 
 def test_choices_are_remembered_by_cell_and_not_by_how_it_is_written():
-    chooser = SourceChooser(small_wyckoff(), retriever(), exclude_formula=False, temperature=0.0)
+    chooser = SourceChooser(small_wyckoff(), retriever(), DecodeSettings(), exclude_formula=False)
     one, two = chooser.choices([{8: 3, 22: 1, 38: 1}, {38: 1, 22: 1, 8: 3}])
     assert one is two
     assert chooser.choices([{22: 1, 8: 3, 38: 1}])[0] is one
