@@ -69,7 +69,7 @@ class SourceChooser:
         allowed = np.flatnonzero([True, *self._fits(job.request, choices.shortlist)])
         logits = choices.log_probability[allowed]
         logits = logits - np.logaddexp.reduce(logits)
-        merit = logits + np.where(allowed == 0, np.log(self.anew), 0.0)
+        merit = logits + np.where(allowed == 0, np.log(max(self.anew, 1e-12)), 0.0)
         if self.temperature > 0:
             rng = np.random.default_rng([job.seed, job.request_index, len(allowed)])
             merit = merit / self.temperature + rng.gumbel(size=len(merit))
