@@ -28,6 +28,7 @@ _TRIES = 8
 """How often a composition is drawn anew when no allowed space group can hold it."""
 
 Holds = Callable[[CrystalRequest, Counts], bool]
+Evidence = Callable[[CrystalRequest, list[Counts]], Float[np.ndarray, "cells"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +55,15 @@ class CellChooser:
         model: gives probabilities of compositions.
         temperature: of its symbols.
         holds: whether a cell can satisfy a request beyond its composition (its space group).
+        evidence: what else is known of the number of formula units: log weights of cells, in nats.
     """
 
-    def __init__(self, model: Model, temperature: float, holds: Holds | None = None) -> None:
+    def __init__(
+        self, model: Model, temperature: float, holds: Holds | None = None, evidence: Evidence | None = None
+    ) -> None:
         self.model, self.temperature = model, temperature
         self.holds: Holds = holds or (lambda _request, _cell: True)
+        self.evidence: Evidence = evidence or (lambda _request, cells: np.zeros(len(cells)))
         self._units: dict[tuple, tuple[list[Counts], np.ndarray]] = {}
 
     def choose(self, rows: list[CellRow]) -> list[Counts | UserError]:
@@ -87,7 +92,11 @@ class CellChooser:
         key = (tuple(reduced.items()), request.space_groups)
         if key not in self._units:
             fits = partial(self.holds, request)
-            self._units[key] = unit_probabilities(self.model, reduced, self.temperature, fits)
+            cells, probability = unit_probabilities(self.model, reduced, self.temperature, fits)
+            if cells:
+                known = self.evidence(request, cells)
+                probability = probability * np.exp(known - known.max()) + 1e-12
+            self._units[key] = cells, probability / probability.sum()
         cells, probability = self._units[key]
         if not cells:
             raise UserError(

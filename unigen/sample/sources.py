@@ -16,6 +16,18 @@ from unigen.shapes import Float
 from unigen.tokens.collate import collate_shortlists
 from unigen.tokens.template import Template, parse_template
 
+_REACH = 0.02
+"""Chemical distance at which a known structure's word on the size of the cell has lost a factor e."""
+
+_THERMAL = 0.03
+"""Energy above the hull, eV per atom, that costs as much."""
+
+_UNSURE = 0.02
+"""Energy above the hull of structures whose energy is not known."""
+
+_NOTHING = -150.0
+"""Log weight of a cell when nothing like it is known."""
+
 
 @dataclass(frozen=True, eq=False)
 class Choices:
@@ -59,6 +71,22 @@ class SourceChooser:
             for key, shortlist, row in zip(new, shortlists, logits.numpy(), strict=True):
                 self._known[key] = Choices(shortlist, row[: len(shortlist.heads) + 1])
         return [self._known[key] for key in keys]
+
+    def evidence(self, request: CrystalRequest, cells: list[Counts]) -> Float[np.ndarray, "cells"]:
+        """What known structures say of the size of the cell: log weights, the largest among those that fit the request.
+
+        ``- distance / _REACH - energy above the hull / _THERMAL``: a formula whose structure is known should be given
+        the cell of that structure, the most stable one if there are several.
+        """
+        weights = np.full(len(cells), _NOTHING)
+        for place, choices in enumerate(self.choices(cells)):
+            listed = choices.shortlist
+            fits = np.array(self._fits(request, listed), dtype=bool)
+            if fits.any():
+                energy = np.nan_to_num(listed.facts[:, 1], nan=_UNSURE).clip(min=0.0)
+                merit = -listed.distance / _REACH - energy / _THERMAL
+                weights[place] = merit[fits[listed.kind]].max()
+        return weights
 
     def follow(self, job: Job, choices: Choices) -> tuple[int, float]:
         """The neighbour that a job follows (-1: none), and the log probability of that choice.

@@ -74,8 +74,8 @@ class WyckoffGenerator:
         self.name, self.version = name, version
         self.settings = settings or DecodeSettings()
         self.score_steps = score_steps
-        self.cells = CellChooser(model, self.settings.temperature, _holds)
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
+        self.cells = CellChooser(model, self.settings.temperature, _holds, self.sources.evidence)
 
     def draw(self, jobs: list[Job]) -> list[Draft]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
