@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -65,6 +65,7 @@ class CellChooser:
         self.holds: Holds = holds or (lambda _request, _cell: True)
         self.evidence: Evidence = evidence or (lambda _request, cells: np.zeros(len(cells)))
         self._units: dict[tuple, tuple[list[Counts], np.ndarray]] = {}
+        self._earlier: dict[tuple[CrystalRequest, int, int], list[Counts | None]] = {}
 
     def choose(self, rows: list[CellRow]) -> list[Counts | UserError]:
         """The cell of every row, or why there is none."""
@@ -82,6 +83,18 @@ class CellChooser:
         for index, cell in zip(open_rows, self._write([rows[i] for i in open_rows]), strict=True):
             cells[index] = cell
         return [cell if cell is not None else UserError("no cell") for cell in cells]
+
+    def turn(self, row: CellRow, cell: Counts) -> int:
+        """How many earlier samples of the same formula have this cell."""
+        job = row.job
+        if job.request.formula is None:
+            return 0
+        if job.request.counts is not None:
+            return job.index
+        known = self._earlier.setdefault((job.request, job.request_index, job.seed), [])
+        for index in range(len(known), job.index):
+            known.append(self._closed(CellRow.of(0, replace(job, index=index, candidate=0))))
+        return sum(other == cell for other in known[: job.index])
 
     def _closed(self, row: CellRow) -> Counts | None:
         """The cell: given, drawn among the formula's multiples, or None for a composition still to be written."""

@@ -88,21 +88,30 @@ class SourceChooser:
                 weights[place] = merit[fits[listed.kind]].max()
         return weights
 
-    def follow(self, job: Job, choices: Choices) -> tuple[int, float]:
+    def follow(self, job: Job, choices: Choices, turn: int) -> tuple[int, float]:
         """The neighbour that a job follows (-1: none), and the log probability of that choice.
 
-        Sample after sample (or candidate after candidate) of a request follows another kind of structure; when all
-        that fit the request have been followed, or none fits, a structure is written anew.
+        Where a formula is asked for, sample after sample of a cell follows another kind of structure; when all that
+        fit the request have been followed, or none fits, a structure is written anew. De novo, where every sample has
+        its own composition, kinds are drawn as probable as the model holds them.
+
+        Args:
+            job: for whom.
+            choices: of its cell.
+            turn: how many samples of the request had this cell before.
         """
         allowed = np.flatnonzero([True, *self._fits(job.request, choices.shortlist)])
         logits = choices.log_probability[allowed]
         logits = logits - np.logaddexp.reduce(logits)
         merit = logits + np.where(allowed == 0, np.log(max(self.anew, 1e-12)), 0.0)
-        if self.temperature > 0:
-            rng = np.random.default_rng([job.seed, job.request_index, len(allowed)])
-            merit = merit / self.temperature + rng.gumbel(size=len(merit))
+        open_formula = job.request.formula is None
+        temperature = self.temperature or float(open_formula)
+        if temperature > 0:
+            rng = np.random.default_rng([job.seed, job.request_index, len(allowed), open_formula * (job.index + 1)])
+            merit = merit / temperature + rng.gumbel(size=len(merit))
         order = np.argsort(-merit, kind="stable")
-        turn = job.index + job.candidate
+        turn = 0 if open_formula else turn
+        turn += job.candidate
         chosen = int(order[turn]) if turn < len(order) else 0
         kind = int(allowed[chosen]) - 1
         return (int(choices.shortlist.heads[kind]) if kind >= 0 else -1), float(logits[chosen])

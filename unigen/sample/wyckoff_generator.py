@@ -100,7 +100,7 @@ class WyckoffGenerator:
         """Whom each row follows; the template of those that follow nobody is written."""
         planned, anew = [], []
         for (row, cell), choices in zip(rows, self.sources.choices([cell for _, cell in rows]), strict=True):
-            neighbour, log_probability = self.sources.follow(row.job, choices)
+            neighbour, log_probability = self.sources.follow(row.job, choices, self.cells.turn(row, cell))
             if neighbour < 0:
                 anew.append((row, cell, choices, log_probability))
             else:
