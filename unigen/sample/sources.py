@@ -11,6 +11,7 @@ from unigen.models.wyckoff import WyckoffModel
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.sample.cells import Counts
+from unigen.sample.decoder import DecodeSettings
 from unigen.sample.job import Job
 from unigen.shapes import Float
 from unigen.tokens.collate import collate_shortlists
