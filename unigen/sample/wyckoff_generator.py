@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from unigen.data.crystal import SMALLEST_DISTANCE
 from unigen.elements import format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.wyckoff import WyckoffModel
@@ -93,7 +94,7 @@ class WyckoffGenerator:
             else:
                 kept.append((row, cell))
         for planned, draft in self._decode(self._plan(kept), 0):
-            drafts[planned.row.place] = draft
+            drafts[planned.row.place] = self._sound(draft)
         return [draft for draft in drafts if draft is not None]
 
     def _plan(self, rows: list[tuple[CellRow, Counts]]) -> list[_Planned]:
@@ -158,6 +159,14 @@ class WyckoffGenerator:
             max((pair, again.get(pair[0].row.place, pair)), key=lambda pair: self._distance(pair[1]))
             for pair in results
         ]
+
+    def _sound(self, draft: Draft) -> Draft:
+        """The draft, or the reason why no program would read it."""
+        distance = self._distance(draft)
+        if draft.crystal is None or distance >= SMALLEST_DISTANCE:
+            return draft
+        reason = f"atoms {distance:.2f} Angstrom apart in each of {self.settings.redraws + 1} draws of {draft.template}"
+        return Draft(None, reason=reason, log_likelihood=draft.log_likelihood, template=draft.template)
 
     @staticmethod
     def _distance(draft: Draft) -> float:
