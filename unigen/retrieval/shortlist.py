@@ -104,15 +104,27 @@ class Retriever:
         excess = np.log(compositions.volume / predicted)
         self._facts = np.stack([excess, compositions.stability], axis=1)
 
-    def shortlist(self, counts: dict[int, int], *, exclude_formula: bool = False) -> Shortlist:
+    def shortlist(
+        self,
+        counts: dict[int, int],
+        *,
+        exclude_formula: bool = False,
+        neighbours: int = NEIGHBOURS,
+        most_kinds: int = KINDS,
+    ) -> Shortlist:
         """The neighbours of a primitive cell with these atoms; empty where no known cell has such counts.
+
+        A longer list begins with the shorter one.
 
         Args:
             counts: atoms by atomic number.
             exclude_formula: leave out all structures of the cell's own reduced formula (for training, benchmarks).
+            neighbours: how many, at most.
+            most_kinds: how many different structures among them, at most.
         """
         elements = written_order(counts)
-        chosen, kinds = self._distinct(counts, elements, exclude_formula=exclude_formula)
+        found = islice(self._neighbours(counts, exclude_formula=exclude_formula), neighbours)
+        chosen, kinds = self._distinct(found, elements, most_kinds)
         roles = [[neighbour.roles[number] for number in elements] for neighbour in chosen]
         return self.recall(
             counts,
@@ -157,15 +169,15 @@ class Retriever:
         return SymmetricCrystal(source.space_group, lattice, numbers, source.letters, source.free)
 
     def _distinct(
-        self, counts: dict[int, int], elements: list[int], *, exclude_formula: bool
+        self, found: Iterator[Neighbour], elements: list[int], most_kinds: int
     ) -> tuple[list[Neighbour], list[int]]:
         chosen: list[Neighbour] = []
         kinds: list[int] = []
         seen: list[np.ndarray] = []
-        for neighbour in islice(self._neighbours(counts, exclude_formula=exclude_formula), NEIGHBOURS):
+        for neighbour in found:
             look, _ = self.table.looks(neighbour.source, np.array([neighbour.roles[number] for number in elements]))
             kind = _kind(look, seen)
-            if kind == KINDS:
+            if kind == most_kinds:
                 break
             if kind == len(seen):
                 seen.append(look.astype(np.int16))

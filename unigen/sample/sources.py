@@ -26,6 +26,9 @@ _THERMAL = 0.03
 _UNSURE = 0.02
 """Energy above the hull of structures whose energy is not known."""
 
+_LONG, _MANY = 256, 40
+"""Neighbours, and different structures among them, that are looked at when the shortlist is used up."""
+
 _NOTHING = -150.0
 """Log weight of a cell when nothing like it is known."""
 
@@ -41,6 +44,21 @@ class Choices:
 
     shortlist: Shortlist
     log_probability: Float[np.ndarray, "choices"]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a sample starts from.
+
+    Attributes:
+        shortlist: known neighbours of its cell.
+        neighbour: the one it follows, -1 for none.
+        log_probability: of that choice, in nats.
+    """
+
+    shortlist: Shortlist
+    neighbour: int
+    log_probability: float
 
 
 class SourceChooser:
@@ -59,6 +77,7 @@ class SourceChooser:
         self.model, self.retriever = model, retriever
         self.exclude_formula, self.temperature, self.anew = exclude_formula, settings.source_temperature, settings.anew
         self._known: dict[tuple[tuple[int, int], ...], Choices] = {}
+        self._long: dict[tuple[tuple[int, int], ...], Shortlist] = {}
 
     @torch.no_grad()
     def choices(self, cells: list[Counts]) -> list[Choices]:
@@ -89,11 +108,12 @@ class SourceChooser:
                 weights[place] = merit[fits[listed.kind]].max()
         return weights
 
-    def follow(self, job: Job, choices: Choices, turn: int) -> tuple[int, float]:
-        """The neighbour that a job follows (-1: none), and the log probability of that choice.
+    def follow(self, job: Job, choices: Choices, turn: int) -> Source:
+        """What a job follows.
 
-        Where a formula is asked for, sample after sample of a cell follows another kind of structure; when all that
-        fit the request have been followed, or none fits, a structure is written anew. De novo, where every sample has
+        Where a formula is asked for, sample after sample of a cell follows another kind of structure: those on the
+        shortlist as the model ranks them, then farther ones by their distance; when all that fit the request have
+        been followed, or none fits, a structure is written anew. De novo, where every sample has
         its own composition, kinds are drawn as probable as the model holds them.
 
         Args:
@@ -113,9 +133,25 @@ class SourceChooser:
         order = np.argsort(-merit, kind="stable")
         turn = 0 if open_formula else turn
         turn += job.candidate
-        chosen = int(order[turn]) if turn < len(order) else 0
-        kind = int(allowed[chosen]) - 1
-        return (int(choices.shortlist.heads[kind]) if kind >= 0 else -1), float(logits[chosen])
+        if turn >= len(order):
+            return self._farther(job.request, choices, turn - len(order), float(logits[0]))
+        kind = int(allowed[order[turn]]) - 1
+        neighbour = int(choices.shortlist.heads[kind]) if kind >= 0 else -1
+        return Source(choices.shortlist, neighbour, float(logits[order[turn]]))
+
+    def _farther(self, request: CrystalRequest, choices: Choices, turn: int, log_probability: float) -> Source:
+        """The known structures behind the shortlist; their probability is part of that of "none of them"."""
+        counts = dict(zip(choices.shortlist.elements.tolist(), choices.shortlist.counts.tolist(), strict=True))
+        key = tuple(sorted(counts.items()))
+        if key not in self._long:
+            self._long[key] = self.retriever.shortlist(
+                counts, exclude_formula=self.exclude_formula, neighbours=_LONG, most_kinds=_MANY
+            )
+        known, ranked = self._long[key], len(choices.shortlist.heads)
+        fits = np.flatnonzero(self._fits(request, known))
+        fits = fits[fits >= ranked]
+        neighbour = int(known.heads[fits[turn]]) if turn < len(fits) else -1
+        return Source(known if neighbour >= 0 else choices.shortlist, neighbour, log_probability)
 
     def _fits(self, request: CrystalRequest, shortlist: Shortlist) -> list[bool]:
         """Which kinds have a space group (or the template) that the request allows."""

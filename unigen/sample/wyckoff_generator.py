@@ -16,7 +16,7 @@ from unigen.retrieval.shortlist import Retriever
 from unigen.sample.cells import CellChooser, CellRow, Counts
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.job import Draft, Job
-from unigen.sample.sources import Choices, SourceChooser
+from unigen.sample.sources import Source, SourceChooser
 from unigen.sample.writing import write_templates
 from unigen.sample.wyckoff_decoder import Noise, draw_numbers, slot_log_likelihoods, with_vectors
 from unigen.tokens.collate import collate_shortlists, collate_wyckoff
@@ -32,11 +32,10 @@ templates with different numbers of free parameters cannot be compared."""
 
 @dataclass(frozen=True, eq=False)
 class _Planned:
-    """A job with its cell, the neighbour it follows (-1: none) and everything but its numbers."""
+    """A job, what it starts from, and everything but its numbers."""
 
     row: CellRow
-    choices: Choices
-    neighbour: int
+    source: Source
     log_probability: float
     plan: WyckoffSequence
     group: int
@@ -101,26 +100,24 @@ class WyckoffGenerator:
         """Whom each row follows; the template of those that follow nobody is written."""
         planned, anew = [], []
         for (row, cell), choices in zip(rows, self.sources.choices([cell for _, cell in rows]), strict=True):
-            neighbour, log_probability = self.sources.follow(row.job, choices, self.cells.turn(row, cell))
-            if neighbour < 0:
-                anew.append((row, cell, choices, log_probability))
+            source = self.sources.follow(row.job, choices, self.cells.turn(row, cell))
+            if source.neighbour < 0:
+                anew.append((row, cell, source))
             else:
-                start = self._start(choices, neighbour)
-                planned.append(
-                    _Planned(row, choices, neighbour, log_probability, plan(start), start.crystal.space_group)
-                )
+                start = self._start(source)
+                planned.append(_Planned(row, source, source.log_probability, plan(start), start.crystal.space_group))
         if anew:
-            templates, scores = self._templates([row for row, *_ in anew], [cell for _, cell, *_ in anew])
-            for (row, cell, choices, log_probability), template, score in zip(anew, templates, scores, strict=True):
+            templates, scores = self._templates([row for row, *_ in anew], [cell for _, cell, _ in anew])
+            for (row, cell, source), template, score in zip(anew, templates, scores, strict=True):
                 numbers, letters = np.array(template.numbers), np.array(template.letters)
                 start = plain_start(template.space_group, numbers, letters, self._volume(cell))
-                total = log_probability + float(score)
-                planned.append(_Planned(row, choices, -1, total, plan(start), template.space_group))
+                total = source.log_probability + float(score)
+                planned.append(_Planned(row, source, total, plan(start), template.space_group))
         return planned
 
-    def _start(self, choices: Choices, neighbour: int) -> Start:
-        source = self.retriever.table[int(choices.shortlist.sources[neighbour])]
-        return Start(self.retriever.substitute(choices.shortlist, neighbour), source.numbers)
+    def _start(self, source: Source) -> Start:
+        known = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
+        return Start(self.retriever.substitute(source.shortlist, source.neighbour), known.numbers)
 
     def _volume(self, cell: Counts) -> float:
         return float(sum(count * self.retriever.volume.per_atom[number] for number, count in cell.items()))
@@ -147,7 +144,7 @@ class WyckoffGenerator:
         """
         results = []
         for copied in (True, False):
-            part = [one for one in planned if (one.neighbour >= 0) == copied]
+            part = [one for one in planned if (one.source.neighbour >= 0) == copied]
             if part:
                 part.sort(key=lambda one: -one.slots)
                 results += self._fill(part, trial)
@@ -176,8 +173,8 @@ class WyckoffGenerator:
         device = next(self.model.parameters()).device
         batch = collate_wyckoff(
             [one.plan for one in part],
-            [one.neighbour for one in part],
-            collate_shortlists([one.choices.shortlist for one in part]),
+            [one.source.neighbour for one in part],
+            collate_shortlists([one.source.shortlist for one in part]),
         ).to(device)
         noise = _noise(part, trial, device)
         vectors = draw_numbers(self.model, batch, [one.group for one in part], noise, self.settings)
@@ -205,10 +202,10 @@ class WyckoffGenerator:
 
     def _source(self, one: _Planned, vectors: np.ndarray) -> dict[str, str | float]:
         """Which known structure was followed, how likely that was, and how far the crystal departed from it."""
-        if one.neighbour < 0:
-            return {"id": "none", "probability": round(float(np.exp(one.choices.log_probability[0])), 4)}
-        shortlist = one.choices.shortlist
-        source = int(shortlist.sources[one.neighbour])
+        chosen = one.source
+        if chosen.neighbour < 0:
+            return {"id": "none", "probability": round(float(np.exp(chosen.log_probability)), 4)}
+        source = int(chosen.shortlist.sources[chosen.neighbour])
         channel = one.plan.tokens.channel
         moved = vectors[: len(channel)] - one.plan.start
         shift = moved[channel == 2, :3]
@@ -216,7 +213,7 @@ class WyckoffGenerator:
         return {
             "id": str(self.retriever.table.ids[source]),
             "formula": format_formula(reduce_counts(self.retriever.table.counts(source))[0]),
-            "distance": round(float(shortlist.distance[one.neighbour]), 4),
+            "distance": round(float(chosen.shortlist.distance[chosen.neighbour]), 4),
             "probability": round(float(np.exp(one.log_probability)), 4),
             "cell_change": round(float(np.abs(moved[channel == 1, :3]).max()), 4),
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
