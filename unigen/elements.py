@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from math import gcd
 
 from unigen.errors import UserError
@@ -102,3 +103,8 @@ def chemical_rank(number: int) -> int:
 
 _HYDROGEN_RANK = chemical_rank(8) - 2 * 128 - 64
 """In a written formula hydrogen stands behind the nitrogen column and before the oxygen column: NH3, H2O."""
+
+
+def written_order(counts: Mapping[int, int]) -> list[int]:
+    """The elements of a cell in the order in which they are written: rarest first, then by chemical rank."""
+    return sorted(counts, key=lambda number: (counts[number], chemical_rank(number)))

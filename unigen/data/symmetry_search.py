@@ -10,7 +10,7 @@ import numpy as np
 from unigen.data import cell
 from unigen.data.crystal import Crystal
 from unigen.data.symmetric import SymmetricCrystal
-from unigen.elements import chemical_rank, reduce_counts
+from unigen.elements import reduce_counts, written_order
 from unigen.geometry.crystal_system import complete_lattice
 from unigen.geometry.lattice import lattice_parameters
 from unigen.geometry.setting import canonical_description
@@ -43,7 +43,7 @@ def find_symmetric(crystal: Crystal, symprecs: tuple[float, ...], faithful: floa
 def canonical(crystal: SymmetricCrystal) -> SymmetricCrystal:
     """The same crystal in its canonical setting."""
     counts = crystal.counts
-    order = sorted(counts, key=lambda number: (counts[number], chemical_rank(number)))
+    order = written_order(counts)
     ranks = np.array([order.index(number) for number in crystal.numbers.tolist()])
     best = canonical_description(crystal.space_group, crystal.lattice, ranks, crystal.letters, crystal.free)
     numbers = np.ascontiguousarray(crystal.numbers[best.order])

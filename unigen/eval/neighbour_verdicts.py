@@ -103,8 +103,10 @@ def _judge(name: str, source: str, split: str | None, index: int) -> Lesson:
     lattices: list[np.ndarray] = []
     free: list[np.ndarray] = []
     for neighbour in range(len(shortlist)):
+        if len(at) == MAX_ALIGNED:
+            break
         aligned = align(target, retriever.substitute(shortlist, neighbour))
-        if aligned is not None and len(at) < MAX_ALIGNED:
+        if aligned is not None:
             at.append(neighbour)
             lattices.append(aligned.lattice)
             free.append(aligned.free)

@@ -18,6 +18,7 @@ from unigen.heads.symbols import SymbolHead
 from unigen.heads.vectors import VectorHead
 from unigen.models.backbone import Backbone
 from unigen.models.embedding import TokenEmbedding
+from unigen.models.symbol_scores import start_small, symbol_scores
 from unigen.process.gaussian import GaussianProcess
 from unigen.process.torus import TorusProcess
 from unigen.shapes import Float
@@ -65,7 +66,7 @@ class Autoregressive(nn.Module):
         size = {"condition_width": config.width, "width": config.head_width, "blocks": config.head_blocks}
         self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
         self.site_head = VectorHead(TorusProcess(), SLOT_WIDTH[Channel.FRACTIONAL], **size)
-        self.apply(_initialise)
+        self.apply(start_small)
 
     def forward(self, batch: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output; position t knows the tokens up to t and the descriptor of t + 1."""
@@ -99,24 +100,4 @@ class Autoregressive(nn.Module):
 
     def symbol_log_likelihoods(self, batch: TokenBatch) -> Float[Tensor, "batch"]:
         """Log probability of the symbols of each sequence, in nats."""
-        return self.symbol_scores(self(batch)[:, :-1], batch).sum(1)
-
-    def symbol_scores(
-        self, before: Float[Tensor, "batch steps width"], batch: TokenBatch
-    ) -> Float[Tensor, "batch steps"]:
-        """Log probability of each symbol but the first, in nats; 0 where no symbol stands.
-
-        Args:
-            before: backbone output at all positions but the last.
-            batch: the sequences it was computed from.
-        """
-        symbols = batch.symbols[:, 1:]
-        here = (batch.channel[:, 1:] == Channel.SYMBOL) & (symbols != PAD)
-        scores = torch.zeros(symbols.shape, device=before.device)
-        scores[here] = -self.symbol_head.loss(before[here], symbols[here])
-        return scores
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, std=0.05)
+        return symbol_scores(self.symbol_head, self(batch)[:, :-1], batch).sum(1)

@@ -22,12 +22,13 @@ from unigen.heads.symbols import SymbolHead
 from unigen.heads.vectors import VectorHead
 from unigen.models.backbone import Backbone
 from unigen.models.reranker import NeighbourEncoder, Reranker
+from unigen.models.symbol_scores import start_small, symbol_scores
 from unigen.models.wyckoff_embedding import WyckoffEmbedding
 from unigen.process.gaussian import GaussianProcess
 from unigen.process.torus import TorusProcess
 from unigen.shapes import Float
 from unigen.tokens.sequence import SLOT_WIDTH, Channel
-from unigen.tokens.vocabulary import COPY, PAD, VOCABULARY_SIZE
+from unigen.tokens.vocabulary import COPY, VOCABULARY_SIZE
 
 _UNITS = (((0.25,) * 3 + (0.15,) * 3), ((0.06,) * 3 + (0.04,) * 3))
 """Typical displacement of ln lengths and angles, from a plain start and from a neighbour: the lattice head's units."""
@@ -50,8 +51,7 @@ class WyckoffConfig:
         reranker_width: of the set encoder over the shortlist.
         reranker_layers: of its transformer.
         reranker_dropout: of its hidden layers.
-        neighbour_dropout: largest share of a shortlist that is hidden in training; also how often a crystal is
-            written anew although a neighbour has its template.
+        neighbour_dropout: largest share of a shortlist that is hidden in training.
     """
 
     kind: Literal["wyckoff"]
@@ -90,7 +90,7 @@ class WyckoffModel(nn.Module):
         self.neighbour = NeighbourEncoder(config.reranker_width, config.reranker_dropout, config.element_dropout)
         self.from_neighbour = nn.Linear(config.reranker_width, config.width)
         self.register_buffer("units", torch.tensor(_UNITS), persistent=False)
-        self.apply(_initialise)
+        self.apply(start_small)
 
     def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output for compositions, finished or not; position t knows the tokens up to t."""
@@ -155,17 +155,7 @@ class WyckoffModel(nn.Module):
 
     def symbol_log_likelihoods(self, tokens: TokenBatch) -> Float[Tensor, "batch"]:
         """Log probability of each composition, in nats."""
-        return self.symbol_scores(self(tokens)[:, :-1], tokens).sum(1)
-
-    def symbol_scores(
-        self, before: Float[Tensor, "batch steps width"], tokens: TokenBatch
-    ) -> Float[Tensor, "batch steps"]:
-        """Log probability of each symbol but the first, in nats; 0 where no symbol stands."""
-        symbols = tokens.symbols[:, 1:]
-        here = (tokens.channel[:, 1:] == Channel.SYMBOL) & (symbols != PAD)
-        scores = torch.zeros(symbols.shape, device=before.device)
-        scores[here] = -self.symbol_head.loss(before[here], symbols[here])
-        return scores
+        return symbol_scores(self.symbol_head, self(tokens)[:, :-1], tokens).sum(1)
 
     def _hide_some(self, neighbours: NeighbourBatch, generator: torch.Generator) -> NeighbourBatch:
         """Other shortlists of the same crystals, as they would be if less were known."""
@@ -174,8 +164,3 @@ class WyckoffModel(nn.Module):
         shape, device = neighbours.kind.shape, neighbours.kind.device
         rate = self.config.neighbour_dropout * torch.rand(shape[0], 1, generator=generator, device=device)
         return neighbours.keep(torch.rand(shape, generator=generator, device=device) >= rate)
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, std=0.05)

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from unigen.data.symmetric import SymmetricCrystal
-from unigen.elements import chemical_rank
+from unigen.elements import written_order
 from unigen.errors import UserError
 from unigen.retrieval.fingerprint import CONTACTS
 from unigen.retrieval.neighbours import Neighbour, NeighbourIndex
@@ -191,11 +191,6 @@ class Retriever:
         except UserError:  # no cell has such counts
             return
         yield from (neighbour for neighbour in found if neighbour.copies == 1)
-
-
-def written_order(counts: dict[int, int]) -> list[int]:
-    """The elements of a cell, rarest first, then by chemical rank."""
-    return sorted(counts, key=lambda number: (counts[number], chemical_rank(number)))
 
 
 def _kind(look: UInt8[np.ndarray, "elements features"], seen: list[np.ndarray]) -> int:

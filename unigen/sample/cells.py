@@ -133,10 +133,12 @@ class CellChooser:
                 grammar_for(rows[i].job.request, self.model.config.max_atoms) for i in left
             ]
             cells = draw_compositions(self.model, grammars, uniforms, self.temperature)
-            for i, cell in zip(left, cells, strict=True):
+            open_rows, left = left, []
+            for i, cell in zip(open_rows, cells, strict=True):
                 if self.holds(rows[i].job.request, cell):
                     done[i] = cell
-            left = [i for i, cell in zip(left, cells, strict=True) if not self.holds(rows[i].job.request, cell)]
+                else:
+                    left.append(i)
         return done
 
 

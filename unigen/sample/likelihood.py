@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unigen.batch import TokenBatch
 from unigen.models.autoregressive import Autoregressive
+from unigen.models.symbol_scores import symbol_scores
 from unigen.process.schedule import karras_levels
 from unigen.sample.solvers import log_likelihood
 from unigen.shapes import Float
@@ -54,7 +55,7 @@ def log_likelihoods(model: Autoregressive, batch: TokenBatch, steps: int = 12) -
         if here.any():
             scores[here] = slot_log_likelihood(model, kind, before[here], batch.vectors[:, 1:][here], steps)
     return Likelihoods(
-        symbols=model.symbol_scores(before, batch).sum(1),
+        symbols=symbol_scores(model.symbol_head, before, batch).sum(1),
         lattice=(scores * (channel == Channel.LATTICE)).sum(1),
         sites=(scores * (channel == Channel.FRACTIONAL)).sum(1),
         n_sites=int((channel == Channel.FRACTIONAL).sum()),

@@ -20,6 +20,7 @@ from unigen.sample.sources import Source, SourceChooser
 from unigen.sample.writing import write_templates
 from unigen.sample.wyckoff_decoder import Noise, draw_numbers, slot_log_likelihoods, with_vectors
 from unigen.tokens.collate import collate_shortlists, collate_wyckoff
+from unigen.tokens.sequence import Channel
 from unigen.tokens.template import Template, apply_template, parse_template
 from unigen.tokens.wyckoff import Start, WyckoffSequence, decode, plain_start, plan
 from unigen.tokens.wyckoff_grammar import WyckoffGrammar
@@ -43,7 +44,7 @@ class _Planned:
     @property
     def slots(self) -> int:
         """Orbits that have free parameters."""
-        return int((self.plan.tokens.channel == 2).sum())
+        return int((self.plan.tokens.channel == Channel.FRACTIONAL).sum())
 
 
 class WyckoffGenerator:
@@ -110,7 +111,7 @@ class WyckoffGenerator:
             templates, scores = self._templates([row for row, *_ in anew], [cell for _, cell, _ in anew])
             for (row, cell, source), template, score in zip(anew, templates, scores, strict=True):
                 numbers, letters = np.array(template.numbers), np.array(template.letters)
-                start = plain_start(template.space_group, numbers, letters, self._volume(cell))
+                start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
                 total = source.log_probability + float(score)
                 planned.append(_Planned(row, source, total, plan(start), template.space_group))
         return planned
@@ -118,9 +119,6 @@ class WyckoffGenerator:
     def _start(self, source: Source) -> Start:
         known = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
         return Start(self.retriever.substitute(source.shortlist, source.neighbour), known.numbers)
-
-    def _volume(self, cell: Counts) -> float:
-        return float(sum(count * self.retriever.volume.per_atom[number] for number, count in cell.items()))
 
     def _templates(self, rows: list[CellRow], cells: list[Counts]) -> tuple[list[Template], np.ndarray]:
         """Those asked for, at no cost in probability, and the others as the model writes them."""
@@ -153,7 +151,9 @@ class WyckoffGenerator:
             return results
         again = {one.row.place: (one, draft) for one, draft in self._decode(close, trial + 1)}
         return [
-            max((pair, again.get(pair[0].row.place, pair)), key=lambda pair: self._distance(pair[1]))
+            max((pair, again[pair[0].row.place]), key=lambda pair: self._distance(pair[1]))
+            if pair[0].row.place in again
+            else pair
             for pair in results
         ]
 
@@ -208,14 +208,14 @@ class WyckoffGenerator:
         source = int(chosen.shortlist.sources[chosen.neighbour])
         channel = one.plan.tokens.channel
         moved = vectors[: len(channel)] - one.plan.start
-        shift = moved[channel == 2, :3]
+        shift = moved[channel == Channel.FRACTIONAL, :3]
         shift = shift - np.round(shift)
         return {
             "id": str(self.retriever.table.ids[source]),
             "formula": format_formula(reduce_counts(self.retriever.table.counts(source))[0]),
             "distance": round(float(chosen.shortlist.distance[chosen.neighbour]), 4),
             "probability": round(float(np.exp(one.log_probability)), 4),
-            "cell_change": round(float(np.abs(moved[channel == 1, :3]).max()), 4),
+            "cell_change": round(float(np.abs(moved[channel == Channel.LATTICE, :3]).max()), 4),
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
 

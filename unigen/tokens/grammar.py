@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank
+from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, written_order
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 from unigen.shapes import Bool
@@ -21,7 +21,7 @@ Pairs = list[tuple[int, int]]
 
 def composition_pairs(counts: dict[int, int]) -> Pairs:
     """(atomic number, count), in the order in which they are written."""
-    return sorted(counts.items(), key=lambda pair: (pair[1], chemical_rank(pair[0])))
+    return [(number, counts[number]) for number in written_order(counts)]
 
 
 def composition_symbols(counts: dict[int, int]) -> list[int]:

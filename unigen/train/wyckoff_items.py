@@ -71,7 +71,7 @@ class WyckoffItems:
         if len(lesson.aligned_at) and rng.random() >= _ANEW:
             which = int(rng.integers(len(lesson.aligned_at)))
             return self._following(target, lesson, which)
-        volume = float(sum(count * self.retriever.volume.per_atom[n] for n, count in target.counts.items()))
+        volume = self.retriever.volume.predict(target.counts)
         start = plain_start(target.space_group, target.numbers, target.letters, volume)
         return Item(encode(target, start), -1, lesson)
 
