@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unigen.data.crystal import Crystal
+    from unigen.data.molecule import Molecule
     from unigen.errors import UserError
     from unigen.eval.report import Report
     from unigen.eval.run import evaluate_crystals as evaluate
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from unigen.sample.load import load
 
 __version__ = "0.1.0"
-__all__ = ["Crystal", "CrystalRequest", "Report", "Sample", "UserError", "evaluate", "generate", "load"]
+__all__ = ["Crystal", "CrystalRequest", "Molecule", "Report", "Sample", "UserError", "evaluate", "generate", "load"]
 
 _HOMES = {
     "Crystal": ("unigen.data.crystal", "Crystal"),
     "CrystalRequest": ("unigen.request", "CrystalRequest"),
+    "Molecule": ("unigen.data.molecule", "Molecule"),
     "Report": ("unigen.eval.report", "Report"),
     "Sample": ("unigen.sample.job", "Sample"),
     "UserError": ("unigen.errors", "UserError"),

@@ -82,6 +82,13 @@ def format_formula(counts: dict[int, int]) -> str:
     return "".join(f"{SYMBOLS[number]}{counts[number] if counts[number] > 1 else ''}" for number in order)
 
 
+def hill_formula(counts: Mapping[int, int]) -> str:
+    """Counts as chemists write molecules (Hill): carbon, hydrogen, then by symbol; all by symbol without carbon."""
+    first = [number for number in (6, 1) if number in counts and 6 in counts]
+    order = first + sorted(counts.keys() - set(first), key=lambda number: SYMBOLS[number])
+    return "".join(f"{SYMBOLS[number]}{counts[number] if counts[number] > 1 else ''}" for number in order)
+
+
 _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
 
 

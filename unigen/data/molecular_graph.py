@@ -1,0 +1,55 @@
+"""Bonds as an array: rows (i, j, order) with i < j, sorted; what follows from them without any chemistry library."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unigen.errors import UserError
+from unigen.shapes import Int, Integer
+
+BOND_ORDERS = (1, 2, 3)
+
+
+def sorted_bonds(bonds: Integer[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.ndarray, "bonds 3"]:
+    """The bonds with i < j in ascending order.
+
+    Raises:
+        UserError: a bond of an atom with itself or with one that is not there, an order that is none of 1, 2, 3, a
+            second bond of one pair.
+    """
+    ends, orders = np.sort(bonds[:, :2], axis=1), bonds[:, 2]
+    wrong = (ends[:, 0] < 0) | (ends[:, 1] >= n_atoms) | (ends[:, 0] == ends[:, 1]) | ~np.isin(orders, BOND_ORDERS)
+    if wrong.any():
+        got = bonds[np.flatnonzero(wrong)[0]].tolist()
+        raise UserError("not a bond", got=got, wanted=f"two of {n_atoms} atoms and an order of 1, 2 or 3")
+    ordered = np.column_stack([ends, orders])[np.lexsort((ends[:, 1], ends[:, 0]))]
+    twice = np.flatnonzero((ordered[1:, :2] == ordered[:-1, :2]).all(axis=1))
+    if len(twice):
+        raise UserError("a pair of atoms has two bonds", got=ordered[twice[0], :2].tolist())
+    return np.ascontiguousarray(ordered)
+
+
+def fragments(bonds: Int[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.ndarray, "atoms"]:
+    """Which connected piece each atom belongs to, numbered from 0 by their first atoms."""
+    labels = list(range(n_atoms))
+    for first, second, _ in bonds.tolist():
+        low, high = sorted((labels[first], labels[second]))
+        if low != high:
+            labels = [low if label == high else label for label in labels]
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def heavy_first(numbers: Int[np.ndarray, "atoms"], bonds: Int[np.ndarray, "bonds 3"]) -> Int[np.ndarray, "atoms"]:
+    """Heavy atoms in their order, then the hydrogens in the order of their parents, one parent's in their own.
+
+    A hydrogen's parent is the first heavy atom it is bonded to; hydrogens without one come last.
+    """
+    hydrogen = numbers == 1
+    parent = np.full(len(numbers), len(numbers))
+    for first, second, _ in bonds[::-1].tolist():
+        if hydrogen[first] != hydrogen[second]:
+            atom, other = (first, second) if hydrogen[first] else (second, first)
+            parent[atom] = other
+    hydrogens = np.flatnonzero(hydrogen)
+    by_parent = hydrogens[np.argsort(parent[hydrogens], kind="stable")]
+    return np.concatenate([np.flatnonzero(~hydrogen), by_parent])

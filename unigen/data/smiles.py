@@ -1,0 +1,54 @@
+"""SMILES text to an RDKit graph, or one line that says what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from unigen.data.molecule_limits import check_fragments
+from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+_STAMP = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
+_LONGEST = 80
+"""Characters of a SMILES that a message repeats."""
+
+
+def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) -> Mol:
+    """The sanitised graph of one molecule, hydrogens implied.
+
+    Raises:
+        UserError: naming the SMILES and what RDKit objects to, with the position where it says one; or several
+            fragments, unless ``largest_fragment`` takes the one with the most heavy atoms (of equal ones the first).
+    """
+    from rdkit import Chem, rdBase
+
+    label = f"SMILES {text.strip()[:_LONGEST]!r}"
+    here = f"{where}: {label}" if where else label
+    if not text.strip() or text.split() != [text.strip()]:
+        raise UserError("not a SMILES", where=here, wanted="one word")
+    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
+        mol = Chem.MolFromSmiles(text.strip())
+    if mol is None or not mol.GetNumAtoms():
+        raise UserError("not a SMILES", where=here, got=_reason(log.messages))
+    pieces = Chem.GetMolFrags(mol, asMols=True) if "." in text else (mol,)
+    if not largest_fragment:
+        check_fragments(len(pieces), here)
+    return max(pieces, key=lambda piece: (piece.GetNumHeavyAtoms(), piece.GetNumAtoms()))
+
+
+def canonical_smiles(text: str, *, isomeric: bool = True) -> str:
+    """RDKit's canonical form; without stereo unless ``isomeric``. Raises UserError as `parse_smiles`."""
+    from rdkit import Chem
+
+    return Chem.MolToSmiles(parse_smiles(text), isomericSmiles=isomeric)
+
+
+def _reason(log: str) -> str:
+    """The first thing RDKit says, with the place where it saw it."""
+    said = [_STAMP.sub("", line).strip() for line in log.splitlines()]
+    place = next((line.rstrip(":").rsplit(" ", 1)[1] for line in said if "around position" in line), "")
+    first = said[0].split(" while parsing:")[0].split(" for input:")[0] if said else "no atoms"
+    return f"{first} at character {place}" if place else first
