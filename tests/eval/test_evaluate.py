@@ -71,6 +71,24 @@ def test_k_takes_the_first_samples():
         assert limited[name] == alone[name]
 
 
+def test_the_best_scored_of_k_is_one_sample_and_its_rank_is_its_score():
+    samples = _samples(4, size=0.6)
+    scores = {(each.id, each.index): float(hash((each.id, each.index)) % 97) for each in samples}
+    scored = [replace(each, score=scores[each.id, each.index]) for each in samples]
+    chosen = [max((s for s in scored if s.id == each.id), key=lambda s: s.score) for each in REFERENCES]
+    report = evaluate_crystals(scored, REFERENCES)
+    alone = evaluate_crystals([replace(each, index=0) for each in chosen], REFERENCES)
+    for name in ("match_rate", "rmse", "match_rate_filtered", "rmse_filtered"):
+        assert report[f"{name}.best_of_4"] == alone[f"{name}.k1"]
+    assert "match_rate.best_of_4" not in evaluate_crystals(samples, REFERENCES).metrics
+
+
+def test_the_best_scored_is_never_a_failure():
+    reference = [Entry("a", rock_salt())]
+    failed, made = Entry("a", None, 0, score=9.0), Entry("a", rock_salt(), 1, score=1.0)
+    assert evaluate_crystals([failed, made], reference)["match_rate.best_of_2"] == 1
+
+
 def test_failures_stay_in_the_denominator():
     samples = [Entry(each.id, each.crystal) for each in REFERENCES]
     failed = [Entry(samples[0].id, None, reason="unreadable"), *samples[1:-1]]  # the last was never made

@@ -73,13 +73,15 @@ def test_every_vector_is_what_a_full_forward_at_its_step_would_draw(drawn):
     items, random, batch = drawn
     model, copied = small_wyckoff(), items[0].followed >= 0
     states = model.states(batch)
-    trusted = {Channel.LATTICE: 4.0, Channel.FRACTIONAL: 0.12}
+    trust = {Channel.LATTICE: (2.0, 10.0, 6.0), Channel.FRACTIONAL: (0.03, 0.3, 0.2)}
     for channel in (Channel.LATTICE, Channel.FRACTIONAL):
         head, _ = model.slots(channel)
+        least, slope, most = trust[channel]
         levels = karras_levels(SETTINGS.steps, head.process.sigma_min, head.process.sigma_max)
-        if copied:
-            levels = karras_levels(2, head.process.sigma_min, trusted[channel])
         for row, at in (batch.tokens.channel == channel).nonzero().tolist():
+            if copied:
+                distance = float(batch.neighbours.distance[row, batch.followed[row]])
+                levels = karras_levels(2, head.process.sigma_min, min(least + slope * distance, most))
             site = at - int((batch.tokens.channel[row] == Channel.LATTICE).int().argmax()) - 1
             normal = random.lattice[row] if channel == Channel.LATTICE else random.sites[row, site]
             free = batch.free[row, at, : head.slot_width]

@@ -23,7 +23,7 @@ from unigen.sample.job import Draft, Job, Sample
 from unigen.sample.network import NetworkGenerator
 from unigen.sample.sources import SourceChooser
 from unigen.sample.substitution import NearestGenerator
-from unigen.sample.writing import write_templates
+from unigen.sample.writing import search_templates, write_templates
 from unigen.sample.wyckoff_generator import WyckoffGenerator
 from unigen.tokens import vocabulary
 from unigen.tokens.collate import collate_shortlists, collate_wyckoff
@@ -220,6 +220,32 @@ def test_what_nobody_knows_is_written_anew(counts):
         assert sample.source == {"id": "none", "probability": 1.0}
 
 
+def test_a_cell_that_only_a_multiple_of_known_ones_fills_is_followed_as_a_supercell():
+    rows = [row for row in range(len(table())) if 2 * sum(table().counts(row).values()) <= 24]
+    doubled = {row: {number: 2 * count for number, count in table().counts(row).items()} for row in rows}
+    row = next(row for row in rows if not len(retriever().shortlist(doubled[row])))
+    counts = doubled[row]
+    request = CrystalRequest(formula=format_formula(counts), n_atoms=sum(counts.values()))
+    sample = generate(request, model=make(score_steps=2))[0]
+    assert sample.source["copies"] == 2
+    assert sample.source["distance"] == 0
+    assert sample.structure.counts == dict(sorted(counts.items()))
+    assert {n: 2 * c for n, c in parse_template(sample.template).counts.items()} == counts
+    assert len(sample.structure.reduced()) == sum(counts.values()) // 2
+    assert np.isfinite(sample.log_likelihood)
+
+
+def test_what_follows_is_drawn_with_as_much_spread_as_departure_says():
+    request, _ = several_kinds()
+    drawn = {
+        spread: [generate(request, model=make(departure=spread), seed=s)[0] for s in (0, 1)] for spread in (0.0, 1.0)
+    }
+    (a, b), (c, d) = ([as_numbers(sample)[2] for sample in drawn[spread]] for spread in (0.0, 1.0))
+    assert a == pytest.approx(b, abs=1e-5)
+    assert c != pytest.approx(d, abs=1e-3)
+    assert len({sample.template for sample in drawn[0.0] + drawn[1.0]}) == 1
+
+
 def test_without_any_neighbour_everything_is_written_anew():
     known = Retriever(table().select(np.array([0])))
     for sample in generate(REQUESTS, n=2, model=make(known=known)):
@@ -321,6 +347,40 @@ def test_templates_are_written_with_the_probability_that_training_gives_them(cel
         assert template.counts == cell
         assert template.space_group in groups
         assert score == pytest.approx(legal_log_probability(model, cell, groups, template), abs=1e-3)
+
+
+@settings(max_examples=10)
+@given(
+    st.dictionaries(st.integers(1, 94), st.integers(1, 4), min_size=1, max_size=2),
+    st.frozensets(st.integers(1, 230), max_size=3),
+    st.integers(1, 6),
+)
+def test_the_search_finds_distinct_templates_likeliest_first(cell, groups, width):
+    model, groups = small_wyckoff(), groups | {1}
+    found = search_templates(model, cell, groups, width)
+    scores = [score for _, score in found]
+    assert scores == sorted(scores, reverse=True)
+    assert 1 <= len({template for template, _ in found}) == len(found) <= width
+    assert np.exp(scores).sum() <= 1 + 1e-6
+    for template, score in found:
+        assert template.counts == cell
+        assert score == pytest.approx(legal_log_probability(model, cell, groups, template), abs=1e-3)
+
+
+def test_a_search_wider_than_all_templates_finds_all_of_them():
+    model, cell, groups = small_wyckoff(), {11: 1, 17: 1}, frozenset({2, 221})
+    found = search_templates(model, cell, groups, 1000)
+    assert np.exp([score for _, score in found]).sum() == pytest.approx(1)
+    uniforms = np.random.default_rng(0).random((200, 3))
+    drawn, _ = write_templates(model, [cell] * 200, [groups] * 200, uniforms, 1.0)
+    assert set(drawn) <= {template for template, _ in found}
+
+
+def test_new_structures_come_likeliest_template_first():
+    request = CrystalRequest(formula=format_formula(NOBODY_HAS), z=1)
+    drawn = generate(request, n=3, model=make())
+    found = search_templates(small_wyckoff(), NOBODY_HAS, request.space_groups, 8)
+    assert [sample.template for sample in drawn] == [str(template) for template, _ in found[:3]]
 
 
 def test_templates_are_drawn_as_often_as_their_probability_says():

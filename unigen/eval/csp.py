@@ -19,9 +19,10 @@ from unigen.eval.entry import Entry, EntrySet
 from unigen.eval.match_rate import match_pairs, smallest_rms
 from unigen.eval.matching import Match
 from unigen.eval.metre import match_everyone
-from unigen.eval.pairing import Pairing, pair
+from unigen.eval.pairing import Pairing, best_scored, pair
 from unigen.eval.report import SampleResult
 from unigen.eval.scored import Outcome, Scored, dropped
+from unigen.shapes import Bool
 
 
 def score_csp(
@@ -112,7 +113,23 @@ def _columns(
             f"metre.k{k}": metre.found,
         }
         bounded[f"metre_bounded.k{k}"] = metre.bounded
-    return columns, bounded
+    return columns | _ranked(scored, pairing, matches, sizes[-1], valid), bounded
+
+
+def _ranked(
+    scored: Scored, pairing: Pairing, matches: dict[int, Match], k: int, valid: Bool[np.ndarray, "samples"]
+) -> dict[str, np.ndarray]:
+    """The one of k samples that its generator scores highest, where it scores at all: another claim than k = 1."""
+    if k == 1 or all(entry.score is None for entry in scored.entries):
+        return {}
+    chosen = best_scored(pairing, scored.entries, k)
+    best, filtered = smallest_rms(chosen, matches, 1), smallest_rms(chosen, matches, 1, valid)
+    return {
+        f"match_rate.best_of_{k}": np.isfinite(best),
+        f"rmse.best_of_{k}": best,
+        f"match_rate_filtered.best_of_{k}": np.isfinite(filtered),
+        f"rmse_filtered.best_of_{k}": filtered,
+    }
 
 
 def _counts(reference: EntrySet, pairing: Pairing, matches: dict[int, Match], k: int) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
 from unigen.data.crystal import Crystal
@@ -28,6 +29,7 @@ class Entry:
         reason: why there is no crystal.
         where: file and entry, for messages.
         seed: the seed it was made with, where it says so.
+        score: of its generator, larger is better among the samples of one reference, where it says so.
         statement: what it was asked to be and says it is, where it says so.
     """
 
@@ -37,6 +39,7 @@ class Entry:
     reason: str = ""
     where: str = ""
     seed: int | None = None
+    score: float | None = None
     statement: Statement | None = None
 
 
@@ -56,7 +59,7 @@ class EntrySet:
 def entry_from_row(row: Row) -> Entry:
     """The entry of a row as read; ``info`` may hold what UniGen's own output does.
 
-    That is ``id``, ``index`` and ``seed``; ``request``, ``space_group`` and ``template`` as in `read_statement`.
+    That is ``id``, ``index``, ``seed``, ``score``; ``request``, ``space_group``, ``template`` as in `read_statement`.
     """
     named = row.info.get("id")  # a number there is a row count as a rule, not a name
     return Entry(
@@ -66,6 +69,7 @@ def entry_from_row(row: Row) -> Entry:
         reason=row.reason,
         where=row.where,
         seed=_integer(row.info.get("seed")),
+        score=_number(row.info.get("score")),
         statement=read_statement(row.info),
     )
 
@@ -75,6 +79,10 @@ def _integer(value: object) -> int | None:
         return int(str(value))
     except ValueError:
         return None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and isfinite(value) else None
 
 
 def split_name(name: str) -> tuple[str, int] | None:

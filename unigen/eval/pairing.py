@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unigen.eval.entry import Entry, split_name
 
@@ -60,6 +60,20 @@ def pair(samples: Sequence[Entry], references: Sequence[Entry]) -> Pairing:
     repeated: list[int] = []
     numbered = tuple(_number(claims.get(position, []), base, repeated) for position in range(len(references)))
     return Pairing(numbered, tuple(fallback), tuple(unpaired), tuple(repeated))
+
+
+def best_scored(pairing: Pairing, samples: Sequence[Entry], k: int) -> Pairing:
+    """Of the first k samples of each reference the one with the highest score, the first of equals; no failures."""
+
+    def best(paired: dict[int, int]) -> dict[int, int]:
+        scores = [
+            (score, -index)
+            for index, number in paired.items()
+            if index < k and samples[number].crystal is not None and (score := samples[number].score) is not None
+        ]
+        return {0: paired[-max(scores)[1]]} if scores else {}
+
+    return replace(pairing, of_reference=tuple(map(best, pairing.of_reference)))
 
 
 def _claim(sample: Entry, known: Container[str]) -> tuple[str, int | None] | None:

@@ -27,7 +27,7 @@ from unigen.shapes import Bool, Float, Int
 
 _PAIR = 6  # chemical distance, three differences of descriptors, share, count
 _KIND = 9
-_FAR, _NEVER = -30.0, -1e9
+_NEVER = -1e9
 _UNKNOWN_STABILITY = 0.05  # eV per atom
 
 
@@ -206,8 +206,8 @@ class Reranker(nn.Module):
         there = (neighbours.elements > 0)[:, None]
         cost = (functional.softplus(self.cost(elements, pairs)[..., 0]) * pairs.share[:, None] * there).sum(2)
         votes = -self.beta * (cost + 0.5 * neighbours.distance) + self.vote_facts(facts)[..., 0]
-        votes = votes.masked_fill(~neighbours.valid, _FAR)
-        return votes[..., None].masked_fill(~member, _FAR).logsumexp(1) - votes.logsumexp(1, keepdim=True)
+        votes = votes.masked_fill(~neighbours.valid, _NEVER)
+        return votes[..., None].masked_fill(~member, _NEVER).logsumexp(1) - votes.logsumexp(1, keepdim=True)
 
     def _query(self, elements: Tensor, neighbours: NeighbourBatch) -> Float[Tensor, "batch width"]:
         counts = neighbours.counts.float()
@@ -246,7 +246,7 @@ def _kind_facts(
 ) -> Float[Tensor, "batch kinds 9"]:
     """Numbers about each kind: how near, how many, how good, and how large the wanted cell is."""
     distance = neighbours.distance.gather(1, head)
-    nearest = neighbours.distance.masked_fill(~neighbours.valid, -_FAR).amin(1, keepdim=True).clamp(max=9.0)
+    nearest = neighbours.distance.masked_fill(~neighbours.valid, -_NEVER).amin(1, keepdim=True).clamp(max=9.0)
     row = torch.arange(len(head), device=head.device)[:, None]
     order = member.any(1).float().cumsum(1) / KINDS
     atoms = neighbours.counts.sum(1, keepdim=True).expand_as(head) / 20.0

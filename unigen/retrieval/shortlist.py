@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from unigen.data.symmetric import SymmetricCrystal
-from unigen.elements import written_order
+from unigen.elements import reduce_counts, written_order
 from unigen.errors import UserError
 from unigen.retrieval.fingerprint import CONTACTS
 from unigen.retrieval.neighbours import Neighbour, NeighbourIndex
@@ -133,6 +133,19 @@ class Retriever:
             kind=np.array(kinds, dtype=np.int64),
             distance=np.array([neighbour.distance for neighbour in chosen], dtype=np.float64),
         )
+
+    def part_shortlist(self, counts: dict[int, int], *, exclude_formula: bool = False) -> tuple[Shortlist, int]:
+        """The shortlist of the largest part of a cell that known cells resemble, and how often it stands in the cell.
+
+        The part is the cell itself where there are known cells with its counts; else the cell divided by 2, 3, ...
+        """
+        units = reduce_counts(counts)[1]
+        for copies in (divisor for divisor in range(1, units + 1) if units % divisor == 0):
+            part = {number: count // copies for number, count in counts.items()}
+            found = self.shortlist(part, exclude_formula=exclude_formula)
+            if len(found):
+                return found, copies
+        return Shortlist.empty(counts), 1
 
     def recall(
         self, counts: dict[int, int], sources: np.ndarray, roles: np.ndarray, kind: np.ndarray, distance: np.ndarray

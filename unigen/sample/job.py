@@ -52,7 +52,7 @@ class Draft:
     reason: str = ""
     log_likelihood: float | None = None
     score: float = 0.0
-    source: dict[str, str | float] = field(default_factory=dict)
+    source: dict[str, str | int | float] = field(default_factory=dict)
     template: str = ""
 
 
@@ -100,7 +100,7 @@ class Sample:
     log_likelihood: float | None
     score: float
     reason: str = ""
-    source: dict[str, str | float] = field(default_factory=dict)
+    source: dict[str, str | int | float] = field(default_factory=dict)
     template: str = ""
 
 

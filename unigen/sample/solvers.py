@@ -1,7 +1,7 @@
 """Solvers of the probability-flow ODE ``dx/dsigma = (x - D(x, sigma)) / sigma`` as plain functions.
 
-``denoise(x, sigma) -> D`` takes ``x (slots, width)`` and one level for all rows. Levels decrease and end at a positive
-sigma_min. On a torus x and D are continuous representatives, so the same formulas hold.
+``denoise(x, sigma) -> D`` takes ``x (slots, width)`` and one level for all rows, or one a row: (slots, 1). Levels
+decrease and end at a positive sigma_min. On a torus x and D are continuous representatives, so the same formulas hold.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
 def heun(
-    denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels"], temperature: float = 1.0
+    denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels *rows"], temperature: float = 1.0
 ) -> Tensor:
     """Second order, two evaluations a step. Karras et al. 2022 (EDM), algorithm 1; ends with D at the last level."""
     clock = tempered(levels, temperature)
@@ -31,7 +31,7 @@ def heun(
 
 
 def dpm_solver_2m(
-    denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels"], temperature: float = 1.0
+    denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels *rows"], temperature: float = 1.0
 ) -> Tensor:
     """Second order multistep, one evaluation a step. Lu et al. 2022 (DPM-Solver++), algorithm 2, with alpha = 1.
 
@@ -50,7 +50,7 @@ def dpm_solver_2m(
     return denoise(x, levels[-1])
 
 
-def tempered(levels: Float[Tensor, "levels"], temperature: float) -> Float[Tensor, "levels"]:
+def tempered(levels: Float[Tensor, "levels *rows"], temperature: float) -> Float[Tensor, "levels *rows"]:
     """The clock s(sigma) of ``dx/ds = (x - D) / s``: sigma above 1, ``sigma^(1/temperature)`` below.
 
     At temperature 1 the plain ODE. Below 1 the score is followed for longer at the levels that resolve the data, so

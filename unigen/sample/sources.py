@@ -38,12 +38,14 @@ class Choices:
     """A cell's shortlist and how probable each of its kinds is.
 
     Attributes:
-        shortlist: known neighbours of the cell.
+        shortlist: known neighbours of the cell, or of the largest part of it that has any.
         log_probability: of "none of them" and then of each kind, in nats.
+        copies: parts in the cell: 1 unless it is a supercell of what is known.
     """
 
     shortlist: Shortlist
     log_probability: Float[np.ndarray, "choices"]
+    copies: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +56,15 @@ class Source:
         shortlist: known neighbours of its cell.
         neighbour: the one it follows, -1 for none.
         log_probability: of that choice, in nats.
+        copies: of the crystal that follows it, in the wanted cell.
+        rank: of a structure written anew: 0 for the likeliest template, 1 for the next; None: a template is drawn.
     """
 
     shortlist: Shortlist
     neighbour: int
     log_probability: float
+    copies: int = 1
+    rank: int | None = None
 
 
 class SourceChooser:
@@ -85,11 +91,12 @@ class SourceChooser:
         keys = [tuple(sorted(cell.items())) for cell in cells]
         new = [key for key in dict.fromkeys(keys) if key not in self._known]
         if new:
-            shortlists = [self.retriever.shortlist(dict(key), exclude_formula=self.exclude_formula) for key in new]
+            parts = [self.retriever.part_shortlist(dict(key), exclude_formula=self.exclude_formula) for key in new]
             device = next(self.model.parameters()).device
-            logits = self.model.reranker(collate_shortlists(shortlists).to(device)).double().log_softmax(-1).cpu()
-            for key, shortlist, row in zip(new, shortlists, logits.numpy(), strict=True):
-                self._known[key] = Choices(shortlist, row[: len(shortlist.heads) + 1])
+            batch = collate_shortlists([shortlist for shortlist, _ in parts]).to(device)
+            logits = self.model.reranker(batch).double().log_softmax(-1).cpu().numpy()
+            for key, (shortlist, copies), row in zip(new, parts, logits, strict=True):
+                self._known[key] = Choices(shortlist, row[: len(shortlist.heads) + 1], copies)
         return [self._known[key] for key in keys]
 
     def evidence(self, request: CrystalRequest, cells: list[Counts]) -> Float[np.ndarray, "cells"]:
@@ -101,8 +108,8 @@ class SourceChooser:
         weights = np.full(len(cells), _NOTHING)
         for place, choices in enumerate(self.choices(cells)):
             listed = choices.shortlist
-            fits = np.array(self._fits(request, listed), dtype=bool)
-            if fits.any():
+            fits = np.array(self._fits(request, listed, choices.copies), dtype=bool)
+            if fits.any() and choices.copies == 1:
                 energy = np.nan_to_num(listed.facts[:, 1], nan=_UNSURE).clip(min=0.0)
                 merit = -listed.distance / _REACH - energy / _THERMAL
                 weights[place] = merit[fits[listed.kind]].max()
@@ -113,15 +120,15 @@ class SourceChooser:
 
         Where a formula is asked for, sample after sample of a cell follows another kind of structure: those on the
         shortlist as the model ranks them, then farther ones by their distance; when all that fit the request have
-        been followed, or none fits, a structure is written anew. De novo, where every sample has
-        its own composition, kinds are drawn as probable as the model holds them.
+        been followed, or none fits, structures are written anew, the likeliest template first. De novo, where every
+        sample has its own composition, kinds and templates are drawn as probable as the model holds them.
 
         Args:
             job: for whom.
             choices: of its cell.
             turn: how many samples of the request had this cell before.
         """
-        allowed = np.flatnonzero([True, *self._fits(job.request, choices.shortlist)])
+        allowed = np.flatnonzero([True, *self._fits(job.request, choices.shortlist, choices.copies)])
         logits = choices.log_probability[allowed]
         logits = logits - np.logaddexp.reduce(logits)
         merit = logits + np.where(allowed == 0, np.log(max(self.anew, 1e-12)), 0.0)
@@ -135,12 +142,13 @@ class SourceChooser:
         turn += job.candidate
         if turn >= len(order):
             return self._farther(job.request, choices, turn - len(order), float(logits[0]))
-        kind = int(allowed[order[turn]]) - 1
-        neighbour = int(choices.shortlist.heads[kind]) if kind >= 0 else -1
-        return Source(choices.shortlist, neighbour, float(logits[order[turn]]))
+        kind, log_probability = int(allowed[order[turn]]) - 1, float(logits[order[turn]])
+        if kind < 0:
+            return Source(choices.shortlist, -1, log_probability, rank=None if open_formula else 0)
+        return Source(choices.shortlist, int(choices.shortlist.heads[kind]), log_probability, choices.copies)
 
     def _farther(self, request: CrystalRequest, choices: Choices, turn: int, log_probability: float) -> Source:
-        """The known structures behind the shortlist; their probability is part of that of "none of them"."""
+        """The known structures behind the shortlist, then new ones: all part of the probability of "none of them"."""
         counts = dict(zip(choices.shortlist.elements.tolist(), choices.shortlist.counts.tolist(), strict=True))
         key = tuple(sorted(counts.items()))
         if key not in self._long:
@@ -148,14 +156,17 @@ class SourceChooser:
                 counts, exclude_formula=self.exclude_formula, neighbours=_LONG, most_kinds=_MANY
             )
         known, ranked = self._long[key], len(choices.shortlist.heads)
-        fits = np.flatnonzero(self._fits(request, known))
+        fits = np.flatnonzero(self._fits(request, known, choices.copies))
         fits = fits[fits >= ranked]
-        neighbour = int(known.heads[fits[turn]]) if turn < len(fits) else -1
-        return Source(known if neighbour >= 0 else choices.shortlist, neighbour, log_probability)
+        if turn < len(fits):
+            return Source(known, int(known.heads[fits[turn]]), log_probability, choices.copies)
+        return Source(choices.shortlist, -1, log_probability, rank=turn - len(fits) + 1)  # one came before these
 
-    def _fits(self, request: CrystalRequest, shortlist: Shortlist) -> list[bool]:
-        """Which kinds have a space group (or the template) that the request allows."""
+    def _fits(self, request: CrystalRequest, shortlist: Shortlist, copies: int) -> list[bool]:
+        """Which kinds have a space group (or the template) that the request allows; supercells are none de novo."""
         heads = shortlist.heads.tolist()
+        if copies > 1 and request.formula is None:
+            return [False] * len(heads)
         if request.template is not None:
             wanted = parse_template(request.template)
             return [self._template(shortlist, head) == wanted for head in heads]

@@ -46,7 +46,7 @@ class NearestGenerator:
         if index >= len(proposals):
             return Draft(None, reason=f"only {len(proposals)} distinct templates known for this composition")
         chosen = proposals[index]
-        source: dict[str, str | float] = {
+        source: dict[str, str | int | float] = {
             "id": chosen.source_id,
             "formula": chosen.source_formula,
             "distance": round(chosen.distance, 4),

@@ -54,6 +54,18 @@ class _Draft:
         self.numbers.append(current[0])
         self.letters.append(letter)
 
+    def extended(self, symbol: int) -> _Draft:
+        """Another draft with one symbol more."""
+        draft = _Draft(self.grammar)
+        draft.group, draft.letters, draft.numbers = self.group, list(self.letters), list(self.numbers)
+        draft.write(symbol)
+        return draft
+
+    @property
+    def template(self) -> Template:
+        """What is written, once it is complete."""
+        return Template(self.group, tuple(self.numbers), tuple(self.letters))
+
     def sequence(self) -> WyckoffSequence:
         """What is written, and one position more that knows what it is about to be."""
         counts = self.grammar.counts
@@ -120,7 +132,40 @@ def write_templates(
         scores[rows] += logits.gather(1, drawn[:, None])[:, 0].cpu().numpy()
         for row, symbol in zip(rows, drawn.tolist(), strict=True):
             drafts[row].write(symbol)
-    return [Template(draft.group, tuple(draft.numbers), tuple(draft.letters)) for draft in drafts], scores
+    return [draft.template for draft in drafts], scores
+
+
+@torch.no_grad()
+def search_templates(
+    model: WyckoffModel, cell: Counts, space_groups: frozenset[int], width: int
+) -> list[tuple[Template, float]]:
+    """The likeliest templates of a cell, best first, with their log probabilities; fewer where fewer are legal.
+
+    A beam search: exact as long as no more than ``width`` beginnings compete, else a lower bound.
+
+    Args:
+        model: in evaluation mode.
+        cell: atoms of the primitive cell by atomic number.
+        space_groups: those that may be written.
+        width: of the beam, and how many templates at most.
+
+    Raises:
+        UserError: none of the space groups can hold the cell.
+    """
+    start = _Draft(WyckoffGrammar(cell, space_groups))
+    start.grammar.check()
+    device, beam = next(model.parameters()).device, [(start, 0.0)]
+    while any(not draft.complete for draft, _ in beam):
+        open_drafts = [(draft, score) for draft, score in beam if not draft.complete]
+        logits = model.symbol_head(_last_states(model, [draft for draft, _ in open_drafts], device)).double().cpu()
+        grown: list[tuple[float, _Draft, int | None]] = [(s, draft, None) for draft, s in beam if draft.complete]
+        for (draft, score), row in zip(open_drafts, logits, strict=True):
+            legal = draft.legal()
+            gains = row.masked_fill(torch.from_numpy(~legal), float("-inf")).log_softmax(-1).tolist()
+            grown += [(score + gains[symbol], draft, symbol) for symbol in np.flatnonzero(legal).tolist()]
+        grown.sort(key=lambda one: -one[0])
+        beam = [(draft if symbol is None else draft.extended(symbol), score) for score, draft, symbol in grown[:width]]
+    return [(draft.template, score) for draft, score in beam]
 
 
 def _last_states(model: WyckoffModel, drafts: list[_Draft], device: torch.device) -> torch.Tensor:

@@ -13,11 +13,12 @@ from unigen.errors import UserError
 from unigen.models.wyckoff import WyckoffModel
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever
+from unigen.retrieval.substitution import repeat_cell
 from unigen.sample.cells import CellChooser, CellRow, Counts
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.job import Draft, Job
 from unigen.sample.sources import Source, SourceChooser
-from unigen.sample.writing import write_templates
+from unigen.sample.writing import search_templates, write_templates
 from unigen.sample.wyckoff_decoder import Noise, draw_numbers, slot_log_likelihoods, with_vectors
 from unigen.tokens.collate import collate_shortlists, collate_wyckoff
 from unigen.tokens.sequence import Channel
@@ -26,6 +27,9 @@ from unigen.tokens.wyckoff import Start, WyckoffSequence, decode, plain_start, p
 from unigen.tokens.wyckoff_grammar import WyckoffGrammar
 
 _LETTER_DRAWS = 65  # a space group and an orbit for each of 64 atoms
+_BEAM = 8
+"""Templates of a cell that are written in the order of their probability, before others are drawn."""
+
 _TEMPLATE_WEIGHT = 1e3
 """Candidates are ranked by the probability of their template, then by the density of their numbers: densities of
 templates with different numbers of free parameters cannot be compared."""
@@ -76,6 +80,7 @@ class WyckoffGenerator:
         self.settings = settings or DecodeSettings()
         self.score_steps = score_steps
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
+        self._likeliest: dict[tuple, list[tuple[Template, float]]] = {}
         self.cells = CellChooser(model, self.settings.temperature, _holds, self.sources.evidence)
 
     def draw(self, jobs: list[Job]) -> list[Draft]:
@@ -108,7 +113,7 @@ class WyckoffGenerator:
                 start = self._start(source)
                 planned.append(_Planned(row, source, source.log_probability, plan(start), start.crystal.space_group))
         if anew:
-            templates, scores = self._templates([row for row, *_ in anew], [cell for _, cell, _ in anew])
+            templates, scores = self._templates(anew)
             for (row, cell, source), template, score in zip(anew, templates, scores, strict=True):
                 numbers, letters = np.array(template.numbers), np.array(template.letters)
                 start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
@@ -120,20 +125,30 @@ class WyckoffGenerator:
         known = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
         return Start(self.retriever.substitute(source.shortlist, source.neighbour), known.numbers)
 
-    def _templates(self, rows: list[CellRow], cells: list[Counts]) -> tuple[list[Template], np.ndarray]:
-        """Those asked for, at no cost in probability, and the others as the model writes them."""
-        given = [parse_template(text) if (text := row.job.request.template) else None for row in rows]
-        free = [place for place, template in enumerate(given) if template is None]
-        scores = np.zeros(len(rows))
+    def _templates(self, anew: list[tuple[CellRow, Counts, Source]]) -> tuple[list[Template], np.ndarray]:
+        """Those asked for, at no cost in probability; the likeliest one after the other; the others drawn."""
+        found = [self._searched(row.job.request, cell, source.rank) for row, cell, source in anew]
+        free = [place for place, pair in enumerate(found) if pair is None]
         if free:
-            uniforms = np.stack([_random(rows[place], 1).random(_LETTER_DRAWS) for place in free])
-            groups = [rows[place].job.request.space_groups for place in free]
-            drawn, scores[free] = write_templates(
-                self.model, [cells[place] for place in free], groups, uniforms, self.settings.temperature
-            )
-            for place, template in zip(free, drawn, strict=True):
-                given[place] = template
-        return [template for template in given if template is not None], scores
+            rows, cells = [anew[place][0] for place in free], [anew[place][1] for place in free]
+            uniforms = np.stack([_random(row, 1).random(_LETTER_DRAWS) for row in rows])
+            groups = [row.job.request.space_groups for row in rows]
+            drawn = write_templates(self.model, cells, groups, uniforms, self.settings.temperature)
+            for place, *pair in zip(free, *drawn, strict=True):
+                found[place] = (pair[0], float(pair[1]))
+        written = [pair for pair in found if pair is not None]
+        return [template for template, _ in written], np.array([score for _, score in written])
+
+    def _searched(self, request: CrystalRequest, cell: Counts, rank: int | None) -> tuple[Template, float] | None:
+        """The template asked for, or the one of this rank among the likeliest; None where it is to be drawn."""
+        if request.template:
+            return parse_template(request.template), 0.0
+        if rank is None or rank >= _BEAM:
+            return None
+        key = tuple(sorted(cell.items())), request.space_groups
+        if key not in self._likeliest:
+            self._likeliest[key] = search_templates(self.model, cell, request.space_groups, _BEAM)
+        return self._likeliest[key][rank] if rank < len(self._likeliest[key]) else None
 
     def _decode(self, planned: list[_Planned], trial: int) -> list[tuple[_Planned, Draft]]:
         """Numbers of all plans, drawn again where atoms come too close.
@@ -176,7 +191,7 @@ class WyckoffGenerator:
             [one.source.neighbour for one in part],
             collate_shortlists([one.source.shortlist for one in part]),
         ).to(device)
-        noise = _noise(part, trial, device)
+        noise = _noise(part, trial, device, self._spread(part[0], trial))
         vectors = draw_numbers(self.model, batch, [one.group for one in part], noise, self.settings)
         scores: list[float | None] = [None] * len(part)
         if self.score_steps:
@@ -185,11 +200,15 @@ class WyckoffGenerator:
         filled = vectors.cpu().numpy()
         return [(one, self._draft(one, filled[row], scores[row])) for row, one in enumerate(part)]
 
+    def _spread(self, one: _Planned, trial: int) -> float:
+        """How much noise the numbers start from: what was drawn without, and came too close, is drawn again with."""
+        return self.settings.departure if one.source.neighbour >= 0 and trial == 0 else 1.0
+
     def _draft(self, one: _Planned, vectors: np.ndarray, density: float | None) -> Draft:
         crystal = decode(with_vectors(one.plan, vectors))
         template = Template(one.group, tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist()))
         try:
-            structure = crystal.to_crystal()
+            structure = repeat_cell(crystal.to_crystal(), one.source.copies)
         except UserError as error:
             return Draft(None, reason=str(error))
         return Draft(
@@ -200,7 +219,7 @@ class WyckoffGenerator:
             template=str(template),
         )
 
-    def _source(self, one: _Planned, vectors: np.ndarray) -> dict[str, str | float]:
+    def _source(self, one: _Planned, vectors: np.ndarray) -> dict[str, str | int | float]:
         """Which known structure was followed, how likely that was, and how far the crystal departed from it."""
         chosen = one.source
         if chosen.neighbour < 0:
@@ -210,7 +229,8 @@ class WyckoffGenerator:
         moved = vectors[: len(channel)] - one.plan.start
         shift = moved[channel == Channel.FRACTIONAL, :3]
         shift = shift - np.round(shift)
-        return {
+        repeated: dict[str, str | int | float] = {"copies": chosen.copies} if chosen.copies > 1 else {}
+        return repeated | {
             "id": str(self.retriever.table.ids[source]),
             "formula": format_formula(reduce_counts(self.retriever.table.counts(source))[0]),
             "distance": round(float(chosen.shortlist.distance[chosen.neighbour]), 4),
@@ -243,7 +263,7 @@ def _random(row: CellRow, stream: int) -> np.random.Generator:
     return np.random.default_rng([job.seed, job.request_index, job.index, job.candidate, 1000 + stream])
 
 
-def _noise(part: list[_Planned], trial: int, device: torch.device) -> Noise:
+def _noise(part: list[_Planned], trial: int, device: torch.device, spread: float) -> Noise:
     most = max(1, *(one.slots for one in part))
     lattice = np.zeros((len(part), 6), dtype=np.float32)
     sites = np.zeros((len(part), most, 3), dtype=np.float32)
@@ -251,4 +271,4 @@ def _noise(part: list[_Planned], trial: int, device: torch.device) -> Noise:
         rng = _random(one.row, 2 + trial)
         lattice[place] = rng.standard_normal(6, dtype=np.float32)
         sites[place, : one.slots] = rng.standard_normal((one.slots, 3), dtype=np.float32)
-    return Noise(torch.from_numpy(lattice).to(device), torch.from_numpy(sites).to(device))
+    return Noise(torch.from_numpy(lattice).to(device) * spread, torch.from_numpy(sites).to(device) * spread)

@@ -88,7 +88,7 @@ def _words(config: TrainConfig) -> Material:
 
 def _wyckoff(config: TrainConfig, model: WyckoffConfig) -> Material:
     retriever = Retriever(open_table(config.data.retrieve_from or config.data.train))
-    train = WyckoffItems(config.data.train, retriever, model)
+    train = WyckoffItems(config.data.train, retriever, model, config.data.exchange)
     val = WyckoffItems(config.data.val, retriever, model)
     crystals = open_dataset(config.data.val)
     return Material(

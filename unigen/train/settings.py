@@ -16,6 +16,7 @@ class DataConfig:
         train: dataset (``name``, ``name:split`` or a Parquet file) of reduced crystals.
         val: dataset of compositions not in ``train``.
         retrieve_from: where a wyckoff model's neighbours come from, by default ``train``.
+        exchange: share of crystals that a wyckoff model is shown with one element exchanged for a similar one.
         batch_size: structures a step and device.
         bucket: batches sorted by length together; 1 shuffles fully, larger pads less.
     """
@@ -23,6 +24,7 @@ class DataConfig:
     train: str
     val: str
     retrieve_from: str | None = None
+    exchange: float = 0.0
     batch_size: int = 64
     bucket: int = 16
 

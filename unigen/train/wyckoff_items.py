@@ -17,6 +17,7 @@ from unigen.retrieval.shortlist import Retriever
 from unigen.shapes import Int
 from unigen.tokens.collate import collate_shortlists, collate_wyckoff
 from unigen.tokens.wyckoff import Start, WyckoffSequence, encode, plain_start
+from unigen.train.exchange import draw_exchange, exchanged_lesson
 
 _ANEW = 0.25
 """How often a crystal is written anew although a neighbour has its template."""
@@ -38,13 +39,14 @@ class WyckoffItems:
         dataset: ``NAME:SPLIT`` of a dataset with templates and lessons.
         retriever: over the table its neighbours come from.
         config: sizes of the model.
+        exchange: share of crystals shown with one element exchanged for a similar one.
     """
 
-    def __init__(self, dataset: str, retriever: Retriever, config: WyckoffConfig) -> None:
+    def __init__(self, dataset: str, retriever: Retriever, config: WyckoffConfig, exchange: float = 0.0) -> None:
         path, split = resolve_dataset(dataset)
         self.table = open_table(dataset.rsplit(":", 1)[0] if split else dataset)
         self.lessons: Lessons = read_lessons(path.with_name(LESSONS), self.table, retriever)
-        self.retriever = retriever
+        self.retriever, self.exchange = retriever, exchange
         atoms = np.add.reduceat(self.table.element_counts, self.table.element_offsets[:-1])
         orbits = np.diff(self.table.offsets)
         fits = (atoms <= config.max_atoms) & (orbits <= config.max_orbits)
@@ -67,13 +69,23 @@ class WyckoffItems:
 
     def encode(self, _place: int, index: int, rng: np.random.Generator) -> Item:
         """A crystal of the table as the model is shown it this time."""
-        lesson, target = self.lessons[index], self.table[index]
+        lesson, target = self._shown(self.lessons[index], self.table[index], rng)
         if len(lesson.aligned_at) and rng.random() >= _ANEW:
             which = int(rng.integers(len(lesson.aligned_at)))
             return self._following(target, lesson, which)
         volume = self.retriever.volume.predict(target.counts)
         start = plain_start(target.space_group, target.numbers, target.letters, volume)
         return Item(encode(target, start), -1, lesson)
+
+    def _shown(
+        self, lesson: Lesson, target: SymmetricCrystal, rng: np.random.Generator
+    ) -> tuple[Lesson, SymmetricCrystal]:
+        """As they are, or after an exchange."""
+        if rng.random() >= self.exchange:
+            return lesson, target
+        exchange = draw_exchange(lesson.shortlist, self.retriever, rng)
+        other = exchanged_lesson(lesson, exchange, self.retriever) if exchange else None
+        return (other, exchange.crystal(target)) if exchange and other else (lesson, target)
 
     def _following(self, target: SymmetricCrystal, lesson: Lesson, which: int) -> Item:
         neighbour = int(lesson.aligned_at[which])
