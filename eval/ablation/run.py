@@ -3,6 +3,8 @@
 python eval/ablation/run.py configs/crystal-small-reranker.yaml --steps 600 --name reranker \
     --vary model.neighbour_dropout=0.0 --vary model.reranker_dropout=0.0 --vary model.element_dropout=0.0
 
+Runs that were trained by hand are put beside them with ``--finished RUN`` (``--steps 0`` trains none).
+
 Validation crystals have compositions that no training crystal has. Every run starts from the same seed; variants are
 compared with the first row, the config as it stands. Differences of the size that another seed makes (``--seeds``)
 mean nothing. The table is written to eval/results/ablation/NAME.json.
@@ -14,6 +16,7 @@ import argparse
 import csv
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,9 @@ from unigen.config import load
 from unigen.eval.provenance import provenance
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
+
+FREE = ("out", "max_steps", "seed", "threads", "validate_every")
+"""What may differ without being a variant."""
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "ablation"
 
@@ -40,6 +46,21 @@ def judge(config: Path, changes: list[str], steps: int, seed: int) -> dict[str, 
         return {"changes": changes, "steps": steps, "seed": seed} | last_validation(Path(folder) / "run")
 
 
+def judge_finished(folder: Path, config: TrainConfig) -> dict[str, Any]:
+    """A run trained before, and how its config differs from this one."""
+    theirs, ours = flat(asdict(load(TrainConfig, folder / "config.yaml"))), flat(asdict(config))
+    changes = [f"{name}={value}" for name, value in theirs.items() if value != ours[name] and name not in FREE]
+    return {"changes": changes, "steps": theirs["max_steps"], "seed": theirs["seed"]} | last_validation(folder)
+
+
+def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}} -> {"a.b": 1}``."""
+    pairs: dict[str, Any] = {}
+    for name, value in nested.items():
+        pairs |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return pairs
+
+
 def main() -> None:
     """Run all variants, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -49,11 +70,12 @@ def main() -> None:
     parser.add_argument("--vary", action="append", default=[], help="key.sub=value, one variant each")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the config as it stands; variants: first")
     parser.add_argument("--set", action="append", default=[], help="key.sub=value, in every run")
+    parser.add_argument("--finished", type=Path, action="append", default=[], help="folder of a run trained before")
     options = parser.parse_args()
     runs = [(options.set, seed) for seed in options.seeds]
     runs += [([*options.set, change], options.seeds[0]) for change in options.vary]
-    rows = []
-    for changes, seed in runs:
+    rows = [judge_finished(folder, load(TrainConfig, options.config)) for folder in options.finished]
+    for changes, seed in runs if options.steps else []:
         rows.append(judge(options.config, changes, options.steps, seed))
         print(json.dumps(rows[-1]), flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
