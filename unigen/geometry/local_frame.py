@@ -6,9 +6,9 @@ that stands, in right-handed axes that two more atoms a and b that stand give, t
     ``e1 = (x_a - x_p) / |x_a - x_p|,  e2 = unit(x_b - x_p without its part along e1),  e3 = e1 x e2``
 
 and its vector is ``v = (e1, e2, e3) (x_i - x_p)``: the same for every rotation and translation of the molecule, and
-mirrored (v_3 changes sign) for its mirror image. b must not lie on the line through p and a. As long as no such atom
-stands, a molecule can be turned without changing any of it, and less of v is free: nothing for the first atom, the
-distance for the second, distance and angle while all atoms that stand lie on a line.
+mirrored (v_3 changes sign) for its mirror image. b must not lie on the line through p and a, nor close to it if there
+is another. As long as no such atom stands, the molecule can be turned without changing any of it, and less of v is
+free: nothing for the first atom, the distance for the second, distance and angle while all that stand lie on a line.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from unigen.shapes import Bool, Float, Int
 
-_ON_A_LINE = 0.1
-"""Sine of the angle below which three atoms count as on a line."""
+_STEEP, _ON_A_LINE = 0.1, 1e-3
+"""Sine of the angle at p between a and b from which b is taken as soon as it is near, and below which never."""
 
 _FAR = 10_000
 
@@ -83,9 +83,11 @@ def local_frames(
     first = _nearest(from_parent, others)
     direction = functional.normalize(positions[:, None] - origin[:, :, None], dim=-1)
     e1 = _pick(direction, first)
-    apart = torch.linalg.cross(e1[:, :, None].expand_as(direction), direction).norm(dim=-1) > _ON_A_LINE
-    second = _nearest(from_parent, others & apart)
-    has_first, has_second = others.any(-1), (others & apart).any(-1)
+    sine = torch.linalg.cross(e1[:, :, None].expand_as(direction), direction).norm(dim=-1) * others
+    steepest = (sine == sine.amax(-1, keepdim=True)) & (sine > _ON_A_LINE)
+    apart = torch.where((sine > _STEEP).any(-1, keepdim=True), sine > _STEEP, steepest)
+    second = _nearest(from_parent, apart)
+    has_first, has_second = others.any(-1), apart.any(-1)
     e1 = torch.where(has_first[..., None], e1, torch.eye(3, dtype=e1.dtype, device=e1.device)[0])
     e2 = torch.where(has_second[..., None], _pick(direction, second), _least_along(e1))
     e2 = functional.normalize(e2 - (e2 * e1).sum(-1, keepdim=True) * e1, dim=-1)
