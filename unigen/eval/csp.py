@@ -19,9 +19,10 @@ from unigen.eval.entry import Entry, EntrySet
 from unigen.eval.match_rate import match_pairs, smallest_rms
 from unigen.eval.matching import Match
 from unigen.eval.metre import match_everyone
+from unigen.eval.outcome import Outcome, dropped
 from unigen.eval.pairing import Pairing, best_scored, pair
 from unigen.eval.report import SampleResult
-from unigen.eval.scored import Outcome, Scored, dropped
+from unigen.eval.scored import Scored
 from unigen.shapes import Bool
 
 

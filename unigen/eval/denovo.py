@@ -15,8 +15,9 @@ from unigen.eval.coverage import cover
 from unigen.eval.entry import EntrySet
 from unigen.eval.intervals import Metric
 from unigen.eval.novelty import Verdicts, find_novel, find_unique
+from unigen.eval.outcome import Outcome
 from unigen.eval.report import SampleResult
-from unigen.eval.scored import Outcome, Scored
+from unigen.eval.scored import Scored
 from unigen.eval.symmetry_shares import MAX_REFERENCES, SYMPRECS, symmetry_sections
 from unigen.shapes import Bool
 

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from unigen.errors import UserError
+from unigen.eval.intervals import Metric, means_with_intervals
 from unigen.eval.matching import MatchSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """How a set of crystals is scored.
+class Rules:
+    """What every protocol says, of crystals or of molecules.
 
     Attributes:
-        name: "csp" (structure prediction, against one reference crystal each) or "denovo".
+        name: as on its card.
         version: raised whenever a number could change.
+        bootstrap: resamples behind a confidence interval.
+        confidence: the share of resamples inside an interval.
+    """
+
+    name: str
+    version: str = "1.0"
+    bootstrap: int = 1000
+    confidence: float = 0.95
+
+    def intervals(self, columns: dict[str, np.ndarray], seed: int) -> dict[str, Metric]:
+        """Means and intervals of columns of one value an item, NaN where it is no item."""
+        return means_with_intervals(columns, resamples=self.bootstrap, confidence=self.confidence, seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol(Rules):
+    """How a set of crystals is scored: "csp" (structure prediction, against one reference crystal each) or "denovo".
+
+    Attributes:
         matching: what counts as the same crystal, for match rate, uniqueness and novelty alike.
         min_distance: smallest distance of a structurally valid crystal, Angstrom.
         min_volume: smallest cell volume of a structurally valid crystal, cubic Angstrom.
@@ -22,14 +44,10 @@ class Protocol:
         max_oxidation_combinations: combinations of oxidation states tried for one formula, at most.
         max_candidates: partners of one formula tried for one crystal, at most, nearest first (uniqueness, novelty).
         max_metre_candidates: samples made for other references that are tried for one reference in METRe, at most.
-        bootstrap: resamples behind a confidence interval.
-        confidence: the share of resamples inside an interval.
         coverage_structure: cut-off of the structure fingerprint for COV (MP-20's in CDVAE).
         coverage_composition: cut-off of the composition fingerprint for COV (MP-20's in CDVAE).
     """
 
-    name: str
-    version: str = "1.0"
     matching: MatchSettings = field(default_factory=MatchSettings)
     min_distance: float = 0.5
     min_volume: float = 0.1
@@ -37,8 +55,6 @@ class Protocol:
     max_oxidation_combinations: int = 200_000
     max_candidates: int = 200
     max_metre_candidates: int = 20
-    bootstrap: int = 1000
-    confidence: float = 0.95
     coverage_structure: float = 0.4
     coverage_composition: float = 10.0
 

@@ -17,11 +17,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleResult:
-    """One row of the per-structure table; None where it does not apply or could not be computed.
+class ResultRow:
+    """One row of the per-structure table.
 
     Attributes:
         id: name of the sample as read.
+    """
+
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleResult(ResultRow):
+    """The row of a crystal; None where it does not apply or could not be computed.
+
+    Attributes:
         index: which of the samples of its reference it is, from 0.
         reference: id of its reference (csp).
         formula: reduced formula.
@@ -45,7 +55,6 @@ class SampleResult:
         reason: why there is no structure, or why it is not scored.
     """
 
-    id: str
     index: int | None = None
     reference: str | None = None
     formula: str | None = None
@@ -105,7 +114,7 @@ class Report:
     seconds: float
     sections: dict[str, Section] = field(default_factory=dict)
     dropped: tuple[dict[str, str], ...] = ()
-    rows: tuple[SampleResult, ...] = field(default=(), repr=False)
+    rows: tuple[ResultRow, ...] = field(default=(), repr=False)
 
     def __getitem__(self, name: str) -> float | None:
         """The value of a metric: ``report["match_rate.k1"]``."""
@@ -126,7 +135,7 @@ class Report:
         table = path.with_suffix(".csv")
         partial = table.with_name(table.name + ".part")
         with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [each.name for each in fields(SampleResult)])
+            writer = csv.DictWriter(file, [each.name for each in fields(self.rows[0] if self.rows else ResultRow)])
             writer.writeheader()
             writer.writerows(_plain(asdict(row)) for row in self.rows)
         partial.replace(table)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from unigen.data.crystal import Crystal
@@ -20,19 +19,16 @@ from unigen.eval.composition import CompositionVerdict, check_composition, requi
 from unigen.eval.csp import score_csp
 from unigen.eval.denovo import score_denovo
 from unigen.eval.entry import Entry, EntrySet, as_entries, read_reference, read_samples
+from unigen.eval.outcome import Outcome
 from unigen.eval.pairing import ids_pair
 from unigen.eval.protocol import Protocol, find_protocol
-from unigen.eval.provenance import provenance
-from unigen.eval.report import Report
-from unigen.eval.scored import Outcome, Scored
+from unigen.eval.report import Report, SampleResult
+from unigen.eval.scored import Scored
 from unigen.eval.validity import Description, describe
 
 Structures = str | Path | Iterable[Crystal | Row | Entry]
 
 TOOLS = ("unigen-matter", "pymatgen", "pymatgen-core", "spglib", "smact", "numpy", "scipy", "ase")
-
-MANY_SEEDS = 20
-"""More seeds than these are reported as first, last and count."""
 
 
 def evaluate_crystals(
@@ -160,40 +156,19 @@ def _with_statements(outcome: Outcome, scored: Scored, workers: Workers) -> Outc
     rows = list(outcome.rows)
     for position, (entry, (_, verdict)) in enumerate(zip(scored.entries, found, strict=True)):
         if entry.statement is not None and verdict is not None:
-            rows[position] = replace(
-                rows[position], stated_space_group=entry.statement.space_group, stated_symmetry=verdict
-            )
+            row = rows[position]
+            assert isinstance(row, SampleResult), "rows of crystals"
+            rows[position] = replace(row, stated_space_group=entry.statement.space_group, stated_symmetry=verdict)
     return replace(outcome, rows=tuple(rows), sections=outcome.sections | as_requested(scored, found))
 
 
 def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outcome: Outcome, seconds: float) -> Report:
-    protocol = asdict(scored.protocol)
-    return Report(
-        protocol=protocol.pop("name"),
-        version=protocol.pop("version"),
+    return replace(outcome, counts=scored.counts() | outcome.counts).report(
+        scored.protocol,
         samples=samples.name,
         reference=reference.name if reference else None,
-        metrics=outcome.metrics,
-        counts=scored.counts() | outcome.counts,
-        settings=protocol | outcome.settings,
-        seeds=_seeds(samples.entries),
-        bootstrap_seed=scored.seed,
-        versions={tool: installed for tool in TOOLS if (installed := _version(tool))},
-        provenance=provenance(samples.name),
-        seconds=round(seconds, 2),
-        sections=outcome.sections,
-        dropped=tuple(outcome.dropped),
-        rows=outcome.rows,
+        entries=samples.entries,
+        seed=scored.seed,
+        tools=TOOLS,
+        seconds=seconds,
     )
-
-
-def _seeds(entries: Sequence[Entry]) -> list[int]:
-    seeds = sorted({entry.seed for entry in entries if entry.seed is not None})
-    return seeds if len(seeds) <= MANY_SEEDS else [seeds[0], seeds[-1], len(seeds)]
-
-
-def _version(tool: str) -> str:
-    try:
-        return version(tool)
-    except PackageNotFoundError:
-        return ""

@@ -1,8 +1,8 @@
-"""The samples of one evaluation with what is known about each, whatever the protocol; and what a protocol adds."""
+"""The crystals of one evaluation with what is known about each, whatever the protocol."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import numpy as np
@@ -10,10 +10,10 @@ import numpy as np
 from unigen.data.crystal import Crystal
 from unigen.eval.composition import CompositionVerdict
 from unigen.eval.entry import Entry
-from unigen.eval.intervals import Metric, means_with_intervals
+from unigen.eval.intervals import Metric
+from unigen.eval.outcome import dropped
 from unigen.eval.protocol import Protocol
 from unigen.eval.report import SampleResult
-from unigen.eval.section import Section
 from unigen.eval.validity import Description
 from unigen.shapes import Bool
 
@@ -53,10 +53,7 @@ class Scored:
 
     def intervals(self, columns: dict[str, np.ndarray]) -> dict[str, Metric]:
         """Means and intervals under the protocol's bootstrap."""
-        settings = self.protocol
-        return means_with_intervals(
-            columns, resamples=settings.bootstrap, confidence=settings.confidence, seed=self.seed
-        )
+        return self.protocol.intervals(columns, self.seed)
 
     def validity_columns(self) -> dict[str, np.ndarray]:
         """Every validity, and both together, over all generated."""
@@ -95,20 +92,3 @@ class Scored:
     def failures(self) -> list[dict[str, str]]:
         """Id, place and reason of every sample without a structure."""
         return [dropped(entry, entry.reason) for entry in self.entries if entry.crystal is None]
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a protocol found: the parts of a report that are its own."""
-
-    metrics: dict[str, Metric]
-    counts: dict[str, int]
-    rows: tuple[SampleResult, ...]
-    dropped: list[dict[str, str]]
-    settings: dict[str, object] = field(default_factory=dict)
-    sections: dict[str, Section] = field(default_factory=dict)
-
-
-def dropped(entry: Entry, reason: str) -> dict[str, str]:
-    """A line of the report's list of what was not scored."""
-    return {"id": entry.id, "where": entry.where, "reason": reason}
