@@ -11,13 +11,16 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from unigen import config
 from unigen.data.durable import durable
 from unigen.errors import UserError
 
 Shelf = Literal["data", "models", "eval/protocols"]
+Kind = Literal["crystals", "molecules"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What a dataset holds, one or the other."""
 
 
 def published(shelf: Shelf) -> Path:
@@ -59,13 +62,15 @@ class DatasetCard:
     Attributes:
         name: the name in ``unigen data build NAME``.
         title: one line.
-        about: what the crystals are and what to beware of.
+        kind: what it holds.
+        about: what the structures are and what to beware of.
         homepage: where a person reads more.
         licence: of the data.
         citation: how to cite them.
         files: where they come from.
         counts: rows of the public files, and after our checks.
-        splits: crystals a split, where known.
+        splits: structures a split, where known.
+        split_by: who splits the rows where the files do not: "edm" is the split of EDM over QM9 (see `edm_split`).
         properties: unit and meaning by column; other fields of the source are not kept.
         rename: column names of the source that differ from ours.
         limits: ``{column: {min, max}}``; rows outside are rejected (``smallest_distance`` in Angstrom counts as one).
@@ -80,8 +85,10 @@ class DatasetCard:
     licence: str
     citation: str
     files: tuple[SourceFile, ...]
+    kind: Kind = "crystals"
     counts: dict[str, int] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
+    split_by: Literal["edm"] | None = None
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
     rename: dict[str, str] = field(default_factory=dict)
     limits: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -166,12 +166,14 @@ def data_build(
     source: Annotated[list[str] | None, typer.Option("--from", help="Files, a folder, or a built dataset.")] = None,
     dedup: Annotated[bool, typer.Option(help="Keep one of each set of equal structures.")] = False,
     exclude_compositions_of: Annotated[list[str] | None, typer.Option(help="NAME or NAME:SPLIT.")] = None,
-    max_atoms: Annotated[int | None, typer.Option(min=1, help="Largest primitive cell.")] = None,
+    max_atoms: Annotated[int | None, typer.Option(min=1, help="Largest primitive cell, or molecule.")] = None,
+    largest_fragment: Annotated[bool, typer.Option(help="Of salts and mixtures, keep the largest molecule.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many entries of each split.")] = None,
     merge_splits: Annotated[bool, typer.Option(help="Forget the sources' splits: all rows are train.")] = False,
-    split_val: Annotated[float, typer.Option(min=0.0, help="Fraction of formulas to split off as val.")] = 0.0,
+    split_val: Annotated[float, typer.Option(min=0.0, help="Fraction to split off as val.")] = 0.0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> None:
-    """Build a dataset: checked, primitive, Niggli-reduced crystals in one Parquet file."""
+    """Build a dataset: checked crystals in primitive cells, or molecules with their bonds, in one Parquet file."""
     from rich.console import Console
 
     from unigen.data.build import BuildOptions, build_dataset
@@ -183,6 +185,8 @@ def data_build(
         max_atoms=max_atoms,
         merge_splits=merge_splits,
         split_val=split_val,
+        largest_fragment=largest_fragment,
+        limit=limit,
     )
     console = Console()
     print_result(build_dataset(name, tuple(source or ()), options, workers=workers, console=console), console)
@@ -224,7 +228,7 @@ def data_list() -> None:
     """Recipes and built datasets."""
     from rich.console import Console
 
-    from unigen.data.summary import list_datasets, print_datasets
+    from unigen.data.listing import list_datasets, print_datasets
 
     print_datasets(list_datasets(), Console())
 

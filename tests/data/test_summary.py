@@ -13,13 +13,8 @@ from test_sources import ragged, write_cifs
 
 from unigen.data.build import build_dataset
 from unigen.data.crystal import Crystal
-from unigen.data.summary import (
-    list_datasets,
-    print_datasets,
-    print_summary,
-    summarise,
-    write_requests,
-)
+from unigen.data.listing import list_datasets, print_datasets
+from unigen.data.summary import print_summary, summarise, write_requests
 from unigen.errors import UserError
 
 ROCKSALT = Crystal(np.array([11, 17]), np.array([[0, 0, 0], [0.5] * 3]), 2.8 * (np.ones((3, 3)) - np.eye(3)))
@@ -42,19 +37,19 @@ def shown(show, facts) -> str:
 
 def test_summary_of_a_dataset_and_of_one_split():
     facts = summarise("mine")
-    assert (facts.crystals, facts.splits, facts.n_formulas) == (3, {"test": 1, "train": 1, "val": 1}, 2)
+    assert (facts.rows, facts.splits, facts.n_formulas) == (3, {"test": 1, "train": 1, "val": 1}, 2)
     assert facts.elements == {"Na": 2, "Cl": 2, "H": 1}
-    assert facts.atoms_per_cell == {2: 2, 4: 1}
+    assert facts.sizes == {2: 2, 4: 1}
     gap = facts.properties["band_gap"]
     assert (gap.known, gap.low, gap.median, gap.high) == (2, 0.5, 4.5, 8.5)
-    assert summarise("mine:test").crystals == 1
+    assert summarise("mine:test").rows == 1
 
 
 def test_summary_of_a_folder_says_what_could_not_be_read(tmp_path):
     folder = write_cifs(tmp_path / "cifs")
     (folder / "bad.cif").write_text("data_x\n")
     facts = summarise(folder)
-    assert facts.crystals == 6
+    assert facts.rows == 6
     assert len(facts.unreadable) == 1
     assert "1 entries could not be read" in shown(print_summary, facts)
     assert set(facts.elements) == {symbol for c in elemental_crystals()[3:9] for symbol in c.to_ase().symbols}
@@ -68,8 +63,8 @@ def test_summary_is_printed_with_histogram_and_ranges():
 
 def test_list_has_recipes_and_own_datasets():
     entries = {entry.name: entry for entry in list_datasets()}
-    assert entries["mine"].crystals == 3
-    assert entries["mp-20"].crystals is None
+    assert entries["mine"].rows == 3
+    assert entries["mp-20"].rows is None
     text = shown(print_datasets, list(entries.values()))
     assert "not built" in text
     assert "CC-BY-4.0" in text

@@ -23,7 +23,7 @@ _NEEDED = ("num_atoms", "atomic_numbers", "frac_coords", "lattice")
 
 def read_npz(path: Path) -> Iterator[Record]:
     """Records of a ragged npz; raises UserError when arrays are missing, disagree, or would need unpickling."""
-    arrays = _load(path)
+    arrays = load_npz(path)
     missing = [name for name in _NEEDED if name not in arrays]
     if missing:
         raise UserError(f"arrays missing: {', '.join(missing)}", where=str(path), wanted=", ".join(_NEEDED))
@@ -42,7 +42,8 @@ def read_npz(path: Path) -> Iterator[Record]:
         yield Record(str(ids[row]), "arrays", content, f"{path} entry {row}", str(splits[row]), info)
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an npz, in memory; raises UserError when it is not readable or would need unpickling."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return dict(archive)

@@ -11,13 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unigen.data.duplicates import find_duplicates
-from unigen.data.shards import Rejected, rejected_of
-from unigen.data.store import COLUMNS, CrystalDataset, schema
-from unigen.elements import SYMBOLS, parse_formula
+from unigen.data.row_kind import Rejected, RowKind, rejected_of
 from unigen.errors import UserError
-
-_OWN = ("where", "formula")
 
 
 @dataclass(frozen=True)
@@ -25,36 +20,40 @@ class Assembly:
     """The rows of a dataset, decided but not yet written.
 
     Attributes:
+        kind: of structure.
         parts: the part files.
         ids: final id of every row of the parts.
         split: final split of every row.
         keep: which rows get in.
         rejected: all rows that did not.
+        origins: rows by where their positions come from; empty of kinds that do not keep it.
     """
 
+    kind: RowKind
     parts: list[Path]
     ids: list[str]
     split: list[str]
     keep: np.ndarray
     rejected: list[Rejected]
+    origins: dict[str, int]
 
     @property
     def splits(self) -> dict[str, int]:
-        """Crystals a split."""
+        """Structures a split."""
         return dict(sorted(Counter(split for split, kept in zip(self.split, self.keep, strict=True) if kept).items()))
 
     def write(self, path: Path) -> None:
         """Write the store, one row group a part; properties that some parts lack are NaN there."""
         schemas = [pq.read_schema(part) for part in self.parts]
-        names = sorted({name for part in schemas for name in part.names} - set(COLUMNS) - set(_OWN))
-        wanted = schema(names)
+        names = sorted({name for part in schemas for name in part.names} - {*self.kind.columns, *self.kind.facts})
+        wanted = self.kind.schema(names)
         start = 0
         with pq.ParquetWriter(path, wanted, compression="zstd") as writer:
             for part in self.parts:
                 table = pq.read_table(part)
                 rows = slice(start, start + len(table))
                 start = rows.stop
-                columns = {name: table[name] for name in table.column_names if name not in _OWN}
+                columns = {name: table[name] for name in table.column_names if name not in self.kind.facts}
                 columns |= {
                     "id": pa.array(self.ids[rows], pa.string()),
                     "split": pa.array(self.split[rows], pa.string()),
@@ -67,16 +66,25 @@ class Assembly:
 
 
 def assemble(
-    parts: list[Path], *, unique_ids: bool, dedup: bool, merge_splits: bool, split_val: float, workers: int
+    kind: RowKind,
+    parts: list[Path],
+    *,
+    unique_ids: bool,
+    dedup: bool,
+    merge_splits: bool,
+    split_val: float,
+    workers: int,
 ) -> Assembly:
     """Decide over all rows of the parts.
 
     Args:
+        kind: of structure.
         parts: part files in order.
         unique_ids: reject the second row of an id; otherwise it gets another id.
-        dedup: reject crystals like an earlier one.
+        dedup: reject structures like an earlier one.
         merge_splits: every row is of split "train" first.
-        split_val: fraction of reduced formulas that move from split "train" to "val".
+        split_val: fraction of the groups that stay together (crystals of one reduced formula, stereoisomers of one
+            molecule) that move from split "train" to "val".
         workers: processes for the comparison.
 
     Raises:
@@ -85,18 +93,21 @@ def assemble(
     rejected = [row for part in parts for row in rejected_of(part)]
     if not parts or not sum(pq.read_metadata(part).num_rows for part in parts):
         first = rejected[0].reason if rejected else "the source is empty"
-        raise UserError("no crystal passed the checks", got=f"{len(rejected)} rejected rows, the first: {first}")
-    facts = pa.concat_tables([pq.read_table(part, columns=["id", "split", *_OWN]) for part in parts])
-    ids, split, where, formulas = (facts[name].to_pylist() for name in ("id", "split", *_OWN))
+        got = f"{len(rejected)} rejected rows, the first: {first}"
+        raise UserError(f"no {kind.name.removesuffix('s')} passed the checks", got=got)
+    facts = pa.concat_tables([pq.read_table(part, columns=["id", "split", *kind.facts]) for part in parts])
+    ids, split, where, together = (facts[name].to_pylist() for name in ("id", "split", "where", "together"))
     keep = np.ones(len(ids), dtype=bool)
     if unique_ids:
         rejected += _drop_second_ids(ids, where, keep)
     if dedup:
-        rejected += _drop_duplicates(parts, ids, where, keep, workers=workers)
+        rejected += _drop_duplicates(kind, parts, ids, where, keep, workers=workers)
     if merge_splits:
         split = ["train"] * len(split)
-    split = [_moved(word, formula, split_val) for word, formula in zip(split, formulas, strict=True)]
-    return Assembly(parts, _distinct(ids), split, keep, rejected)
+    sides = [kind.side_key(group) for group in together] if split_val else together
+    split = [moved(word, key, split_val) for word, key in zip(split, sides, strict=True)]
+    origins = facts["origin"].to_numpy()[keep] if "origin" in kind.facts else ()
+    return Assembly(kind, parts, _distinct(ids), split, keep, rejected, dict(sorted(Counter(origins).items())))
 
 
 def _drop_second_ids(ids: list[str], where: list[str], keep: np.ndarray) -> list[Rejected]:
@@ -111,10 +122,10 @@ def _drop_second_ids(ids: list[str], where: list[str], keep: np.ndarray) -> list
 
 
 def _drop_duplicates(
-    parts: list[Path], ids: list[str], where: list[str], keep: np.ndarray, *, workers: int
+    kind: RowKind, parts: list[Path], ids: list[str], where: list[str], keep: np.ndarray, *, workers: int
 ) -> list[Rejected]:
     kept = np.flatnonzero(keep)
-    found = find_duplicates(_load(parts).select(kept), workers)
+    found = kind.duplicates(parts, kept, workers)
     dropped = []
     for later, first in ((int(kept[a]), int(kept[b])) for a, b in found.items()):
         keep[later] = False
@@ -123,30 +134,10 @@ def _drop_duplicates(
     return dropped
 
 
-def _load(parts: list[Path]) -> CrystalDataset:
-    """The structures of all parts in memory, without their properties: some 20 bytes a site."""
-    columns = ["numbers", "frac_coords", "lattice"]
-    table = pa.concat_tables([pq.read_table(part, columns=columns) for part in parts]).combine_chunks()
-    numbers, coords, lattice = (table[name].combine_chunks() for name in columns)
-    sizes = numbers.value_lengths().to_numpy()
-    return CrystalDataset(
-        name="parts",
-        ids=np.empty(len(table), dtype=object),
-        split=np.empty(len(table), dtype=object),
-        numbers=numbers.flatten().to_numpy(),
-        frac_coords=coords.flatten().to_numpy().reshape(-1, 3),
-        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        lattice=lattice.flatten().to_numpy().reshape(-1, 3, 3),
-    )
-
-
-def _moved(split: str, formula: str, fraction: float) -> str:
-    """Polymorphs stay together, and a formula falls on the same side in every dataset."""
+def moved(split: str, key: str, fraction: float) -> str:
+    """The split of a row after ``fraction`` of the keys of "train" went to "val"; equal keys go the same way."""
     if split != "train" or fraction <= 0:
         return split
-    # Not the formula as it is written: how we order elements for people may change, the side of a formula may not.
-    counts = sorted(parse_formula(formula).items())
-    key = "".join(f"{SYMBOLS[number]}{count if count > 1 else ''}" for number, count in counts)
     place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
     return "val" if place < fraction else "train"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from unigen.data.molecule_store import MoleculeDataset
 from unigen.data.store import CrystalDataset
 from unigen.elements import format_formula, reduce_counts
 
 
-def compositions(dataset: CrystalDataset) -> Iterator[dict[int, int]]:
-    """Atoms in each cell by atomic number, ascending."""
+def compositions(dataset: CrystalDataset | MoleculeDataset) -> Iterator[dict[int, int]]:
+    """Atoms in each cell or molecule by atomic number, ascending."""
     for start, end in zip(dataset.offsets[:-1].tolist(), dataset.offsets[1:].tolist(), strict=True):
         yield dict(sorted(Counter(dataset.numbers[start:end].tolist()).items()))
 

@@ -31,9 +31,12 @@ def _count_file(path: Path) -> int | None:
                 return len(archive["num_atoms"])
         case ".parquet":
             return pq.read_metadata(path).num_rows
-        case ".jsonl":
+        case ".jsonl" | ".smi" | ".smiles":
             with path.open("rb") as file:
                 return sum(1 for _ in file)
+        case ".sdf":
+            with path.open("rb") as file:
+                return sum(line.startswith(b"$$$$") for line in file)
         case ".db":
             from ase.db import connect
 

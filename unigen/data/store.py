@@ -6,26 +6,19 @@ Columns: ``id`` string, ``split`` string, ``numbers`` list<uint8>, ``frac_coords
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from unigen.data.crystal import Crystal
+from unigen.data.dataset_file import chosen_items, flat, list_offsets, open_table, resolve_dataset, row_index
 from unigen.errors import UserError
 from unigen.shapes import Float, Int, UInt8
 
 COLUMNS = ("id", "split", "numbers", "frac_coords", "lattice")
-
-
-def datasets_home() -> Path:
-    """Where datasets are built: ``$UNIGEN_HOME/datasets``, by default under ``~/.cache/unigen``."""
-    home = os.environ.get("UNIGEN_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "unigen") / "datasets"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +68,8 @@ class CrystalDataset:
 
     def select(self, keep: np.ndarray) -> CrystalDataset:
         """The crystals at the given indices (or where a boolean mask holds), in that order."""
-        index = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep, dtype=np.int64)
-        counts = self.num_atoms[index]
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        sites = np.repeat(self.offsets[index] - offsets[:-1], counts) + np.arange(offsets[-1])
+        index = row_index(keep)
+        offsets, sites = chosen_items(self.offsets, index)
         return CrystalDataset(
             name=self.name,
             ids=self.ids[index],
@@ -124,32 +115,6 @@ def to_table(crystals: list[Crystal], ids: list[str], splits: list[str], propert
     return pa.table(columns, schema=schema(property_names))
 
 
-def dataset_path(name_or_path: str | Path) -> Path:
-    """The Parquet file of a built dataset, by name or by path; raises UserError when it is not there."""
-    path = Path(name_or_path)
-    if path.suffix == ".parquet":
-        if not path.exists():
-            raise UserError("no such dataset file", where=str(path))
-        return path
-    built = datasets_home() / str(name_or_path) / "crystals.parquet"
-    if not built.exists():
-        raise UserError(
-            f"dataset {str(name_or_path)!r} is not built",
-            wanted=str(built),
-            next_step=f"run: unigen data build {name_or_path} (names: unigen data list)",
-        )
-    return built
-
-
-def resolve_dataset(name: str | Path) -> tuple[Path, str | None]:
-    """Parquet file and split of ``"mp-20:test"``, ``"mp-20"`` or a path; raises UserError when it is not there."""
-    text = str(name)
-    if ":" in text and not Path(text).exists():
-        dataset, split = text.rsplit(":", 1)
-        return dataset_path(dataset), split
-    return dataset_path(text), None
-
-
 def open_dataset(name: str | Path) -> CrystalDataset:
     """Open a built dataset by name (``"mp-20"``, ``"mp-20:test"``) or by the path of its Parquet file.
 
@@ -157,35 +122,19 @@ def open_dataset(name: str | Path) -> CrystalDataset:
         UserError: the dataset is not built, the file is not a readable Parquet store, or the split is empty.
     """
     path, split = resolve_dataset(name)
-    try:
-        table = pq.read_table(path, memory_map=True).combine_chunks()
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            "not a readable Parquet file", where=str(path), got=str(error)[:120], next_step="build the dataset again"
-        ) from error
-    missing = [column for column in COLUMNS if column not in table.column_names]
-    if missing:
-        raise UserError(f"columns missing: {', '.join(missing)}", where=str(path), wanted=", ".join(COLUMNS))
-    dataset = _from_table(str(name), table)
+    dataset = from_table(str(name), open_table(path, COLUMNS))
     return dataset.only(split) if split else dataset
 
 
-def _from_table(name: str, table: pa.Table) -> CrystalDataset:
-    numbers = _flat(table["numbers"])
-    coords = _flat(table["frac_coords"])
-    lattice = _flat(table["lattice"])
-    offsets = np.concatenate([[0], np.cumsum(table["numbers"].combine_chunks().value_lengths().to_numpy())])
+def from_table(name: str, table: pa.Table) -> CrystalDataset:
+    """The dataset in a table of the store's columns."""
     return CrystalDataset(
         name=name,
         ids=table["id"].to_numpy(),
         split=table["split"].to_numpy(),
-        numbers=numbers.astype(np.uint8, copy=False),
-        frac_coords=coords.astype(np.float32, copy=False).reshape(-1, 3),
-        offsets=offsets.astype(np.int64),
-        lattice=lattice.reshape(-1, 3, 3),
+        numbers=flat(table["numbers"]).astype(np.uint8, copy=False),
+        frac_coords=flat(table["frac_coords"]).astype(np.float32, copy=False).reshape(-1, 3),
+        offsets=list_offsets(table["numbers"]),
+        lattice=flat(table["lattice"]).reshape(-1, 3, 3),
         properties={column: table[column].to_numpy() for column in table.column_names if column not in COLUMNS},
     )
-
-
-def _flat(column: pa.ChunkedArray) -> np.ndarray:
-    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)

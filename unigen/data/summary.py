@@ -1,4 +1,4 @@
-"""What is in a dataset: the list of all, the facts of one, and the requests it makes as a benchmark."""
+"""What is in a dataset: its facts, what its build rejected, and the requests it makes as a benchmark."""
 
 from __future__ import annotations
 
@@ -8,72 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Column, Table
 
-from unigen.cards import find_cards, read_dataset_card
+from unigen.cards import Kind, find_cards, read_dataset_card
 from unigen.data.build import BuildResult
 from unigen.data.composition import compositions, reduced_formulas
+from unigen.data.dataset_file import built_kind, split_off
 from unigen.data.durable import durable
+from unigen.data.kind import kind_of
+from unigen.data.molecule_sources import read_molecule_rows
+from unigen.data.molecule_store import MoleculeDataset, open_molecules
+from unigen.data.molecule_store import from_table as molecules_of_table
+from unigen.data.molecule_store import to_table as molecule_table
 from unigen.data.sources import read_rows
-from unigen.data.store import CrystalDataset, datasets_home, open_dataset
-from unigen.elements import SYMBOLS, format_formula
+from unigen.data.store import CrystalDataset, open_dataset
+from unigen.data.store import from_table as crystals_of_table
+from unigen.data.store import to_table as crystal_table
+from unigen.elements import SYMBOLS, format_formula, hill_formula
 from unigen.errors import UserError
 
 _BAR = 40
 """Characters of the longest histogram bar."""
-
-
-@dataclass(frozen=True)
-class DatasetEntry:
-    """A line of ``unigen data list``.
-
-    Attributes:
-        name: dataset name.
-        title: from its card, empty for own data.
-        licence: from its card.
-        crystals: rows when built here and readable, else None.
-        path: the store when built here.
-    """
-
-    name: str
-    title: str
-    licence: str
-    crystals: int | None
-    path: Path | None
-
-
-def list_datasets() -> list[DatasetEntry]:
-    """All recipes and all datasets built here, by name."""
-    cards = {name: read_dataset_card(path) for name, path in find_cards("data").items()}
-    stores = {path.parent.name: path for path in datasets_home().glob("*/crystals.parquet")}
-    entries = []
-    for name in sorted(cards.keys() | stores.keys()):
-        card, store = cards.get(name), stores.get(name)
-        rows = _rows(store) if store else None
-        entries.append(DatasetEntry(name, card.title if card else "", card.licence if card else "", rows, store))
-    return entries
-
-
-def _rows(store: Path) -> int | None:
-    try:
-        return pq.read_metadata(store).num_rows
-    except (pa.ArrowException, OSError):
-        return None
-
-
-def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
-    """The list as a table."""
-    table = Table(title="Datasets", caption="build one: unigen data build NAME")
-    for column in ("name", "crystals", "licence", "what"):
-        table.add_column(column, justify="right" if column == "crystals" else "left")
-    for entry in entries:
-        missing = "unreadable" if entry.path else "not built"
-        built = f"{entry.crystals:,}" if entry.crystals is not None else missing
-        table.add_row(entry.name, built, entry.licence, entry.title)
-    console.print(table)
 
 
 def print_result(result: BuildResult, console: Console) -> None:
@@ -94,7 +50,7 @@ class Range:
     """How a property is spread; quantities in the property's unit.
 
     Attributes:
-        known: crystals that have it.
+        known: structures that have it.
         low: smallest value.
         median: middle value.
         high: largest value.
@@ -114,27 +70,29 @@ class Summary:
 
     Attributes:
         name: dataset name or path.
-        crystals: how many.
-        splits: crystals a split.
-        elements: crystals that contain an element, by symbol, most frequent first.
-        atoms_per_cell: crystals by number of atoms.
-        n_formulas: different reduced formulas.
+        kind: what it holds.
+        rows: how many structures.
+        splits: structures a split.
+        elements: structures that contain an element, by symbol, most frequent first.
+        sizes: structures by number of atoms (of a crystal, in its cell).
+        n_formulas: different reduced formulas of crystals, formulas of molecules.
         properties: spread of each property.
         unreadable: why entries of a file could not be read, one line each.
     """
 
     name: str
-    crystals: int
+    kind: Kind
+    rows: int
     splits: dict[str, int]
     elements: dict[str, int]
-    atoms_per_cell: dict[int, int]
+    sizes: dict[int, int]
     n_formulas: int
     properties: dict[str, Range]
     unreadable: tuple[str, ...] = ()
 
 
 def summarise(name_or_path: str | Path) -> Summary:
-    """The facts of a built dataset (``NAME``, ``NAME:SPLIT``) or of any path that `read_rows` reads.
+    """The facts of a built dataset (``NAME``, ``NAME:SPLIT``) or of any path whose structures can be read.
 
     Raises:
         UserError: neither built nor a path, or nothing readable in it.
@@ -143,44 +101,59 @@ def summarise(name_or_path: str | Path) -> Summary:
     row = np.repeat(np.arange(len(dataset)), dataset.num_atoms)
     present = np.unique(np.stack([row, dataset.numbers.astype(np.int64)]), axis=1)[1]
     elements = Counter(SYMBOLS[number] for number in present.tolist())
+    if isinstance(dataset, CrystalDataset):
+        formulas = reduced_formulas(dataset)
+    else:
+        formulas = map(hill_formula, compositions(dataset))
     return Summary(
         name=str(name_or_path),
-        crystals=len(dataset),
+        kind="crystals" if isinstance(dataset, CrystalDataset) else "molecules",
+        rows=len(dataset),
         splits=dict(sorted(Counter(dataset.split.tolist()).items())),
         elements=dict(elements.most_common()),
-        atoms_per_cell=dict(sorted(Counter(dataset.num_atoms.tolist()).items())),
-        n_formulas=len(set(reduced_formulas(dataset))),
+        sizes=dict(sorted(Counter(dataset.num_atoms.tolist()).items())),
+        n_formulas=len(set(formulas)),
         properties=_ranges(dataset),
         unreadable=tuple(unreadable),
     )
 
 
-def _open(name: str) -> tuple[CrystalDataset, list[str]]:
+def _open(name: str) -> tuple[CrystalDataset | MoleculeDataset, list[str]]:
     """A store as it is; any other path read to memory, with the reasons of what could not be read."""
-    if not Path(name).exists() or Path(name).suffix == ".parquet":
-        return open_dataset(name), []
+    path = Path(name)
+    if not path.exists():
+        return (open_molecules if built_kind(split_off(name)[0]) == "molecules" else open_dataset)(name), []
+    kind = kind_of(path)
+    if path.suffix == ".parquet":
+        return (open_molecules if kind == "molecules" else open_dataset)(name), []
+    return _read_molecules(name) if kind == "molecules" else _read_crystals(name)
+
+
+def _read_crystals(name: str) -> tuple[CrystalDataset, list[str]]:
     rows = list(read_rows(name))
-    unreadable = [row.reason for row in rows if row.crystal is None]
     read = [(row, row.crystal) for row in rows if row.crystal is not None]
+    unreadable = [row.reason for row in rows if row.crystal is None]
     if not read:
         raise UserError("no crystal in it", where=name, got=unreadable[0] if unreadable else None)
     crystals = [crystal for _, crystal in read]
     columns = sorted({column for crystal in crystals for column in crystal.properties})
-    known = {c: np.array([crystal.properties.get(c, np.nan) for crystal in crystals]) for c in columns}
-    dataset = CrystalDataset(
-        name=name,
-        ids=np.array([row.id for row, _ in read], dtype=object),
-        split=np.array([row.split for row, _ in read], dtype=object),
-        numbers=np.concatenate([crystal.numbers for crystal in crystals]).astype(np.uint8),
-        frac_coords=np.concatenate([crystal.frac_coords for crystal in crystals]).astype(np.float32),
-        offsets=np.concatenate([[0], np.cumsum([len(crystal) for crystal in crystals])]).astype(np.int64),
-        lattice=np.stack([crystal.lattice for crystal in crystals]),
-        properties=known,
-    )
-    return dataset, unreadable
+    table = crystal_table(crystals, [row.id for row, _ in read], [row.split for row, _ in read], columns)
+    return crystals_of_table(name, table), unreadable
 
 
-def _ranges(dataset: CrystalDataset) -> dict[str, Range]:
+def _read_molecules(name: str) -> tuple[MoleculeDataset, list[str]]:
+    rows = list(read_molecule_rows(name))
+    read = [(row, row.molecule) for row in rows if row.molecule is not None]
+    unreadable = [row.reason for row in rows if row.molecule is None]
+    if not read:
+        raise UserError("no molecule in it", where=name, got=unreadable[0] if unreadable else None)
+    molecules = [molecule for _, molecule in read]
+    columns = sorted({column for molecule in molecules for column in molecule.properties})
+    table = molecule_table(molecules, [row.id for row, _ in read], [row.split for row, _ in read], columns)
+    return molecules_of_table(name, table), unreadable
+
+
+def _ranges(dataset: CrystalDataset | MoleculeDataset) -> dict[str, Range]:
     card_path = find_cards("data").get(dataset.name.split(":")[0])
     units = read_dataset_card(card_path).properties if card_path else {}
     ranges = {}
@@ -193,14 +166,15 @@ def _ranges(dataset: CrystalDataset) -> dict[str, Range]:
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """The facts as text: counts, elements, histogram of atoms per cell, property ranges."""
+    """The facts as text: counts, elements, histogram of sizes, property ranges."""
     splits = ", ".join(f"{name} {count:,}" for name, count in summary.splits.items())
-    console.print(f"[bold]{summary.name}[/bold]: {summary.crystals:,} crystals ({splits})")
+    console.print(f"[bold]{summary.name}[/bold]: {summary.rows:,} {summary.kind} ({splits})")
     if summary.unreadable:
         console.print(f"{len(summary.unreadable):,} entries could not be read, the first: {summary.unreadable[0]}")
     console.print(f"{summary.n_formulas:,} different compositions, {len(summary.elements)} elements:")
     console.print(" ".join(f"{symbol}\u00a0{count}" for symbol, count in summary.elements.items()), highlight=False)
-    _print_histogram(summary.atoms_per_cell, console)
+    console.print("Atoms per cell:" if summary.kind == "crystals" else "Atoms per molecule:")
+    _print_histogram(summary.sizes, console)
     if summary.properties:
         table = Table(title="Properties")
         for column in ("name", "known", "lowest", "median", "highest", "unit"):
@@ -211,13 +185,12 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(table)
 
 
-def _print_histogram(atoms_per_cell: dict[int, int], console: Console) -> None:
+def _print_histogram(sizes: dict[int, int], console: Console) -> None:
     """At most some twenty bars: bins of equal width."""
-    width = -(-max(atoms_per_cell) // 20)
+    width = -(-max(sizes) // 20)
     bins = Counter[int]()
-    for atoms, count in atoms_per_cell.items():
+    for atoms, count in sizes.items():
         bins[(atoms - 1) // width] += count
-    console.print("Atoms per cell:")
     for index, count in sorted(bins.items()):
         label = f"{index * width + 1}-{(index + 1) * width}" if width > 1 else str(index + 1)
         bar = "#" * max(1, round(_BAR * count / max(bins.values())))
@@ -238,6 +211,8 @@ def write_requests(name: str, out: str | Path) -> int:
         UserError: the dataset is not built, or the disk is full.
     """
     dataset, _ = _open(name)
+    if isinstance(dataset, MoleculeDataset):
+        raise UserError("holds molecules", where=name, wanted="crystals, whose cells can be requested")
     with durable(Path(out)) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(("id", "formula", "n_atoms"))

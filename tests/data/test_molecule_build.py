@@ -1,0 +1,195 @@
+"""Building datasets of molecules: the same bytes however it is done, nothing lost when it is stopped, nothing mixed."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from real_crystals import elemental_crystals
+from real_molecules import VARIED, embedded, nci_smiles
+from test_build import build_elsewhere, contents
+
+from unigen.config import read_yaml
+from unigen.data import recipes
+from unigen.data.build import BuildOptions, build_dataset
+from unigen.data.edm_split import MOLECULES, assign_edm_split, edm_split
+from unigen.data.molecule_store import open_molecules
+from unigen.data.record import Record
+from unigen.data.smiles import canonical_smiles
+from unigen.errors import UserError
+
+SHARED = os.environ.get("UNIGEN_DATA")
+needs_data = pytest.mark.skipif(not SHARED, reason="UNIGEN_DATA does not name a folder of benchmark files")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNIGEN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "datasets"
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Forty small real molecules, one text that is none and one salt."""
+    small = sorted(set(nci_smiles(400)), key=len)[:40]
+    (tmp_path / "mine.smi").write_text("\n".join([*small, "C1CC", "CCO.[Na+]"]) + "\n")
+    return tmp_path / "mine.smi"
+
+
+def test_a_store_tells_text_from_atoms_without_a_chemistry_library(home, listed):
+    result = build_dataset("mine", (str(listed),), workers=1)
+    assert result.rejected["several fragments"] >= 1
+    assert result.rejected["not a SMILES"] == 1
+    dataset = open_molecules("mine")
+    assert sum(result.splits.values()) == len(dataset) > 25
+    for molecule in dataset:
+        symbols = [letter for letter in molecule.smiles if letter.isalpha()]
+        assert molecule.smiles == molecule.to_smiles()
+        heavy = int((molecule.numbers > 1).sum())
+        assert (molecule.numbers[:heavy] > 1).all()
+        assert len(symbols) >= heavy
+        same = replace(molecule, positions=molecule.positions.astype(np.float64)).canonical()
+        assert np.array_equal(same.bonds, molecule.bonds)
+        assert np.array_equal(same.numbers, molecule.numbers)
+    built = read_yaml(home / "mine" / "build.yaml")
+    assert built["positions"] == {"ETKDGv3": len(dataset)}
+    assert built["rdkit"]
+    with (home / "mine" / "rejected.csv").open() as file:
+        assert all(row["where"].startswith(str(listed)) for row in csv.DictReader(file))
+
+
+def test_two_workers_make_the_same_bytes_as_one(home, listed):
+    options = BuildOptions(dedup=True, split_val=0.3, largest_fragment=True)
+    first = build_dataset("one", (str(listed),), options, workers=1)
+    build_dataset("two", (str(listed),), options, workers=2)
+    assert contents(home / "one") == contents(home / "two")
+    assert set(first.splits) == {"train", "val"}
+    assert build_dataset("one", (str(listed),), options, workers=1).already_built
+
+
+def test_killed_in_the_middle_of_a_write_it_goes_on_to_the_same_bytes(home, listed):
+    assert build_elsewhere("whole", listed).stdout == "6\n"
+    assert build_elsewhere("killed", listed, kill_after=4).returncode == -signal.SIGKILL
+    assert not (home / "killed" / "molecules.parquet").exists()
+    assert build_elsewhere("killed", listed).stdout == "3\n"
+    assert contents(home / "killed") == contents(home / "whole")
+
+
+def test_options(home, tmp_path):
+    lines = ["CCO ethanol", "OCC again", "C[C@H](O)F one", "C[C@@H](O)F other", "CCO.[Na+] salt", "CCCCCCCC long"]
+    (tmp_path / "a_train.smi").write_text("\n".join(lines) + "\n")
+    (tmp_path / "a_test.smi").write_text("C\nCC\nCCC\n")
+    sources = (str(tmp_path / "a_train.smi"), str(tmp_path / "a_test.smi"))
+    result = build_dataset("all", sources, BuildOptions(dedup=True, max_atoms=20, largest_fragment=True), workers=1)
+    assert open_molecules("all:train").ids.tolist() == ["ethanol", "one", "other"]
+    assert result.rejected["duplicate"] == 2
+    assert result.splits == {"test": 3, "train": 3}
+    limited = build_dataset("some", sources, BuildOptions(limit=2), workers=1)
+    assert limited.splits == {"test": 2, "train": 2}
+    options = BuildOptions(exclude_compositions_of=("some:train",))
+    assert build_dataset("rest", ("all",), options, workers=1).rejected == {"excluded composition": 1}
+    assert open_molecules("rest:train")[0].smiles == canonical_smiles("C[C@H](O)F")
+    assert read_yaml(home / "rest" / "build.yaml")["positions"] == {"given": 5}
+    split = build_dataset("split", ("all",), BuildOptions(split_val=0.5, merge_splits=True), workers=1)
+    stereoisomers = [
+        side
+        for side, name in zip(open_molecules("split").split, open_molecules("split").ids, strict=True)
+        if name in ("one", "other")
+    ]
+    assert len(set(stereoisomers)) == 1
+    assert sum(split.splits.values()) == 6
+
+
+def test_crystals_and_molecules_do_not_mix(tmp_path):
+    elemental_crystals()[3].to_cif(tmp_path / "a.cif")
+    (tmp_path / "b.smi").write_text("CCO\n")
+    with pytest.raises(UserError, match=r"crystals and molecules together.*build a dataset of each"):
+        build_dataset("mine", (str(tmp_path / "a.cif"), str(tmp_path / "b.smi")), workers=1)
+    with pytest.raises(UserError, match="crystals and molecules together"):
+        build_dataset("mine", (str(tmp_path),), workers=1)
+    (tmp_path / "c.smi").write_text("C1CC\n")
+    with pytest.raises(
+        UserError, match=r"no molecule passed the checks; got 1 rejected rows, the first: .*unclosed ring"
+    ):
+        build_dataset("mine", (str(tmp_path / "c.smi"),), workers=1)
+
+
+def test_a_dataset_built_anew_of_the_other_kind_replaces_the_first(home, tmp_path):
+    elemental_crystals()[3].to_cif(tmp_path / "a.cif")
+    (tmp_path / "b.smi").write_text("CCO\n")
+    build_dataset("mine", (str(tmp_path / "a.cif"),), workers=1)
+    build_dataset("mine", (str(tmp_path / "b.smi"),), workers=1)
+    assert [file.name for file in (home / "mine").glob("*.parquet")] == ["molecules.parquet"]
+
+
+def test_edm_splits_are_those_that_edm_publishes():
+    split, half = edm_split()
+    assert np.bincount(split).tolist() == [100_000, 17_748, 13_083]
+    assert np.bincount(half).tolist() == [30_831, 50_000, 50_000]
+    assert ((half > 0) == (split == 0)).all()
+    order = np.random.RandomState(0).permutation(MOLECULES)
+    assert set(order[-13_083:]) == set(np.flatnonzero(split == 2))
+    assert np.flatnonzero(split == 2)[:5].tolist() == sorted(order[117_748:])[:5]
+
+
+@pytest.mark.parametrize("names", [["1", "2", "4000"], ["2", "1"], ["x"]])
+def test_what_is_not_qm9_in_its_order_gets_no_edm_split(names):
+    records = (Record(name, "smiles", "C", f"row {name}") for name in names)
+    with pytest.raises(UserError, match=f"not QM9 in its order; got index {names[-1]} at place"):
+        list(assign_edm_split(records))
+
+
+@needs_data
+def test_qm9_from_the_beginning_of_a_local_copy(tmp_path):
+    arrays = dict(np.load(Path(SHARED) / "qm9" / "qm9.npz"))
+    count = 400
+    atoms = int(arrays["num_atoms"][:count].sum())
+    listed = bytes(arrays["smiles"]).decode().split("\n")[:count]
+    start = {name: arrays[name][:count] for name in ("index", "num_atoms", "properties")}
+    start |= {name: arrays[name][:atoms] for name in ("atomic_numbers", "positions")}
+    texts = np.frombuffer("\n".join(listed).encode(), dtype=np.uint8)
+    np.savez(tmp_path / "start.npz", **start, smiles=texts, property_names=arrays["property_names"])
+    result = build_dataset("qm9", (str(tmp_path / "start.npz"),), workers=1)
+    assert result.rejected == {}
+    dataset = open_molecules("qm9")
+    assert dataset.ids.tolist() == [str(index) for index in start["index"]]
+    assert set(dataset.properties) == set(recipes.recipe("qm9").properties)
+    assert np.array_equal(dataset.properties["gap"], start["properties"][:, 7])
+    flat = [canonical_smiles(smiles.translate(FLAT)) for smiles in dataset.smiles]
+    assert flat == [canonical_smiles(smiles) for smiles in listed]
+    split, half = edm_split()
+    assert dataset.split.tolist() == [("train", "val", "test")[index] for index in split[:count]]
+    assert np.nan_to_num(dataset.properties["half"]).tolist() == half[:count].tolist()
+
+
+FLAT = str.maketrans("", "", "/\\@")
+
+
+def test_members_of_one_distribution_are_fetched_at_once(tmp_path):
+    card = recipes.recipe("moses")
+    files = tuple(replace(file, sha256=None) for file in card.files)
+    archive = tmp_path / "archives" / "molsets==0.3.1" / "molsets.whl"
+    archive.parent.mkdir(parents=True)
+    with zipfile.ZipFile(archive, "w") as wheel:
+        for file in files:
+            wheel.writestr(file.member, "SMILES\nCCO\n")
+    paths = recipes.fetch(replace(card, files=files), tmp_path)
+    assert len({path.name for path in paths}) == 3
+    assert not (tmp_path / "archives").exists()
+
+
+def test_moses_is_embedded_and_says_so(home, tmp_path):
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.csv").write_text("SMILES\n" + "\n".join(VARIED[:3]) + "\n")
+    sources = tuple(str(tmp_path / f"{name}.csv") for name in ("train", "test"))
+    result = build_dataset("moses", sources, BuildOptions(limit=2), workers=1)
+    assert result.splits == {"test": 2, "train": 2}
+    assert open_molecules("moses").ids.tolist() == ["train-1", "train-2", "test-1", "test-2"]
+    assert read_yaml(home / "moses" / "build.yaml")["positions"] == {"ETKDGv3": 4}
+    assert open_molecules("moses")[0].to_smiles() == embedded(VARIED[0]).to_smiles()

@@ -1,0 +1,106 @@
+"""Where a built dataset lies and how its Parquet file is opened: the same for crystals and for molecules."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unigen.cards import KINDS, Kind
+from unigen.errors import UserError
+from unigen.shapes import Int
+
+
+def datasets_home() -> Path:
+    """Where datasets are built: ``$UNIGEN_HOME/datasets``, by default under ``~/.cache/unigen``."""
+    home = os.environ.get("UNIGEN_HOME")
+    return (Path(home) if home else Path.home() / ".cache" / "unigen") / "datasets"
+
+
+def built_kind(name: str) -> Kind | None:
+    """What a dataset of this name holds; None when none is built."""
+    return next((kind for kind in KINDS if (datasets_home() / name / f"{kind}.parquet").exists()), None)
+
+
+def split_off(name: str) -> tuple[str, str | None]:
+    """Dataset and split of ``"mp-20:test"``; of a path or a plain name, itself and None."""
+    if ":" in name and not Path(name).exists():
+        dataset, split = name.rsplit(":", 1)
+        return dataset, split
+    return name, None
+
+
+def dataset_path(name_or_path: str | Path, kind: Kind = "crystals") -> Path:
+    """The Parquet file of a built dataset, by name or by path.
+
+    Raises:
+        UserError: it is not there, or holds the other kind of structure.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".parquet":
+        if not path.exists():
+            raise UserError("no such dataset file", where=str(path))
+        return path
+    built = datasets_home() / str(name_or_path) / f"{kind}.parquet"
+    if built.exists():
+        return built
+    other = built_kind(str(name_or_path))
+    if other is not None:
+        raise UserError(f"dataset {str(name_or_path)!r} holds {other}", wanted=kind)
+    raise UserError(
+        f"dataset {str(name_or_path)!r} is not built",
+        wanted=str(built),
+        next_step=f"run: unigen data build {name_or_path} (names: unigen data list)",
+    )
+
+
+def resolve_dataset(name: str | Path, kind: Kind = "crystals") -> tuple[Path, str | None]:
+    """Parquet file and split of ``"mp-20:test"``, ``"mp-20"`` or a path; raises UserError as `dataset_path`."""
+    dataset, split = split_off(str(name))
+    return dataset_path(dataset, kind), split
+
+
+def open_table(path: Path, columns: tuple[str, ...]) -> pa.Table:
+    """A Parquet file by memory map.
+
+    Raises:
+        UserError: it is not readable, or lacks a column.
+    """
+    try:
+        table = pq.read_table(path, memory_map=True).combine_chunks()
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            "not a readable Parquet file", where=str(path), got=str(error)[:120], next_step="build the dataset again"
+        ) from error
+    missing = [column for column in columns if column not in table.column_names]
+    if missing:
+        raise UserError(f"columns missing: {', '.join(missing)}", where=str(path), wanted=", ".join(columns))
+    return table
+
+
+def flat(column: pa.ChunkedArray) -> np.ndarray:
+    """The items of all lists, one after the other."""
+    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+
+
+def list_offsets(column: pa.ChunkedArray, width: int = 1) -> Int[np.ndarray, "rows_plus_1"]:
+    """Where the list of each row starts among all items, counted in groups of ``width``; at last, how many."""
+    lengths = column.combine_chunks().value_lengths().to_numpy() // width
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def row_index(keep: np.ndarray) -> Int[np.ndarray, "chosen"]:
+    """Row numbers, of a mask or of themselves."""
+    return np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep, dtype=np.int64)
+
+
+def chosen_items(
+    offsets: Int[np.ndarray, "rows_plus_1"], index: Int[np.ndarray, "chosen"]
+) -> tuple[Int[np.ndarray, "chosen_plus_1"], Int[np.ndarray, "items"]]:
+    """New offsets, and the items in the lists of the chosen rows."""
+    counts = np.diff(offsets)[index]
+    new = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return new, np.repeat(offsets[index] - new[:-1], counts) + np.arange(new[-1])
