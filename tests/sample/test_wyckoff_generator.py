@@ -357,7 +357,7 @@ def test_templates_are_written_with_the_probability_that_training_gives_them(cel
 )
 def test_the_search_finds_distinct_templates_likeliest_first(cell, groups, width):
     model, groups = small_wyckoff(), groups | {1}
-    found = search_templates(model, cell, groups, width)
+    found = search_templates(model, [cell], [groups], width)[0]
     scores = [score for _, score in found]
     assert scores == sorted(scores, reverse=True)
     assert 1 <= len({template for template, _ in found}) == len(found) <= width
@@ -369,7 +369,7 @@ def test_the_search_finds_distinct_templates_likeliest_first(cell, groups, width
 
 def test_a_search_wider_than_all_templates_finds_all_of_them():
     model, cell, groups = small_wyckoff(), {11: 1, 17: 1}, frozenset({2, 221})
-    found = search_templates(model, cell, groups, 1000)
+    found = search_templates(model, [cell], [groups], 1000)[0]
     assert np.exp([score for _, score in found]).sum() == pytest.approx(1)
     uniforms = np.random.default_rng(0).random((200, 3))
     drawn, _ = write_templates(model, [cell] * 200, [groups] * 200, uniforms, 1.0)
@@ -379,7 +379,7 @@ def test_a_search_wider_than_all_templates_finds_all_of_them():
 def test_new_structures_come_likeliest_template_first():
     request = CrystalRequest(formula=format_formula(NOBODY_HAS), z=1)
     drawn = generate(request, n=3, model=make())
-    found = search_templates(small_wyckoff(), NOBODY_HAS, request.space_groups, 8)
+    found = search_templates(small_wyckoff(), [NOBODY_HAS], [request.space_groups], 8)[0]
     assert [sample.template for sample in drawn] == [str(template) for template, _ in found[:3]]
 
 

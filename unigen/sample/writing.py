@@ -34,7 +34,7 @@ class _Draft:
 
     def legal(self) -> np.ndarray:
         """Mask over the vocabulary."""
-        mask = np.zeros(vocabulary.VOCABULARY_SIZE, dtype=bool)
+        mask = np.zeros(vocabulary.CRYSTAL_VOCABULARY_SIZE, dtype=bool)
         if not self.group:
             groups = np.flatnonzero(self.grammar.legal_space_groups())
             mask[[vocabulary.group_symbol(int(number)) for number in groups]] = True
@@ -137,35 +137,46 @@ def write_templates(
 
 @torch.no_grad()
 def search_templates(
-    model: WyckoffModel, cell: Counts, space_groups: frozenset[int], width: int
-) -> list[tuple[Template, float]]:
-    """The likeliest templates of a cell, best first, with their log probabilities; fewer where fewer are legal.
+    model: WyckoffModel, cells: list[Counts], space_groups: list[frozenset[int]], width: int
+) -> list[list[tuple[Template, float]]]:
+    """The likeliest templates of each cell, best first, with their log probabilities; fewer where fewer are legal.
 
     A beam search: exact as long as no more than ``width`` beginnings compete, else a lower bound.
 
     Args:
         model: in evaluation mode.
-        cell: atoms of the primitive cell by atomic number.
-        space_groups: those that may be written.
+        cells: atoms of the primitive cells by atomic number.
+        space_groups: those that may be written, for each cell.
         width: of the beam, and how many templates at most.
 
     Raises:
-        UserError: none of the space groups can hold the cell.
+        UserError: a cell that none of its space groups can hold.
     """
-    start = _Draft(WyckoffGrammar(cell, space_groups))
-    start.grammar.check()
-    device, beam = next(model.parameters()).device, [(start, 0.0)]
-    while any(not draft.complete for draft, _ in beam):
-        open_drafts = [(draft, score) for draft, score in beam if not draft.complete]
-        logits = model.symbol_head(_last_states(model, [draft for draft, _ in open_drafts], device)).double().cpu()
-        grown: list[tuple[float, _Draft, int | None]] = [(s, draft, None) for draft, s in beam if draft.complete]
-        for (draft, score), row in zip(open_drafts, logits, strict=True):
-            legal = draft.legal()
-            gains = row.masked_fill(torch.from_numpy(~legal), float("-inf")).log_softmax(-1).tolist()
-            grown += [(score + gains[symbol], draft, symbol) for symbol in np.flatnonzero(legal).tolist()]
-        grown.sort(key=lambda one: -one[0])
-        beam = [(draft if symbol is None else draft.extended(symbol), score) for score, draft, symbol in grown[:width]]
-    return [(draft.template, score) for draft, score in beam]
+    starts = [_Draft(WyckoffGrammar(cell, groups)) for cell, groups in zip(cells, space_groups, strict=True)]
+    for start in starts:
+        start.grammar.check()
+    device = next(model.parameters()).device
+    beams = [[(start, 0.0)] for start in starts]
+    while open_drafts := [draft for beam in beams for draft, _ in beam if not draft.complete]:
+        logits = model.symbol_head(_last_states(model, open_drafts, device)).double().cpu()
+        gains = dict(zip(map(id, open_drafts), logits, strict=True))
+        beams = [_grown(beam, gains, width) for beam in beams]
+    return [[(draft.template, score) for draft, score in beam] for beam in beams]
+
+
+def _grown(beam: list[tuple[_Draft, float]], logits: dict[int, torch.Tensor], width: int) -> list[tuple[_Draft, float]]:
+    """The best of all complete drafts and all legal continuations of the others."""
+    grown: list[tuple[float, _Draft, int | None]] = []
+    for draft, score in beam:
+        if draft.complete:
+            grown.append((score, draft, None))
+            continue
+        legal = draft.legal()
+        gains = logits[id(draft)].masked_fill(torch.from_numpy(~legal), float("-inf")).log_softmax(-1)
+        best = gains.topk(min(width, int(legal.sum())))
+        grown += [(score + g, draft, s) for g, s in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
+    grown.sort(key=lambda one: -one[0])
+    return [(draft if symbol is None else draft.extended(symbol), score) for score, draft, symbol in grown[:width]]
 
 
 def _last_states(model: WyckoffModel, drafts: list[_Draft], device: torch.device) -> torch.Tensor:

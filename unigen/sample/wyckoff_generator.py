@@ -127,7 +127,8 @@ class WyckoffGenerator:
 
     def _templates(self, anew: list[tuple[CellRow, Counts, Source]]) -> tuple[list[Template], np.ndarray]:
         """Those asked for, at no cost in probability; the likeliest one after the other; the others drawn."""
-        found = [self._searched(row.job.request, cell, source.rank) for row, cell, source in anew]
+        self._search([(row.job.request, cell) for row, cell, source in anew if source.rank is not None])
+        found = [self._known_template(row.job.request, cell, source.rank) for row, cell, source in anew]
         free = [place for place, pair in enumerate(found) if pair is None]
         if free:
             rows, cells = [anew[place][0] for place in free], [anew[place][1] for place in free]
@@ -139,16 +140,19 @@ class WyckoffGenerator:
         written = [pair for pair in found if pair is not None]
         return [template for template, _ in written], np.array([score for _, score in written])
 
-    def _searched(self, request: CrystalRequest, cell: Counts, rank: int | None) -> tuple[Template, float] | None:
+    def _search(self, wanted: list[tuple[CrystalRequest, Counts]]) -> None:
+        """Find the likeliest templates of cells for which they are not known yet."""
+        asked = {_key(request, cell): (request, cell) for request, cell in wanted if not request.template}
+        new = [key for key in asked if key not in self._likeliest]
+        cells, groups = [asked[key][1] for key in new], [asked[key][0].space_groups for key in new]
+        self._likeliest |= dict(zip(new, search_templates(self.model, cells, groups, _BEAM), strict=True))
+
+    def _known_template(self, request: CrystalRequest, cell: Counts, rank: int | None) -> tuple[Template, float] | None:
         """The template asked for, or the one of this rank among the likeliest; None where it is to be drawn."""
         if request.template:
             return parse_template(request.template), 0.0
-        if rank is None or rank >= _BEAM:
-            return None
-        key = tuple(sorted(cell.items())), request.space_groups
-        if key not in self._likeliest:
-            self._likeliest[key] = search_templates(self.model, cell, request.space_groups, _BEAM)
-        return self._likeliest[key][rank] if rank < len(self._likeliest[key]) else None
+        likeliest = [] if rank is None else self._likeliest[_key(request, cell)][rank : rank + 1]
+        return likeliest[0] if likeliest else None
 
     def _decode(self, planned: list[_Planned], trial: int) -> list[tuple[_Planned, Draft]]:
         """Numbers of all plans, drawn again where atoms come too close.
@@ -238,6 +242,10 @@ class WyckoffGenerator:
             "cell_change": round(float(np.abs(moved[channel == Channel.LATTICE, :3]).max()), 4),
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
+
+
+def _key(request: CrystalRequest, cell: Counts) -> tuple:
+    return tuple(sorted(cell.items())), request.space_groups
 
 
 def _holds(request: CrystalRequest, cell: Counts) -> bool:
