@@ -7,7 +7,7 @@ import numpy as np
 from unigen.errors import UserError
 from unigen.shapes import Int, Integer
 
-BOND_ORDERS = (1, 2, 3)
+LARGEST_ORDER = 3
 
 
 def sorted_bonds(bonds: Integer[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.ndarray, "bonds 3"]:
@@ -17,16 +17,18 @@ def sorted_bonds(bonds: Integer[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.
         UserError: a bond of an atom with itself or with one that is not there, an order that is none of 1, 2, 3, a
             second bond of one pair.
     """
-    ends, orders = np.sort(bonds[:, :2], axis=1), bonds[:, 2]
-    wrong = (ends[:, 0] < 0) | (ends[:, 1] >= n_atoms) | (ends[:, 0] == ends[:, 1]) | ~np.isin(orders, BOND_ORDERS)
+    low, high, orders = np.minimum(bonds[:, 0], bonds[:, 1]), np.maximum(bonds[:, 0], bonds[:, 1]), bonds[:, 2]
+    wrong = (low < 0) | (high >= n_atoms) | (low == high) | (orders < 1) | (orders > LARGEST_ORDER)
     if wrong.any():
-        got = bonds[np.flatnonzero(wrong)[0]].tolist()
+        got = bonds[wrong.argmax()].tolist()
         raise UserError("not a bond", got=got, wanted=f"two of {n_atoms} atoms and an order of 1, 2 or 3")
-    ordered = np.column_stack([ends, orders])[np.lexsort((ends[:, 1], ends[:, 0]))]
-    twice = np.flatnonzero((ordered[1:, :2] == ordered[:-1, :2]).all(axis=1))
-    if len(twice):
-        raise UserError("a pair of atoms has two bonds", got=ordered[twice[0], :2].tolist())
-    return np.ascontiguousarray(ordered)
+    key = low * n_atoms + high
+    order = key.argsort(kind="stable")
+    twice = key[order][1:] == key[order][:-1]
+    if twice.any():
+        first = order[twice.argmax()]
+        raise UserError("a pair of atoms has two bonds", got=[int(low[first]), int(high[first])])
+    return np.stack([low, high, orders], axis=1)[order]
 
 
 def fragments(bonds: Int[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.ndarray, "atoms"]:

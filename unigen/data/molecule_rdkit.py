@@ -170,8 +170,8 @@ def canonical(molecule: Molecule) -> Molecule:
         atom.SetIntProp("place", atom.GetIdx())
     small = without_hydrogens(mol)
     smiles = Chem.MolToSmiles(small)
-    listed = small.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"]
-    first = [small.GetAtomWithIdx(index).GetIntProp("place") for index in listed]
+    listed = small.GetProp("_smilesAtomOutputOrder").strip("[]").split(",")
+    first = [small.GetAtomWithIdx(int(index)).GetIntProp("place") for index in listed if index]
     order = np.array(first + sorted(set(range(len(molecule))) - set(first)), dtype=np.int64)
     return replace(molecule.selected(order).heavy_first(), smiles=smiles)
 
