@@ -77,8 +77,13 @@ def test_symbols_do_not_overlap():
         (groups, vocabulary.group_of, 1),
         (letters, vocabulary.letter_of, 0),
     ]
-    everything = sorted(control + elements + counts + groups + letters)
+    marks = [vocabulary.mark_symbol(mark) for mark in vocabulary.MARKS]
+    crystals = sorted(control + elements + counts + groups + letters)
+    everything = crystals + marks
+    assert crystals == list(range(vocabulary.CRYSTAL_VOCABULARY_SIZE))
     assert everything == list(range(vocabulary.VOCABULARY_SIZE))
+    assert [vocabulary.mark_of(symbol) for symbol in marks] == list(vocabulary.MARKS)
+    assert all(vocabulary.mark_of(symbol) is None for symbol in crystals)
     for symbols, meaning, first in kinds:
         assert [meaning(symbol) for symbol in symbols] == list(range(first, first + len(symbols)))
         assert all(meaning(symbol) is None for symbol in everything if symbol not in symbols)

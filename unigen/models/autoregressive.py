@@ -23,7 +23,7 @@ from unigen.process.gaussian import GaussianProcess
 from unigen.process.torus import TorusProcess
 from unigen.shapes import Float
 from unigen.tokens.sequence import SLOT_WIDTH, Channel
-from unigen.tokens.vocabulary import PAD, VOCABULARY_SIZE
+from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, PAD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Autoregressive(nn.Module):
         self.config = config
         self.embedding = TokenEmbedding(config.width, config.element_dropout)
         self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
-        self.symbol_head = SymbolHead(config.width, VOCABULARY_SIZE)
+        self.symbol_head = SymbolHead(config.width, CRYSTAL_VOCABULARY_SIZE)
         size = {"condition_width": config.width, "width": config.head_width, "blocks": config.head_blocks}
         self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
         self.site_head = VectorHead(TorusProcess(), SLOT_WIDTH[Channel.FRACTIONAL], **size)

@@ -9,8 +9,8 @@ from unigen.batch import TokenBatch
 from unigen.elements import SYMBOLS, period_and_group
 from unigen.process.torus import fourier_features
 from unigen.shapes import Float, Int
-from unigen.tokens.sequence import SLOT_WIDTH, Channel
-from unigen.tokens.vocabulary import MAX_COUNT, VOCABULARY_SIZE, element_of
+from unigen.tokens.sequence import CRYSTAL_CHANNELS, SLOT_WIDTH, Channel
+from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, element_of
 
 _FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 12)
 
@@ -53,18 +53,18 @@ class TokenEmbedding(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.symbol = nn.Embedding(VOCABULARY_SIZE, width)
+        self.symbol = nn.Embedding(CRYSTAL_VOCABULARY_SIZE, width)
         self.element = ElementEmbedding(width, dropout)
         self.placed_element = ElementEmbedding(width, dropout)
         self.next_element = ElementEmbedding(width, dropout)
-        self.next_channel = nn.Embedding(len(Channel), width)
+        self.next_channel = nn.Embedding(CRYSTAL_CHANNELS, width)
         self.next_index = nn.Embedding(MAX_COUNT + 1, width)
         self.next_count = nn.Embedding(MAX_COUNT + 1, width)
         self.lattice = nn.Sequential(nn.Linear(SLOT_WIDTH[Channel.LATTICE], width), nn.SiLU(), nn.Linear(width, width))
         n_features = 2 * SLOT_WIDTH[Channel.FRACTIONAL] * len(_FREQUENCIES)
         self.site = nn.Sequential(nn.Linear(n_features, width), nn.SiLU(), nn.Linear(width, width))
         self.register_buffer("frequencies", torch.tensor(_FREQUENCIES, dtype=torch.float32), persistent=False)
-        elements = [element_of(symbol) or 0 for symbol in range(VOCABULARY_SIZE)]
+        elements = [element_of(symbol) or 0 for symbol in range(CRYSTAL_VOCABULARY_SIZE)]
         self.register_buffer("symbol_element", torch.tensor(elements), persistent=False)
         self.register_buffer("lattice_mean", torch.zeros(SLOT_WIDTH[Channel.LATTICE]))
         self.register_buffer("lattice_std", torch.ones(SLOT_WIDTH[Channel.LATTICE]))

@@ -28,7 +28,7 @@ from unigen.process.gaussian import GaussianProcess
 from unigen.process.torus import TorusProcess
 from unigen.shapes import Float
 from unigen.tokens.sequence import SLOT_WIDTH, Channel
-from unigen.tokens.vocabulary import COPY, VOCABULARY_SIZE
+from unigen.tokens.vocabulary import COPY, CRYSTAL_VOCABULARY_SIZE
 
 _UNITS = (((0.25,) * 3 + (0.15,) * 3), ((0.06,) * 3 + (0.04,) * 3))
 """Typical displacement of ln lengths and angles, from a plain start and from a neighbour: the lattice head's units."""
@@ -80,7 +80,7 @@ class WyckoffModel(nn.Module):
         self.config = config
         self.embedding = WyckoffEmbedding(config.width, config.element_dropout)
         self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
-        self.symbol_head = SymbolHead(config.width, VOCABULARY_SIZE)
+        self.symbol_head = SymbolHead(config.width, CRYSTAL_VOCABULARY_SIZE)
         size = {"condition_width": config.width, "width": config.head_width, "blocks": config.head_blocks}
         self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
         self.site_head = VectorHead(TorusProcess(), SLOT_WIDTH[Channel.FRACTIONAL], **size)

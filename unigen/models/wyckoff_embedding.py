@@ -9,8 +9,8 @@ from unigen.batch import WyckoffBatch
 from unigen.models.element_embedding import ElementTable
 from unigen.process.torus import fourier_features
 from unigen.shapes import Float, Int
-from unigen.tokens.sequence import Channel
-from unigen.tokens.vocabulary import MAX_COUNT, VOCABULARY_SIZE, element_of
+from unigen.tokens.sequence import CRYSTAL_CHANNELS, Channel
+from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, element_of
 
 _FREQUENCIES = (1, 2, 3, 4, 6, 8, 12, 16)
 _SITE = 2 * 3 * len(_FREQUENCIES)
@@ -53,14 +53,14 @@ class WyckoffEmbedding(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.symbol = nn.Embedding(VOCABULARY_SIZE, width)
+        self.symbol = nn.Embedding(CRYSTAL_VOCABULARY_SIZE, width)
         self.elements = ElementTable(width, dropout)
         self.as_content, self.as_next, self.as_role = (nn.Linear(width, width, bias=False) for _ in range(3))
-        self.next_channel = nn.Embedding(len(Channel), width)
+        self.next_channel = nn.Embedding(CRYSTAL_CHANNELS, width)
         self.next_index = nn.Embedding(MAX_COUNT + 1, width)
         self.next_count = nn.Embedding(MAX_COUNT + 1, width)
         self.drawn, self.start = Slots(width), Slots(width)
-        elements = [element_of(symbol) or 0 for symbol in range(VOCABULARY_SIZE)]
+        elements = [element_of(symbol) or 0 for symbol in range(CRYSTAL_VOCABULARY_SIZE)]
         self.register_buffer("symbol_element", torch.tensor(elements), persistent=False)
 
     def forward(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:

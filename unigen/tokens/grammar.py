@@ -62,7 +62,7 @@ class CompositionGrammar:
 
     def legal(self, symbols: list[int]) -> Bool[np.ndarray, "vocabulary"]:
         """Mask of the symbols that may follow a prompt; every path of legal symbols ends in END."""
-        mask = np.zeros(vocabulary.VOCABULARY_SIZE, dtype=bool)
+        mask = np.zeros(vocabulary.CRYSTAL_VOCABULARY_SIZE, dtype=bool)
         if self.counts is not None:
             mask[composition_symbols(self.counts)[len(symbols)]] = True
             return mask

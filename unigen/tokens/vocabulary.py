@@ -1,4 +1,8 @@
-"""The symbols of every sequence: control symbols, elements, counts, space groups, Wyckoff letters."""
+"""The symbols of every sequence: control symbols, elements, counts, space groups, Wyckoff letters, marks of SMILES.
+
+Crystals and molecules share the elements and the control symbols. What molecules add stands behind what crystals use:
+a model of crystals has an output for each of the first CRYSTAL_VOCABULARY_SIZE symbols and knows no others.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,19 @@ NEW = COPY + 1
 _GROUP_BASE = NEW
 _LETTER_BASE = _GROUP_BASE + 231
 LETTER_COUNT = 27
-VOCABULARY_SIZE = _LETTER_BASE + LETTER_COUNT
+CRYSTAL_VOCABULARY_SIZE = _LETTER_BASE + LETTER_COUNT
+"""Symbols of crystals: the first ones."""
+
+BONDS = ("-", "=", "#", "$", ":", "/", "\\")
+AROMATIC = ("b", "c", "n", "o", "p", "s", "as", "se", "te")
+MARKS = (*"()[].", *BONDS, "+", "@", "@@", "%", *"0123456789", *AROMATIC)
+"""What SMILES write besides elements, as text. One mark of several meanings is one symbol: the minus of a bond and of a
+charge, the digit of a ring and of a count, the colon of a bond and of a class."""
+
+_MARK_BASE = CRYSTAL_VOCABULARY_SIZE
+VOCABULARY_SIZE = _MARK_BASE + len(MARKS)
+
+_MARK_SYMBOL = {mark: _MARK_BASE + place for place, mark in enumerate(MARKS)}
 
 
 def element_symbol(number: int) -> int:
@@ -57,4 +73,14 @@ def group_of(symbol: int) -> int | None:
 
 def letter_of(symbol: int) -> int | None:
     """Wyckoff letter of a letter symbol, else None."""
-    return symbol - _LETTER_BASE if symbol >= _LETTER_BASE else None
+    return symbol - _LETTER_BASE if _LETTER_BASE <= symbol < CRYSTAL_VOCABULARY_SIZE else None
+
+
+def mark_symbol(mark: str) -> int:
+    """The symbol of one of MARKS."""
+    return _MARK_SYMBOL[mark]
+
+
+def mark_of(symbol: int) -> str | None:
+    """Text of the symbol of a mark, else None."""
+    return MARKS[symbol - _MARK_BASE] if _MARK_BASE <= symbol < VOCABULARY_SIZE else None
