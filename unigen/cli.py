@@ -11,6 +11,7 @@ import typer
 from unigen.errors import UserError
 
 if TYPE_CHECKING:
+    from unigen.eval.report import Report
     from unigen.request import CrystalRequest
 
 app = typer.Typer(
@@ -138,8 +139,6 @@ def evaluate_crystals(
     ),
 ) -> None:
     """Match rates against references (csp), or validity, uniqueness, novelty and distributions (denovo)."""
-    from rich.console import Console
-
     from unigen.eval.run import evaluate_crystals as evaluate
 
     report = evaluate(
@@ -155,9 +154,33 @@ def evaluate_crystals(
         seed=seed,
         progress=True,
     )
+    _print_report(report, out)
+
+
+def _print_report(report: Report, out: Path) -> None:
+    from rich.console import Console
+
     written = report.write(out)
     Console().print(*report.tables())
     typer.echo(f"written: {', '.join(str(path) for path in written)}")
+
+
+@evaluate_app.command("molecules")
+def evaluate_molecules(
+    samples: Annotated[Path, typer.Argument(help="Run folder, SDF, XYZ, extxyz, or a folder of these.")],
+    reference: Annotated[str | None, typer.Option(help="Dataset (qm9:train), files, or a list of SMILES.")] = None,
+    posebusters: Annotated[int, typer.Option(min=0, help="So many, and as many of the reference (slow).")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of what is drawn.")] = 0,
+    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a molecule stands beside it.")] = Path(
+        "report.json"
+    ),
+) -> None:
+    """EDM's stability, validity by RDKit, uniqueness, novelty and distributions, each over all samples."""
+    from unigen.eval.molecules import evaluate_molecules as evaluate
+
+    report = evaluate(samples, reference, posebusters=posebusters, workers=workers, seed=seed, progress=True)
+    _print_report(report, out)
 
 
 @data_app.command("build")

@@ -1,0 +1,54 @@
+"""The protocols of molecules: every setting that moves a number. Their cards are in ``eval/protocols/``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unigen.eval.protocol import Rules
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdmRules(Rules):
+    """The look-up stability of EDM.
+
+    Attributes:
+        margins: added to the lengths of single, double and triple bonds, picometres.
+    """
+
+    margins: tuple[float, float, float] = (10.0, 5.0, 3.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RdkitRules(Rules):
+    """What RDKit finds in the positions, and what it says about the bonds a sample carries.
+
+    Attributes:
+        charges: net charges that are tried, in this order.
+        max_references: reference molecules drawn for distributions and for the reference's own rates, at most.
+        posebusters: PoseBusters' set of checks.
+    """
+
+    charges: tuple[int, ...] = (0, 1, -1)
+    max_references: int = 1000
+    posebusters: str = "mol"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConformerRules(Rules):
+    """How conformers are held against reference conformers.
+
+    Attributes:
+        threshold: a conformer is covered below this root mean square deviation, Angstrom.
+        max_matches: symmetry-equivalent orders of the atoms tried for one pair, at most.
+        samples_per_reference: conformers the baseline makes for one reference where there are no samples to count.
+    """
+
+    threshold: float = 0.5
+    max_matches: int = 10_000
+    samples_per_reference: int = 2
+
+
+EDM = EdmRules(name="molecules-edm")
+RDKIT = RdkitRules(name="molecules-rdkit")
+CONFORMERS = ConformerRules(name="conformers")
+CONDITIONAL = Rules(name="conditional-qm9")

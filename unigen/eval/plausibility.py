@@ -1,0 +1,73 @@
+"""PoseBusters' checks of a molecule by itself: distances, angles, clashes, flatness, strain.
+
+Buttenschoen et al., Chem. Sci. 15, 3130 (2024). About 0.5 CPU-seconds a molecule, but 15 where RDKit cannot embed it
+(small cages): its strain is then not known, and that counts as not passed. One in ten real molecules fails some check,
+so a rate means nothing without theirs beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import Any
+
+from unigen.data.molecule import Molecule
+from unigen.data.workers import Workers
+from unigen.errors import UserError
+
+Checks = dict[str, bool | None]
+
+
+def require_posebusters() -> None:
+    """Raises UserError, naming the extra, where posebusters is not installed."""
+    try:
+        import posebusters  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "these checks need posebusters", next_step="run: pip install 'unigen-matter[posebusters]'"
+        ) from error
+
+
+def check_plausibility(molecules: Sequence[Molecule | None], checks: str, workers: Workers, label: str) -> list[Checks]:
+    """The outcome of every check by name, None where it could not be computed; nothing for no molecule.
+
+    Args:
+        molecules: with bonds.
+        checks: PoseBusters' name of a set of checks, such as "mol".
+        workers: the processes that do it.
+        label: of the progress bar.
+
+    Raises:
+        UserError: posebusters is not installed.
+    """
+    require_posebusters()
+    return workers.map(partial(_check, checks=checks), molecules, label)
+
+
+def passes(checks: Checks) -> bool:
+    """Whether there is a molecule and every check is passed."""
+    return bool(checks) and all(checks.values())
+
+
+def _check(molecule: Molecule | None, checks: str) -> Checks:
+    if molecule is None:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = _busters(checks).bust([molecule.to_rdkit()])
+    return {str(name): _WORDS.get(str(value)) for name, value in table.iloc[0].items()}
+
+
+_WORDS = {"True": True, "False": False}
+"""Of a column that may hold missing values too."""
+
+
+@cache
+def _busters(checks: str) -> Any:
+    """One a process: reading the set of checks takes longer than a check."""
+    from posebusters import PoseBusters
+
+    logging.getLogger("posebusters").setLevel(logging.ERROR)  # what it warns of is in its table
+    return PoseBusters(config=checks, max_workers=0)
