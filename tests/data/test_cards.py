@@ -22,7 +22,7 @@ files: [{url: "https://example.org/x.csv"}]
 
 def test_every_published_dataset_has_a_valid_card():
     found = cards.find_cards("data")
-    assert set(found) >= {"oqmd-icsd", "mp-20", "mpts-52", "perov-5", "carbon-24"}
+    assert set(found) >= {"oqmd-icsd", "mp-20", "mpts-52", "perov-5", "carbon-24", "qm9", "moses"}
     for name, path in found.items():
         card = cards.read_dataset_card(path)
         assert card.name == name

@@ -70,8 +70,9 @@ def parse_molecule(record: Record, *, largest_fragment: bool = False, max_atoms:
         return replace(row, reason=str(error))
     except convert.PARSER_ERRORS as error:
         return replace(row, reason=f"{record.where}: {type(error).__name__}: {molecule_rdkit.one_line(error)}")
-    known = convert.numeric({name: value for name, value in record.info.items() if name.lower() not in _NOT_PROPERTIES})
-    molecule = replace(molecule, properties=known | molecule.properties)
+    fields = record.info | molecule.properties
+    known = convert.numeric({name: value for name, value in fields.items() if name.lower() not in _NOT_PROPERTIES})
+    molecule = replace(molecule, properties=known)
     return replace(row, molecule=molecule, origin="ETKDGv3" if record.kind == "smiles" else "given")
 
 
