@@ -167,7 +167,7 @@ def _refined(seen: Sequence[tuple[int, ...]], graph: Graph) -> list[int]:
     ranks = _numbered(seen)
     while True:
         finer = _numbered(
-            [(ranks[atom], *sorted([ranks[other] for other in near])) for atom, near in enumerate(neighbours)]
+            [(ranks[atom], *sorted([ranks[other] for other in near])) for atom, near in enumerate(graph.neighbours)]
         )
         if max(finer) == max(ranks):
             return ranks
