@@ -1,7 +1,8 @@
 """Array and tensor annotations with named axes; plain types where jaxtyping is absent (a bare GPU node).
 
 Axis names used everywhere: ``crystals``, ``molecules``, ``atoms``, ``bonds`` (of one structure), ``sites``, ``links``
-(atoms, bonds of all structures, concatenated), ``batch``, ``tokens``, ``slots``, ``width``. Rows of every ``lattice (3, 3)`` are the lattice vectors in Angstrom.
+(atoms, bonds of all structures, concatenated), ``batch``, ``tokens``, ``slots``, ``width``. Rows of every
+``lattice (3, 3)`` are the lattice vectors in Angstrom.
 """
 
 from __future__ import annotations
