@@ -183,6 +183,35 @@ def evaluate_molecules(
     _print_report(report, out)
 
 
+@evaluate_app.command("conformers")
+def evaluate_conformers(
+    reference: Annotated[str, typer.Option(help="Dataset (qm9:test) or files of reference conformers.")],
+    samples: Annotated[Path | None, typer.Argument(help="Run folder, SDF, XYZ, ...; none: RDKit's ETKDG.")] = None,
+    threshold: Annotated[float, typer.Option(help="Covered below it, Angstrom.")] = 0.5,
+    baseline: Annotated[Literal["etkdg", "none"], typer.Option(help="With and without MMFF clean-up.")] = "etkdg",
+    only_sampled: Annotated[bool, typer.Option(help="Leave molecules without samples out.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of the baseline.")] = 0,
+    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a conformer stands beside it.")] = Path(
+        "report.json"
+    ),
+) -> None:
+    """Coverage and matching (COV, MAT) against reference conformers, beside RDKit's ETKDG."""
+    from unigen.eval.conformers import evaluate_conformers as evaluate
+
+    report = evaluate(
+        samples,
+        reference,
+        threshold=threshold,
+        baseline=baseline == "etkdg",
+        only_sampled=only_sampled,
+        workers=workers,
+        seed=seed,
+        progress=True,
+    )
+    _print_report(report, out)
+
+
 @data_app.command("build")
 def data_build(
     name: Annotated[str, typer.Argument(help="A recipe (unigen data list) or a name of your own.")],

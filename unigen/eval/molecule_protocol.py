@@ -40,7 +40,7 @@ class ConformerRules(Rules):
     Attributes:
         threshold: a conformer is covered below this root mean square deviation, Angstrom.
         max_matches: symmetry-equivalent orders of the atoms tried for one pair, at most.
-        samples_per_reference: conformers the baseline makes for one reference where there are no samples to count.
+        samples_per_reference: conformers the baseline makes for one reference where a molecule has no samples.
     """
 
     threshold: float = 0.5

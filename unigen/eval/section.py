@@ -72,7 +72,7 @@ class Section:
 
 def is_share(name: str) -> bool:
     """Whether a metric is a share in [0, 1], shown in percent; the others are distances."""
-    return not name.startswith(("rmse", "crmse", "w_", "tv_", "mat_", "mae", "mean_"))
+    return not name.startswith(("rmse", "crmse", "w_", "tv_", "mat_", "mae", "mean_", "samples_"))
 
 
 def _plain(cell: Metric | int) -> object:
