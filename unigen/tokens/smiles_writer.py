@@ -184,7 +184,9 @@ class _Pen:
         closed = sorted(self.walk.closed[atom], key=lambda other: self.digits[other, atom])
         opened = self.walk.opened[atom]
         graph, hand = self.graph, self._hand(atom, [*closed, *opened])
-        spelled = _spelled(graph.numbers[atom], graph.charges[atom], graph.hydrogens[atom], hand, graph.valence[atom])
+        spelled = spelled_atom(
+            graph.numbers[atom], graph.charges[atom], graph.hydrogens[atom], hand, graph.valence[atom]
+        )
         self.place.append(len(self.symbols) + (len(spelled) > 1))
         self._put(spelled, atom)
         taken = set(self.digits.values())
@@ -216,8 +218,16 @@ def moves_unwritten(graph: Graph, atom: int, parent: int) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _spelled(number: int, charge: int, hydrogens: int, hand: int, bonds: int) -> tuple[int, ...]:
-    """An atom, in brackets where it needs them."""
+def spelled_atom(number: int, charge: int, hydrogens: int, hand: int, bonds: int) -> tuple[int, ...]:
+    """The symbols of an atom, in brackets where it needs them.
+
+    Args:
+        number: atomic number.
+        charge: formal charge.
+        hydrogens: attached ones.
+        hand: -1 for ``@``, +1 for ``@@``, 0 for neither.
+        bonds: sum of the orders of its bonds.
+    """
     element = element_symbol(number)
     if not charge and not hand and implied_hydrogens(number, bonds) == hydrogens:
         return (element,)
