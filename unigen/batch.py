@@ -32,6 +32,18 @@ and a ``NeighbourBatch`` holds shortlists, padded to the longest:
 | kind         | (batch, neighbours)                 | which structure it proposes, -1 beyond the end     |
 | facts        | (batch, neighbours, 2)              | excess ln volume; eV per atom above the hull       |
 | rms          | (batch, kinds)                      | against the right structure, NaN: no match         |
+
+A ``MoleculeBatch`` adds its atoms, in the order in which they are placed, to ``tokens`` whose slots hold no vectors:
+
+| field        | shape                   | unit, meaning                                                  |
+|--------------|-------------------------|----------------------------------------------------------------|
+| atom         | (batch, tokens)         | which atom a token or slot belongs to, -1 for none              |
+| slot         | (batch, atoms)          | where each atom's slot stands in the sequence, 0 beyond the end |
+| numbers      | (batch, atoms)          | atomic number, 0 beyond the end                                |
+| charges      | (batch, atoms)          | formal charge                                                  |
+| order        | (batch, atoms, atoms)   | order of the bond between two atoms, 0 for none                |
+| near         | (batch, atoms, atoms)   | bonds between two atoms on the shortest way                    |
+| positions    | (batch, atoms, 3)       | Cartesian, Angstrom                                            |
 """
 
 from __future__ import annotations
@@ -154,6 +166,42 @@ class WyckoffBatch:
     def to(self, device: torch.device | str) -> WyckoffBatch:
         """The same batch on a device."""
         return WyckoffBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeBatch:
+    """Molecules as tokens, and their atoms in the order of placement; see the table of fields above."""
+
+    tokens: TokenBatch
+    atom: Int[Tensor, "batch tokens"]
+    slot: Int[Tensor, "batch atoms"]
+    numbers: Int[Tensor, "batch atoms"]
+    charges: Int[Tensor, "batch atoms"]
+    order: Int[Tensor, "batch atoms atoms"]
+    near: Int[Tensor, "batch atoms atoms"]
+    positions: Float[Tensor, "batch atoms 3"]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def lengths(self) -> Int[Tensor, "batch"]:
+        """Positions in use."""
+        return self.tokens.lengths
+
+    @property
+    def atoms(self) -> Int[Tensor, "batch"]:
+        """Atoms of each molecule."""
+        return (self.numbers > 0).sum(1)
+
+    def select(self, rows: Tensor) -> MoleculeBatch:
+        """Some of the molecules."""
+        others = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "tokens"}
+        return MoleculeBatch(tokens=self.tokens.select(rows), **others)
+
+    def to(self, device: torch.device | str) -> MoleculeBatch:
+        """The same batch on a device."""
+        return MoleculeBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 def pad(arrays: list[np.ndarray], length: int) -> Tensor:

@@ -78,6 +78,11 @@ class Autoregressive(nn.Module):
             return self.lattice_head, self.embedding.standardise
         return self.site_head, lambda vectors: vectors[..., : SLOT_WIDTH[Channel.FRACTIONAL]]
 
+    @property
+    def vector_heads(self) -> tuple[VectorHead, ...]:
+        """All diffusion heads."""
+        return (self.lattice_head, self.site_head)
+
     def losses(self, batch: TokenBatch, generator: torch.Generator, repeats: int = 4) -> dict[str, Float[Tensor, ""]]:
         """Mean loss of each channel: nats a symbol, EDM loss a number of a slot.
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
+from unigen.models.molecule import MoleculeConfig, MoleculeModel
 from unigen.models.wyckoff import WyckoffConfig, WyckoffModel
 
-Model = Autoregressive | WyckoffModel
-ModelConfig = AutoregressiveConfig | WyckoffConfig
+CrystalModel = Autoregressive | WyckoffModel
+Model = CrystalModel | MoleculeModel
+ModelConfig = AutoregressiveConfig | WyckoffConfig | MoleculeConfig
 
 
 def build_model(config: ModelConfig) -> Model:
-    """A fresh model of either kind."""
+    """A fresh model of any kind."""
     match config:
         case WyckoffConfig():
             return WyckoffModel(config)
+        case MoleculeConfig():
+            return MoleculeModel(config)
         case AutoregressiveConfig():
             return Autoregressive(config)

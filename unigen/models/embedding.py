@@ -9,7 +9,7 @@ from unigen.batch import TokenBatch
 from unigen.elements import SYMBOLS, period_and_group
 from unigen.process.torus import fourier_features
 from unigen.shapes import Float, Int
-from unigen.tokens.sequence import SLOT_WIDTH, Channel
+from unigen.tokens.sequence import CRYSTAL_CHANNELS, SLOT_WIDTH, Channel
 from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, element_of
 
 _FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 12)
@@ -57,7 +57,7 @@ class TokenEmbedding(nn.Module):
         self.element = ElementEmbedding(width, dropout)
         self.placed_element = ElementEmbedding(width, dropout)
         self.next_element = ElementEmbedding(width, dropout)
-        self.next_channel = nn.Embedding(len(Channel), width)
+        self.next_channel = nn.Embedding(CRYSTAL_CHANNELS, width)
         self.next_index = nn.Embedding(MAX_COUNT + 1, width)
         self.next_count = nn.Embedding(MAX_COUNT + 1, width)
         self.lattice = nn.Sequential(nn.Linear(SLOT_WIDTH[Channel.LATTICE], width), nn.SiLU(), nn.Linear(width, width))

@@ -121,6 +121,11 @@ class WyckoffModel(nn.Module):
             return self.lattice_head, lambda vectors, start, copied: (vectors - start) / self.units[copied.long()]
         return self.site_head, lambda vectors, start, _copied: wrap(vectors - start)[..., :3]
 
+    @property
+    def vector_heads(self) -> tuple[VectorHead, ...]:
+        """All diffusion heads."""
+        return (self.lattice_head, self.site_head)
+
     def losses(self, batch: WyckoffBatch, generator: torch.Generator, repeats: int = 4) -> dict[str, Float[Tensor, ""]]:
         """Mean loss of each part: nats a symbol, EDM loss a free number, nats a choice of neighbour.
 

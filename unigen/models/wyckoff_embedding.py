@@ -9,7 +9,7 @@ from unigen.batch import WyckoffBatch
 from unigen.models.element_embedding import ElementTable
 from unigen.process.torus import fourier_features
 from unigen.shapes import Float, Int
-from unigen.tokens.sequence import Channel
+from unigen.tokens.sequence import CRYSTAL_CHANNELS, Channel
 from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, element_of
 
 _FREQUENCIES = (1, 2, 3, 4, 6, 8, 12, 16)
@@ -56,7 +56,7 @@ class WyckoffEmbedding(nn.Module):
         self.symbol = nn.Embedding(CRYSTAL_VOCABULARY_SIZE, width)
         self.elements = ElementTable(width, dropout)
         self.as_content, self.as_next, self.as_role = (nn.Linear(width, width, bias=False) for _ in range(3))
-        self.next_channel = nn.Embedding(len(Channel), width)
+        self.next_channel = nn.Embedding(CRYSTAL_CHANNELS, width)
         self.next_index = nn.Embedding(MAX_COUNT + 1, width)
         self.next_count = nn.Embedding(MAX_COUNT + 1, width)
         self.drawn, self.start = Slots(width), Slots(width)

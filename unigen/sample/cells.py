@@ -12,7 +12,7 @@ import torch
 from unigen.batch import TokenBatch, pad
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.models.build import Model
+from unigen.models.build import CrystalModel
 from unigen.request import CrystalRequest
 from unigen.sample.job import Job
 from unigen.shapes import Float
@@ -59,7 +59,7 @@ class CellChooser:
     """
 
     def __init__(
-        self, model: Model, temperature: float, holds: Holds | None = None, evidence: Evidence | None = None
+        self, model: CrystalModel, temperature: float, holds: Holds | None = None, evidence: Evidence | None = None
     ) -> None:
         self.model, self.temperature = model, temperature
         self.holds: Holds = holds or (lambda _request, _cell: True)
@@ -167,7 +167,7 @@ def prompt_batch(prompts: list[list[int]], device: torch.device) -> TokenBatch:
 
 @torch.no_grad()
 def unit_probabilities(
-    model: Model, reduced: Counts, temperature: float, fits: Callable[[Counts], bool]
+    model: CrystalModel, reduced: Counts, temperature: float, fits: Callable[[Counts], bool]
 ) -> tuple[list[Counts], Float[np.ndarray, "cells"]]:
     """Cells with 1, 2, ... formula units that fit, and the probability of each under the model's data.
 
@@ -198,7 +198,7 @@ def unit_probabilities(
 
 @torch.no_grad()
 def draw_compositions(
-    model: Model,
+    model: CrystalModel,
     grammars: list[CompositionGrammar],
     uniforms: Float[np.ndarray, "batch draws"],
     temperature: float,

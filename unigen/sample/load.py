@@ -11,6 +11,7 @@ from unigen.data.store import open_dataset, resolve_dataset
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.checkpoint import WEIGHTS, load_model
+from unigen.models.molecule import MoleculeModel
 from unigen.retrieval.build_table import TABLE, open_table, table_path
 from unigen.retrieval.shortlist import Retriever
 from unigen.sample.decoder import DecodeSettings
@@ -57,6 +58,8 @@ def load(
         if retrieve_from is not None:
             raise UserError("this model retrieves nothing", got=f"--retrieve-from {retrieve_from}", where=str(folder))
         return NetworkGenerator(network, folder.name, sha256_of(folder / WEIGHTS), settings, score_steps=steps)
+    if isinstance(network, MoleculeModel):
+        raise UserError("this model makes molecules, not crystals", where=str(folder))
     known = _table(folder, retrieve_from)
     return WyckoffGenerator(
         network,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from unigen.batch import NeighbourBatch, TokenBatch, WyckoffBatch, pad
+from unigen.batch import MoleculeBatch, NeighbourBatch, TokenBatch, WyckoffBatch, pad
 from unigen.retrieval.shortlist import KINDS, Shortlist
 from unigen.shapes import Float, Integer
+from unigen.tokens.molecule import UNREACHED, MoleculeSequence
 from unigen.tokens.sequence import Sequence
 from unigen.tokens.wyckoff import WyckoffSequence
 
@@ -41,6 +42,29 @@ def collate_wyckoff(sequences: list[WyckoffSequence], followed: list[int], neigh
         written=pad([s.written for s in sequences], longest),
         followed=torch.tensor(followed),
         neighbours=neighbours,
+    )
+
+
+def collate_molecules(sequences: list[MoleculeSequence]) -> MoleculeBatch:
+    """Right-pad tokens to the longest and atoms to the largest."""
+    longest = max(len(sequence) for sequence in sequences)
+    atoms = max(len(sequence.numbers) for sequence in sequences)
+    token_atom = np.full((len(sequences), longest), -1)
+    near = np.full((len(sequences), atoms, atoms), UNREACHED)
+    order = np.zeros_like(near)
+    for row, sequence in enumerate(sequences):
+        own = len(sequence.numbers)
+        token_atom[row, : len(sequence)] = sequence.atom
+        near[row, :own, :own], order[row, :own, :own] = sequence.near, sequence.order
+    return MoleculeBatch(
+        tokens=collate([sequence.tokens for sequence in sequences]),
+        atom=torch.from_numpy(token_atom),
+        slot=pad([sequence.slot for sequence in sequences], atoms),
+        numbers=pad([sequence.numbers for sequence in sequences], atoms),
+        charges=pad([sequence.charges for sequence in sequences], atoms),
+        order=torch.from_numpy(order),
+        near=torch.from_numpy(near),
+        positions=pad([sequence.positions for sequence in sequences], atoms),
     )
 
 

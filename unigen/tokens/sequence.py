@@ -19,10 +19,16 @@ class Channel(IntEnum):
     SYMBOL = 0
     LATTICE = 1
     FRACTIONAL = 2
+    CARTESIAN = 3
+    PROPERTY = 4
 
 
-SLOT_WIDTH = {Channel.LATTICE: 6, Channel.FRACTIONAL: 3}
-"""Numbers in a slot: ln lengths (Angstrom) and angles (radians); fractional coordinates."""
+CRYSTAL_CHANNELS = 3
+"""Channels of crystals: the first ones."""
+
+
+SLOT_WIDTH = {Channel.LATTICE: 6, Channel.FRACTIONAL: 3, Channel.CARTESIAN: 3, Channel.PROPERTY: 1}
+"""Numbers in a slot: ln lengths (Angstrom) and angles (radians); fractional coordinates; Angstrom; a scaled value."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,7 +49,7 @@ class MatchRate(Callback):
             pl_module.log("val_match_rate", rate, prog_bar=True, rank_zero_only=True)
 
 
-def choose_references(dataset: CrystalDataset, count: int, seed: int) -> list[Crystal]:
+def choose_references(dataset: CrystalDataset | tuple[()], count: int, seed: int) -> list[Crystal]:
     """The same few crystals at every validation of a run, and of its continuation."""
     chosen = np.random.default_rng([seed, 1]).permutation(len(dataset))[:count]
     return [dataset[int(index)] for index in chosen]

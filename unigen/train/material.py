@@ -8,23 +8,26 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
 from unigen.data.crystal import Crystal
 from unigen.data.loader import Rows
 from unigen.data.store import CrystalDataset, open_dataset
 from unigen.errors import UserError
-from unigen.geometry.lattice import automorphisms
-from unigen.models.autoregressive import Autoregressive
+from unigen.geometry.lattice import automorphisms, lattice_parameters
+from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
 from unigen.models.build import Model
+from unigen.models.molecule import MoleculeConfig
 from unigen.models.wyckoff import WyckoffConfig, WyckoffModel
 from unigen.retrieval.build_table import open_table
 from unigen.retrieval.shortlist import Retriever
 from unigen.sample.job import Generator
 from unigen.sample.network import NetworkGenerator
 from unigen.sample.wyckoff_generator import WyckoffGenerator
-from unigen.tokens.collate import collate
-from unigen.tokens.sequence import Sequence
+from unigen.tokens.collate import collate, collate_molecules
+from unigen.tokens.sequence import Sequence as TokenSequence
 from unigen.tokens.words import WordsTokenizer
+from unigen.train.molecule_items import MoleculeItems
 from unigen.train.settings import TrainConfig
 from unigen.train.wyckoff_items import WyckoffItems, collate_items
 
@@ -41,8 +44,9 @@ class Material:
         collate: items to a batch.
         val: what to validate with.
         encode_val: the same for validation.
-        references: validation crystals, to be drawn and compared.
+        references: validation crystals, to be drawn and compared; none of molecules.
         generator: makes a generator of a model, without scores.
+        prepare: tells a fresh model what it must know of the training data.
     """
 
     train: Rows
@@ -50,8 +54,9 @@ class Material:
     collate: Callable[[list], Any]
     val: Rows
     encode_val: Encode
-    references: CrystalDataset
+    references: CrystalDataset | tuple[()]
     generator: Callable[[Model], Generator]
+    prepare: Callable[[Model], None]
 
     def val_batches(self, batch_size: int, count: int, seed: int) -> list[Any]:
         """The same few structures, encoded the same way, at every validation."""
@@ -67,13 +72,17 @@ def open_material(config: TrainConfig) -> Material:
     Raises:
         UserError: a dataset that is not built or has no crystal that fits the model.
     """
-    if isinstance(config.model, WyckoffConfig):
-        return _wyckoff(config, config.model)
-    return _words(config)
+    match config.model:
+        case WyckoffConfig():
+            return _wyckoff(config, config.model)
+        case MoleculeConfig():
+            return _molecules(config, config.model)
+        case AutoregressiveConfig():
+            return _words(config, config.model)
 
 
-def _words(config: TrainConfig) -> Material:
-    tokenizer = WordsTokenizer(config.model.max_atoms)
+def _words(config: TrainConfig, model: AutoregressiveConfig) -> Material:
+    tokenizer = WordsTokenizer(model.max_atoms)
     train, val = (_fitting(open_dataset(name), tokenizer) for name in (config.data.train, config.data.val))
     return Material(
         train=train,
@@ -83,6 +92,24 @@ def _words(config: TrainConfig) -> Material:
         encode_val=lambda _place, crystal, rng: tokenizer.encode(crystal, rng),
         references=val,
         generator=_words_generator,
+        prepare=partial(_tell_lattices, train),
+    )
+
+
+def _molecules(config: TrainConfig, model: MoleculeConfig) -> Material:
+    if config.match_structures:
+        raise UserError("match_structures: molecules have no match rate", got=config.match_structures, wanted=0)
+    train = MoleculeItems(config.data.train, model, config.data.values_of_half)
+    val = MoleculeItems(config.data.val, model)
+    return Material(
+        train=train,
+        encode=train.encode,
+        collate=collate_molecules,
+        val=val,
+        encode_val=val.encode,
+        references=(),
+        generator=_no_generator,
+        prepare=train.prepare,
     )
 
 
@@ -99,7 +126,25 @@ def _wyckoff(config: TrainConfig, model: WyckoffConfig) -> Material:
         encode_val=val.encode,
         references=crystals.select(crystals.num_atoms <= model.max_atoms),
         generator=partial(_wyckoff_generator, retriever),
+        prepare=_tell_nothing,
     )
+
+
+def _tell_lattices(crystals: CrystalDataset, model: Model) -> None:
+    """Mean and spread of the training lattices: ln Angstrom, radians."""
+    assert isinstance(model, Autoregressive)
+    six = lattice_parameters(crystals.lattice)
+    six[:, :3] = np.log(six[:, :3])
+    model.embedding.lattice_mean.copy_(torch.from_numpy(six.mean(0)))
+    model.embedding.lattice_std.copy_(torch.from_numpy(six.std(0) + 1e-3))
+
+
+def _tell_nothing(model: Model) -> None:
+    del model
+
+
+def _no_generator(model: Model) -> Generator:
+    raise AssertionError(f"{type(model).__name__} is not matched with references")
 
 
 def _words_generator(model: Model) -> Generator:
@@ -126,7 +171,7 @@ class _WordsEncoder:
         self.tokenizer = tokenizer
         self.bases: dict[int, np.ndarray] = {}
 
-    def __call__(self, index: int, crystal: Crystal, rng: np.random.Generator) -> Sequence:
+    def __call__(self, index: int, crystal: Crystal, rng: np.random.Generator) -> TokenSequence:
         if index not in self.bases:
             self.bases[index] = automorphisms(crystal.lattice).astype(np.int8)
         return self.tokenizer.encode(crystal, rng, self.bases[index].astype(np.int64))

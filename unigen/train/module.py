@@ -9,15 +9,18 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from unigen.batch import TokenBatch, WyckoffBatch
+from unigen.batch import MoleculeBatch, TokenBatch, WyckoffBatch
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.build import Model
+from unigen.models.molecule import MoleculeModel
 from unigen.models.wyckoff import WyckoffModel
 from unigen.sample.likelihood import log_likelihoods
 from unigen.train.continuation import retune
 from unigen.train.optim import build_optimizer, schedule
 from unigen.train.settings import TrainConfig
+
+Batch = TokenBatch | WyckoffBatch | MoleculeBatch
 
 
 class TrainingModule(lightning.LightningModule):
@@ -33,7 +36,7 @@ class TrainingModule(lightning.LightningModule):
             model.requires_grad_(requires_grad=False)
             model.reranker.requires_grad_()
 
-    def training_step(self, batch: TokenBatch | WyckoffBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Weighted sum of the channels' losses."""
         del batch_idx
         losses = self._losses(batch, self._seed_step())
@@ -47,10 +50,8 @@ class TrainingModule(lightning.LightningModule):
         optim = self.config.optim
         if self.config.only == "reranker":
             return losses["source"]
-        total = optim.symbol_weight * losses["symbol"] + losses["lattice"] + losses["site"]
-        if "source" in losses:
-            total = total + optim.source_weight * losses["source"]
-        return total
+        weights = {"symbol": optim.symbol_weight, "source": optim.source_weight}
+        return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
 
     def configure_gradient_clipping(
         self,
@@ -67,32 +68,36 @@ class TrainingModule(lightning.LightningModule):
             raise FloatingPointError(f"step {self.global_step}: the loss or its gradient is not finite")
 
     @torch.no_grad()
-    def is_sound(self, batch: TokenBatch | WyckoffBatch) -> bool:
+    def is_sound(self, batch: Batch) -> bool:
         """Whether the weights as they are now give a finite loss."""
         generator = torch.Generator(self.device).manual_seed(0)
         with torch.compiler.set_stance("force_eager"):  # not worth a second compilation
             losses = self._losses(batch, generator, repeats=1)
         return bool(torch.isfinite(torch.stack(list(losses.values()))).all())
 
-    def validation_step(self, batch: TokenBatch | WyckoffBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Exact negative log-likelihoods: nats a symbol, nats a slot."""
         generator = torch.Generator(self.device).manual_seed(batch_idx)
         losses = self._losses(batch, generator)
-        if isinstance(batch, WyckoffBatch):
-            self._log_wyckoff(batch, losses)
-        else:
-            self._log_words(batch, losses)
+        match batch:
+            case WyckoffBatch():
+                self._log_wyckoff(batch, losses)
+            case MoleculeBatch():
+                self._log_molecules(batch, losses)
+            case TokenBatch():
+                self._log_words(batch, losses)
 
-    def _losses(
-        self, batch: TokenBatch | WyckoffBatch, generator: torch.Generator, repeats: int = 4
-    ) -> dict[str, Tensor]:
-        if isinstance(self.model, WyckoffModel):
-            assert isinstance(batch, WyckoffBatch)
-            if self.config.only == "reranker":
-                return self.model.source_loss(batch, generator)
-            return self.model.losses(batch, generator, repeats)
-        assert isinstance(batch, TokenBatch)
-        return self.model.losses(batch, generator, repeats)
+    def _losses(self, batch: Batch, generator: torch.Generator, repeats: int = 4) -> dict[str, Tensor]:
+        match self.model, batch:
+            case WyckoffModel(), WyckoffBatch():
+                if self.config.only == "reranker":
+                    return self.model.source_loss(batch, generator)
+                return self.model.losses(batch, generator, repeats)
+            case MoleculeModel(), MoleculeBatch():
+                return self.model.losses(batch, generator, repeats)
+            case Autoregressive(), TokenBatch():
+                return self.model.losses(batch, generator, repeats)
+        raise AssertionError(f"{type(self.model).__name__} cannot read {type(batch).__name__}")
 
     def _log_wyckoff(self, batch: WyckoffBatch, losses: dict[str, Tensor]) -> None:
         """Losses as in training, and how often the likeliest choice of neighbour is right."""
@@ -103,6 +108,12 @@ class TrainingModule(lightning.LightningModule):
         right = ~torch.isnan(batch.neighbours.rms)
         self.log("val_nearest", right[:, 0].float().mean(), **structures)
         self.log("val_source", right.gather(1, likeliest[:, None]).float().mean(), prog_bar=True, **structures)
+
+    def _log_molecules(self, batch: MoleculeBatch, losses: dict[str, Tensor]) -> None:
+        """Losses as in training, without blur."""
+        structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
+        self.log("val_nll_symbol", losses["symbol"], **structures)
+        self.log("val_loss_site", losses["site"], prog_bar=True, **structures)
 
     def _log_words(self, batch: TokenBatch, losses: dict[str, Tensor]) -> None:
         assert isinstance(self.model, Autoregressive)
@@ -126,9 +137,7 @@ class TrainingModule(lightning.LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def transfer_batch_to_device(
-        self, batch: TokenBatch | WyckoffBatch, device: torch.device, dataloader_idx: int
-    ) -> TokenBatch | WyckoffBatch:
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Token batches move themselves."""
         del dataloader_idx
         return batch.to(device)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -17,10 +16,7 @@ from torch.utils.data import DataLoader
 
 from unigen.config import write_yaml
 from unigen.data.loader import StepBatches
-from unigen.data.store import CrystalDataset
 from unigen.errors import UserError
-from unigen.geometry.lattice import lattice_parameters
-from unigen.models.autoregressive import Autoregressive
 from unigen.models.build import Model, build_model
 from unigen.train.callbacks import build_callbacks
 from unigen.train.checkpoints import DurableFiles, Stopped
@@ -128,16 +124,11 @@ def _loggers(out: Path) -> list[Any]:
 
 
 def _new_model(config: TrainConfig, material: Material) -> Model:
-    """A fresh model; one of words knows the mean and spread of the training lattices."""
+    """A fresh model that knows what it must know of its data."""
     model = build_model(config.model)
-    if isinstance(model, Autoregressive):
-        assert isinstance(material.train, CrystalDataset)
-        six = lattice_parameters(material.train.lattice)
-        six[:, :3] = np.log(six[:, :3])
-        model.embedding.lattice_mean.copy_(torch.from_numpy(six.mean(0)))
-        model.embedding.lattice_std.copy_(torch.from_numpy(six.std(0) + 1e-3))
+    material.prepare(model)
     if config.compile:
-        for part in (model.backbone, model.lattice_head.stack, model.site_head.stack):
+        for part in (model.backbone, *(head.stack for head in model.vector_heads)):
             part.compile(dynamic=True)
     return model
 
@@ -160,7 +151,7 @@ def _train_batches(config: TrainConfig, material: Material, first_step: int, tra
 def _say_hello(config: TrainConfig, module: TrainingModule, material: Material, first_step: int) -> None:
     million = sum(parameter.numel() for parameter in module.model.parameters()) / 1e6
     print(  # noqa: T201 - the run's first line
-        f"{million:.2f} M parameters, {len(material.train)} crystals to train on, {len(material.val)} to validate, "
+        f"{million:.2f} M parameters, {len(material.train)} structures to train on, {len(material.val)} to validate, "
         f"step {first_step} of {config.max_steps}, writing {config.out}",
         flush=True,
     )

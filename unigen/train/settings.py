@@ -17,6 +17,8 @@ class DataConfig:
         val: dataset of compositions not in ``train``.
         retrieve_from: where a wyckoff model's neighbours come from, by default ``train``.
         exchange: share of crystals that a wyckoff model is shown with one element exchanged for a similar one.
+        values_of_half: only molecules of this half of the dataset show their properties; those of the other half are
+            left to the predictor that judges what was asked for.
         batch_size: structures a step and device.
         bucket: batches sorted by length together; 1 shuffles fully, larger pads less.
     """
@@ -25,6 +27,7 @@ class DataConfig:
     val: str
     retrieve_from: str | None = None
     exchange: float = 0.0
+    values_of_half: int | None = None
     batch_size: int = 64
     bucket: int = 16
 

@@ -1,0 +1,74 @@
+"""A molecule as a sequence: every token knows its atom, distances are kept, the SMILES says the same molecule."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from models.small_molecules import molecules
+from rdkit import Chem
+from scipy.sparse.csgraph import shortest_path
+
+from unigen.tokens import vocabulary
+from unigen.tokens.molecule import UNREACHED, encode, graph_distances
+from unigen.tokens.sequence import Channel
+from unigen.tokens.smiles_text import smiles_text
+
+SEEDS = st.integers(0, 2**31)
+PLACES = st.integers(0, len(molecules()) - 1)
+
+
+@given(PLACES, SEEDS)
+def test_the_sequence_is_the_molecule_in_another_order(place, seed):
+    molecule = molecules()[place]
+    sequence = encode(molecule, np.random.default_rng(seed))
+    assert sorted(sequence.numbers.tolist()) == sorted(molecule.numbers.tolist())
+    gaps = np.sort(np.linalg.norm(sequence.positions[:, None] - sequence.positions, axis=2), axis=None)
+    wanted = np.sort(np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2), axis=None)
+    np.testing.assert_allclose(gaps, wanted, atol=1e-4)
+    assert sequence.order.sum() == 2 * molecule.bonds[:, 2].sum()
+    assert sequence.charges.sum() == molecule.total_charge
+    heavy = sequence.numbers > 1
+    assert heavy[: heavy.sum()].all()  # then the hydrogens, by parent
+    parents = [int(np.flatnonzero(row)[0]) for row in sequence.order[heavy.sum() :]]
+    assert parents == sorted(parents)
+
+
+@given(PLACES, SEEDS)
+def test_the_smiles_says_the_molecule_and_its_stereo(place, seed):
+    molecule = molecules()[place]
+    sequence = encode(molecule, np.random.default_rng(seed))
+    symbols = sequence.tokens.symbols.tolist()
+    text = smiles_text(symbols[symbols.index(vocabulary.BEGIN) + 1 : symbols.index(vocabulary.END)])
+    assert Chem.CanonSmiles(text) == molecule.to_smiles()
+
+
+@given(PLACES, SEEDS)
+def test_tokens_and_slots_know_their_atoms(place, seed):
+    sequence = encode(molecules()[place], np.random.default_rng(seed), {2: 1.5})
+    tokens = sequence.tokens
+    for position, atom in enumerate(sequence.atom.tolist()):
+        number = vocabulary.element_of(int(tokens.symbols[position]))
+        if number is not None and number > 1:
+            assert sequence.numbers[atom] == number
+    assert sequence.atom[sequence.slot].tolist() == list(range(len(sequence.numbers)))
+    assert (tokens.channel[sequence.slot] == Channel.CARTESIAN).all()
+    assert tokens.channel[0] == Channel.PROPERTY
+    assert (tokens.descriptor[0, 0], tokens.vectors[0, 0]) == (2, 1.5)
+    first = [atom for atom in sequence.atom[: sequence.slot[0]].tolist() if atom >= 0]
+    assert first == sorted(first)  # atoms are numbered as they are written
+
+
+@given(PLACES, SEEDS)
+def test_every_heavy_atom_but_the_first_is_bonded_to_one_before(place, seed):
+    sequence = encode(molecules()[place], np.random.default_rng(seed))
+    for atom in range(1, len(sequence.numbers)):
+        assert sequence.order[atom, :atom].any()
+
+
+@given(st.integers(1, 15), SEEDS)
+def test_graph_distances_are_scipys(atoms, seed):
+    bonded = np.random.default_rng(seed).random((atoms, atoms)) < 0.15
+    bonded |= bonded.T
+    wanted = shortest_path(bonded.astype(float), unweighted=True)
+    np.testing.assert_array_equal(graph_distances(bonded), np.where(np.isfinite(wanted), wanted, UNREACHED))

@@ -1,0 +1,88 @@
+"""What the atoms that stand say about where the next one goes: attention over them, as its own frame sees them.
+
+For atom i and every atom j that stands, the pair is described by where j is in the frame of i (``local_frame.py``), by
+bonds between them and between j and the parent of i, and by the two atoms' own vectors. A small network turns each
+description into weights and values; they are summed. Nothing here changes when the molecule is turned or moved.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from unigen.geometry.local_frame import LocalFrames
+from unigen.shapes import Bool, Float, Int
+
+_RADII, _REACH = 16, 7.5
+"""Gaussians along the distance, up to so many Angstrom."""
+
+_HEADS = 4
+FARTHEST, HIGHEST = 11, 3
+"""Largest number of bonds between two atoms that is told from larger ones; largest bond order."""
+
+
+class PlacementContext(nn.Module):
+    """A vector for each atom that is to be placed.
+
+    Args:
+        atom_width: of the atoms' own vectors.
+        width: of the description of a pair.
+        out: of the result.
+    """
+
+    def __init__(self, atom_width: int, width: int, out: int) -> None:
+        super().__init__()
+        self.placed, self.standing = nn.Linear(atom_width, width), nn.Linear(atom_width, width)
+        self.where = nn.Linear(6 + _RADII, width)
+        self.bonds_apart, self.bonds_from_parent = nn.Embedding(FARTHEST + 1, width), nn.Embedding(FARTHEST + 1, width)
+        self.bond_order = nn.Embedding(HIGHEST + 1, width)
+        self.hidden = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.weight, self.value = nn.Linear(width, _HEADS), nn.Linear(width, 2 * width)
+        self.out = nn.Linear(4 * width, out)
+
+    def forward(
+        self,
+        atoms: Float[Tensor, "batch atoms width"],
+        seen: Float[Tensor, "batch chosen atoms 3"],
+        near: Int[Tensor, "batch atoms atoms"],
+        order: Int[Tensor, "batch atoms atoms"],
+        frames: LocalFrames,
+        chosen: Int[Tensor, "batch chosen"],
+    ) -> Float[Tensor, "batch chosen out"]:
+        """Of the chosen atoms, from the atoms of lower index alone.
+
+        Args:
+            atoms: what each atom is.
+            seen: where each atom is in the frame of each chosen one, Angstrom.
+            near: bonds between two atoms on the shortest way.
+            order: of the bond between two atoms.
+            frames: of the chosen atoms.
+            chosen: which atoms are to be placed.
+        """
+        stands = torch.arange(near.shape[-1], device=near.device) < chosen[..., None]
+        pair = self.where(_where(seen)) + self.placed(rows(atoms, chosen))[:, :, None] + self.standing(atoms)[:, None]
+        pair = pair + self.bonds_apart(rows(near, chosen).clamp(max=FARTHEST))
+        pair = pair + self.bonds_from_parent(rows(near, frames.parent).clamp(max=FARTHEST))
+        pair = pair + self.bond_order(rows(order, chosen).clamp(max=HIGHEST))
+        return self.out(self._pooled(self.hidden(pair), stands))
+
+    def _pooled(
+        self, pair: Float[Tensor, "batch chosen atoms width"], stands: Bool[Tensor, "batch chosen atoms"]
+    ) -> Float[Tensor, "batch chosen pooled"]:
+        """Attention's weighted mean and the plain sum; zeros where nothing stands."""
+        weight = self.weight(pair).masked_fill(~stands[..., None], -1e9).softmax(2) * stands[..., None]
+        value = self.value(pair)
+        mean = torch.einsum("bcah,bcahw->bchw", weight, value.unflatten(-1, (_HEADS, -1))).flatten(2)
+        return torch.cat([mean, (value * stands[..., None]).sum(2) / _HEADS], dim=-1)
+
+
+def rows(table: Tensor, index: Int[Tensor, "batch chosen"]) -> Tensor:
+    """``table[b, index[b, c]]`` of a table (batch, atoms, width)."""
+    return table.gather(1, index[..., None].expand(*index.shape, table.shape[-1]))
+
+
+def _where(seen: Float[Tensor, "batch chosen atoms 3"]) -> Float[Tensor, "batch chosen atoms features"]:
+    """Coordinates, direction and distance."""
+    distance = seen.norm(dim=-1, keepdim=True)
+    radii = torch.linspace(0.0, _REACH, _RADII, device=seen.device)
+    return torch.cat([seen / 3.0, seen / (distance + 1e-3), torch.exp(-2.0 * (distance - radii) ** 2)], dim=-1)

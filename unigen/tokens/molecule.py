@@ -1,0 +1,159 @@
+"""A molecule as one sequence: properties asked for, its SMILES, then a slot an atom.
+
+    ``property ... BEGIN symbol ... END slot ...``
+
+Heavy atoms stand in the order of the SMILES, then hydrogens in the order of their parents. Each token of the SMILES and
+each slot knows which atom it belongs to. The SMILES is another one at every encoding (root, order of branches,
+hydrogens of one parent), and the positions are kept as they are: what the model sees of them does not change when the
+molecule is turned (``geometry/local_frame.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from unigen.data.molecule import Molecule
+from unigen.shapes import Float, Int, Integer
+from unigen.tokens import vocabulary
+from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel, Sequence
+from unigen.tokens.skeleton import Skeleton, skeleton_of
+from unigen.tokens.smiles_writer import write_smiles
+
+UNREACHED = 99
+"""Bonds between atoms of different fragments: more than any molecule has on a shortest way."""
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeSequence:
+    """Tokens, and the atoms in the order in which they are placed.
+
+    Attributes:
+        tokens: properties, SMILES, slots; vectors hold the properties' values alone.
+        atom: which atom each token or slot belongs to, -1 for none, shape (tokens,).
+        slot: where each atom's slot stands, shape (atoms,).
+        numbers: atomic numbers.
+        charges: formal charges.
+        order: order of the bond between two atoms, 0 for none.
+        near: bonds between two atoms on the shortest way, UNREACHED for none.
+        positions: Cartesian, Angstrom; zeros where they are still to be drawn.
+    """
+
+    tokens: Sequence
+    atom: Int[np.ndarray, "tokens"]
+    slot: Int[np.ndarray, "atoms"]
+    numbers: Int[np.ndarray, "atoms"]
+    charges: Int[np.ndarray, "atoms"]
+    order: Int[np.ndarray, "atoms atoms"]
+    near: Int[np.ndarray, "atoms atoms"]
+    positions: Float[np.ndarray, "atoms 3"]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+def encode(
+    molecule: Molecule,
+    rng: np.random.Generator,
+    values: Mapping[int, float] | None = None,
+    *,
+    stereo: bool = True,
+    positions: Float[np.ndarray, "atoms 3"] | None = None,
+) -> MoleculeSequence:
+    """Write a molecule; decoding is drawing, atom after atom (``unigen.sample.molecule_decoder``).
+
+    Args:
+        molecule: one connected molecule with known bonds.
+        rng: draws one of its SMILES.
+        values: properties asked for, by their number in the model, from 1.
+        stereo: whether the SMILES says the stereo of the positions.
+        positions: to use in place of the molecule's own (a turned molecule).
+
+    Raises:
+        UserError: several fragments.
+    """
+    where = molecule.positions if positions is None else positions
+    stripped = skeleton_of(molecule.numbers, molecule.charges, molecule.bonds, where if stereo else None)
+    written = write_smiles(stripped.skeleton, rng, stereo=stereo)
+    hydrogens = [atom for parent in written.order.tolist() for atom in rng.permutation(stripped.hydrogens[parent])]
+    placed = np.concatenate([stripped.atoms[written.order], np.array(hydrogens, dtype=np.int64)])
+    rank = np.full(len(stripped.atoms) + 1, -1)  # the last stands for "no atom"
+    rank[written.order] = np.arange(len(written.order))
+    ordered = molecule.selected(placed)
+    return _laid_out(
+        written.symbols, rank[written.atom], ordered.numbers, ordered.charges, ordered.bonds, where[placed], values
+    )
+
+
+def plan(
+    symbols: Int[np.ndarray, "written"],
+    token_atom: Int[np.ndarray, "written"],
+    skeleton: Skeleton,
+    values: Mapping[int, float] | None = None,
+) -> MoleculeSequence:
+    """A molecule whose positions are still to be drawn.
+
+    Args:
+        symbols: its SMILES.
+        token_atom: which atom of the skeleton each symbol belongs to, -1 for none.
+        skeleton: what the SMILES says, its atoms in the order in which they are written.
+        values: properties asked for, as in ``encode``.
+    """
+    heavy, parents = len(skeleton), np.repeat(np.arange(len(skeleton)), skeleton.hydrogens)
+    children = heavy + np.arange(len(parents))
+    bonds = np.concatenate([skeleton.bonds, np.column_stack([parents, children, np.ones_like(parents)])])
+    numbers = np.concatenate([skeleton.numbers, np.ones_like(parents)])
+    charges = np.concatenate([skeleton.charges, np.zeros_like(parents)])
+    return _laid_out(symbols, token_atom, numbers, charges, bonds, np.zeros((len(numbers), 3)), values)
+
+
+def _laid_out(
+    smiles: Int[np.ndarray, "written"],
+    token_atom: Int[np.ndarray, "written"],
+    numbers: Integer[np.ndarray, "atoms"],
+    charges: Integer[np.ndarray, "atoms"],
+    bonds: Integer[np.ndarray, "bonds 3"],
+    positions: Float[np.ndarray, "atoms 3"],
+    values: Mapping[int, float] | None,
+) -> MoleculeSequence:
+    asked = dict(values or {})
+    first, atoms = len(asked) + len(smiles) + 2, len(numbers)
+    length = first + atoms
+    channel = np.full(length, Channel.SYMBOL, dtype=np.int64)
+    channel[: len(asked)], channel[first:] = Channel.PROPERTY, Channel.CARTESIAN
+    vectors = np.zeros((length, VECTOR_WIDTH), dtype=np.float32)
+    vectors[: len(asked), 0] = list(asked.values())
+    descriptor = np.zeros((length, DESCRIPTOR_WIDTH), dtype=np.int64)
+    descriptor[: len(asked), 0] = list(asked)
+    prompt = [vocabulary.SLOT] * len(asked) + [vocabulary.BEGIN]
+    symbols = np.concatenate([prompt, smiles, [vocabulary.END], [vocabulary.SLOT] * atoms])
+    none = np.full(len(prompt), -1)
+    order = np.zeros((atoms, atoms), dtype=np.int64)
+    order[bonds[:, 0], bonds[:, 1]] = order[bonds[:, 1], bonds[:, 0]] = bonds[:, 2]
+    return MoleculeSequence(
+        tokens=Sequence(symbols.astype(np.int64), vectors, channel, descriptor),
+        atom=np.concatenate([none, token_atom, [-1], np.arange(atoms)]).astype(np.int64),
+        slot=first + np.arange(atoms),
+        numbers=numbers.astype(np.int64),
+        charges=charges.astype(np.int64),
+        order=order,
+        near=graph_distances(order > 0),
+        positions=positions.astype(np.float32),
+    )
+
+
+def graph_distances(bonded: np.ndarray) -> Int[np.ndarray, "atoms atoms"]:
+    """Bonds between two atoms on the shortest way, UNREACHED where there is none."""
+    step = bonded.astype(np.float32)
+    reached = np.eye(len(bonded), dtype=bool)
+    distance = np.where(reached, 0, UNREACHED)
+    edge = reached
+    for length in range(1, len(bonded)):
+        edge = ((edge.astype(np.float32) @ step) > 0) & ~reached
+        if not edge.any():
+            break
+        distance[edge] = length
+        reached = reached | edge
+    return distance

@@ -1,0 +1,81 @@
+"""Molecules as a model is shown them: each time another SMILES, turned at random, with some of its properties."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from unigen.data.molecule import Molecule
+from unigen.data.molecule_store import MoleculeDataset, open_molecules
+from unigen.errors import UserError
+from unigen.geometry.rotation import random_rotation
+from unigen.models.build import Model
+from unigen.models.molecule import MoleculeConfig, MoleculeModel
+from unigen.shapes import Int
+from unigen.tokens.molecule import MoleculeSequence, encode
+
+_UNASKED = 0.5
+"""How often a molecule is shown without any property: so de novo generation stays."""
+
+_STEREO = 0.5
+"""How often its SMILES says its stereo."""
+
+
+class MoleculeItems:
+    """The molecules of one split that fit a model; ``items.encode(place, molecule, rng)`` gives one as it is shown.
+
+    Args:
+        dataset: ``NAME:SPLIT`` of a built dataset.
+        config: sizes and properties of the model.
+        half: show only the properties of molecules of this half (their property ``half``); None: of all.
+
+    Raises:
+        UserError: no molecule fits, or a property the dataset does not have.
+    """
+
+    def __init__(self, dataset: str, config: MoleculeConfig, half: int | None = None) -> None:
+        molecules = open_molecules(dataset)
+        needed = (*config.properties, "half") if half is not None else config.properties
+        missing = [name for name in needed if name not in molecules.properties]
+        if missing:
+            raise UserError(
+                f"{dataset} has no property {missing[0]!r}", wanted=f"some of {sorted(molecules.properties)}"
+            )
+        self.molecules: MoleculeDataset = molecules.select(molecules.num_atoms <= config.max_atoms)
+        self.properties, self.half = config.properties, half
+        if not len(self.molecules):
+            raise UserError("no molecule fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
+
+    def __len__(self) -> int:
+        return len(self.molecules)
+
+    @property
+    def num_atoms(self) -> Int[np.ndarray, "molecules"]:
+        """Atoms of each, for batches of similar length."""
+        return self.molecules.num_atoms
+
+    def __getitem__(self, place: int) -> Molecule:
+        return self.molecules[place]
+
+    def encode(self, _place: int, molecule: Molecule, rng: np.random.Generator) -> MoleculeSequence:
+        """A molecule as the model is shown it this time."""
+        told = self.half is None or molecule.properties.get("half") == self.half
+        values = self._asked(molecule, rng) if rng.random() >= _UNASKED and told else {}
+        turned = molecule.positions @ random_rotation(rng)
+        return encode(molecule, rng, values, stereo=bool(rng.random() < _STEREO), positions=turned)
+
+    def _asked(self, molecule: Molecule, rng: np.random.Generator) -> dict[int, float]:
+        """Some of the properties, each with even chance: value by number, from 1."""
+        known = {place: molecule.properties.get(name) for place, name in enumerate(self.properties, start=1)}
+        return {place: value for place, value in known.items() if value is not None and rng.random() < 0.5}
+
+    def prepare(self, model: Model) -> None:
+        """Tell the model mean, spread and range of the properties."""
+        assert isinstance(model, MoleculeModel)
+        embedding = model.embedding
+        for place, name in enumerate(self.properties, start=1):
+            values = torch.from_numpy(self.molecules.properties[name])
+            values = values[torch.isfinite(values)]
+            embedding.property_mean[place] = values.mean()
+            embedding.property_std[place] = values.std() + 1e-12
+            embedding.property_range[place] = torch.stack([values.min(), values.max()])
