@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from data.real_crystals import prototypes
 
+from unigen.data.molecule import Molecule
+
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -19,7 +21,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    """A user's folder: some CIFs and SMILES of their own, some samples and references, the configs."""
+    """A user's folder: some CIFs and molecules of their own, some samples and references, the configs."""
     desk = tmp_path_factory.mktemp("desk")
     for folder in ("my_cifs", "my_samples", "my_references"):
         (desk / folder).mkdir()
@@ -28,6 +30,8 @@ def desk(tmp_path_factory):
     (desk / "my_molecules.smi").write_text(
         "CCO ethanol\nc1ccccc1 benzene\nCC(=O)[O-].[Na+] salt\nC[C@H](N)C(=O)O alanine\n"
     )
+    made = [Molecule.from_smiles(smiles, seed=1).to_sdf() for smiles in ("CCO", "c1ccccc1", "C[C@H](N)C(=O)O")]
+    (desk / "my_molecules.sdf").write_text("".join(made))
     (desk / "configs").symlink_to(ROOT / "configs")
     return desk
 
