@@ -31,7 +31,7 @@ ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 DOORS = {
     "lightning": ("train/",),
     "pytorch_lightning": ("train/",),
-    "typer": ("cli.py",),
+    "typer": ("cli/",),
     "yaml": ("config.py", "cards.py"),
     "pydantic": ("config.py", "cards.py"),
     "triton": ("kernels/",),

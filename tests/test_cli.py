@@ -208,7 +208,7 @@ def test_a_typo_in_a_training_config_names_key_and_value(refused, tmp_path):
         write_yaml(tmp_path / "run.yaml", config | change)
         assert said in refused("train", "run.yaml")
     assert "model.dpth: unknown key (got 3)" in refused(
-        "train", Path(cli.__file__).parents[1] / "configs/tiny.yaml", "model.dpth=3"
+        "train", Path(cli.__file__).parents[2] / "configs/tiny.yaml", "model.dpth=3"
     )
     (tmp_path / "torn.yaml").write_text("model: {kind: [")
     assert "torn.yaml: not valid YAML" in refused("train", "torn.yaml")

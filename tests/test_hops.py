@@ -53,7 +53,7 @@ def test_from_the_command_to_the_tensors(tmp_path):
             app(words)
 
     files = deepest_stack(command)
-    assert files[0] == "/cli.py"
+    assert files[0] == "/cli/generate.py"
     assert len(files) <= 8, files
 
 

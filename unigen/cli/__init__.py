@@ -1,0 +1,50 @@
+"""The command line: parse, call, print. Heavy libraries are imported inside the commands, so that help is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unigen.cli import data, evaluate, generate, models
+from unigen.errors import UserError
+
+app = typer.Typer(
+    help="UniGen: crystals and molecules, with models that run on a laptop.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(generate.app, name="generate")
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Entry point: a UserError is one line on standard error and exit code 2; an interrupt 130."""
+    try:
+        app(prog_name="unigen")
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what is finished is kept, the same command goes on\n")
+        sys.exit(130)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="A complete YAML, such as configs/tiny.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value ...")] = None,
+) -> None:
+    """Train a model; the same command after any interruption goes on where the last checkpoint was."""
+    from unigen.config import load
+    from unigen.train.settings import TrainConfig
+
+    settings = load(TrainConfig, config, overrides or ())
+    from unigen.train.run import train as run
+
+    typer.echo(f"model written to {run(settings)}")

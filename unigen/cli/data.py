@@ -1,0 +1,104 @@
+"""``unigen data``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
+
+
+@app.command("build")
+def data_build(
+    name: Annotated[str, typer.Argument(help="A recipe (unigen data list) or a name of your own.")],
+    source: Annotated[list[str] | None, typer.Option("--from", help="Files, a folder, or a built dataset.")] = None,
+    dedup: Annotated[bool, typer.Option(help="Keep one of each set of equal structures.")] = False,
+    exclude_compositions_of: Annotated[list[str] | None, typer.Option(help="NAME or NAME:SPLIT.")] = None,
+    max_atoms: Annotated[int | None, typer.Option(min=1, help="Largest primitive cell, or molecule.")] = None,
+    largest_fragment: Annotated[bool, typer.Option(help="Of salts and mixtures, keep the largest molecule.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many entries of each split.")] = None,
+    merge_splits: Annotated[bool, typer.Option(help="Forget the sources' splits: all rows are train.")] = False,
+    split_val: Annotated[float, typer.Option(min=0.0, help="Fraction to split off as val.")] = 0.0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+) -> None:
+    """Build a dataset: checked crystals in primitive cells, or molecules with their bonds, in one Parquet file."""
+    from rich.console import Console
+
+    from unigen.data.build import BuildOptions, build_dataset
+    from unigen.data.summary import print_result
+
+    options = BuildOptions(
+        dedup=dedup,
+        exclude_compositions_of=tuple(exclude_compositions_of or ()),
+        max_atoms=max_atoms,
+        merge_splits=merge_splits,
+        split_val=split_val,
+        largest_fragment=largest_fragment,
+        limit=limit,
+    )
+    console = Console()
+    print_result(build_dataset(name, tuple(source or ()), options, workers=workers, console=console), console)
+
+
+@app.command("templates")
+def data_templates(
+    name: Annotated[str, typer.Argument(help="A built dataset.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+) -> None:
+    """Find the symmetry of a dataset's crystals, so that models can retrieve from it (--retrieve-from)."""
+    from unigen.retrieval.build_table import build_table
+
+    result = build_table(name, workers=workers, progress=True)
+    found = ", ".join(f"{count:,} at {symprec:g} A" for symprec, count in sorted(result.symprec.items()))
+    typer.echo(f"{result.crystals:,} crystals ({found}), {result.templates:,} templates written to {result.path}")
+
+
+@app.command("neighbours")
+def data_neighbours(
+    name: Annotated[str, typer.Argument(help="A built dataset with templates.")],
+    retrieve_from: Annotated[
+        str | None, typer.Option(help="Where neighbours come from; by default NAME:train.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+) -> None:
+    """Find which known structures of other formulas each crystal resembles: lessons for a wyckoff model."""
+    from unigen.eval.neighbour_verdicts import judge_neighbours
+
+    result = judge_neighbours(name, retrieve_from or f"{name}:train", workers=workers, progress=True)
+    typer.echo(
+        f"{result.crystals:,} crystals: the nearest neighbour matches {result.first:.1%}, one of the shortlist "
+        f"{result.any_kind:.1%}, one has the same template for {result.same_template:.1%}; written to {result.path}"
+    )
+
+
+@app.command("list")
+def data_list() -> None:
+    """Recipes and built datasets."""
+    from rich.console import Console
+
+    from unigen.data.listing import list_datasets, print_datasets
+
+    print_datasets(list_datasets(), Console())
+
+
+@app.command("show")
+def data_show(name: Annotated[str, typer.Argument(help="A built dataset, or a Parquet file.")]) -> None:
+    """Counts, elements, sizes and property ranges of a dataset."""
+    from rich.console import Console
+
+    from unigen.data.summary import print_summary, summarise
+
+    print_summary(summarise(name), Console())
+
+
+@app.command("requests")
+def data_requests(
+    name: Annotated[str, typer.Argument(help="A built dataset, NAME or NAME:SPLIT.")],
+    out: Annotated[Path, typer.Option(help="CSV for: unigen generate crystal --requests.")],
+) -> None:
+    """One request a crystal of a dataset, for structure-prediction benchmarks."""
+    from unigen.data.summary import write_requests
+
+    typer.echo(f"{write_requests(name, out)} requests written to {out}")

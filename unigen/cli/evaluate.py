@@ -1,0 +1,103 @@
+"""``unigen evaluate``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from unigen.eval.report import Report
+
+app = typer.Typer(help="Judge anyone's structures.", no_args_is_help=True)
+
+
+@app.command("crystals")
+def evaluate_crystals(
+    samples: Annotated[Path, typer.Argument(help="Run folder, CIF folder, extxyz, JSON lines, CSV, ...")],
+    reference: Annotated[str | None, typer.Option(help="Dataset (mp-20:test) or files.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="csp or denovo; by default what the input allows.")] = None,
+    k: Annotated[int | None, typer.Option(min=1, help="Samples a reference, at most.")] = None,
+    only_sampled: Annotated[bool, typer.Option(help="Leave references without samples out (csp).")] = False,
+    coverage: Annotated[bool, typer.Option(help="Also COV-R and COV-P (slow; denovo).")] = False,
+    breakdown: Annotated[bool, typer.Option(help="Match rates by size and free parameters, too (csp).")] = False,
+    neighbours_of: Annotated[str | None, typer.Option(help="And by distance to this dataset, MINE:train.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals.")] = 0,
+    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a structure stands beside it.")] = Path(
+        "report.json"
+    ),
+) -> None:
+    """Match rates against references (csp), or validity, uniqueness, novelty and distributions (denovo)."""
+    from unigen.eval.run import evaluate_crystals as evaluate
+
+    report = evaluate(
+        samples,
+        reference,
+        protocol,
+        k=k,
+        only_sampled=only_sampled,
+        coverage=coverage,
+        breakdown=breakdown,
+        neighbours_of=neighbours_of,
+        workers=workers,
+        seed=seed,
+        progress=True,
+    )
+    _print_report(report, out)
+
+
+def _print_report(report: Report, out: Path) -> None:
+    from rich.console import Console
+
+    written = report.write(out)
+    Console().print(*report.tables())
+    typer.echo(f"written: {', '.join(str(path) for path in written)}")
+
+
+@app.command("molecules")
+def evaluate_molecules(
+    samples: Annotated[Path, typer.Argument(help="Run folder, SDF, XYZ, extxyz, or a folder of these.")],
+    reference: Annotated[str | None, typer.Option(help="Dataset (qm9:train), files, or a list of SMILES.")] = None,
+    posebusters: Annotated[int, typer.Option(min=0, help="So many, and as many of the reference (slow).")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of what is drawn.")] = 0,
+    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a molecule stands beside it.")] = Path(
+        "report.json"
+    ),
+) -> None:
+    """EDM's stability, validity by RDKit, uniqueness, novelty and distributions, each over all samples."""
+    from unigen.eval.molecules import evaluate_molecules as evaluate
+
+    report = evaluate(samples, reference, posebusters=posebusters, workers=workers, seed=seed, progress=True)
+    _print_report(report, out)
+
+
+@app.command("conformers")
+def evaluate_conformers(
+    reference: Annotated[str, typer.Option(help="Dataset (qm9:test) or files of reference conformers.")],
+    samples: Annotated[Path | None, typer.Argument(help="Run folder, SDF, XYZ, ...; none: RDKit's ETKDG.")] = None,
+    threshold: Annotated[float, typer.Option(help="Covered below it, Angstrom.")] = 0.5,
+    baseline: Annotated[Literal["etkdg", "none"], typer.Option(help="With and without MMFF clean-up.")] = "etkdg",
+    only_sampled: Annotated[bool, typer.Option(help="Leave molecules without samples out.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of the baseline.")] = 0,
+    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a conformer stands beside it.")] = Path(
+        "report.json"
+    ),
+) -> None:
+    """Coverage and matching (COV, MAT) against reference conformers, beside RDKit's ETKDG."""
+    from unigen.eval.conformers import evaluate_conformers as evaluate
+
+    report = evaluate(
+        samples,
+        reference,
+        threshold=threshold,
+        baseline=baseline == "etkdg",
+        only_sampled=only_sampled,
+        workers=workers,
+        seed=seed,
+        progress=True,
+    )
+    _print_report(report, out)

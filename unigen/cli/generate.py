@@ -1,0 +1,80 @@
+"""``unigen generate``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from unigen.request import CrystalRequest
+
+app = typer.Typer(help="Generate structures.", no_args_is_help=True)
+
+
+@app.command("crystal")
+def generate_crystal(
+    formula: Annotated[str | None, typer.Option(help="Composition, such as SrTiO3; none: de novo.")] = None,
+    z: Annotated[int | None, typer.Option(help="Formula units in the primitive cell; by default drawn.")] = None,
+    n_atoms: Annotated[int | None, typer.Option(help="Atoms in the primitive cell.")] = None,
+    elements: Annotated[str | None, typer.Option(help="Only these may occur, such as Li,Fe,P,O.")] = None,
+    space_group: Annotated[str | None, typer.Option(help="Number 1 to 230, or symbol such as Pm-3m.")] = None,
+    crystal_system: Annotated[str | None, typer.Option(help="A crystal system, from triclinic to cubic.")] = None,
+    template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
+    requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
+    n: Annotated[int, typer.Option(min=1, help="Samples a request.")] = 1,
+    out: Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")] = Path("generated"),
+    model: Annotated[str, typer.Option(help="Bundled name, model folder, or 'nearest'.")] = "unigen-crystal-small",
+    retrieve_from: Annotated[str | None, typer.Option(help="Known structures; default: the model's own.")] = None,
+    exclude_formula: Annotated[bool, typer.Option(help="Follow none of the formula's own.")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="Solver steps a vector.")] = 14,
+    solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
+    temperature: Annotated[float, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.")] = 0.7,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
+    rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
+    score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
+    symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
+    cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
+    picture: Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF and JSON lines."""
+    wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template)
+    from rich.console import Console
+
+    from unigen.report.generation import RunSettings, run_generation
+    from unigen.sample.decoder import DecodeSettings
+
+    settings = RunSettings(
+        n=n,
+        model=model,
+        retrieve_from=retrieve_from,
+        exclude_formula=exclude_formula,
+        decoding=DecodeSettings(steps=steps, solver=solver, temperature=temperature),
+        seed=seed,
+        rank=rank,
+        score=score,
+        symprec=symprec,
+        cif=cif,
+        picture=picture,
+        batch_size=batch_size,
+        device=device,
+    )
+    run_generation(wanted, out, settings, Console())
+
+
+def _requests(file: Path | None, *fields: str | int | None) -> list[CrystalRequest]:
+    """The requests of a file, or the one that these fields make."""
+    from unigen.sample.request_file import read_requests, request_of
+
+    names = ("formula", "z", "n_atoms", "elements", "space_group", "crystal_system", "template")
+    given = {name: value for name, value in zip(names, fields, strict=True) if value is not None}
+    if file is None:
+        return [request_of(given)]
+    if given:
+        raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
+    return read_requests(file)

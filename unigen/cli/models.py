@@ -1,0 +1,42 @@
+"""``unigen models``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(help="Bundled models.", no_args_is_help=True)
+
+
+@app.command("list")
+def models_list() -> None:
+    """Bundled models."""
+    from rich.console import Console
+
+    from unigen.report.model_list import models_table
+
+    Console().print(models_table())
+
+
+@app.command("pack")
+def models_pack(
+    model: Annotated[str, typer.Argument(help="A model folder, such as runs/mine/model.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    dtype: Annotated[Literal["fp32", "bf16"], typer.Option(help="bf16 halves the weights.")] = "bf16",
+    templates: Annotated[str | None, typer.Option(help="Dataset whose templates go with it, to retrieve from.")] = None,
+    reranker_from: Annotated[str | None, typer.Option(help="Model folder whose reranker it gets.")] = None,
+) -> None:
+    """Copy a model with smaller weights, to pass it on."""
+    from unigen.models.checkpoint import load_model, save_model, take_reranker
+    from unigen.retrieval.build_table import copy_table
+    from unigen.sample.load import model_folder
+
+    packed = load_model(model_folder(model))
+    if reranker_from is not None:
+        take_reranker(packed, load_model(model_folder(reranker_from)))
+    save_model(packed, out, dtype)
+    if templates is not None:
+        copy_table(templates, out)
+    typer.echo(f"written: {out}")
