@@ -177,6 +177,16 @@ def test_posebusters_passes_good_and_fails_squashed_molecules():
     assert found[2] == {}
 
 
+def test_the_strain_of_a_cage_that_rdkit_cannot_embed_is_not_known(monkeypatch):
+    pytest.importorskip("posebusters")
+    monkeypatch.setattr(plausibility, "_embeds", lambda _: False)
+    checks = plausibility._check(embedded("CCO"), "mol")
+    assert checks.pop(plausibility.STRAIN) is None
+    assert all(checks.values())
+    monkeypatch.undo()
+    assert set(checks) | {plausibility.STRAIN} == set(plausibility._check(embedded("CCO"), "mol"))
+
+
 def test_without_posebusters_one_line_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "posebusters", None)
     with pytest.raises(UserError, match=r"unigen-matter\[posebusters\]"):

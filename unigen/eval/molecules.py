@@ -49,7 +49,7 @@ def evaluate_molecules(
         samples: SD, XYZ or extended XYZ files, folders of these, a run folder, or molecules in memory.
         reference: a dataset (``"qm9:train"``), files, a list of SMILES, or molecules in memory: for novelty,
             distributions, and the reference's own rates beside the samples'.
-        posebusters: how many samples, the first ones, also go through PoseBusters (0.5 CPU-seconds or more each), and
+        posebusters: how many samples, the first ones, also go through PoseBusters (0.3 CPU-seconds each), and
             as many of the reference.
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: of the bootstrap intervals, and of the reference molecules that are drawn.
