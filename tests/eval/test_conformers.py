@@ -176,7 +176,7 @@ def test_every_table_has_the_rows_of_etkdg():
     report = evaluate_conformers(samples, reference, workers=1, seed=3)
     rows = report.sections["baseline"].rows
     assert list(rows) == ["samples", "etkdg", "etkdg_mmff"]
-    assert all(set(row) == {"cov_r", "mat_r", "cov_p", "mat_p", "failed"} for row in rows.values())
+    assert all(set(row) == {"cov_r", "mat_r", "cov_p", "mat_p", "unusable"} for row in rows.values())
     assert rows["etkdg"]["mat_p"].value > rows["samples"]["mat_p"].value
     assert report["samples_per_reference"] == 2.5
     alone = evaluate_conformers(None, reference, workers=1, seed=3)

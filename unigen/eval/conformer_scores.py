@@ -30,7 +30,10 @@ MEASURES = ("cov_r", "mat_r", "cov_p", "mat_p")
 BASELINES = {"etkdg": False, "etkdg_mmff": True}
 """Whether the conformers are cleaned up with MMFF94, by name."""
 
-_NOTE = "COV as shares, MAT in Angstrom, means over molecules; as many conformers a molecule as there are samples"
+_NOTE = (
+    "means over molecules, MAT in Angstrom over those with a usable conformer; unusable: failures, other molecules, "
+    "other stereoisomers; as many conformers a molecule as there are samples"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +129,7 @@ class ConformerScoring:
         """The line of the table of baselines."""
         metrics = self.metrics(found)
         cells: dict[str, Metric | int] = {name: metrics[name] for name in MEASURES}
-        return cells | {"failed": sum(reason != "" for each in found for reason in each.reasons)}
+        return cells | {"unusable": sum(reason != "" for each in found for reason in each.reasons)}
 
     def counts(self, found: list[ConformerVerdict]) -> dict[str, int]:
         """How many of everything."""

@@ -1,11 +1,11 @@
 """PoseBusters' checks of a molecule by itself: distances, angles, clashes, flatness, strain.
 
-Buttenschoen et al., Chem. Sci. 15, 3130 (2024). Some 0.3 CPU-seconds a molecule, ten for some small cages. One in ten real
-molecules fails some check, so a rate means nothing without theirs beside it.
+Buttenschoen et al., Chem. Sci. 15, 3130 (2024). Some 0.3 CPU-seconds a molecule, ten for some small cages. One in ten
+real molecules fails some check, so a rate means nothing without theirs beside it.
 
-For the strain PoseBusters embeds a molecule fifty times and gives up when one of them fails. So the first of the fifty is
-tried here before, with the same seed: where it fails the strain is not known, which counts as not passed, and only the
-other checks are run. That saves half a minute a molecule and changes no verdict.
+For the strain PoseBusters embeds a molecule fifty times and gives up when one of them fails. So the first of the fifty
+is tried here before, with the same seed: where it fails the strain is not known, which counts as not passed, and only
+the other checks are run. That saves half a minute a molecule and changes no verdict.
 """
 
 from __future__ import annotations
