@@ -60,6 +60,8 @@ def test_stable_atoms_are_counted_over_all_atoms():
     assert report["edm.molecule_stable"] == pytest.approx(2 / 3)
     assert report["rdkit.valid"] == pytest.approx(1 / 3)
     assert report.counts["fragmented"] == 1
+    assert [row.reason for row in report.rows][::2] == ["", "2 fragments"]
+    assert "no bonds fit the positions" in report.rows[1].reason
 
 
 def test_the_order_of_samples_and_the_number_of_workers_change_nothing():

@@ -38,7 +38,7 @@ class MoleculeResult(ResultRow):
         posebusters: passes every check.
         failed_checks: of PoseBusters.
         bounded: perception ended at its bound without a graph.
-        reason: why there is no molecule, or why RDKit finds no graph.
+        reason: why there is no molecule, why its bonds are refused, or why RDKit finds no molecule in the positions.
     """
 
     index: int | None = None
@@ -189,7 +189,7 @@ def _row(entry: MoleculeEntry, verdict: MoleculeVerdict | None, unique: bool, no
         unique=unique,
         novel=novel,
         bounded=_bounded(verdict),
-        reason=entry.reason or verdict.perceived.reason,
+        reason=entry.reason or _objection(verdict),
     )
 
 
@@ -206,6 +206,14 @@ def absent(keys: Sequence[str], known: Collection[str]) -> Bool[np.ndarray, "sam
 
 def _is_neutral(verdict: MoleculeVerdict) -> bool:
     return verdict.perceived.graph is not None and verdict.perceived.graph.charge == 0
+
+
+def _objection(verdict: MoleculeVerdict) -> str:
+    """Why the positions are no molecule; empty where they are."""
+    found = verdict.perceived.graph
+    if found is None or verdict.valid:
+        return "" if found else verdict.perceived.reason
+    return f"{found.fragments} fragments" if found.fragments > 1 else f"{found.radicals} unpaired electrons"
 
 
 def _bounded(verdict: MoleculeVerdict) -> bool:
