@@ -10,7 +10,7 @@ from rdkit import Chem
 from scipy.sparse.csgraph import shortest_path
 
 from unigen.tokens import vocabulary
-from unigen.tokens.molecule import UNREACHED, encode, graph_distances
+from unigen.tokens.molecule import UNREACHED, encode, graph_distances, prompt
 from unigen.tokens.sequence import Channel
 from unigen.tokens.smiles_text import smiles_text
 
@@ -72,3 +72,17 @@ def test_graph_distances_are_scipys(atoms, seed):
     bonded |= bonded.T
     wanted = shortest_path(bonded.astype(float), unweighted=True)
     np.testing.assert_array_equal(graph_distances(bonded), np.where(np.isfinite(wanted), wanted, UNREACHED))
+
+
+@given(PLACES, SEEDS)
+def test_a_prompt_is_the_beginning_of_the_sequence(place, seed):
+    sequence = encode(molecules()[place], np.random.default_rng(seed), {1: 0.25})
+    symbols = sequence.tokens.symbols.tolist()
+    begin, end = symbols.index(vocabulary.BEGIN), symbols.index(vocabulary.END)
+    for stop in range(begin + 1, end + 1):
+        tokens, atom = prompt(symbols[begin + 1 : stop], {1: 0.25})
+        assert tokens.symbols.tolist() == symbols[:stop]
+        assert atom.tolist() == sequence.atom[:stop].tolist()
+        np.testing.assert_array_equal(tokens.channel, sequence.tokens.channel[:stop])
+        np.testing.assert_array_equal(tokens.descriptor, sequence.tokens.descriptor[:stop])
+        np.testing.assert_array_equal(tokens.vectors, sequence.tokens.vectors[:stop])

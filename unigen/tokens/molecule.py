@@ -22,6 +22,8 @@ from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel, Sequ
 from unigen.tokens.skeleton import Skeleton, skeleton_of
 from unigen.tokens.smiles_writer import write_smiles
 
+_BRACKET, _BRACKET_END = vocabulary.mark_symbol("["), vocabulary.mark_symbol("]")
+
 UNREACHED = 99
 """Bonds between atoms of different fragments: more than any molecule has on a shortest way."""
 
@@ -118,22 +120,16 @@ def _laid_out(
     positions: Float[np.ndarray, "atoms 3"],
     values: Mapping[int, float] | None,
 ) -> MoleculeSequence:
-    asked = dict(values or {})
-    first, atoms = len(asked) + len(smiles) + 2, len(numbers)
-    length = first + atoms
-    channel = np.full(length, Channel.SYMBOL, dtype=np.int64)
-    channel[: len(asked)], channel[first:] = Channel.PROPERTY, Channel.CARTESIAN
-    vectors = np.zeros((length, VECTOR_WIDTH), dtype=np.float32)
-    vectors[: len(asked), 0] = list(asked.values())
-    descriptor = np.zeros((length, DESCRIPTOR_WIDTH), dtype=np.int64)
-    descriptor[: len(asked), 0] = list(asked)
-    prompt = [vocabulary.SLOT] * len(asked) + [vocabulary.BEGIN]
-    symbols = np.concatenate([prompt, smiles, [vocabulary.END], [vocabulary.SLOT] * atoms])
-    none = np.full(len(prompt), -1)
+    atoms = len(numbers)
+    end = np.concatenate([smiles, [vocabulary.END], [vocabulary.SLOT] * atoms]).astype(np.int64)
+    tokens = _tokens(end, values or {})
+    first = len(tokens) - atoms
+    tokens.channel[first:] = Channel.CARTESIAN
+    none = np.full(first - 1 - len(smiles), -1)
     order = np.zeros((atoms, atoms), dtype=np.int64)
     order[bonds[:, 0], bonds[:, 1]] = order[bonds[:, 1], bonds[:, 0]] = bonds[:, 2]
     return MoleculeSequence(
-        tokens=Sequence(symbols.astype(np.int64), vectors, channel, descriptor),
+        tokens=tokens,
         atom=np.concatenate([none, token_atom, [-1], np.arange(atoms)]).astype(np.int64),
         slot=first + np.arange(atoms),
         numbers=numbers.astype(np.int64),
@@ -142,6 +138,30 @@ def _laid_out(
         near=graph_distances(order > 0),
         positions=positions.astype(np.float32),
     )
+
+
+def _tokens(symbols: Int[np.ndarray, "written"], values: Mapping[int, float]) -> Sequence:
+    """Properties, BEGIN, and these symbols."""
+    length = len(values) + 1 + len(symbols)
+    channel = np.full(length, Channel.SYMBOL, dtype=np.int64)
+    channel[: len(values)] = Channel.PROPERTY
+    vectors = np.zeros((length, VECTOR_WIDTH), dtype=np.float32)
+    vectors[: len(values), 0] = list(values.values())
+    descriptor = np.zeros((length, DESCRIPTOR_WIDTH), dtype=np.int64)
+    descriptor[: len(values), 0] = list(values)
+    before = [vocabulary.SLOT] * len(values) + [vocabulary.BEGIN]
+    return Sequence(np.concatenate([before, symbols]).astype(np.int64), vectors, channel, descriptor)
+
+
+def prompt(smiles: list[int], values: Mapping[int, float]) -> tuple[Sequence, Int[np.ndarray, "tokens"]]:
+    """Properties and a SMILES that is still being written, and which atom each token belongs to."""
+    atoms, last, inside = [-1] * (len(values) + 1), -1, False
+    for symbol in smiles:
+        opens = symbol == _BRACKET
+        begins = opens or (not inside and vocabulary.element_of(symbol) is not None)
+        last, inside = last + begins, (inside or opens) and symbol != _BRACKET_END
+        atoms.append(last if begins or inside or symbol == _BRACKET_END else -1)
+    return _tokens(np.array(smiles, dtype=np.int64), values), np.array(atoms)
 
 
 def graph_distances(bonded: np.ndarray) -> Int[np.ndarray, "atoms atoms"]:

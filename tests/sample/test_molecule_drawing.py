@@ -1,0 +1,73 @@
+"""From nothing, or from a formula, to molecules in space: what is written is what stands there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from models.small_molecules import small_molecule_model
+from rdkit import Chem
+
+from unigen.sample.decoder import DecodeSettings
+from unigen.sample.molecule_drawing import draw_molecules
+from unigen.sample.smiles_drawing import draw_smiles
+from unigen.tokens.smiles_grammar import SmilesGrammar
+from unigen.tokens.smiles_text import smiles_symbols, smiles_text
+
+FORMULAS = [None, None, {6: 2, 1: 6, 8: 1}, {6: 6, 1: 6}, {6: 3, 1: 7, 7: 1, 8: 2}]
+GRAMMARS = [SmilesGrammar(formula=formula) for formula in FORMULAS]
+VALUES: list[dict[int, float]] = [{}, {1: 0.3}, {}, {}, {1: 0.1}]
+SETTINGS = DecodeSettings(steps=3)
+
+
+def uniforms(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((len(GRAMMARS), 80))
+
+
+@pytest.fixture(scope="module")
+def written() -> list[list[int]]:
+    return draw_smiles(small_molecule_model(), GRAMMARS, VALUES, uniforms(), 1.0)
+
+
+def rngs() -> list[np.random.Generator]:
+    return [np.random.default_rng([7, row]) for row in range(len(GRAMMARS))]
+
+
+def test_what_is_written_is_a_molecule_of_the_formula_asked_for(written):
+    for symbols, formula in zip(written, FORMULAS, strict=True):
+        mol = Chem.AddHs(Chem.MolFromSmiles(smiles_text(symbols)))
+        counts = np.bincount([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+        if formula:
+            assert {n: int(c) for n, c in enumerate(counts) if c} == formula
+
+
+def test_a_row_is_written_alone_as_in_its_batch(written):
+    for row, grammar in enumerate(GRAMMARS):
+        alone = draw_smiles(small_molecule_model(), [grammar], [VALUES[row]], uniforms()[row : row + 1], 1.0)
+        assert alone[0] == written[row]
+
+
+def test_the_molecules_are_those_that_were_written(written):
+    drawn = draw_molecules(small_molecule_model(), written, VALUES, rngs(), SETTINGS)
+    for molecule, symbols in zip(drawn, written, strict=True):
+        text = smiles_text(symbols)
+        assert molecule.smiles == text
+        mol = molecule.to_rdkit()
+        Chem.RemoveStereochemistry(mol)
+        assert Chem.MolToSmiles(Chem.RemoveHs(mol)) == Chem.CanonSmiles(text)
+        heavy = [atom.GetAtomicNum() for atom in Chem.MolFromSmiles(text).GetAtoms()]
+        assert molecule.numbers[: len(heavy)].tolist() == heavy
+
+
+def test_the_same_random_numbers_give_the_same_molecules_in_any_batch(written):
+    together = draw_molecules(small_molecule_model(), written, VALUES, rngs(), SETTINGS)
+    for row in range(len(written)):
+        alone = draw_molecules(small_molecule_model(), [written[row]], [VALUES[row]], [rngs()[row]], SETTINGS)[0]
+        np.testing.assert_allclose(alone.positions, together[row].positions, atol=5e-3)
+
+
+def test_charges_are_kept():
+    symbols = smiles_symbols("[NH3+]CC(=O)[O-]")
+    molecule = draw_molecules(small_molecule_model(), [symbols], [{}], [np.random.default_rng(0)], SETTINGS)[0]
+    assert molecule.charges.sum() == 0
+    assert min(molecule.charges.tolist()) == -1
+    assert molecule.formula == "C2H5NO2"

@@ -1,0 +1,56 @@
+"""SMILES written symbol by symbol; the grammar lets nothing else than the request be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from unigen.batch import TokenBatch
+from unigen.models.molecule import MoleculeModel
+from unigen.shapes import Float
+from unigen.tokens import vocabulary
+from unigen.tokens.collate import collate
+from unigen.tokens.molecule import prompt
+from unigen.tokens.smiles_grammar import SmilesGrammar
+
+Values = Mapping[int, float]
+
+
+@torch.no_grad()
+def draw_smiles(
+    model: MoleculeModel,
+    grammars: Sequence[SmilesGrammar],
+    values: Sequence[Values],
+    uniforms: Float[np.ndarray, "batch draws"],
+    temperature: float,
+) -> list[list[int]]:
+    """One SMILES a row, as symbols without BEGIN and END.
+
+    Args:
+        model: in evaluation mode.
+        grammars: what may be written in each row.
+        values: properties asked for in each row, by their number in the model.
+        uniforms: the numbers in [0, 1) that decide each row's draws; as many as the longest SMILES has symbols.
+        temperature: of the symbols.
+    """
+    device = next(model.parameters()).device
+    walks = [grammar.start() for grammar in grammars]
+    written: list[list[int]] = [[] for _ in grammars]
+    for step in range(uniforms.shape[1]):
+        rows = [row for row, walk in enumerate(walks) if not walk.ended]
+        if not rows:
+            break
+        prompts = [prompt(written[row], values[row]) for row in rows]
+        tokens: TokenBatch = collate([sequence for sequence, _ in prompts]).to(device)
+        atom = torch.full(tokens.symbols.shape, -1, device=device)
+        for place, (_, atoms) in enumerate(prompts):
+            atom[place, : len(atoms)] = torch.from_numpy(atoms)
+        h = model(tokens, atom)[torch.arange(len(rows), device=device), tokens.lengths - 1]
+        legal = torch.from_numpy(np.stack([walks[row].legal() for row in rows])).to(device)
+        drawn = model.symbol_head.sample(h, legal, torch.from_numpy(uniforms[rows, step]).to(device), temperature)
+        for row, symbol in zip(rows, drawn.tolist(), strict=True):
+            walks[row] = walks[row].write(symbol)
+            written[row] += [symbol] if symbol != vocabulary.END else []
+    return written
