@@ -71,6 +71,13 @@ def test_k_takes_the_first_samples():
         assert limited[name] == alone[name]
 
 
+def test_what_is_dropped_is_counted_by_reason_and_listed_so_far():
+    failed = [Entry(REFERENCES[0].id, None, n, f"file line {n}: no atoms", f"file line {n}") for n in range(150)]
+    content = evaluate_crystals([*failed, REFERENCES[1]], REFERENCES).to_dict()
+    assert content["dropped_by_reason"] == {"no atoms": 150}
+    assert len(content["dropped"]) == 100
+
+
 def test_the_best_scored_of_k_is_one_sample_and_its_rank_is_its_score():
     samples = _samples(4, size=0.6)
     scores = {(each.id, each.index): float(hash((each.id, each.index)) % 97) for each in samples}

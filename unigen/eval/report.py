@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -78,6 +79,10 @@ class SampleResult(ResultRow):
     reason: str = ""
 
 
+_SHOWN = 100
+"""What was dropped is listed up to so many; the rows have the reason of every sample."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """Everything an evaluation found.
@@ -121,11 +126,13 @@ class Report:
         return self.metrics[name].value
 
     def to_dict(self) -> dict[str, object]:
-        """All but the rows, ready for JSON."""
+        """All but the rows, ready for JSON; of what was dropped, how often for which reason, and the first of all."""
         content = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "rows"}
         metrics = {name: asdict(metric) for name, metric in self.metrics.items()}
         sections = {name: section.to_dict() for name, section in self.sections.items()}
-        return content | {"metrics": metrics, "sections": sections}
+        reasons = Counter(each["reason"].removeprefix(each["where"]).lstrip(": ") for each in self.dropped)
+        dropped = {"dropped": self.dropped[:_SHOWN], "dropped_by_reason": dict(reasons.most_common())}
+        return content | {"metrics": metrics, "sections": sections} | dropped
 
     def write(self, path: str | Path) -> tuple[Path, Path]:
         """Write ``report.json`` and, beside it, ``report.csv`` with a row a sample; returns both paths."""
