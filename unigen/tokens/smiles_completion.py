@@ -6,11 +6,11 @@ have, v the valences of the atoms to come, n their number, o the orders of the o
     free + sum v + charge - 2 n - sum o = H + 2 D
 
 where D counts the rings still to be opened and the orders above one still to be written. D < 0 or no integer: there is
-no completion. Otherwise, when carbons enough are left, one is known: a chain of a spacer, one carbon that closes each
-open ring, and D/2 pairs of carbons with triple bonds (a double one if D is odd), then the other atoms wherever bonds
-are free. Where this is not enough, a bounded search looks for one. What it does not find is taken as impossible, so a
-few paths that could be completed are forbidden. None that is allowed has a dead end: what `completes` has a completion
-by steps of the search, and without a bound the search finds it again.
+no completion. Otherwise, when atoms enough are left, one is known: a chain of a spacer, one carbon that closes each
+open ring, and D/2 pairs of carbons with triple bonds (or D pairs of carbons and nitrogens with double ones); then the
+other atoms wherever bonds are free. Where this is not enough, a bounded search looks for one. What it does not find is
+taken as impossible, so a few paths that could be completed are forbidden. None that is allowed has a dead end: what
+`completes` has a completion by steps of the search, and without a bound the search finds it again.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 
-from unigen.tokens.smiles_atoms import NEUTRAL, Kind, fewest
+from unigen.tokens.smiles_atoms import NEUTRAL, Kind, bonded, fewest
 from unigen.tokens.smiles_state import (
     BRANCHES,
     CLOSES,
@@ -40,7 +41,7 @@ BOUND = 100
 _REMEMBERED = 1 << 19
 """Verdicts that are kept."""
 
-CARBON = 6
+CARBON, NITROGEN, OXYGEN = 6, 7, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,7 @@ class Completion:
     most_rings: int
     _known: dict[tuple[object, ...], bool] = field(default_factory=dict, repr=False)
     _given_up: set[tuple[object, ...]] = field(default_factory=set, repr=False)
+    _sums: dict[tuple[int, ...], tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def begins(self, rest: Rest) -> bool:
         """Whether any molecule is as wanted; looks without a bound only when the bounded search finds none."""
@@ -121,7 +123,7 @@ class Completion:
         """What is clear at once; None where only a search tells."""
         rest = state.rest
         tails = len(state.parents) + (state.stage == BRANCHES)
-        if rest.atoms < tails:
+        if rest.atoms < tails or (rest.charge and not self._balances(rest)):
             return False
         if rest.atoms == 0 and not state.rings:
             return may_end(state)
@@ -135,37 +137,55 @@ class Completion:
             return True
         needs = sum(max(fewest(parent.site) - 1, 0) for parent in state.parents) + fewest(state.site)
         needs += 2 * len(state.rings) + 2 * abs(state.rest.charge) + tails + 2
-        charge = state.rest.charge
-        able = not charge or any(kind.charge * charge > 0 and len(kind.site) == 3 for kind in self.kinds)
-        return True if able and CARBON in self.elements and state.rest.atoms >= needs else None
+        return True if CARBON in self.elements and state.rest.atoms >= needs else None
+
+    def _balances(self, rest: Rest) -> bool:
+        """Whether atoms enough are left that can be charged as is needed."""
+        able = {kind.number for kind in self._charged if kind.charge * rest.charge > 0}
+        most = sum([rest.counts[self.place[number]] for number in able]) if rest.counts else rest.atoms * bool(able)
+        return most >= abs(rest.charge)
 
     def _verdict_of_formula(self, state: State, tails: int) -> bool | None:
-        """With a formula: the unsaturation to come, and whether the carbons left can hold it."""
+        """With a formula: the unsaturation to come, and whether the atoms left can hold it."""
         rest, sites = state.rest, [state.site, *[parent.site for parent in state.parents]]
-        orders = [ring.order for ring in state.rings]
-        low, high = self._valences(rest)
-        fixed = rest.charge - 2 * rest.atoms - sum(orders) - rest.hydrogens
+        orders = sum([ring.order for ring in state.rings])
+        low, high = self._valences(rest.counts)
+        fixed = rest.charge - 2 * rest.atoms - orders - rest.hydrogens
         needed = [fewest(site) for site in sites]
-        twice = sum(need + site[1 + need] for need, site in zip(needed, sites, strict=True)) + low + fixed
-        most = sum(len(site) - 2 for site in sites) + high + fixed
-        if twice % 2 or most < 0 or rest.hydrogens < 0:
+        twice = sum([need + site[1 + need] for need, site in zip(needed, sites, strict=True)]) + low + fixed
+        most = sum(map(len, sites)) - 2 * len(sites) + high + fixed
+        if twice % 2 or most < 0 or twice > 2 * (high - rest.atoms + abs(rest.charge)):
             return False
-        if twice < 0:
+        chain = self._chain(state, twice // 2) if twice >= 0 else -1
+        if chain < 0:
             return None
-        pairs = (twice // 2 + 1) // 2
-        chain = 2 * pairs + (len(orders) + 1 if orders else 0)
-        carbons = rest.counts[self.place[CARBON]] if CARBON in self.elements else 0
-        if rest.charge or max(orders, default=1) > 2 or carbons < chain:
-            return None
-        tails += sum(max(need - 1, 0) for need in needed) + (needed[0] > 0 and state.stage != BRANCHES)
+        tails += sum([need - 1 for need in needed if need]) + (needed[0] > 0 and state.stage != BRANCHES)
         return True if rest.atoms - chain + (chain > 0) >= tails else None
 
-    def _valences(self, rest: Rest) -> tuple[int, int]:
+    def _chain(self, state: State, unsaturation: int) -> int:
+        """Atoms in a chain that closes all rings and is as unsaturated as this; -1 where we know of none."""
+        rest, rings = state.rest, len(state.rings)
+        count = {number: rest.counts[place] for number, place in self.place.items()}
+        carbons, nitrogens = count.get(CARBON, 0) - (rings + 1 if rings else 0), count.get(NITROGEN, 0)
+        if rest.charge:  # as ammonium somewhere, as alkoxide somewhere
+            bearer = (NITROGEN, 1) if rest.charge > 0 else (OXYGEN, -1)
+            if count.get(bearer[0], 0) < abs(rest.charge) or all(kind[1:3] != bearer for kind in self._charged):
+                return -1
+            nitrogens -= max(rest.charge, 0)
+        if carbons < 0 or any(ring.order > 2 for ring in state.rings):
+            return -1
+        triple = min((unsaturation + 1) // 2, carbons // 2)
+        double = max(unsaturation - 2 * triple, 0)
+        if 2 * double > carbons - 2 * triple + nitrogens:
+            return -1
+        return 2 * (triple + double) + (rings + 1 if rings else 0)
+
+    def _valences(self, counts: tuple[int, ...]) -> tuple[int, int]:
         """Sums of the lowest and of the highest valences of the atoms to come."""
-        low = high = 0
-        for number, count in zip(self.elements, rest.counts, strict=True):
-            low, high = low + count * NEUTRAL[number][0], high + count * NEUTRAL[number][-1]
-        return low, high
+        if counts not in self._sums:
+            pairs = [(NEUTRAL[number], count) for number, count in zip(self.elements, counts, strict=True)]
+            self._sums[counts] = sum([v[0] * count for v, count in pairs]), sum([v[-1] * count for v, count in pairs])
+        return self._sums[counts]
 
     def _moves(self, state: State) -> Iterator[State]:
         """Where the writing may go from here, promising ways first; charges are only written to balance others."""
@@ -179,8 +199,8 @@ class Completion:
             yield back
         charged = [kind for kind in self._charged if kind.charge * rest.charge > 0] if rest.charge else []
         yield from self._placements(state, charged, (1, 2, 3), (True, False))
-        neutral, orders = (self._neutral, (3, 2, 1)) if formula else (self._simplest, (1, 2, 3))
-        yield from self._placements(state, neutral, orders, (False, True))
+        orders = (3, 2, 1) if formula else (1, 2, 3)
+        yield from self._placements(state, self._neutral if formula else self._simplest, orders, (False, True))
         if back and not early:
             yield back
         if formula:
@@ -189,9 +209,10 @@ class Completion:
     def _placements(
         self, state: State, kinds: list[Kind], orders: tuple[int, ...], branches: tuple[bool, ...]
     ) -> Iterator[State]:
-        for branch in branches:
-            for order in orders:
-                for kind in kinds:
-                    way = placed(state, kind, self.place[kind.number], order, branch=branch)
-                    if way:
-                        yield way
+        counts = state.rest.counts
+        kinds = [kind for kind in kinds if not counts or counts[self.place[kind.number]]]
+        orders = tuple([order for order in orders if bonded(state.site, order)])
+        for branch, order, kind in product(branches, orders, kinds):
+            way = placed(state, kind, self.place[kind.number], order, branch=branch)
+            if way:
+                yield way
