@@ -6,11 +6,12 @@ have, v the valences of the atoms to come, n their number, o the orders of the o
     free + sum v + charge - 2 n - sum o = H + 2 D
 
 where D counts the rings still to be opened and the orders above one still to be written. D < 0 or no integer: there is
-no completion. Otherwise, when atoms enough are left, one is known: a chain of a spacer, one carbon that closes each
-open ring, and D/2 pairs of carbons with triple bonds (or D pairs of carbons and nitrogens with double ones); then the
-other atoms wherever bonds are free. Where this is not enough, a bounded search looks for one. What it does not find is
-taken as impossible, so a few paths that could be completed are forbidden. None that is allowed has a dead end: what
-`completes` has a completion by steps of the search, and without a bound the search finds it again.
+no completion. Otherwise, when atoms enough are left, one is known: a chain of a spacer and one carbon that closes each
+open ring, D/2 pairs of carbons with triple bonds (or D pairs of carbons and nitrogens with double ones), which follow
+it or fill other places that must be filled; then the other atoms wherever bonds are free. Where this is not enough, a
+bounded search looks for one. What it does not find is taken as impossible, so a few paths that could be completed are
+forbidden. None that is allowed has a dead end: what `completes` has a completion by steps of the search, and without a
+bound the search finds it again.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from unigen.tokens.smiles_state import (
     returned,
 )
 
-BOUND = 100
+BOUND = 200
 """States that one search looks at."""
 
 _REMEMBERED = 1 << 19
@@ -156,14 +157,15 @@ class Completion:
         most = sum(map(len, sites)) - 2 * len(sites) + high + fixed
         if twice % 2 or most < 0 or twice > 2 * (high - rest.atoms + abs(rest.charge)):
             return False
-        chain = self._chain(state, twice // 2) if twice >= 0 else -1
-        if chain < 0:
-            return None
+        pieces = self._pieces(state, twice // 2) if twice >= 0 else -1
         tails += sum([need - 1 for need in needed if need]) + (needed[0] > 0 and state.stage != BRANCHES)
-        return True if rest.atoms - chain + (chain > 0) >= tails else None
+        return True if pieces >= tails else None
 
-    def _chain(self, state: State, unsaturation: int) -> int:
-        """Atoms in a chain that closes all rings and is as unsaturated as this; -1 where we know of none."""
+    def _pieces(self, state: State, unsaturation: int) -> int:
+        """Into how many pieces the atoms to come can be cut, of which one closes all rings and some are unsaturated.
+
+        Each is one atom, two with a bond of higher order, or the chain that closes the rings. -1 where we know of none.
+        """
         rest, rings = state.rest, len(state.rings)
         count = {number: rest.counts[place] for number, place in self.place.items()}
         carbons, nitrogens = count.get(CARBON, 0) - (rings + 1 if rings else 0), count.get(NITROGEN, 0)
@@ -178,7 +180,7 @@ class Completion:
         double = max(unsaturation - 2 * triple, 0)
         if 2 * double > carbons - 2 * triple + nitrogens:
             return -1
-        return 2 * (triple + double) + (rings + 1 if rings else 0)
+        return rest.atoms - triple - double - rings
 
     def _valences(self, counts: tuple[int, ...]) -> tuple[int, int]:
         """Sums of the lowest and of the highest valences of the atoms to come."""
