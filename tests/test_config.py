@@ -167,8 +167,11 @@ def test_kind_says_which_model_a_section_describes(tmp_path, kind):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ({}, r"model\.kind: unknown kind \(got None\); wanted autoregressive or wyckoff"),
-        ({"kind": "wykoff"}, r"model\.kind: unknown kind \(got 'wykoff'\); wanted autoregressive or wyckoff"),
+        ({}, r"model\.kind: unknown kind \(got None\); wanted autoregressive or molecule or wyckoff"),
+        (
+            {"kind": "wykoff"},
+            r"model\.kind: unknown kind \(got 'wykoff'\); wanted autoregressive or molecule or wyckoff",
+        ),
         ({"kind": ["wyckoff"]}, r"model\.kind: unknown kind \(got \['wyckoff'\]\)"),
         (3, r"model\.kind: unknown kind \(got None\)"),
         ({"kind": "wyckoff", "tokenizer": "words"}, r"model\.tokenizer: unknown key \(got 'words'\)"),

@@ -49,6 +49,7 @@ A ``MoleculeBatch`` adds its atoms, in the order in which they are placed, to ``
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -80,8 +81,27 @@ class Layout:
         return self.position < self.lengths[:, None]
 
 
+Rows = TypeVar("Rows", bound="TensorRows")  # not Self: what checks shapes in tests cannot read it on a method
+
+
 @dataclass(frozen=True, eq=False)
-class TokenBatch:
+class TensorRows:
+    """Tensors, and containers of tensors, that share their first axis."""
+
+    def to(self: Rows, device: torch.device | str, *, non_blocking: bool = True) -> Rows:  # noqa: PYI019 - see Rows
+        """The same rows on a device."""
+        return type(self)(**{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self)})
+
+    def select(self: Rows, rows: Tensor) -> Rows:  # noqa: PYI019
+        """Some of the rows."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(
+            **{name: part.select(rows) if isinstance(part, TensorRows) else part[rows] for name, part in parts.items()}
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBatch(TensorRows):
     """Sequences, right-padded; see the table of fields above."""
 
     symbols: Int[Tensor, "batch tokens"]
@@ -98,17 +118,9 @@ class TokenBatch:
         """The layout of these sequences."""
         return Layout.padded(self.lengths, self.symbols.shape[1])
 
-    def to(self, device: torch.device | str) -> TokenBatch:
-        """The same batch on a device."""
-        return TokenBatch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
-
-    def select(self, rows: Tensor) -> TokenBatch:
-        """Some of the sequences."""
-        return TokenBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
 
 @dataclass(frozen=True, eq=False)
-class NeighbourBatch:
+class NeighbourBatch(TensorRows):
     """Shortlists of known structures; see the table of fields above."""
 
     elements: Int[Tensor, "batch elements"]
@@ -130,21 +142,13 @@ class NeighbourBatch:
         """Which neighbours are there."""
         return self.kind >= 0
 
-    def to(self, device: torch.device | str) -> NeighbourBatch:
-        """The same batch on a device."""
-        return NeighbourBatch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
-
-    def select(self, rows: Tensor) -> NeighbourBatch:
-        """Some of the shortlists."""
-        return NeighbourBatch(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
     def keep(self, which: Bool[Tensor, "batch neighbours"]) -> NeighbourBatch:
         """Without the other neighbours."""
         return replace(self, kind=torch.where(which, self.kind, -1))
 
 
 @dataclass(frozen=True, eq=False)
-class WyckoffBatch:
+class WyckoffBatch(TensorRows):
     """Crystals as orbits, beside the neighbours they may follow; see the table of fields above."""
 
     tokens: TokenBatch
@@ -163,13 +167,9 @@ class WyckoffBatch:
         """Positions in use."""
         return self.tokens.lengths
 
-    def to(self, device: torch.device | str) -> WyckoffBatch:
-        """The same batch on a device."""
-        return WyckoffBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
 
 @dataclass(frozen=True, eq=False)
-class MoleculeBatch:
+class MoleculeBatch(TensorRows):
     """Molecules as tokens, and their atoms in the order of placement; see the table of fields above."""
 
     tokens: TokenBatch
@@ -193,15 +193,6 @@ class MoleculeBatch:
     def atoms(self) -> Int[Tensor, "batch"]:
         """Atoms of each molecule."""
         return (self.numbers > 0).sum(1)
-
-    def select(self, rows: Tensor) -> MoleculeBatch:
-        """Some of the molecules."""
-        others = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "tokens"}
-        return MoleculeBatch(tokens=self.tokens.select(rows), **others)
-
-    def to(self, device: torch.device | str) -> MoleculeBatch:
-        """The same batch on a device."""
-        return MoleculeBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 def pad(arrays: list[np.ndarray], length: int) -> Tensor:
