@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from unigen.config import from_dict, load, load_union, read_yaml, to_plain, write_yaml
 from unigen.errors import UserError
 from unigen.models.autoregressive import AutoregressiveConfig
+from unigen.models.molecule import MoleculeConfig
 from unigen.models.wyckoff import WyckoffConfig
 from unigen.train.settings import DataConfig, OptimConfig, TrainConfig
 
@@ -120,8 +121,11 @@ def test_what_is_written_is_read_back(tmp_path_factory, rate, note, names, size)
 USUAL = {"data.retrieve_from", "only"}
 """Of a wyckoff model alone; absence says that neighbours come from data.train, and that all of it is trained."""
 
-FOR_WYCKOFF = USUAL | {"optim.source_weight"}
+FOR_WYCKOFF = USUAL | {"optim.source_weight", "data.exchange"}
 """What only a wyckoff model reads."""
+
+FOR_MOLECULES = {"data.values_of_half"}
+"""What only a model of molecules reads."""
 
 
 def _fields(kind, model, prefix=""):
@@ -142,7 +146,13 @@ def _keys(values, prefix=""):
 def test_shipped_configs_are_complete_and_say_what_they_are(path):
     config = load(TrainConfig, path)
     unsaid = set(_fields(TrainConfig, type(config.model))) ^ set(_keys(read_yaml(path)))
-    assert unsaid <= USUAL if isinstance(config.model, WyckoffConfig) else unsaid == FOR_WYCKOFF
+    match config.model:
+        case WyckoffConfig():
+            assert FOR_MOLECULES <= unsaid <= USUAL | FOR_MOLECULES
+        case MoleculeConfig():
+            assert unsaid == FOR_WYCKOFF
+        case AutoregressiveConfig():
+            assert unsaid == FOR_WYCKOFF | FOR_MOLECULES
     lines = path.read_text().splitlines()
     assert [line[2:].partition(":")[0] for line in lines[:5]] == list(HEADER)
     assert all(line.startswith("# ") and line.partition(":")[2].strip() for line in lines[:5])
