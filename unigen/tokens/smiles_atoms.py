@@ -62,9 +62,9 @@ def bonded(site: Site, order: int) -> Site | None:
     return (site[0], *site[1 + order :])
 
 
-def fewest(site: Site) -> int:
-    """The fewest further orders an atom needs."""
-    return next(orders for orders, hydrogens in enumerate(site[1:]) if hydrogens >= 0)
+def fewest(site: Site, least: int) -> int:
+    """The fewest further orders that an atom can have, at least so many."""
+    return next(orders for orders in range(least, len(site) - 1) if site[1 + orders] >= 0)
 
 
 def kinds(elements: Iterable[int], charges: Iterable[tuple[int, int]], *, stereo: bool) -> list[Kind]:

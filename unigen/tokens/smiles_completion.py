@@ -39,6 +39,9 @@ from unigen.tokens.smiles_state import (
 BOUND = 200
 """States that one search looks at."""
 
+_BOUND_OF_FIRST = 2000
+"""The same before the first atom."""
+
 _REMEMBERED = 1 << 19
 """Verdicts that are kept."""
 
@@ -59,13 +62,13 @@ class Completion:
     kinds: tuple[Kind, ...]
     most_rings: int
     _known: dict[tuple[object, ...], bool] = field(default_factory=dict, repr=False)
-    _given_up: set[tuple[object, ...]] = field(default_factory=set, repr=False)
+    _given_up: dict[tuple[object, ...], int] = field(default_factory=dict, repr=False)
     _sums: dict[tuple[int, ...], tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def begins(self, rest: Rest) -> bool:
-        """Whether any molecule is as wanted; looks without a bound only when the bounded search finds none."""
+        """Whether any molecule is as wanted, as far as a longer search sees."""
         starts = [state for kind in self.kinds if (state := first(kind, self.place[kind.number], rest))]
-        return any(self.completes(state) for state in starts) or any(self.completes(state, None) for state in starts)
+        return any(self.completes(state, bound) for bound in (BOUND, _BOUND_OF_FIRST) for state in starts)
 
     @cached_property
     def place(self) -> dict[int, int]:
@@ -111,33 +114,33 @@ class Completion:
         key = essence(state)
         if key in self._known:
             return self._known[key]
-        if left[0] < 0 or (left[0] < BOUND and key in self._given_up):
+        start = left[0]
+        if start <= self._given_up.get(key, -1):
             return False
         found = any(self._search(following, left) for following in self._moves(state))
         if found or left[0] >= 0:
             self._known[key] = found
         else:
-            self._given_up.add(key)
+            self._given_up[key] = start
         return found
 
     def _verdict(self, state: State) -> bool | None:
         """What is clear at once; None where only a search tells."""
         rest = state.rest
-        tails = len(state.parents) + (state.stage == BRANCHES)
-        if rest.atoms < tails or (rest.charge and not self._balances(rest)):
+        if rest.atoms < len(state.parents) + (state.stage == BRANCHES) or (rest.charge and not self._balances(rest)):
             return False
         if rest.atoms == 0 and not state.rings:
             return may_end(state)
         if len(state.site) == 2 and not state.parents:
             return may_end(state)
-        return self._verdict_of_any(state, tails) if rest.hydrogens < 0 else self._verdict_of_formula(state, tails)
+        needed = [fewest(state.site, state.stage == BRANCHES), *[fewest(parent.site, 1) for parent in state.parents]]
+        return self._verdict_of_any(state, needed) if rest.hydrogens < 0 else self._verdict_of_formula(state, needed)
 
-    def _verdict_of_any(self, state: State, tails: int) -> bool | None:
+    def _verdict_of_any(self, state: State, needed: list[int]) -> bool | None:
         """Without a formula: carbons enough for every ring, branch, bond and charge."""
         if may_end(state):
             return True
-        needs = sum(max(fewest(parent.site) - 1, 0) for parent in state.parents) + fewest(state.site)
-        needs += 2 * len(state.rings) + 2 * abs(state.rest.charge) + tails + 2
+        needs = sum(needed) + 2 * len(state.rings) + 2 * abs(state.rest.charge) + 2
         return True if CARBON in self.elements and state.rest.atoms >= needs else None
 
     def _balances(self, rest: Rest) -> bool:
@@ -146,20 +149,18 @@ class Completion:
         most = sum([rest.counts[self.place[number]] for number in able]) if rest.counts else rest.atoms * bool(able)
         return most >= abs(rest.charge)
 
-    def _verdict_of_formula(self, state: State, tails: int) -> bool | None:
+    def _verdict_of_formula(self, state: State, needed: list[int]) -> bool | None:
         """With a formula: the unsaturation to come, and whether the atoms left can hold it."""
         rest, sites = state.rest, [state.site, *[parent.site for parent in state.parents]]
         orders = sum([ring.order for ring in state.rings])
         low, high = self._valences(rest.counts)
         fixed = rest.charge - 2 * rest.atoms - orders - rest.hydrogens
-        needed = [fewest(site) for site in sites]
         twice = sum([need + site[1 + need] for need, site in zip(needed, sites, strict=True)]) + low + fixed
         most = sum(map(len, sites)) - 2 * len(sites) + high + fixed
         if twice % 2 or most < 0 or twice > 2 * (high - rest.atoms + abs(rest.charge)):
             return False
         pieces = self._pieces(state, twice // 2) if twice >= 0 else -1
-        tails += sum([need - 1 for need in needed if need]) + (needed[0] > 0 and state.stage != BRANCHES)
-        return True if pieces >= tails else None
+        return True if pieces >= sum(needed) else None
 
     def _pieces(self, state: State, unsaturation: int) -> int:
         """Into how many pieces the atoms to come can be cut, of which one closes all rings and some are unsaturated.
@@ -190,7 +191,7 @@ class Completion:
         return self._sums[counts]
 
     def _moves(self, state: State) -> Iterator[State]:
-        """Where the writing may go from here, promising ways first; charges are only written to balance others."""
+        """Where the writing may go from here, promising ways first, charges that balance none last."""
         if state.stage == CLOSES:
             yield from [way for ring in state.rings if (way := closed(state, ring))]
         rest, back = state.rest, returned(state)
@@ -207,6 +208,7 @@ class Completion:
             yield back
         if formula:
             yield from [way for order in (1, 2, 3) if (way := opened(state, order, self.most_rings))]
+            yield from self._placements(state, [] if rest.charge else self._charged, (3, 2, 1), (False, True))
 
     def _placements(
         self, state: State, kinds: list[Kind], orders: tuple[int, ...], branches: tuple[bool, ...]
