@@ -20,7 +20,7 @@ FORMULAS = (
     {6: 1, 1: 4},
     {6: 7, 1: 10, 8: 2},
     {6: 9, 1: 20},
-    {6: 9},
+    {6: 6},
     {6: 4, 7: 4, 8: 1},
     {7: 2, 8: 1},
     {8: 2, 1: 2},
@@ -71,10 +71,10 @@ def assert_molecule(symbols, grammar):
 @pytest.mark.parametrize("stereo", [False, True], ids=["flat", "stereo"])
 def test_random_paths_are_molecules_as_asked_for(stereo):
     rng, grammar = np.random.default_rng(0), SmilesGrammar(stereo=stereo)
-    written = [walk(grammar, rng) for _ in range(50)]
+    written = [walk(grammar, rng) for _ in range(40)]
     for symbols in written:
         assert_molecule(symbols, grammar)
-    assert len({smiles_text(symbols) for symbols in written}) > 25
+    assert len({smiles_text(symbols) for symbols in written}) > 20
 
 
 @pytest.mark.parametrize("formula", FORMULAS, ids=str)
