@@ -117,7 +117,11 @@ class Completion:
         start = left[0]
         if start <= self._given_up.get(key, -1):
             return False
-        found = any(self._search(following, left) for following in self._moves(state))
+        found = False
+        for following in self._moves(state):
+            found = self._search(following, left)
+            if found or left[0] < 0:
+                break
         if found or left[0] >= 0:
             self._known[key] = found
         else:
