@@ -36,10 +36,10 @@ from unigen.tokens.smiles_state import (
     returned,
 )
 
-BOUND = 200
+BOUND = 1000
 """States that one search looks at."""
 
-_BOUND_OF_FIRST = 2000
+_BOUND_OF_FIRST = 5000
 """The same before the first atom."""
 
 _REMEMBERED = 1 << 19
