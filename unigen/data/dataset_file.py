@@ -97,6 +97,14 @@ def row_index(keep: np.ndarray) -> Int[np.ndarray, "chosen"]:
     return np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep, dtype=np.int64)
 
 
+def rows_of_split(splits: np.ndarray, split: str, dataset: str) -> Int[np.ndarray, "chosen"]:
+    """The rows of one split; raises UserError, naming the splits there are, when it is empty."""
+    rows = np.flatnonzero(splits == split)
+    if not len(rows):
+        raise UserError(f"no split {split!r}", where=dataset, wanted=f"one of {sorted(set(splits))}")
+    return rows
+
+
 def chosen_items(
     offsets: Int[np.ndarray, "rows_plus_1"], index: Int[np.ndarray, "chosen"]
 ) -> tuple[Int[np.ndarray, "chosen_plus_1"], Int[np.ndarray, "items"]]:

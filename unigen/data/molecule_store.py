@@ -18,9 +18,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from unigen.data.dataset_file import chosen_items, flat, list_offsets, open_table, resolve_dataset, row_index
+from unigen.data.dataset_file import (
+    chosen_items,
+    flat,
+    list_offsets,
+    open_table,
+    resolve_dataset,
+    row_index,
+    rows_of_split,
+)
 from unigen.data.molecule import Molecule
-from unigen.errors import UserError
 from unigen.shapes import Float, Int, Integer, UInt8
 
 COLUMNS = ("id", "split", "numbers", "positions", "bonds", "charges", "smiles")
@@ -100,10 +107,7 @@ class MoleculeDataset:
 
     def only(self, split: str) -> MoleculeDataset:
         """The molecules of one split; raises UserError, naming the splits there are, when it is empty."""
-        chosen = self.select(self.split == split)
-        if not len(chosen):
-            raise UserError(f"no split {split!r}", where=self.name, wanted=f"one of {sorted(set(self.split))}")
-        return chosen
+        return self.select(rows_of_split(self.split, split, self.name))
 
 
 def schema(property_names: Iterable[str]) -> pa.Schema:

@@ -14,8 +14,15 @@ import numpy as np
 import pyarrow as pa
 
 from unigen.data.crystal import Crystal
-from unigen.data.dataset_file import chosen_items, flat, list_offsets, open_table, resolve_dataset, row_index
-from unigen.errors import UserError
+from unigen.data.dataset_file import (
+    chosen_items,
+    flat,
+    list_offsets,
+    open_table,
+    resolve_dataset,
+    row_index,
+    rows_of_split,
+)
 from unigen.shapes import Float, Int, UInt8
 
 COLUMNS = ("id", "split", "numbers", "frac_coords", "lattice")
@@ -83,10 +90,7 @@ class CrystalDataset:
 
     def only(self, split: str) -> CrystalDataset:
         """The crystals of one split; raises UserError, naming the splits there are, when it is empty."""
-        chosen = self.select(self.split == split)
-        if not len(chosen):
-            raise UserError(f"no split {split!r}", where=self.name, wanted=f"one of {sorted(set(self.split))}")
-        return chosen
+        return self.select(rows_of_split(self.split, split, self.name))
 
 
 def schema(property_names: Iterable[str]) -> pa.Schema:

@@ -92,19 +92,16 @@ class MoleculeModel(nn.Module):
         return replace(frames, axes=axes, free=any_free.expand_as(frames.free))
 
     def upcoming(
-        self, batch: MoleculeBatch, frames: LocalFrames, chosen: Int[Tensor, "batch chosen"]
+        self,
+        atoms: Float[Tensor, "batch atoms width"],
+        batch: MoleculeBatch,
+        frames: LocalFrames,
+        chosen: Int[Tensor, "batch chosen"],
     ) -> Float[Tensor, "batch chosen width"]:
-        """What is known before each of the chosen atoms is placed."""
-        atoms = self.embedding.atoms(batch)
+        """What is known before each of the chosen atoms is placed; ``atoms`` as ``embedding.atoms`` gives them."""
         seen = frames.seen(batch.positions)
         around = self.context(atoms, seen, batch.near, batch.order, frames, chosen)
         return around + self.embedding.upcoming(atoms, batch.order, frames.parent, chosen)
-
-    def placed(
-        self, batch: MoleculeBatch, vectors: Float[Tensor, "batch chosen 3"], chosen: Int[Tensor, "batch chosen"]
-    ) -> Float[Tensor, "batch chosen width"]:
-        """What stands in the slots of the chosen atoms."""
-        return self.embedding.placed(self.embedding.atoms(batch), vectors, chosen)
 
     def states(
         self, batch: MoleculeBatch, vectors: Float[Tensor, "batch atoms 3"], frames: LocalFrames
@@ -117,10 +114,10 @@ class MoleculeModel(nn.Module):
             frames: of all atoms.
         """
         chosen = torch.arange(vectors.shape[1], device=vectors.device).expand(len(batch), -1)
-        x = self.embedding.written(batch.tokens, batch.atom)
+        x, atoms = self.embedding.written(batch.tokens, batch.atom), self.embedding.atoms(batch)
         there = (batch.numbers > 0)[..., None]
-        x = _add(x, batch.slot, self.placed(batch, vectors, chosen) * there)
-        x = _add(x, (batch.slot - 1).clamp(min=0), self.upcoming(batch, frames, chosen) * there)
+        x = _add(x, batch.slot, self.embedding.placed(atoms, vectors, chosen) * there)
+        x = _add(x, (batch.slot - 1).clamp(min=0), self.upcoming(atoms, batch, frames, chosen) * there)
         return self.backbone(x, batch.tokens.layout)
 
     @property

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from unigen.data.dataset_file import rows_of_split
 from unigen.data.durable import durable
 from unigen.data.symmetric import SymmetricCrystal
 from unigen.errors import UserError
@@ -154,10 +155,7 @@ class TemplateTable:
 
     def only(self, split: str) -> TemplateTable:
         """The crystals of one split; raises UserError, naming the splits there are, when it is empty."""
-        chosen = self.select(self.split == split)
-        if not len(chosen):
-            raise UserError(f"no split {split!r}", where=self.name, wanted=f"one of {sorted(set(self.split))}")
-        return chosen
+        return self.select(rows_of_split(self.split, split, self.name))
 
 
 def _pick(offsets: Int[np.ndarray, "n_plus_1"], index: Int[np.ndarray, "m"]) -> tuple[np.ndarray, np.ndarray]:

@@ -31,7 +31,8 @@ def draw_positions(
     atoms = plans.atoms
     assert bool((atoms[:-1] >= atoms[1:]).all()), "molecules must come with most atoms first"
     plans = replace(plans, positions=torch.zeros_like(normal))
-    states = _read(model, plans)
+    embedded = model.embedding.atoms(plans)
+    states = _read(model, plans, embedded)
     vectors = torch.zeros_like(normal[:, 0])
     for atom in range(int(atoms.max()) - 1):
         active = torch.arange(int((atoms > atom + 1).sum()), device=normal.device)
@@ -39,7 +40,9 @@ def draw_positions(
         states = [{name: tensor[: len(active)] for name, tensor in state.items()} for state in states]
         here, following = (torch.full((len(active), 1), index, device=normal.device) for index in (atom, atom + 1))
         frames = model.frames(rows, following)
-        x = model.placed(rows, vectors[: len(active), None], here) + model.upcoming(rows, frames, following)
+        known = embedded[: len(active)]
+        x = model.embedding.placed(known, vectors[: len(active), None], here)
+        x = x + model.upcoming(known, rows, frames, following)
         h, states = model.backbone.step(_slots(model, rows, atom) + x[:, 0], rows.slot[:, atom], states)
         drawn = _draw(model, h, normal[: len(active), atom + 1], frames.free[:, 0], settings)
         placed = frames.place(drawn[:, None])
@@ -48,14 +51,14 @@ def draw_positions(
     return plans.positions
 
 
-def _read(model: MoleculeModel, plans: MoleculeBatch) -> list[State]:
+def _read(model: MoleculeModel, plans: MoleculeBatch, atoms: Float[Tensor, "batch atoms width"]) -> list[State]:
     """The backbone's memory of properties and SMILES, with the first atom about to come."""
     first = plans.slot[:, 0]
     longest = int(first.max())
     x = model.embedding.written(plans.tokens, plans.atom)[:, :longest]
     none = torch.zeros_like(first)[:, None]
     before = (first - 1)[:, None, None].expand(-1, 1, x.shape[-1])
-    x = x.scatter_add(1, before, model.upcoming(plans, model.frames(plans, none), none))
+    x = x.scatter_add(1, before, model.upcoming(atoms, plans, model.frames(plans, none), none))
     states = model.backbone.init_states(len(plans), plans.tokens.symbols.shape[1], x)
     model.backbone(x, Layout.padded(first, longest), states)
     return states
