@@ -111,4 +111,4 @@ def chosen_items(
     """New offsets, and the items in the lists of the chosen rows."""
     counts = np.diff(offsets)[index]
     new = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return new, np.repeat(offsets[index] - new[:-1], counts) + np.arange(new[-1])
+    return new, np.repeat(offsets[:-1][index] - new[:-1], counts) + np.arange(new[-1])

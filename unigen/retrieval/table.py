@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unigen.data.dataset_file import rows_of_split
+from unigen.data.dataset_file import chosen_items, row_index, rows_of_split
 from unigen.data.durable import durable
 from unigen.data.symmetric import SymmetricCrystal
 from unigen.errors import UserError
@@ -135,10 +135,10 @@ class TemplateTable:
 
     def select(self, keep: np.ndarray) -> TemplateTable:
         """The crystals at these indices (or where a boolean mask holds), in that order."""
-        index = np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep, dtype=np.int64)
-        orbits, offsets = _pick(self.offsets, index)
-        elements, element_offsets = _pick(self.element_offsets, index)
-        pairs, contact_offsets = _pick(self.contact_offsets, index)
+        index = row_index(keep)
+        offsets, orbits = chosen_items(self.offsets, index)
+        element_offsets, elements = chosen_items(self.element_offsets, index)
+        contact_offsets, pairs = chosen_items(self.contact_offsets, index)
         per_crystal = {n: getattr(self, n)[index] for n in ("ids", "split", "space_group", "lattice", "stability")}
         per_orbit = {n: getattr(self, n)[orbits] for n in ("numbers", "letters", "free")}
         per_element = {n: getattr(self, n)[elements] for n in ("elements", "element_counts", "fingerprints")}
@@ -156,13 +156,6 @@ class TemplateTable:
     def only(self, split: str) -> TemplateTable:
         """The crystals of one split; raises UserError, naming the splits there are, when it is empty."""
         return self.select(rows_of_split(self.split, split, self.name))
-
-
-def _pick(offsets: Int[np.ndarray, "n_plus_1"], index: Int[np.ndarray, "m"]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the chosen owners' rows, and the new offsets."""
-    width = np.diff(offsets)[index]
-    new = np.concatenate([[0], np.cumsum(width)]).astype(np.int64)
-    return np.repeat(offsets[:-1][index] - new[:-1], width) + np.arange(new[-1]), new
 
 
 @dataclass(frozen=True, eq=False)
