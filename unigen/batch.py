@@ -43,6 +43,9 @@ A ``MoleculeBatch`` adds its atoms, in the order in which they are placed, to ``
 | charges      | (batch, atoms)          | formal charge                                                  |
 | order        | (batch, atoms, atoms)   | order of the bond between two atoms, 0 for none                |
 | near         | (batch, atoms, atoms)   | bonds between two atoms on the shortest way                    |
+| handed       | (batch, atoms)          | chirality asked for, by the order of the atoms; 0 for none      |
+| sides        | (batch, atoms, atoms)   | of the double bond between two atoms: 1 cis, -1 trans, 0 none   |
+| shift        | (batch,)                | atoms are counted from it where models name them               |
 | positions    | (batch, atoms, 3)       | Cartesian, Angstrom                                            |
 """
 
@@ -179,6 +182,9 @@ class MoleculeBatch(TensorRows):
     charges: Int[Tensor, "batch atoms"]
     order: Int[Tensor, "batch atoms atoms"]
     near: Int[Tensor, "batch atoms atoms"]
+    handed: Int[Tensor, "batch atoms"]
+    sides: Int[Tensor, "batch atoms atoms"]
+    shift: Int[Tensor, "batch"]
     positions: Float[Tensor, "batch atoms 3"]
 
     def __len__(self) -> int:
@@ -188,6 +194,11 @@ class MoleculeBatch(TensorRows):
     def lengths(self) -> Int[Tensor, "batch"]:
         """Positions in use."""
         return self.tokens.lengths
+
+    @property
+    def names(self) -> Int[Tensor, "batch tokens"]:
+        """The number by which models know the atom of each token or slot, -1 for none."""
+        return torch.where(self.atom >= 0, self.atom + self.shift[:, None], -1)
 
     @property
     def atoms(self) -> Int[Tensor, "batch"]:

@@ -24,7 +24,7 @@ def outputs(batch: MoleculeBatch, frame: str = "local") -> torch.Tensor:
     """Backbone output of whole molecules."""
     model = small_molecule_model(frame=frame)
     frames = model.frames(batch, everyone(batch))
-    return model.states(batch, frames.local(batch.positions), frames)
+    return model.states(batch, frames.local(batch.positions), frames)[0]
 
 
 def everyone(batch: MoleculeBatch) -> torch.Tensor:
@@ -73,7 +73,7 @@ def test_symbols_know_nothing_of_the_graph_that_follows():
     """Output before the slots is that of the written symbols alone."""
     one = batch()
     with torch.no_grad():
-        written = small_molecule_model()(one.tokens, one.atom)
+        written = small_molecule_model()(one.tokens, one.names)
     whole = outputs(one)
     for row, first in enumerate(one.slot[:, 0].tolist()):
         torch.testing.assert_close(written[row, : first - 1], whole[row, : first - 1], atol=1e-5, rtol=0)

@@ -28,18 +28,19 @@ def test_every_atom_is_where_a_whole_pass_would_put_it(frame):
     everyone = torch.arange(plans.numbers.shape[1]).expand(len(plans), -1)
     frames = model.frames(drawn, everyone)
     vectors = frames.local(drawn.positions)
-    states = model.states(drawn, vectors, frames)
+    states, springs = model.states(drawn, vectors, frames)
     head = model.atom_head
     levels = karras_levels(SETTINGS.steps, head.process.sigma_min, head.process.sigma_max)
     for row, atoms in enumerate(plans.atoms.tolist()):
         for atom in range(1, atoms):
             context = head.context(states[row, plans.slot[row, atom] - 1][None])
             free = frames.free[row, atom]
-            solved = dpm_solver_2m(
-                lambda x, sigma, context=context, free=free: x + free * (head.denoise(x, sigma, context) - x),
-                head.process.prior(random[row, atom][None]) * free,
-                levels,
-            )[0]
+            here = springs.of(torch.arange(len(springs.ends)) == row * plans.numbers.shape[1] + atom)
+
+            def pull(x: torch.Tensor, sigma: torch.Tensor, context=context, free=free, here=here) -> torch.Tensor:
+                return x + free * (head.denoise(x, sigma, context, here.pulls) - x)
+
+            solved = dpm_solver_2m(pull, head.process.prior(random[row, atom][None]) * free, levels)[0]
             placed = vectors[row, atom]
             if free.sum() < 3:  # a distance is never negative, whatever was drawn
                 placed, solved = placed.abs(), solved.abs()

@@ -36,12 +36,16 @@ class LocalFrames:
         axes: rows are e1, e2, e3.
         free: 1 for the numbers of the vector that are free, 0 for those that are 0 by choice of axes.
         parent: which atom the parent is; 0 for the first atom, which has none.
+        first: which atom lies along e1, where the first number is free.
+        second: which atom lies in the plane of e1 and e2, where the third number is free.
     """
 
     origin: Float[Tensor, "batch chosen 3"]
     axes: Float[Tensor, "batch chosen 3 3"]
     free: Float[Tensor, "batch chosen 3"]
     parent: Int[Tensor, "batch chosen"]
+    first: Int[Tensor, "batch chosen"]
+    second: Int[Tensor, "batch chosen"]
 
     def local(self, positions: Float[Tensor, "batch chosen 3"]) -> Float[Tensor, "batch chosen 3"]:
         """Vectors of atoms at these positions; numbers that are not free are 0."""
@@ -93,7 +97,7 @@ def local_frames(
     e2 = functional.normalize(e2 - (e2 * e1).sum(-1, keepdim=True) * e1, dim=-1)
     axes = torch.stack([e1, e2, torch.linalg.cross(e1, e2)], dim=-2)
     free = torch.stack([stands.any(-1), has_first, has_second], dim=-1).to(positions.dtype)
-    return LocalFrames(origin, axes, free, parent)
+    return LocalFrames(origin, axes, free, parent, first, second)
 
 
 def _nearest(distance: Int[Tensor, "batch chosen atoms"], among: Bool[Tensor, "batch chosen atoms"]) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,6 +11,9 @@ from torch.nn import functional
 from unigen.process.gaussian import GaussianProcess
 from unigen.process.torus import TorusProcess
 from unigen.shapes import Float
+
+Feel = Callable[[Tensor, Tensor], Tensor]
+"""What more a head is told of noisy vectors (slots, width) at noise levels (slots,): (slots, felt)."""
 
 Process = GaussianProcess | TorusProcess
 
@@ -52,13 +57,16 @@ class VectorHead(nn.Module):
         condition_width: width of the backbone's output.
         width: width of the head.
         blocks: residual blocks.
+        felt: numbers that ``feel`` adds to what is seen of the noisy vector.
     """
 
-    def __init__(self, process: Process, slot_width: int, condition_width: int, width: int, blocks: int) -> None:
+    def __init__(
+        self, process: Process, slot_width: int, condition_width: int, width: int, blocks: int, felt: int = 0
+    ) -> None:
         super().__init__()
         self.process = process
         self.slot_width = slot_width
-        self.stack = ResidualStack(process.n_features(slot_width), slot_width, width, blocks)
+        self.stack = ResidualStack(process.n_features(slot_width) + felt, slot_width, width, blocks)
         self.to_context = nn.Linear(condition_width, blocks * 2 * width)
         self.to_level = nn.Sequential(
             nn.Linear(2 * _LEVEL_FEATURES, _LEVEL_WIDTH), nn.SiLU(), nn.Linear(_LEVEL_WIDTH, blocks * 2 * width)
@@ -74,10 +82,11 @@ class VectorHead(nn.Module):
         x: Float[Tensor, "slots width"],
         sigma: Float[Tensor, "*levels"],
         context: Float[Tensor, "slots blocks_2_width"],
+        feel: Feel | None = None,
     ) -> Float[Tensor, "slots width"]:
         """The denoised vector at one level (a number, shared by all rows: the level is embedded once) or one a row."""
         levels = sigma.expand(len(x))
-        return self.process.denoised(x, self._output(x, levels, sigma.reshape(-1), context), levels)
+        return self.process.denoised(x, self._output(x, levels, sigma.reshape(-1), context, feel), levels)
 
     def loss(
         self,
@@ -85,6 +94,7 @@ class VectorHead(nn.Module):
         x: Float[Tensor, "slots width"],
         generator: torch.Generator,
         free: Float[Tensor, "slots width"] | None = None,
+        feel: Feel | None = None,
     ) -> Float[Tensor, "slots"]:
         """EDM loss a slot, mean over its numbers: 1 for a head that knows nothing at small sigma.
 
@@ -95,15 +105,18 @@ class VectorHead(nn.Module):
         uniform = torch.rand(len(x), generator=generator, device=x.device)
         sigma = self.process.draw_levels(uniform)
         noisy = self.process.add_noise(x, normal, sigma)
-        output = self._output(noisy, sigma, sigma, context)
+        output = self._output(noisy, sigma, sigma, context, feel)
         error = free * (output - self.process.target(x, noisy, sigma)) ** 2
         return error.sum(-1) / free.sum(-1).clamp(min=1.0)
 
-    def _output(self, x: Tensor, levels: Tensor, distinct: Tensor, context: Tensor) -> Tensor:
+    def _output(self, x: Tensor, levels: Tensor, distinct: Tensor, context: Tensor, feel: Feel | None) -> Tensor:
         """The stack at one level a row; ``distinct`` are the levels to embed, one a row or one for all."""
         with torch.autocast(x.device.type, enabled=False):
             embedded = self.to_level(_level_features(distinct))
-            return self.stack(self.process.features(x, levels), context + embedded)
+            features = self.process.features(x, levels)
+            if feel is not None:
+                features = torch.cat([features, feel(x, levels)], dim=-1)
+            return self.stack(features, context + embedded)
 
 
 def _level_features(sigma: Float[Tensor, "levels"]) -> Float[Tensor, "levels features"]:

@@ -25,9 +25,12 @@ from unigen.heads.vectors import VectorHead
 from unigen.models.backbone import Backbone
 from unigen.models.molecule_embedding import MoleculeEmbedding
 from unigen.models.placement import PlacementContext
+from unigen.models.springs import PULLS, Springs
+from unigen.models.stereo_hints import stereo_hints
 from unigen.models.symbol_scores import start_small, symbol_scores
 from unigen.process.gaussian import GaussianProcess
 from unigen.shapes import Float, Int
+from unigen.tokens.molecule import SHIFTS
 from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import PAD, VOCABULARY_SIZE
 
@@ -45,7 +48,7 @@ class MoleculeConfig:
         head_width: of the diffusion head.
         head_blocks: residual blocks of the diffusion head.
         context_width: of the description of a pair of atoms.
-        context_noise: Angstrom; in training the atoms that stand are blurred so much, as they are when drawn.
+        context_noise: Angstrom; in training the atoms that stand are varied so much, as they are when drawn.
         frame: axes that turn with the molecule, or fixed ones (then turned molecules must be learnt one by one).
         dropout: of the backbone's residual branches.
     """
@@ -75,12 +78,12 @@ class MoleculeModel(nn.Module):
         self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
         self.symbol_head = SymbolHead(config.width, VOCABULARY_SIZE)
         process = GaussianProcess(sigma_max=10.0, log_std=1.6)
-        self.atom_head = VectorHead(process, 3, config.width, config.head_width, config.head_blocks)
+        self.atom_head = VectorHead(process, 3, config.width, config.head_width, config.head_blocks, PULLS)
         self.apply(start_small)
 
-    def forward(self, tokens: TokenBatch, atom: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
+    def forward(self, tokens: TokenBatch, names: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
         """Backbone output for properties and SMILES, finished or not; position t knows the tokens up to t."""
-        return self.backbone(self.embedding.written(tokens, atom), tokens.layout)
+        return self.backbone(self.embedding.written(tokens, names), tokens.layout)
 
     def frames(self, batch: MoleculeBatch, chosen: Int[Tensor, "batch chosen"]) -> LocalFrames:
         """The frames in which atoms are placed, told from ``batch.positions``."""
@@ -97,15 +100,16 @@ class MoleculeModel(nn.Module):
         batch: MoleculeBatch,
         frames: LocalFrames,
         chosen: Int[Tensor, "batch chosen"],
-    ) -> Float[Tensor, "batch chosen width"]:
+    ) -> tuple[Float[Tensor, "batch chosen width"], Springs]:
         """What is known before each of the chosen atoms is placed; ``atoms`` as ``embedding.atoms`` gives them."""
         seen = frames.seen(batch.positions)
-        around = self.context(atoms, seen, batch.near, batch.order, frames, chosen)
-        return around + self.embedding.upcoming(atoms, batch.order, frames.parent, chosen)
+        around, springs = self.context(atoms, seen, batch.near, batch.order, frames, chosen)
+        hints = stereo_hints(batch, frames, chosen)
+        return around + self.embedding.upcoming(atoms, batch, frames.parent, chosen, hints), springs
 
     def states(
         self, batch: MoleculeBatch, vectors: Float[Tensor, "batch atoms 3"], frames: LocalFrames
-    ) -> Float[Tensor, "batch tokens width"]:
+    ) -> tuple[Float[Tensor, "batch tokens width"], Springs]:
         """Backbone output of whole molecules; before each slot it knows what ``upcoming`` says.
 
         Args:
@@ -114,11 +118,12 @@ class MoleculeModel(nn.Module):
             frames: of all atoms.
         """
         chosen = torch.arange(vectors.shape[1], device=vectors.device).expand(len(batch), -1)
-        x, atoms = self.embedding.written(batch.tokens, batch.atom), self.embedding.atoms(batch)
+        x, atoms = self.embedding.written(batch.tokens, batch.names), self.embedding.atoms(batch)
         there = (batch.numbers > 0)[..., None]
         x = _add(x, batch.slot, self.embedding.placed(atoms, vectors, chosen) * there)
-        x = _add(x, (batch.slot - 1).clamp(min=0), self.upcoming(atoms, batch, frames, chosen) * there)
-        return self.backbone(x, batch.tokens.layout)
+        upcoming, springs = self.upcoming(atoms, batch, frames, chosen)
+        x = _add(x, (batch.slot - 1).clamp(min=0), upcoming * there)
+        return self.backbone(x, batch.tokens.layout), springs
 
     @property
     def vector_heads(self) -> tuple[VectorHead, ...]:
@@ -135,22 +140,23 @@ class MoleculeModel(nn.Module):
             generator: draws noise and noise levels.
             repeats: noise levels drawn a slot for one pass of the backbone (MAR, section 3.3).
         """
-        blurred = self._blurred(batch, generator)
+        varied = self._varied(batch, generator)
         chosen = torch.arange(batch.numbers.shape[1], device=batch.numbers.device).expand(len(batch), -1)
-        frames = self.frames(blurred, chosen)
+        frames = self.frames(varied, chosen)
         vectors = frames.local(batch.positions)
-        h = self.states(blurred, vectors, frames)
+        h, springs = self.states(varied, vectors, frames)
         losses = {"symbol": self._symbol_loss(batch.tokens, h)}
         drawn = (batch.numbers > 0) & (frames.free.sum(-1) > 0)
         before = h.gather(1, (batch.slot - 1).clamp(min=0)[..., None].expand(-1, -1, h.shape[-1]))[drawn]
         x, free = vectors[drawn].repeat(repeats, 1), frames.free[drawn].repeat(repeats, 1)
-        loss = self.atom_head.loss(self.atom_head.context(before).repeat(repeats, 1), x, generator, free)
+        springs = springs.of(drawn.flatten()).repeated(repeats)
+        loss = self.atom_head.loss(self.atom_head.context(before).repeat(repeats, 1), x, generator, free, springs.pulls)
         losses["site"] = (loss * free.sum(-1)).sum() / free.sum().clamp(min=1)
         return losses
 
-    def symbol_log_likelihoods(self, tokens: TokenBatch, atom: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch"]:
+    def symbol_log_likelihoods(self, tokens: TokenBatch, names: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch"]:
         """Log probability of each SMILES given its properties, in nats."""
-        return symbol_scores(self.symbol_head, self(tokens, atom)[:, :-1], tokens).sum(1)
+        return symbol_scores(self.symbol_head, self(tokens, names)[:, :-1], tokens).sum(1)
 
     def _symbol_loss(self, tokens: TokenBatch, h: Float[Tensor, "batch tokens width"]) -> Float[Tensor, ""]:
         """Properties are given, not drawn."""
@@ -158,12 +164,14 @@ class MoleculeModel(nn.Module):
         drawn &= tokens.channel[:, :-1] == Channel.SYMBOL
         return self.symbol_head.loss(h[:, :-1][drawn], tokens.symbols[:, 1:][drawn]).mean()
 
-    def _blurred(self, batch: MoleculeBatch, generator: torch.Generator) -> MoleculeBatch:
-        """As the next atoms see it: in training every atom a little out of its place."""
-        if not self.training or not self.config.context_noise:
+    def _varied(self, batch: MoleculeBatch, generator: torch.Generator) -> MoleculeBatch:
+        """As the next atoms see it: in training every atom a little out of its place, and counted from anywhere."""
+        if not self.training:
             return batch
-        noise = torch.randn(batch.positions.shape, generator=generator, device=batch.positions.device)
-        return replace(batch, positions=batch.positions + self.config.context_noise * noise)
+        device = batch.positions.device
+        noise = self.config.context_noise * torch.randn(batch.positions.shape, generator=generator, device=device)
+        shift = torch.randint(SHIFTS, (len(batch),), generator=generator, device=device)
+        return replace(batch, positions=batch.positions + noise, shift=shift)
 
 
 def _add(

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from unigen.batch import MoleculeBatch, TokenBatch
 from unigen.models.embedding import ElementEmbedding
 from unigen.models.placement import HIGHEST, rows
+from unigen.models.stereo_hints import HINTS
 from unigen.shapes import Float, Int
+from unigen.tokens.molecule import SHIFTS
 from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import VOCABULARY_SIZE, element_of
 
@@ -38,11 +40,12 @@ class MoleculeEmbedding(nn.Module):
         super().__init__()
         self.symbol = nn.Embedding(VOCABULARY_SIZE, width)
         self.element = ElementEmbedding(width, dropout=0.0)
-        self.index = nn.Embedding(max_atoms, width)
+        self.index = nn.Embedding(max_atoms + SHIFTS, width)
         self.charge = nn.Embedding(2 * _CHARGES + 1, width)
         self.hydrogens, self.bonds = nn.Embedding(_MOST_BONDS + 1, width), nn.Embedding(_MOST_BONDS + 1, width)
         self.highest_order = nn.Embedding(HIGHEST + 1, width)
-        self.parent, self.parent_order = nn.Embedding(max_atoms, width), nn.Embedding(HIGHEST + 1, width)
+        self.parent, self.parent_order = nn.Embedding(max_atoms + SHIFTS, width), nn.Embedding(HIGHEST + 1, width)
+        self.hints = nn.Linear(HINTS, width, bias=False)
         self.next_is_atom = nn.Parameter(torch.zeros(width))
         self.vector = nn.Sequential(nn.Linear(3, width), nn.SiLU(), nn.Linear(width, width))
         self.property = nn.Embedding(properties + 1, width)
@@ -54,10 +57,10 @@ class MoleculeEmbedding(nn.Module):
         self.register_buffer("symbol_element", torch.tensor(elements), persistent=False)
         self.register_buffer("frequencies", torch.tensor(_FREQUENCIES), persistent=False)
 
-    def written(self, tokens: TokenBatch, atom: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
+    def written(self, tokens: TokenBatch, names: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
         """Properties and symbols; slots hold nothing yet."""
         total = self.symbol(tokens.symbols) + self.element(self.symbol_element[tokens.symbols])
-        total = total + self.index(atom.clamp(min=0)) * (atom >= 0)[..., None]
+        total = total + self.index(names.clamp(min=0)) * (names >= 0)[..., None]
         is_property = (tokens.channel == Channel.PROPERTY)[..., None]
         which = tokens.descriptor[..., 0] * is_property[..., 0]
         value = ((tokens.vectors[..., 0] - self.property_mean[which]) / self.property_std[which])[..., None]
@@ -75,19 +78,21 @@ class MoleculeEmbedding(nn.Module):
             + self.hydrogens(hydrogens.clamp(max=_MOST_BONDS))
             + self.bonds(bonded.sum(-1).clamp(max=_MOST_BONDS))
             + self.highest_order(batch.order.amax(-1).clamp(max=HIGHEST))
-            + self.index.weight[: batch.numbers.shape[1]]
+            + self.index(batch.names.gather(1, batch.slot).clamp(min=0))
         )
 
     def upcoming(
         self,
         atoms: Float[Tensor, "batch atoms width"],
-        order: Int[Tensor, "batch atoms atoms"],
+        batch: MoleculeBatch,
         parent: Int[Tensor, "batch chosen"],
         chosen: Int[Tensor, "batch chosen"],
+        hints: Float[Tensor, "batch chosen 4"],
     ) -> Float[Tensor, "batch chosen width"]:
-        """Which atom comes next, and where it is bonded."""
-        to_parent = rows(order, chosen).gather(2, parent[..., None])[..., 0].clamp(max=HIGHEST)
-        return rows(atoms, chosen) + self.parent(parent) + self.parent_order(to_parent) + self.next_is_atom
+        """Which atom comes next, where it is bonded, and on which side stereo wants it."""
+        to_parent = rows(batch.order, chosen).gather(2, parent[..., None])[..., 0].clamp(max=HIGHEST)
+        bonded = self.parent(parent + batch.shift[:, None]) + self.parent_order(to_parent)
+        return rows(atoms, chosen) + bonded + self.hints(hints) + self.next_is_atom
 
     def placed(
         self,

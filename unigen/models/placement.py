@@ -11,18 +11,26 @@ import torch
 from torch import Tensor, nn
 
 from unigen.geometry.local_frame import LocalFrames
+from unigen.models.springs import SPRINGS, Springs
 from unigen.shapes import Bool, Float, Int
 
 _RADII, _REACH = 16, 7.5
 """Gaussians along the distance, up to so many Angstrom."""
 
 _HEADS = 4
+_SPRUNG = 8
+"""Atoms that springs lead to: the nearest in the graph."""
+
+_LENGTHS = (0.9, 3.8)
+"""Angstrom; springs begin with these lengths and those between."""
+
+_FAR = 1 << 30
 FARTHEST, HIGHEST = 11, 3
 """Largest number of bonds between two atoms that is told from larger ones; largest bond order."""
 
 
 class PlacementContext(nn.Module):
-    """A vector for each atom that is to be placed.
+    """A vector for each atom that is to be placed, and springs to the nearest of those that stand.
 
     Args:
         atom_width: of the atoms' own vectors.
@@ -39,6 +47,9 @@ class PlacementContext(nn.Module):
         self.hidden = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.weight, self.value = nn.Linear(width, _HEADS), nn.Linear(width, 2 * width)
         self.out = nn.Linear(4 * width, out)
+        self.springs = nn.Linear(width, 2 * SPRINGS)
+        with torch.no_grad():
+            self.springs.bias[:SPRINGS] = torch.linspace(*_LENGTHS, SPRINGS)
 
     def forward(
         self,
@@ -48,7 +59,7 @@ class PlacementContext(nn.Module):
         order: Int[Tensor, "batch atoms atoms"],
         frames: LocalFrames,
         chosen: Int[Tensor, "batch chosen"],
-    ) -> Float[Tensor, "batch chosen out"]:
+    ) -> tuple[Float[Tensor, "batch chosen out"], Springs]:
         """Of the chosen atoms, from the atoms of lower index alone.
 
         Args:
@@ -64,7 +75,12 @@ class PlacementContext(nn.Module):
         pair = pair + self.bonds_apart(rows(near, chosen).clamp(max=FARTHEST))
         pair = pair + self.bonds_from_parent(rows(near, frames.parent).clamp(max=FARTHEST))
         pair = pair + self.bond_order(rows(order, chosen).clamp(max=HIGHEST))
-        return self.out(self._pooled(self.hidden(pair), stands))
+        pair = self.hidden(pair)
+        nearest = _nearest(rows(near, chosen), stands)
+        lengths, strengths = self.springs(_picked(pair, nearest)).chunk(2, dim=-1)
+        strengths = strengths * stands.gather(2, nearest)[..., None]
+        springs = (part.flatten(0, 1) for part in (_picked(seen, nearest), lengths, strengths))
+        return self.out(self._pooled(pair, stands)), Springs(*springs)
 
     def _pooled(
         self, pair: Float[Tensor, "batch chosen atoms width"], stands: Bool[Tensor, "batch chosen atoms"]
@@ -74,6 +90,21 @@ class PlacementContext(nn.Module):
         value = self.value(pair)
         mean = torch.einsum("bcah,bcahw->bchw", weight, value.unflatten(-1, (_HEADS, -1))).flatten(2)
         return torch.cat([mean, (value * stands[..., None]).sum(2) / _HEADS], dim=-1)
+
+
+def _nearest(
+    apart: Int[Tensor, "batch chosen atoms"], stands: Bool[Tensor, "batch chosen atoms"]
+) -> Int[Tensor, "batch chosen nearest"]:
+    """The nearest standing atoms in the graph, of equals the first; others where fewer stand."""
+    atoms = apart.shape[-1]
+    cost = (apart.long() * atoms + torch.arange(atoms, device=apart.device)).masked_fill(~stands, _FAR)
+    return cost.topk(min(_SPRUNG, atoms), dim=-1, largest=False).indices
+
+
+def _picked(
+    table: Float[Tensor, "batch chosen atoms width"], index: Int[Tensor, "batch chosen nearest"]
+) -> Float[Tensor, "batch chosen nearest width"]:
+    return table.gather(2, index[..., None].expand(*index.shape, table.shape[-1]))
 
 
 def rows(table: Tensor, index: Int[Tensor, "batch chosen"]) -> Tensor:

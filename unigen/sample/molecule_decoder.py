@@ -10,6 +10,7 @@ from torch import Tensor
 from unigen.batch import Layout, MoleculeBatch
 from unigen.mixers.interface import State
 from unigen.models.molecule import MoleculeModel
+from unigen.models.springs import Springs
 from unigen.process.schedule import karras_levels
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.solvers import dpm_solver_2m, heun
@@ -42,9 +43,10 @@ def draw_positions(
         frames = model.frames(rows, following)
         known = embedded[: len(active)]
         x = model.embedding.placed(known, vectors[: len(active), None], here)
-        x = x + model.upcoming(known, rows, frames, following)
+        upcoming, springs = model.upcoming(known, rows, frames, following)
+        x = x + upcoming
         h, states = model.backbone.step(_slots(model, rows, atom) + x[:, 0], rows.slot[:, atom], states)
-        drawn = _draw(model, h, normal[: len(active), atom + 1], frames.free[:, 0], settings)
+        drawn = _draw(model, h, normal[: len(active), atom + 1], frames.free[:, 0], settings, springs)
         placed = frames.place(drawn[:, None])
         plans.positions[: len(active), atom + 1] = placed[:, 0]
         vectors = frames.local(placed)[:, 0]  # as in training: distances and angles that alone are free are positive
@@ -55,10 +57,10 @@ def _read(model: MoleculeModel, plans: MoleculeBatch, atoms: Float[Tensor, "batc
     """The backbone's memory of properties and SMILES, with the first atom about to come."""
     first = plans.slot[:, 0]
     longest = int(first.max())
-    x = model.embedding.written(plans.tokens, plans.atom)[:, :longest]
+    x = model.embedding.written(plans.tokens, plans.names)[:, :longest]
     none = torch.zeros_like(first)[:, None]
     before = (first - 1)[:, None, None].expand(-1, 1, x.shape[-1])
-    x = x.scatter_add(1, before, model.upcoming(atoms, plans, model.frames(plans, none), none))
+    x = x.scatter_add(1, before, model.upcoming(atoms, plans, model.frames(plans, none), none)[0])
     states = model.backbone.init_states(len(plans), plans.tokens.symbols.shape[1], x)
     model.backbone(x, Layout.padded(first, longest), states)
     return states
@@ -75,7 +77,7 @@ def _slots(model: MoleculeModel, rows: MoleculeBatch, atom: int) -> Float[Tensor
         channel=tokens.channel.gather(1, at),
         descriptor=tokens.descriptor.gather(1, at[..., None].expand(-1, -1, tokens.descriptor.shape[-1])),
     )
-    return model.embedding.written(here, rows.atom.gather(1, at))[:, 0]
+    return model.embedding.written(here, rows.names.gather(1, at))[:, 0]
 
 
 def _draw(
@@ -84,10 +86,16 @@ def _draw(
     normal: Float[Tensor, "slots 3"],
     free: Float[Tensor, "slots 3"],
     settings: DecodeSettings,
+    springs: Springs,
 ) -> Float[Tensor, "slots 3"]:
     """Vectors in the atoms' frames from one ODE a slot; numbers that are not free stay 0."""
     head, context = model.atom_head, model.atom_head.context(h)
     levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
     solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
     start = head.process.prior(normal) * free
-    return solve(lambda x, sigma: x + free * (head.denoise(x, sigma, context) - x), start, levels, settings.temperature)
+    return solve(
+        lambda x, sigma: x + free * (head.denoise(x, sigma, context, springs.pulls) - x),
+        start,
+        levels,
+        settings.temperature,
+    )

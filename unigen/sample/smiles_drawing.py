@@ -12,7 +12,7 @@ from unigen.models.molecule import MoleculeModel
 from unigen.shapes import Float
 from unigen.tokens import vocabulary
 from unigen.tokens.collate import collate
-from unigen.tokens.molecule import prompt
+from unigen.tokens.molecule import MIDDLE, prompt
 from unigen.tokens.smiles_grammar import SmilesGrammar
 
 Values = Mapping[int, float]
@@ -44,10 +44,10 @@ def draw_smiles(
             break
         prompts = [prompt(written[row], values[row]) for row in rows]
         tokens: TokenBatch = collate([sequence for sequence, _ in prompts]).to(device)
-        atom = torch.full(tokens.symbols.shape, -1, device=device)
+        names = torch.full(tokens.symbols.shape, -1, device=device)
         for place, (_, atoms) in enumerate(prompts):
-            atom[place, : len(atoms)] = torch.from_numpy(atoms)
-        h = model(tokens, atom)[torch.arange(len(rows), device=device), tokens.lengths - 1]
+            names[place, : len(atoms)] = torch.from_numpy(np.where(atoms >= 0, atoms + MIDDLE, -1))
+        h = model(tokens, names)[torch.arange(len(rows), device=device), tokens.lengths - 1]
         legal = torch.from_numpy(np.stack([walks[row].legal() for row in rows])).to(device)
         drawn = model.symbol_head.sample(h, legal, torch.from_numpy(uniforms[rows, step]).to(device), temperature)
         for row, symbol in zip(rows, drawn.tolist(), strict=True):

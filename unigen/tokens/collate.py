@@ -8,7 +8,7 @@ import torch
 from unigen.batch import MoleculeBatch, NeighbourBatch, TokenBatch, WyckoffBatch, pad
 from unigen.retrieval.shortlist import KINDS, Shortlist
 from unigen.shapes import Float, Integer
-from unigen.tokens.molecule import UNREACHED, MoleculeSequence
+from unigen.tokens.molecule import MIDDLE, UNREACHED, MoleculeSequence
 from unigen.tokens.sequence import Sequence
 from unigen.tokens.wyckoff import WyckoffSequence
 
@@ -51,11 +51,12 @@ def collate_molecules(sequences: list[MoleculeSequence]) -> MoleculeBatch:
     atoms = max(len(sequence.numbers) for sequence in sequences)
     token_atom = np.full((len(sequences), longest), -1)
     near = np.full((len(sequences), atoms, atoms), UNREACHED)
-    order = np.zeros_like(near)
+    order, sides = np.zeros_like(near), np.zeros_like(near)
     for row, sequence in enumerate(sequences):
         own = len(sequence.numbers)
         token_atom[row, : len(sequence)] = sequence.atom
         near[row, :own, :own], order[row, :own, :own] = sequence.near, sequence.order
+        sides[row, :own, :own] = sequence.sides
     return MoleculeBatch(
         tokens=collate([sequence.tokens for sequence in sequences]),
         atom=torch.from_numpy(token_atom),
@@ -64,6 +65,9 @@ def collate_molecules(sequences: list[MoleculeSequence]) -> MoleculeBatch:
         charges=pad([sequence.charges for sequence in sequences], atoms),
         order=torch.from_numpy(order),
         near=torch.from_numpy(near),
+        handed=pad([sequence.handed for sequence in sequences], atoms),
+        sides=torch.from_numpy(sides),
+        shift=torch.full((len(sequences),), MIDDLE),
         positions=pad([sequence.positions for sequence in sequences], atoms),
     )
 

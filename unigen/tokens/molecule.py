@@ -16,13 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from unigen.data.molecule import Molecule
-from unigen.shapes import Float, Int, Integer
+from unigen.shapes import Float, Int
 from unigen.tokens import vocabulary
 from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel, Sequence
 from unigen.tokens.skeleton import Skeleton, skeleton_of
 from unigen.tokens.smiles_writer import write_smiles
 
 _BRACKET, _BRACKET_END = vocabulary.mark_symbol("["), vocabulary.mark_symbol("]")
+
+SHIFTS, MIDDLE = 32, 16
+"""Models know atoms by their number in the molecule plus a shift, in training any below SHIFTS, in drawing MIDDLE: so
+every number was seen at every kind of atom, and larger molecules than those of the training hold nothing new."""
 
 UNREACHED = 99
 """Bonds between atoms of different fragments: more than any molecule has on a shortest way."""
@@ -40,6 +44,8 @@ class MoleculeSequence:
         charges: formal charges.
         order: order of the bond between two atoms, 0 for none.
         near: bonds between two atoms on the shortest way, UNREACHED for none.
+        handed: chirality that the SMILES asks for, by the order of the atoms (`unigen.tokens.handedness`), 0 for none.
+        sides: of the double bond between two atoms, as the SMILES asks: 1 cis, -1 trans, 0 none.
         positions: Cartesian, Angstrom; zeros where they are still to be drawn.
     """
 
@@ -50,6 +56,8 @@ class MoleculeSequence:
     charges: Int[np.ndarray, "atoms"]
     order: Int[np.ndarray, "atoms atoms"]
     near: Int[np.ndarray, "atoms atoms"]
+    handed: Int[np.ndarray, "atoms"]
+    sides: Int[np.ndarray, "atoms atoms"]
     positions: Float[np.ndarray, "atoms 3"]
 
     def __len__(self) -> int:
@@ -85,7 +93,12 @@ def encode(
     rank[written.order] = np.arange(len(written.order))
     ordered = molecule.selected(placed)
     return _laid_out(
-        written.symbols, rank[written.atom], ordered.numbers, ordered.charges, ordered.bonds, where[placed], values
+        written.symbols,
+        rank[written.atom],
+        (ordered.numbers, ordered.charges, ordered.bonds),
+        stripped.skeleton.selected(written.order),
+        where[placed],
+        values,
     )
 
 
@@ -108,19 +121,26 @@ def plan(
     bonds = np.concatenate([skeleton.bonds, np.column_stack([parents, children, np.ones_like(parents)])])
     numbers = np.concatenate([skeleton.numbers, np.ones_like(parents)])
     charges = np.concatenate([skeleton.charges, np.zeros_like(parents)])
-    return _laid_out(symbols, token_atom, numbers, charges, bonds, np.zeros((len(numbers), 3)), values)
+    graph = (numbers, charges, bonds)
+    return _laid_out(symbols, token_atom, graph, skeleton, np.zeros((len(numbers), 3)), values)
 
 
 def _laid_out(
     smiles: Int[np.ndarray, "written"],
     token_atom: Int[np.ndarray, "written"],
-    numbers: Integer[np.ndarray, "atoms"],
-    charges: Integer[np.ndarray, "atoms"],
-    bonds: Integer[np.ndarray, "bonds 3"],
+    graph: tuple[np.ndarray, np.ndarray, np.ndarray],
+    heavy: Skeleton,
     positions: Float[np.ndarray, "atoms 3"],
     values: Mapping[int, float] | None,
 ) -> MoleculeSequence:
+    """Numbers, charges and bonds of all atoms; the skeleton of the heavy ones, which come first, for its stereo."""
+    numbers, charges, bonds = graph
     atoms = len(numbers)
+    handed = np.zeros(atoms, dtype=np.int64)
+    handed[: len(heavy)] = heavy.chirality
+    sides = np.zeros((atoms, atoms), dtype=np.int64)
+    left, right = heavy.bonds[:, 0], heavy.bonds[:, 1]
+    sides[left, right] = sides[right, left] = heavy.double_bond
     end = np.concatenate([smiles, [vocabulary.END], [vocabulary.SLOT] * atoms]).astype(np.int64)
     tokens = _tokens(end, values or {})
     first = len(tokens) - atoms
@@ -136,6 +156,8 @@ def _laid_out(
         charges=charges.astype(np.int64),
         order=order,
         near=graph_distances(order > 0),
+        handed=handed,
+        sides=sides,
         positions=positions.astype(np.float32),
     )
 

@@ -1,0 +1,59 @@
+"""Springs from an atom that is being drawn to the nearest of those that stand: how far it is from where they want it.
+
+A diffusion head that knows its surroundings only through one vector has to solve geometry from memory: where is the
+point 1.5 Angstrom from this atom and 2.5 from those two? So at every noise level it is also told, for several learned
+rest lengths L and strengths a that each pair of atoms has, how the noisy point x is pulled:
+
+    ``pull_r(x, sigma) = sum_j a_jr tanh((L_jr - |x - x_j|) / sqrt(sigma^2 + s^2)) (x - x_j) / |x - x_j|``
+
+The sum of directions times numbers that do not turn turns with the molecule, as the frame does in which x is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unigen.shapes import Bool, Float
+
+SPRINGS = 8
+"""Springs between the drawn atom and each of its neighbours."""
+
+PULLS = 3 * SPRINGS
+"""Numbers that ``Springs.pulls`` gives."""
+
+_SHARPEST = 0.02
+"""s in Angstrom: how well a length is told at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Springs:
+    """Springs of some slots.
+
+    Attributes:
+        ends: atoms that stand, as the slot's frame sees them, Angstrom.
+        lengths: at rest, Angstrom.
+        strengths: 0 where there is no atom.
+    """
+
+    ends: Float[Tensor, "slots neighbours 3"]
+    lengths: Float[Tensor, "slots neighbours springs"]
+    strengths: Float[Tensor, "slots neighbours springs"]
+
+    def of(self, slots: Bool[Tensor, "slots"]) -> Springs:
+        """Those of some slots."""
+        return Springs(self.ends[slots], self.lengths[slots], self.strengths[slots])
+
+    def repeated(self, times: int) -> Springs:
+        """All slots, so many times."""
+        return Springs(*(part.repeat(times, 1, 1) for part in (self.ends, self.lengths, self.strengths)))
+
+    def pulls(self, x: Float[Tensor, "slots 3"], sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots pulls"]:
+        """How x is pulled; of order 1 at every noise level."""
+        apart = x[:, None] - self.ends
+        distance = (apart.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+        scale = (sigma.square() + _SHARPEST**2).rsqrt()[:, None, None]
+        force = self.strengths * torch.tanh((self.lengths - distance) * scale)
+        return torch.bmm(force.transpose(1, 2), apart / distance).flatten(1)
