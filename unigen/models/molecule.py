@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from unigen.batch import MoleculeBatch, TokenBatch
+from unigen.elements import SYMBOLS
 from unigen.geometry.local_frame import LocalFrames, local_frames
 from unigen.heads.symbols import SymbolHead
 from unigen.heads.vectors import VectorHead
 from unigen.models.backbone import Backbone
-from unigen.models.molecule_embedding import MoleculeEmbedding
+from unigen.models.molecule_embedding import CHARGES, MoleculeEmbedding
 from unigen.models.placement import PlacementContext
 from unigen.models.springs import PULLS, Springs
 from unigen.models.stereo_hints import stereo_hints
@@ -42,6 +43,7 @@ class MoleculeConfig:
     Attributes:
         max_atoms: the largest molecule, hydrogens counted.
         properties: names of the properties that may be asked for, in the units of the training data.
+        units: of the properties.
         mixers: one name a layer.
         width: of the backbone.
         heads: of attention.
@@ -56,6 +58,7 @@ class MoleculeConfig:
     kind: Literal["molecule"] = "molecule"
     max_atoms: int = 32
     properties: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     mixers: tuple[str, ...] = ("attention",) * 6
     width: int = 160
     heads: int = 5
@@ -68,11 +71,20 @@ class MoleculeConfig:
 
 
 class MoleculeModel(nn.Module):
-    """See the module's docstring; decoding lives in ``unigen.sample``."""
+    """See the module's docstring; decoding lives in ``unigen.sample``.
+
+    What it was trained on, and so what it may write, is kept with the weights: ``atoms_seen[number, charge + CHARGES]``
+    atoms of each element and formal charge, and ``most_heavy`` heavy atoms in one molecule.
+    """
+
+    atoms_seen: Tensor
+    most_heavy: Tensor
 
     def __init__(self, config: MoleculeConfig) -> None:
         super().__init__()
         self.config = config
+        self.register_buffer("atoms_seen", torch.zeros(len(SYMBOLS), 2 * CHARGES + 1, dtype=torch.int64))
+        self.register_buffer("most_heavy", torch.zeros((), dtype=torch.int64))
         self.embedding = MoleculeEmbedding(config.width, config.max_atoms, len(config.properties))
         self.context = PlacementContext(config.width, config.context_width, config.width)
         self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)

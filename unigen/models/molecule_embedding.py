@@ -14,7 +14,7 @@ from unigen.tokens.molecule import SHIFTS
 from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import VOCABULARY_SIZE, element_of
 
-_CHARGES = 2
+CHARGES = 2
 """Formal charges up to this size are told apart."""
 
 _MOST_BONDS = 6
@@ -41,7 +41,7 @@ class MoleculeEmbedding(nn.Module):
         self.symbol = nn.Embedding(VOCABULARY_SIZE, width)
         self.element = ElementEmbedding(width, dropout=0.0)
         self.index = nn.Embedding(max_atoms + SHIFTS, width)
-        self.charge = nn.Embedding(2 * _CHARGES + 1, width)
+        self.charge = nn.Embedding(2 * CHARGES + 1, width)
         self.hydrogens, self.bonds = nn.Embedding(_MOST_BONDS + 1, width), nn.Embedding(_MOST_BONDS + 1, width)
         self.highest_order = nn.Embedding(HIGHEST + 1, width)
         self.parent, self.parent_order = nn.Embedding(max_atoms + SHIFTS, width), nn.Embedding(HIGHEST + 1, width)
@@ -74,7 +74,7 @@ class MoleculeEmbedding(nn.Module):
         hydrogens = (bonded & (batch.numbers == 1)[:, None]).sum(-1)
         return (
             self.element(batch.numbers)
-            + self.charge(batch.charges.clamp(-_CHARGES, _CHARGES) + _CHARGES)
+            + self.charge(batch.charges.clamp(-CHARGES, CHARGES) + CHARGES)
             + self.hydrogens(hydrogens.clamp(max=_MOST_BONDS))
             + self.bonds(bonded.sum(-1).clamp(max=_MOST_BONDS))
             + self.highest_order(batch.order.amax(-1).clamp(max=HIGHEST))

@@ -11,6 +11,7 @@ from unigen.errors import UserError
 from unigen.geometry.rotation import random_rotation
 from unigen.models.build import Model
 from unigen.models.molecule import MoleculeConfig, MoleculeModel
+from unigen.models.molecule_embedding import CHARGES
 from unigen.shapes import Int
 from unigen.tokens.molecule import MoleculeSequence, encode
 
@@ -70,8 +71,15 @@ class MoleculeItems:
         return {place: value for place, value in known.items() if value is not None and rng.random() < 0.5}
 
     def prepare(self, model: Model) -> None:
-        """Tell the model mean, spread and range of the properties."""
+        """Tell the model which atoms there are, and mean, spread and range of the properties."""
         assert isinstance(model, MoleculeModel)
+        numbers, charges = (column.astype(np.int64) for column in (self.molecules.numbers, self.molecules.charges))
+        known = np.abs(charges) <= CHARGES
+        seen = np.zeros(model.atoms_seen.shape, dtype=np.int64)
+        np.add.at(seen, (numbers[known], charges[known] + CHARGES), 1)
+        model.atoms_seen.copy_(torch.from_numpy(seen))
+        heavy = np.add.reduceat(numbers > 1, self.molecules.offsets[:-1])
+        model.most_heavy.fill_(int(heavy.max()))
         embedding = model.embedding
         for place, name in enumerate(self.properties, start=1):
             values = torch.from_numpy(self.molecules.properties[name])
