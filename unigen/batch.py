@@ -43,10 +43,19 @@ A ``MoleculeBatch`` adds its atoms, in the order in which they are placed, to ``
 | charges      | (batch, atoms)          | formal charge                                                  |
 | order        | (batch, atoms, atoms)   | order of the bond between two atoms, 0 for none                |
 | near         | (batch, atoms, atoms)   | bonds between two atoms on the shortest way                    |
+| ring         | (batch, atoms, atoms)   | size of the smallest ring that holds both atoms, 0 for none     |
 | handed       | (batch, atoms)          | chirality asked for, by the order of the atoms; 0 for none      |
 | sides        | (batch, atoms, atoms)   | of the double bond between two atoms: 1 cis, -1 trans, 0 none   |
 | shift        | (batch,)                | atoms are counted from it where models name them               |
 | positions    | (batch, atoms, 3)       | Cartesian, Angstrom                                            |
+
+A ``PropertyBatch`` holds atoms without bonds and what is known of each molecule:
+
+| field        | shape                   | unit, meaning                                                  |
+|--------------|-------------------------|----------------------------------------------------------------|
+| numbers      | (batch, atoms)          | atomic number, 0 beyond the end                                |
+| positions    | (batch, atoms, 3)       | Cartesian, Angstrom                                            |
+| values       | (batch, properties)     | in the units of the data, NaN where unknown                    |
 """
 
 from __future__ import annotations
@@ -182,6 +191,7 @@ class MoleculeBatch(TensorRows):
     charges: Int[Tensor, "batch atoms"]
     order: Int[Tensor, "batch atoms atoms"]
     near: Int[Tensor, "batch atoms atoms"]
+    ring: Int[Tensor, "batch atoms atoms"]
     handed: Int[Tensor, "batch atoms"]
     sides: Int[Tensor, "batch atoms atoms"]
     shift: Int[Tensor, "batch"]
@@ -202,6 +212,23 @@ class MoleculeBatch(TensorRows):
 
     @property
     def atoms(self) -> Int[Tensor, "batch"]:
+        """Atoms of each molecule."""
+        return (self.numbers > 0).sum(1)
+
+
+@dataclass(frozen=True, eq=False)
+class PropertyBatch(TensorRows):
+    """Molecules as atoms in space, with properties; see the table of fields above."""
+
+    numbers: Int[Tensor, "batch atoms"]
+    positions: Float[Tensor, "batch atoms 3"]
+    values: Float[Tensor, "batch properties"]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def lengths(self) -> Int[Tensor, "batch"]:
         """Atoms of each molecule."""
         return (self.numbers > 0).sum(1)
 

@@ -9,11 +9,10 @@ import torch
 from models.small_molecules import batch, small_molecule_model
 
 from unigen.process.schedule import karras_levels
-from unigen.sample.decoder import DecodeSettings
-from unigen.sample.molecule_decoder import draw_positions
+from unigen.sample.molecule_decoder import MoleculeSettings, draw_positions
 from unigen.sample.solvers import dpm_solver_2m
 
-SETTINGS = DecodeSettings(steps=3, temperature=1.0)
+SETTINGS = MoleculeSettings(steps=3, temperature=1.0)
 
 
 def normal(seed: int = 0) -> torch.Tensor:

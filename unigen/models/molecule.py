@@ -115,7 +115,7 @@ class MoleculeModel(nn.Module):
     ) -> tuple[Float[Tensor, "batch chosen width"], Springs]:
         """What is known before each of the chosen atoms is placed; ``atoms`` as ``embedding.atoms`` gives them."""
         seen = frames.seen(batch.positions)
-        around, springs = self.context(atoms, seen, batch.near, batch.order, frames, chosen)
+        around, springs = self.context(atoms, seen, batch, frames, chosen)
         hints = stereo_hints(batch, frames, chosen)
         return around + self.embedding.upcoming(atoms, batch, frames.parent, chosen, hints), springs
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from unigen.batch import MoleculeBatch, TokenBatch
 from unigen.models.embedding import ElementEmbedding
-from unigen.models.placement import HIGHEST, rows
+from unigen.models.placement import HIGHEST, LARGEST, rows
 from unigen.models.stereo_hints import HINTS
 from unigen.shapes import Float, Int
 from unigen.tokens.molecule import SHIFTS
@@ -44,6 +44,7 @@ class MoleculeEmbedding(nn.Module):
         self.charge = nn.Embedding(2 * CHARGES + 1, width)
         self.hydrogens, self.bonds = nn.Embedding(_MOST_BONDS + 1, width), nn.Embedding(_MOST_BONDS + 1, width)
         self.highest_order = nn.Embedding(HIGHEST + 1, width)
+        self.smallest_ring = nn.Embedding(LARGEST + 1, width)
         self.parent, self.parent_order = nn.Embedding(max_atoms + SHIFTS, width), nn.Embedding(HIGHEST + 1, width)
         self.hints = nn.Linear(HINTS, width, bias=False)
         self.next_is_atom = nn.Parameter(torch.zeros(width))
@@ -69,7 +70,7 @@ class MoleculeEmbedding(nn.Module):
         return total + is_property * (self.property(which) + self.value(features))
 
     def atoms(self, batch: MoleculeBatch) -> Float[Tensor, "batch atoms width"]:
-        """What each atom is: element, charge, hydrogens, bonds, its place in the order."""
+        """What each atom is: element, charge, hydrogens, bonds, ring, its place in the order."""
         bonded = batch.order > 0
         hydrogens = (bonded & (batch.numbers == 1)[:, None]).sum(-1)
         return (
@@ -78,6 +79,7 @@ class MoleculeEmbedding(nn.Module):
             + self.hydrogens(hydrogens.clamp(max=_MOST_BONDS))
             + self.bonds(bonded.sum(-1).clamp(max=_MOST_BONDS))
             + self.highest_order(batch.order.amax(-1).clamp(max=HIGHEST))
+            + self.smallest_ring(batch.ring.diagonal(dim1=1, dim2=2).clamp(max=LARGEST))
             + self.index(batch.names.gather(1, batch.slot).clamp(min=0))
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from unigen.batch import MoleculeBatch
 from unigen.geometry.local_frame import LocalFrames
 from unigen.models.springs import SPRINGS, Springs
 from unigen.shapes import Bool, Float, Int
@@ -25,8 +26,8 @@ _LENGTHS = (0.9, 3.8)
 """Angstrom; springs begin with these lengths and those between."""
 
 _FAR = 1 << 30
-FARTHEST, HIGHEST = 11, 3
-"""Largest number of bonds between two atoms that is told from larger ones; largest bond order."""
+FARTHEST, HIGHEST, LARGEST = 11, 3, 9
+"""Largest number of bonds between two atoms that is told from larger ones; largest bond order; so with rings."""
 
 
 class PlacementContext(nn.Module):
@@ -44,6 +45,7 @@ class PlacementContext(nn.Module):
         self.where = nn.Linear(6 + _RADII, width)
         self.bonds_apart, self.bonds_from_parent = nn.Embedding(FARTHEST + 1, width), nn.Embedding(FARTHEST + 1, width)
         self.bond_order = nn.Embedding(HIGHEST + 1, width)
+        self.ring, self.ring_of_parent = nn.Embedding(LARGEST + 1, width), nn.Embedding(LARGEST + 1, width)
         self.hidden = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.weight, self.value = nn.Linear(width, _HEADS), nn.Linear(width, 2 * width)
         self.out = nn.Linear(4 * width, out)
@@ -55,8 +57,7 @@ class PlacementContext(nn.Module):
         self,
         atoms: Float[Tensor, "batch atoms width"],
         seen: Float[Tensor, "batch chosen atoms 3"],
-        near: Int[Tensor, "batch atoms atoms"],
-        order: Int[Tensor, "batch atoms atoms"],
+        batch: MoleculeBatch,
         frames: LocalFrames,
         chosen: Int[Tensor, "batch chosen"],
     ) -> tuple[Float[Tensor, "batch chosen out"], Springs]:
@@ -65,16 +66,17 @@ class PlacementContext(nn.Module):
         Args:
             atoms: what each atom is.
             seen: where each atom is in the frame of each chosen one, Angstrom.
-            near: bonds between two atoms on the shortest way.
-            order: of the bond between two atoms.
+            batch: their graph.
             frames: of the chosen atoms.
             chosen: which atoms are to be placed.
         """
+        near, order, ring = batch.near, batch.order, batch.ring.clamp(max=LARGEST)
         stands = torch.arange(near.shape[-1], device=near.device) < chosen[..., None]
         pair = self.where(_where(seen)) + self.placed(rows(atoms, chosen))[:, :, None] + self.standing(atoms)[:, None]
         pair = pair + self.bonds_apart(rows(near, chosen).clamp(max=FARTHEST))
         pair = pair + self.bonds_from_parent(rows(near, frames.parent).clamp(max=FARTHEST))
         pair = pair + self.bond_order(rows(order, chosen).clamp(max=HIGHEST))
+        pair = pair + self.ring(rows(ring, chosen)) + self.ring_of_parent(rows(ring, frames.parent))
         pair = self.hidden(pair)
         nearest = _nearest(rows(near, chosen), stands)
         lengths, strengths = self.springs(_picked(pair, nearest)).chunk(2, dim=-1)

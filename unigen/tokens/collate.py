@@ -51,12 +51,12 @@ def collate_molecules(sequences: list[MoleculeSequence]) -> MoleculeBatch:
     atoms = max(len(sequence.numbers) for sequence in sequences)
     token_atom = np.full((len(sequences), longest), -1)
     near = np.full((len(sequences), atoms, atoms), UNREACHED)
-    order, sides = np.zeros_like(near), np.zeros_like(near)
+    order, ring, sides = (np.zeros_like(near) for _ in range(3))
     for row, sequence in enumerate(sequences):
         own = len(sequence.numbers)
         token_atom[row, : len(sequence)] = sequence.atom
         near[row, :own, :own], order[row, :own, :own] = sequence.near, sequence.order
-        sides[row, :own, :own] = sequence.sides
+        ring[row, :own, :own], sides[row, :own, :own] = sequence.ring, sequence.sides
     return MoleculeBatch(
         tokens=collate([sequence.tokens for sequence in sequences]),
         atom=torch.from_numpy(token_atom),
@@ -65,6 +65,7 @@ def collate_molecules(sequences: list[MoleculeSequence]) -> MoleculeBatch:
         charges=pad([sequence.charges for sequence in sequences], atoms),
         order=torch.from_numpy(order),
         near=torch.from_numpy(near),
+        ring=torch.from_numpy(ring),
         handed=pad([sequence.handed for sequence in sequences], atoms),
         sides=torch.from_numpy(sides),
         shift=torch.full((len(sequences),), MIDDLE),

@@ -44,6 +44,7 @@ class MoleculeSequence:
         charges: formal charges.
         order: order of the bond between two atoms, 0 for none.
         near: bonds between two atoms on the shortest way, UNREACHED for none.
+        ring: size of the smallest ring that holds both atoms, 0 for none; of those that are smallest for some bond.
         handed: chirality that the SMILES asks for, by the order of the atoms (`unigen.tokens.handedness`), 0 for none.
         sides: of the double bond between two atoms, as the SMILES asks: 1 cis, -1 trans, 0 none.
         positions: Cartesian, Angstrom; zeros where they are still to be drawn.
@@ -56,6 +57,7 @@ class MoleculeSequence:
     charges: Int[np.ndarray, "atoms"]
     order: Int[np.ndarray, "atoms atoms"]
     near: Int[np.ndarray, "atoms atoms"]
+    ring: Int[np.ndarray, "atoms atoms"]
     handed: Int[np.ndarray, "atoms"]
     sides: Int[np.ndarray, "atoms atoms"]
     positions: Float[np.ndarray, "atoms 3"]
@@ -156,10 +158,20 @@ def _laid_out(
         charges=charges.astype(np.int64),
         order=order,
         near=graph_distances(order > 0),
+        ring=_rings(heavy, atoms),
         handed=handed,
         sides=sides,
         positions=positions.astype(np.float32),
     )
+
+
+def _rings(heavy: Skeleton, atoms: int) -> Int[np.ndarray, "atoms atoms"]:
+    """For each pair of atoms the size of the smallest ring that holds both."""
+    found = {tuple(sorted(heavy.graph.ring(one, two))) for one, two, _ in heavy.graph.bonds}
+    sizes = np.zeros((atoms, atoms), dtype=np.int64)
+    for ring in sorted(found, key=len, reverse=True):
+        sizes[np.ix_(ring, ring)] = len(ring)
+    return sizes
 
 
 def _tokens(symbols: Int[np.ndarray, "written"], values: Mapping[int, float]) -> Sequence:
