@@ -14,18 +14,30 @@ if TYPE_CHECKING:
     from unigen.errors import UserError
     from unigen.eval.report import Report
     from unigen.eval.run import evaluate_crystals as evaluate
-    from unigen.request import CrystalRequest
+    from unigen.request import CrystalRequest, MoleculeRequest
     from unigen.sample.generate import generate
     from unigen.sample.job import Sample
     from unigen.sample.load import load
 
 __version__ = "0.1.0"
-__all__ = ["Crystal", "CrystalRequest", "Molecule", "Report", "Sample", "UserError", "evaluate", "generate", "load"]
+__all__ = [
+    "Crystal",
+    "CrystalRequest",
+    "Molecule",
+    "MoleculeRequest",
+    "Report",
+    "Sample",
+    "UserError",
+    "evaluate",
+    "generate",
+    "load",
+]
 
 _HOMES = {
     "Crystal": ("unigen.data.crystal", "Crystal"),
     "CrystalRequest": ("unigen.request", "CrystalRequest"),
     "Molecule": ("unigen.data.molecule", "Molecule"),
+    "MoleculeRequest": ("unigen.request", "MoleculeRequest"),
     "Report": ("unigen.eval.report", "Report"),
     "Sample": ("unigen.sample.job", "Sample"),
     "UserError": ("unigen.errors", "UserError"),

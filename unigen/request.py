@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import isfinite
 
 from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
 from unigen.errors import UserError
@@ -127,3 +129,46 @@ class CrystalRequest:
     def to_dict(self) -> dict[str, object]:
         """The fields that are set, ready for JSON."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoleculeRequest:
+    """One molecule wanted; every field may be left open (all open: de novo).
+
+    Attributes:
+        smiles: the molecule itself: conformers of it are drawn, with the stereo that the text says.
+        formula: exact composition such as ``"C7H10O2"``.
+        properties: wanted values by name, in the units of the model's training data.
+        scaffold: an SD entry with positions; its atoms are kept where they are, and more are added to it.
+        largest_fragment: of a SMILES or scaffold in several pieces take the largest.
+        id: the user's name for this request, carried to the samples.
+
+    Raises:
+        UserError: fields that contradict each other, a formula that does not parse, a value that is not finite.
+    """
+
+    smiles: str | None = None
+    formula: str | None = None
+    properties: Mapping[str, float] = field(default_factory=dict)
+    scaffold: str | None = None
+    largest_fragment: bool = False
+    id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.smiles is not None and (self.formula is not None or self.scaffold is not None):
+            other = "formula" if self.formula is not None else "scaffold"
+            raise UserError(f"smiles and {other} exclude each other: a SMILES says all of the molecule's graph")
+        if self.formula is not None:
+            parse_formula(self.formula)
+        for name, value in self.properties.items():
+            if not isfinite(value):
+                raise UserError(f"property {name}: not a number", got=value)
+
+    @property
+    def counts(self) -> dict[int, int] | None:
+        """Atoms by atomic number, when the formula fixes them."""
+        return None if self.formula is None else dict(parse_formula(self.formula))
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields that are set, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, {}, False)}

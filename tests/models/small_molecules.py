@@ -10,6 +10,7 @@ import torch
 from unigen.batch import MoleculeBatch
 from unigen.data.molecule import Molecule
 from unigen.models.molecule import MoleculeConfig, MoleculeModel
+from unigen.models.molecule_embedding import CHARGES
 from unigen.tokens.collate import collate_molecules
 from unigen.tokens.molecule import MoleculeSequence, encode
 
@@ -49,8 +50,12 @@ def small_molecule_model(seed: int = 0, frame: str = "local") -> MoleculeModel:
     """Untrained, its heads not zero, in evaluation mode."""
     torch.manual_seed(seed)
     model = MoleculeModel(
-        MoleculeConfig(mixers=("attention",) * 2, properties=("gap",), frame=frame, **SIZES)  # type: ignore[arg-type]
+        MoleculeConfig(mixers=("attention",) * 2, properties=("gap",), units=("hartree",), frame=frame, **SIZES)  # type: ignore[arg-type]
     )
+    for number, charge in ((1, 0), (6, 0), (7, 0), (7, 1), (8, 0), (8, -1), (9, 0), (17, 0)):
+        model.atoms_seen[number, charge + CHARGES] = 100
+    model.most_heavy.fill_(9)
+    model.embedding.property_range[1] = torch.tensor([0.1, 0.6])
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape))

@@ -48,7 +48,7 @@ def test_a_picture_of_each_format(tmp_path, count):
 
 
 def test_what_bad_input_says(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="no crystals"):
+    with pytest.raises(UserError, match="nothing to draw"):
         draw_crystals([], tmp_path / "a.png")
     with pytest.raises(UserError, match="not a picture format"):
         draw_crystals([IRON], tmp_path / "a.doc")

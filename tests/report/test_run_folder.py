@@ -10,7 +10,8 @@ from small_generators import Counting
 
 from unigen.data.sources import read_rows
 from unigen.errors import UserError
-from unigen.report.run_folder import FRAMES, JOURNAL, RunFolder, crystal_of
+from unigen.report.journal import JOURNAL
+from unigen.report.run_folder import FRAMES, RunFolder, crystal_of
 from unigen.request import CrystalRequest
 from unigen.sample.generate import iter_samples
 

@@ -302,13 +302,13 @@ def test_the_weight_of_anew_moves_nothing_but_the_turn_of_nobody():
 def test_atoms_that_come_too_close_are_drawn_again_and_never_closer():
     jobs = [Job(request, place, index, 0, 0) for place, request in enumerate(REQUESTS) for index in range(3)]
     once, often = (make(redraws=redraws, min_distance=1.5).draw(jobs) for redraws in (0, 4))
-    distances = [[draft.crystal.smallest_distance() for draft in drafts] for drafts in (once, often)]
+    distances = [[draft.structure.smallest_distance() for draft in drafts] for drafts in (once, often)]
     before, after = np.array(distances)
     assert (after >= before - 1e-4).all()
     assert (after > before + 1e-3).any()
     np.testing.assert_allclose(after[before >= 1.5], before[before >= 1.5], atol=1e-4)
     unchecked = make(min_distance=0.0).draw(jobs)
-    assert [draft.crystal.smallest_distance() for draft in unchecked] == pytest.approx(before.tolist(), abs=1e-4)
+    assert [draft.structure.smallest_distance() for draft in unchecked] == pytest.approx(before.tolist(), abs=1e-4)
 
 
 # ---- templates written anew
@@ -401,7 +401,7 @@ def test_templates_are_drawn_as_often_as_their_probability_says():
 def the_reason(generator, request: CrystalRequest) -> str:
     (draft,) = generator.draw([Job(request, 0, 0, 0, 0)])
     assert isinstance(draft, Draft)
-    assert draft.crystal is None
+    assert draft.structure is None
     return draft.reason
 
 
@@ -422,7 +422,7 @@ def the_reason(generator, request: CrystalRequest) -> str:
 )
 def test_what_cannot_be_had_is_said(generator, request_, said):
     if said is None:
-        assert generator.draw([Job(request_, 0, 0, 0, 0)])[0].crystal is not None
+        assert generator.draw([Job(request_, 0, 0, 0, 0)])[0].structure is not None
         return
     reason = the_reason(generator, request_)
     for part in said:
@@ -463,7 +463,7 @@ def test_a_cell_nobody_can_see_is_said_and_not_raised(generator, monkeypatch):
 
         monkeypatch.setattr(module, "draw_numbers", broken)
         draft = make().draw([Job(REQUESTS[0], 0, 0, 0, 0)])[0]
-        assert draft.crystal is None
+        assert draft.structure is None
         assert draft.reason
 
 

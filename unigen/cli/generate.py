@@ -78,3 +78,51 @@ def _requests(file: Path | None, *fields: str | int | None) -> list[CrystalReque
     if given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
     return read_requests(file)
+
+
+@app.command("molecule")
+def generate_molecule(
+    smiles: Annotated[str | None, typer.Option(help="Conformers of this molecule, its stereo kept.")] = None,
+    smiles_file: Annotated[Path | None, typer.Option(help="One SMILES a line, perhaps a name behind it.")] = None,
+    formula: Annotated[str | None, typer.Option(help="Exact composition, such as C7H10O2.")] = None,
+    property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE; several may be given.")] = None,
+    scaffold: Annotated[Path | None, typer.Option(help="SDF: its heavy atoms stay, more are added.")] = None,
+    n: Annotated[int, typer.Option(min=1, help="Samples a request.")] = 1,
+    out: Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")] = Path("generated"),
+    model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule-small",
+    largest_fragment: Annotated[bool, typer.Option(help="Of several pieces take the largest.")] = False,
+    relax: Annotated[
+        Literal["none", "mmff"], typer.Option(help="Clean up with MMFF94; marked.")
+    ] = "none",
+    guidance: Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")] = 1.0,
+    steps: Annotated[int, typer.Option(min=1, help="Solver steps an atom.")] = 14,
+    solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
+    temperature: Annotated[float, typer.Option(min=0.05, help="Of positions; lower: likelier, less varied.")] = 0.4,
+    symbol_temperature: Annotated[float, typer.Option(min=0.05, help="Of SMILES.")] = 1.0,
+    redraws: Annotated[int, typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
+    picture: Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1, help="Molecules drawn at once.")] = 256,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF."""
+    from unigen.report.molecule_generation import MoleculeRun, run_molecules
+    from unigen.sample.molecule_decoder import MoleculeSettings
+    from unigen.sample.molecule_request_file import molecule_requests
+
+    wanted = molecule_requests(smiles, smiles_file, formula, property_ or (), scaffold, largest_fragment)
+    from rich.console import Console
+
+    drawing = MoleculeSettings(
+        steps=steps,
+        solver=solver,
+        temperature=temperature,
+        symbol_temperature=symbol_temperature,
+        guidance=guidance,
+        redraws=redraws,
+        relax=relax,
+    )
+    run = MoleculeRun(
+        n=n, model=model, drawing=drawing, seed=seed, picture=picture, batch_size=batch_size, device=device
+    )
+    run_molecules(wanted, out, run, Console())

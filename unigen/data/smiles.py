@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from unigen.data.molecule_limits import check_fragments
-from unigen.data.molecule_rdkit import without_hydrogens
+from unigen.data.molecule_rdkit import to_rdkit, without_hydrogens
 from unigen.errors import UserError
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
+
+    from unigen.data.molecule import Molecule
 
 _STAMP = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
 _LONGEST = 80
@@ -69,3 +71,29 @@ def _reason(log: str) -> str:
     place = next((line.rstrip(":").rsplit(" ", 1)[1] for line in said if "around position" in line), "")
     first = said[0].split(" while parsing:")[0].split(" for input:")[0] if said else "no atoms"
     return f"{first} at character {place}" if place else first
+
+
+def kekule_smiles(text: str, where: str = "", *, largest_fragment: bool = False) -> str:
+    """The same molecule without aromatic symbols, isotopes and atom maps, stereo kept; raises as `parse_smiles`."""
+    from rdkit import Chem
+
+    mol = without_hydrogens(parse_smiles(text, where, largest_fragment=largest_fragment))
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+        atom.SetAtomMapNum(0)
+    Chem.Kekulize(mol, clearAromaticFlags=True)
+    return Chem.MolToSmiles(mol, kekuleSmiles=True)
+
+
+def is_molecule(molecule: Molecule, smiles: str) -> bool:
+    """Whether a molecule in space is the one of a SMILES: its graph, and all stereo that the text says.
+
+    Stereo that the text leaves open may be any.
+    """
+    from rdkit import Chem
+
+    mol = without_hydrogens(to_rdkit(molecule))
+    wanted = without_hydrogens(parse_smiles(smiles))
+    if Chem.MolToSmiles(mol) == Chem.MolToSmiles(wanted):
+        return True
+    return flat_smiles(mol) == flat_smiles(wanted) and mol.HasSubstructMatch(wanted, useChirality=True)

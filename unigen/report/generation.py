@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import unigen
 from unigen.errors import UserError
+from unigen.report.drawing import draw_missing
 from unigen.report.picture import draw_crystals
 from unigen.report.run_folder import RunFolder, crystal_of
 from unigen.report.tables import SHOWN, samples_table
 from unigen.request import CrystalRequest
 from unigen.sample.decoder import DecodeSettings
-from unigen.sample.generate import iter_samples
 from unigen.sample.job import Generator
 from unigen.sample.load import load
 
@@ -104,17 +102,7 @@ def run_generation(
     generator = settings.load()
     facts = settings.facts(generator, requests)
     folder = RunFolder(out, facts, symprec=settings.symprec, cif=settings.cif)
-    tasks = list(product(range(len(requests)), range(settings.n)))
-    columns = (TextColumn("generating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    seen = console is not None and console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
-        bar = progress.add_task("generating", total=len(tasks), completed=len(folder.finished))
-        drawn = iter_samples(
-            generator, requests, tasks, settings.seed, settings.rank, settings.batch_size, folder.finished
-        )
-        for samples in drawn:
-            folder.append(samples)
-            progress.advance(bar, len(samples))
+    draw_missing(generator, requests, settings.n, folder, settings.seed, settings.rank, settings.batch_size, console)
     rows = folder.finish()
     _report(rows, out, console)
     if settings.picture:

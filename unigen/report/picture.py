@@ -60,16 +60,27 @@ def draw_crystals(crystals: Sequence[Crystal], path: str | Path, titles: Sequenc
         UserError: matplotlib is not installed, nothing to draw, as many titles as crystals are not there, or an ending
             that is no picture format.
     """
+    path = check_sheet(path, crystals, titles)
+    figure = new_sheet(len(crystals))
+    for axes, crystal, title in zip(figure.axes, crystals, titles or map(_title, crystals), strict=False):
+        _draw(axes, project(crystal), title)
+    return save_sheet(figure, path)
+
+
+def check_sheet(path: str | Path, structures: Sequence[object], titles: Sequence[str] | None) -> Path:
+    """The path of a picture; raises UserError for what cannot be drawn there."""
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise UserError("not a picture format", where=str(path), wanted=" or ".join(FORMATS))
-    if not crystals:
-        raise UserError("no crystals to draw", where=str(path))
-    if titles is not None and len(titles) != len(crystals):
-        raise UserError("titles: not one a crystal", got=len(titles), wanted=len(crystals))
-    figure = _sheet(len(crystals))
-    for axes, crystal, title in zip(figure.axes, crystals, titles or map(_title, crystals), strict=False):
-        _draw(axes, project(crystal), title)
+    if not structures:
+        raise UserError("nothing to draw", where=str(path))
+    if titles is not None and len(titles) != len(structures):
+        raise UserError("titles: not one a structure", got=len(titles), wanted=len(structures))
+    return path
+
+
+def save_sheet(figure: Figure, path: Path) -> Path:
+    """Write a picture; the same figure gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
     return path
@@ -114,7 +125,8 @@ def _rotation() -> Float[np.ndarray, "3 3"]:
     return np.column_stack([right, np.cross(towards, right), towards])
 
 
-def _sheet(panels: int) -> Figure:
+def new_sheet(panels: int) -> Figure:
+    """Empty panels, four in a row; raises UserError where matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:

@@ -1,40 +1,28 @@
-"""The folder of a generation run: written sample by sample, so that an interrupted run goes on and loses nothing.
-
-``run.yaml`` what was asked, ``samples.jsonl`` one line a sample (also the journal of the run), ``samples.extxyz``,
-``cif/``, and ``cif_symmetrised/`` when asked for.
-"""
+"""The folder of a run of crystals: beside the journal ``samples.extxyz``, ``cif/``, and ``cif_symmetrised/``."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-from collections.abc import Iterable, Iterator, KeysView, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unigen.config import read_yaml, write_yaml
 from unigen.data.crystal import Crystal
-from unigen.data.durable import FREE_SPACE, NO_SPACE, durable
+from unigen.data.durable import durable
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
-from unigen.errors import UserError
+from unigen.report.journal import Journal, Row, file_names, writing
 from unigen.report.symmetry import found_template
 from unigen.report.tables import check_sample
+from unigen.request import CrystalRequest
 from unigen.sample.job import Sample
 
-RUN, JOURNAL, FRAMES = "run.yaml", "samples.jsonl", "samples.extxyz"
-NOT_COMPARED = ("versions",)
-"""Written in ``run.yaml`` for the reader; a run may go on after an update of these."""
-
+FRAMES = "samples.extxyz"
 _DIGITS = 6
-_LONGEST_STEM = 120
-"""Characters; file systems allow 255 bytes."""
 
 
-class RunFolder:
+class RunFolder(Journal):
     """A run folder, new or continued.
 
     Args:
@@ -48,95 +36,35 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, run: dict[str, Any], *, symprec: float | None = None, cif: bool = True) -> None:
-        self.path, self.symprec, self.cif = path, symprec, cif
-        with _writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-            self._claim(json.loads(json.dumps(run)))
-        self.rows = {(row["request_index"], row["index"]): row for row in self._read_journal()}
+        super().__init__(path, run)
+        self.symprec, self.cif = symprec, cif
 
-    def _claim(self, run: dict[str, Any]) -> None:
-        if (self.path / RUN).exists():
-            held = read_yaml(self.path / RUN)
-            compared = {*held, *run} - {*NOT_COMPARED}
-            different = sorted(key for key in compared if held.get(key) != run.get(key))
-            if different:
-                key = different[0]
-                raise UserError(
-                    "this folder holds another run",
-                    where=str(self.path),
-                    got=f"{key}: {str(run.get(key))[:60]}",
-                    wanted=f"{key}: {str(held.get(key))[:60]}",
-                    next_step="give another --out",
-                )
-        elif any(file.name != f".{RUN}.partial" for file in self.path.iterdir()):  # that one: killed at its start
-            raise UserError("this folder holds other files", where=str(self.path), next_step="give another --out")
-        else:
-            write_yaml(self.path / RUN, run)
+    def row_of(self, sample: Sample[CrystalRequest, Crystal]) -> Row:
+        """See Journal."""
+        return _row(sample)
 
-    @property
-    def finished(self) -> KeysView[tuple[int, int]]:
-        """(request index, sample index) of what need not be drawn again."""
-        return self.rows.keys()
-
-    def append(self, samples: Iterable[Sample]) -> None:
-        """Add finished samples to the journal, synced to disk."""
-        rows = [_row(sample) for sample in samples]
-        with _writing(self.path), (self.path / JOURNAL).open("a", encoding="utf-8") as file:
-            file.writelines(_line(row) for row in rows)
-            file.flush()
-            os.fsync(file.fileno())
-        self.rows |= {(row["request_index"], row["index"]): row for row in rows}
-
-    def finish(self) -> list[dict[str, Any]]:
+    def finish(self) -> list[Row]:
         """Sort the journal and write the structure files; returns the rows in order."""
-        rows = [self.rows[key] for key in sorted(self.rows)]
-        with durable(self.path / JOURNAL) as partial:
-            partial.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+        rows = self.sort()
         made = [(row, crystal) for row in rows if (crystal := crystal_of(row)) is not None]
         with durable(self.path / FRAMES) as partial, partial.open("w", encoding="utf-8") as file:
             for row, crystal in made:
                 file.write(_frame(row, crystal))
-        with _writing(self.path):
+        with writing(self.path):
             if self.cif:
                 self._write_cifs("cif", made, None)
             if self.symprec is not None:
                 self._write_cifs("cif_symmetrised", made, self.symprec)
         return rows
 
-    def _write_cifs(self, name: str, made: list[tuple[dict[str, Any], Crystal]], symprec: float | None) -> None:
+    def _write_cifs(self, name: str, made: list[tuple[Row, Crystal]], symprec: float | None) -> None:
         """One file a sample; P1 files are a function of the run and kept, symmetrised ones may have a new tolerance."""
         (self.path / name).mkdir(exist_ok=True)
-        for stem, (_, crystal) in zip(_file_names([row for row, _ in made]), made, strict=True):
+        for stem, (_, crystal) in zip(file_names([row for row, _ in made]), made, strict=True):
             target = self.path / name / f"{stem}.cif"
             if symprec is not None or not target.exists():
                 with durable(target) as partial:
                     crystal.to_cif(partial, symprec)
-
-    def _read_journal(self) -> Iterator[dict[str, Any]]:
-        """The lines that are whole. The end of a line torn by a kill is cut off; what it held is drawn again."""
-        journal = self.path / JOURNAL
-        if not journal.exists():
-            return
-        content = journal.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(journal, whole)  # never rewritten: on a full disk that would lose it
-        for line in content[:whole].splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:  # a crash of the machine may leave zeros: drawn again, to the same bytes
-                continue
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        step = FREE_SPACE if error.errno in NO_SPACE else "check --out"
-        raise UserError(
-            "cannot write the run", where=str(path), got=os.strerror(error.errno or 0), next_step=step
-        ) from error
 
 
 def crystal_of(row: Mapping[str, Any]) -> Crystal | None:
@@ -149,9 +77,9 @@ def crystal_of(row: Mapping[str, Any]) -> Crystal | None:
     )
 
 
-def _row(sample: Sample) -> dict[str, Any]:
+def _row(sample: Sample[CrystalRequest, Crystal]) -> Row:
     request = sample.request
-    row: dict[str, Any] = {
+    row: Row = {
         "id": request.id or request.formula or "de_novo",
         "request_index": sample.request_index,
         "index": sample.index,
@@ -184,26 +112,10 @@ def _structure(crystal: Crystal) -> dict[str, Any]:
     }
 
 
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row) + "\n"
-
-
-def _frame(row: dict[str, Any], crystal: Crystal) -> str:
+def _frame(row: Row, crystal: Crystal) -> str:
     """One extxyz frame that names the sample."""
     header, _, rest = crystal.to_extxyz().partition("\n")
     comment, _, sites = rest.partition("\n")
     name = re.sub(r"[\s\"=]", "_", str(row["id"]))
     score = "" if row["score"] is None else f"score={row['score']:.4f} "
     return f"{header}\nid={name} index={row['index']} {score}{comment}\n{sites}"
-
-
-def _file_names(rows: list[dict[str, Any]]) -> list[str]:
-    """``SrTiO3__0``; requests whose names would give one file (on any file system) carry their place in the run."""
-    stems = [re.sub(r"[^A-Za-z0-9.()+-]", "_", str(row["id"]))[:_LONGEST_STEM].lstrip(".") for row in rows]
-    places: dict[str, set[int]] = {}
-    for stem, row in zip(stems, rows, strict=True):
-        places.setdefault(stem.lower(), set()).add(row["request_index"])
-    return [
-        f"{stem}_{row['request_index']}__{row['index']}" if len(places[stem.lower()]) > 1 else f"{stem}__{row['index']}"
-        for stem, row in zip(stems, rows, strict=True)
-    ]

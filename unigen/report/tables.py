@@ -136,3 +136,25 @@ def _crystal(row: Mapping[str, object]) -> Crystal:
     crystal = row["crystal"]
     assert isinstance(crystal, Crystal)
     return crystal
+
+
+def molecules_table(rows: Sequence[Mapping[str, object]], total: int) -> Table:
+    """A table of molecules for the terminal.
+
+    Args:
+        rows: journal lines of samples that were made; the first `SHOWN` are shown.
+        total: how many there are.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    note = f"and {total - SHOWN} more" if total > SHOWN else None
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption=note, caption_justify="left")
+    table.add_column("formula", overflow="fold", min_width=9)
+    table.add_column("SMILES", overflow="fold")
+    table.add_column("d min\n(Å)", justify="right", no_wrap=True)
+    for row in rows[:SHOWN]:
+        closest = row["smallest_distance"]
+        shown = f"{closest:.2f}" if isinstance(closest, float) else "-"
+        table.add_row(str(row["formula"]), str(row["smiles"]).replace("[", "\\["), shown)
+    return table

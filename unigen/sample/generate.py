@@ -3,47 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from typing import overload
 
+from unigen.data.crystal import Crystal
+from unigen.data.molecule import Molecule
 from unigen.elements import parse_formula
 from unigen.errors import UserError
-from unigen.request import CrystalRequest
+from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.job import Draft, Generator, Job, Sample
 from unigen.sample.load import load
+from unigen.sample.molecule_generator import MoleculeGenerator
+
+Request = CrystalRequest | MoleculeRequest
+
+BUNDLED = {CrystalRequest: "unigen-crystal-small", MoleculeRequest: "unigen-molecule-small"}
+"""The model that serves a request, unless another is named."""
 
 
+@overload
 def generate(
     requests: CrystalRequest | Sequence[CrystalRequest],
     *,
     n: int = 1,
-    model: str | Generator = "unigen-crystal-small",
+    model: str | Generator | None = None,
+    seed: int = 0,
+    rank: int = 1,
+    batch_size: int = 512,
+) -> list[Sample[CrystalRequest, Crystal]]: ...
+
+
+@overload
+def generate(
+    requests: MoleculeRequest | Sequence[MoleculeRequest],
+    *,
+    n: int = 1,
+    model: str | Generator | None = None,
+    seed: int = 0,
+    rank: int = 1,
+    batch_size: int = 512,
+) -> list[Sample[MoleculeRequest, Molecule]]: ...
+
+
+def generate(
+    requests: Request | Sequence[Request],
+    *,
+    n: int = 1,
+    model: str | Generator | None = None,
     seed: int = 0,
     rank: int = 1,
     batch_size: int = 512,
 ) -> list[Sample]:
-    """Generate crystals.
+    """Generate crystals or molecules.
 
     Args:
         requests: one or many.
         n: samples a request.
-        model: a bundled name, a model folder, or a generator from ``unigen.load``.
+        model: a bundled name, a model folder, or a generator from ``unigen.load``; by default the bundled model of what
+            is asked for.
         seed: same seed and device, same structures.
-        rank: candidates drawn for each sample, of which the most likely is kept.
+        rank: candidates drawn for each sample, of which the most likely is kept (crystals).
         batch_size: candidates drawn at once.
 
     Returns:
         ``n`` samples a request, in order; a sample that failed has no structure but a reason.
 
     Raises:
-        UserError: no such model.
+        UserError: no such model, or one that makes something else.
 
     Example:
-        >>> from unigen import CrystalRequest, generate
+        >>> from unigen import CrystalRequest, MoleculeRequest, generate
         >>> samples = generate(CrystalRequest(formula="SrTiO3"), n=2)
         >>> samples[0].structure.to_pymatgen().composition.reduced_formula
         'SrTiO3'
+        >>> generate(MoleculeRequest(smiles="CCO"))[0].structure.to_smiles()
+        'CCO'
     """
-    wanted = [requests] if isinstance(requests, CrystalRequest) else list(requests)
-    generator = load(model) if isinstance(model, str) else model
+    wanted = [requests] if isinstance(requests, CrystalRequest | MoleculeRequest) else list(requests)
+    if not wanted:
+        return []
+    name = model if model is not None else BUNDLED[type(wanted[0])]
+    generator = load(name) if isinstance(name, str) else name
     tasks = [(place, index) for place in range(len(wanted)) for index in range(n)]
     done = [sample for part in iter_samples(generator, wanted, tasks, seed, rank, batch_size) for sample in part]
     return sorted(done, key=lambda sample: (sample.request_index, sample.index))
@@ -51,7 +90,7 @@ def generate(
 
 def iter_samples(
     generator: Generator,
-    requests: Sequence[CrystalRequest],
+    requests: Sequence[Request],
     tasks: Sequence[tuple[int, int]],
     seed: int,
     rank: int = 1,
@@ -65,6 +104,9 @@ def iter_samples(
     """
     if rank < 1 or batch_size < 1:
         raise UserError("rank and batch size must be positive", got=f"rank {rank}, batch size {batch_size}")
+    if any(isinstance(request, MoleculeRequest) != isinstance(generator, MoleculeGenerator) for request in requests):
+        made = "molecules" if isinstance(generator, MoleculeGenerator) else "crystals"
+        raise UserError(f"{generator.name} makes {made}, and something else is asked for")
     size = [_size(request) for request in requests]
     ordered = sorted(tasks, key=lambda task: (size[task[0]], task))
     per_batch = max(batch_size // rank, 1)
@@ -80,9 +122,9 @@ def iter_samples(
 
 def _sample(model: str, job: Job, drafts: list[Draft]) -> Sample:
     """The best candidate; a failed one only if all failed."""
-    best = max(drafts, key=lambda draft: (draft.crystal is not None, draft.score))
+    best = max(drafts, key=lambda draft: (draft.structure is not None, draft.score))
     return Sample(
-        structure=best.crystal,
+        structure=best.structure,
         request=job.request,
         request_index=job.request_index,
         index=job.index,
@@ -96,8 +138,10 @@ def _sample(model: str, job: Job, drafts: list[Draft]) -> Sample:
     )
 
 
-def _size(request: CrystalRequest) -> int:
-    """Atoms in the cell as far as the request tells; open ones last."""
+def _size(request: Request) -> int:
+    """Atoms as far as the request tells; open ones last."""
+    if isinstance(request, MoleculeRequest):
+        return len(request.smiles) if request.smiles else 10_000
     if request.counts is not None:
         return sum(request.counts.values())
     if request.formula is not None:

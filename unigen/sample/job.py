@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from unigen.data.crystal import Crystal
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 
+Request = TypeVar("Request")
+"""CrystalRequest or MoleculeRequest."""
+
+Structure_co = TypeVar("Structure_co", covariant=True)
+"""Crystal or Molecule."""
+
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[Request]):
     """A draw. ``rng`` depends on these numbers alone, so a draw changes with its batch by rounding only.
 
     Attributes:
@@ -24,7 +29,7 @@ class Job:
         seed: of the run.
     """
 
-    request: CrystalRequest
+    request: Request
     request_index: int
     index: int
     candidate: int
@@ -36,11 +41,11 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Draft:
+class Draft(Generic[Structure_co]):
     """What a generator answers to a job.
 
     Attributes:
-        crystal: the structure, or None when the job failed.
+        structure: Crystal or Molecule, or None when the job failed.
         reason: why it failed.
         log_likelihood: in nats, of composition, lattice and sites; None where the generator has none.
         score: larger is better among the candidates of one request.
@@ -48,7 +53,7 @@ class Draft:
         template: the space group and orbits it was given, as text; empty where the generator knows no symmetry.
     """
 
-    crystal: Crystal | None
+    structure: Structure_co | None
     reason: str = ""
     log_likelihood: float | None = None
     score: float = 0.0
@@ -58,7 +63,7 @@ class Draft:
 
 @runtime_checkable
 class Generator(Protocol):
-    """Anything that draws crystals: a network, or a copy of the nearest known structure.
+    """Anything that draws crystals or molecules: a network, or a copy of the nearest known structure.
 
     Attributes:
         name: reported with every sample.
@@ -74,7 +79,7 @@ class Generator(Protocol):
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(Generic[Request, Structure_co]):
     """A generated structure and how it came about.
 
     Attributes:
@@ -87,12 +92,12 @@ class Sample:
         log_likelihood: in nats; None where the generator has none.
         score: larger is better within one request.
         reason: why there is no structure.
-        source: for generators that copy: which structure, how far away.
+        source: where it comes from: the structure followed and how far away; how often it was drawn again.
         template: the space group and orbits it was given, such as ``"221 Sr:a Ti:b O:c"``; empty where unknown.
     """
 
-    structure: Crystal | None
-    request: CrystalRequest
+    structure: Structure_co | None
+    request: Request
     request_index: int
     index: int
     seed: int

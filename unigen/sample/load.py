@@ -12,10 +12,13 @@ from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.checkpoint import WEIGHTS, load_model
 from unigen.models.molecule import MoleculeModel
+from unigen.models.wyckoff import WyckoffModel
 from unigen.retrieval.build_table import TABLE, open_table, table_path
 from unigen.retrieval.shortlist import Retriever
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.job import Generator
+from unigen.sample.molecule_decoder import MoleculeSettings
+from unigen.sample.molecule_generator import MoleculeGenerator
 from unigen.sample.network import NetworkGenerator
 from unigen.sample.substitution import NearestGenerator
 from unigen.sample.wyckoff_generator import WyckoffGenerator
@@ -27,7 +30,7 @@ def load(
     model: str | Path = "unigen-crystal-small",
     *,
     device: str = "cpu",
-    settings: DecodeSettings | None = None,
+    settings: DecodeSettings | MoleculeSettings | None = None,
     score: bool = True,
     retrieve_from: str | Path | None = None,
     exclude_formula: bool = False,
@@ -37,7 +40,7 @@ def load(
     Args:
         model: name or path.
         device: of torch.
-        settings: solver steps and temperature of a network.
+        settings: how a network draws: DecodeSettings for crystals, MoleculeSettings for molecules.
         score: compute the exact likelihood of every sample of a network.
         retrieve_from: dataset that ``nearest`` copies from, and that a wyckoff model retrieves from (by default the
             table that lies beside its weights).
@@ -54,18 +57,23 @@ def load(
     folder = model_folder(model)
     _check_device(device)
     network, steps = load_model(folder, device), 8 if score else 0
-    if isinstance(network, Autoregressive):
-        if retrieve_from is not None:
-            raise UserError("this model retrieves nothing", got=f"--retrieve-from {retrieve_from}", where=str(folder))
-        return NetworkGenerator(network, folder.name, sha256_of(folder / WEIGHTS), settings, score_steps=steps)
+    if retrieve_from is not None and not isinstance(network, WyckoffModel):
+        raise UserError("this model retrieves nothing", got=f"--retrieve-from {retrieve_from}", where=str(folder))
+    version = sha256_of(folder / WEIGHTS)
     if isinstance(network, MoleculeModel):
-        raise UserError("this model makes molecules, not crystals", where=str(folder))
+        if isinstance(settings, DecodeSettings):
+            raise UserError("this model makes molecules, not crystals", where=str(folder))
+        return MoleculeGenerator(network, folder.name, version, settings)
+    if isinstance(settings, MoleculeSettings):
+        raise UserError("this model makes crystals, not molecules", where=str(folder))
+    if isinstance(network, Autoregressive):
+        return NetworkGenerator(network, folder.name, version, settings, score_steps=steps)
     known = _table(folder, retrieve_from)
     return WyckoffGenerator(
         network,
         Retriever(open_table(known)),
         folder.name,
-        f"{sha256_of(folder / WEIGHTS)}+{sha256_of(table_path(known)[0])}",
+        f"{version}+{sha256_of(table_path(known)[0])}",
         settings,
         score_steps=steps,
         exclude_formula=exclude_formula,

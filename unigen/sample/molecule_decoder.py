@@ -2,55 +2,153 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from unigen.batch import Layout, MoleculeBatch
+from unigen.geometry.local_frame import LocalFrames
 from unigen.mixers.interface import State
 from unigen.models.molecule import MoleculeModel
-from unigen.models.springs import Springs
 from unigen.process.schedule import karras_levels
-from unigen.sample.decoder import DecodeSettings
 from unigen.sample.solvers import dpm_solver_2m, heun
-from unigen.shapes import Float
+from unigen.shapes import Bool, Float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoleculeSettings:
+    """How SMILES and positions are drawn.
+
+    Attributes:
+        steps: solver steps an atom.
+        solver: dpm2m evaluates the head once a step, heun twice.
+        temperature: of positions; 1 draws from the model itself, lower goes towards its modes (``solvers.tempered``).
+        symbol_temperature: of the SMILES.
+        guidance: how much stronger than the model holds it the properties asked for count, in symbols and positions
+            (Ho and Salimans 2022): 1 is the model itself, 0 leaves them out.
+        redraws: how often at most a conformer is drawn again that has another stereo than its SMILES or is broken.
+        relax: clean up with a force field.
+    """
+
+    steps: int = 14
+    solver: Literal["dpm2m", "heun"] = "dpm2m"
+    temperature: float = 0.4
+    symbol_temperature: float = 1.0
+    guidance: float = 1.0
+    redraws: int = 4
+    relax: Literal["none", "mmff"] = "none"
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """Atoms that have their places already.
+
+    Attributes:
+        positions: Angstrom, (batch, atoms, 3); any number where ``which`` is False.
+        which: (batch, atoms).
+    """
+
+    positions: Float[Tensor, "batch atoms 3"]
+    which: Bool[Tensor, "batch atoms"]
 
 
 @torch.no_grad()
 def draw_positions(
-    model: MoleculeModel, plans: MoleculeBatch, normal: Float[Tensor, "batch atoms 3"], settings: DecodeSettings
+    model: MoleculeModel,
+    plans: MoleculeBatch,
+    normal: Float[Tensor, "batch atoms 3"],
+    settings: MoleculeSettings,
+    unasked: MoleculeBatch | None = None,
+    fixed: Fixed | None = None,
 ) -> Float[Tensor, "batch atoms 3"]:
-    """Cartesian positions in Angstrom of all atoms, the first atom at the origin.
+    """Cartesian positions in Angstrom of all atoms, the first atom at the origin unless it is fixed.
 
     Args:
         model: in evaluation mode.
         plans: molecules without positions, **most atoms first**, so that rows still open are always the first ones.
         normal: standard normal numbers, row by row.
         settings: how to draw.
+        unasked: the same plans without properties, for guidance.
+        fixed: atoms that stay where they are; every other atom is placed from those of lower index.
     """
     atoms = plans.atoms
     assert bool((atoms[:-1] >= atoms[1:]).all()), "molecules must come with most atoms first"
-    plans = replace(plans, positions=torch.zeros_like(normal))
-    embedded = model.embedding.atoms(plans)
-    states = _read(model, plans, embedded)
-    vectors = torch.zeros_like(normal[:, 0])
-    for atom in range(int(atoms.max()) - 1):
-        active = torch.arange(int((atoms > atom + 1).sum()), device=normal.device)
-        rows = plans.select(active)
-        states = [{name: tensor[: len(active)] for name, tensor in state.items()} for state in states]
-        here, following = (torch.full((len(active), 1), index, device=normal.device) for index in (atom, atom + 1))
-        frames = model.frames(rows, following)
-        known = embedded[: len(active)]
-        x = model.embedding.placed(known, vectors[: len(active), None], here)
-        upcoming, springs = model.upcoming(known, rows, frames, following)
-        x = x + upcoming
-        h, states = model.backbone.step(_slots(model, rows, atom) + x[:, 0], rows.slot[:, atom], states)
-        drawn = _draw(model, h, normal[: len(active), atom + 1], frames.free[:, 0], settings, springs)
-        placed = frames.place(drawn[:, None])
-        plans.positions[: len(active), atom + 1] = placed[:, 0]
-        vectors = frames.local(placed)[:, 0]  # as in training: distances and angles that alone are free are positive
-    return plans.positions
+    positions = torch.zeros_like(normal) if fixed is None else fixed.positions * fixed.which[..., None]
+    voices = [_Voice(model, plans, positions, settings.guidance if unasked is not None else 1.0)]
+    if unasked is not None:
+        voices.append(_Voice(model, unasked, positions, 1.0 - settings.guidance))
+    for atom in range(1, int(atoms.max())):
+        active = int((atoms > atom).sum())
+        for voice in voices:
+            voice.look(atom, active)
+        placed = voices[0].frames.place(_draw(voices, normal[:active, atom], settings)[:, None])[:, 0]
+        if fixed is not None:
+            placed = torch.where(fixed.which[:active, atom, None], fixed.positions[:active, atom], placed)
+        positions[:active, atom] = placed
+        for voice in voices:
+            voice.remember(placed)
+    return positions
+
+
+class _Voice:
+    """One reading of the molecules, with or without properties: its memory, and what it says of the atom to come.
+
+    Args:
+        model: in evaluation mode.
+        plans: what is read.
+        positions: of the atoms that stand; written by the caller.
+        weight: of what it says among all voices.
+    """
+
+    frames: LocalFrames
+
+    def __init__(
+        self, model: MoleculeModel, plans: MoleculeBatch, positions: Float[Tensor, "batch atoms 3"], weight: float
+    ) -> None:
+        self.model, self.weight = model, weight
+        self.plans = replace(plans, positions=positions)
+        self.atoms = model.embedding.atoms(plans)
+        self.states = _read(model, self.plans, self.atoms)
+        self.vectors = torch.zeros_like(positions[:, 0])
+
+    def look(self, atom: int, active: int) -> None:
+        """Before an atom of the first rows, which are those that have it."""
+        model, rows = self.model, self.plans.select(torch.arange(active, device=self.vectors.device))
+        self.states = [{name: tensor[:active] for name, tensor in state.items()} for state in self.states]
+        here, following = (torch.full((active, 1), index, device=self.vectors.device) for index in (atom - 1, atom))
+        self.frames = model.frames(rows, following)
+        known = self.atoms[:active]
+        upcoming, self.springs = model.upcoming(known, rows, self.frames, following)
+        x = model.embedding.placed(known, self.vectors[:active, None], here) + upcoming
+        h, self.states = model.backbone.step(
+            _slots(model, rows, atom - 1) + x[:, 0], rows.slot[:, atom - 1], self.states
+        )
+        self.context = model.atom_head.context(h)
+
+    def says(self, x: Float[Tensor, "slots 3"], sigma: Float[Tensor, ""]) -> Float[Tensor, "slots 3"]:
+        """The denoised vector, times the weight."""
+        return self.weight * self.model.atom_head.denoise(x, sigma, self.context, self.springs.pulls)
+
+    def remember(self, placed: Float[Tensor, "slots 3"]) -> None:
+        """Where the atom was placed; as in training, distances and angles that alone are free are positive."""
+        self.vectors = self.frames.local(placed[:, None])[:, 0]
+
+
+def _draw(
+    voices: Sequence[_Voice], normal: Float[Tensor, "slots 3"], settings: MoleculeSettings
+) -> Float[Tensor, "slots 3"]:
+    """Vectors in the atoms' frames from one ODE a slot; numbers that are not free stay 0."""
+    process, free = voices[0].model.atom_head.process, voices[0].frames.free[:, 0]
+    levels = karras_levels(settings.steps, process.sigma_min, process.sigma_max).to(normal.device)
+    solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        return x + free * (torch.stack([voice.says(x, sigma) for voice in voices]).sum(0) - x)
+
+    return solve(denoise, process.prior(normal) * free, levels, settings.temperature)
 
 
 def _read(model: MoleculeModel, plans: MoleculeBatch, atoms: Float[Tensor, "batch atoms width"]) -> list[State]:
@@ -78,24 +176,3 @@ def _slots(model: MoleculeModel, rows: MoleculeBatch, atom: int) -> Float[Tensor
         descriptor=tokens.descriptor.gather(1, at[..., None].expand(-1, -1, tokens.descriptor.shape[-1])),
     )
     return model.embedding.written(here, rows.names.gather(1, at))[:, 0]
-
-
-def _draw(
-    model: MoleculeModel,
-    h: Float[Tensor, "slots width"],
-    normal: Float[Tensor, "slots 3"],
-    free: Float[Tensor, "slots 3"],
-    settings: DecodeSettings,
-    springs: Springs,
-) -> Float[Tensor, "slots 3"]:
-    """Vectors in the atoms' frames from one ODE a slot; numbers that are not free stay 0."""
-    head, context = model.atom_head, model.atom_head.context(h)
-    levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
-    solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
-    start = head.process.prior(normal) * free
-    return solve(
-        lambda x, sigma: x + free * (head.denoise(x, sigma, context, springs.pulls) - x),
-        start,
-        levels,
-        settings.temperature,
-    )

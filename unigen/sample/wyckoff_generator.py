@@ -179,14 +179,14 @@ class WyckoffGenerator:
     def _sound(self, draft: Draft) -> Draft:
         """The draft, or the reason why no program would read it."""
         distance = self._distance(draft)
-        if draft.crystal is None or distance >= SMALLEST_DISTANCE:
+        if draft.structure is None or distance >= SMALLEST_DISTANCE:
             return draft
         reason = f"atoms {distance:.2f} Angstrom apart in each of {self.settings.redraws + 1} draws of {draft.template}"
         return Draft(None, reason=reason, log_likelihood=draft.log_likelihood, template=draft.template)
 
     @staticmethod
     def _distance(draft: Draft) -> float:
-        return draft.crystal.smallest_distance() if draft.crystal is not None else 0.0
+        return draft.structure.smallest_distance() if draft.structure is not None else 0.0
 
     def _fill(self, part: list[_Planned], trial: int) -> list[tuple[_Planned, Draft]]:
         device = next(self.model.parameters()).device

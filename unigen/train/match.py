@@ -62,9 +62,9 @@ def match_rate(generator: Generator, references: Sequence[Crystal], seed: int, m
         drafts = generator.draw(jobs)
     settings = matching.MatchSettings(max_site_pairs=_SITE_PAIRS)
     matched = [
-        matching.rms_to_reference([draft.crystal], reference, settings)[0].rms is not None
+        matching.rms_to_reference([draft.structure], reference, settings)[0].rms is not None
         for draft, reference in zip(drafts, references, strict=True)
-        if draft.crystal is not None
+        if draft.structure is not None
     ]
     return sum(matched) / len(references)
 

@@ -1,0 +1,118 @@
+"""``unigen generate molecule`` as a user meets it: files that RDKit reads, runs that go on, one line for bad input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from models.small_molecules import molecules, small_molecule_model
+from rdkit import Chem
+
+from unigen import cli
+from unigen.config import read_yaml
+from unigen.models.checkpoint import save_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "small"
+    save_model(small_molecule_model(), folder)
+    return folder
+
+
+@pytest.fixture
+def generate(model, monkeypatch, capsys, tmp_path):
+    """Run the command in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        fast = ["--model", model, "--steps", 3, "--batch-size", 4]
+        monkeypatch.setattr(sys, "argv", ["unigen", "generate", "molecule", *map(str, [*fast, *arguments])])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        said = capsys.readouterr()
+        return int(stop.value.code or 0), said.out, said.err
+
+    return run
+
+
+def lines(folder: str) -> list[dict]:
+    return [json.loads(line) for line in (Path(folder) / "samples.jsonl").read_text().splitlines()]
+
+
+def test_molecules_from_nothing(generate):
+    code, out, err = generate("--n", 6, "--out", "mols")
+    assert code == 0, err
+    assert "6 molecules" in out
+    rows = lines("mols")
+    read = list(Chem.SDMolSupplier("mols/samples.sdf", removeHs=False))
+    assert [Chem.MolToSmiles(Chem.RemoveHs(mol), isomericSmiles=False) for mol in read] == [
+        Chem.CanonSmiles(row["smiles"], useChiral=0) for row in rows
+    ]
+    assert [mol.GetNumBonds() for mol in read] == [len(row["molecule"]["bonds"]) for row in rows]
+    assert read[0].GetProp("_Name") == "de_novo__0"
+    assert Path("mols/samples.png").read_bytes().startswith(b"\x89PNG")
+    assert read_yaml(Path("mols/run.yaml"))["model"] == "small"
+
+
+def test_a_run_goes_on_to_the_same_bytes(generate):
+    assert generate("--n", 6, "--out", "whole", "--no-picture")[0] == 0
+    Path("cut").mkdir()
+    Path("cut/run.yaml").write_bytes(Path("whole/run.yaml").read_bytes())
+    first = Path("whole/samples.jsonl").read_bytes().splitlines(keepends=True)
+    Path("cut/samples.jsonl").write_bytes(b"".join(first[:2]) + first[2][:20])
+    assert generate("--n", 6, "--out", "cut", "--no-picture")[0] == 0
+    for name in ("samples.jsonl", "samples.sdf"):
+        assert Path("cut", name).read_bytes() == Path("whole", name).read_bytes()
+
+
+def test_values_asked_for_are_written_and_warned_of(generate):
+    code, out, _ = generate("--n", 2, "--property", "gap=0.7", "--guidance", 2, "--out", "run", "--no-picture")
+    assert code == 0
+    assert "warning: gap 0.7 hartree lies outside of the training data: 0.1 to 0.6 hartree" in out
+    assert lines("run")[0]["request"] == {"properties": {"gap": 0.7}}
+    assert next(iter(Chem.SDMolSupplier("run/samples.sdf"))).GetDoubleProp("gap_asked") == 0.7
+
+
+def test_a_scaffold_file(generate):
+    molecules()[6].to_sdf("core.sdf")
+    assert generate("--scaffold", "core.sdf", "--n", 2, "--out", "run", "--no-picture")[0] == 0
+    assert lines("run")[0]["request"] == {"scaffold": True}
+
+
+def test_a_file_of_smiles_keeps_names_and_reasons(generate):
+    Path("in.smi").write_text("# what we have\nCC( broken\n\nC methane\nC[Si](C)C silane\n")
+    code, out, err = generate("--smiles-file", "in.smi", "--out", "run", "--no-picture", "--redraws", 0)
+    rows = {row["id"]: row for row in lines("run")}
+    assert list(rows) == ["broken", "methane", "silane"]
+    assert "not a SMILES" in rows["broken"]["reason"]
+    assert "elements that may not occur; got Si" in rows["silane"]["reason"]
+    assert code == (0 if "molecule" in rows["methane"] else 2), out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--smiles", "CC("), "SMILES 'CC('"),
+        (("--smiles", "CCO.CC"), "several fragments"),
+        (("--smiles", "C[Si](C)(C)C"), "elements that may not occur; got Si"),
+        (("--smiles", "C" * 40), "too many atoms"),
+        (("--smiles", "C", "--formula", "CH4"), "smiles and formula exclude each other"),
+        (("--smiles-file", "none.smi"), "none.smi: cannot read"),
+        (("--formula", "C2Xx"), "unknown element"),
+        (("--property", "gap"), "not a name and a number"),
+        (("--property", "gap=0.1", "--property", "gap=0.2"), "given twice"),
+        (("--property", "mass=1"), "does not know the property 'mass'; wanted one of gap"),
+        (("--scaffold", "none.sdf"), "none.sdf: cannot read"),
+        (("--model", "no-such-model"), "no model 'no-such-model'"),
+    ],
+)
+def test_bad_input_is_one_line(generate, arguments, says):
+    code, _, err = generate(*arguments, "--out", "run")
+    assert code == 2
+    assert says in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1

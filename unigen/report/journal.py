@@ -1,0 +1,140 @@
+"""The journal of a generation run: written sample by sample, so that an interrupted run goes on and loses nothing.
+
+``run.yaml`` what was asked, ``samples.jsonl`` one line a sample; beside them the files that readers of structures want.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, KeysView
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from unigen.config import read_yaml, write_yaml
+from unigen.data.durable import FREE_SPACE, NO_SPACE, durable
+from unigen.errors import UserError
+from unigen.sample.job import Sample
+
+RUN, JOURNAL = "run.yaml", "samples.jsonl"
+NOT_COMPARED = ("versions",)
+"""Written in ``run.yaml`` for the reader; a run may go on after an update of these."""
+
+_LONGEST_STEM = 120
+"""Characters; file systems allow 255 bytes."""
+
+Row = dict[str, Any]
+"""A line: ``request_index`` and ``index`` say which sample it is of."""
+
+
+class Journal(ABC):
+    """The folder of a run, new or continued: its rows, and in its kinds the files made of them.
+
+    Args:
+        path: the run folder; made if need be.
+        run: everything that determines the samples. A folder that holds another run is refused.
+
+    Raises:
+        UserError: the folder holds another run or other files, or cannot be written.
+    """
+
+    def __init__(self, path: Path, run: dict[str, Any]) -> None:
+        self.path = path
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            self._claim(json.loads(json.dumps(run)))
+        self.rows = {(row["request_index"], row["index"]): row for row in self._read()}
+
+    def _claim(self, run: dict[str, Any]) -> None:
+        if (self.path / RUN).exists():
+            held = read_yaml(self.path / RUN)
+            compared = {*held, *run} - {*NOT_COMPARED}
+            different = sorted(key for key in compared if held.get(key) != run.get(key))
+            if different:
+                key = different[0]
+                raise UserError(
+                    "this folder holds another run",
+                    where=str(self.path),
+                    got=f"{key}: {str(run.get(key))[:60]}",
+                    wanted=f"{key}: {str(held.get(key))[:60]}",
+                    next_step="give another --out",
+                )
+        elif any(file.name != f".{RUN}.partial" for file in self.path.iterdir()):  # that one: killed at its start
+            raise UserError("this folder holds other files", where=str(self.path), next_step="give another --out")
+        else:
+            write_yaml(self.path / RUN, run)
+
+    @property
+    def finished(self) -> KeysView[tuple[int, int]]:
+        """(request index, sample index) of what need not be drawn again."""
+        return self.rows.keys()
+
+    @abstractmethod
+    def row_of(self, sample: Sample) -> Row:
+        """The line of a sample."""
+
+    @abstractmethod
+    def finish(self) -> list[Row]:
+        """Sort the journal and write the structure files; returns the rows in order."""
+
+    def append(self, samples: Iterable[Sample]) -> None:
+        """Add finished samples to the journal, synced to disk."""
+        rows = [self.row_of(sample) for sample in samples]
+        with writing(self.path), (self.path / JOURNAL).open("a", encoding="utf-8") as file:
+            file.writelines(_line(row) for row in rows)
+            file.flush()
+            os.fsync(file.fileno())
+        self.rows |= {(row["request_index"], row["index"]): row for row in rows}
+
+    def sort(self) -> list[Row]:
+        """Write the lines in order; returns them."""
+        rows = [self.rows[key] for key in sorted(self.rows)]
+        with durable(self.path / JOURNAL) as partial:
+            partial.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+        return rows
+
+    def _read(self) -> Iterator[Row]:
+        """The lines that are whole. The end of a line torn by a kill is cut off; what it held is drawn again."""
+        journal = self.path / JOURNAL
+        if not journal.exists():
+            return
+        content = journal.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(journal, whole)  # never rewritten: on a full disk that would lose it
+        for line in content[:whole].splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:  # a crash of the machine may leave zeros: drawn again, to the same bytes
+                continue
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Trouble with the disk is one clear line."""
+    try:
+        yield
+    except OSError as error:
+        step = FREE_SPACE if error.errno in NO_SPACE else "check --out"
+        raise UserError(
+            "cannot write the run", where=str(path), got=os.strerror(error.errno or 0), next_step=step
+        ) from error
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row) + "\n"
+
+
+def file_names(rows: list[Row]) -> list[str]:
+    """``SrTiO3__0``; requests whose names would give one file (on any file system) carry their place in the run."""
+    stems = [re.sub(r"[^A-Za-z0-9.()+-]", "_", str(row["id"]))[:_LONGEST_STEM].lstrip(".") for row in rows]
+    places: dict[str, set[int]] = {}
+    for stem, row in zip(stems, rows, strict=True):
+        places.setdefault(stem.lower(), set()).add(row["request_index"])
+    return [
+        f"{stem}_{row['request_index']}__{row['index']}" if len(places[stem.lower()]) > 1 else f"{stem}__{row['index']}"
+        for stem, row in zip(stems, rows, strict=True)
+    ]

@@ -1,0 +1,147 @@
+"""The model of molecules as a generator: SMILES written or given, positions drawn, what is not as asked drawn again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from unigen.data.force_field import mmff_relaxed
+from unigen.data.molecule import Molecule
+from unigen.data.smiles import is_molecule
+from unigen.data.sound_geometry import fault_of
+from unigen.errors import UserError
+from unigen.models.molecule import MoleculeModel
+from unigen.request import MoleculeRequest
+from unigen.sample.job import Draft, Job
+from unigen.sample.molecule_decoder import MoleculeSettings
+from unigen.sample.molecule_drawing import Writing, draw_molecules
+from unigen.sample.molecule_task import ConformerTask, TaskMaker, WritingTask
+from unigen.sample.smiles_drawing import draw_smiles
+from unigen.tokens.smiles_reader import read_smiles
+
+_LONGEST = 12
+"""Symbols a heavy atom: more than any SMILES has that the grammar lets be written."""
+
+Task = ConformerTask | WritingTask
+
+
+class MoleculeGenerator:
+    """Draws molecules; a draw depends on its job alone, and on its batch by rounding.
+
+    Args:
+        model: trained.
+        name: reported with every sample.
+        version: checksum of the weights.
+        settings: how to draw.
+    """
+
+    def __init__(
+        self, model: MoleculeModel, name: str, version: str = "", settings: MoleculeSettings | None = None
+    ) -> None:
+        self.model = model.eval()
+        self.name, self.version = name, version
+        self.settings = settings or MoleculeSettings()
+        self.tasks = TaskMaker(model)
+
+    def draw(self, jobs: list[Job[MoleculeRequest]]) -> list[Draft[Molecule]]:
+        """See Generator. A request the model cannot serve fails with the reason; the others go on.
+
+        Conformers that have another stereo than their SMILES, or are broken, are drawn again a few times.
+        """
+        drafts: dict[int, Draft[Molecule]] = {}
+        tasks: list[Task] = []
+        for place, job in enumerate(jobs):
+            try:
+                tasks.append(self.tasks.task(place, job))
+            except UserError as error:
+                drafts[place] = Draft(None, reason=str(error))
+        for trial in range(self.settings.redraws + 1):
+            found = self._drawn(tasks, trial)
+            drafts |= {task.place: draft for task, draft in zip(tasks, found, strict=True)}
+            tasks = [task for task in tasks if drafts[task.place].structure is None]
+        return [drafts[place] for place in range(len(jobs))]
+
+    def warnings(self, request: MoleculeRequest) -> list[str]:
+        """What a user should know of a request before it is drawn: values and sizes the model has never seen."""
+        said = []
+        for number, value in self.tasks.values(request.properties).items():
+            low, high = self.model.embedding.property_range[number].tolist()
+            if not low <= value <= high:
+                name, unit = self.model.config.properties[number - 1], self._unit(number)
+                said.append(f"{name} {value:g}{unit} lies outside of the training data: {low:.4g} to {high:.4g}{unit}")
+        return said
+
+    def _unit(self, number: int) -> str:
+        units = self.model.config.units
+        return f" {units[number - 1]}" if number <= len(units) else ""
+
+    def _drawn(self, tasks: list[Task], trial: int) -> list[Draft[Molecule]]:
+        written = self._written(tasks, trial)
+        writings = [one for one in written if isinstance(one, Writing)]
+        molecules = iter(draw_molecules(self.model, writings, self.settings) if writings else [])
+        return [
+            self._draft(task, next(molecules), trial) if isinstance(one, Writing) else Draft(None, reason=str(one))
+            for task, one in zip(tasks, written, strict=True)
+        ]
+
+    def _written(self, tasks: list[Task], trial: int) -> list[Writing | UserError]:
+        """A SMILES for every task, or why there is none."""
+        open_tasks = [task for task in tasks if isinstance(task, WritingTask)]
+        drawn = iter(self._write(open_tasks, trial))
+        return [
+            next(drawn)
+            if isinstance(task, WritingTask)
+            else Writing(task.written(trial), task.values, _noise(task, trial))
+            for task in tasks
+        ]
+
+    def _write(self, tasks: list[WritingTask], trial: int) -> list[Writing | UserError]:
+        if not tasks:
+            return []
+        begun = [task.scaffold.begun(task.rng(trial)) if task.scaffold else ([], np.zeros(0, int)) for task in tasks]
+        draws = _LONGEST * int(self.model.most_heavy)
+        uniforms = np.stack([task.rng(trial).random(draws) for task in tasks])
+        settings = self.settings
+        values = [task.values for task in tasks]
+        smiles = draw_smiles(
+            self.model,
+            [task.grammar for task in tasks],
+            values,
+            uniforms,
+            settings.symbol_temperature,
+            settings.guidance,
+            [symbols for symbols, _ in begun],
+        )
+        return [
+            _writing(task, trial, symbols, order)
+            for task, symbols, (_, order) in zip(tasks, smiles, begun, strict=True)
+        ]
+
+    def _draft(self, task: Task, molecule: Molecule, trial: int) -> Draft[Molecule]:
+        """The molecule, cleaned up if asked for, or what is wrong with it."""
+        source: dict[str, str | int | float] = {"redraws": trial} if trial else {}
+        if self.settings.relax == "mmff":
+            molecule, source["relaxed"] = mmff_relaxed(molecule)
+        if isinstance(task, ConformerTask):
+            fault = fault_of(molecule)
+            if fault:
+                return Draft(None, reason=f"broken: {fault}", source=source)
+            if not is_molecule(molecule, str(task.job.request.smiles)):
+                return Draft(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
+        asked = {f"{name}_asked": float(value) for name, value in task.job.request.properties.items()}
+        return Draft(replace(molecule, properties=asked), source=source)
+
+
+def _noise(task: Task, trial: int) -> np.random.Generator:
+    """For the positions: another stream than that of the SMILES."""
+    return task.rng(1000 + trial)
+
+
+def _writing(task: WritingTask, trial: int, symbols: list[int], order: np.ndarray) -> Writing | UserError:
+    try:
+        read = read_smiles(symbols)
+    except UserError as error:
+        return error
+    fixed = task.scaffold.fixed(order, read) if task.scaffold else {}
+    return Writing(symbols, task.values, _noise(task, trial), fixed)

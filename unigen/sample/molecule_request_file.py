@@ -1,0 +1,77 @@
+"""Requests for molecules: a SMILES file, and properties as the command line writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from unigen.errors import UserError
+from unigen.request import MoleculeRequest
+
+
+def molecule_requests(
+    smiles: str | None,
+    smiles_file: Path | None,
+    formula: str | None,
+    properties: Iterable[str],
+    scaffold: Path | None,
+    largest_fragment: bool,
+) -> list[MoleculeRequest]:
+    """What the command line asks for; see `MoleculeRequest`.
+
+    Raises:
+        UserError: a file that cannot be read, a request that contradicts itself.
+    """
+    if smiles_file is None:
+        text = None if scaffold is None else _text(scaffold)
+        asked = read_properties(properties)
+        return [
+            MoleculeRequest(
+                smiles=smiles, formula=formula, properties=asked, scaffold=text, largest_fragment=largest_fragment
+            )
+        ]
+    others = {"--smiles": smiles, "--formula": formula, "--scaffold": scaffold, "--property": list(properties)}
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise UserError(f"--smiles-file and {given[0]} exclude each other")
+    return read_smiles_file(smiles_file, largest_fragment=largest_fragment)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError("cannot read", where=str(path), got=getattr(error, "strerror", error)) from error
+
+
+def read_smiles_file(path: str | Path, *, largest_fragment: bool = False) -> list[MoleculeRequest]:
+    """One request a line: a SMILES and, behind blanks, a name; empty lines and lines with ``#`` are left out.
+
+    Raises:
+        UserError: a file that cannot be read, or holds nothing.
+    """
+    lines = _text(Path(path)).splitlines()
+    words = [line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#")]
+    if not words:
+        raise UserError("no SMILES in the file", where=str(path), wanted="one a line, perhaps a name behind it")
+    return [
+        MoleculeRequest(smiles=row[0], id=row[1].strip() if len(row) > 1 else None, largest_fragment=largest_fragment)
+        for row in words
+    ]
+
+
+def read_properties(texts: Iterable[str]) -> dict[str, float]:
+    """``["gap=0.25", "mu=1.5"]`` to values by name; raises UserError for anything else, or a name given twice."""
+    values: dict[str, float] = {}
+    for text in texts:
+        name, sign, number = text.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            sign = ""
+        if not sign or not name.strip():
+            raise UserError("property: not a name and a number", got=text, wanted="such as gap=0.25")
+        if name.strip() in values:
+            raise UserError(f"property {name.strip()}: given twice")
+        values[name.strip()] = value
+    return values
