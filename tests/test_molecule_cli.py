@@ -12,6 +12,9 @@ from rdkit import Chem
 
 from unigen import cli
 from unigen.config import read_yaml
+from unigen.data.build import build_dataset
+from unigen.data.request_export import write_requests
+from unigen.errors import UserError
 from unigen.models.checkpoint import save_model
 
 
@@ -91,6 +94,23 @@ def test_a_file_of_smiles_keeps_names_and_reasons(generate):
     assert "not a SMILES" in rows["broken"]["reason"]
     assert "elements that may not occur; got Si" in rows["silane"]["reason"]
     assert code == (0 if "molecule" in rows["methane"] else 2), out + err
+
+
+def test_requests_of_a_dataset_are_served(generate, monkeypatch):
+    monkeypatch.setenv("UNIGEN_HOME", str(Path("home").absolute()))
+    Path("mine.csv").write_text("smiles,gap\nCCO,0.3\nCCN,0.4\nCCC,0.5\n")
+    build_dataset("mine", ("mine.csv",))
+    assert write_requests("mine", "smiles.csv", limit=2) == 2
+    assert write_requests("mine", "gaps.csv", properties=["gap"]) == 3
+    with pytest.raises(UserError, match="no property 'mu'; wanted one of gap"):
+        write_requests("mine", "gaps.csv", properties=["mu"])
+    assert generate("--requests", "gaps.csv", "--out", "gaps", "--no-picture")[0] == 0
+    assert [row["request"]["properties"]["gap"] for row in lines("gaps")] == [0.3, 0.4, 0.5]
+    generate("--requests", "smiles.csv", "--out", "smiles", "--no-picture", "--redraws", 0)
+    assert {row["request"]["smiles"] for row in lines("smiles")} < {"CCO", "CCN", "CCC"}
+    Path("bad.csv").write_text("id,gap\nx,wide\n")
+    assert "bad.csv:2: property: not a name and a number; got gap=wide" in generate("--requests", "bad.csv")[2]
+    assert "exclude each other" in generate("--requests", "gaps.csv", "--smiles", "C")[2]
 
 
 @pytest.mark.parametrize(

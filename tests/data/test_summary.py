@@ -14,7 +14,8 @@ from test_sources import ragged, write_cifs
 from unigen.data.build import build_dataset
 from unigen.data.crystal import Crystal
 from unigen.data.listing import list_datasets, print_datasets
-from unigen.data.summary import print_summary, summarise, write_requests
+from unigen.data.request_export import write_requests
+from unigen.data.summary import print_summary, summarise
 from unigen.errors import UserError
 
 ROCKSALT = Crystal(np.array([11, 17]), np.array([[0, 0, 0], [0.5] * 3]), 2.8 * (np.ones((3, 3)) - np.eye(3)))
@@ -87,6 +88,8 @@ def test_requests_are_one_whole_cell_a_crystal(tmp_path):
         rows = list(csv.reader(file))
     assert rows == [["id", "formula", "n_atoms"], ["x0", "NaCl", "2"], ["x1", "H4", "4"], ["x2", "NaCl", "2"]]
     assert write_requests("mine:test", tmp_path / "requests.csv") == 1
+    with pytest.raises(UserError, match="holds crystals"):
+        write_requests("mine", tmp_path / "requests.csv", properties=["band_gap"])
 
 
 def test_a_name_that_is_nothing_is_refused():

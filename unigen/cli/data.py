@@ -96,9 +96,15 @@ def data_show(name: Annotated[str, typer.Argument(help="A built dataset, or a Pa
 @app.command("requests")
 def data_requests(
     name: Annotated[str, typer.Argument(help="A built dataset, NAME or NAME:SPLIT.")],
-    out: Annotated[Path, typer.Option(help="CSV for: unigen generate crystal --requests.")],
+    out: Annotated[Path, typer.Option(help="CSV for: unigen generate ... --requests.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="So many, drawn by the seed.")] = None,
+    property_: Annotated[
+        list[str] | None, typer.Option("--property", help="Ask for its values, not for the molecules.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
 ) -> None:
-    """One request a crystal of a dataset, for structure-prediction benchmarks."""
-    from unigen.data.summary import write_requests
+    """One request a structure of a dataset, for benchmarks: cells, SMILES, or values of properties."""
+    from unigen.data.request_export import write_requests
 
-    typer.echo(f"{write_requests(name, out)} requests written to {out}")
+    count = write_requests(name, out, limit=limit, properties=property_ or (), seed=seed)
+    typer.echo(f"{count} requests written to {out}")

@@ -84,6 +84,7 @@ def _requests(file: Path | None, *fields: str | int | None) -> list[CrystalReque
 def generate_molecule(
     smiles: Annotated[str | None, typer.Option(help="Conformers of this molecule, its stereo kept.")] = None,
     smiles_file: Annotated[Path | None, typer.Option(help="One SMILES a line, perhaps a name behind it.")] = None,
+    requests: Annotated[Path | None, typer.Option(help="CSV: id, smiles, formula, and a column a property.")] = None,
     formula: Annotated[str | None, typer.Option(help="Exact composition, such as C7H10O2.")] = None,
     property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE; several may be given.")] = None,
     scaffold: Annotated[Path | None, typer.Option(help="SDF: its heavy atoms stay, more are added.")] = None,
@@ -91,9 +92,7 @@ def generate_molecule(
     out: Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")] = Path("generated"),
     model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule-small",
     largest_fragment: Annotated[bool, typer.Option(help="Of several pieces take the largest.")] = False,
-    relax: Annotated[
-        Literal["none", "mmff"], typer.Option(help="Clean up with MMFF94; marked.")
-    ] = "none",
+    relax: Annotated[Literal["none", "mmff"], typer.Option(help="Clean up with MMFF94; marked.")] = "none",
     guidance: Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")] = 1.0,
     steps: Annotated[int, typer.Option(min=1, help="Solver steps an atom.")] = 14,
     solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
@@ -110,7 +109,7 @@ def generate_molecule(
     from unigen.sample.molecule_decoder import MoleculeSettings
     from unigen.sample.molecule_request_file import molecule_requests
 
-    wanted = molecule_requests(smiles, smiles_file, formula, property_ or (), scaffold, largest_fragment)
+    wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
     from rich.console import Console
 
     drawing = MoleculeSettings(

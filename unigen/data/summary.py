@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from unigen.cards import Kind, find_cards, read_dataset_card
 from unigen.data.build import BuildResult
 from unigen.data.composition import compositions, reduced_formulas
 from unigen.data.dataset_file import built_kind, split_off
-from unigen.data.durable import durable
 from unigen.data.kind import kind_of
 from unigen.data.molecule_sources import read_molecule_rows
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
@@ -25,7 +23,7 @@ from unigen.data.sources import read_rows
 from unigen.data.store import CrystalDataset, open_dataset
 from unigen.data.store import from_table as crystals_of_table
 from unigen.data.store import to_table as crystal_table
-from unigen.elements import SYMBOLS, format_formula, hill_formula
+from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 
 _BAR = 40
@@ -97,7 +95,7 @@ def summarise(name_or_path: str | Path) -> Summary:
     Raises:
         UserError: neither built nor a path, or nothing readable in it.
     """
-    dataset, unreadable = _open(str(name_or_path))
+    dataset, unreadable = open_any(str(name_or_path))
     row = np.repeat(np.arange(len(dataset)), dataset.num_atoms)
     present = np.unique(np.stack([row, dataset.numbers.astype(np.int64)]), axis=1)[1]
     elements = Counter(SYMBOLS[number] for number in present.tolist())
@@ -118,7 +116,7 @@ def summarise(name_or_path: str | Path) -> Summary:
     )
 
 
-def _open(name: str) -> tuple[CrystalDataset | MoleculeDataset, list[str]]:
+def open_any(name: str) -> tuple[CrystalDataset | MoleculeDataset, list[str]]:
     """A store as it is; any other path read to memory, with the reasons of what could not be read."""
     path = Path(name)
     if not path.exists():
@@ -195,27 +193,3 @@ def _print_histogram(sizes: dict[int, int], console: Console) -> None:
         label = f"{index * width + 1}-{(index + 1) * width}" if width > 1 else str(index + 1)
         bar = "#" * max(1, round(_BAR * count / max(bins.values())))
         console.print(f"{label:>9} {count:>8,} {bar}", highlight=False)
-
-
-def write_requests(name: str, out: str | Path) -> int:
-    """Write one request a crystal as CSV (``id,formula,n_atoms``: the whole primitive cell), for structure prediction.
-
-    Args:
-        name: a built dataset, ``NAME`` or ``NAME:SPLIT``, or a path.
-        out: file to write.
-
-    Returns:
-        How many requests there are.
-
-    Raises:
-        UserError: the dataset is not built, or the disk is full.
-    """
-    dataset, _ = _open(name)
-    if isinstance(dataset, MoleculeDataset):
-        raise UserError("holds molecules", where=name, wanted="crystals, whose cells can be requested")
-    with durable(Path(out)) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(("id", "formula", "n_atoms"))
-        for index, counts in enumerate(compositions(dataset)):
-            table.writerow((dataset.ids[index], format_formula(counts), sum(counts.values())))
-    return len(dataset)

@@ -7,11 +7,33 @@ from pathlib import Path
 
 from unigen.errors import UserError
 from unigen.request import MoleculeRequest
+from unigen.sample.request_file import request_rows
+
+_WORDS = ("id", "smiles", "formula")
+
+
+def read_molecule_requests(path: str | Path, *, largest_fragment: bool = False) -> list[MoleculeRequest]:
+    """Requests from a CSV or JSON-lines file: ``id``, ``smiles``, ``formula``; every other column is a property.
+
+    Raises:
+        UserError: naming file and row: unreadable, a value that is no number, a request that contradicts itself.
+    """
+    return [_request(values, where, largest_fragment) for values, where in request_rows(Path(path), None)]
+
+
+def _request(values: dict, where: str, largest_fragment: bool) -> MoleculeRequest:
+    words = {name: str(values[name]) for name in _WORDS if name in values}
+    try:
+        asked = read_properties(f"{name}={value}" for name, value in values.items() if name not in _WORDS)
+        return MoleculeRequest(**words, properties=asked, largest_fragment=largest_fragment)
+    except UserError as error:
+        raise UserError(str(error), where=where) from error
 
 
 def molecule_requests(
     smiles: str | None,
     smiles_file: Path | None,
+    requests: Path | None,
     formula: str | None,
     properties: Iterable[str],
     scaffold: Path | None,
@@ -22,7 +44,8 @@ def molecule_requests(
     Raises:
         UserError: a file that cannot be read, a request that contradicts itself.
     """
-    if smiles_file is None:
+    file = smiles_file or requests
+    if file is None:
         text = None if scaffold is None else _text(scaffold)
         asked = read_properties(properties)
         return [
@@ -31,10 +54,11 @@ def molecule_requests(
             )
         ]
     others = {"--smiles": smiles, "--formula": formula, "--scaffold": scaffold, "--property": list(properties)}
-    given = [name for name, value in others.items() if value]
+    name, read = ("--smiles-file", read_smiles_file) if smiles_file else ("--requests", read_molecule_requests)
+    given = [other for other, value in others.items() if value] + ["--requests"] * (file is not requests is not None)
     if given:
-        raise UserError(f"--smiles-file and {given[0]} exclude each other")
-    return read_smiles_file(smiles_file, largest_fragment=largest_fragment)
+        raise UserError(f"{name} and {given[0]} exclude each other")
+    return read(file, largest_fragment=largest_fragment)
 
 
 def _text(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -27,23 +27,35 @@ def read_requests(path: str | Path) -> list[CrystalRequest]:
     Raises:
         UserError: naming file and row: unreadable, an unknown column, a request that contradicts itself.
     """
-    path = Path(path)
+    return [_request(values, where) for values, where in request_rows(Path(path), _FIELDS)]
+
+
+def request_rows(path: Path, known: Sequence[str] | None) -> list[tuple[dict, str]]:
+    """The rows of a file, empty fields left out, with where each stands.
+
+    Args:
+        path: CSV, or JSON lines by its ending.
+        known: columns there may be; None for any.
+
+    Raises:
+        UserError: unreadable, no row, a column that is not known.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError("cannot read the requests", where=str(path), got=getattr(error, "strerror", error)) from error
-    rows = _json_rows(text, path) if path.suffix in (".jsonl", ".json", ".ndjson") else _csv_rows(text, path)
-    requests = [_request(row, f"{path}:{number}") for number, row in rows]
-    if not requests:
+    rows = _json_rows(text, path) if path.suffix in (".jsonl", ".json", ".ndjson") else _csv_rows(text, path, known)
+    found = [(_values(row, f"{path}:{number}", known), f"{path}:{number}") for number, row in rows]
+    if not found:
         raise UserError("no requests in the file", where=str(path))
-    return requests
+    return found
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, dict]]:
+def _csv_rows(text: str, path: Path, known: Sequence[str] | None) -> Iterator[tuple[int, dict]]:
     table = csv.DictReader(text.splitlines())
-    unknown = [name for name in table.fieldnames or () if name not in _FIELDS]
+    unknown = [name for name in table.fieldnames or () if known is not None and name not in known]
     if unknown:
-        raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(_FIELDS))
+        raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(known or ()))
     yield from enumerate(table, start=2)
 
 
@@ -59,13 +71,17 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict]]:
             yield number, row
 
 
-def _request(row: dict, where: str) -> CrystalRequest:
+def _values(row: dict, where: str, known: Sequence[str] | None) -> dict:
     values = {name: value for name, value in row.items() if value not in (None, "")}
     if None in values:  # what csv.DictReader calls the fields beyond its columns
         raise UserError("more fields than columns", where=where, got=values[None])
-    unknown = [str(name) for name in values if name not in _FIELDS]
+    unknown = [str(name) for name in values if known is not None and name not in known]
     if unknown:
-        raise UserError(f"unknown field {unknown[0]!r}", where=where, wanted=", ".join(_FIELDS))
+        raise UserError(f"unknown field {unknown[0]!r}", where=where, wanted=", ".join(known or ()))
+    return values
+
+
+def _request(values: dict, where: str) -> CrystalRequest:
     try:
         return request_of(values)
     except UserError as error:
