@@ -79,7 +79,7 @@ def measure(model: str, nearest: NearestGenerator, batch: int) -> dict[str, floa
     assert isinstance(scored, WyckoffGenerator)
     assert isinstance(long, WyckoffGenerator)
     cells = [job.request.counts or {} for job in wanted]
-    drawn = [draft.crystal for draft in silent.draw(wanted) if draft.crystal is not None]
+    drawn = [draft.structure for draft in silent.draw(wanted) if draft.structure is not None]
     return {
         "with_score": cpu_seconds(lambda: forget(scored).draw(wanted), batch, repeats),
         "without_score": cpu_seconds(lambda: forget(silent).draw(wanted), batch, repeats),

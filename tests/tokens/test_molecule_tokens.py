@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from models.small_molecules import molecules
 from rdkit import Chem
 from scipy.sparse.csgraph import shortest_path
+from tokens.real_skeletons import nci_smiles
 
+from unigen.data.smiles import kekule_smiles
 from unigen.tokens import vocabulary
 from unigen.tokens.molecule import UNREACHED, encode, graph_distances, prompt
 from unigen.tokens.sequence import Channel
-from unigen.tokens.smiles_text import smiles_text
+from unigen.tokens.smiles_reader import read_smiles
+from unigen.tokens.smiles_text import smiles_symbols, smiles_text
 
 SEEDS = st.integers(0, 2**31)
 PLACES = st.integers(0, len(molecules()) - 1)
@@ -86,3 +90,34 @@ def test_a_prompt_is_the_beginning_of_the_sequence(place, seed):
         np.testing.assert_array_equal(tokens.channel, sequence.tokens.channel[:stop])
         np.testing.assert_array_equal(tokens.descriptor, sequence.tokens.descriptor[:stop])
         np.testing.assert_array_equal(tokens.vectors, sequence.tokens.vectors[:stop])
+
+
+@given(st.sampled_from([text for text in nci_smiles()[:600] if "." not in text]))
+def test_rings_are_all_that_are_smallest_for_some_bond(text):
+    """Held against every cycle of the graph that networkx finds."""
+    graph = read_smiles(smiles_symbols(kekule_smiles(text))).skeleton.graph
+    cycles = list(nx.simple_cycles(nx.Graph([bond[:2] for bond in graph.bonds]), length_bound=10))
+    for one, two, _ in graph.bonds:
+        found = sorted(sorted(ring) for ring in graph.rings(one, two))
+        through = [c for c in cycles if one in c and two in c and abs(c.index(one) - c.index(two)) in (1, len(c) - 1)]
+        smallest = min(map(len, through), default=0)
+        if smallest:
+            assert found == sorted(sorted(cycle) for cycle in through if len(cycle) == smallest)
+        else:
+            assert not found or len(found[0]) > 10
+
+
+@given(PLACES, SEEDS)
+def test_shuffled_atoms_are_the_same_molecule(place, seed):
+    molecule = molecules()[place]
+    plain, mixed = (encode(molecule, np.random.default_rng(seed), shuffle=shuffle) for shuffle in (False, True))
+    assert mixed.tokens.symbols.tolist() == plain.tokens.symbols.tolist()
+    order = np.array([np.flatnonzero((plain.positions == where).all(1))[0] for where in mixed.positions])
+    assert sorted(order) == list(range(len(molecule)))
+    np.testing.assert_array_equal(mixed.numbers, plain.numbers[order])
+    for name in ("order", "near", "ring"):
+        np.testing.assert_array_equal(getattr(mixed, name), getattr(plain, name)[np.ix_(order, order)])
+    written = plain.atom[: plain.slot[0]]
+    assert [order[atom] if atom >= 0 else -1 for atom in mixed.atom[: mixed.slot[0]]] == written.tolist()
+    heavy = int((molecule.numbers > 1).sum())
+    assert (mixed.numbers[:heavy] > 1).all()

@@ -73,6 +73,7 @@ def encode(
     *,
     stereo: bool = True,
     positions: Float[np.ndarray, "atoms 3"] | None = None,
+    shuffle: bool = False,
 ) -> MoleculeSequence:
     """Write a molecule; decoding is drawing, atom after atom (``unigen.sample.molecule_decoder``).
 
@@ -82,6 +83,7 @@ def encode(
         values: properties asked for, by their number in the model, from 1.
         stereo: whether the SMILES says the stereo of the positions.
         positions: to use in place of the molecule's own (a turned molecule).
+        shuffle: place heavy atoms in any order, then hydrogens in any order: for comparison, it is much harder.
 
     Raises:
         UserError: several fragments.
@@ -89,16 +91,19 @@ def encode(
     where = molecule.positions if positions is None else positions
     stripped = skeleton_of(molecule.numbers, molecule.charges, molecule.bonds, where if stereo else None)
     written = write_smiles(stripped.skeleton, rng, stereo=stereo)
-    hydrogens = [atom for parent in written.order.tolist() for atom in rng.permutation(stripped.hydrogens[parent])]
-    placed = np.concatenate([stripped.atoms[written.order], np.array(hydrogens, dtype=np.int64)])
+    order = rng.permutation(written.order) if shuffle else written.order
+    hydrogens = [atom for parent in order.tolist() for atom in rng.permutation(stripped.hydrogens[parent])]
+    if shuffle:
+        rng.shuffle(hydrogens)
+    placed = np.concatenate([stripped.atoms[order], np.array(hydrogens, dtype=np.int64)])
     rank = np.full(len(stripped.atoms) + 1, -1)  # the last stands for "no atom"
-    rank[written.order] = np.arange(len(written.order))
+    rank[order] = np.arange(len(order))
     ordered = molecule.selected(placed)
     return _laid_out(
         written.symbols,
         rank[written.atom],
         (ordered.numbers, ordered.charges, ordered.bonds),
-        stripped.skeleton.selected(written.order),
+        stripped.skeleton.selected(order),
         where[placed],
         values,
     )
@@ -167,7 +172,7 @@ def _laid_out(
 
 def _rings(heavy: Skeleton, atoms: int) -> Int[np.ndarray, "atoms atoms"]:
     """For each pair of atoms the size of the smallest ring that holds both."""
-    found = {tuple(sorted(heavy.graph.ring(one, two))) for one, two, _ in heavy.graph.bonds}
+    found = {tuple(sorted(ring)) for one, two, _ in heavy.graph.bonds for ring in heavy.graph.rings(one, two)}
     sizes = np.zeros((atoms, atoms), dtype=np.int64)
     for ring in sorted(found, key=len, reverse=True):
         sizes[np.ix_(ring, ring)] = len(ring)

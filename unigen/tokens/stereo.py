@@ -13,7 +13,7 @@ a lone pair on P, As, S(IV), Se(IV) and sulfonium. Nitrogen with a lone pair tur
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -80,24 +80,29 @@ class Graph:
 
     def ring(self, start: int, end: int) -> list[int]:
         """The smallest ring that holds the bond between two atoms, which are its last and its first; empty for none."""
-        before, todo = {start: -1}, deque([start])
+        return next(self.rings(start, end), [])
+
+    def rings(self, start: int, end: int) -> Iterator[list[int]]:
+        """All the smallest rings that hold the bond between two atoms, each from one of them to the other."""
+        far, todo = {start: 0}, deque([start])
         while todo:
             atom = todo.popleft()
+            if atom == end:
+                break
             for other in self.neighbours[atom]:
-                if other in before or (other == end and atom == start):
-                    continue
-                before[other] = atom
-                if other == end:
-                    return _trail(before, end)
-                todo.append(other)
-        return []
-
-
-def _trail(before: dict[int, int], end: int) -> list[int]:
-    trail = [end]
-    while before[trail[-1]] >= 0:
-        trail.append(before[trail[-1]])
-    return trail
+                if other not in far and not (other == end and atom == start):
+                    far[other] = far[atom] + 1
+                    todo.append(other)
+        if end not in far:
+            return
+        trails = [[end]]
+        while trails:
+            trail = trails.pop()
+            if trail[-1] == start:
+                yield trail
+                continue
+            before = [o for o in self.neighbours[trail[-1]] if far.get(o, len(far)) == far[trail[-1]] - 1]
+            trails += [[*trail, other] for other in before if not (trail[-1] == end and other == start)]
 
 
 def can_be_centre(graph: Graph, atom: int) -> bool:

@@ -1,4 +1,4 @@
-"""What a run trains on and validates with: crystals, how they are encoded, and how items become batches."""
+"""What a run trains on and validates with: structures, how they are encoded, and how items become batches."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from unigen.geometry.lattice import automorphisms, lattice_parameters
 from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
 from unigen.models.build import Model
 from unigen.models.molecule import MoleculeConfig
+from unigen.models.predictor import PredictorConfig
 from unigen.models.wyckoff import WyckoffConfig, WyckoffModel
 from unigen.retrieval.build_table import open_table
 from unigen.retrieval.shortlist import Retriever
@@ -28,6 +29,7 @@ from unigen.tokens.collate import collate, collate_molecules
 from unigen.tokens.sequence import Sequence as TokenSequence
 from unigen.tokens.words import WordsTokenizer
 from unigen.train.molecule_items import MoleculeItems
+from unigen.train.property_items import PropertyItems, collate_properties
 from unigen.train.settings import TrainConfig
 from unigen.train.wyckoff_items import WyckoffItems, collate_items
 
@@ -77,6 +79,8 @@ def open_material(config: TrainConfig) -> Material:
             return _wyckoff(config, config.model)
         case MoleculeConfig():
             return _molecules(config, config.model)
+        case PredictorConfig():
+            return _properties(config, config.model)
         case AutoregressiveConfig():
             return _words(config, config.model)
 
@@ -97,10 +101,10 @@ def _words(config: TrainConfig, model: AutoregressiveConfig) -> Material:
 
 
 def _molecules(config: TrainConfig, model: MoleculeConfig) -> Material:
-    if config.match_structures:
-        raise UserError("match_structures: molecules have no match rate", got=config.match_structures, wanted=0)
-    train = MoleculeItems(config.data.train, model, config.data.values_of_half)
-    val = MoleculeItems(config.data.val, model)
+    _no_match_rate(config)
+    shown = {"rotate": config.data.rotate, "shuffle": config.data.shuffle_atoms}
+    train = MoleculeItems(config.data.train, model, config.data.values_of_half, **shown)
+    val = MoleculeItems(config.data.val, model, **shown)
     return Material(
         train=train,
         encode=train.encode,
@@ -111,6 +115,27 @@ def _molecules(config: TrainConfig, model: MoleculeConfig) -> Material:
         generator=_no_generator,
         prepare=train.prepare,
     )
+
+
+def _properties(config: TrainConfig, model: PredictorConfig) -> Material:
+    _no_match_rate(config)
+    train = PropertyItems(config.data.train, model, config.data.values_of_half)
+    val = PropertyItems(config.data.val, model)
+    return Material(
+        train=train,
+        encode=train.encode,
+        collate=collate_properties,
+        val=val,
+        encode_val=val.encode,
+        references=(),
+        generator=_no_generator,
+        prepare=train.prepare,
+    )
+
+
+def _no_match_rate(config: TrainConfig) -> None:
+    if config.match_structures:
+        raise UserError("match_structures: molecules have no match rate", got=config.match_structures, wanted=0)
 
 
 def _wyckoff(config: TrainConfig, model: WyckoffConfig) -> Material:

@@ -29,12 +29,22 @@ class MoleculeItems:
         dataset: ``NAME:SPLIT`` of a built dataset.
         config: sizes and properties of the model.
         half: show only the properties of molecules of this half (their property ``half``); None: of all.
+        rotate: turn them at random.
+        shuffle: place their atoms in any order.
 
     Raises:
         UserError: no molecule fits, or a property the dataset does not have.
     """
 
-    def __init__(self, dataset: str, config: MoleculeConfig, half: int | None = None) -> None:
+    def __init__(
+        self,
+        dataset: str,
+        config: MoleculeConfig,
+        half: int | None = None,
+        *,
+        rotate: bool = True,
+        shuffle: bool = False,
+    ) -> None:
         molecules = open_molecules(dataset)
         needed = (*config.properties, "half") if half is not None else config.properties
         missing = [name for name in needed if name not in molecules.properties]
@@ -44,6 +54,7 @@ class MoleculeItems:
             )
         self.molecules: MoleculeDataset = molecules.select(molecules.num_atoms <= config.max_atoms)
         self.properties, self.half = config.properties, half
+        self.rotate, self.shuffle = rotate, shuffle
         if not len(self.molecules):
             raise UserError("no molecule fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
 
@@ -62,8 +73,9 @@ class MoleculeItems:
         """A molecule as the model is shown it this time."""
         told = self.half is None or molecule.properties.get("half") == self.half
         values = self._asked(molecule, rng) if rng.random() >= _UNASKED and told else {}
-        turned = molecule.positions @ random_rotation(rng)
-        return encode(molecule, rng, values, stereo=bool(rng.random() < _STEREO), positions=turned)
+        turned = molecule.positions @ random_rotation(rng) if self.rotate else molecule.positions
+        stereo = bool(rng.random() < _STEREO)
+        return encode(molecule, rng, values, stereo=stereo, positions=turned, shuffle=self.shuffle)
 
     def _asked(self, molecule: Molecule, rng: np.random.Generator) -> dict[int, float]:
         """Some of the properties, each with even chance: value by number, from 1."""

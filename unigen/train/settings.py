@@ -18,7 +18,9 @@ class DataConfig:
         retrieve_from: where a wyckoff model's neighbours come from, by default ``train``.
         exchange: share of crystals that a wyckoff model is shown with one element exchanged for a similar one.
         values_of_half: only molecules of this half of the dataset show their properties; those of the other half are
-            left to the predictor that judges what was asked for.
+            left to the predictor that judges what was asked for, which is trained on molecules of this half alone.
+        rotate: show molecules turned at random each time (only axes that do not turn with them notice).
+        shuffle_atoms: place a molecule's heavy atoms, then its hydrogens, in any order in place of the SMILES' own.
         batch_size: structures a step and device.
         bucket: batches sorted by length together; 1 shuffles fully, larger pads less.
     """
@@ -28,6 +30,8 @@ class DataConfig:
     retrieve_from: str | None = None
     exchange: float = 0.0
     values_of_half: int | None = None
+    rotate: bool = True
+    shuffle_atoms: bool = False
     batch_size: int = 64
     bucket: int = 16
 
