@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
 from unigen.models.molecule import MoleculeConfig, MoleculeModel
+from unigen.models.predictor import PredictorConfig, PropertyNetwork
 from unigen.models.wyckoff import WyckoffConfig, WyckoffModel
 
 CrystalModel = Autoregressive | WyckoffModel
-Model = CrystalModel | MoleculeModel
-ModelConfig = AutoregressiveConfig | WyckoffConfig | MoleculeConfig
+Model = CrystalModel | MoleculeModel | PropertyNetwork
+ModelConfig = AutoregressiveConfig | WyckoffConfig | MoleculeConfig | PredictorConfig
 
 
 def build_model(config: ModelConfig) -> Model:
@@ -18,5 +19,7 @@ def build_model(config: ModelConfig) -> Model:
             return WyckoffModel(config)
         case MoleculeConfig():
             return MoleculeModel(config)
+        case PredictorConfig():
+            return PropertyNetwork(config)
         case AutoregressiveConfig():
             return Autoregressive(config)

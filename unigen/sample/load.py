@@ -12,6 +12,7 @@ from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.checkpoint import WEIGHTS, load_model
 from unigen.models.molecule import MoleculeModel
+from unigen.models.predictor import PropertyNetwork
 from unigen.models.wyckoff import WyckoffModel
 from unigen.retrieval.build_table import TABLE, open_table, table_path
 from unigen.retrieval.shortlist import Retriever
@@ -57,6 +58,12 @@ def load(
     folder = model_folder(model)
     _check_device(device)
     network, steps = load_model(folder, device), 8 if score else 0
+    if isinstance(network, PropertyNetwork):
+        raise UserError(
+            "this model predicts properties and generates nothing",
+            where=str(folder),
+            next_step="give it to: unigen evaluate conditional --predictor",
+        )
     if retrieve_from is not None and not isinstance(network, WyckoffModel):
         raise UserError("this model retrieves nothing", got=f"--retrieve-from {retrieve_from}", where=str(folder))
     version = sha256_of(folder / WEIGHTS)

@@ -14,9 +14,8 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
-from unigen.batch import TokenBatch, WyckoffBatch
 from unigen.data.durable import durable
-from unigen.train.module import TrainingModule
+from unigen.train.module import Batch, TrainingModule
 
 
 class Stopped(Exception):  # noqa: N818 - no error: someone asked for it
@@ -64,7 +63,7 @@ class Checkpoints(Callback):
         self.seconds = 60 * minutes
         self.validate_every = validate_every
         self.saved_at = time.monotonic()
-        self.batch: TokenBatch | WyckoffBatch | None = None
+        self.batch: Batch | None = None
         self.signal = 0
         self.stopping = False
 
@@ -85,7 +84,7 @@ class Checkpoints(Callback):
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,
         outputs: object,
-        batch: TokenBatch | WyckoffBatch,
+        batch: Batch,
         batch_idx: int,
     ) -> None:
         """The end of a step without validation."""

@@ -9,18 +9,19 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from unigen.batch import MoleculeBatch, TokenBatch, WyckoffBatch
+from unigen.batch import MoleculeBatch, PropertyBatch, TokenBatch, WyckoffBatch
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.build import Model
 from unigen.models.molecule import MoleculeModel
+from unigen.models.predictor import PropertyNetwork
 from unigen.models.wyckoff import WyckoffModel
 from unigen.sample.likelihood import log_likelihoods
 from unigen.train.continuation import retune
 from unigen.train.optim import build_optimizer, schedule
 from unigen.train.settings import TrainConfig
 
-Batch = TokenBatch | WyckoffBatch | MoleculeBatch
+Batch = TokenBatch | WyckoffBatch | MoleculeBatch | PropertyBatch
 
 
 class TrainingModule(lightning.LightningModule):
@@ -76,7 +77,7 @@ class TrainingModule(lightning.LightningModule):
         return bool(torch.isfinite(torch.stack(list(losses.values()))).all())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Exact negative log-likelihoods: nats a symbol, nats a slot."""
+        """What each kind of model is judged by: likelihoods, losses, or errors in the unit of each property."""
         generator = torch.Generator(self.device).manual_seed(batch_idx)
         losses = self._losses(batch, generator)
         match batch:
@@ -84,6 +85,8 @@ class TrainingModule(lightning.LightningModule):
                 self._log_wyckoff(batch, losses)
             case MoleculeBatch():
                 self._log_molecules(batch, losses)
+            case PropertyBatch():
+                self._log_properties(batch, losses)
             case TokenBatch():
                 self._log_words(batch, losses)
 
@@ -97,6 +100,8 @@ class TrainingModule(lightning.LightningModule):
                 return self.model.losses(batch, generator, repeats)
             case Autoregressive(), TokenBatch():
                 return self.model.losses(batch, generator, repeats)
+            case PropertyNetwork(), PropertyBatch():
+                return self.model.losses(batch)
         raise AssertionError(f"{type(self.model).__name__} cannot read {type(batch).__name__}")
 
     def _log_wyckoff(self, batch: WyckoffBatch, losses: dict[str, Tensor]) -> None:
@@ -114,6 +119,13 @@ class TrainingModule(lightning.LightningModule):
         structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
         self.log("val_nll_symbol", losses["symbol"], **structures)
         self.log("val_loss_site", losses["site"], prog_bar=True, **structures)
+
+    def _log_properties(self, batch: PropertyBatch, losses: dict[str, Tensor]) -> None:
+        """Mean absolute errors, each in the unit of its property, and their mean in standard deviations."""
+        assert isinstance(self.model, PropertyNetwork)
+        structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
+        self.log_dict({f"val_mae_{name}": value for name, value in self.model.errors(batch).items()}, **structures)
+        self.log("val_loss", torch.stack(list(losses.values())).mean(), prog_bar=True, **structures)
 
     def _log_words(self, batch: TokenBatch, losses: dict[str, Tensor]) -> None:
         assert isinstance(self.model, Autoregressive)

@@ -12,12 +12,14 @@ import lightning
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import nn
 from torch.utils.data import DataLoader
 
 from unigen.config import write_yaml
 from unigen.data.loader import StepBatches
 from unigen.errors import UserError
 from unigen.models.build import Model, build_model
+from unigen.models.predictor import PropertyNetwork
 from unigen.train.callbacks import build_callbacks
 from unigen.train.checkpoints import DurableFiles, Stopped
 from unigen.train.continuation import check_same_run, last_checkpoint, publish, read_checkpoint
@@ -128,9 +130,16 @@ def _new_model(config: TrainConfig, material: Material) -> Model:
     model = build_model(config.model)
     material.prepare(model)
     if config.compile:
-        for part in (model.backbone, *(head.stack for head in model.vector_heads)):
+        for part in _large_parts(model):
             part.compile(dynamic=True)
     return model
+
+
+def _large_parts(model: Model) -> list[nn.Module]:
+    """Where most of the work is done."""
+    if isinstance(model, PropertyNetwork):
+        return list(model.layers)
+    return [model.backbone, *(head.stack for head in model.vector_heads)]
 
 
 def _train_batches(config: TrainConfig, material: Material, first_step: int, trainer: lightning.Trainer) -> DataLoader:

@@ -9,7 +9,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from unigen.batch import TokenBatch, WyckoffBatch
+from unigen.train.module import Batch
 
 
 class Throughput(Callback):
@@ -37,7 +37,7 @@ class Throughput(Callback):
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,
         outputs: object,
-        batch: TokenBatch | WyckoffBatch,
+        batch: Batch,
         *_: Any,
     ) -> None:
         """Count; padding is no token."""
