@@ -16,6 +16,7 @@ from unigen.config import from_dict, load, load_union, read_yaml, to_plain, writ
 from unigen.errors import UserError
 from unigen.models.autoregressive import AutoregressiveConfig
 from unigen.models.molecule import MoleculeConfig
+from unigen.models.predictor import PredictorConfig
 from unigen.models.wyckoff import WyckoffConfig
 from unigen.train.settings import DataConfig, OptimConfig, TrainConfig
 
@@ -125,7 +126,13 @@ FOR_WYCKOFF = USUAL | {"optim.source_weight", "data.exchange"}
 """What only a wyckoff model reads."""
 
 FOR_MOLECULES = {"data.values_of_half"}
-"""What only a model of molecules reads."""
+"""What only models of molecules read."""
+
+OF_WRITING = {"data.rotate", "data.shuffle_atoms"}
+"""How a model of molecules is shown them; absence says as usual."""
+
+OF_SYMBOLS = {"optim.symbol_weight"}
+"""What a model without symbols does not read."""
 
 
 def _fields(kind, model, prefix=""):
@@ -139,7 +146,8 @@ def _fields(kind, model, prefix=""):
 
 def _keys(values, prefix=""):
     for key, value in values.items():
-        yield from _keys(value, f"{key}.") if isinstance(value, dict) else [prefix + key]
+        is_section = isinstance(value, dict) and prefix + key != "model.properties"
+        yield from _keys(value, f"{key}.") if is_section else [prefix + key]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
@@ -148,11 +156,13 @@ def test_shipped_configs_are_complete_and_say_what_they_are(path):
     unsaid = set(_fields(TrainConfig, type(config.model))) ^ set(_keys(read_yaml(path)))
     match config.model:
         case WyckoffConfig():
-            assert FOR_MOLECULES <= unsaid <= USUAL | FOR_MOLECULES
+            assert FOR_MOLECULES | OF_WRITING <= unsaid <= USUAL | FOR_MOLECULES | OF_WRITING
         case MoleculeConfig():
-            assert unsaid == FOR_WYCKOFF
+            assert FOR_WYCKOFF <= unsaid <= FOR_WYCKOFF | OF_WRITING
+        case PredictorConfig():
+            assert unsaid == FOR_WYCKOFF | OF_WRITING | OF_SYMBOLS
         case AutoregressiveConfig():
-            assert unsaid == FOR_WYCKOFF | FOR_MOLECULES
+            assert unsaid == FOR_WYCKOFF | FOR_MOLECULES | OF_WRITING
     lines = path.read_text().splitlines()
     assert [line[2:].partition(":")[0] for line in lines[:5]] == list(HEADER)
     assert all(line.startswith("# ") and line.partition(":")[2].strip() for line in lines[:5])
@@ -177,10 +187,10 @@ def test_kind_says_which_model_a_section_describes(tmp_path, kind):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ({}, r"model\.kind: unknown kind \(got None\); wanted autoregressive or molecule or wyckoff"),
+        ({}, r"model\.kind: unknown kind \(got None\); wanted autoregressive or molecule or predictor or wyckoff"),
         (
             {"kind": "wykoff"},
-            r"model\.kind: unknown kind \(got 'wykoff'\); wanted autoregressive or molecule or wyckoff",
+            r"model\.kind: unknown kind \(got 'wykoff'\); wanted autoregressive or molecule or predictor or wyckoff",
         ),
         ({"kind": ["wyckoff"]}, r"model\.kind: unknown kind \(got \['wyckoff'\]\)"),
         (3, r"model\.kind: unknown kind \(got None\)"),
