@@ -32,6 +32,7 @@ def desk(tmp_path_factory):
     )
     made = [Molecule.from_smiles(smiles, seed=1).to_sdf() for smiles in ("CCO", "c1ccccc1", "C[C@H](N)C(=O)O")]
     (desk / "my_molecules.sdf").write_text("".join(made))
+    Molecule.from_smiles("c1ccoc1", seed=1).to_sdf(desk / "core.sdf")
     (desk / "configs").symlink_to(ROOT / "configs")
     return desk
 

@@ -140,10 +140,10 @@ def test_a_scaffold_as_large_as_any_molecule_is_refused():
         Scaffold.of(tetrafluoride, generator().tasks.grammar(None))
 
 
-def test_values_beyond_the_data_are_warned_of():
-    said = generator().warnings(MoleculeRequest(properties={"gap": 0.9}))
-    assert said == ["gap 0.9 hartree lies outside of the training data: 0.1 to 0.6 hartree"]
-    assert generator().warnings(MoleculeRequest(properties={"gap": 0.2})) == []
+def test_values_are_said_with_units_and_those_beyond_the_data_are_warned_of():
+    said = generator().remarks(MoleculeRequest(properties={"gap": 0.9}))
+    assert said == ["warning: gap 0.9 hartree lies outside of the training data: 0.1 to 0.6 hartree"]
+    assert generator().remarks(MoleculeRequest(properties={"gap": 0.2})) == ["gap 0.2 hartree (0.1 to 0.6 hartree)"]
 
 
 def test_generate_takes_molecules_and_refuses_what_the_model_does_not_make():

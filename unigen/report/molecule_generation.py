@@ -17,7 +17,7 @@ from unigen.report.drawing import draw_missing
 from unigen.report.journal import Row
 from unigen.report.molecule_folder import SDF, MoleculeFolder, molecule_of
 from unigen.report.molecule_picture import draw_molecules
-from unigen.report.tables import molecules_table
+from unigen.report.tables import SHOWN, molecules_table
 from unigen.request import MoleculeRequest
 from unigen.sample.load import load
 from unigen.sample.molecule_decoder import MoleculeSettings
@@ -74,15 +74,16 @@ def run_molecules(
         requests: what is wanted.
         out: run folder; an interrupted run goes on.
         settings: how.
-        console: for warnings, progress and table; silent without.
+        console: for remarks, progress and table; silent without.
 
     Raises:
         UserError: the folder holds another run, the disk is full, or every sample failed.
     """
     generator = settings.load()
-    for warning in dict.fromkeys(said for request in requests for said in generator.warnings(request)):
-        if console is not None:
-            console.print(f"warning: {warning}", highlight=False, soft_wrap=True)
+    if console is not None:
+        remarks = dict.fromkeys(said for request in requests for said in generator.remarks(request))
+        for remark in list(remarks)[:SHOWN]:
+            console.print(remark, highlight=False, soft_wrap=True)
     folder = MoleculeFolder(out, settings.facts(generator, requests))
     draw_missing(generator, requests, settings.n, folder, settings.seed, 1, settings.batch_size, console)
     rows = folder.finish()
