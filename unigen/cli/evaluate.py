@@ -74,6 +74,23 @@ def evaluate_molecules(
     _print_report(report, out)
 
 
+@app.command("conditional")
+def evaluate_conditional(
+    samples: Annotated[Path, typer.Argument(help="Run folder of molecules that were asked to have properties.")],
+    reference: Annotated[str, typer.Option(help="Dataset (qm9:test) or files of molecules with true values.")],
+    predictor: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-qm9-predictor",
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals.")] = 0,
+    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a sample stands beside it.")] = Path(
+        "report.json"
+    ),
+) -> None:
+    """Error of each requested property by a trained predictor, beside its floor and what is trivial."""
+    from unigen.eval.property_requests import evaluate_conditional as evaluate
+
+    report = evaluate(samples, reference, predictor, seed=seed, progress=True)
+    _print_report(report, out)
+
+
 @app.command("conformers")
 def evaluate_conformers(
     reference: Annotated[str, typer.Option(help="Dataset (qm9:test) or files of reference conformers.")],

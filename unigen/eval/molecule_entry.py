@@ -7,6 +7,7 @@ are kept apart from the positions: where RDKit refuses the bonds, the positions 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +40,7 @@ class MoleculeEntry:
         where: file and entry, for messages.
         seed: the seed it was made with, where it says so.
         smiles: what it was asked to be, where it says so.
+        requested: values of properties it was asked to have, where it says so.
     """
 
     id: str
@@ -49,6 +51,7 @@ class MoleculeEntry:
     where: str = ""
     seed: int | None = None
     smiles: str = ""
+    requested: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,7 @@ def entry_of(record: Record) -> MoleculeEntry:
         where=record.where,
         seed=_integer(record.info.get("seed")),
         smiles=asked if isinstance(asked, str) else "",
+        requested=_numbers(request.get("properties")) if isinstance(request, Mapping) else {},
     )
     try:
         molecule, reason = _read(record)
@@ -120,6 +124,14 @@ def _integer(value: object) -> int | None:
         return int(str(value))
     except ValueError:
         return None
+
+
+def _numbers(values: object) -> dict[str, float]:
+    """What is a number among named values; nothing where they are somebody else's."""
+    if not isinstance(values, Mapping):
+        return {}
+    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    return {str(name): float(value) for name, value in numbers.items() if math.isfinite(value)}
 
 
 def read_samples(path: str | Path) -> MoleculeSet:

@@ -52,3 +52,34 @@ EDM = EdmRules(name="molecules-edm")
 RDKIT = RdkitRules(name="molecules-rdkit")
 CONFORMERS = ConformerRules(name="conformers")
 CONDITIONAL = Rules(name="conditional-qm9")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a property in published tables.
+
+    Attributes:
+        name: of the unit.
+        factor: from the unit of the dataset.
+    """
+
+    name: str = ""
+    factor: float = 1.0
+
+
+HARTREE_IN_MEV = 27_211.386
+
+PUBLISHED_UNITS = {
+    "alpha": Unit("bohr^3"),
+    "gap": Unit("meV", HARTREE_IN_MEV),
+    "homo": Unit("meV", HARTREE_IN_MEV),
+    "lumo": Unit("meV", HARTREE_IN_MEV),
+    "mu": Unit("D"),
+    "Cv": Unit("cal/(mol K)"),
+}
+"""Of the properties of the protocol ``conditional-qm9``; others stay as the dataset has them."""
+
+
+def unit_of(name: str) -> Unit:
+    """The unit that a property is reported in."""
+    return PUBLISHED_UNITS.get(name, Unit())

@@ -1,0 +1,85 @@
+"""A trained predictor as a judge: molecules in, values out, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from known_molecules import PLAIN, embedded, moved
+from models.small_model import small_model
+from models.small_predictor import SIZES, electrons_network
+
+from unigen.errors import UserError
+from unigen.eval import predictor as module
+from unigen.eval.conditional import PropertyPredictor, score_conditional
+from unigen.eval.predictor import NetworkPredictor, load_predictor
+from unigen.models.checkpoint import save_model
+from unigen.models.predictor import PredictorConfig, PropertyNetwork
+
+MOLECULES = [embedded(smiles) for smiles in PLAIN]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "electrons"
+    save_model(electrons_network({"gap": "attention", "mu": "dipole"}, 0.001), folder)
+    return folder
+
+
+def random_network() -> PropertyNetwork:
+    network = PropertyNetwork(PredictorConfig(kind="predictor", properties={"gap": "attention", "Cv": "sum"}, **SIZES))
+    network.seen.fill_(value=True)
+    return network
+
+
+@settings(max_examples=10)
+@given(st.permutations(range(len(MOLECULES))), st.integers(1, 5))
+def test_a_prediction_depends_on_its_molecule_alone(order, size):
+    network = random_network()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BATCH", size)
+        together = NetworkPredictor(network, "random").predict([MOLECULES[place] for place in order])
+    alone = np.concatenate([NetworkPredictor(network, "random").predict([MOLECULES[place]]) for place in order])
+    assert together.dtype == np.float64
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_each_property_is_one_column_in_the_unit_wanted():
+    judge = NetworkPredictor(random_network(), "random")
+    whole = judge.predict(MOLECULES)
+    assert isinstance(judge.of("gap"), PropertyPredictor)
+    np.testing.assert_array_equal(judge.of("gap").predict(MOLECULES), whole[:, 0])
+    np.testing.assert_array_equal(judge.of("Cv", 1000.0).predict(MOLECULES[::-1]), 1000 * whole[::-1, 1])
+    assert judge.predict([]).shape == (0, 2)
+
+
+def test_no_molecule_is_looked_at_twice(monkeypatch):
+    judge = NetworkPredictor(random_network(), "random")
+    first = judge.predict(MOLECULES)
+    monkeypatch.setattr(judge, "_look_at", lambda _: pytest.fail("all are known"))
+    np.testing.assert_array_equal(judge.predict(MOLECULES), first)
+
+
+def test_a_folder_is_read_and_judges(folder):
+    judge = load_predictor(folder)
+    assert judge.properties == ("gap", "mu")
+    assert len(judge.version) == 64
+    truth = np.array([0.001 * float(each.numbers.sum()) for each in MOLECULES])
+    moved_ones = [moved(each, np.eye(3), 3.0) for each in MOLECULES]
+    found = score_conditional(moved_ones, truth, judge.of("gap"), MOLECULES, truth)
+    assert found["mae"].value == pytest.approx(0, abs=1e-7)
+    assert found["mae_random"].value > 0.001
+
+
+def test_what_it_refuses(folder, tmp_path):
+    judge = load_predictor(folder)
+    with pytest.raises(UserError, match=r"does not know the property 'alpha'; wanted some of gap, mu"):
+        judge.of("alpha")
+    with pytest.raises(UserError, match="the predictor was trained without S"):
+        judge.predict([MOLECULES[0], embedded("CS")])
+    with pytest.raises(UserError, match="no model 'nothing'"):
+        load_predictor("nothing")
+    save_model(small_model(), tmp_path / "crystals")
+    with pytest.raises(UserError, match=r"crystals: this model predicts no properties; got kind autoregressive"):
+        load_predictor(tmp_path / "crystals")
