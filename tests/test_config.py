@@ -119,8 +119,8 @@ def test_what_is_written_is_read_back(tmp_path_factory, rate, note, names, size)
     assert from_dict(Whole, to_plain(whole), where="here") == whole
 
 
-USUAL = {"data.retrieve_from", "only"}
-"""Of a wyckoff model alone; absence says that neighbours come from data.train, and that all of it is trained."""
+USUAL = {"data.retrieve_from", "only", "start_from"}
+"""Absence says: neighbours come from data.train, all of the model is trained, from nothing."""
 
 FOR_WYCKOFF = USUAL | {"optim.source_weight", "data.exchange"}
 """What only a wyckoff model reads."""
@@ -130,6 +130,9 @@ FOR_MOLECULES = {"data.values_of_half"}
 
 OF_WRITING = {"data.rotate", "data.shuffle_atoms"}
 """How a model of molecules is shown them; absence says as usual."""
+
+OF_PROPERTIES = {"model.properties", "model.units"}
+"""Of a crystal model that hears properties."""
 
 OF_SYMBOLS = {"optim.symbol_weight"}
 """What a model without symbols does not read."""
@@ -156,7 +159,7 @@ def test_shipped_configs_are_complete_and_say_what_they_are(path):
     unsaid = set(_fields(TrainConfig, type(config.model))) ^ set(_keys(read_yaml(path)))
     match config.model:
         case WyckoffConfig():
-            assert FOR_MOLECULES | OF_WRITING <= unsaid <= USUAL | FOR_MOLECULES | OF_WRITING
+            assert FOR_MOLECULES | OF_WRITING <= unsaid <= USUAL | OF_PROPERTIES | FOR_MOLECULES | OF_WRITING
         case MoleculeConfig():
             assert FOR_WYCKOFF <= unsaid <= FOR_WYCKOFF | OF_WRITING
         case PredictorConfig():

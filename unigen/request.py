@@ -32,6 +32,7 @@ class CrystalRequest:
         elements: only these may occur.
         space_group: international number, 1 to 230, of the space group the crystal is to have.
         crystal_system: the crystal system it is to have, a name of SYSTEM_SPACE_GROUPS.
+        properties: wanted values by name, as the model knows them (``density`` in g/cm^3, ``band_gap`` in eV, ...).
         template: space group and Wyckoff letters by element, such as ``"221 Sr:a Ti:b O:c"``; kept as text here, read
             (and the formula and size that follow from it filled in) by ``unigen.tokens.template.apply_template``.
         id: the user's name for this request, carried to the samples (for scoring: the id of the reference crystal).
@@ -47,9 +48,11 @@ class CrystalRequest:
     space_group: int | None = None
     crystal_system: str | None = None
     template: str | None = None
+    properties: Mapping[str, float] = field(default_factory=dict, hash=False)
     id: str | None = None
 
     def __post_init__(self) -> None:
+        check_values(self.properties)
         for name in ("z", "n_atoms"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -128,7 +131,15 @@ class CrystalRequest:
 
     def to_dict(self) -> dict[str, object]:
         """The fields that are set, ready for JSON."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        fields = asdict(self) | {"properties": dict(self.properties)}
+        return {name: value for name, value in fields.items() if value not in (None, {})}
+
+
+def check_values(properties: Mapping[str, float]) -> None:
+    """Raises UserError for a wanted value that is no number."""
+    for name, value in properties.items():
+        if not isfinite(value):
+            raise UserError(f"property {name}: not a number", got=value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +149,7 @@ class MoleculeRequest:
     Attributes:
         smiles: the molecule itself: conformers of it are drawn, with the stereo that the text says.
         formula: exact composition such as ``"C7H10O2"``.
-        properties: wanted values by name, in the units of the model's training data.
+        properties: wanted values by name, in the units of the model's training data, such as ``{"gap": 0.25}``.
         scaffold: an SD entry with positions; its atoms are kept where they are, and more are added to it.
         largest_fragment: of a SMILES or scaffold in several pieces take the largest.
         id: the user's name for this request, carried to the samples.
@@ -160,9 +171,7 @@ class MoleculeRequest:
             raise UserError(f"smiles and {other} exclude each other: a SMILES says all of the molecule's graph")
         if self.formula is not None:
             parse_formula(self.formula)
-        for name, value in self.properties.items():
-            if not isfinite(value):
-                raise UserError(f"property {name}: not a number", got=value)
+        check_values(self.properties)
 
     @property
     def counts(self) -> dict[int, int] | None:

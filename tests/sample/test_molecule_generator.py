@@ -17,6 +17,7 @@ from unigen.sample.job import Draft, Job
 from unigen.sample.molecule_decoder import MoleculeSettings
 from unigen.sample.molecule_generator import MoleculeGenerator
 from unigen.sample.molecule_task import Scaffold
+from unigen.sample.remarks import remarks
 
 SETTINGS = MoleculeSettings(steps=3)
 
@@ -141,9 +142,9 @@ def test_a_scaffold_as_large_as_any_molecule_is_refused():
 
 
 def test_values_are_said_with_units_and_those_beyond_the_data_are_warned_of():
-    said = generator().remarks(MoleculeRequest(properties={"gap": 0.9}))
+    said = remarks(generator(), MoleculeRequest(properties={"gap": 0.9}))
     assert said == ["warning: gap 0.9 hartree lies outside of the training data: 0.1 to 0.6 hartree"]
-    assert generator().remarks(MoleculeRequest(properties={"gap": 0.2})) == ["gap 0.2 hartree (0.1 to 0.6 hartree)"]
+    assert remarks(generator(), MoleculeRequest(properties={"gap": 0.2})) == ["gap 0.2 hartree (0.1 to 0.6 hartree)"]
 
 
 def test_generate_takes_molecules_and_refuses_what_the_model_does_not_make():

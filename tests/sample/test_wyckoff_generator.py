@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models.small_model import small_model
 from models.small_wyckoff import small_wyckoff
+from models.test_property_adapter import told_model
 from retrieval.known_crystals import prototypes
 from retrieval.known_templates import retriever, table
 
 from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula, reduce_counts
 from unigen.geometry.symmetry import space_group
+from unigen.models.checkpoint import with_adapter
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever
 from unigen.sample.cells import unit_probabilities
@@ -21,6 +23,7 @@ from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import generate
 from unigen.sample.job import Draft, Job, Sample
 from unigen.sample.network import NetworkGenerator
+from unigen.sample.remarks import remarks
 from unigen.sample.sources import SourceChooser
 from unigen.sample.substitution import NearestGenerator
 from unigen.sample.writing import search_templates, write_templates
@@ -488,3 +491,22 @@ def test_choices_are_remembered_by_cell_and_not_by_how_it_is_written():
     assert one is two
     assert chooser.choices([{22: 1, 8: 3, 38: 1}])[0] is one
     assert np.exp(one.log_probability).sum() == pytest.approx(1.0)
+
+
+def test_properties_are_told_and_unknown_ones_fail():
+    told = with_adapter(small_wyckoff(0), told_model(1))
+    plain, asked = make(), WyckoffGenerator(told, retriever(), "told", "1", DecodeSettings(steps=3), 0)
+    jobs = [Job(CrystalRequest(), 0, index, 0, 0) for index in range(6)]
+    wanted = [Job(CrystalRequest(properties={"density": 6.0}), 0, index, 0, 0) for index in range(6)]
+    silent = [draft.structure for draft in plain.draw(jobs)]
+    unasked = [draft.structure for draft in asked.draw(jobs)]
+    for one, other in zip(silent, unasked, strict=True):
+        np.testing.assert_array_equal(one.frac_coords, other.frac_coords)
+    heard = [draft.structure for draft in asked.draw(wanted)]
+    assert [one.formula for one in heard] != [one.formula for one in silent]
+    without = WyckoffGenerator(told, retriever(), "told", "1", DecodeSettings(steps=3, guidance=0.0), 0).draw(wanted)
+    assert [draft.structure.formula for draft in without] == [one.formula for one in silent]
+    assert "knows no properties" in plain.draw(wanted[:1])[0].reason
+    assert remarks(asked, wanted[0].request) == ["density 6 g/cm^3 (1 to 20 g/cm^3)"]
+    nearest = NearestGenerator(prototypes())
+    assert "cannot be asked for properties" in nearest.draw(wanted[:1])[0].reason

@@ -365,3 +365,22 @@ def test_a_model_without_its_table_says_where_to_get_one(home, trained, tmp_path
     (tmp_path / "own/templates.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match=r"templates\.parquet: not a table of templates"):
         load_generator(tmp_path / "own")
+
+
+def test_only_what_hears_properties_is_trained(home, trained, tmp_path):
+    told = MODEL | {"properties": ["density"], "units": ["g/cm^3"]}
+    changes = {"model": told, "only": "properties", "start_from": str(trained / "model"), "max_steps": 4}
+    model = load_model(run(write_config(tmp_path, **changes)))
+    before = load_model(trained / "model").state_dict()
+    after = model.state_dict()
+    assert {name for name in after if name not in before} == {f"adapter.{name}" for name in model.adapter.state_dict()}
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, atol=1e-6, rtol=1e-5)
+    assert model.adapter.move[2].weight.any()
+    densities = [crystal.density for crystal in open_dataset("mine:train")]
+    assert model.adapter.mean[0] == pytest.approx(np.mean(densities), rel=1e-4)
+    assert model.adapter.range[0].tolist() == pytest.approx([min(densities), max(densities)], rel=1e-4)
+    with pytest.raises(UserError, match=r"has no property 'colour'; wanted some of.*density"):
+        run(write_config(tmp_path, **(changes | {"model": told | {"properties": ["colour"]}, "out": "x"})))
+    with pytest.raises(UserError, match="no part for properties"):
+        run(write_config(tmp_path, **(changes | {"model": MODEL, "out": str(tmp_path / "none")})))

@@ -24,6 +24,7 @@ def generate_crystal(
     space_group: Annotated[str | None, typer.Option(help="Number 1 to 230, or symbol such as Pm-3m.")] = None,
     crystal_system: Annotated[str | None, typer.Option(help="A crystal system, from triclinic to cubic.")] = None,
     template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
+    property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE, such as density=5.")] = None,
     requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
     n: Annotated[int, typer.Option(min=1, help="Samples a request.")] = 1,
     out: Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")] = Path("generated"),
@@ -32,6 +33,7 @@ def generate_crystal(
     exclude_formula: Annotated[bool, typer.Option(help="Follow none of the formula's own.")] = False,
     steps: Annotated[int, typer.Option(min=1, help="Solver steps a vector.")] = 14,
     solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
+    guidance: Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")] = 1.0,
     temperature: Annotated[float, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.")] = 0.7,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
     rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
@@ -43,7 +45,7 @@ def generate_crystal(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF and JSON lines."""
-    wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template)
+    wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template, property_)
     from rich.console import Console
 
     from unigen.report.generation import RunSettings, run_generation
@@ -54,7 +56,7 @@ def generate_crystal(
         model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
-        decoding=DecodeSettings(steps=steps, solver=solver, temperature=temperature),
+        decoding=DecodeSettings(steps=steps, solver=solver, temperature=temperature, guidance=guidance),
         seed=seed,
         rank=rank,
         score=score,
@@ -67,11 +69,11 @@ def generate_crystal(
     run_generation(wanted, out, settings, Console())
 
 
-def _requests(file: Path | None, *fields: str | int | None) -> list[CrystalRequest]:
+def _requests(file: Path | None, *fields: str | int | list[str] | None) -> list[CrystalRequest]:
     """The requests of a file, or the one that these fields make."""
     from unigen.sample.request_file import read_requests, request_of
 
-    names = ("formula", "z", "n_atoms", "elements", "space_group", "crystal_system", "template")
+    names = ("formula", "z", "n_atoms", "elements", "space_group", "crystal_system", "template", "properties")
     given = {name: value for name, value in zip(names, fields, strict=True) if value is not None}
     if file is None:
         return [request_of(given)]

@@ -27,15 +27,18 @@ def models_pack(
     dtype: Annotated[Literal["fp32", "bf16"], typer.Option(help="bf16 halves the weights.")] = "bf16",
     templates: Annotated[str | None, typer.Option(help="Dataset whose templates go with it, to retrieve from.")] = None,
     reranker_from: Annotated[str | None, typer.Option(help="Model folder whose reranker it gets.")] = None,
+    properties_from: Annotated[str | None, typer.Option(help="Model folder whose properties it gets to know.")] = None,
 ) -> None:
     """Copy a model with smaller weights, to pass it on."""
-    from unigen.models.checkpoint import load_model, save_model, take_reranker
+    from unigen.models.checkpoint import load_model, save_model, take_reranker, with_adapter
     from unigen.retrieval.build_table import copy_table
     from unigen.sample.load import model_folder
 
     packed = load_model(model_folder(model))
     if reranker_from is not None:
         take_reranker(packed, load_model(model_folder(reranker_from)))
+    if properties_from is not None:
+        packed = with_adapter(packed, load_model(model_folder(properties_from)))
     save_model(packed, out, dtype)
     if templates is not None:
         copy_table(templates, out)

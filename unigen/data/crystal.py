@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
+GRAM_PER_CUBIC_CENTIMETRE = 1.66053906660
+"""Of one atomic mass unit in a cubic Angstrom."""
+
 SMALLEST_DISTANCE = 0.1
 """Angstrom; atoms closer than this are an error of the file, not a bond."""
 
@@ -93,7 +96,7 @@ class Crystal:
         """Mass density in g/cm^3; needs ase for the atomic masses."""
         from ase.data import atomic_masses
 
-        return float(atomic_masses[self.numbers].sum() / self.volume * 1.66053906660)
+        return float(atomic_masses[self.numbers].sum() / self.volume * GRAM_PER_CUBIC_CENTIMETRE)
 
     def smallest_distance(self) -> float:
         """Shortest distance between two atoms in Angstrom, an atom's own periodic images included."""

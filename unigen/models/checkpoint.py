@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +60,24 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     return model.to(device).eval()
 
 
+def begin_with(model: Model, folder: Path) -> None:
+    """Give a fresh model the weights of a trained one; parts that the trained one lacks stay fresh.
+
+    Raises:
+        UserError: files missing or truncated, parts that the fresh model lacks or that differ in size.
+    """
+    trained = load_model(folder).state_dict()
+    expected = model.state_dict()
+    wrong = [name for name, tensor in trained.items() if name not in expected or expected[name].shape != tensor.shape]
+    if wrong:
+        raise UserError(
+            f"start_from: {len(wrong)} tensors do not fit the model of this config, first {wrong[0]}",
+            where=str(folder),
+            next_step="take the sizes of its config.yaml",
+        )
+    model.load_state_dict(expected | trained)
+
+
 def take_reranker(model: Model, other: Model) -> None:
     """Replace a model's reranker by that of another, which was trained alone (``only: reranker``).
 
@@ -71,6 +90,24 @@ def take_reranker(model: Model, other: Model) -> None:
         model.reranker.load_state_dict(other.reranker.state_dict())
     except RuntimeError as error:
         raise UserError("the rerankers differ in size", got=str(error).splitlines()[-1].strip()) from error
+
+
+def with_adapter(model: Model, other: Model) -> WyckoffModel:
+    """A model that knows the properties of another, whose adapter was trained alone (``only: properties``).
+
+    Raises:
+        UserError: the other has none, or they differ in size.
+    """
+    if not (isinstance(model, WyckoffModel) and isinstance(other, WyckoffModel) and other.adapter is not None):
+        raise UserError("only wyckoff models with properties have an adapter", got=other.config.kind)
+    told = WyckoffModel(replace(model.config, properties=other.config.properties, units=other.config.units))
+    adapter = {f"adapter.{name}": tensor for name, tensor in other.adapter.state_dict().items()}
+    base = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("adapter.")}
+    try:
+        told.load_state_dict(base | adapter)
+    except RuntimeError as error:
+        raise UserError("the models differ in size", got=str(error).splitlines()[-1].strip()) from error
+    return told.eval()
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

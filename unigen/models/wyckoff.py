@@ -21,6 +21,7 @@ from unigen.geometry.torus import wrap
 from unigen.heads.symbols import SymbolHead
 from unigen.heads.vectors import VectorHead
 from unigen.models.backbone import Backbone
+from unigen.models.property_adapter import PropertyAdapter
 from unigen.models.reranker import NeighbourEncoder, Reranker
 from unigen.models.symbol_scores import start_small, symbol_scores
 from unigen.models.wyckoff_embedding import WyckoffEmbedding
@@ -52,6 +53,8 @@ class WyckoffConfig:
         reranker_layers: of its transformer.
         reranker_dropout: of its hidden layers.
         neighbour_dropout: largest share of a shortlist that is hidden in training.
+        properties: at most three that may be asked for: ``density`` (of the cell, g/cm^3), and those of the data.
+        units: of the properties.
     """
 
     kind: Literal["wyckoff"]
@@ -68,6 +71,8 @@ class WyckoffConfig:
     reranker_layers: int = 2
     reranker_dropout: float = 0.1
     neighbour_dropout: float = 0.5
+    properties: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 class WyckoffModel(nn.Module):
@@ -89,6 +94,7 @@ class WyckoffModel(nn.Module):
         )
         self.neighbour = NeighbourEncoder(config.reranker_width, config.reranker_dropout, config.element_dropout)
         self.from_neighbour = nn.Linear(config.reranker_width, config.width)
+        self.adapter = PropertyAdapter(len(config.properties), config.width) if config.properties else None
         self.register_buffer("units", torch.tensor(_UNITS), persistent=False)
         self.apply(start_small)
 
@@ -102,7 +108,13 @@ class WyckoffModel(nn.Module):
         )
         none = torch.zeros_like(tokens.symbols)
         upcoming = self.embedding.upcoming(elements, none, torch.zeros_like(tokens.descriptor), zeros, zeros, none)
-        return self.backbone(content + upcoming, tokens.layout)
+        return self.told(self.backbone(content + upcoming, tokens.layout), tokens.vectors[:, 0])
+
+    def told(
+        self, h: Float[Tensor, "batch *tokens width"], asked: Float[Tensor, "batch 6"]
+    ) -> Float[Tensor, "batch *tokens width"]:
+        """Backbone output, moved by the properties asked for in the vectors of BEGIN."""
+        return h if self.adapter is None else self.adapter(h, asked)
 
     def inputs(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """What the backbone reads: the tokens, and behind the composition the neighbour that is followed."""
@@ -113,7 +125,7 @@ class WyckoffModel(nn.Module):
 
     def states(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output; position t knows the tokens up to t and the descriptor of t + 1."""
-        return self.backbone(self.inputs(batch), batch.tokens.layout)
+        return self.told(self.backbone(self.inputs(batch), batch.tokens.layout), batch.tokens.vectors[:, 0])
 
     def slots(self, channel: Channel) -> tuple[VectorHead, Callable[[Tensor, Tensor, Tensor], Tensor]]:
         """The head of a channel, and the map (vectors, start, copied) to the displacements it draws."""

@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from unigen.report.journal import Journal
+from unigen.report.tables import SHOWN
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.generate import iter_samples
 from unigen.sample.job import Generator
+from unigen.sample.remarks import remarks
 
 
 def draw_missing(
@@ -34,3 +36,13 @@ def draw_missing(
         for samples in iter_samples(generator, requests, tasks, seed, rank, batch_size, finished):
             folder.append(samples)
             progress.advance(bar, len(samples))
+
+
+def say_remarks(
+    generator: Generator, requests: Sequence[CrystalRequest] | Sequence[MoleculeRequest], console: Console | None
+) -> None:
+    """Print what should be known of the requests before they are drawn, each line once."""
+    if console is not None:
+        said = dict.fromkeys(line for request in requests for line in remarks(generator, request))
+        for line in list(said)[:SHOWN]:
+            console.print(line, highlight=False, soft_wrap=True)

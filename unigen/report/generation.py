@@ -12,7 +12,7 @@ from rich.console import Console
 
 import unigen
 from unigen.errors import UserError
-from unigen.report.drawing import draw_missing
+from unigen.report.drawing import draw_missing, say_remarks
 from unigen.report.picture import draw_crystals
 from unigen.report.run_folder import RunFolder, crystal_of
 from unigen.report.tables import SHOWN, samples_table
@@ -100,6 +100,7 @@ def run_generation(
         UserError: the folder holds another run, the disk is full, or every sample failed.
     """
     generator = settings.load()
+    say_remarks(generator, requests, console)
     facts = settings.facts(generator, requests)
     folder = RunFolder(out, facts, symprec=settings.symprec, cif=settings.cif)
     draw_missing(generator, requests, settings.n, folder, settings.seed, settings.rank, settings.batch_size, console)

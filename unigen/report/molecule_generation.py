@@ -13,11 +13,11 @@ from rich.console import Console
 
 import unigen
 from unigen.errors import UserError
-from unigen.report.drawing import draw_missing
+from unigen.report.drawing import draw_missing, say_remarks
 from unigen.report.journal import Row
 from unigen.report.molecule_folder import SDF, MoleculeFolder, molecule_of
 from unigen.report.molecule_picture import draw_molecules
-from unigen.report.tables import SHOWN, molecules_table
+from unigen.report.tables import molecules_table
 from unigen.request import MoleculeRequest
 from unigen.sample.load import load
 from unigen.sample.molecule_decoder import MoleculeSettings
@@ -80,10 +80,7 @@ def run_molecules(
         UserError: the folder holds another run, the disk is full, or every sample failed.
     """
     generator = settings.load()
-    if console is not None:
-        remarks = dict.fromkeys(said for request in requests for said in generator.remarks(request))
-        for remark in list(remarks)[:SHOWN]:
-            console.print(remark, highlight=False, soft_wrap=True)
+    say_remarks(generator, requests, console)
     folder = MoleculeFolder(out, settings.facts(generator, requests))
     draw_missing(generator, requests, settings.n, folder, settings.seed, 1, settings.batch_size, console)
     rows = folder.finish()

@@ -28,6 +28,7 @@ _TRIES = 8
 """How often a composition is drawn anew when no allowed space group can hold it."""
 
 Holds = Callable[[CrystalRequest, Counts], bool]
+Tell = Callable[[CrystalRequest], Float[np.ndarray, "6"]]
 Evidence = Callable[[CrystalRequest, list[Counts]], Float[np.ndarray, "cells"]]
 
 
@@ -56,14 +57,21 @@ class CellChooser:
         temperature: of its symbols.
         holds: whether a cell can satisfy a request beyond its composition (its space group).
         evidence: what else is known of the number of formula units: log weights of cells, in nats.
+        tell: the properties a request asks for, as the vector of BEGIN.
     """
 
     def __init__(
-        self, model: CrystalModel, temperature: float, holds: Holds | None = None, evidence: Evidence | None = None
+        self,
+        model: CrystalModel,
+        temperature: float,
+        holds: Holds | None = None,
+        evidence: Evidence | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self.model, self.temperature = model, temperature
         self.holds: Holds = holds or (lambda _request, _cell: True)
         self.evidence: Evidence = evidence or (lambda _request, cells: np.zeros(len(cells)))
+        self.tell: Tell = tell or (lambda _request: np.zeros(VECTOR_WIDTH, dtype=np.float32))
         self._units: dict[tuple, tuple[list[Counts], np.ndarray]] = {}
         self._earlier: dict[tuple[CrystalRequest, int, int], list[Counts | None]] = {}
 
@@ -132,7 +140,8 @@ class CellChooser:
             grammars: list[CompositionGrammar] = [
                 grammar_for(rows[i].job.request, self.model.config.max_atoms) for i in left
             ]
-            cells = draw_compositions(self.model, grammars, uniforms, self.temperature)
+            asked = np.stack([self.tell(rows[i].job.request) for i in left])
+            cells = draw_compositions(self.model, grammars, uniforms, self.temperature, asked)
             open_rows, left = left, []
             for i, cell in zip(open_rows, cells, strict=True):
                 if self.holds(rows[i].job.request, cell):
@@ -202,6 +211,7 @@ def draw_compositions(
     grammars: list[CompositionGrammar],
     uniforms: Float[np.ndarray, "batch draws"],
     temperature: float,
+    asked: Float[np.ndarray, "batch 6"],
 ) -> list[Counts]:
     """Write compositions symbol by symbol; the grammar lets nothing else than the request be written.
 
@@ -210,14 +220,17 @@ def draw_compositions(
         grammars: one a row.
         uniforms: the numbers in [0, 1) that decide each row's draws.
         temperature: of the symbols.
+        asked: properties, as vectors of BEGIN; zeros for none.
     """
     device = next(model.parameters()).device
+    told = torch.from_numpy(asked).to(device)
     prompts = [composition_symbols({})[:1] for _ in grammars]
     for step in range(uniforms.shape[1]):
         open_rows = [row for row, prompt in enumerate(prompts) if prompt[-1] != END]
         if not open_rows:
             break
         batch = prompt_batch([prompts[row] for row in open_rows], device)
+        batch.vectors[:, 0] = told[open_rows]
         legal = np.stack([grammars[row].legal(prompts[row]) for row in open_rows])
         drawn = model.symbol_head.sample(
             model(batch)[:, -1],

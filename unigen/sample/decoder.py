@@ -38,6 +38,7 @@ class DecodeSettings:
             as the model holds it (wyckoff). On 840 MP-20 validation crystals 0 has RMSE .028, 1 has .031.
         anew: the probability of "none of the known structures" is multiplied by this: a structure that is written anew
             is right about so often where none of the known ones is (wyckoff).
+        guidance: how much stronger than the model holds it properties asked for count (wyckoff); 1 is the model itself.
         min_distance: Angstrom; numbers that put two atoms closer are drawn again (wyckoff); 0 leaves the check out.
         redraws: how often, at most; then the draw with the largest smallest distance stays.
     """
@@ -48,6 +49,7 @@ class DecodeSettings:
     source_temperature: float = 0.0
     departure: float = 0.0
     anew: float = 0.05
+    guidance: float = 1.0
     min_distance: float = 0.7
     redraws: int = 4
 

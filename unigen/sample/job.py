@@ -109,15 +109,16 @@ class Sample(Generic[Request, Structure_co]):
     template: str = ""
 
 
-def refuse_symmetry(request: CrystalRequest, name: str) -> None:
-    """For generators that cannot choose a symmetry.
+def refuse_more_than_composition(request: CrystalRequest, name: str) -> None:
+    """For generators that can choose neither a symmetry nor properties.
 
     Raises:
         UserError: the request asks for one.
     """
-    if request.asks_symmetry:
+    if request.asks_symmetry or request.properties:
+        asked = "a symmetry" if request.asks_symmetry else "properties"
         raise UserError(
-            f"{name} cannot be asked for a symmetry",
-            got=request.template or request.space_group or request.crystal_system,
+            f"{name} cannot be asked for {asked}",
+            got=request.template or request.space_group or request.crystal_system or ", ".join(request.properties),
             next_step="use a wyckoff model, such as unigen-crystal-small",
         )

@@ -62,19 +62,6 @@ class MoleculeGenerator:
             tasks = [task for task in tasks if drafts[task.place].structure is None]
         return [drafts[place] for place in range(len(jobs))]
 
-    def remarks(self, request: MoleculeRequest) -> list[str]:
-        """The properties asked for with their units, and a warning where the training data have no such values."""
-        return [self._remark(number, value) for number, value in self.tasks.values(request.properties).items()]
-
-    def _remark(self, number: int, value: float) -> str:
-        config = self.model.config
-        low, high = self.model.embedding.property_range[number].tolist()
-        unit = f" {config.units[number - 1]}" if number <= len(config.units) else ""
-        asked, known = f"{config.properties[number - 1]} {value:g}{unit}", f"{low:.4g} to {high:.4g}{unit}"
-        if low <= value <= high:
-            return f"{asked} ({known})"
-        return f"warning: {asked} lies outside of the training data: {known}"
-
     def _drawn(self, tasks: list[Task], trial: int) -> list[Draft[Molecule]]:
         written = self._written(tasks, trial)
         writings = [one for one in written if isinstance(one, Writing)]

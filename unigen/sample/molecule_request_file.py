@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unigen.errors import UserError
 from unigen.request import MoleculeRequest
-from unigen.sample.request_file import request_rows
+from unigen.sample.request_file import read_properties, request_rows
 
 _WORDS = ("id", "smiles", "formula")
 
@@ -24,7 +24,7 @@ def read_molecule_requests(path: str | Path, *, largest_fragment: bool = False) 
 def _request(values: dict, where: str, largest_fragment: bool) -> MoleculeRequest:
     words = {name: str(values[name]) for name in _WORDS if name in values}
     try:
-        asked = read_properties(f"{name}={value}" for name, value in values.items() if name not in _WORDS)
+        asked = read_properties({name: value for name, value in values.items() if name not in _WORDS})
         return MoleculeRequest(**words, properties=asked, largest_fragment=largest_fragment)
     except UserError as error:
         raise UserError(str(error), where=where) from error
@@ -47,7 +47,7 @@ def molecule_requests(
     file = smiles_file or requests
     if file is None:
         text = None if scaffold is None else _text(scaffold)
-        asked = read_properties(properties)
+        asked = read_properties(list(properties))
         return [
             MoleculeRequest(
                 smiles=smiles, formula=formula, properties=asked, scaffold=text, largest_fragment=largest_fragment
@@ -82,20 +82,3 @@ def read_smiles_file(path: str | Path, *, largest_fragment: bool = False) -> lis
         MoleculeRequest(smiles=row[0], id=row[1].strip() if len(row) > 1 else None, largest_fragment=largest_fragment)
         for row in words
     ]
-
-
-def read_properties(texts: Iterable[str]) -> dict[str, float]:
-    """``["gap=0.25", "mu=1.5"]`` to values by name; raises UserError for anything else, or a name given twice."""
-    values: dict[str, float] = {}
-    for text in texts:
-        name, sign, number = text.partition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            sign = ""
-        if not sign or not name.strip():
-            raise UserError("property: not a name and a number", got=text, wanted="such as gap=0.25")
-        if name.strip() in values:
-            raise UserError(f"property {name.strip()}: given twice")
-        values[name.strip()] = value
-    return values

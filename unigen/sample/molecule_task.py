@@ -14,6 +14,7 @@ from unigen.data.smiles import kekule_smiles
 from unigen.errors import UserError
 from unigen.models.molecule import MoleculeModel
 from unigen.models.molecule_embedding import CHARGES
+from unigen.models.property_adapter import property_numbers
 from unigen.request import MoleculeRequest
 from unigen.sample.job import Job
 from unigen.tokens.scaffold import Begun, begin_smiles, open_places
@@ -155,12 +156,8 @@ class TaskMaker:
 
     def values(self, properties: Mapping[str, float]) -> dict[int, float]:
         """Properties by their number in the model."""
-        names = self.model.config.properties
-        for name in properties:
-            if name not in names:
-                known = ", ".join(names) or "none"
-                raise UserError(f"the model does not know the property {name!r}", wanted=f"one of {known}")
-        return {names.index(name) + 1: float(value) for name, value in properties.items()}
+        numbers = property_numbers(properties, self.model.config.properties)
+        return {number + 1: value for number, value in numbers.items()}
 
 
 @lru_cache(maxsize=1024)  # many samples of one request

@@ -11,7 +11,7 @@ from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.sample.cells import CellChooser, CellRow, Counts
 from unigen.sample.decoder import DecodeSettings, Noise, decode
-from unigen.sample.job import Draft, Job, refuse_symmetry
+from unigen.sample.job import Draft, Job, refuse_more_than_composition
 from unigen.sample.likelihood import log_likelihoods
 from unigen.tokens.collate import collate
 from unigen.tokens.sequence import SLOT_WIDTH, Channel, Sequence
@@ -53,7 +53,7 @@ class NetworkGenerator:
         rows: list[CellRow] = []
         for place, job in enumerate(jobs):
             try:
-                refuse_symmetry(job.request, self.name)
+                refuse_more_than_composition(job.request, self.name)
                 rows.append(CellRow.of(place, job))
             except UserError as error:
                 drafts[place] = Draft(None, reason=str(error))

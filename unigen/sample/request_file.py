@@ -22,7 +22,8 @@ _WORDS = ("formula", "crystal_system", "template", "id")
 def read_requests(path: str | Path) -> list[CrystalRequest]:
     """Read requests; columns (or keys) are the fields of CrystalRequest, ``elements`` comma separated or a list.
 
-    ``space_group`` is a number or a symbol; a template's formula and size are filled in.
+    ``space_group`` is a number or a symbol, ``properties`` such as ``density=5;band_gap=1``; a template's formula and
+    size are filled in.
 
     Raises:
         UserError: naming file and row: unreadable, an unknown column, a request that contradicts itself.
@@ -103,9 +104,35 @@ def request_of(fields: Mapping[str, object]) -> CrystalRequest:
     values |= {name: str(values[name]) for name in _WORDS if name in values}
     if "elements" in values:
         values["elements"] = split_elements(values["elements"])
+    if "properties" in values:
+        values["properties"] = read_properties(values["properties"])
     if "space_group" in values:
         values["space_group"] = _space_group(values["space_group"])
     return apply_template(CrystalRequest(**values))
+
+
+def read_properties(properties: object) -> dict[str, float]:
+    """Values by name from ``["gap=0.25", "mu=1.5"]``, ``"gap=0.25;mu=1.5"``, or a mapping.
+
+    Raises:
+        UserError: anything else, or a name given twice.
+    """
+    if isinstance(properties, Mapping):
+        properties = [f"{name}={value}" for name, value in properties.items()]
+    texts = properties.split(";") if isinstance(properties, str) else properties
+    values: dict[str, float] = {}
+    for text in texts if isinstance(texts, list | tuple) else [texts]:
+        name, sign, number = str(text).partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            sign = ""
+        if not sign or not name.strip():
+            raise UserError("property: not a name and a number", got=text, wanted="such as gap=0.25")
+        if name.strip() in values:
+            raise UserError(f"property {name.strip()}: given twice")
+        values[name.strip()] = value
+    return values
 
 
 def _space_group(value: object) -> int:

@@ -6,7 +6,7 @@ from unigen.data.store import CrystalDataset
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 from unigen.retrieval.substitution import Proposal, SubstitutionGenerator
-from unigen.sample.job import Draft, Job, refuse_symmetry
+from unigen.sample.job import Draft, Job, refuse_more_than_composition
 
 
 class NearestGenerator:
@@ -35,7 +35,7 @@ class NearestGenerator:
 
     def _propose(self, request: CrystalRequest, k: int) -> list[Proposal] | UserError:
         try:
-            refuse_symmetry(request, self.name)
+            refuse_more_than_composition(request, self.name)
             return self.generator.propose(request, k, exclude_formula=self.exclude_formula)
         except UserError as error:
             return error

@@ -65,6 +65,7 @@ def draw_numbers(
         states = [{name: tensor[: len(active)] for name, tensor in state.items()} for state in states]
         here = lattice_at[: len(active)] + slot
         h, states = model.backbone.step(_input_at(model, elements, plans, vectors, active, here), here, states)
+        h = model.told(h, plans.tokens.vectors[active, 0])
         normal = noise.sites[: len(active), slot]
         vectors[active, here + 1] = _draw(model, plans, Channel.FRACTIONAL, h, normal, (active, here + 1), settings)
     return vectors
@@ -76,7 +77,8 @@ def _read(model: WyckoffModel, plans: WyckoffBatch, lattice_at: Int[Tensor, "bat
     x = model.inputs(plans)[:, :longest]
     states = model.backbone.init_states(len(plans), plans.tokens.symbols.shape[1], x)
     h = model.backbone(x, Layout.padded(plans.lengths, longest), states)
-    return h[torch.arange(len(plans), device=h.device), lattice_at - 1], states
+    h = h[torch.arange(len(plans), device=h.device), lattice_at - 1]
+    return model.told(h, plans.tokens.vectors[:, 0]), states
 
 
 def _input_at(

@@ -10,6 +10,7 @@ import torch
 from unigen.data.crystal import SMALLEST_DISTANCE
 from unigen.elements import format_formula, reduce_counts
 from unigen.errors import UserError
+from unigen.models.property_adapter import property_numbers, value_vector
 from unigen.models.wyckoff import WyckoffModel
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever
@@ -20,6 +21,7 @@ from unigen.sample.job import Draft, Job
 from unigen.sample.sources import Source, SourceChooser
 from unigen.sample.writing import search_templates, write_templates
 from unigen.sample.wyckoff_decoder import Noise, draw_numbers, slot_log_likelihoods, with_vectors
+from unigen.shapes import Float
 from unigen.tokens.collate import collate_shortlists, collate_wyckoff
 from unigen.tokens.sequence import Channel
 from unigen.tokens.template import Template, apply_template, parse_template
@@ -81,7 +83,7 @@ class WyckoffGenerator:
         self.score_steps = score_steps
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
         self._likeliest: dict[tuple, list[tuple[Template, float]]] = {}
-        self.cells = CellChooser(model, self.settings.temperature, _holds, self.sources.evidence)
+        self.cells = CellChooser(model, self.settings.temperature, _holds, self.sources.evidence, self.asked)
 
     def draw(self, jobs: list[Job]) -> list[Draft]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
@@ -89,6 +91,7 @@ class WyckoffGenerator:
         rows: list[CellRow] = []
         for place, job in enumerate(jobs):
             try:
+                self.asked(job.request)
                 rows.append(CellRow.of(place, replace(job, request=apply_template(job.request))))
             except UserError as error:
                 drafts[place] = Draft(None, reason=str(error))
@@ -102,6 +105,11 @@ class WyckoffGenerator:
             drafts[planned.row.place] = self._sound(draft)
         return [draft for draft in drafts if draft is not None]
 
+    def asked(self, request: CrystalRequest) -> Float[np.ndarray, "6"]:
+        """The properties of a request as the model is told them; raises UserError for one it does not know."""
+        numbers = property_numbers(request.properties, self.model.config.properties)
+        return value_vector(numbers, self.settings.guidance)
+
     def _plan(self, rows: list[tuple[CellRow, Counts]]) -> list[_Planned]:
         """Whom each row follows; the template of those that follow nobody is written."""
         planned, anew = [], []
@@ -111,15 +119,21 @@ class WyckoffGenerator:
                 anew.append((row, cell, source))
             else:
                 start = self._start(source)
-                planned.append(_Planned(row, source, source.log_probability, plan(start), start.crystal.space_group))
+                following = self._told(plan(start), row)
+                planned.append(_Planned(row, source, source.log_probability, following, start.crystal.space_group))
         if anew:
             templates, scores = self._templates(anew)
             for (row, cell, source), template, score in zip(anew, templates, scores, strict=True):
                 numbers, letters = np.array(template.numbers), np.array(template.letters)
                 start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
                 total = source.log_probability + float(score)
-                planned.append(_Planned(row, source, total, plan(start), template.space_group))
+                planned.append(_Planned(row, source, total, self._told(plan(start), row), template.space_group))
         return planned
+
+    def _told(self, sequence: WyckoffSequence, row: CellRow) -> WyckoffSequence:
+        """A plan that says what is asked for."""
+        sequence.tokens.vectors[0] = self.asked(row.job.request)
+        return sequence
 
     def _start(self, source: Source) -> Start:
         known = self.retriever.table[int(source.shortlist.sources[source.neighbour])]

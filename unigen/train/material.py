@@ -151,7 +151,7 @@ def _wyckoff(config: TrainConfig, model: WyckoffConfig) -> Material:
         encode_val=val.encode,
         references=crystals.select(crystals.num_atoms <= model.max_atoms),
         generator=partial(_wyckoff_generator, retriever),
-        prepare=_tell_nothing,
+        prepare=train.prepare,
     )
 
 
@@ -162,10 +162,6 @@ def _tell_lattices(crystals: CrystalDataset, model: Model) -> None:
     six[:, :3] = np.log(six[:, :3])
     model.embedding.lattice_mean.copy_(torch.from_numpy(six.mean(0)))
     model.embedding.lattice_std.copy_(torch.from_numpy(six.std(0) + 1e-3))
-
-
-def _tell_nothing(model: Model) -> None:
-    del model
 
 
 def _no_generator(model: Model) -> Generator:

@@ -31,11 +31,12 @@ class TrainingModule(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.model = model
-        if config.only == "reranker":
-            if not isinstance(model, WyckoffModel):
-                raise UserError("only: this model has no reranker", got=config.only, wanted="all")
+        if config.only != "all":
+            part = getattr(model, {"reranker": "reranker", "properties": "adapter"}[config.only], None)
+            if not isinstance(model, WyckoffModel) or part is None:
+                raise UserError(f"only: this model has no part for {config.only}", got=config.only, wanted="all")
             model.requires_grad_(requires_grad=False)
-            model.reranker.requires_grad_()
+            part.requires_grad_()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Weighted sum of the channels' losses."""

@@ -19,6 +19,7 @@ from unigen.config import write_yaml
 from unigen.data.loader import StepBatches
 from unigen.errors import UserError
 from unigen.models.build import Model, build_model
+from unigen.models.checkpoint import begin_with
 from unigen.models.predictor import PropertyNetwork
 from unigen.train.callbacks import build_callbacks
 from unigen.train.checkpoints import DurableFiles, Stopped
@@ -129,6 +130,10 @@ def _new_model(config: TrainConfig, material: Material) -> Model:
     """A fresh model that knows what it must know of its data."""
     model = build_model(config.model)
     material.prepare(model)
+    if config.start_from:
+        from unigen.sample.load import model_folder  # late: bundled names need more than a bare node has
+
+        begin_with(model, model_folder(config.start_from))
     if config.compile:
         for part in _large_parts(model):
             part.compile(dynamic=True)

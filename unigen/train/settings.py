@@ -74,7 +74,9 @@ class TrainConfig:
     Attributes:
         out: run folder: logs, checkpoints, and at the end ``model/`` (the published form).
         max_steps: optimizer steps.
-        only: train the whole model, or the reranker of a wyckoff model alone (``models pack --reranker-from`` joins).
+        only: train the whole model, or of a wyckoff model the reranker alone (``models pack --reranker-from`` joins),
+            or what hears properties alone.
+        start_from: model whose weights a new run begins with: a bundled name or a folder; parts it lacks begin fresh.
         seed: of everything drawn.
         precision: bf16 keeps the heads in fp32.
         compile: ``torch.compile`` the backbone.
@@ -94,7 +96,8 @@ class TrainConfig:
     optim: OptimConfig = OptimConfig()
     out: str
     max_steps: int
-    only: Literal["all", "reranker"] = "all"
+    only: Literal["all", "reranker", "properties"] = "all"
+    start_from: str | None = None
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from unigen.batch import WyckoffBatch
-from unigen.data.store import resolve_dataset
+from unigen.data.composition import densities
+from unigen.data.store import open_dataset, resolve_dataset
 from unigen.data.symmetric import SymmetricCrystal
 from unigen.errors import UserError
+from unigen.models.build import Model
+from unigen.models.property_adapter import value_vector
 from unigen.models.wyckoff import WyckoffConfig
 from unigen.retrieval.build_table import open_table
 from unigen.retrieval.lessons import LESSONS, Lesson, Lessons, read_lessons
 from unigen.retrieval.shortlist import Retriever
-from unigen.shapes import Int
+from unigen.shapes import Float, Int
 from unigen.tokens.collate import collate_shortlists, collate_wyckoff
 from unigen.tokens.wyckoff import Start, WyckoffSequence, encode, plain_start
 from unigen.train.exchange import draw_exchange, exchanged_lesson
+
+_ASKED = 0.5
+"""How often a crystal is shown with each of its properties."""
+
+DENSITY = "density"
+"""Of the cell, in g/cm^3: the property that needs no data."""
 
 _ANEW = 0.25
 """How often a crystal is written anew although a neighbour has its template."""
@@ -40,6 +51,9 @@ class WyckoffItems:
         retriever: over the table its neighbours come from.
         config: sizes of the model.
         exchange: share of crystals shown with one element exchanged for a similar one.
+
+    Raises:
+        UserError: no crystal fits, or a property the dataset does not have.
     """
 
     def __init__(self, dataset: str, retriever: Retriever, config: WyckoffConfig, exchange: float = 0.0) -> None:
@@ -54,6 +68,7 @@ class WyckoffItems:
         if not len(self.index):
             raise UserError("no crystal fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
         elements = np.diff(self.table.element_offsets)
+        self.values = known_values(dataset, config.properties, self.table.ids)
         self._lengths = (2 * orbits + 2 * elements)[self.index]
 
     def __len__(self) -> int:
@@ -69,6 +84,25 @@ class WyckoffItems:
 
     def encode(self, _place: int, index: int, rng: np.random.Generator) -> Item:
         """A crystal of the table as the model is shown it this time."""
+        item = self._encoded(index, rng)
+        item.sequence.tokens.vectors[0] = value_vector(self._asked(index, rng)) if len(self.values) else 0.0
+        return item
+
+    def _asked(self, index: int, rng: np.random.Generator) -> dict[int, float]:
+        """Some of the properties, each with even chance; none one time in four where there are two."""
+        known = {number: float(values[index]) for number, values in enumerate(self.values)}
+        return {number: value for number, value in known.items() if np.isfinite(value) and rng.random() < _ASKED}
+
+    def prepare(self, model: Model) -> None:
+        """Tell the model mean, spread and range of the properties."""
+        adapter = getattr(model, "adapter", None)
+        if adapter is not None:
+            values = self.values[:, self.index]
+            adapter.mean.copy_(torch.from_numpy(np.nanmean(values, axis=1)))
+            adapter.std.copy_(torch.from_numpy(np.nanstd(values, axis=1) + 1e-12))
+            adapter.range.copy_(torch.from_numpy(np.stack([np.nanmin(values, axis=1), np.nanmax(values, axis=1)], 1)))
+
+    def _encoded(self, index: int, rng: np.random.Generator) -> Item:
         lesson, target = self._shown(self.lessons[index], self.table[index], rng)
         if len(lesson.aligned_at) and rng.random() >= _ANEW:
             which = int(rng.integers(len(lesson.aligned_at)))
@@ -99,6 +133,25 @@ class WyckoffItems:
             lesson.aligned_free[which],
         )
         return Item(encode(aligned, Start(begin, source.numbers)), neighbour, lesson)
+
+
+def known_values(dataset: str, properties: Sequence[str], ids: np.ndarray) -> Float[np.ndarray, "properties rows"]:
+    """Values of the crystals with these ids, NaN where they are not known.
+
+    Raises:
+        UserError: a property that the dataset does not have.
+    """
+    if not properties:
+        return np.zeros((0, len(ids)))
+    crystals = open_dataset(dataset.rsplit(":", 1)[0])
+    place = {name: row for row, name in enumerate(crystals.ids.tolist())}
+    rows = np.array([place[name] for name in ids.tolist()])
+    missing = [name for name in properties if name not in crystals.properties and name != DENSITY]
+    if missing:
+        known = sorted([*crystals.properties, DENSITY])
+        raise UserError(f"{dataset} has no property {missing[0]!r}", wanted=f"some of {known}")
+    columns = [densities(crystals) if name == DENSITY else crystals.properties[name] for name in properties]
+    return np.stack([column[rows] for column in columns])
 
 
 def collate_items(items: list[Item]) -> WyckoffBatch:

@@ -1,0 +1,96 @@
+"""Properties asked for, told to a model that was trained without: its output is moved by them, and only by them.
+
+``h' = h + weight f(h, properties)``, and ``h' = h`` where nothing is asked for: so a trained model stays what it is,
+and the adapter alone is trained (``only: properties``), without a pass back through the backbone. After Houlsby et al.
+2019.
+
+The values stand in the vector of BEGIN, which is otherwise unused: up to three numbers, then the weight of each, 0 for
+those that are not asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unigen.errors import UserError
+from unigen.shapes import Float
+from unigen.tokens.sequence import VECTOR_WIDTH
+
+MOST_PROPERTIES = VECTOR_WIDTH // 2
+_FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
+
+
+def property_numbers(values: Mapping[str, float], known: Sequence[str]) -> dict[int, float]:
+    """Values by the place of their property among those a model knows.
+
+    Raises:
+        UserError: a property that it does not know.
+    """
+    wanted = f"one of {', '.join(known)}" if known else "none: this model knows no properties"
+    for name in values:
+        if name not in known:
+            raise UserError(f"the model does not know the property {name!r}", wanted=wanted)
+    return {list(known).index(name): float(value) for name, value in values.items()}
+
+
+def value_vector(values: Mapping[int, float], guidance: float = 1.0) -> Float[np.ndarray, "6"]:
+    """Values by the number of their property, from 0, as the vector of BEGIN.
+
+    Args:
+        values: what is asked for.
+        guidance: how far the output is moved, in moves of the model: for symbols, whose logits are linear in the
+            output, classifier-free guidance (Ho and Salimans 2022); 0 asks for nothing.
+    """
+    vector = np.zeros(VECTOR_WIDTH, dtype=np.float32)
+    for number, value in values.items():
+        vector[number], vector[MOST_PROPERTIES + number] = value, guidance
+    return vector
+
+
+class PropertyAdapter(nn.Module):
+    """See the module's docstring.
+
+    Args:
+        properties: how many there are, at most three.
+        width: of the output that is moved.
+    """
+
+    mean: Tensor
+    std: Tensor
+    range: Tensor
+    frequencies: Tensor
+
+    def __init__(self, properties: int, width: int) -> None:
+        super().__init__()
+        self.properties = properties
+        self.register_buffer("mean", torch.zeros(properties))
+        self.register_buffer("std", torch.ones(properties))
+        self.register_buffer("range", torch.zeros(properties, 2))
+        self.register_buffer("frequencies", torch.tensor(_FREQUENCIES), persistent=False)
+        features = properties * (2 * len(_FREQUENCIES) + 2)
+        last = nn.Linear(width, width)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.move = nn.Sequential(nn.Linear(width + features, width), nn.SiLU(), last)
+
+    def forward(
+        self, h: Float[Tensor, "batch *tokens width"], asked: Float[Tensor, "batch 6"]
+    ) -> Float[Tensor, "batch *tokens width"]:
+        """The output as it is with these values.
+
+        Args:
+            h: the model's output.
+            asked: vectors of BEGIN, see ``value_vector``.
+        """
+        weight = asked[:, MOST_PROPERTIES : MOST_PROPERTIES + self.properties]
+        there = (weight != 0).to(h.dtype)
+        value = ((asked[:, : self.properties] - self.mean) / self.std * there)[..., None]
+        phase = value * self.frequencies
+        features = torch.cat([value, phase.sin(), phase.cos(), torch.ones_like(value)], dim=-1) * there[..., None]
+        shape = (len(h), *[1] * (h.ndim - 2), -1)
+        told = features.flatten(1).reshape(shape).expand(*h.shape[:-1], -1)
+        return h + weight.amax(1).reshape(shape) * self.move(torch.cat([h, told], dim=-1))
