@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from unigen.config import from_dict, load, load_union, read_yaml, to_plain, write_yaml
 from unigen.errors import UserError
 from unigen.models.autoregressive import AutoregressiveConfig
+from unigen.models.joint import JointConfig
 from unigen.models.molecule import MoleculeConfig
 from unigen.models.predictor import PredictorConfig
 from unigen.models.wyckoff import WyckoffConfig
@@ -131,6 +132,9 @@ FOR_MOLECULES = {"data.values_of_half"}
 OF_WRITING = {"data.rotate", "data.shuffle_atoms"}
 """How a model of molecules is shown them; absence says as usual."""
 
+FOR_JOINT = {"data.molecules", "data.val_molecules"}
+"""What only a joint model reads."""
+
 OF_PROPERTIES = {"model.properties", "model.units"}
 """Of a crystal model that hears properties."""
 
@@ -157,7 +161,13 @@ def _keys(values, prefix=""):
 def test_shipped_configs_are_complete_and_say_what_they_are(path):
     config = load(TrainConfig, path)
     unsaid = set(_fields(TrainConfig, type(config.model))) ^ set(_keys(read_yaml(path)))
+    assert isinstance(config.model, JointConfig) != (unsaid >= FOR_JOINT)
+    unsaid -= FOR_JOINT
     match config.model:
+        case JointConfig():
+            parts = {"crystal": config.model.crystal, "molecule": config.model.molecule}
+            said = {f"{name}.{field.name}" for name, part in parts.items() for field in dataclasses.fields(part)}
+            assert unsaid - said == {"model.crystal", "model.molecule"} | FOR_WYCKOFF | OF_WRITING
         case WyckoffConfig():
             assert FOR_MOLECULES | OF_WRITING <= unsaid <= USUAL | OF_PROPERTIES | FOR_MOLECULES | OF_WRITING
         case MoleculeConfig():
@@ -190,10 +200,10 @@ def test_kind_says_which_model_a_section_describes(tmp_path, kind):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ({}, r"model\.kind: unknown kind \(got None\); wanted autoregressive or molecule or predictor or wyckoff"),
+        ({}, r"model\.kind: unknown kind \(got None\); wanted autoregressive or joint or .*wyckoff"),
         (
             {"kind": "wykoff"},
-            r"model\.kind: unknown kind \(got 'wykoff'\); wanted autoregressive or molecule or predictor or wyckoff",
+            r"model\.kind: unknown kind \(got 'wykoff'\); wanted autoregressive or joint or .*wyckoff",
         ),
         ({"kind": ["wyckoff"]}, r"model\.kind: unknown kind \(got \['wyckoff'\]\)"),
         (3, r"model\.kind: unknown kind \(got None\)"),

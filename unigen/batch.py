@@ -233,6 +233,22 @@ class PropertyBatch(TensorRows):
         return (self.numbers > 0).sum(1)
 
 
+@dataclass(frozen=True, eq=False)
+class JointBatch(TensorRows):
+    """A batch of each kind, of the same size."""
+
+    crystals: TokenBatch
+    molecules: MoleculeBatch
+
+    def __len__(self) -> int:
+        return len(self.crystals)
+
+    @property
+    def lengths(self) -> Int[Tensor, "batch"]:
+        """Positions in use, of both together."""
+        return self.crystals.lengths + self.molecules.lengths
+
+
 def pad(arrays: list[np.ndarray], length: int) -> Tensor:
     """Stack arrays along a new first axis, each padded with zeros to ``length``."""
     out = np.zeros((len(arrays), length, *arrays[0].shape[1:]), dtype=arrays[0].dtype)

@@ -34,7 +34,8 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "ablation"
 def last_validation(out: Path) -> dict[str, float]:
     """The last line of a run's log that holds validation numbers."""
     rows = list(csv.DictReader((out / "logs" / "version_0" / "metrics.csv").open()))
-    last = [row for row in rows if row.get("val_loss_source") or row.get("val_loss_site")][-1]
+    judged = ("val_loss_source", "val_loss_site", "val_loss_molecule_site")
+    last = [row for row in rows if any(row.get(name) for name in judged)][-1]
     return {name: round(float(value), 4) for name, value in last.items() if name.startswith("val_") and value}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
+from unigen.models.joint import JointConfig, JointModel
 from unigen.models.molecule import MoleculeConfig, MoleculeModel
 from unigen.models.predictor import PredictorConfig, PropertyNetwork
 from unigen.models.wyckoff import WyckoffConfig, WyckoffModel
 
 CrystalModel = Autoregressive | WyckoffModel
-Model = CrystalModel | MoleculeModel | PropertyNetwork
-ModelConfig = AutoregressiveConfig | WyckoffConfig | MoleculeConfig | PredictorConfig
+Model = CrystalModel | MoleculeModel | PropertyNetwork | JointModel
+ModelConfig = AutoregressiveConfig | WyckoffConfig | MoleculeConfig | PredictorConfig | JointConfig
 
 
 def build_model(config: ModelConfig) -> Model:
@@ -21,5 +22,7 @@ def build_model(config: ModelConfig) -> Model:
             return MoleculeModel(config)
         case PredictorConfig():
             return PropertyNetwork(config)
+        case JointConfig():
+            return JointModel(config)
         case AutoregressiveConfig():
             return Autoregressive(config)

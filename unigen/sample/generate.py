@@ -12,6 +12,7 @@ from unigen.errors import UserError
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.job import Draft, Generator, Job, Sample
 from unigen.sample.load import load
+from unigen.sample.molecule_decoder import MoleculeSettings
 from unigen.sample.molecule_generator import MoleculeGenerator
 
 Request = CrystalRequest | MoleculeRequest
@@ -82,7 +83,8 @@ def generate(
     if not wanted:
         return []
     name = model if model is not None else BUNDLED[type(wanted[0])]
-    generator = load(name) if isinstance(name, str) else name
+    settings = MoleculeSettings() if isinstance(wanted[0], MoleculeRequest) else None
+    generator = load(name, settings=settings) if isinstance(name, str) else name
     tasks = [(place, index) for place in range(len(wanted)) for index in range(n)]
     done = [sample for part in iter_samples(generator, wanted, tasks, seed, rank, batch_size) for sample in part]
     return sorted(done, key=lambda sample: (sample.request_index, sample.index))

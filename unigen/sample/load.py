@@ -11,6 +11,7 @@ from unigen.data.store import open_dataset, resolve_dataset
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.checkpoint import WEIGHTS, load_model
+from unigen.models.joint import JointModel
 from unigen.models.molecule import MoleculeModel
 from unigen.models.predictor import PropertyNetwork
 from unigen.models.wyckoff import WyckoffModel
@@ -58,6 +59,8 @@ def load(
     folder = model_folder(model)
     _check_device(device)
     network, steps = load_model(folder, device), 8 if score else 0
+    if isinstance(network, JointModel):
+        network = network.molecule if isinstance(settings, MoleculeSettings) else network.crystal
     if isinstance(network, PropertyNetwork):
         raise UserError(
             "this model predicts properties and generates nothing",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from unigen.errors import UserError
 from unigen.geometry.lattice import automorphisms, lattice_parameters
 from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
 from unigen.models.build import Model
+from unigen.models.joint import JointConfig, JointModel
 from unigen.models.molecule import MoleculeConfig
 from unigen.models.predictor import PredictorConfig
 from unigen.models.wyckoff import WyckoffConfig, WyckoffModel
@@ -28,6 +29,7 @@ from unigen.sample.wyckoff_generator import WyckoffGenerator
 from unigen.tokens.collate import collate, collate_molecules
 from unigen.tokens.sequence import Sequence as TokenSequence
 from unigen.tokens.words import WordsTokenizer
+from unigen.train.joint_items import Pairs, collate_pairs
 from unigen.train.molecule_items import MoleculeItems
 from unigen.train.property_items import PropertyItems, collate_properties
 from unigen.train.settings import TrainConfig
@@ -81,6 +83,8 @@ def open_material(config: TrainConfig) -> Material:
             return _molecules(config, config.model)
         case PredictorConfig():
             return _properties(config, config.model)
+        case JointConfig():
+            return _joint(config, config.model)
         case AutoregressiveConfig():
             return _words(config, config.model)
 
@@ -97,6 +101,34 @@ def _words(config: TrainConfig, model: AutoregressiveConfig) -> Material:
         references=val,
         generator=_words_generator,
         prepare=partial(_tell_lattices, train),
+    )
+
+
+def _joint(config: TrainConfig, model: JointConfig) -> Material:
+    _no_match_rate(config)
+    data = config.data
+    if data.molecules is None or data.val_molecules is None:
+        raise UserError("data.molecules: a joint model needs molecules too", wanted="molecules and val_molecules")
+    words = _words(config, model.crystal)
+    others = replace(config, data=replace(data, train=data.molecules, val=data.val_molecules))
+    molecules = _molecules(others, model.molecule)
+    train = Pairs(words.train, molecules.train, words.encode, molecules.encode)
+    val = Pairs(words.val, molecules.val, words.encode_val, molecules.encode_val)
+
+    def prepare(fresh: Model) -> None:
+        assert isinstance(fresh, JointModel)
+        words.prepare(fresh.crystal)
+        molecules.prepare(fresh.molecule)
+
+    return Material(
+        train=train,
+        encode=train.encode,
+        collate=collate_pairs,
+        val=val,
+        encode_val=val.encode,
+        references=(),
+        generator=_no_generator,
+        prepare=prepare,
     )
 
 

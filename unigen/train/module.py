@@ -9,10 +9,11 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from unigen.batch import MoleculeBatch, PropertyBatch, TokenBatch, WyckoffBatch
+from unigen.batch import JointBatch, MoleculeBatch, PropertyBatch, TokenBatch, WyckoffBatch
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.build import Model
+from unigen.models.joint import JointModel
 from unigen.models.molecule import MoleculeModel
 from unigen.models.predictor import PropertyNetwork
 from unigen.models.wyckoff import WyckoffModel
@@ -21,7 +22,7 @@ from unigen.train.continuation import retune
 from unigen.train.optim import build_optimizer, schedule
 from unigen.train.settings import TrainConfig
 
-Batch = TokenBatch | WyckoffBatch | MoleculeBatch | PropertyBatch
+Batch = TokenBatch | WyckoffBatch | MoleculeBatch | PropertyBatch | JointBatch
 
 
 class TrainingModule(lightning.LightningModule):
@@ -53,7 +54,7 @@ class TrainingModule(lightning.LightningModule):
         if self.config.only == "reranker":
             return losses["source"]
         weights = {"symbol": optim.symbol_weight, "source": optim.source_weight}
-        return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+        return torch.stack([weights.get(name.rpartition("_")[2], 1.0) * loss for name, loss in losses.items()]).sum()
 
     def configure_gradient_clipping(
         self,
@@ -88,6 +89,9 @@ class TrainingModule(lightning.LightningModule):
                 self._log_molecules(batch, losses)
             case PropertyBatch():
                 self._log_properties(batch, losses)
+            case JointBatch():
+                logged = {f"val_loss_{name}": loss for name, loss in losses.items()}
+                self.log_dict(logged, batch_size=len(batch), sync_dist=True)
             case TokenBatch():
                 self._log_words(batch, losses)
 
@@ -100,6 +104,8 @@ class TrainingModule(lightning.LightningModule):
             case MoleculeModel(), MoleculeBatch():
                 return self.model.losses(batch, generator, repeats)
             case Autoregressive(), TokenBatch():
+                return self.model.losses(batch, generator, repeats)
+            case JointModel(), JointBatch():
                 return self.model.losses(batch, generator, repeats)
             case PropertyNetwork(), PropertyBatch():
                 return self.model.losses(batch)

@@ -15,6 +15,8 @@ class DataConfig:
     Attributes:
         train: dataset (``name``, ``name:split`` or a Parquet file) of reduced crystals.
         val: dataset of compositions not in ``train``.
+        molecules: dataset of molecules that a joint model is trained on beside the crystals of ``train``.
+        val_molecules: those it is validated with.
         retrieve_from: where a wyckoff model's neighbours come from, by default ``train``.
         exchange: share of crystals that a wyckoff model is shown with one element exchanged for a similar one.
         values_of_half: only molecules of this half of the dataset show their properties; those of the other half are
@@ -27,6 +29,8 @@ class DataConfig:
 
     train: str
     val: str
+    molecules: str | None = None
+    val_molecules: str | None = None
     retrieve_from: str | None = None
     exchange: float = 0.0
     values_of_half: int | None = None
