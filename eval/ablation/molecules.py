@@ -28,14 +28,18 @@ from unigen.eval.provenance import provenance
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model
 from unigen.models.molecule import MoleculeModel
+from unigen.sample.atoms_first import Row, draw_atoms_first
 from unigen.sample.molecule_decoder import MoleculeSettings, draw_positions
 from unigen.tokens.collate import collate_molecules
 from unigen.tokens.molecule import encode
+from unigen.tokens.skeleton import skeleton_of
+from unigen.tokens.smiles_writer import write_smiles
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
 
 VARIANTS = {
     "local axes": [],
+    "local axes, atoms-first": ["model.layout=atoms-first"],
     "local axes, random order of atoms": ["data.shuffle_atoms=true"],
     "fixed axes, turned at random": ["model.frame=fixed"],
     "fixed axes, never turned": ["model.frame=fixed", "data.rotate=false"],
@@ -45,6 +49,8 @@ BATCH = 250
 
 def placed(model: MoleculeModel, config: TrainConfig, count: int) -> list[Molecule]:
     """Validation molecules whose atoms the model placed, shown to it as in its training."""
+    if config.model.layout == "atoms-first":
+        return placed_in_turn(model, config, count)
     molecules, rng = open_molecules(config.data.val), np.random.default_rng(1)
     chosen = rng.permutation(len(molecules))[:count].tolist()
     found = []
@@ -61,6 +67,24 @@ def placed(model: MoleculeModel, config: TrainConfig, count: int) -> list[Molecu
         positions = draw_positions(model, batch, normal, MoleculeSettings()).numpy().astype(np.float64)
         found += [Molecule(one.numbers, positions[row, : len(one.numbers)]) for row, one in enumerate(plans)]
     return found
+
+
+def placed_in_turn(model: MoleculeModel, config: TrainConfig, count: int) -> list[Molecule]:
+    """The same for a model that places each atom as soon as the SMILES has named it."""
+    molecules, rng = open_molecules(config.data.val), np.random.default_rng(1)
+    chosen = rng.permutation(len(molecules))[:count].tolist()
+    found: list[Molecule] = []
+    for start in range(0, count, BATCH):
+        batch = [molecules[index] for index in chosen[start : start + BATCH]]
+        written = [
+            write_smiles(skeleton_of(one.numbers, one.charges, one.bonds).skeleton, rng, stereo=False) for one in batch
+        ]
+        rows = [
+            Row.conformer(one.symbols.tolist(), {}, np.random.default_rng([1, start, n]))
+            for n, one in enumerate(written)
+        ]
+        found += draw_atoms_first(model, rows, MoleculeSettings())
+    return [Molecule(one.numbers, one.positions) for one in found]
 
 
 def judge(path: Path, changes: list[str], options: argparse.Namespace) -> dict[str, Any]:

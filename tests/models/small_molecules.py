@@ -46,11 +46,13 @@ def batch(seed: int = 0) -> MoleculeBatch:
 
 
 @cache
-def small_molecule_model(seed: int = 0, frame: str = "local") -> MoleculeModel:
+def small_molecule_model(seed: int = 0, frame: str = "local", layout: str = "graph-first") -> MoleculeModel:
     """Untrained, its heads not zero, in evaluation mode."""
     torch.manual_seed(seed)
     model = MoleculeModel(
-        MoleculeConfig(mixers=("attention",) * 2, properties=("gap",), units=("hartree",), frame=frame, **SIZES)  # type: ignore[arg-type]
+        MoleculeConfig(
+            mixers=("attention",) * 2, properties=("gap",), units=("hartree",), frame=frame, layout=layout, **SIZES
+        )
     )
     for number, charge in ((1, 0), (6, 0), (7, 0), (7, 1), (8, 0), (8, -1), (9, 0), (17, 0)):
         model.atoms_seen[number, charge + CHARGES] = 100

@@ -44,6 +44,7 @@ class MoleculeConfig:
         max_atoms: the largest molecule, hydrogens counted.
         properties: names of the properties that may be asked for, in the units of the training data.
         units: of the properties.
+        layout: the whole SMILES and then the atoms, or each atom as soon as the SMILES has named it.
         mixers: one name a layer.
         width: of the backbone.
         heads: of attention.
@@ -59,6 +60,7 @@ class MoleculeConfig:
     max_atoms: int = 32
     properties: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    layout: Literal["graph-first", "atoms-first"] = "graph-first"
     mixers: tuple[str, ...] = ("attention",) * 6
     width: int = 160
     heads: int = 5
@@ -85,7 +87,9 @@ class MoleculeModel(nn.Module):
         self.config = config
         self.register_buffer("atoms_seen", torch.zeros(len(SYMBOLS), 2 * CHARGES + 1, dtype=torch.int64))
         self.register_buffer("most_heavy", torch.zeros((), dtype=torch.int64))
-        self.embedding = MoleculeEmbedding(config.width, config.max_atoms, len(config.properties))
+        self.embedding = MoleculeEmbedding(
+            config.width, config.max_atoms, len(config.properties), backwards=config.layout == "atoms-first"
+        )
         self.context = PlacementContext(config.width, config.context_width, config.width)
         self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
         self.symbol_head = SymbolHead(config.width, VOCABULARY_SIZE)
@@ -173,7 +177,7 @@ class MoleculeModel(nn.Module):
     def _symbol_loss(self, tokens: TokenBatch, h: Float[Tensor, "batch tokens width"]) -> Float[Tensor, ""]:
         """Properties are given, not drawn."""
         drawn = (tokens.channel[:, 1:] == Channel.SYMBOL) & (tokens.symbols[:, 1:] != PAD)
-        drawn &= tokens.channel[:, :-1] == Channel.SYMBOL
+        drawn &= tokens.channel[:, :-1] != Channel.PROPERTY
         return self.symbol_head.loss(h[:, :-1][drawn], tokens.symbols[:, 1:][drawn]).mean()
 
     def _varied(self, batch: MoleculeBatch, generator: torch.Generator) -> MoleculeBatch:

@@ -28,6 +28,7 @@ class MoleculeEmbedding(nn.Module):
         width: of the backbone.
         max_atoms: the largest molecule.
         properties: how many properties there are.
+        backwards: an atom knows its bonds to earlier atoms only.
     """
 
     symbol_element: Tensor
@@ -36,8 +37,9 @@ class MoleculeEmbedding(nn.Module):
     property_std: Tensor
     property_range: Tensor
 
-    def __init__(self, width: int, max_atoms: int, properties: int) -> None:
+    def __init__(self, width: int, max_atoms: int, properties: int, *, backwards: bool = False) -> None:
         super().__init__()
+        self.backwards = backwards
         self.symbol = nn.Embedding(VOCABULARY_SIZE, width)
         self.element = ElementEmbedding(width, dropout=0.0)
         self.index = nn.Embedding(max_atoms + SHIFTS, width)
@@ -71,14 +73,15 @@ class MoleculeEmbedding(nn.Module):
 
     def atoms(self, batch: MoleculeBatch) -> Float[Tensor, "batch atoms width"]:
         """What each atom is: element, charge, hydrogens, bonds, ring, its place in the order."""
-        bonded = batch.order > 0
+        order = batch.order.tril() if self.backwards else batch.order
+        bonded = order > 0
         hydrogens = (bonded & (batch.numbers == 1)[:, None]).sum(-1)
         return (
             self.element(batch.numbers)
             + self.charge(batch.charges.clamp(-CHARGES, CHARGES) + CHARGES)
             + self.hydrogens(hydrogens.clamp(max=_MOST_BONDS))
             + self.bonds(bonded.sum(-1).clamp(max=_MOST_BONDS))
-            + self.highest_order(batch.order.amax(-1).clamp(max=HIGHEST))
+            + self.highest_order(order.amax(-1).clamp(max=HIGHEST))
             + self.smallest_ring(batch.ring.diagonal(dim1=1, dim2=2).clamp(max=LARGEST))
             + self.index(batch.names.gather(1, batch.slot).clamp(min=0))
         )

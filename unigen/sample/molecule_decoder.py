@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor
 
 from unigen.batch import Layout, MoleculeBatch
 from unigen.geometry.local_frame import LocalFrames
+from unigen.heads.vectors import VectorHead
 from unigen.mixers.interface import State
 from unigen.models.molecule import MoleculeModel
 from unigen.process.schedule import karras_levels
-from unigen.sample.solvers import dpm_solver_2m, heun
+from unigen.sample.solvers import Denoiser, dpm_solver_2m, heun
 from unigen.shapes import Bool, Float
 
 
@@ -84,13 +86,20 @@ def draw_positions(
         active = int((atoms > atom).sum())
         for voice in voices:
             voice.look(atom, active)
-        placed = voices[0].frames.place(_draw(voices, normal[:active, atom], settings)[:, None])[:, 0]
+        frames = voices[0].frames
+        drawn = draw_vectors(model.atom_head, partial(_say, voices), normal[:active, atom], frames.free[:, 0], settings)
+        placed = frames.place(drawn[:, None])[:, 0]
         if fixed is not None:
             placed = torch.where(fixed.which[:active, atom, None], fixed.positions[:active, atom], placed)
         positions[:active, atom] = placed
         for voice in voices:
             voice.remember(placed)
     return positions
+
+
+def _say(voices: Sequence[_Voice], x: Tensor, sigma: Tensor) -> Tensor:
+    """What all voices say together."""
+    return torch.stack([voice.says(x, sigma) for voice in voices]).sum(0)
 
 
 class _Voice:
@@ -137,18 +146,21 @@ class _Voice:
         self.vectors = self.frames.local(placed[:, None])[:, 0]
 
 
-def _draw(
-    voices: Sequence[_Voice], normal: Float[Tensor, "slots 3"], settings: MoleculeSettings
+def draw_vectors(
+    head: VectorHead,
+    denoise: Denoiser,
+    normal: Float[Tensor, "slots 3"],
+    free: Float[Tensor, "slots 3"],
+    settings: MoleculeSettings,
 ) -> Float[Tensor, "slots 3"]:
     """Vectors in the atoms' frames from one ODE a slot; numbers that are not free stay 0."""
-    process, free = voices[0].model.atom_head.process, voices[0].frames.free[:, 0]
-    levels = karras_levels(settings.steps, process.sigma_min, process.sigma_max).to(normal.device)
+    levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(normal.device)
     solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
 
-    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        return x + free * (torch.stack([voice.says(x, sigma) for voice in voices]).sum(0) - x)
+    def move(x: Tensor, sigma: Tensor) -> Tensor:
+        return x + free * (denoise(x, sigma) - x)
 
-    return solve(denoise, process.prior(normal) * free, levels, settings.temperature)
+    return solve(move, head.process.prior(normal) * free, levels, settings.temperature)
 
 
 def _read(model: MoleculeModel, plans: MoleculeBatch, atoms: Float[Tensor, "batch atoms width"]) -> list[State]:

@@ -65,7 +65,7 @@ def draw_molecules(model: MoleculeModel, writings: Sequence[Writing], settings: 
     drawn = draw_positions(model, batch, torch.from_numpy(normal).to(device), settings, unasked, fixed).cpu().numpy()
     positions = dict(zip(order, drawn, strict=True))
     return [
-        _molecule(one, positions[row][: len(one.numbers)], smiles_text(writings[row].symbols))
+        molecule_of_plan(one, positions[row][: len(one.numbers)], smiles_text(writings[row].symbols))
         for row, one in enumerate(plans)
     ]
 
@@ -80,7 +80,8 @@ def _fixed(writings: Sequence[Writing], shape: tuple[int, ...], device: torch.de
     return Fixed(torch.from_numpy(positions).to(device), torch.from_numpy(which).to(device))
 
 
-def _molecule(one: MoleculeSequence, positions: np.ndarray, text: str) -> Molecule:
+def molecule_of_plan(one: MoleculeSequence, positions: np.ndarray, text: str) -> Molecule:
+    """A planned molecule with positions (atoms, 3) in Angstrom; ``text`` is its SMILES."""
     first, second = np.nonzero(np.triu(one.order))
     bonds = np.column_stack([first, second, one.order[first, second]])
     return Molecule(one.numbers, positions.astype(np.float64), bonds, one.charges, smiles=text)

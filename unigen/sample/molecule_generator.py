@@ -13,6 +13,7 @@ from unigen.data.sound_geometry import fault_of
 from unigen.errors import UserError
 from unigen.models.molecule import MoleculeModel
 from unigen.request import MoleculeRequest
+from unigen.sample.atoms_first import Row, draw_atoms_first
 from unigen.sample.job import Draft, Job
 from unigen.sample.molecule_decoder import MoleculeSettings
 from unigen.sample.molecule_drawing import Writing, draw_molecules
@@ -42,6 +43,9 @@ class MoleculeGenerator:
         self.model = model.eval()
         self.name, self.version = name, version
         self.settings = settings or MoleculeSettings()
+        self.atoms_first = model.config.layout == "atoms-first"
+        if self.atoms_first and self.settings.guidance != 1.0:
+            raise UserError("guidance: not for models of the layout atoms-first", got=self.settings.guidance)
         self.tasks = TaskMaker(model)
 
     def draw(self, jobs: list[Job[MoleculeRequest]]) -> list[Draft[Molecule]]:
@@ -63,12 +67,29 @@ class MoleculeGenerator:
         return [drafts[place] for place in range(len(jobs))]
 
     def _drawn(self, tasks: list[Task], trial: int) -> list[Draft[Molecule]]:
+        if self.atoms_first:
+            return self._drawn_in_turn(tasks, trial)
         written = self._written(tasks, trial)
         writings = [one for one in written if isinstance(one, Writing)]
         molecules = iter(draw_molecules(self.model, writings, self.settings) if writings else [])
         return [
             self._draft(task, next(molecules), trial) if isinstance(one, Writing) else Draft(None, reason=str(one))
             for task, one in zip(tasks, written, strict=True)
+        ]
+
+    def _drawn_in_turn(self, tasks: list[Task], trial: int) -> list[Draft[Molecule]]:
+        """Symbols and positions in turn."""
+        rows = {
+            place: Row.writing(task.grammar, task.values, task.rng(trial))
+            if isinstance(task, WritingTask)
+            else Row.conformer(task.written(trial, stereo=False), task.values, task.rng(trial))
+            for place, task in enumerate(tasks)
+            if isinstance(task, ConformerTask) or task.scaffold is None
+        }
+        found = dict(zip(rows, draw_atoms_first(self.model, list(rows.values()), self.settings), strict=True))
+        refused: Draft[Molecule] = Draft(None, reason="a model of the layout atoms-first keeps no scaffold")
+        return [
+            refused if place not in rows else self._draft(task, found[place], trial) for place, task in enumerate(tasks)
         ]
 
     def _written(self, tasks: list[Task], trial: int) -> list[Writing | UserError]:

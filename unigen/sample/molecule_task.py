@@ -58,9 +58,9 @@ class ConformerTask(MoleculeTask):
 
     skeleton: Skeleton
 
-    def written(self, trial: int) -> list[int]:
+    def written(self, trial: int, *, stereo: bool = True) -> list[int]:
         """One of its SMILES."""
-        return np.asarray(write_smiles(self.skeleton, self.rng(trial)).symbols).tolist()
+        return np.asarray(write_smiles(self.skeleton, self.rng(trial), stereo=stereo).symbols).tolist()
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ def collate_wyckoff(sequences: list[WyckoffSequence], followed: list[int], neigh
 def collate_molecules(sequences: list[MoleculeSequence]) -> MoleculeBatch:
     """Right-pad tokens to the longest and atoms to the largest."""
     longest = max(len(sequence) for sequence in sequences)
-    atoms = max(len(sequence.numbers) for sequence in sequences)
+    atoms = max(1, *(len(sequence.numbers) for sequence in sequences))
     token_atom = np.full((len(sequences), longest), -1)
     near = np.full((len(sequences), atoms, atoms), UNREACHED)
     order, ring, sides = (np.zeros_like(near) for _ in range(3))

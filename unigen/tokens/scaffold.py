@@ -53,12 +53,12 @@ def begin_smiles(scaffold: Skeleton, place: int, rng: np.random.Generator) -> Be
         raise UserError(f"atom {place} of the scaffold: no hydrogen to put a bond in place of")
     written = write_smiles(scaffold.without_stereo(), rng, root=place, stereo=False)
     symbols = np.asarray(written.symbols).tolist()
-    start = _behind_branches(symbols, _behind_rings(symbols, 1))
+    start = _behind_branches(symbols, behind_rings(symbols, 1))
     chain = symbols[start:]
     return Begun(symbols[:start] + ([_OPEN, *chain, _CLOSE] if chain else []), written.order)
 
 
-def _behind_rings(symbols: list[int], at: int) -> int:
+def behind_rings(symbols: list[int], at: int) -> int:
     """Past the digits of rings, and the bonds before them."""
     while at < len(symbols):
         digit = at + (symbols[at] in _BONDS)

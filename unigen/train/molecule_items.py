@@ -13,6 +13,7 @@ from unigen.models.build import Model
 from unigen.models.molecule import MoleculeConfig, MoleculeModel
 from unigen.models.molecule_embedding import CHARGES
 from unigen.shapes import Int
+from unigen.tokens.atoms_first import atoms_first
 from unigen.tokens.molecule import MoleculeSequence, encode
 
 _UNASKED = 0.5
@@ -54,7 +55,9 @@ class MoleculeItems:
             )
         self.molecules: MoleculeDataset = molecules.select(molecules.num_atoms <= config.max_atoms)
         self.properties, self.half = config.properties, half
-        self.rotate, self.shuffle = rotate, shuffle
+        self.rotate, self.shuffle, self.layout = rotate, shuffle, config.layout
+        if shuffle and self.layout == "atoms-first":
+            raise UserError("shuffle_atoms: an atom cannot be placed before the SMILES names it", wanted="graph-first")
         if not len(self.molecules):
             raise UserError("no molecule fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
 
@@ -74,8 +77,9 @@ class MoleculeItems:
         told = self.half is None or molecule.properties.get("half") == self.half
         values = self._asked(molecule, rng) if rng.random() >= _UNASKED and told else {}
         turned = molecule.positions @ random_rotation(rng) if self.rotate else molecule.positions
-        stereo = bool(rng.random() < _STEREO)
-        return encode(molecule, rng, values, stereo=stereo, positions=turned, shuffle=self.shuffle)
+        stereo = self.layout == "graph-first" and bool(rng.random() < _STEREO)
+        sequence = encode(molecule, rng, values, stereo=stereo, positions=turned, shuffle=self.shuffle)
+        return sequence if self.layout == "graph-first" else atoms_first(sequence)
 
     def _asked(self, molecule: Molecule, rng: np.random.Generator) -> dict[int, float]:
         """Some of the properties, each with even chance: value by number, from 1."""
