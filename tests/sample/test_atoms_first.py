@@ -11,7 +11,7 @@ from models.small_molecules import molecules, small_molecule_model
 from rdkit import Chem
 
 from unigen import MoleculeRequest, UserError
-from unigen.data.smiles import kekule_smiles
+from unigen.data.smiles import kekule_smiles, without_stereo
 from unigen.sample.atoms_first import Row, draw_atoms_first
 from unigen.sample.job import Job
 from unigen.sample.molecule_decoder import MoleculeSettings
@@ -79,7 +79,7 @@ def test_what_is_written_is_a_molecule(formula):
 
 
 def test_a_smiles_that_is_given_is_kept_and_rows_do_not_mix():
-    texts = [kekule_smiles(molecule.to_smiles()) for molecule in molecules() if len(molecule) > 5]
+    texts = [kekule_smiles(without_stereo(molecule.to_smiles())) for molecule in molecules() if len(molecule) > 5]
     rows = [Row.conformer(smiles_symbols(text), {}, np.random.default_rng(n)) for n, text in enumerate(texts)]
     drawn = draw_atoms_first(model(), rows, SETTINGS)
     assert [molecule.smiles for molecule in drawn] == texts

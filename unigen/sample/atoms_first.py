@@ -77,7 +77,7 @@ class Row:
 
     @classmethod
     def conformer(cls, symbols: Sequence[int], values: Mapping[int, float], rng: np.random.Generator) -> Row:
-        """A molecule whose SMILES is given."""
+        """A molecule whose SMILES is given, without stereo."""
         atom, given, last = read_smiles(symbols).atom.tolist(), [], 0
         for end in group_ends(list(symbols), atom):
             given += [*symbols[last:end], _PLACE]

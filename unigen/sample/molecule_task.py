@@ -152,7 +152,8 @@ class TaskMaker:
     def grammar(self, formula: Formula | None) -> SmilesGrammar:
         """What the model may write."""
         counts = None if formula is None else dict(formula)
-        return SmilesGrammar(self.heavy, int(self.model.most_heavy), self.charges, formula=counts)
+        stereo = self.model.config.layout == "graph-first"  # as in training: else its share would go to charged atoms
+        return SmilesGrammar(self.heavy, int(self.model.most_heavy), self.charges, formula=counts, stereo=stereo)
 
     def values(self, properties: Mapping[str, float]) -> dict[int, float]:
         """Properties by their number in the model."""
