@@ -134,3 +134,17 @@ def _line(number: int, made: Crystal | None, stated: int) -> dict:
         for symbol, place in zip(["Sr", "Ti", "O", "O", "O"], made.frac_coords, strict=True)
     ]
     return line | {"lattice": made.lattice.tolist(), "sites": sites}
+
+
+def test_densities_are_held_against_those_asked_for():
+    light, dense = _perovskite(4.2), _perovskite(3.8)
+    wanted = [light.density + 1.0, dense.density, 9.0]
+    entries = [
+        Entry(f"s-{n}", crystal, statement=Statement(CrystalRequest(properties={"density": value})))
+        for n, (crystal, value) in enumerate(zip((light, dense, None), wanted, strict=True))
+    ]
+    row = evaluate_crystals(entries, protocol="denovo").sections["density_as_requested"].rows["density"]
+    assert (row["samples"], row["of"]) == (2, 3)
+    assert row["mae"].value == pytest.approx(0.5)
+    apart = [abs(crystal.density - value) for crystal in (light, dense) for value in wanted]
+    assert row["mae_random"].value == pytest.approx(np.mean(apart))

@@ -3,17 +3,19 @@
 import pytest
 
 from unigen.cards import find_cards
+from unigen.data.smiles import canonical_smiles, without_stereo
+from unigen.data.sound_geometry import fault_of
 from unigen.models.card import read_model_card
 from unigen.models.checkpoint import WEIGHTS, load_model
-from unigen.request import CrystalRequest
+from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.generate import generate
 from unigen.sample.load import load
 
 BUNDLED = find_cards("models")
 
 
-def test_the_default_model_is_there():
-    assert "unigen-crystal-small" in BUNDLED
+def test_the_default_models_are_there():
+    assert {"unigen-crystal-small", "unigen-molecule-small"} <= set(BUNDLED)
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -41,3 +43,34 @@ def test_a_formula_nobody_knows_follows_its_likes():
     assert sample.source["formula"] != "BaTiO3"
     assert sample.structure.counts == {8: 3, 22: 1, 56: 1}
     assert sample.structure.space_group(0.01).number == int(sample.template.split()[0])
+
+
+def test_aspirin_keeps_its_graph():
+    """A molecule larger than any the model was trained on: most conformers hold together, all kept ones are aspirin."""
+    samples = generate(MoleculeRequest(smiles="CC(=O)Oc1ccccc1C(=O)O"), n=8, seed=0)
+    kept = [sample.structure for sample in samples if sample.structure is not None]
+    assert len(kept) >= 6
+    assert {molecule.to_smiles() for molecule in kept} == {"CC(=O)Oc1ccccc1C(=O)O"}
+    assert {fault_of(molecule) for molecule in kept} == {""}
+
+
+def test_stereo_is_as_the_smiles_says():
+    for smiles in ("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "C/C=C/C", "C/C=C\\C", "O[C@H]1C[C@@H]1F"):
+        samples = generate(MoleculeRequest(smiles=smiles), n=3, seed=1)
+        assert {sample.structure.to_smiles() for sample in samples} == {canonical_smiles(smiles)}
+
+
+def test_molecules_from_nothing_are_mostly_stable_and_what_their_text_says():
+    made = [sample.structure for sample in generate(MoleculeRequest(), n=64, seed=0)]
+    assert all(without_stereo(molecule.to_smiles()) == without_stereo(molecule.smiles) for molecule in made)
+    assert sum(fault_of(molecule) == "" for molecule in made) >= 52
+    assert len({molecule.to_smiles() for molecule in made}) >= 60
+
+
+def test_a_large_gap_and_a_small_one_give_other_molecules():
+    wide, narrow = (
+        [sample.structure for sample in generate(MoleculeRequest(properties={"gap": gap}), n=24, seed=0)]
+        for gap in (0.34, 0.18)
+    )
+    double = [sum((m.bonds[:, 2] > 1).sum() for m in made) for made in (wide, narrow)]
+    assert double[0] < 0.5 * double[1]

@@ -16,6 +16,7 @@ from unigen.data.cell import Cell, quiet_spglib, right_handed
 from unigen.data.crystal import Crystal
 from unigen.data.workers import Workers
 from unigen.elements import format_formula, parse_formula, reduce_counts
+from unigen.eval.conditional import mean_distances
 from unigen.eval.entry import Entry
 from unigen.eval.intervals import Metric
 from unigen.eval.scored import Scored
@@ -33,6 +34,7 @@ class Found(NamedTuple):
     verdict: Verdict | None = None
 
 
+DENSITY = "density"
 SYMPREC = 0.01
 """Tolerance in Angstrom at which a stated space group must be found."""
 
@@ -76,9 +78,29 @@ def as_requested(scored: Scored, found: list[Found]) -> dict[str, Section]:
         if len(request.space_groups) < len(_ALL):
             columns["symmetry"].append(number in request.space_groups)
     known = [verdict for _, verdict in found if verdict is not None]
+    density = _density(scored)
     columns |= {name: [verdict == wanted for verdict in known] for name, wanted in _ROWS.items()}
     rows = {name: _row(scored, held) for name, held in columns.items() if held}
-    return {"as_requested": Section("As requested", rows, _NOTE)} if rows else {}
+    sections = {"as_requested": Section("As requested", rows, _NOTE)} if rows else {}
+    return sections | ({"density_as_requested": density} if density else {})
+
+
+def _density(scored: Scored) -> Section | None:
+    """How far densities are from those asked for, g/cm^3, beside what a generator that does not listen would have."""
+    asked = [
+        (entry.crystal.density if entry.crystal is not None else np.nan, entry.statement.request.properties[DENSITY])
+        for entry in scored.entries
+        if entry.statement and entry.statement.request and DENSITY in entry.statement.request.properties
+    ]
+    if not asked:
+        return None
+    got, wanted = np.array(asked).T
+    made = np.isfinite(got)
+    errors = {"mae": np.abs(got - wanted)[made], "mae_random": mean_distances(got[made], wanted)}
+    row: dict[str, Metric | int] = {"samples": int(made.sum()), "of": len(asked)}
+    row |= scored.intervals(errors) if made.any() else {}
+    note = "mean absolute error in g/cm^3; random: against the requests of all samples"
+    return Section("Density asked for and found", {DENSITY: row}, note)
 
 
 def _row(scored: Scored, held: Iterable[bool]) -> dict[str, Metric | int]:
