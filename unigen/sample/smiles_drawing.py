@@ -7,7 +7,6 @@ from functools import reduce
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from unigen.batch import TokenBatch
 from unigen.models.molecule import MoleculeModel
@@ -15,6 +14,7 @@ from unigen.shapes import Float
 from unigen.tokens import vocabulary
 from unigen.tokens.collate import collate
 from unigen.tokens.molecule import MIDDLE, prompt
+from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel
 from unigen.tokens.smiles_grammar import SmilesGrammar, SmilesWalk
 
 Values = Mapping[int, float]
@@ -44,27 +44,72 @@ def draw_smiles(
     written = [list(row) for row in begun] if begun else [[] for _ in grammars]
     walks = [reduce(SmilesWalk.write, row, grammar.start()) for grammar, row in zip(grammars, written, strict=True)]
     device = next(model.parameters()).device
+    readers = [(guidance, _Reader(model, written, values, uniforms.shape[1]))]
+    if guidance != 1.0 and any(values):  # what is drawn from is linear in h
+        readers.append((1.0 - guidance, _Reader(model, written, [{} for _ in values], uniforms.shape[1])))
+    weights = [1.0] if len(readers) == 1 else [weight for weight, _ in readers]
+    rows = [row for row, walk in enumerate(walks) if not walk.ended]
     for step in range(uniforms.shape[1]):
-        rows = [row for row, walk in enumerate(walks) if not walk.ended]
-        if not rows:
-            break
-        h = _read(model, [written[row] for row in rows], [values[row] for row in rows])
-        if guidance != 1.0 and any(values[row] for row in rows):  # what is drawn from is linear in h
-            h = guidance * h + (1.0 - guidance) * _read(model, [written[row] for row in rows], [{} for _ in rows])
+        h = torch.stack([weight * reader.h for weight, (_, reader) in zip(weights, readers, strict=True)]).sum(0)
         legal = torch.from_numpy(np.stack([walks[row].legal() for row in rows])).to(device)
         drawn = model.symbol_head.sample(h, legal, torch.from_numpy(uniforms[rows, step]).to(device), temperature)
         for row, symbol in zip(rows, drawn.tolist(), strict=True):
             walks[row] = walks[row].write(symbol)
             written[row] += [symbol] if symbol != vocabulary.END else []
+        goes_on = [place for place, row in enumerate(rows) if not walks[row].ended]
+        rows = [rows[place] for place in goes_on]
+        if not rows:
+            break
+        for _, reader in readers:
+            reader.keep(goes_on)
+            reader.read([written[row] for row in rows])
     return written
 
 
-def _read(model: MoleculeModel, written: Sequence[list[int]], values: Sequence[Values]) -> Float[Tensor, "rows width"]:
-    """Backbone output at the end of each SMILES so far."""
-    device = next(model.parameters()).device
-    prompts = [prompt(symbols, asked) for symbols, asked in zip(written, values, strict=True)]
-    tokens: TokenBatch = collate([sequence for sequence, _ in prompts]).to(device)
-    names = torch.full(tokens.symbols.shape, -1, device=device)
-    for place, (_, atoms) in enumerate(prompts):
-        names[place, : len(atoms)] = torch.from_numpy(np.where(atoms >= 0, atoms + MIDDLE, -1))
-    return model(tokens, names)[torch.arange(len(prompts), device=device), tokens.lengths - 1]
+class _Reader:
+    """What the backbone knows of SMILES that grow by a symbol at a time; ``h`` is its output at their ends.
+
+    Args:
+        model: in evaluation mode.
+        written: how each row begins.
+        values: properties asked for in each row.
+        draws: how many symbols will be read at most.
+    """
+
+    def __init__(
+        self, model: MoleculeModel, written: Sequence[list[int]], values: Sequence[Values], draws: int
+    ) -> None:
+        self.model = model
+        self.device = next(model.parameters()).device
+        prompts = [prompt(list(symbols), asked) for symbols, asked in zip(written, values, strict=True)]
+        tokens: TokenBatch = collate([sequence for sequence, _ in prompts]).to(self.device)
+        names = torch.full(tokens.symbols.shape, -1, device=self.device)
+        for place, (_, atoms) in enumerate(prompts):
+            names[place, : len(atoms)] = torch.from_numpy(np.where(atoms >= 0, atoms + MIDDLE, -1))
+        x = model.embedding.written(tokens, names)
+        self.states = model.backbone.init_states(len(x), x.shape[1] + draws, x)
+        self.position = tokens.lengths - 1
+        self.h = model.backbone(x, tokens.layout, self.states)[torch.arange(len(x), device=self.device), self.position]
+
+    def keep(self, rows: list[int]) -> None:
+        """Forget the other rows."""
+        if len(rows) < len(self.position):
+            index = torch.tensor(rows, device=self.device)
+            self.position = self.position[index]
+            self.states = [{name: tensor[index] for name, tensor in state.items()} for state in self.states]
+
+    def read(self, written: Sequence[list[int]]) -> None:
+        """The last symbol of each row."""
+        last = np.array([prompt(symbols, {})[1][-1] for symbols in written])
+        symbols = torch.tensor([[symbols[-1]] for symbols in written], device=self.device)
+        tokens = TokenBatch(
+            symbols=symbols,
+            vectors=torch.zeros(len(written), 1, VECTOR_WIDTH, device=self.device),
+            channel=torch.full_like(symbols, Channel.SYMBOL),
+            descriptor=torch.zeros(len(written), 1, DESCRIPTOR_WIDTH, dtype=torch.long, device=self.device),
+            lengths=torch.ones(len(written), dtype=torch.long, device=self.device),
+        )
+        names = torch.from_numpy(np.where(last >= 0, last + MIDDLE, -1)).to(self.device)[:, None]
+        self.position = self.position + 1
+        x = self.model.embedding.written(tokens, names)[:, 0]
+        self.h, self.states = self.model.backbone.step(x, self.position, self.states)
