@@ -16,8 +16,9 @@ from unigen.shapes import Int
 from unigen.tokens.atoms_first import atoms_first
 from unigen.tokens.molecule import MoleculeSequence, encode
 
-_UNASKED = 0.5
-"""How often a molecule is shown without any property: so de novo generation stays."""
+_UNASKED, _ALONE = 0.25, 0.5
+"""How often a molecule is shown without any property, so that de novo generation stays (with ``values_of_half`` every
+molecule of the other half is, too); how often with a single one otherwise."""
 
 _STEREO = 0.5
 """How often its SMILES says its stereo."""
@@ -82,9 +83,13 @@ class MoleculeItems:
         return sequence if self.layout == "graph-first" else atoms_first(sequence)
 
     def _asked(self, molecule: Molecule, rng: np.random.Generator) -> dict[int, float]:
-        """Some of the properties, each with even chance: value by number, from 1."""
+        """One of the properties, as users mostly ask, or each with even chance: value by number, from 1."""
         known = {place: molecule.properties.get(name) for place, name in enumerate(self.properties, start=1)}
-        return {place: value for place, value in known.items() if value is not None and rng.random() < 0.5}
+        values = {place: value for place, value in known.items() if value is not None}
+        if values and rng.random() < _ALONE:
+            chosen = list(values)[int(rng.integers(len(values)))]
+            return {chosen: values[chosen]}
+        return {place: value for place, value in values.items() if rng.random() < 0.5}
 
     def prepare(self, model: Model) -> None:
         """Tell the model which atoms there are, and mean, spread and range of the properties."""
