@@ -11,7 +11,7 @@ from tiny_run import logged, write_config
 from tiny_run import train as train_apart
 
 from unigen import cli
-from unigen.config import load
+from unigen.config import load, read_yaml, write_yaml
 from unigen.data.store import open_dataset
 from unigen.errors import UserError
 from unigen.eval import matching
@@ -71,6 +71,15 @@ def test_poisoned_weights_are_never_saved(crystals, tmp_path, monkeypatch):
 def test_a_folder_of_another_run_is_refused(finished, override, key):
     with pytest.raises(UserError, match=f"holds another run.*{key}.*out="):
         run(finished, override)
+
+
+def test_settings_newer_than_the_run_are_as_by_default(finished, capsys):
+    written = finished.parent / "run" / "config.yaml"
+    values = read_yaml(written)
+    assert values["data"].pop("exchange") == 0.0
+    write_yaml(written, values)
+    run(finished)
+    assert "finished before" in capsys.readouterr().out
 
 
 def test_a_finished_run_says_so_and_does_nothing(finished, capsys):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from unigen.config import read_yaml, to_plain
+from unigen.config import load, to_plain
 from unigen.errors import UserError
 from unigen.models.build import Model
 from unigen.models.checkpoint import save_model
@@ -29,7 +29,7 @@ def check_same_run(config: TrainConfig, out: Path) -> None:
     written = out / "config.yaml"
     if not written.exists() or not (last_checkpoint(out).exists() or (out / "model").exists()):
         return
-    there, here = _flat(read_yaml(written)), _flat(to_plain(config))
+    there, here = _flat(to_plain(load(TrainConfig, written))), _flat(to_plain(config))  # new settings: as by default
     for key in sorted(there | here):
         if key.split(".")[0] in FIXED and there.get(key) != here.get(key):
             raise UserError(
