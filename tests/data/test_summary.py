@@ -15,8 +15,10 @@ from unigen.data.build import build_dataset
 from unigen.data.crystal import Crystal
 from unigen.data.listing import list_datasets, print_datasets
 from unigen.data.request_export import write_requests
+from unigen.data.store import open_dataset
 from unigen.data.summary import print_summary, summarise
 from unigen.errors import UserError
+from unigen.sample.request_file import read_requests
 
 ROCKSALT = Crystal(np.array([11, 17]), np.array([[0, 0, 0], [0.5] * 3]), 2.8 * (np.ones((3, 3)) - np.eye(3)))
 HYDROGEN = Crystal(np.array([1] * 4), np.arange(12).reshape(4, 3) / 13, np.diag([3.0, 4, 5]))
@@ -88,8 +90,12 @@ def test_requests_are_one_whole_cell_a_crystal(tmp_path):
         rows = list(csv.reader(file))
     assert rows == [["id", "formula", "n_atoms"], ["x0", "NaCl", "2"], ["x1", "H4", "4"], ["x2", "NaCl", "2"]]
     assert write_requests("mine:test", tmp_path / "requests.csv") == 1
-    with pytest.raises(UserError, match="holds crystals"):
-        write_requests("mine", tmp_path / "requests.csv", properties=["band_gap"])
+    assert write_requests("mine", tmp_path / "requests.csv", properties=["density"], limit=1, seed=3) == 1
+    asked = read_requests(tmp_path / "requests.csv")[0]
+    at = open_dataset("mine").ids.tolist().index(asked.id)
+    assert asked.properties == {"density": pytest.approx(open_dataset("mine")[at].density, rel=1e-4)}
+    with pytest.raises(UserError, match=r"no property 'colour'; wanted one of .*density"):
+        write_requests("mine", tmp_path / "requests.csv", properties=["colour"])
 
 
 def test_a_name_that_is_nothing_is_refused():

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from unigen.data.composition import compositions
+from unigen.data.composition import compositions, densities
 from unigen.data.durable import durable
 from unigen.data.molecule_store import MoleculeDataset
 from unigen.data.store import CrystalDataset
 from unigen.data.summary import open_any
 from unigen.elements import format_formula
 from unigen.errors import UserError
+from unigen.shapes import Float
 
 
 def write_requests(
@@ -23,13 +24,13 @@ def write_requests(
     """Write one request a structure as CSV.
 
     Crystals give ``id,formula,n_atoms`` (the whole primitive cell), molecules ``id,smiles``; with properties only these
-    are written, one column each: their values are asked for, not the molecules.
+    are written, of crystals in one column, of molecules one each: their values are asked for, not the structures.
 
     Args:
         name: a built dataset, ``NAME`` or ``NAME:SPLIT``, or a path.
         out: file to write.
         limit: so many, drawn by the seed; None writes all in order.
-        properties: of molecules.
+        properties: names; of crystals also ``density``. Structures without one of the values are left out.
         seed: of the draw.
 
     Returns:
@@ -39,15 +40,13 @@ def write_requests(
         UserError: the dataset is not built, a property that it does not have, or the disk is full.
     """
     dataset, _ = open_any(name)
-    rows = np.arange(len(dataset))
-    if limit is not None:
-        rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:limit])
-    if isinstance(dataset, MoleculeDataset):
-        header, lines = _molecules(dataset, rows, properties)
-    elif properties:
-        raise UserError("holds crystals", where=name, wanted="molecules, whose properties can be requested")
+    if properties:
+        values = np.column_stack([_values(dataset, each) for each in properties])
+        rows = _drawn(np.flatnonzero(np.isfinite(values).all(axis=1)), limit, seed)
+        header, lines = _asked(dataset, rows, properties, values[rows])
     else:
-        header, lines = _crystals(dataset, rows)
+        rows = _drawn(np.arange(len(dataset)), limit, seed)
+        header, lines = _whole(dataset, rows)
     with durable(Path(out)) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(header)
@@ -55,20 +54,38 @@ def write_requests(
     return len(rows)
 
 
-def _crystals(dataset: CrystalDataset, rows: np.ndarray) -> tuple[Sequence[str], Iterator[Sequence[object]]]:
+def _drawn(rows: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
+    """So many of the rows, in their order."""
+    return rows if limit is None else np.sort(np.random.default_rng(seed).permutation(rows)[:limit])
+
+
+def _values(dataset: CrystalDataset | MoleculeDataset, name: str) -> Float[np.ndarray, "rows"]:
+    """One a structure, NaN where unknown."""
+    if name == "density" and isinstance(dataset, CrystalDataset):
+        return densities(dataset)
+    if name not in dataset.properties:
+        known = [*dataset.properties, *["density"] * isinstance(dataset, CrystalDataset)]
+        raise UserError(f"no property {name!r}", where=dataset.name, wanted=f"one of {', '.join(known) or 'none'}")
+    return dataset.properties[name]
+
+
+def _asked(
+    dataset: CrystalDataset | MoleculeDataset, rows: np.ndarray, names: Sequence[str], values: np.ndarray
+) -> tuple[Sequence[str], Iterator[Sequence[object]]]:
+    """Requests for values: of crystals all in one column, of molecules a column each."""
+    ids = dataset.ids[rows].tolist()
+    if isinstance(dataset, MoleculeDataset):
+        return ("id", *names), ((name, *row) for name, row in zip(ids, values.tolist(), strict=True))
+    texts = (";".join(f"{name}={value:.6g}" for name, value in zip(names, row, strict=True)) for row in values)
+    return ("id", "properties"), zip(ids, texts, strict=True)
+
+
+def _whole(
+    dataset: CrystalDataset | MoleculeDataset, rows: np.ndarray
+) -> tuple[Sequence[str], Iterator[Sequence[object]]]:
+    """Requests for the structures themselves."""
     chosen = dataset.select(rows)
+    if isinstance(chosen, MoleculeDataset):
+        return ("id", "smiles"), zip(chosen.ids, chosen.smiles, strict=True)
     cells = zip(chosen.ids, compositions(chosen), strict=True)
     return ("id", "formula", "n_atoms"), ((name, format_formula(cell), sum(cell.values())) for name, cell in cells)
-
-
-def _molecules(
-    dataset: MoleculeDataset, rows: np.ndarray, properties: Sequence[str]
-) -> tuple[Sequence[str], Iterable[Sequence[object]]]:
-    missing = [name for name in properties if name not in dataset.properties]
-    if missing:
-        known = ", ".join(dataset.properties) or "none"
-        raise UserError(f"no property {missing[0]!r}", where=dataset.name, wanted=f"one of {known}")
-    if not properties:
-        return ("id", "smiles"), zip(dataset.ids[rows], dataset.smiles[rows], strict=True)
-    columns = [dataset.properties[name][rows].tolist() for name in properties]
-    return ("id", *properties), zip(dataset.ids[rows], *columns, strict=True)
