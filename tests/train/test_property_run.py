@@ -176,7 +176,7 @@ def test_least_squares_leave_a_rest_of_mean_zero_and_spread_one(seed):
     ("change", "said"),
     [
         ({"match_structures": 4}, "match_structures: molecules have no match rate"),
-        ({"only": "reranker"}, "this model has no reranker"),
+        ({"only": "reranker"}, "no part for reranker"),
         ({"data": CONFIG["data"] | {"values_of_half": 3}}, "no molecule with a known property in half 3"),
         ({"model": MODEL | {"properties": {"gap": "sum"}}}, "mine:train has no property 'gap'; wanted some of"),
         ({"model": MODEL | {"properties": {"moment": "norm"}}}, "wanted sum or attention or dipole"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from rich.console import Console
 
 import unigen
 from unigen.errors import UserError
-from unigen.report.drawing import draw_missing, say_remarks
+from unigen.report.drawing import progress_bar, say_remarks
 from unigen.report.picture import draw_crystals
 from unigen.report.run_folder import RunFolder, crystal_of
 from unigen.report.tables import SHOWN, samples_table
 from unigen.request import CrystalRequest
 from unigen.sample.decoder import DecodeSettings
+from unigen.sample.generate import iter_samples
 from unigen.sample.job import Generator
 from unigen.sample.load import load
 
@@ -103,7 +105,12 @@ def run_generation(
     say_remarks(generator, requests, console)
     facts = settings.facts(generator, requests)
     folder = RunFolder(out, facts, symprec=settings.symprec, cif=settings.cif)
-    draw_missing(generator, requests, settings.n, folder, settings.seed, settings.rank, settings.batch_size, console)
+    tasks = list(product(range(len(requests)), range(settings.n)))
+    with progress_bar(console, len(tasks), len(folder.finished)) as advance:
+        size, finished = settings.batch_size, folder.finished
+        for samples in iter_samples(generator, requests, tasks, settings.seed, settings.rank, size, finished):
+            folder.append(samples)
+            advance(len(samples))
     rows = folder.finish()
     _report(rows, out, console)
     if settings.picture:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from rich.console import Console
 
 import unigen
 from unigen.errors import UserError
-from unigen.report.drawing import draw_missing, say_remarks
+from unigen.report.drawing import progress_bar, say_remarks
 from unigen.report.journal import Row
 from unigen.report.molecule_folder import SDF, MoleculeFolder, molecule_of
 from unigen.report.molecule_picture import draw_molecules
 from unigen.report.tables import molecules_table
 from unigen.request import MoleculeRequest
+from unigen.sample.generate import iter_samples
 from unigen.sample.load import load
 from unigen.sample.molecule_decoder import MoleculeSettings
 from unigen.sample.molecule_generator import MoleculeGenerator
@@ -82,7 +84,12 @@ def run_molecules(
     generator = settings.load()
     say_remarks(generator, requests, console)
     folder = MoleculeFolder(out, settings.facts(generator, requests))
-    draw_missing(generator, requests, settings.n, folder, settings.seed, 1, settings.batch_size, console)
+    tasks = list(product(range(len(requests)), range(settings.n)))
+    with progress_bar(console, len(tasks), len(folder.finished)) as advance:
+        size, finished = settings.batch_size, folder.finished
+        for samples in iter_samples(generator, requests, tasks, settings.seed, 1, size, finished):
+            folder.append(samples)
+            advance(len(samples))
     rows = folder.finish()
     made = [row for row in rows if "molecule" in row]
     if not made:
