@@ -99,7 +99,7 @@ def generate_molecule(
     steps: Annotated[int, typer.Option(min=1, help="Solver steps an atom.")] = 14,
     solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
     temperature: Annotated[float, typer.Option(min=0.05, help="Of positions; lower: likelier, less varied.")] = 0.4,
-    symbol_temperature: Annotated[float, typer.Option(min=0.05, help="Of SMILES.")] = 1.0,
+    symbol_temperature: Annotated[float, typer.Option(min=0.05, help="Of SMILES.")] = 0.8,
     redraws: Annotated[int, typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     picture: Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")] = True,
