@@ -51,6 +51,16 @@ def flat_on(positions: Float[np.ndarray, "atoms 3"]) -> Float[np.ndarray, "atoms
     return centred @ axes.T
 
 
+def _between(
+    first: Float[np.ndarray, "3"], second: Float[np.ndarray, "3"], start: float, end: float
+) -> Float[np.ndarray, "2 3"]:
+    """The part of a bond that is not covered by its atoms."""
+    along = second - first
+    flat = max(float(np.hypot(*along[:2])), 1e-6)
+    start, end = min(start / flat, 0.5), min(end / flat, 0.5)
+    return np.stack([first + start * along, second - end * along])
+
+
 def _draw(axes: Axes, molecule: Molecule, title: str) -> None:
     from ase.data import covalent_radii
     from ase.data.colors import jmol_colors
@@ -59,7 +69,7 @@ def _draw(axes: Axes, molecule: Molecule, title: str) -> None:
     points = flat_on(molecule.positions)
     radii = _RADIUS_SCALE * covalent_radii[molecule.numbers] * np.where(molecule.numbers == 1, _HYDROGEN_SCALE, 1.0)
     for first, second, order in molecule.bonds.tolist():
-        ends = points[[first, second]]
+        ends = _between(points[first], points[second], radii[first], radii[second])
         depth = float(ends[:, 2].mean())
         axes.plot(ends[:, 0], ends[:, 1], color="0.35", linewidth=_WIDTH[order], zorder=depth, solid_capstyle="round")
         if order > 1:
