@@ -118,4 +118,4 @@ def load_predictor(name_or_folder: str | Path = BUNDLED, device: str = "cpu") ->
     network = load_model(folder, device)
     if not isinstance(network, PropertyNetwork):
         raise UserError("this model predicts no properties", where=str(folder), got=f"kind {network.config.kind}")
-    return NetworkPredictor(network, str(name_or_folder), sha256_of(folder / WEIGHTS))
+    return NetworkPredictor(network, folder.name, sha256_of(folder / WEIGHTS))
