@@ -1,5 +1,7 @@
 """The published models: cards complete, weights small, loadable, and doing what the card says."""
 
+import statistics
+
 import pytest
 
 from unigen.cards import find_cards
@@ -8,6 +10,7 @@ from unigen.data.sound_geometry import fault_of
 from unigen.models.card import read_model_card
 from unigen.models.checkpoint import WEIGHTS, load_model
 from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import generate
 from unigen.sample.load import load
 
@@ -74,3 +77,13 @@ def test_a_large_gap_and_a_small_one_give_other_molecules():
     )
     double = [sum((m.bonds[:, 2] > 1).sum() for m in made) for made in (wide, narrow)]
     assert double[0] < 0.5 * double[1]
+
+
+def test_light_and_dense_crystals_when_asked_for():
+    model = load("unigen-crystal-small", settings=DecodeSettings(guidance=2.0), score=False)
+    found = {}
+    for density in (3.0, 8.0):
+        samples = generate(CrystalRequest(properties={"density": density}), n=24, model=model, seed=0)
+        found[density] = statistics.median(sample.structure.density for sample in samples)
+    assert abs(found[3.0] - 3.0) < 1.0
+    assert abs(found[8.0] - 8.0) < 1.5
