@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Judge anyone's structures.", no_args_is_help=True)
 
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")]
+
 
 @app.command("crystals")
 def evaluate_crystals(
@@ -23,7 +25,7 @@ def evaluate_crystals(
     coverage: Annotated[bool, typer.Option(help="Also COV-R and COV-P (slow; denovo).")] = False,
     breakdown: Annotated[bool, typer.Option(help="Match rates by size and free parameters, too (csp).")] = False,
     neighbours_of: Annotated[str | None, typer.Option(help="And by distance to this dataset, MINE:train.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    workers: Workers = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals.")] = 0,
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a structure stands beside it.")] = Path(
         "report.json"
@@ -61,7 +63,7 @@ def evaluate_molecules(
     samples: Annotated[Path, typer.Argument(help="Run folder, SDF, XYZ, extxyz, or a folder of these.")],
     reference: Annotated[str | None, typer.Option(help="Dataset (qm9:train), files, or a list of SMILES.")] = None,
     posebusters: Annotated[int, typer.Option(min=0, help="So many, and as many of the reference (slow).")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    workers: Workers = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of what is drawn.")] = 0,
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a molecule stands beside it.")] = Path(
         "report.json"
@@ -98,7 +100,7 @@ def evaluate_conformers(
     threshold: Annotated[float, typer.Option(help="Covered below it, Angstrom.")] = 0.5,
     baseline: Annotated[Literal["etkdg", "none"], typer.Option(help="With and without MMFF clean-up.")] = "etkdg",
     only_sampled: Annotated[bool, typer.Option(help="Leave molecules without samples out.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    workers: Workers = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of the baseline.")] = 0,
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a conformer stands beside it.")] = Path(
         "report.json"

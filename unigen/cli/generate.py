@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
+Samples = Annotated[int, typer.Option(min=1, help="Samples a request.")]
+Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")]
+Solver = Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")]
+Guidance = Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")]
+Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
+
 
 @app.command("crystal")
 def generate_crystal(
@@ -26,23 +33,23 @@ def generate_crystal(
     template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
     property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE, such as density=5.")] = None,
     requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
-    n: Annotated[int, typer.Option(min=1, help="Samples a request.")] = 1,
-    out: Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")] = Path("generated"),
+    n: Samples = 1,
+    out: Out = Path("generated"),
     model: Annotated[str, typer.Option(help="Bundled name, model folder, or 'nearest'.")] = "unigen-crystal-small",
     retrieve_from: Annotated[str | None, typer.Option(help="Known structures; default: the model's own.")] = None,
     exclude_formula: Annotated[bool, typer.Option(help="Follow none of the formula's own.")] = False,
     steps: Annotated[int, typer.Option(min=1, help="Solver steps a vector.")] = 14,
-    solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
-    guidance: Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")] = 1.0,
+    solver: Solver = "dpm2m",
+    guidance: Guidance = 1.0,
     temperature: Annotated[float, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.")] = 0.7,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
     rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
     cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
-    picture: Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")] = True,
+    picture: Picture = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF and JSON lines."""
     wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template, property_)
@@ -90,21 +97,21 @@ def generate_molecule(
     formula: Annotated[str | None, typer.Option(help="Exact composition, such as C7H10O2.")] = None,
     property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE; several may be given.")] = None,
     scaffold: Annotated[Path | None, typer.Option(help="SDF: its heavy atoms stay, more are added.")] = None,
-    n: Annotated[int, typer.Option(min=1, help="Samples a request.")] = 1,
-    out: Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")] = Path("generated"),
+    n: Samples = 1,
+    out: Out = Path("generated"),
     model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule-small",
     largest_fragment: Annotated[bool, typer.Option(help="Of several pieces take the largest.")] = False,
     relax: Annotated[Literal["none", "mmff"], typer.Option(help="Clean up with MMFF94; marked.")] = "none",
-    guidance: Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")] = 1.0,
+    guidance: Guidance = 1.0,
     steps: Annotated[int, typer.Option(min=1, help="Solver steps an atom.")] = 14,
-    solver: Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")] = "dpm2m",
+    solver: Solver = "dpm2m",
     temperature: Annotated[float, typer.Option(min=0.05, help="Of positions; lower: likelier, less varied.")] = 0.4,
     symbol_temperature: Annotated[float, typer.Option(min=0.05, help="Of SMILES.")] = 0.8,
     redraws: Annotated[int, typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
-    picture: Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")] = True,
+    picture: Picture = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Molecules drawn at once.")] = 256,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF."""
     from unigen.report.molecule_generation import MoleculeRun, run_molecules

@@ -17,9 +17,9 @@ from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.eval.conformer_pairing import group_references, pair_conformers
 from unigen.eval.conformer_scores import ConformerScoring
-from unigen.eval.molecule_entry import MoleculeEntry, MoleculeSet, as_set, read_samples
+from unigen.eval.molecule_entry import MoleculeEntry, MoleculeSet, samples_of
 from unigen.eval.molecule_protocol import CONFORMERS, ConformerRules
-from unigen.eval.molecule_reference import MoleculeReference, as_reference, read_reference
+from unigen.eval.molecule_reference import MoleculeReference, reference_of
 from unigen.eval.report import Report
 
 TOOLS = ("unigen-matter", "rdkit", "numpy", "ase")
@@ -64,7 +64,7 @@ def evaluate_conformers(
     rules = replace(CONFORMERS, threshold=float(threshold))
     made = _read(samples)
     with Workers(workers, progress=progress) as crew:
-        known = read_reference(reference, crew) if isinstance(reference, str | Path) else as_reference(reference)
+        known = reference_of(reference, crew)
         scoring = _pair(made, known, only_sampled, rules, seed, crew)
         outcome = scoring.outcome(crew, baseline=baseline)
     return outcome.report(
@@ -81,7 +81,7 @@ def evaluate_conformers(
 def _read(samples: str | Path | Iterable[Molecule | MoleculeEntry] | None) -> MoleculeSet:
     if samples is None:
         return MoleculeSet("etkdg")
-    return read_samples(samples) if isinstance(samples, str | Path) else as_set(samples, "samples")
+    return samples_of(samples)
 
 
 def _pair(

@@ -143,6 +143,11 @@ def read_samples(path: str | Path) -> MoleculeSet:
     return _some_readable(MoleculeSet(str(path), tuple(map(entry_of, _records(Path(path))))))
 
 
+def samples_of(samples: str | Path | Iterable[Molecule | MoleculeEntry]) -> MoleculeSet:
+    """Samples from a path or already in memory; raises as `read_samples` and `as_set`."""
+    return read_samples(samples) if isinstance(samples, str | Path) else as_set(samples, "samples")
+
+
 def as_set(molecules: Iterable[Molecule | MoleculeEntry], name: str) -> MoleculeSet:
     """Molecules already in memory, in the order given.
 

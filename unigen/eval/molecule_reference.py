@@ -67,6 +67,11 @@ def read_reference(name_or_path: str | Path, workers: Workers) -> MoleculeRefere
     return MoleculeReference(str(path), texts, molecules, ids, len(records) - len(texts))
 
 
+def reference_of(reference: str | Path | Sequence[Molecule], workers: Workers) -> MoleculeReference:
+    """A reference by name, by path, or already in memory; raises as `read_reference` and `as_reference`."""
+    return read_reference(reference, workers) if isinstance(reference, str | Path) else as_reference(reference)
+
+
 def as_reference(molecules: Sequence[Molecule], name: str = "reference") -> MoleculeReference:
     """Molecules already in memory, with bonds."""
     texts = [flat_smiles(molecule.to_rdkit()) for molecule in molecules]

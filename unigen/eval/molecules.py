@@ -15,9 +15,9 @@ from unigen.data.molecule import Molecule
 from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.eval.intervals import Metric
-from unigen.eval.molecule_entry import MoleculeEntry, as_set, read_samples
+from unigen.eval.molecule_entry import MoleculeEntry, samples_of
 from unigen.eval.molecule_protocol import EDM, RDKIT
-from unigen.eval.molecule_reference import MoleculeReference, as_reference, read_reference
+from unigen.eval.molecule_reference import MoleculeReference, reference_of
 from unigen.eval.molecule_scores import MoleculeResult, ScoredMolecules
 from unigen.eval.molecule_statistics import length_metric, length_section, lengths_by_kind, size_metrics
 from unigen.eval.molecule_verdict import MoleculeVerdict, judge
@@ -69,9 +69,9 @@ def evaluate_molecules(
         raise UserError("posebusters: not a count of samples", got=posebusters)
     if posebusters:
         require_posebusters()
-    made = read_samples(samples) if isinstance(samples, str | Path) else as_set(samples, "samples")
+    made = samples_of(samples)
     with Workers(workers, progress=progress) as crew:
-        known = _reference(reference, crew)
+        known = None if reference is None else reference_of(reference, crew)
         scored = ScoredMolecules(made.entries, tuple(_judge(made.entries, crew, "Judging")), seed)
         outcome = _score(scored, known, crew)
         outcome = _with_posebusters(outcome, scored, known, posebusters, crew)
@@ -84,12 +84,6 @@ def evaluate_molecules(
         tools=TOOLS,
         seconds=time.perf_counter() - started,
     )
-
-
-def _reference(reference: str | Path | Sequence[Molecule] | None, workers: Workers) -> MoleculeReference | None:
-    if reference is None:
-        return None
-    return read_reference(reference, workers) if isinstance(reference, str | Path) else as_reference(reference)
 
 
 def _judge(entries: Sequence[MoleculeEntry], workers: Workers, label: str) -> list[MoleculeVerdict | None]:

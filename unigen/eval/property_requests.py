@@ -14,9 +14,9 @@ from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.eval.conditional import score_conditional
 from unigen.eval.intervals import Metric
-from unigen.eval.molecule_entry import MoleculeEntry, MoleculeSet, as_set, read_samples
+from unigen.eval.molecule_entry import MoleculeEntry, MoleculeSet, samples_of
 from unigen.eval.molecule_protocol import CONDITIONAL, unit_of
-from unigen.eval.molecule_reference import MoleculeReference, as_reference, read_reference
+from unigen.eval.molecule_reference import MoleculeReference, reference_of
 from unigen.eval.outcome import Outcome, dropped
 from unigen.eval.predictor import BUNDLED, NetworkPredictor, PropertyOfNetwork, load_predictor
 from unigen.eval.report import Report, ResultRow
@@ -84,10 +84,10 @@ def evaluate_conditional(
     """
     started = time.perf_counter()
     judge = predictor if isinstance(predictor, NetworkPredictor) else load_predictor(predictor)
-    made = read_samples(samples) if isinstance(samples, str | Path) else as_set(samples, "samples")
+    made = samples_of(samples)
     predictors = {name: judge.of(name, unit_of(name).factor) for name in _requested(made)}
     with Workers(progress=progress) as crew:
-        known = read_reference(reference, crew) if isinstance(reference, str | Path) else as_reference(reference)
+        known = reference_of(reference, crew)
     real = _known_values(known, tuple(predictors))
     parts = [_score(name, made, each, real, seed) for name, each in predictors.items()]
     return _outcome(made, parts, judge).report(

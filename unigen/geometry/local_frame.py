@@ -80,10 +80,10 @@ def local_frames(
     """
     index = torch.arange(positions.shape[1], device=positions.device)
     stands = index < chosen[..., None]
-    parent = _nearest(_rows(near, chosen), stands)
-    origin = _rows(positions, parent) * stands.any(-1, keepdim=True)
+    parent = _nearest(rows(near, chosen), stands)
+    origin = rows(positions, parent) * stands.any(-1, keepdim=True)
     others = stands & (index != parent[..., None])
-    from_parent = _rows(near, parent)
+    from_parent = rows(near, parent)
     first = _nearest(from_parent, others)
     direction = functional.normalize(positions[:, None] - origin[:, :, None], dim=-1)
     e1 = _pick(direction, first)
@@ -106,7 +106,8 @@ def _nearest(distance: Int[Tensor, "batch chosen atoms"], among: Bool[Tensor, "b
     return cost.masked_fill(~among, _FAR).argmin(-1) * among.any(-1)
 
 
-def _rows(table: Tensor, index: Int[Tensor, "batch chosen"]) -> Tensor:
+def rows(table: Tensor, index: Int[Tensor, "batch chosen"]) -> Tensor:
+    """``table[b, index[b, c]]`` of a table (batch, atoms, width)."""
     return table.gather(1, index[..., None].expand(*index.shape, table.shape[-1]))
 
 

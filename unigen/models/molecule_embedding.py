@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from unigen.batch import MoleculeBatch, TokenBatch
+from unigen.geometry.local_frame import rows
 from unigen.models.embedding import ElementEmbedding
-from unigen.models.placement import HIGHEST, LARGEST, rows
+from unigen.models.placement import HIGHEST, LARGEST
 from unigen.models.stereo_hints import HINTS
 from unigen.shapes import Float, Int
 from unigen.tokens.molecule import SHIFTS

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unigen.batch import MoleculeBatch
-from unigen.geometry.local_frame import LocalFrames
+from unigen.geometry.local_frame import LocalFrames, rows
 from unigen.models.springs import SPRINGS, Springs
 from unigen.shapes import Bool, Float, Int
 
@@ -107,11 +107,6 @@ def _picked(
     table: Float[Tensor, "batch chosen atoms width"], index: Int[Tensor, "batch chosen nearest"]
 ) -> Float[Tensor, "batch chosen nearest width"]:
     return table.gather(2, index[..., None].expand(*index.shape, table.shape[-1]))
-
-
-def rows(table: Tensor, index: Int[Tensor, "batch chosen"]) -> Tensor:
-    """``table[b, index[b, c]]`` of a table (batch, atoms, width)."""
-    return table.gather(1, index[..., None].expand(*index.shape, table.shape[-1]))
 
 
 def _where(seen: Float[Tensor, "batch chosen atoms 3"]) -> Float[Tensor, "batch chosen atoms features"]:

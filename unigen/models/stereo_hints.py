@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unigen.batch import MoleculeBatch
-from unigen.geometry.local_frame import LocalFrames
+from unigen.geometry.local_frame import LocalFrames, rows
 from unigen.shapes import Bool, Float, Int
 
 HINTS = 4
@@ -31,9 +31,7 @@ def stereo_hints(
     """
     heavy = batch.numbers > 1
     bonded = (batch.order > 0) & heavy[:, None] & heavy[:, :, None]
-    wanted = torch.einsum(
-        "bca,bai->bci", _rows(_sides_of_planes(batch.handed, bonded), chosen), _normals(batch, bonded)
-    )
+    wanted = torch.einsum("bca,bai->bci", rows(_sides_of_planes(batch.handed, bonded), chosen), _normals(batch, bonded))
     direction = torch.einsum("bcij,bcj->bci", frames.axes, wanted)
     return torch.cat([direction, _side(batch, bonded, frames, chosen)[..., None]], dim=-1)
 
@@ -64,13 +62,9 @@ def _side(
     chosen: Int[Tensor, "batch chosen"],
 ) -> Float[Tensor, "batch chosen"]:
     """1 where an atom lies on the side of the second atom of a double bond of its parent, -1 opposite."""
-    said = _at(_rows(batch.sides, frames.parent), frames.first) * (frames.free[..., 2] > 0)
-    ends = _at(_rows(bonded, frames.parent), chosen) & _at(_rows(bonded, frames.first), frames.second)
+    said = _at(rows(batch.sides, frames.parent), frames.first) * (frames.free[..., 2] > 0)
+    ends = _at(rows(bonded, frames.parent), chosen) & _at(rows(bonded, frames.first), frames.second)
     return (said * (ends & (frames.second != frames.parent))).float()
-
-
-def _rows(table: Tensor, index: Int[Tensor, "batch chosen"]) -> Tensor:
-    return table.gather(1, index[..., None].expand(*index.shape, table.shape[-1]))
 
 
 def _pick(positions: Float[Tensor, "batch atoms 3"], index: Int[Tensor, "batch atoms"]) -> Tensor:

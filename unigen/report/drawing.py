@@ -13,6 +13,9 @@ from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.job import Generator
 from unigen.sample.remarks import remarks
 
+PICTURE, DRAWN = "samples.png", 12
+"""The picture of a run, and how many samples it shows."""
+
 
 @contextmanager
 def progress_bar(console: Console | None, total: int, done: int) -> Iterator[Callable[[int], None]]:

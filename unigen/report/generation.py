@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-import unigen
 from unigen.errors import UserError
-from unigen.report.drawing import progress_bar, say_remarks
+from unigen.report.drawing import DRAWN, PICTURE, progress_bar, say_remarks
+from unigen.report.journal import run_facts
 from unigen.report.picture import draw_crystals
 from unigen.report.run_folder import RunFolder, crystal_of
 from unigen.report.tables import SHOWN, samples_table
@@ -22,9 +21,6 @@ from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import iter_samples
 from unigen.sample.job import Generator
 from unigen.sample.load import load
-
-PICTURE, DRAWN = "samples.png", 12
-"""The picture of a run, and how many samples it shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +74,8 @@ class RunSettings:
 
     def facts(self, generator: Generator, requests: Sequence[CrystalRequest]) -> dict[str, Any]:
         """What determines the samples, for ``run.yaml``: not the batch size, nor which files are written."""
-        kept = {
-            key: value for key, value in asdict(self).items() if key not in ("batch_size", "cif", "picture", "symprec")
-        }
-        named = {"model": generator.name, "version": generator.version}  # not the path: it may be written in many ways
-        versions = {name: version(name) for name in ("torch", "numpy", "spglib")}
-        asked = [request.to_dict() for request in requests]
-        return {"unigen": unigen.__version__, **kept, **named, "versions": versions, "requests": asked}
+        unsaid = ("batch_size", "cif", "picture", "symprec")
+        return run_facts(self, generator, requests, unsaid, ("torch", "numpy", "spglib"))
 
 
 def run_generation(

@@ -9,15 +9,19 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, KeysView
+from collections.abc import Collection, Iterable, Iterator, KeysView, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import unigen
 from unigen.config import read_yaml, write_yaml
 from unigen.data.durable import FREE_SPACE, NO_SPACE, durable
 from unigen.errors import UserError
-from unigen.sample.job import Sample
+from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.sample.job import Generator, Sample
 
 RUN, JOURNAL = "run.yaml", "samples.jsonl"
 NOT_COMPARED = ("versions",)
@@ -25,6 +29,8 @@ NOT_COMPARED = ("versions",)
 
 _LONGEST_STEM = 120
 """Characters; file systems allow 255 bytes."""
+
+Request = CrystalRequest | MoleculeRequest
 
 Row = dict[str, Any]
 """A line: ``request_index`` and ``index`` say which sample it is of."""
@@ -110,6 +116,25 @@ class Journal(ABC):
                 yield json.loads(line)
             except ValueError:  # a crash of the machine may leave zeros: drawn again, to the same bytes
                 continue
+
+
+def run_facts(
+    settings: Any, generator: Generator, requests: Sequence[Request], unsaid: Collection[str], tools: Sequence[str]
+) -> dict[str, Any]:
+    """What determines the samples, for ``run.yaml``.
+
+    Args:
+        settings: a dataclass.
+        generator: its name stands for the model's path, which may be written in many ways.
+        requests: what is wanted.
+        unsaid: settings that change no sample, nor which files are written.
+        tools: whose versions are told.
+    """
+    kept = {key: value for key, value in asdict(settings).items() if key not in unsaid}
+    named = {"model": generator.name, "version": generator.version}
+    versions = {name: version(name) for name in tools}
+    asked = [request.to_dict() for request in requests]
+    return {"unigen": unigen.__version__, **kept, **named, "versions": versions, "requests": asked}
 
 
 @contextmanager

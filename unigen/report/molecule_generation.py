@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-import unigen
 from unigen.errors import UserError
-from unigen.report.drawing import progress_bar, say_remarks
-from unigen.report.journal import Row
+from unigen.report.drawing import DRAWN, PICTURE, progress_bar, say_remarks
+from unigen.report.journal import Row, run_facts
 from unigen.report.molecule_folder import SDF, MoleculeFolder, molecule_of
 from unigen.report.molecule_picture import draw_molecules
 from unigen.report.tables import molecules_table
@@ -24,9 +22,6 @@ from unigen.sample.generate import iter_samples
 from unigen.sample.load import load
 from unigen.sample.molecule_decoder import MoleculeSettings
 from unigen.sample.molecule_generator import MoleculeGenerator
-
-PICTURE, DRAWN = "samples.png", 12
-"""The picture of a run, and how many samples it shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +55,7 @@ class MoleculeRun:
 
     def facts(self, generator: MoleculeGenerator, requests: Sequence[MoleculeRequest]) -> dict[str, Any]:
         """What determines the samples, for ``run.yaml``: not the batch size, nor the picture."""
-        kept = {key: value for key, value in asdict(self).items() if key not in ("batch_size", "picture")}
-        named = {"model": generator.name, "version": generator.version}
-        versions = {name: version(name) for name in ("torch", "numpy", "rdkit")}
-        asked = [request.to_dict() for request in requests]
-        return {"unigen": unigen.__version__, **kept, **named, "versions": versions, "requests": asked}
+        return run_facts(self, generator, requests, ("batch_size", "picture"), ("torch", "numpy", "rdkit"))
 
 
 def run_molecules(

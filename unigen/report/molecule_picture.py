@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.data.molecule import Molecule
-from unigen.report.picture import check_sheet, new_sheet, save_sheet
+from unigen.report.picture import draw_sheet
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
@@ -35,12 +35,7 @@ def draw_molecules(molecules: Sequence[Molecule], path: str | Path, titles: Sequ
         UserError: matplotlib is not installed, nothing to draw, as many titles as molecules are not there, or an ending
             that is no picture format.
     """
-    path = check_sheet(path, molecules, titles)
-    figure = new_sheet(len(molecules))
-    names = titles or [molecule.formula for molecule in molecules]
-    for axes, molecule, title in zip(figure.axes, molecules, names, strict=False):
-        _draw(axes, molecule, title)
-    return save_sheet(figure, path)
+    return draw_sheet(molecules, path, titles, lambda molecule: molecule.formula, _draw)
 
 
 def flat_on(positions: Float[np.ndarray, "atoms 3"]) -> Float[np.ndarray, "atoms 3"]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from unigen.shapes import Float, Int
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Structure = TypeVar("Structure")
 
 COLUMNS = 4
 PANEL_INCHES = 2.6
@@ -60,15 +62,17 @@ def draw_crystals(crystals: Sequence[Crystal], path: str | Path, titles: Sequenc
         UserError: matplotlib is not installed, nothing to draw, as many titles as crystals are not there, or an ending
             that is no picture format.
     """
-    path = check_sheet(path, crystals, titles)
-    figure = new_sheet(len(crystals))
-    for axes, crystal, title in zip(figure.axes, crystals, titles or map(_title, crystals), strict=False):
-        _draw(axes, project(crystal), title)
-    return save_sheet(figure, path)
+    return draw_sheet(crystals, path, titles, _title, lambda axes, crystal, title: _draw(axes, project(crystal), title))
 
 
-def check_sheet(path: str | Path, structures: Sequence[object], titles: Sequence[str] | None) -> Path:
-    """The path of a picture; raises UserError for what cannot be drawn there."""
+def draw_sheet(
+    structures: Sequence[Structure],
+    path: str | Path,
+    titles: Sequence[str] | None,
+    title_of: Callable[[Structure], str],
+    draw: Callable[[Axes, Structure, str], None],
+) -> Path:
+    """Write one picture, a panel a structure; the same structures give the same bytes. Raises as `draw_crystals`."""
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise UserError("not a picture format", where=str(path), wanted=" or ".join(FORMATS))
@@ -76,11 +80,9 @@ def check_sheet(path: str | Path, structures: Sequence[object], titles: Sequence
         raise UserError("nothing to draw", where=str(path))
     if titles is not None and len(titles) != len(structures):
         raise UserError("titles: not one a structure", got=len(titles), wanted=len(structures))
-    return path
-
-
-def save_sheet(figure: Figure, path: Path) -> Path:
-    """Write a picture; the same figure gives the same bytes."""
+    figure = _sheet(len(structures))
+    for axes, structure, title in zip(figure.axes, structures, titles or map(title_of, structures), strict=False):
+        draw(axes, structure, title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
     return path
@@ -125,8 +127,7 @@ def _rotation() -> Float[np.ndarray, "3 3"]:
     return np.column_stack([right, np.cross(towards, right), towards])
 
 
-def new_sheet(panels: int) -> Figure:
-    """Empty panels, four in a row; raises UserError where matplotlib is not installed."""
+def _sheet(panels: int) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:

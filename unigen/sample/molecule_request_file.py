@@ -44,21 +44,21 @@ def molecule_requests(
     Raises:
         UserError: a file that cannot be read, a request that contradicts itself.
     """
-    file = smiles_file or requests
-    if file is None:
-        text = None if scaffold is None else _text(scaffold)
-        asked = read_properties(list(properties))
-        return [
-            MoleculeRequest(
-                smiles=smiles, formula=formula, properties=asked, scaffold=text, largest_fragment=largest_fragment
-            )
-        ]
+    readers = {"--smiles-file": (smiles_file, read_smiles_file), "--requests": (requests, read_molecule_requests)}
     others = {"--smiles": smiles, "--formula": formula, "--scaffold": scaffold, "--property": list(properties)}
-    name, read = ("--smiles-file", read_smiles_file) if smiles_file else ("--requests", read_molecule_requests)
-    given = [other for other, value in others.items() if value] + ["--requests"] * (file is not requests is not None)
-    if given:
-        raise UserError(f"{name} and {given[0]} exclude each other")
-    return read(file, largest_fragment=largest_fragment)
+    given = [name for name, (path, _) in readers.items() if path] + [name for name, value in others.items() if value]
+    for path, read in readers.values():
+        if path and len(given) > 1:
+            raise UserError(f"{given[0]} and {given[1]} exclude each other")
+        if path:
+            return read(path, largest_fragment=largest_fragment)
+    text = None if scaffold is None else _text(scaffold)
+    asked = read_properties(list(properties))
+    return [
+        MoleculeRequest(
+            smiles=smiles, formula=formula, properties=asked, scaffold=text, largest_fragment=largest_fragment
+        )
+    ]
 
 
 def _text(path: Path) -> str:

@@ -44,13 +44,13 @@ def draw_smiles(
     written = [list(row) for row in begun] if begun else [[] for _ in grammars]
     walks = [reduce(SmilesWalk.write, row, grammar.start()) for grammar, row in zip(grammars, written, strict=True)]
     device = next(model.parameters()).device
-    readers = [(guidance, _Reader(model, written, values, uniforms.shape[1]))]
+    readers = [(1.0, _Reader(model, written, values, uniforms.shape[1]))]
     if guidance != 1.0 and any(values):  # what is drawn from is linear in h
-        readers.append((1.0 - guidance, _Reader(model, written, [{} for _ in values], uniforms.shape[1])))
-    weights = [1.0] if len(readers) == 1 else [weight for weight, _ in readers]
+        unasked = _Reader(model, written, [{} for _ in values], uniforms.shape[1])
+        readers = [(guidance, readers[0][1]), (1.0 - guidance, unasked)]
     rows = [row for row, walk in enumerate(walks) if not walk.ended]
     for step in range(uniforms.shape[1]):
-        h = torch.stack([weight * reader.h for weight, (_, reader) in zip(weights, readers, strict=True)]).sum(0)
+        h = torch.stack([weight * reader.h for weight, reader in readers]).sum(0)
         legal = torch.from_numpy(np.stack([walks[row].legal() for row in rows])).to(device)
         drawn = model.symbol_head.sample(h, legal, torch.from_numpy(uniforms[rows, step]).to(device), temperature)
         for row, symbol in zip(rows, drawn.tolist(), strict=True):

@@ -36,6 +36,7 @@ from unigen.train.settings import TrainConfig
 from unigen.train.wyckoff_items import WyckoffItems, collate_items
 
 Encode = Callable[[int, Any, np.random.Generator], Any]
+Items = MoleculeItems | PropertyItems | Pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,6 @@ def _words(config: TrainConfig, model: AutoregressiveConfig) -> Material:
 
 
 def _joint(config: TrainConfig, model: JointConfig) -> Material:
-    _no_match_rate(config)
     data = config.data
     if data.molecules is None or data.val_molecules is None:
         raise UserError("data.molecules: a joint model needs molecules too", wanted="molecules and val_molecules")
@@ -120,54 +120,46 @@ def _joint(config: TrainConfig, model: JointConfig) -> Material:
         words.prepare(fresh.crystal)
         molecules.prepare(fresh.molecule)
 
+    return _never_drawn(config, train, val, collate_pairs, prepare)
+
+
+def _molecules(config: TrainConfig, model: MoleculeConfig) -> Material:
+    shown = {"rotate": config.data.rotate, "shuffle": config.data.shuffle_atoms}
+    train = MoleculeItems(config.data.train, model, config.data.values_of_half, **shown)
+    val = MoleculeItems(config.data.val, model, **shown)
+    return _never_drawn(config, train, val, collate_molecules, train.prepare)
+
+
+def _properties(config: TrainConfig, model: PredictorConfig) -> Material:
+    train = PropertyItems(config.data.train, model, config.data.values_of_half)
+    val = PropertyItems(config.data.val, model)
+    return _never_drawn(config, train, val, collate_properties, train.prepare)
+
+
+def _never_drawn(
+    config: TrainConfig,
+    train: Items,
+    val: Items,
+    to_batch: Callable[[list], Any],
+    prepare: Callable[[Model], None],
+) -> Material:
+    """What is judged by its losses alone.
+
+    Raises:
+        UserError: a match rate is asked for.
+    """
+    if config.match_structures:
+        raise UserError("match_structures: molecules have no match rate", got=config.match_structures, wanted=0)
     return Material(
         train=train,
         encode=train.encode,
-        collate=collate_pairs,
+        collate=to_batch,
         val=val,
         encode_val=val.encode,
         references=(),
         generator=_no_generator,
         prepare=prepare,
     )
-
-
-def _molecules(config: TrainConfig, model: MoleculeConfig) -> Material:
-    _no_match_rate(config)
-    shown = {"rotate": config.data.rotate, "shuffle": config.data.shuffle_atoms}
-    train = MoleculeItems(config.data.train, model, config.data.values_of_half, **shown)
-    val = MoleculeItems(config.data.val, model, **shown)
-    return Material(
-        train=train,
-        encode=train.encode,
-        collate=collate_molecules,
-        val=val,
-        encode_val=val.encode,
-        references=(),
-        generator=_no_generator,
-        prepare=train.prepare,
-    )
-
-
-def _properties(config: TrainConfig, model: PredictorConfig) -> Material:
-    _no_match_rate(config)
-    train = PropertyItems(config.data.train, model, config.data.values_of_half)
-    val = PropertyItems(config.data.val, model)
-    return Material(
-        train=train,
-        encode=train.encode,
-        collate=collate_properties,
-        val=val,
-        encode_val=val.encode,
-        references=(),
-        generator=_no_generator,
-        prepare=train.prepare,
-    )
-
-
-def _no_match_rate(config: TrainConfig) -> None:
-    if config.match_structures:
-        raise UserError("match_structures: molecules have no match rate", got=config.match_structures, wanted=0)
 
 
 def _wyckoff(config: TrainConfig, model: WyckoffConfig) -> Material:
