@@ -1,5 +1,8 @@
 """Shapes and types are checked in every call while the tests run; hypothesis keeps no clock."""
 
+import sys
+
+import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -7,3 +10,37 @@ install_import_hook("unigen", "beartype.beartype")
 
 settings.register_profile("unigen", deadline=None, max_examples=50)
 settings.load_profile("unigen")
+
+
+@pytest.fixture
+def unigen(monkeypatch, capsys, tmp_path):
+    """Run a command in this process, in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNIGEN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        from unigen import cli
+
+        monkeypatch.setattr(sys, "argv", ["unigen", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        said = capsys.readouterr()
+        return int(stop.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def refused(unigen):
+    """The one line of a command that must be refused."""
+
+    def run(*arguments: object) -> str:
+        code, _, err = unigen(*arguments)
+        assert code == 2, err
+        assert err.startswith("error: "), err
+        assert err.endswith("\n"), err
+        assert err.count("\n") == 1, err
+        return err.removeprefix("error: ").rstrip()
+
+    return run

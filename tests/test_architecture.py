@@ -19,6 +19,7 @@ PACKAGE = ROOT / "unigen"
 LAYERS = (
     ("cli", "__main__", "testing"),
     ("train", "sample", "eval", "report"),
+    ("stability",),
     ("models",),
     ("tokens", "mixers", "heads", "process"),
     ("retrieval", "data", "batch", "cards", "config"),
@@ -35,8 +36,8 @@ DOORS = {
     "yaml": ("config.py", "cards.py"),
     "pydantic": ("config.py", "cards.py"),
     "triton": ("kernels/",),
-    "pymatgen": ("data/", "eval/", "report/"),
-    "ase": ("data/", "eval/", "report/"),
+    "pymatgen": ("data/", "eval/", "report/", "stability/"),
+    "ase": ("data/", "eval/", "report/", "stability/"),
     "rdkit": ("data/", "eval/", "report/"),
     "pickle": (),
     "marshal": (),

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from unigen.cli import data, evaluate, generate, models
+from unigen.cli import data, evaluate, generate, hull, models
+from unigen.cli.relax import relax
 from unigen.errors import UserError
 
 app = typer.Typer(
@@ -19,6 +20,8 @@ app = typer.Typer(
 )
 app.add_typer(generate.app, name="generate")
 app.add_typer(evaluate.app, name="evaluate")
+app.command("relax")(relax)
+app.add_typer(hull.app, name="hull")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from unigen.cli.potential_options import Device, PotentialName, Scheme
+
 if TYPE_CHECKING:
     from unigen.eval.report import Report
 
@@ -25,6 +27,13 @@ def evaluate_crystals(
     coverage: Annotated[bool, typer.Option(help="Also COV-R and COV-P (slow; denovo).")] = False,
     breakdown: Annotated[bool, typer.Option(help="Match rates by size and free parameters, too (csp).")] = False,
     neighbours_of: Annotated[str | None, typer.Option(help="And by distance to this dataset, MINE:train.")] = None,
+    relax: Annotated[int, typer.Option(min=0, help="Relax the first so many; 0: none, or all with --hull.")] = 0,
+    hull: Annotated[str | None, typer.Option(help="Energy above this reference set (unigen hull build).")] = None,
+    potential: PotentialName = "chgnet",
+    energy_scheme: Scheme = None,
+    max_steps: Annotated[int, typer.Option(min=0, help="Of relaxation.")] = 500,
+    against: Annotated[str | None, typer.Option(help="Another method's structures: energies by composition.")] = None,
+    device: Device = "cpu",
     workers: Workers = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals.")] = 0,
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a structure stands beside it.")] = Path(
@@ -33,7 +42,19 @@ def evaluate_crystals(
 ) -> None:
     """Match rates against references (csp), or validity, uniqueness, novelty and distributions (denovo)."""
     from unigen.eval.run import evaluate_crystals as evaluate
+    from unigen.eval.stability import StabilitySettings
+    from unigen.stability.potential import find_potential
 
+    stability = None
+    if relax or hull or against:
+        stability = StabilitySettings.of(
+            find_potential(potential, energy_scheme, device),
+            max_steps=max_steps,
+            hull=hull,
+            count=relax or None,
+            folder=out.with_suffix(".relaxed"),
+            against=against,
+        )
     report = evaluate(
         samples,
         reference,
@@ -43,6 +64,7 @@ def evaluate_crystals(
         coverage=coverage,
         breakdown=breakdown,
         neighbours_of=neighbours_of,
+        stability=stability,
         workers=workers,
         seed=seed,
         progress=True,

@@ -57,6 +57,12 @@ class Row:
     split: str = "train"
     info: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """What the entry calls itself, where it does: a number there is a row count as a rule, not a name."""
+        named = self.info.get("id")
+        return named if isinstance(named, str) and named else self.id
+
 
 class MoleculeArrays(NamedTuple):
     """A molecule as files of arrays hold it: numbers and positions, and what else is known.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
@@ -11,6 +12,10 @@ from unigen.data.record import Record, split_from_name
 
 LONGEST_FIELD = 200
 """Characters; longer fields (a second CIF in a CSV) are no information worth carrying with every row."""
+
+
+_ID = re.compile(r'(?:^|\s)id=(?:"([^"]+)"|(?!\d+(?:\s|$))(\S+))')
+"""The name a frame gives itself; a bare number is a row count as a rule."""
 
 
 def stem(path: Path) -> str:
@@ -48,4 +53,6 @@ def read_frames(path: Path) -> Iterator[Record]:
                 yield Record(name, "bad", f"no atom count but {head.strip()[:40]!r}: the rest is not read", where)
                 return
             body = [file.readline() for _ in range(int(head) + 1)]
-            yield Record(name, "frame", head + "".join(body), where, split_from_name(path.stem))
+            named = _ID.search(body[0])
+            info: dict[str, object] = {"id": named.group(1) or named.group(2)} if named else {}
+            yield Record(name, "frame", head + "".join(body), where, split_from_name(path.stem), info)

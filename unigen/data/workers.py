@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
@@ -55,13 +55,34 @@ class Workers:
         if self._count == 1 or len(tasks) < 2 or (not self._always and len(tasks) < FEW_TASKS):
             with warnings.catch_warnings():
                 _quiet()
-                return self._collect(map(function, tasks), len(tasks), label)
+                return list(self._shown(map(function, tasks), len(tasks), label))
         chunk = max(1, min(64, len(tasks) // (self._count * 8)))
         try:
-            return self._collect(self._start().map(function, tasks, chunksize=chunk), len(tasks), label)
+            return list(self._shown(self._start().map(function, tasks, chunksize=chunk), len(tasks), label))
         except BrokenProcessPool as error:
-            next_step = "set fewer workers if memory ran out"
-            raise UserError("a worker process was killed", where=label, next_step=next_step) from error
+            raise _killed(label) from error
+
+    def each(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], label: str, take: Callable[[int, Result], None]
+    ) -> None:
+        """As `map` for tasks of seconds: every result is handed over, with the place of its task, once it is there.
+
+        Raises:
+            UserError: a worker process was killed from outside (out of memory, as a rule).
+        """
+        if self._count == 1 or len(tasks) < 2:
+            with warnings.catch_warnings():
+                _quiet()
+                for place, result in enumerate(self._shown(map(function, tasks), len(tasks), label)):
+                    take(place, result)
+            return
+        pool = self._start()
+        places = {pool.submit(function, task): place for place, task in enumerate(tasks)}
+        try:
+            for future in self._shown(as_completed(places), len(tasks), label):
+                take(places[future], future.result())
+        except BrokenProcessPool as error:
+            raise _killed(label) from error
 
     def _start(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -72,14 +93,18 @@ class Workers:
                 self._pool.submit(_quiet).result()  # spawned processes start at the first task, in this environment
         return self._pool
 
-    def _collect(self, results: Iterable[Result], total: int, label: str) -> list[Result]:
+    def _shown(self, results: Iterable[Result], total: int, label: str) -> Iterable[Result]:
         if not self._progress or not total:
-            return list(results)
+            return results
         from rich.console import Console
         from rich.progress import track
 
         console = Console(stderr=True)
-        return list(track(results, label, total, console=console, transient=True, disable=not console.is_terminal))
+        return track(results, label, total, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _killed(label: str) -> UserError:
+    return UserError("a worker process was killed", where=label, next_step="set fewer workers if memory ran out")
 
 
 def _cores() -> int:

@@ -61,9 +61,8 @@ def entry_from_row(row: Row) -> Entry:
 
     That is ``id``, ``index``, ``seed``, ``score``; ``request``, ``space_group``, ``template`` as in `read_statement`.
     """
-    named = row.info.get("id")  # a number there is a row count as a rule, not a name
     return Entry(
-        id=named if isinstance(named, str) and named else row.id,
+        id=row.name,
         crystal=row.crystal,
         index=_integer(row.info.get("index")),
         reason=row.reason,

@@ -50,6 +50,12 @@ class SampleResult(ResultRow):
         rms: root mean square displacement to its reference, in (V / atoms)^(1/3) (csp).
         unique: first of its equivalence class (denovo).
         novel: matches no reference crystal (denovo, with a reference).
+        relaxation: "converged", "limit", "gated" or "failed", see `unigen.stability.relaxation.Relaxation`.
+        energy_per_atom: relaxed, eV/atom, of the potential.
+        displacement: root mean square path of an atom in relaxation, Angstrom.
+        formation_energy: relaxed, eV/atom, against the elements of the hull.
+        above_hull: relaxed, eV/atom above the hull; negative below it.
+        decomposition: the phases at the hull.
         stated_space_group: number that the generator wrote.
         stated_symmetry: "confirmed", "higher", "other" or "failed", see `unigen.eval.as_requested`.
         bounded: something about it ended at a bound of work.
@@ -73,6 +79,12 @@ class SampleResult(ResultRow):
     rms: float | None = None
     unique: bool | None = None
     novel: bool | None = None
+    relaxation: str | None = None
+    energy_per_atom: float | None = None
+    displacement: float | None = None
+    formation_energy: float | None = None
+    above_hull: float | None = None
+    decomposition: str = ""
     stated_space_group: int | None = None
     stated_symmetry: str | None = None
     bounded: bool = False

@@ -24,11 +24,24 @@ from unigen.eval.pairing import ids_pair
 from unigen.eval.protocol import Protocol, find_protocol
 from unigen.eval.report import Report, SampleResult
 from unigen.eval.scored import Scored
+from unigen.eval.stability import StabilitySettings, add_stability
 from unigen.eval.validity import Description, describe
 
 Structures = str | Path | Iterable[Crystal | Row | Entry]
 
-TOOLS = ("unigen-matter", "pymatgen", "pymatgen-core", "spglib", "smact", "numpy", "scipy", "ase")
+TOOLS = (
+    "unigen-matter",
+    "pymatgen",
+    "pymatgen-core",
+    "spglib",
+    "smact",
+    "numpy",
+    "scipy",
+    "ase",
+    "torch",
+    "chgnet",
+    "sevenn",
+)
 
 
 def evaluate_crystals(
@@ -41,6 +54,7 @@ def evaluate_crystals(
     coverage: bool = False,
     breakdown: bool = False,
     neighbours_of: str | Path | None = None,
+    stability: StabilitySettings | None = None,
     workers: int | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -58,6 +72,7 @@ def evaluate_crystals(
         breakdown: also match rates by atoms and by free parameters of the reference (csp; 10 ms a reference).
         neighbours_of: a dataset with templates, such as ``"mine:train"``: also by chemical distance to its nearest
             crystal of another formula (csp); implies ``breakdown``.
+        stability: also relax, and judge stability and S.U.N. (seconds a structure).
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: seed of the bootstrap intervals.
         progress: show progress bars on standard error.
@@ -86,6 +101,8 @@ def evaluate_crystals(
         else:
             outcome = score_denovo(scored, wanted, crew, coverage=coverage)
         outcome = _with_statements(outcome, scored, crew)
+        if stability is not None:
+            outcome = add_stability(outcome, scored, wanted, stability, crew)
     return _report(made, wanted, scored, outcome, time.perf_counter() - started)
 
 

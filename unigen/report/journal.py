@@ -19,6 +19,8 @@ from typing import Any
 import unigen
 from unigen.config import read_yaml, write_yaml
 from unigen.data.durable import FREE_SPACE, NO_SPACE, durable
+from unigen.data.line_journal import Line as Row
+from unigen.data.line_journal import append_lines, line_text, read_lines
 from unigen.errors import UserError
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.job import Generator, Sample
@@ -31,9 +33,6 @@ _LONGEST_STEM = 120
 """Characters; file systems allow 255 bytes."""
 
 Request = CrystalRequest | MoleculeRequest
-
-Row = dict[str, Any]
-"""A line: ``request_index`` and ``index`` say which sample it is of."""
 
 
 class Journal(ABC):
@@ -52,7 +51,7 @@ class Journal(ABC):
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
             self._claim(json.loads(json.dumps(run)))
-        self.rows = {(row["request_index"], row["index"]): row for row in self._read()}
+        self.rows = {(row["request_index"], row["index"]): row for row in read_lines(path / JOURNAL)}
 
     def _claim(self, run: dict[str, Any]) -> None:
         if (self.path / RUN).exists():
@@ -89,33 +88,16 @@ class Journal(ABC):
     def append(self, samples: Iterable[Sample]) -> None:
         """Add finished samples to the journal, synced to disk."""
         rows = [self.row_of(sample) for sample in samples]
-        with writing(self.path), (self.path / JOURNAL).open("a", encoding="utf-8") as file:
-            file.writelines(_line(row) for row in rows)
-            file.flush()
-            os.fsync(file.fileno())
+        with writing(self.path):
+            append_lines(self.path / JOURNAL, rows)
         self.rows |= {(row["request_index"], row["index"]): row for row in rows}
 
     def sort(self) -> list[Row]:
         """Write the lines in order; returns them."""
         rows = [self.rows[key] for key in sorted(self.rows)]
         with durable(self.path / JOURNAL) as partial:
-            partial.write_text("".join(_line(row) for row in rows), encoding="utf-8")
+            partial.write_text("".join(map(line_text, rows)), encoding="utf-8")
         return rows
-
-    def _read(self) -> Iterator[Row]:
-        """The lines that are whole. The end of a line torn by a kill is cut off; what it held is drawn again."""
-        journal = self.path / JOURNAL
-        if not journal.exists():
-            return
-        content = journal.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(journal, whole)  # never rewritten: on a full disk that would lose it
-        for line in content[:whole].splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:  # a crash of the machine may leave zeros: drawn again, to the same bytes
-                continue
 
 
 def run_facts(
@@ -147,10 +129,6 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(
             "cannot write the run", where=str(path), got=os.strerror(error.errno or 0), next_step=step
         ) from error
-
-
-def _line(row: Row) -> str:
-    return json.dumps(row) + "\n"
 
 
 def file_names(rows: list[Row]) -> list[str]:

@@ -1,0 +1,52 @@
+"""The potentials whose weights come in their wheels: loaded offline, with the energies their own packages give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from unigen.data.crystal import Crystal
+from unigen.stability.potential import KNOWN, find_potential
+from unigen.stability.relaxation import RelaxSettings, relax
+
+NICKEL_OXIDE = Crystal.from_ase(bulk("NiO", "rocksalt", a=4.19))
+STATIC = RelaxSettings(max_steps=0)
+
+
+def energy(name: str) -> float:
+    found = relax(NICKEL_OXIDE, find_potential(name), STATIC)
+    assert found.energy_per_atom is not None, found.reason
+    return found.energy_per_atom
+
+
+def test_chgnet_gives_its_own_energy():
+    model = pytest.importorskip("chgnet.model").CHGNet.load(use_device="cpu", verbose=False)
+    assert energy("chgnet") == pytest.approx(float(model.predict_structure(NICKEL_OXIDE.to_pymatgen())["e"]), abs=1e-4)
+
+
+def test_corrected_and_uncorrected_energies_are_far_apart():
+    """Why schemes must not mix: MP2020's corrections of nickel and oxygen are more than 1 eV an atom."""
+    pytest.importorskip("chgnet")
+    pytest.importorskip("sevenn")
+    assert find_potential("chgnet").scheme != find_potential("7net-0").scheme
+    assert energy("chgnet") - energy("7net-0") < -1
+
+
+def test_chgnet_relaxes_a_shaken_crystal():
+    pytest.importorskip("chgnet")
+    shaken = Crystal(
+        NICKEL_OXIDE.numbers, NICKEL_OXIDE.frac_coords + np.array([[0.02, 0, 0], [0, 0, 0]]), NICKEL_OXIDE.lattice
+    )
+    found = relax(shaken, find_potential("chgnet"), RelaxSettings())
+    assert found.outcome == "converged"
+    assert found.crystal.space_group(0.1)[0] == 225
+    assert np.isclose(found.crystal.volume, NICKEL_OXIDE.volume, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_each_says_what_its_energies_are(name):
+    pytest.importorskip(KNOWN[name].package)
+    found = find_potential(name)
+    assert len(found.checkpoint) == 64
+    assert found.version.startswith(KNOWN[name].package)

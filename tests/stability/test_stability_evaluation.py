@@ -1,0 +1,133 @@
+"""From files to S.U.N. by the real command line, with a potential fast enough for it: ASE's, on alloys."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from ase.io import read, write
+from stability.alloys import EMT, METALS, fcc, ordered, potential
+
+from unigen.data.workers import Workers
+from unigen.stability.hull import Hull
+from unigen.stability.hull_build import build_by_potential
+from unigen.stability.relaxation import RelaxSettings
+
+WITH = ("--potential", EMT, "--energy-scheme", "EMT", "--workers", 1)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNIGEN_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def frames(crystals, path) -> None:
+    some = [crystal.to_ase() for crystal in crystals]
+    for number, atoms in enumerate(some):
+        atoms.info = {"id": f"n{number}"}
+    write(path, some, format="extxyz")
+
+
+KNOWN = [*(fcc(symbol) for symbol in METALS), ordered("Cu", "Au"), ordered("Ni", "Al")]
+SAMPLES = [ordered("Cu", "Au"), fcc("Cu", 1.03), ordered("Pt", "Cu"), ordered("Cu", "Pt"), fcc("Al", 0.15)]
+"""Known twice; new, and the same again; impossible."""
+
+
+@pytest.fixture
+def built(home, unigen):
+    frames(KNOWN, "known.extxyz")
+    frames(SAMPLES, "samples.extxyz")
+    assert unigen("data", "build", "alloys", "--from", "known.extxyz")[0] == 0
+    code, out, err = unigen("hull", "build", "alloys", "--from", "alloys", *WITH)
+    assert code == 0, err
+    assert "hull alloys: 9 formulas of 9 entries; total energies, EMT" in out
+    return home
+
+
+def evaluate(unigen, *words, out="report.json"):
+    arguments = ("evaluate", "crystals", "samples.extxyz", "--protocol", "denovo", *words, *WITH, "--out", out)
+    code, _, err = unigen(*arguments)
+    assert code == 0, err
+    report = Path(out)
+    rows = list(csv.DictReader(report.with_suffix(".csv").read_text().splitlines()))
+    return json.loads(report.read_text()), rows
+
+
+def test_sun(built, unigen):
+    report, rows = evaluate(unigen, "--reference", "alloys", "--hull", "alloys")
+    values = {name: metric["value"] for name, metric in report["metrics"].items()}
+    assert [row["relaxation"] for row in rows] == ["converged"] * 4 + ["gated"]
+    above = [float(row["above_hull"]) for row in rows[:4]]
+    assert above[:2] == pytest.approx([0, 0], abs=2e-3)  # what the hull was made of
+    assert above[2] == pytest.approx(above[3], abs=1e-3)
+    stable = sum(each <= 0.1 for each in above)
+    assert values["stable_0.1"] == pytest.approx(stable / 5)
+    assert values["novel_relaxed"] == pytest.approx(2 / 5)
+    assert values["unique_relaxed"] == pytest.approx(3 / 5)
+    assert values["sun_0.1"] == pytest.approx((above[2] <= 0.1) / 5)
+    assert report["counts"]["relaxation_gated"] == 1
+    assert report["settings"]["stability"]["potential"]["scheme"] == "EMT"
+    assert report["settings"]["stability"]["hull"]["potential"] == report["settings"]["stability"]["potential"]
+
+
+def test_an_interrupted_evaluation_repeats_nothing_and_changes_no_number(built, unigen):
+    whole, rows = evaluate(unigen, "--hull", "alloys")
+    journal = built / "report.relaxed" / "relaxed.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # killed while the third was written
+    again, repeated = evaluate(unigen, "--hull", "alloys")
+    assert repeated == rows
+    assert again["metrics"] == whole["metrics"]
+    assert journal.read_bytes().splitlines(keepends=True)[:2] == lines[:2]
+    assert sorted(journal.read_bytes().splitlines()) == sorted(b"".join(lines).splitlines())
+
+
+def test_only_the_first_and_another_method(built, unigen):
+    report, rows = evaluate(unigen, "--relax", 2, "--against", "known.extxyz")
+    assert report["counts"]["judged_stability"] == 2
+    assert rows[2]["relaxation"] == ""
+    against = report["sections"]["against"]["rows"]["lowest of each composition"]
+    assert against["compositions"] == 2
+    assert against["mean_difference"]["value"] == pytest.approx(0, abs=2e-3)
+
+
+def test_numbers_do_not_depend_on_the_workers(built):
+    for count in (1, 2):
+        with Workers(count) as crew:
+            build_by_potential(f"with-{count}", ["alloys"], potential(), RelaxSettings(), crew)
+    one, two = (Hull.open(f"with-{count}", potential()).reference for count in (1, 2))
+    assert one.formulas == two.formulas
+    assert one.energies.tolist() == two.energies.tolist()
+
+
+def test_relax_writes_structures_with_energies(built, unigen):
+    code, out, err = unigen("relax", "samples.extxyz", "--out", "relaxed", *WITH)
+    assert code == 0, err
+    assert "4 converged, 1 gated" in out
+    relaxed = read("relaxed/relaxed.extxyz", ":")
+    assert [atoms.info["id"] for atoms in relaxed] == ["n0", "n1", "n2", "n3"]
+    assert all(atoms.info["energy_per_atom"] <= atoms.info["initial_energy_per_atom"] for atoms in relaxed)
+    before = (built / "relaxed" / "relaxed.jsonl").read_bytes()
+    assert unigen("relax", "samples.extxyz", "--out", "relaxed", *WITH)[0] == 0
+    assert (built / "relaxed" / "relaxed.jsonl").read_bytes() == before
+
+
+def test_what_is_refused(built, unigen, refused):
+    words = ("relax", "samples.extxyz", "--out", "relaxed", *WITH)
+    assert unigen(*words)[0] == 0
+    assert "got settings.fmax: 0.1; wanted settings.fmax: 0.05" in refused(*words, "--fmax", 0.1)
+    (built / "taken").mkdir()
+    shutil.copy("samples.extxyz", "taken")
+    assert "this folder holds other files" in refused("relax", "samples.extxyz", "--out", "taken", *WITH)
+    assert "fmax: not a positive force" in refused("relax", "samples.extxyz", "--out", "new", *WITH, "--fmax", 0)
+    (built / "known.csv").write_text("formula,e\nCuAu,0\n")
+    assert unigen("hull", "build", "pbe", "--from", "known.csv", "--energy", "e", "--energy-scheme", "PBE")[0] == 0
+    said = refused("evaluate", "crystals", "samples.extxyz", "--hull", "pbe", *WITH)
+    assert "two schemes cannot stand in one hull" in said
+    assert "EMT" in said
+    assert "PBE" in said

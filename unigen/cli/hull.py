@@ -1,0 +1,75 @@
+"""``unigen hull``: parse, call, print."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from unigen.cli.potential_options import Device, PotentialName, Scheme, Workers
+
+app = typer.Typer(help="Reference sets of energies, for the energy above the convex hull.", no_args_is_help=True)
+
+Sources = Annotated[list[str], typer.Option("--from", help="Dataset (mp-20:val), CSV, or JSON of pymatgen entries.")]
+
+
+@app.command("build")
+def hull_build(
+    name: Annotated[str, typer.Argument(help="A name of your own.")],
+    sources: Sources,
+    energy: Annotated[str | None, typer.Option(help="Column with energies, eV/atom.")] = None,
+    quantity: Annotated[Literal["formation", "total"], typer.Option(help="What the energies are.")] = "formation",
+    energy_scheme: Scheme = None,
+    potential: Annotated[str | None, typer.Option(help="Compute the energies of datasets with this potential.")] = None,
+    max_steps: Annotated[int, typer.Option(min=0, help="Of relaxation; 0: structures as they are.")] = 500,
+    workers: Workers = None,
+    device: Device = "cpu",
+) -> None:
+    """Build a reference set from energies you have, or by relaxing datasets with the potential that will judge."""
+    from unigen.data.workers import Workers as Crew
+    from unigen.errors import UserError
+    from unigen.stability.hull_build import build_by_potential, build_from_energies
+    from unigen.stability.potential import find_potential
+    from unigen.stability.relaxation import RelaxSettings
+
+    if potential is not None:
+        chosen = find_potential(potential, energy_scheme, device)
+        with Crew(workers, progress=True) as crew:
+            card = build_by_potential(name, sources, chosen, RelaxSettings(max_steps=max_steps), crew)
+    elif energy_scheme is None:
+        raise UserError(
+            "energies without a scheme cannot be compared", next_step="give --energy-scheme, such as MP2020"
+        )
+    else:
+        card = build_from_energies(name, sources, energy=energy, quantity=quantity, scheme=energy_scheme)
+    skipped = "".join(f", {count:,} {reason}" for reason, count in card.skipped.items())
+    typer.echo(
+        f"hull {name}: {card.formulas:,} formulas of {card.entries:,} entries{skipped}; "
+        f"{card.quantity} energies, {card.scheme}"
+    )
+
+
+@app.command("elements")
+def hull_elements(
+    name: Annotated[str, typer.Argument(help="A reference set of formation energies.")],
+    sources: Sources,
+    potential: PotentialName = "chgnet",
+    energy_scheme: Scheme = None,
+    energy: Annotated[str, typer.Option(help="Column with formation energies.")] = "formation_energy_per_atom",
+    limit: Annotated[int, typer.Option(min=10, help="Crystals, drawn at random.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    workers: Workers = None,
+    device: Device = "cpu",
+) -> None:
+    """Fit what an atom of each element counts for a potential, so that its energies can be held against the set."""
+    from unigen.data.workers import Workers as Crew
+    from unigen.stability.hull_build import fit_elements
+    from unigen.stability.potential import find_potential
+
+    chosen = find_potential(potential, energy_scheme, device)
+    with Crew(workers, progress=True) as crew:
+        found, path = fit_elements(name, sources, chosen, energy=energy, limit=limit, seed=seed, workers=crew)
+    typer.echo(
+        f"{len(found.energies)} elements from {found.structures:,} crystals; formation energies of crystals left out "
+        f"are {1000 * found.mean_error:.0f} meV/atom off on average; written to {path}"
+    )

@@ -1,0 +1,14 @@
+"""Options that every command with a potential has."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+PotentialName = Annotated[
+    str, typer.Option(help="chgnet, chgnet-r2scan, 7net-0, 7net-l3i5, or an ASE calculator package.module:Class.")
+]
+Scheme = Annotated[str | None, typer.Option(help="Of the energies: MP2020, MP-uncorrected, r2SCAN, OQMD, ...")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes of one thread; by default one a core.")]
+Device = Annotated[str, typer.Option(help="Of torch, for the potential: cpu, cuda.")]

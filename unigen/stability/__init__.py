@@ -1,0 +1,1 @@
+"""Energies by a named potential: relaxation, the convex hull of a reference set, what is stable."""

@@ -1,0 +1,100 @@
+"""Relax the structures of files, with a progress bar and a table: what ``unigen relax`` does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unigen.data.sources import read_rows
+from unigen.data.workers import Workers
+from unigen.errors import UserError
+from unigen.stability.potential import Potential
+from unigen.stability.relaxation import Relaxation, RelaxSettings
+from unigen.stability.relaxed_set import RelaxedSet, write_relaxed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+SHOWN = 20
+
+
+def relax_files(
+    samples: Path,
+    out: Path,
+    potential: Potential,
+    settings: RelaxSettings,
+    *,
+    limit: int | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> list[tuple[str, Relaxation]]:
+    """Relax what a path holds; returns one result an entry, by name, unreadable ones as failed.
+
+    Args:
+        samples: anything `unigen.data.sources.read_rows` reads.
+        out: folder of the results; an interrupted run goes on.
+        potential: whose energies.
+        settings: stops and gates.
+        limit: the first so many entries.
+        workers: processes; one a core by default.
+        console: for progress and table; silent without.
+
+    Raises:
+        UserError: nothing readable, or the folder holds something else.
+    """
+    rows = list(islice(read_rows(samples), limit))
+    crystals = [row.crystal for row in rows if row.crystal is not None]
+    if not crystals:
+        raise UserError("no readable structure", where=str(samples), got=rows[0].reason if rows else "no entries")
+    relaxed = RelaxedSet(out, potential, settings)
+    with Workers(workers, progress=console is not None) as crew:
+        results = iter(relaxed.relax(crystals, crew))
+    named = [
+        (row.name, next(results) if row.crystal is not None else Relaxation(outcome="failed", reason=row.reason))
+        for row in rows
+    ]
+    written = write_relaxed(out, named, potential)
+    if console is not None:
+        console.print(relaxed_table(named))
+        console.print(_summary([result for _, result in named], potential), highlight=False)
+        console.print(f"written: {written}", highlight=False)
+    return named
+
+
+def relaxed_table(named: Sequence[tuple[str, Relaxation]]) -> Table:
+    """The first results, one a row."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    left = len(named) - SHOWN
+    caption = f"and {left} more" if left > 0 else None
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption=caption, caption_justify="left")
+    table.add_column("structure", overflow="fold")
+    table.add_column("outcome", overflow="fold")
+    for heading in ("steps", "eV/atom", "drop\n(eV/atom)", "moved\n(Å)", "volume"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, result in named[:SHOWN]:
+        table.add_row(name, f"{result.outcome}{': ' * bool(result.reason)}{result.reason}", *_cells(result))
+    return table
+
+
+def _cells(result: Relaxation) -> tuple[str, ...]:
+    if result.energy_per_atom is None or result.initial_energy_per_atom is None:
+        return (str(result.steps), "", "", "", "")
+    drop = result.initial_energy_per_atom - result.energy_per_atom
+    moved, volume = f"{result.displacement:.3f}", f"{result.volume_change:+.1%}"
+    return (str(result.steps), f"{result.energy_per_atom:.3f}", f"{drop:.3f}", moved, volume)
+
+
+def _summary(results: Sequence[Relaxation], potential: Potential) -> str:
+    outcomes = Counter(result.outcome for result in results)
+    said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+    moved = [result.displacement for result in results if result.displacement is not None]
+    middle = f"; atoms moved {np.median(moved):.3f} A (median)" if moved else ""
+    return f"{potential.name} ({potential.scheme} energies): {said}{middle}"

@@ -1,0 +1,151 @@
+"""A folder of relaxed crystals: each is written down when it is done, so that nothing is computed twice.
+
+``relax.yaml`` potential and settings, ``relaxed.jsonl`` one line a distinct structure, in the order of finishing;
+`write_relaxed` adds ``relaxed.extxyz``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unigen.config import read_yaml, write_yaml
+from unigen.data.crystal import Crystal
+from unigen.data.durable import FREE_SPACE, NO_SPACE, durable
+from unigen.data.line_journal import Line, append_lines, read_lines
+from unigen.data.workers import Workers
+from unigen.errors import UserError
+from unigen.stability.potential import Potential, one_thread
+from unigen.stability.relaxation import Relaxation, RelaxSettings, relax
+
+RUN, JOURNAL, FRAMES = "relax.yaml", "relaxed.jsonl", "relaxed.extxyz"
+
+
+class RelaxedSet:
+    """The folder, new or continued.
+
+    Args:
+        path: made if need be; None keeps everything in memory.
+        potential: whose energies.
+        settings: stops and gates.
+
+    Raises:
+        UserError: the folder holds the results of another potential or of other settings, or cannot be written.
+    """
+
+    def __init__(self, path: Path | None, potential: Potential, settings: RelaxSettings) -> None:
+        self.path, self.potential, self.settings = path, potential, settings
+        self._known: dict[str, Relaxation] = {}
+        if path is not None:
+            _claim(path, {"potential": potential.identity, "settings": asdict(settings)})
+            self._known = {line["structure"]: _from_line(line) for line in read_lines(path / JOURNAL)}
+
+    def relax(self, crystals: Sequence[Crystal], workers: Workers) -> list[Relaxation]:
+        """One result a crystal, in their order; what the folder holds is not computed again.
+
+        Args:
+            crystals: as generated; equal ones are relaxed once.
+            workers: one thread each, side by side.
+        """
+        keys = [structure_key(crystal) for crystal in crystals]
+        todo = {key: crystal for key, crystal in zip(keys, crystals, strict=True) if key not in self._known}
+        names, tasks = list(todo), list(todo.values())
+
+        def take(place: int, result: Relaxation) -> None:
+            if self.path is not None:
+                _append(self.path / JOURNAL, [_to_line(names[place], result)])
+            self._known[names[place]] = result
+
+        work = partial(_relax_one, potential=self.potential, settings=self.settings)
+        workers.each(work, tasks, f"Relaxing ({self.potential.name})", take)
+        return [self._known[key] for key in keys]
+
+
+def structure_key(crystal: Crystal) -> str:
+    """A digest of exactly these arrays."""
+    digest = hashlib.sha256()
+    for array in (crystal.numbers, crystal.frac_coords, crystal.lattice):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def write_relaxed(path: Path, results: Iterable[tuple[str, Relaxation]], potential: Potential) -> Path:
+    """Write ``relaxed.extxyz`` of what has a relaxed structure, its energies beside it; returns its path."""
+    from ase.io import write
+
+    frames = []
+    for name, result in results:
+        if result.crystal is not None:
+            atoms = result.crystal.to_ase()
+            atoms.info = {"id": name, "potential": potential.name, "energy_scheme": potential.scheme} | _numbers(result)
+            frames.append(atoms)
+    with durable(path / FRAMES) as partial_path:
+        write(partial_path, frames, format="extxyz")
+    return path / FRAMES
+
+
+def _numbers(result: Relaxation) -> dict[str, Any]:
+    """What a line says besides the structure."""
+    return {each.name: getattr(result, each.name) for each in fields(result) if each.name not in {"crystal", "reason"}}
+
+
+def _relax_one(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Relaxation:
+    one_thread()
+    return relax(crystal, potential, settings)
+
+
+def _to_line(key: str, result: Relaxation) -> Line:
+    line: Line = {"structure": key, "reason": result.reason} | _numbers(result)
+    if result.crystal is not None:
+        crystal = result.crystal
+        arrays = {"numbers": crystal.numbers, "frac_coords": crystal.frac_coords, "lattice": crystal.lattice}
+        line |= {name: array.tolist() for name, array in arrays.items()}
+    return line
+
+
+def _from_line(line: Line) -> Relaxation:
+    crystal = None
+    if "numbers" in line:
+        crystal = Crystal(np.array(line["numbers"]), np.array(line["frac_coords"]), np.array(line["lattice"]))
+    names = {each.name for each in fields(Relaxation)} - {"crystal"}
+    return Relaxation(crystal=crystal, **{name: value for name, value in line.items() if name in names})
+
+
+def _append(path: Path, lines: list[Line]) -> None:
+    try:
+        append_lines(path, lines)
+    except OSError as error:
+        step = FREE_SPACE if error.errno in NO_SPACE else "check the folder"
+        got = os.strerror(error.errno or 0)
+        raise UserError("cannot write a relaxed structure", where=str(path), got=got, next_step=step) from error
+
+
+def _claim(path: Path, run: dict[str, Any]) -> None:
+    """Make the folder ours, or check that it is."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError("cannot write here", where=str(path), got=os.strerror(error.errno or 0)) from error
+    if not (path / RUN).exists():
+        if any(path.iterdir()):
+            raise UserError("this folder holds other files", where=str(path), next_step="give another folder")
+        write_yaml(path / RUN, run)
+        return
+    held = read_yaml(path / RUN)
+    for part, wanted in run.items():
+        for key, value in wanted.items():
+            if held.get(part, {}).get(key) != value:
+                raise UserError(
+                    "this folder holds relaxations of another kind",
+                    where=str(path),
+                    got=f"{part}.{key}: {value}",
+                    wanted=f"{part}.{key}: {held.get(part, {}).get(key)}",
+                    next_step="give another folder",
+                )
