@@ -1,5 +1,6 @@
 """The README's commands run as written, in order, in one folder."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from data.real_crystals import prototypes
+from pymatgen.entries.computed_entries import ComputedEntry
 
 from unigen.data.molecule import Molecule
 
@@ -33,6 +35,9 @@ def desk(tmp_path_factory):
     made = [Molecule.from_smiles(smiles, seed=1).to_sdf() for smiles in ("CCO", "c1ccccc1", "C[C@H](N)C(=O)O")]
     (desk / "my_molecules.sdf").write_text("".join(made))
     Molecule.from_smiles("c1ccoc1", seed=1).to_sdf(desk / "core.sdf")
+    energies = {"Sr": -1.68, "Ti": -7.8, "O": -4.95, "SrO": -12.2, "TiO2": -27.0, "SrTiO3": -40.1}
+    entries = [ComputedEntry(formula, energy, entry_id=formula).as_dict() for formula, energy in energies.items()]
+    (desk / "entries.json").write_text(json.dumps(entries))
     (desk / "configs").symlink_to(ROOT / "configs")
     return desk
 
@@ -57,7 +62,7 @@ def test_the_command_lines_run_in_order(desk):
     local = [line for line in LINES if not any(name in line for name in FETCHED)]
     for line in local:
         run(["bash", "-c", line], desk)
-    for made in ("run/samples.extxyz", "ranked/cif_symmetrised", "denovo.json", "csp.csv", "from_mine/run.yaml"):
+    for made in ("run/samples.extxyz", "ranked/cif_symmetrised", "denovo.json", "csp.csv", "stable.csv", "from_mine/run.yaml"):
         assert (desk / made).exists()
 
 

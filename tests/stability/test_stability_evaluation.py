@@ -5,15 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import yaml
 from ase.io import read, write
 from stability.alloys import EMT, METALS, fcc, ordered, potential
 
+from unigen.cards import published
 from unigen.data.workers import Workers
+from unigen.eval.protocol import DENOVO
+from unigen.eval.stability import THRESHOLDS
 from unigen.stability.hull import Hull
 from unigen.stability.hull_build import build_by_potential
+from unigen.stability.potential import find_potential
 from unigen.stability.relaxation import RelaxSettings
 
 WITH = ("--potential", EMT, "--energy-scheme", "EMT", "--workers", 1)
@@ -131,3 +137,17 @@ def test_what_is_refused(built, unigen, refused):
     assert "two schemes cannot stand in one hull" in said
     assert "EMT" in said
     assert "PBE" in said
+
+
+def test_the_card_is_what_the_code_does(built, unigen):
+    card = yaml.safe_load((published("eval/protocols") / "denovo-sun-chgnet.yaml").read_text())
+    stated = card["settings"]
+    assert stated["relaxation"] == asdict(RelaxSettings())
+    assert tuple(stated["thresholds"]) == THRESHOLDS
+    assert {key: getattr(DENOVO.matching, key) for key in stated["matching"]} == stated["matching"]
+    pytest.importorskip("chgnet")
+    identity = find_potential(stated["potential"]).identity
+    assert (identity["scheme"], identity["checkpoint"]) == (stated["scheme"], stated["checkpoint"])
+    plain, _ = evaluate(unigen, "--reference", "alloys", out="plain.json")
+    judged, _ = evaluate(unigen, "--reference", "alloys", "--hull", "alloys")
+    assert judged["metrics"].keys() - plain["metrics"].keys() == card["metrics"].keys()
