@@ -62,7 +62,8 @@ def test_the_command_lines_run_in_order(desk):
     local = [line for line in LINES if not any(name in line for name in FETCHED)]
     for line in local:
         run(["bash", "-c", line], desk)
-    for made in ("run/samples.extxyz", "ranked/cif_symmetrised", "denovo.json", "csp.csv", "stable.csv", "from_mine/run.yaml"):
+    files = ("denovo.json", "csp.csv", "stable.csv", "from_mine/run.yaml", "relaxed/relaxed.extxyz")
+    for made in ("run/samples.extxyz", "ranked/cif_symmetrised", *files):
         assert (desk / made).exists()
 
 

@@ -45,16 +45,8 @@ def evaluate_crystals(
     from unigen.eval.stability import StabilitySettings
     from unigen.stability.potential import find_potential
 
-    stability = None
-    if relax or hull or against:
-        stability = StabilitySettings.of(
-            find_potential(potential, energy_scheme, device),
-            max_steps=max_steps,
-            hull=hull,
-            count=relax or None,
-            folder=out.with_suffix(".relaxed"),
-            against=against,
-        )
+    judged = find_potential(potential, energy_scheme, device) if relax or hull or against else None
+    folder = out.with_suffix(".relaxed")
     report = evaluate(
         samples,
         reference,
@@ -64,7 +56,7 @@ def evaluate_crystals(
         coverage=coverage,
         breakdown=breakdown,
         neighbours_of=neighbours_of,
-        stability=stability,
+        stability=StabilitySettings.of(judged, max_steps, hull, relax or None, folder, against) if judged else None,
         workers=workers,
         seed=seed,
         progress=True,

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -54,11 +53,24 @@ class StabilitySettings:
     against: EntrySet | None = None
 
     @classmethod
-    def of(cls, potential: Potential, *, max_steps: int, against: str | None, **others: Any) -> StabilitySettings:
+    def of(
+        cls,
+        potential: Potential,
+        max_steps: int,
+        hull: str | None,
+        count: int | None,
+        folder: Path | None,
+        against: str | None,
+    ) -> StabilitySettings:
         """From what a command line says; raises UserError when there is nothing readable at ``against``."""
-        relaxation = RelaxSettings(max_steps=max_steps)
-        other = read_samples(against) if against else None
-        return cls(potential=potential, relaxation=relaxation, against=other, **others)
+        return cls(
+            potential=potential,
+            relaxation=RelaxSettings(max_steps=max_steps),
+            hull=hull,
+            count=count,
+            folder=folder,
+            against=read_samples(against) if against else None,
+        )
 
     def facts(self, hull: Hull | None) -> dict[str, object]:
         """Everything that moves a number, for the report."""
