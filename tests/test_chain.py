@@ -147,7 +147,7 @@ def test_the_csp_report_counts_every_reference(shell, wanted):
 
 def test_the_denovo_report_has_its_rates_and_denominators(shell, wanted):
     report = json.loads((shell.folder / "denovo.json").read_text())
-    assert report["protocol"] == "denovo"
+    assert report["protocol"] == "denovo-cdvae"
     assert report["counts"]["generated"] == 2 * len(wanted)
     for name in ("structure_valid", "composition_valid", "valid", "unique", "novel"):
         metric = report["metrics"][name]

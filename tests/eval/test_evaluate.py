@@ -217,7 +217,7 @@ def test_distances_of_distributions():
 
 def test_denovo_without_a_reference_has_no_novelty():
     report = evaluate_crystals([rock_salt(), Entry("lost", None, reason="bad file")])
-    assert report.protocol == "denovo"
+    assert report.protocol == "denovo-cdvae"
     assert report["unique"] == 0.5
     assert "novel" not in report.metrics
 

@@ -34,7 +34,8 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol(Rules):
-    """How a set of crystals is scored: "csp" (structure prediction, against one reference crystal each) or "denovo".
+    """How a set of crystals is scored: "csp" (structure prediction, against one reference crystal each) or
+    "denovo-cdvae" (in short "denovo").
 
     Attributes:
         matching: what counts as the same crystal, for match rate, uniqueness and novelty alike.
@@ -60,7 +61,7 @@ class Protocol(Rules):
 
 
 CSP = Protocol(name="csp")
-DENOVO = Protocol(name="denovo")
+DENOVO = Protocol(name="denovo-cdvae")
 
 
 def find_protocol(protocol: str | Protocol) -> Protocol:
@@ -68,6 +69,6 @@ def find_protocol(protocol: str | Protocol) -> Protocol:
     if isinstance(protocol, Protocol):
         return protocol
     for known in (CSP, DENOVO):
-        if known.name == protocol:
+        if protocol in (known.name, known.name.partition("-")[0]):
             return known
     raise UserError(f"no protocol {protocol!r}", wanted="csp or denovo")

@@ -21,7 +21,7 @@ from unigen.eval.denovo import score_denovo
 from unigen.eval.entry import Entry, EntrySet, as_entries, read_reference, read_samples
 from unigen.eval.outcome import Outcome
 from unigen.eval.pairing import ids_pair
-from unigen.eval.protocol import Protocol, find_protocol
+from unigen.eval.protocol import DENOVO, Protocol, find_protocol
 from unigen.eval.report import Report, SampleResult
 from unigen.eval.scored import Scored
 from unigen.eval.stability import StabilitySettings, add_stability
@@ -113,7 +113,7 @@ def _check(k: int | None, workers: int | None) -> None:
 
 
 def _check_coverage(reference: EntrySet | None, protocol: Protocol) -> None:
-    if reference is None or protocol.name != "denovo":
+    if reference is None or protocol.name != DENOVO.name:
         raise UserError("coverage compares with a reference, under protocol denovo", next_step="give both")
     cov.require_matminer()
 
