@@ -34,8 +34,9 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol(Rules):
-    """How a set of crystals is scored: "csp" (structure prediction, against one reference crystal each) or
-    "denovo-cdvae" (in short "denovo").
+    """How a set of crystals is scored.
+
+    "csp" (structure prediction, against one reference crystal each) or "denovo-cdvae" (in short "denovo").
 
     Attributes:
         matching: what counts as the same crystal, for match rate, uniqueness and novelty alike.
