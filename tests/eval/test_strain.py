@@ -158,17 +158,13 @@ def test_the_step_limit_has_no_energy():
     assert (found.ending, found.energy, found.rmsd, found.steps) == ("step limit", None, None, 1)
 
 
-def test_a_field_that_does_not_converge_is_a_failure(monkeypatch):
-    from ase.calculators.calculator import CalculationFailed
-    from tblite.interface import Calculator
-
-    def refuse(*_: object) -> None:
-        raise RuntimeError("SCF not converged")
-
-    monkeypatch.setattr(Calculator, "singlepoint", refuse)
-    with pytest.raises(CalculationFailed):
-        direct(methane())
-    assert strain.strain_of(embedded("C")).ending == "no self-consistent field"
+def test_what_tblite_cannot_compute_is_a_failure():
+    amide = embedded("CC(=O)N")
+    wild = np.random.default_rng(2).normal(scale=0.8, size=amide.positions.shape)
+    shattered = replace(amide, positions=amide.positions + wild)
+    assert strain.strain_of(shattered).ending == "no self-consistent field"
+    ungated = replace(STRAIN, min_distance=0.0)
+    assert strain.strain_of(squeezed(amide, 0.0), ungated).ending == "refused by tblite"
 
 
 # ---- the report

@@ -55,7 +55,7 @@ class Workers:
             function: what to do.
             tasks: what to do it with.
             label: of the progress bar.
-            here: whether this process may do it, when it is little or for one; it may have as many threads as it likes.
+            here: few tasks may be done in this process; False for what must have one thread, as workers do.
 
         Raises:
             UserError: a worker process was killed from outside (out of memory, as a rule).

@@ -28,6 +28,7 @@ Ending = Literal[
     "element unknown to GFN2-xTB",
     "atoms too close",
     "no self-consistent field",
+    "refused by tblite",
     "energy or forces not finite",
     "atoms too close afterwards",
 ]
@@ -83,7 +84,7 @@ def relax(molecule: Molecule, rules: StrainRules = STRAIN) -> Relaxation:
         ('converged', True)
     """
     require_tblite()
-    from ase.calculators.calculator import CalculatorError
+    from ase.calculators.calculator import CalculationFailed, InputError
     from tblite.ase import TBLite
 
     objection = _objection(molecule, rules)
@@ -94,8 +95,10 @@ def relax(molecule: Molecule, rules: StrainRules = STRAIN) -> Relaxation:
     atoms.calc = TBLite(method=rules.method, charge=molecule.total_charge, multiplicity=spin, verbosity=0)
     try:
         return _descend(molecule, atoms, rules)
-    except CalculatorError:
+    except CalculationFailed:
         return Relaxation("no self-consistent field")
+    except InputError:  # it has gates of its own, and the walk may run into one
+        return Relaxation("refused by tblite")
 
 
 def _objection(molecule: Molecule, rules: StrainRules) -> Ending | None:
