@@ -77,6 +77,7 @@ def evaluate_molecules(
     samples: Annotated[Path, typer.Argument(help="Run folder, SDF, XYZ, extxyz, or a folder of these.")],
     reference: Annotated[str | None, typer.Option(help="Dataset (qm9:train), files, or a list of SMILES.")] = None,
     posebusters: Annotated[int, typer.Option(min=0, help="So many, and as many of the reference (slow).")] = 0,
+    strain: Annotated[int, typer.Option(min=0, help="Relax so many with GFN2-xTB, and of the reference.")] = 0,
     workers: Workers = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of what is drawn.")] = 0,
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a molecule stands beside it.")] = Path(
@@ -86,7 +87,9 @@ def evaluate_molecules(
     """EDM's stability, validity by RDKit, uniqueness, novelty and distributions, each over all samples."""
     from unigen.eval.molecules import evaluate_molecules as evaluate
 
-    report = evaluate(samples, reference, posebusters=posebusters, workers=workers, seed=seed, progress=True)
+    report = evaluate(
+        samples, reference, posebusters=posebusters, strain=strain, workers=workers, seed=seed, progress=True
+    )
     _print_report(report, out)
 
 

@@ -158,6 +158,7 @@ def without_hydrogens(mol: Mol) -> Mol:
 
     settings: Any = Chem.RemoveHsParameters()
     settings.removeDefiningBondStereo = True
+    settings.showWarnings = False  # of a hydrogen without neighbours, once a sample
     return Chem.RemoveHs(mol, settings)
 
 

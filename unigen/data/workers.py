@@ -46,13 +46,22 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
-    def map(self, function: Callable[[Task], Result], tasks: Sequence[Task], label: str) -> list[Result]:
+    def map(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], label: str, *, here: bool = True
+    ) -> list[Result]:
         """``[function(task) for task in tasks]``; the function must be importable, or a partial of one that is.
+
+        Args:
+            function: what to do.
+            tasks: what to do it with.
+            label: of the progress bar.
+            here: few tasks may be done in this process; False for what must have one thread, as workers do.
 
         Raises:
             UserError: a worker process was killed from outside (out of memory, as a rule).
         """
-        if self._count == 1 or len(tasks) < 2 or (not self._always and len(tasks) < FEW_TASKS):
+        few = self._count == 1 or len(tasks) < 2 or (not self._always and len(tasks) < FEW_TASKS)
+        if (few and here) or not tasks:
             with warnings.catch_warnings():
                 _quiet()
                 return list(self._shown(map(function, tasks), len(tasks), label))

@@ -51,6 +51,18 @@ def means_with_intervals(
     return {name: _metric(filled[:, k], known[:, k], drawn[:, k], (tail, 1 - tail)) for k, name in enumerate(columns)}
 
 
+def median_with_interval(values: Float[np.ndarray, "items"], *, resamples: int, confidence: float, seed: int) -> Metric:
+    """Median over the known items (NaN is none), with a percentile bootstrap interval over these items."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return Metric(None)
+    rng = np.random.default_rng(seed)
+    drawn = [np.median(rng.choice(known, len(known))) for _ in range(resamples)]
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(drawn, (tail, 1 - tail))
+    return Metric(float(np.median(known)), float(low), float(high), len(known))
+
+
 def _resampled_means(
     filled: Float[np.ndarray, "items columns"],
     known: Float[np.ndarray, "items columns"],

@@ -48,8 +48,28 @@ class ConformerRules(Rules):
     samples_per_reference: int = 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class StrainRules(Rules):
+    """How a molecule is relaxed, and what can't be.
+
+    Attributes:
+        method: of tblite, with its default accuracy, iterations and electronic temperature.
+        fmax: relaxed is what has no larger force on any atom, eV/Angstrom.
+        max_steps: of the optimiser, at most.
+        min_distance: molecules with two closer atoms are not computed, Angstrom.
+        bond_length: longest bond, in sums of two covalent radii.
+    """
+
+    method: str = "GFN2-xTB"
+    fmax: float = 0.05
+    max_steps: int = 500
+    min_distance: float = 0.5
+    bond_length: float = 1.3
+
+
 EDM = EdmRules(name="molecules-edm")
 RDKIT = RdkitRules(name="molecules-rdkit")
+STRAIN = StrainRules(name="molecules-strain")
 CONFORMERS = ConformerRules(name="conformers")
 CONDITIONAL = Rules(name="conditional-qm9")
 

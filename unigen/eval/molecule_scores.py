@@ -37,6 +37,10 @@ class MoleculeResult(ResultRow):
         novel: valid, and not in the reference.
         posebusters: passes every check.
         failed_checks: of PoseBusters.
+        strain: energy given off when GFN2-xTB relaxes it, kcal/mol.
+        strain_rmsd: deviation of its heavy atoms from the relaxed ones, Angstrom.
+        strain_bonds_kept: its bonds are those of the relaxed molecule.
+        strain_ending: how the relaxation ended, "converged" or the name of a failure.
         bounded: perception ended at its bound without a graph.
         reason: why there is no molecule, why its bonds are refused, or why RDKit finds no molecule in the positions.
     """
@@ -58,6 +62,10 @@ class MoleculeResult(ResultRow):
     novel: bool | None = None
     posebusters: bool | None = None
     failed_checks: str | None = None
+    strain: float | None = None
+    strain_rmsd: float | None = None
+    strain_bonds_kept: bool | None = None
+    strain_ending: str | None = None
     bounded: bool = False
     reason: str = ""
 

@@ -16,7 +16,7 @@ from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.eval.intervals import Metric
 from unigen.eval.molecule_entry import MoleculeEntry, samples_of
-from unigen.eval.molecule_protocol import EDM, RDKIT
+from unigen.eval.molecule_protocol import EDM, RDKIT, STRAIN
 from unigen.eval.molecule_reference import MoleculeReference, reference_of
 from unigen.eval.molecule_scores import MoleculeResult, ScoredMolecules
 from unigen.eval.molecule_statistics import length_metric, length_section, lengths_by_kind, size_metrics
@@ -26,12 +26,17 @@ from unigen.eval.plausibility import Checks, check_plausibility, passes, require
 from unigen.eval.protocol import Rules
 from unigen.eval.report import Report
 from unigen.eval.section import Section
+from unigen.eval.strain_scores import with_strain
+from unigen.eval.xtb import require_tblite
 
 Molecules = str | Path | Iterable[Molecule | MoleculeEntry]
 
-TOOLS = ("unigen-matter", "rdkit", "posebusters", "numpy", "scipy", "ase")
+TOOLS = ("unigen-matter", "rdkit", "posebusters", "tblite", "numpy", "scipy", "ase")
 
-RULES = Rules(name=f"{EDM.name}, {RDKIT.name}", version=f"{EDM.version}, {RDKIT.version}")
+
+def _rules(*parts: Rules) -> Rules:
+    """Several protocols under one heading."""
+    return Rules(name=", ".join(each.name for each in parts), version=", ".join(each.version for each in parts))
 
 
 def evaluate_molecules(
@@ -39,6 +44,7 @@ def evaluate_molecules(
     reference: str | Path | Sequence[Molecule] | None = None,
     *,
     posebusters: int = 0,
+    strain: int = 0,
     workers: int | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -51,12 +57,14 @@ def evaluate_molecules(
             distributions, and the reference's own rates beside the samples'.
         posebusters: how many samples, the first ones, also go through PoseBusters (0.3 CPU-seconds each), and
             as many of the reference.
+        strain: how many samples, the first ones, are also relaxed with GFN2-xTB (0.2 CPU-seconds each), and as many
+            of the reference.
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: of the bootstrap intervals, and of the reference molecules that are drawn.
         progress: show progress bars on standard error.
 
     Raises:
-        UserError: no readable molecule, a count below 1, posebusters not installed.
+        UserError: no readable molecule, a count below 1, posebusters or tblite not installed.
 
     Example:
         >>> report = evaluate_molecules("run/", "qm9:train", posebusters=1000)  # doctest: +SKIP
@@ -65,18 +73,18 @@ def evaluate_molecules(
     started = time.perf_counter()
     if workers is not None and workers < 1:
         raise UserError("workers: not a positive count", got=workers)
-    if posebusters < 0:
-        raise UserError("posebusters: not a count of samples", got=posebusters)
-    if posebusters:
-        require_posebusters()
+    _check(posebusters, strain)
     made = samples_of(samples)
     with Workers(workers, progress=progress) as crew:
         known = None if reference is None else reference_of(reference, crew)
         scored = ScoredMolecules(made.entries, tuple(_judge(made.entries, crew, "Judging")), seed)
         outcome = _score(scored, known, crew)
         outcome = _with_posebusters(outcome, scored, known, posebusters, crew)
+        if strain:
+            outcome = with_strain(outcome, scored, known, strain, crew)
+            outcome = replace(outcome, settings=outcome.settings | {"strain": _settings(STRAIN)})
     return outcome.report(
-        RULES,
+        _rules(EDM, RDKIT, *[STRAIN] * bool(strain)),
         samples=made.name,
         reference=known.name if known else None,
         entries=made.entries,
@@ -84,6 +92,14 @@ def evaluate_molecules(
         tools=TOOLS,
         seconds=time.perf_counter() - started,
     )
+
+
+def _check(posebusters: int, strain: int) -> None:
+    for name, count, require in (("posebusters", posebusters, require_posebusters), ("strain", strain, require_tblite)):
+        if count < 0:
+            raise UserError(f"{name}: not a count of samples", got=count)
+        if count:
+            require()
 
 
 def _judge(entries: Sequence[MoleculeEntry], workers: Workers, label: str) -> list[MoleculeVerdict | None]:

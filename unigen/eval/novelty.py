@@ -1,6 +1,10 @@
 """Which samples are unlike each other (unique) and unlike a reference set (novel), by StructureMatcher equivalence.
 
 The reduced formula is the one prefilter that loses nothing: only crystals of one formula are compared.
+
+Likeness within a tolerance is no equivalence: A may be like B, and B like C, but not A like C. So the order of the
+samples defines the classes, here as in pymatgen's ``StructureMatcher.group_structures``: each is named after its first
+member, and holds what is like that one and like the first of no class before.
 """
 
 from __future__ import annotations

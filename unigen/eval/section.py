@@ -71,8 +71,11 @@ class Section:
 
 
 def is_share(name: str) -> bool:
-    """Whether a metric is a share in [0, 1], shown in percent; the others are distances."""
-    return not name.startswith(("rmse", "crmse", "w_", "tv_", "mat_", "mae", "mean_", "samples_"))
+    """Whether a metric is a share in [0, 1], shown in percent; the others are distances and energies."""
+    return not any(part.startswith(_NO_SHARES) for part in name.split("."))
+
+
+_NO_SHARES = ("rmse", "crmse", "w_", "tv_", "mat_", "mae", "mean_", "median_", "samples_")
 
 
 def _plain(cell: Metric | int) -> object:

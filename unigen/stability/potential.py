@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -197,9 +196,14 @@ def _version(package: str) -> str:
         return ""
 
 
-def one_thread() -> None:
-    """Structures are small: workers side by side beat threads inside one."""
-    if os.environ.get("OMP_NUM_THREADS") == "1":
-        import torch
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Structures are small: workers side by side beat threads inside one, and threads change the last digits."""
+    import torch
 
-        torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -97,8 +97,8 @@ def _numbers(result: Relaxation) -> dict[str, Any]:
 
 
 def _relax_one(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Relaxation:
-    one_thread()
-    return relax(crystal, potential, settings)
+    with one_thread():
+        return relax(crystal, potential, settings)
 
 
 def _to_line(key: str, result: Relaxation) -> Line:
