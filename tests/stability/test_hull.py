@@ -170,3 +170,14 @@ def test_schemes_do_not_mix(home):
     build_from_energies("form", [str(home / "a.csv")], energy="e", quantity="formation", scheme="EMT")
     with pytest.raises(UserError, match="has no energies of the elements"):
         Hull.open("form", potential())
+
+
+def test_another_set_is_not_written_over(home):
+    for number, name in enumerate(("a", "b")):
+        (home / f"{name}.csv").write_text(f"formula,e\nSrO,{number}\n")
+    options = {"energy": "e", "quantity": "formation", "scheme": "PBE"}
+    card = build_from_energies("mine", [str(home / "a.csv")], **options)
+    assert build_from_energies("mine", [str(home / "a.csv")], **options) == card
+    with pytest.raises(UserError, match="another hull has this name"):
+        build_from_energies("mine", [str(home / "b.csv")], **options)
+    assert open_reference("mine").energies.tolist() == [0]

@@ -17,6 +17,7 @@ from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.stability.element_energies import ElementEnergies, fit_element_energies, write_element_energies
 from unigen.stability.hull_reference import (
+    ENTRIES,
     HullCard,
     HullReference,
     Quantity,
@@ -48,13 +49,13 @@ def build_from_energies(
         scheme: what they may be compared with.
 
     Raises:
-        UserError: a source that cannot be read; a set of this name that is computed by a potential.
+        UserError: a source that cannot be read; another set of this name.
     """
     found = [read_energies(source, energy) for source in sources]
-    entries = [entry for one in found for entry in one.entries]
-    skipped = sum((one.skipped for one in found), Counter[str]())
     card = HullCard(name=name, quantity=quantity, scheme=scheme, sources={one.name: one.fact for one in found})
-    return _keep(card, entries, skipped)
+    _check_name(card)
+    entries = [entry for one in found for entry in one.entries]
+    return _keep(card, entries, sum((one.skipped for one in found), Counter[str]()))
 
 
 def build_by_potential(
@@ -63,8 +64,20 @@ def build_by_potential(
     """Relax every crystal of datasets, so that the hull and what it judges have the same errors.
 
     An interrupted build goes on where it stopped. Structures that were gated or failed are counted on the card.
+
+    Raises:
+        UserError: a dataset that is not built, not one energy, another set of this name.
     """
     datasets = [open_dataset(source) for source in sources]
+    card = HullCard(
+        name=name,
+        quantity="total",
+        scheme=potential.scheme,
+        sources={each: {"sha256": sha256_of(dataset_path(split_off(each)[0]))} for each in sources},
+        potential=potential.identity,
+        relaxation=asdict(settings),
+    )
+    _check_name(card)
     relaxed = RelaxedSet(hulls_home() / name / WORK, potential, settings)
     entries: list[Entry] = []
     skipped: Counter[str] = Counter()
@@ -79,14 +92,6 @@ def build_by_potential(
                 entries.append((label, crystal.formula, result.energy_per_atom))
     if not entries:
         raise UserError("not one crystal has an energy", where=name, got=dict(skipped))
-    card = HullCard(
-        name=name,
-        quantity="total",
-        scheme=potential.scheme,
-        sources={each: {"sha256": sha256_of(dataset_path(split_off(each)[0]))} for each in sources},
-        potential=potential.identity,
-        relaxation=asdict(settings),
-    )
     return _keep(card, entries, skipped)
 
 
@@ -144,6 +149,21 @@ def _with_energies(sources: Sequence[str], energy: str) -> tuple[list[Crystal], 
             raise UserError(f"no column {energy!r}", where=source, wanted=there)
         crystals += [crystal for crystal in dataset if energy in crystal.properties]
     return crystals, [crystal.properties[energy] for crystal in crystals]
+
+
+def _check_name(card: HullCard) -> None:
+    """A set of this name made of the same may be made again; another one is not written over."""
+    if (hulls_home() / card.name / ENTRIES).exists():
+        there = open_reference(card.name).card
+        blank = replace(there, entries=0, formulas=0, skipped={})
+        if blank != card:
+            raise UserError(
+                "another hull has this name",
+                where=str(hulls_home() / card.name),
+                got=f"{card.quantity}, {card.scheme}, from {', '.join(card.sources)}",
+                wanted=f"{there.quantity}, {there.scheme}, from {', '.join(there.sources)}",
+                next_step="give another name, or remove that folder",
+            )
 
 
 def _keep(card: HullCard, entries: list[Entry], skipped: Counter[str]) -> HullCard:
