@@ -19,6 +19,7 @@ Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.
 Solver = Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")]
 Guidance = Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")]
 Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
+Page = Annotated[bool, typer.Option(help="Write report.html: every sample in 3D, to filter and sort.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
 
 
@@ -48,6 +49,7 @@ def generate_crystal(
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
     cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
     picture: Picture = True,
+    page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
     device: Device = "cpu",
 ) -> None:
@@ -70,6 +72,7 @@ def generate_crystal(
         symprec=symprec,
         cif=cif,
         picture=picture,
+        page=page,
         batch_size=batch_size,
         device=device,
     )
@@ -110,6 +113,7 @@ def generate_molecule(
     redraws: Annotated[int, typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     picture: Picture = True,
+    page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Molecules drawn at once.")] = 256,
     device: Device = "cpu",
 ) -> None:
@@ -131,6 +135,13 @@ def generate_molecule(
         relax=relax,
     )
     run = MoleculeRun(
-        n=n, model=model, drawing=drawing, seed=seed, picture=picture, batch_size=batch_size, device=device
+        n=n,
+        model=model,
+        drawing=drawing,
+        seed=seed,
+        picture=picture,
+        page=page,
+        batch_size=batch_size,
+        device=device,
     )
     run_molecules(wanted, out, run, Console())
