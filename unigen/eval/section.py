@@ -79,7 +79,7 @@ class Section:
 
 def is_share(name: str) -> bool:
     """Whether a metric is a share in [0, 1], shown in percent; the others are distances."""
-    return not name.startswith(("rmse", "crmse", "w_", "tv_", "mat_", "mae", "mean_", "samples_"))
+    return not name.startswith(("rmse", "crmse", "w_", "tv_", "mat_", "mae", "mean_", "samples_per_"))
 
 
 def _plain(cell: Metric | int) -> object:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from unigen.config import read_yaml
 from unigen.data.crystal import Crystal
@@ -78,7 +77,7 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
                 structure=structure,
                 columns=_columns(row) | {"atoms": len(structure)} if structure else {},
                 subtitle=_subtitle(row),
-                file=quote(file) if structure and (folder / file).exists() else "",
+                file=file if structure and (folder / file).exists() else "",
                 reason=row.get("reason", ""),
             )
         )

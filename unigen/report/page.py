@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import unigen
 from unigen.data.crystal import Crystal
@@ -88,7 +89,8 @@ class Page:
         kind: what the items are.
         items: all samples in their order, failures included.
         figures: distributions, hulls, energies.
-        tables: numbers.
+        tables: the main numbers, before the structures.
+        appendix: further tables, behind them.
         settings: of the run, nested as one likes.
         notes: what the reader has to know first, a line each.
         units: of columns, by name.
@@ -99,6 +101,7 @@ class Page:
     items: Sequence[Item] = ()
     figures: Sequence[Figure] = ()
     tables: Sequence[Table] = ()
+    appendix: Sequence[Table] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     units: Mapping[str, str] = field(default_factory=dict)
@@ -142,6 +145,7 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
             ("figures", "Distributions", [markup.figure(each) for each in page.figures], "figures"),
         ),
         closing=(
+            ("appendix", "Further numbers", [markup.table(each) for each in page.appendix], "tables"),
             ("failures", "Failures", [markup.table(each) for each in _failures(failed)], "tables"),
             ("settings", "Settings", [markup.table(_settings(page.settings))] if page.settings else [], "tables"),
         ),
@@ -191,7 +195,7 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
             "id": item.id,
             "title": structure.formula,
             "subtitle": item.subtitle,
-            "file": item.file,
+            "file": quote(item.file),
             "values": [_plain(item.columns.get(name), column["type"]) for name, column in zip(names, columns, strict=True)],
             "scene": scene_of(structure),
         }

@@ -55,7 +55,7 @@ function filesOf(item) {
 }
 
 function factsOf(item) {
-  const facts = [["id", item.id], ["atoms", String(item.scene.numbers.length)]];
+  const facts = [["id", item.id]];
   if (item.scene.lattice) {
     const { lengths, angles } = cellParameters(item.scene);
     facts.push(["a, b, c (Å)", lengths.map((length) => length.toFixed(3)).join(", ")]);

@@ -4,18 +4,23 @@
 
 const SPHERE = 0.45; // drawn radius in covalent radii: small enough to see through the cell
 const STICK = 0.1; // Angstrom
+const CUT_STICK = 0.06;
 const EDGE = { radius: 0.03, color: "#8b929b" };
+const BEYOND = 1; // Angstrom from the end of an axis to its letter
+const FILL = 0.92; // part of the window that a structure takes
 const AXES = ["#c0392b", "#2e8b57", "#2f6fb3"]; // a, b, c
 
 class Viewer {
   constructor(element) {
-    const settings = { backgroundAlpha: 0, backgroundColor: "white", orthographic: true, disableFog: true };
+    // Twice the pixels smooth edges as well as 3Dmol's antialiasing does, at a quarter of the cost without a GPU.
+    const settings = { backgroundAlpha: 0, backgroundColor: "black", orthographic: true, disableFog: true, antialias: false, upscale: true };
     this.element = element;
     this.screen = $3Dmol.createViewer(element, settings);
   }
 
   /** Draw a scene; large: with the bonds that leave the cell, the letters of its axes, and room to turn. */
   show(scene, large = false) {
+    this.screen.setBackgroundColor("black", 0); // a change of size makes it opaque
     this.screen.removeAllModels();
     this.screen.removeAllLabels();
     const atoms = ballsAndSticks(scene, large);
@@ -28,8 +33,10 @@ class Viewer {
 
   nameAxes(scene) {
     AXES.forEach((fontColor, axis) => {
-      const position = vector(inCell(scene, [0, 1, 2].map((each) => (each === axis ? 1.08 : 0))));
-      const look = { position, fontColor, fontSize: 16, showBackground: false, alignment: "center", inFront: true };
+      const along = scene.lattice.slice(3 * axis, 3 * axis + 3);
+      const stretch = 1 + BEYOND / Math.hypot(...along);
+      const position = vector(along.map((part) => part * stretch));
+      const look = { position, fontColor, font: "sans-serif", fontSize: 17, bold: true, showBackground: false, alignment: "center" };
       this.screen.addLabel("abc"[axis], look);
     });
   }
@@ -44,12 +51,20 @@ class Viewer {
 
   /** How many times larger the picture may be: as it stands, or (large) however it is turned. */
   room() {
-    const box = this.element.getBoundingClientRect();
-    const half = [box.width / 2, box.height / 2];
-    const away = this.screen.modelToScreen(this.atoms).map(({ x, y }) =>
-      [Math.abs(x - window.scrollX - box.left - half[0]), Math.abs(y - window.scrollY - box.top - half[1])]);
-    const part = away.map(([x, y]) => (this.large ? Math.hypot(x, y) / Math.min(...half) : Math.max(x / half[0], y / half[1])));
-    return 0.84 / Math.max(...part, 0.05);
+    const half = [this.element.clientWidth / 2, this.element.clientHeight / 2];
+    const [zero, ...units] = this.screen.modelToScreen([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]].map(vector));
+    const moved = units.flatMap(({ x, y }) => [x - zero.x, y - zero.y]);
+    const scale = Math.hypot(...moved) / Math.SQRT2; // pixels an Angstrom: two rows of a rotation matrix times it
+    const middle = vector(this.screen.getView().slice(0, 3).map((part) => -part));
+    const [centre] = this.screen.modelToScreen([middle]);
+    const places = this.screen.modelToScreen(this.atoms);
+    const taken = this.atoms.map((atom, place) => {
+      const reach = (atom.style.sphere?.radius || 0) * scale;
+      const turned = Math.hypot(atom.x - middle.x, atom.y - middle.y, atom.z - middle.z) * scale + reach;
+      if (this.large) return turned / Math.min(...half);
+      return Math.max((Math.abs(places[place].x - centre.x) + reach) / half[0], (Math.abs(places[place].y - centre.y) + reach) / half[1]);
+    });
+    return FILL / Math.max(...taken, 0.05);
   }
 
   turn(degrees, axis) {
@@ -83,7 +98,7 @@ function ballsAndSticks(scene, large) {
   for (const { from, to } of large ? cutBonds(scene) : []) {
     const start = atoms[from];
     const middle = ["x", "y", "z"].map((axis, place) => (start[axis] + to[place]) / 2);
-    atoms.push(modelAtom(middle, start.elem, start.style.stick));
+    atoms.push(modelAtom(middle, start.elem, { ...start.style.stick, radius: CUT_STICK }, CUT_STICK)); // a round end
     join(from, atoms.length - 1);
   }
   return atoms;
