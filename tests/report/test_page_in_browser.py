@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,10 @@ def test_filter_search_and_sort(browser, desk):
         assert page.locator(".card").count() == 3
         page.get_by_role("button", name="Clear all").click()
         page.get_by_label("Sort by").select_option("density")
-        shown = [float(text.split(": ")[1]) for text in page.get_by_text(re.compile(r"^density \(g/cm³\): ")).all_inner_texts()]
+        shown = [
+            float(text.split(": ")[1])
+            for text in page.get_by_text(re.compile(r"^density \(g/cm³\): ")).all_inner_texts()
+        ]
         assert shown == pytest.approx(sorted(density), rel=1e-3)
         page.get_by_role("button", name="Ascending").click()
         page.get_by_role("button", name="Table").click()
@@ -180,7 +184,9 @@ def test_an_evaluation_has_its_numbers_and_its_structures(browser, desk):
         assert page.locator(".card").count() == COUNT
 
 
-UNNAMED = re.compile(r"^\s*- (button|textbox|searchbox|link|combobox|spinbutton|img|dialog|application|region)\s*(:|\[|$)", re.M)
+UNNAMED = re.compile(
+    r"^\s*- (button|textbox|searchbox|link|combobox|spinbutton|img|dialog|application|region)\s*(:|\[|$)", re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("name", ["crystal/report.html", "molecule/report.html", "judged.html"])
@@ -193,7 +199,7 @@ def test_what_a_screen_reader_hears(browser, desk, name):
         assert not UNNAMED.findall(heard)
         levels = page.locator("h1, h2, h3").evaluate_all("all => all.map((each) => Number(each.tagName[1]))")
         assert levels.count(1) == 1
-        assert all(lower - upper <= 1 for upper, lower in zip(levels, levels[1:], strict=False))
+        assert all(lower - upper <= 1 for upper, lower in pairwise(levels))
         assert page.locator("html").get_attribute("lang") == "en"
         page.locator(".card").first.click()
         heard = page.locator("body").aria_snapshot()
@@ -221,7 +227,9 @@ def test_nothing_from_strangers_becomes_markup(browser, tmp_path):
         Item("'\"&amp;", structure, {EVIL: "b", "n": float("nan")}),
         Item(EVIL, None, reason=EVIL),
     ]
-    figure = Figure(EVIL, '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script></svg>', EVIL)
+    figure = Figure(
+        EVIL, '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script></svg>', EVIL
+    )
     table = Table(EVIL, (EVIL, EVIL), [(EVIL, EVIL)], EVIL)
     page = Page(EVIL, "molecules", items, [figure], [table], [table], {EVIL: {EVIL: EVIL}}, [EVIL], {"n": EVIL})
     with opened(browser, write_page(page, tmp_path / "evil.html")) as page:

@@ -134,7 +134,7 @@ class Report:
         return self.metrics[name].value
 
     def to_dict(self) -> dict[str, object]:
-        """All but rows and structures, ready for JSON; of what was dropped, how often for which reason, and the first of all."""
+        """For JSON, without rows and structures; of what was dropped, how often for which reason, and the first."""
         content = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _NOT_IN_JSON}
         metrics = {name: asdict(metric) for name, metric in self.metrics.items()}
         sections = {name: section.to_dict() for name, section in self.sections.items()}

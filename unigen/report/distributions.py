@@ -17,6 +17,13 @@ MOST_REFERENCES = 10_000
 Quantity = tuple[str, str, Callable[..., float]]
 """Name, unit, and value of a structure."""
 
+
+def _radius(molecule: Molecule) -> float:
+    """Root mean square distance of the atoms from their middle."""
+    centred = molecule.positions - molecule.positions.mean(axis=0)
+    return float(np.sqrt((centred**2).sum(axis=1).mean()))
+
+
 _CRYSTALS: tuple[Quantity, ...] = (
     ("density", "g/cm³", lambda crystal: crystal.density),
     ("volume per atom", "Å³", lambda crystal: crystal.volume / len(crystal)),
@@ -27,7 +34,7 @@ _MOLECULES: tuple[Quantity, ...] = (
     ("heavy atoms", "", lambda molecule: int((molecule.numbers != 1).sum())),
     ("atoms", "", len),
     ("elements", "", lambda molecule: len(molecule.counts)),
-    ("radius of gyration", "Å", lambda molecule: _radius(molecule)),
+    ("radius of gyration", "Å", _radius),
 )
 
 
@@ -48,9 +55,3 @@ def distributions(
         for name, unit, value in quantities
     ]
     return [figure for figure in found if figure]
-
-
-def _radius(molecule: Molecule) -> float:
-    """Root mean square distance of the atoms from their middle."""
-    centred = molecule.positions - molecule.positions.mean(axis=0)
-    return float(np.sqrt((centred**2).sum(axis=1).mean()))

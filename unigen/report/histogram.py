@@ -25,7 +25,7 @@ text { font: 11px system-ui, sans-serif; fill: #5b636d; }
 
 
 def histogram(
-    title: str, samples: Sequence[float], reference: Sequence[float] | None = None, unit: str = ""
+    title: str, samples: Sequence[int | float], reference: Sequence[int | float] | None = None, unit: str = ""
 ) -> Figure | None:
     """Shares of samples (filled) and of the reference (a line) in the same bins; None where there are no samples.
 
@@ -48,7 +48,7 @@ def histogram(
     return Figure(label, _svg(edges, shares), _words(label, made, known))
 
 
-def _finite(values: Sequence[float]) -> Float[np.ndarray, "values"]:
+def _finite(values: Sequence[int | float]) -> Float[np.ndarray, "values"]:
     array = np.array(list(values), dtype=np.float64)
     return array[np.isfinite(array)]
 
@@ -82,7 +82,9 @@ def _svg(edges: Float[np.ndarray, "edges"], shares: Sequence[Float[np.ndarray, "
         f'<text x="{np.interp(value, edges, across):.1f}" y="{floor + 14}" text-anchor="middle">{value:.3g}</text>'
         for value in _ticks(edges)
     ]
-    legend = [f'<rect class="sample" x="{_LEFT}" y="6" width="12" height="9"/><text x="{_LEFT + 17}" y="14">samples</text>']
+    legend = [
+        f'<rect class="sample" x="{_LEFT}" y="6" width="12" height="9"/><text x="{_LEFT + 17}" y="14">samples</text>'
+    ]
     if len(shares) > 1:
         line = f'<path class="reference" d="M{_LEFT + 80} 11h14"/>'
         legend.append(f'{line}<text x="{_LEFT + 99}" y="14">reference</text>')
@@ -95,7 +97,7 @@ def _svg(edges: Float[np.ndarray, "edges"], shares: Sequence[Float[np.ndarray, "
     )
 
 
-def _outline(across: Float[np.ndarray, "edges"], heights: Float[np.ndarray, "bins"], floor: float) -> str:
+def _outline(across: Float[np.ndarray, "edges"], heights: Float[np.ndarray, "bins"], floor: int) -> str:
     steps = "".join(f"V{y:.1f}H{x:.1f}" for y, x in zip(heights, across[1:], strict=True))
     return f"M{across[0]:.1f} {floor}{steps}V{floor}"
 
@@ -109,7 +111,7 @@ def _ticks(edges: Float[np.ndarray, "edges"]) -> Float[np.ndarray, "ticks"]:
     return np.arange(np.ceil(edges[0] / step), np.floor(edges[-1] / step) + 1) * step
 
 
-def _words(label: str, made: Float[np.ndarray, "values"], known: Float[np.ndarray, "values"]) -> str:
+def _words(label: str, made: Float[np.ndarray, "values"], known: Float[np.ndarray, "others"]) -> str:
     said = [f"{label}: {len(made)} samples, {_spread(made)}"]
     if len(known):
         said.append(f"{len(known)} of the reference, {_spread(known)}")

@@ -21,7 +21,7 @@ BOND_FACTOR = 1.1
 MOST_NEIGHBOURS = 100_000
 """No bonds are looked for in what is denser than any matter."""
 
-_NONMETALS = tuple(ATOMIC_NUMBER[symbol] for symbol in "H C N O F P S Cl Se Br I".split())
+_NONMETALS = tuple(map(ATOMIC_NUMBER.__getitem__, ("H", "C", "N", "O", "F", "P", "S", "Cl", "Se", "Br", "I")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,4 +107,4 @@ def _bonded(
     joined = distances <= radii[first] + radii[second]
     if not metal.all():
         joined &= ~(metal[first] & metal[second])
-    return first[joined], second[joined], shifts[joined].astype(np.int64)
+    return first[joined].astype(np.int64), second[joined].astype(np.int64), shifts[joined].astype(np.int64)

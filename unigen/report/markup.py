@@ -88,7 +88,8 @@ def _section(section: Section) -> str:
         return ""
     inner = "\n".join(pieces)
     name = f"{anchor}-heading"
-    return f'<section id="{anchor}" aria-labelledby="{name}"><h2 id="{name}">{heading}</h2><div class="{kind}">{inner}</div></section>'
+    content = f'<h2 id="{name}">{heading}</h2><div class="{kind}">{inner}</div>'
+    return f'<section id="{anchor}" aria-labelledby="{name}">{content}</section>'
 
 
 def _policy(scripts: Sequence[str]) -> str:

@@ -196,7 +196,9 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
             "title": structure.formula,
             "subtitle": item.subtitle,
             "file": quote(item.file),
-            "values": [_plain(item.columns.get(name), column["type"]) for name, column in zip(names, columns, strict=True)],
+            "values": [
+                _plain(item.columns.get(name), column["type"]) for name, column in zip(names, columns, strict=True)
+            ],
             "scene": scene_of(structure),
         }
         for item, structure in zip(shown, structures, strict=True)

@@ -33,8 +33,8 @@ def crystal_scene(crystal: Crystal) -> Scene:
     """A crystal.
 
     Returns:
-        ``numbers`` of the crystal's atoms and their fractional ``coords``, ``lattice`` (rows), the drawn ``images`` (atom
-        and three whole cells each; drawn atoms are the crystal's own, then these), ``bonds`` (two drawn atoms each),
+        ``numbers`` of the crystal's atoms and their fractional ``coords``, ``lattice`` (rows), the drawn ``images``
+        (atom and three whole cells each; drawn atoms are its own, then these), ``bonds`` (two drawn atoms each),
         ``cut`` bonds (a drawn atom, an atom, three whole cells each), and ``view``, a quaternion (x, y, z, w).
     """
     closed = close_cell(crystal.frac_coords)
