@@ -70,9 +70,8 @@ def make_runs(folder: Path, count: int) -> dict[str, Path]:
     for kind, made in rows.items():
         started = time.process_time()
         pages[kind] = write_run_page(folder / kind, made, kind)
-        print(
-            f"{kind}: written in {time.process_time() - started:.2f} CPU-s, {pages[kind].stat().st_size / 1e6:.2f} MB"
-        )
+        seconds, size = time.process_time() - started, pages[kind].stat().st_size
+        print(f"{kind:12s} written in {seconds:.2f} CPU-s, {size / 1e6:.2f} MB")
     return pages
 
 
