@@ -10,6 +10,8 @@ import typer
 from unigen.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from unigen.request import CrystalRequest
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
@@ -53,10 +55,8 @@ def generate_crystal(
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
     device: Device = "cpu",
 ) -> None:
-    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF and JSON lines."""
+    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template, property_)
-    from rich.console import Console
-
     from unigen.report.generation import RunSettings, run_generation
     from unigen.sample.decoder import DecodeSettings
 
@@ -76,7 +76,13 @@ def generate_crystal(
         batch_size=batch_size,
         device=device,
     )
-    run_generation(wanted, out, settings, Console())
+    run_generation(wanted, out, settings, _console())
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
 
 
 def _requests(file: Path | None, *fields: str | int | list[str] | None) -> list[CrystalRequest]:
@@ -117,14 +123,12 @@ def generate_molecule(
     batch_size: Annotated[int, typer.Option(min=1, help="Molecules drawn at once.")] = 256,
     device: Device = "cpu",
 ) -> None:
-    """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF."""
+    """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
     from unigen.report.molecule_generation import MoleculeRun, run_molecules
     from unigen.sample.molecule_decoder import MoleculeSettings
     from unigen.sample.molecule_request_file import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
-    from rich.console import Console
-
     drawing = MoleculeSettings(
         steps=steps,
         solver=solver,
@@ -144,4 +148,4 @@ def generate_molecule(
         batch_size=batch_size,
         device=device,
     )
-    run_molecules(wanted, out, run, Console())
+    run_molecules(wanted, out, run, _console())

@@ -35,7 +35,7 @@ def write_evaluation_page(report: Report, path: str | Path, figures: Sequence[Fi
 def evaluation_page(report: Report, figures: Sequence[Figure] = ()) -> Page:
     """The page of a report; see `write_evaluation_page`."""
     made = [structure for structure in report.structures if structure is not None]
-    kind: Kind = "molecules" if any(isinstance(each, Molecule) for each in made) else "crystals"
+    kind: Kind = "molecules" if any(isinstance(each, Molecule) for each in (*made, *report.references)) else "crystals"
     beside = f", beside {report.reference}" if report.reference else ""
     return Page(
         title=f"{report.samples} under {report.protocol}",
