@@ -42,7 +42,7 @@ def histogram(
     known = _finite(reference or ())
     if not len(made):
         return None
-    edges = _edges(np.concatenate([made, known]))
+    edges = _edges(np.concatenate([made, known]), bins=min(_MOST_BINS, max(8, int(np.sqrt(len(made))))))
     shares = [_shares(values, edges) for values in (made, known) if len(values)]
     label = f"{title} ({unit})" if unit else title
     return Figure(label, _svg(edges, shares), _words(label, made, known))
@@ -53,15 +53,15 @@ def _finite(values: Sequence[int | float]) -> Float[np.ndarray, "values"]:
     return array[np.isfinite(array)]
 
 
-def _edges(values: Float[np.ndarray, "values"]) -> Float[np.ndarray, "edges"]:
+def _edges(values: Float[np.ndarray, "values"], bins: int) -> Float[np.ndarray, "edges"]:
     low, high = np.quantile(values, [0.005, 0.995])
     if (values == np.round(values)).all():
         low, high = np.floor(low), np.ceil(high)
         width = (high - low) // _MOST_BINS + 1
         return np.arange(low, high + width + 1, width) - 0.5
-    if high <= low:
+    if high - low < 1e-9 * max(1.0, abs(high)):
         low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, min(_MOST_BINS, max(8, int(np.sqrt(len(values))))) + 1)
+    return np.linspace(low, high, bins + 1)
 
 
 def _shares(values: Float[np.ndarray, "values"], edges: Float[np.ndarray, "edges"]) -> Float[np.ndarray, "bins"]:

@@ -4,7 +4,6 @@
 
 const SPHERE = 0.45; // drawn radius in covalent radii: small enough to see through the cell
 const STICK = 0.1; // Angstrom
-const CUT_STICK = 0.06;
 const EDGE = { radius: 0.03, color: "#8b929b" };
 const BEYOND = 1; // Angstrom from the end of an axis to its letter
 const FILL = 0.92; // part of the window that a structure takes
@@ -98,7 +97,7 @@ function ballsAndSticks(scene, large) {
   for (const { from, to } of large ? cutBonds(scene) : []) {
     const start = atoms[from];
     const middle = ["x", "y", "z"].map((axis, place) => (start[axis] + to[place]) / 2);
-    atoms.push(modelAtom(middle, start.elem, { ...start.style.stick, radius: CUT_STICK }, CUT_STICK)); // a round end
+    atoms.push(modelAtom(middle, start.elem, start.style.stick, STICK)); // a round end
     join(from, atoms.length - 1);
   }
   return atoms;
