@@ -217,6 +217,21 @@ def test_light_and_dark(browser, desk):
     assert all(light != dark for light, dark in zip(paper("light"), paper("dark"), strict=True))
 
 
+def test_many_come_in_steps_and_what_has_no_value_comes_last(browser, tmp_path):
+    water = Molecule(np.array([8, 1, 1]), np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]))
+    items = [Item(f"w{n}", water, {"energy": None if n % 7 == 3 else float(-n)}, subtitle=f"w{n}") for n in range(60)]
+    with opened(browser, write_page(Page("Water", "molecules", items), tmp_path / "water.html")) as page:
+        assert page.get_by_role("status").inner_text() == "60 of 60 match, 48 shown"
+        page.get_by_label("Sort by").select_option("energy")
+        page.get_by_role("button", name="Show more (12 left)").click()
+        assert page.locator(".card").count() == 60
+        assert page.locator(":focus").inner_text() == page.locator(".card").nth(48).inner_text()
+        shown = page.locator(".card .name + .more").all_inner_texts()
+        known = [f"w{n}" for n in reversed(range(60)) if n % 7 != 3]
+        assert shown[: len(known)] == known
+        assert not page.get_by_role("button", name="Show more").is_visible()
+
+
 EVIL = "</script><img src=x onerror=alert(1)><!--<script>"
 
 

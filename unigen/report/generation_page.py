@@ -46,7 +46,9 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Page:
     structure_of: Callable[[Row], Crystal | Molecule | None] = crystal_of if kind == "crystals" else molecule_of
     structures = [structure_of(row) for row in rows]
     made = [structure for structure in structures if structure is not None]
-    settings = {name: value for name, value in read_yaml(folder / RUN).items() if name != "requests"}
+    settings = read_yaml(folder / RUN)
+    requests = settings.pop("requests")
+    settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(
         title=f"{kind.capitalize()} by {settings['model']}",
         kind=kind,
@@ -64,20 +66,20 @@ def _all_in_one(folder: Path) -> list[str]:
 
 
 def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Molecule | None]) -> list[Item]:
-    """CIFs are named after the samples that were made, in order; see `unigen.report.run_folder`."""
+    """Each with its CIF, named as `unigen.report.run_folder` does, or the SD file that holds all."""
     made = [row for row, structure in zip(rows, structures, strict=True) if structure is not None]
     stems = {id(row): stem for row, stem in zip(made, file_names(made), strict=True)}
     items = []
     for row, structure in zip(rows, structures, strict=True):
         stem = stems.get(id(row), f"{row['id']}__{row['index']}")
-        file = f"cif/{stem}.cif"
+        files = [name for name in (f"cif/{stem}.cif", SDF) if structure is not None and (folder / name).exists()]
         items.append(
             Item(
                 id=stem,
                 structure=structure,
-                columns=_columns(row) | {"atoms": len(structure)} if structure else {},
+                columns={} if structure is None else _columns(row) | {"atoms": len(structure)},
                 subtitle=_subtitle(row),
-                file=file if structure and (folder / file).exists() else "",
+                file=files[0] if files else "",
                 reason=row.get("reason", ""),
             )
         )

@@ -43,7 +43,7 @@ class Item:
         structure: None for a failure.
         columns: what is known about it, by name; filtered and sorted by. Numbers, true or false, or text.
         subtitle: a short second line below the formula.
-        file: its CIF or SD file, relative to the page, where there is one.
+        file: a CIF or SD file that holds it, relative to the page, where there is one.
         reason: why there is no structure.
     """
 
