@@ -41,7 +41,7 @@ _MOLECULES: tuple[Quantity, ...] = (
 def distributions(
     kind: Kind, samples: Sequence[Crystal | Molecule], reference: Sequence[Crystal | Molecule] = ()
 ) -> list[Figure]:
-    """A figure a quantity.
+    """A figure a quantity; none of what is the same for all samples, where there is no reference.
 
     Args:
         kind: what they are.
@@ -49,9 +49,9 @@ def distributions(
         reference: what it should be like, if anything.
     """
     known = reference[:: -(-len(reference) // MOST_REFERENCES) or 1]
-    quantities = _CRYSTALS if kind == "crystals" else _MOLECULES
-    found = [
-        histogram(name, [value(each) for each in samples], [value(each) for each in known], unit)
-        for name, unit, value in quantities
-    ]
+    found = []
+    for name, unit, value in _CRYSTALS if kind == "crystals" else _MOLECULES:
+        made = [value(each) for each in samples]
+        if known or len(set(made)) > 1:
+            found.append(histogram(name, made, [value(each) for each in known], unit))
     return [figure for figure in found if figure]

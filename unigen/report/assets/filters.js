@@ -15,7 +15,8 @@ function textOf(item) {
 function wantedItems() {
   const words = WANTED.words.toLowerCase().split(/\s+/).filter(Boolean);
   const tests = [...WANTED.tests.values()];
-  const kept = DATA.items.filter((item) => words.every((word) => textOf(item).includes(word)) && tests.every((test) => test(item)));
+  const says = (item) => words.every((word) => textOf(item).includes(word));
+  const kept = DATA.items.filter((item) => says(item) && tests.every((test) => test(item)));
   const column = WANTED.sort;
   if (!column) return WANTED.descending ? kept.reverse() : kept;
   const sign = WANTED.descending ? -1 : 1;
@@ -43,9 +44,11 @@ function makeFilters(place, changed) {
 }
 
 function rangeField(column, values, set) {
-  const [low, high] = values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [Infinity, -Infinity]);
-  const [from, to] = [["from", low], ["to", high]].map(([word, end]) =>
-    make("input", { type: "number", step: "any", placeholder: written(end), "aria-label": `${labelOf(column)} ${word}` }));
+  const ends = [["from", Math.min(...values)], ["to", Math.max(...values)]]
+  const [from, to] = ends.map(([word, end]) => {
+    const name = `${labelOf(column)} ${word}`;
+    return make("input", { type: "number", step: "any", placeholder: written(end), "aria-label": name });
+  });
   const changed = () => {
     const least = from.value === "" ? -Infinity : Number(from.value);
     const most = to.value === "" ? Infinity : Number(to.value);

@@ -67,7 +67,8 @@ function headOf(column) {
 function rowOf(item) {
   const button = make("button", { type: "button" }, ...formulaNodes(item.title));
   button.addEventListener("click", () => openDialog(item));
-  const cells = COLUMNS.map((column) => make("td", { class: column.type === "number" ? "number" : "" }, written(valueOf(item, column))));
+  const cells = COLUMNS.map((column) =>
+    make("td", { class: column.type === "number" ? "number" : "" }, written(valueOf(item, column))));
   return make("tr", {}, make("th", { scope: "row" }, button), ...cells);
 }
 

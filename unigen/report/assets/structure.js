@@ -14,7 +14,8 @@ function inCell(scene, fractions) {
 function drawnAtoms(scene) {
   const own = rowsOf(scene.coords, 3);
   if (!scene.lattice) return own.map((at, atom) => ({ number: scene.numbers[atom], at }));
-  const images = rowsOf(scene.images, 4).map(([atom, ...shift]) => [atom, own[atom].map((part, axis) => part + shift[axis])]);
+  const moved = ([atom, ...shift]) => [atom, own[atom].map((part, axis) => part + shift[axis])];
+  const images = rowsOf(scene.images, 4).map(moved);
   return [...own.entries(), ...images].map(([atom, fractions]) => ({
     number: scene.numbers[atom],
     at: inCell(scene, fractions),
@@ -71,14 +72,17 @@ function sdfText(item) {
   const { numbers, coords, bonds, charges = [] } = item.scene;
   const right = (value, width) => String(value).padStart(width);
   const orders = rowsOf(bonds, 3);
-  const atoms = rowsOf(coords, 3).map((at, atom) =>
-    at.map((part) => right(part.toFixed(4), 10)).join("") + ` ${DATA.elements[numbers[atom]][0].padEnd(3)} 0` + "  0".repeat(11));
+  const atoms = rowsOf(coords, 3).map((at, atom) => {
+    const place = at.map((part) => right(part.toFixed(4), 10)).join("");
+    return `${place} ${DATA.elements[numbers[atom]][0].padEnd(3)} 0${"  0".repeat(11)}`;
+  });
   const charged = [...charges.entries()].filter(([, charge]) => charge);
   return [
     item.id.replace(/\s+/g, " "), "     UniGen          3D", "",
     `${right(numbers.length, 3)}${right(orders.length, 3)}  0  0  0  0  0  0  0  0999 V2000`,
     ...atoms,
-    ...orders.map(([first, second, order]) => [first + 1, second + 1, order, 0].map((value) => right(value, 3)).join("")),
+    ...orders.map(([first, second, order]) =>
+      [first + 1, second + 1, order, 0].map((value) => right(value, 3)).join("")),
     ...charged.map(([atom, charge]) => `M  CHG  1${right(atom + 1, 4)}${right(charge, 4)}`),
     "M  END", "$$$$", "",
   ].join("\n");

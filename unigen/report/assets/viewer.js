@@ -12,7 +12,8 @@ const AXES = ["#c0392b", "#2e8b57", "#2f6fb3"]; // a, b, c
 class Viewer {
   constructor(element) {
     // Twice the pixels smooth edges as well as 3Dmol's antialiasing does, at a quarter of the cost without a GPU.
-    const settings = { backgroundAlpha: 0, backgroundColor: "black", orthographic: true, disableFog: true, antialias: false, upscale: true };
+    const clear = { backgroundAlpha: 0, backgroundColor: "black" };
+    const settings = { ...clear, orthographic: true, disableFog: true, antialias: false, upscale: true };
     this.element = element;
     this.screen = $3Dmol.createViewer(element, settings);
   }
@@ -35,8 +36,8 @@ class Viewer {
       const along = scene.lattice.slice(3 * axis, 3 * axis + 3);
       const stretch = 1 + BEYOND / Math.hypot(...along);
       const position = vector(along.map((part) => part * stretch));
-      const look = { position, fontColor, font: "sans-serif", fontSize: 17, bold: true, showBackground: false, alignment: "center" };
-      this.screen.addLabel("abc"[axis], look);
+      const letter = { fontColor, font: "sans-serif", fontSize: 17, bold: true, showBackground: false };
+      this.screen.addLabel("abc"[axis], { position, alignment: "center", ...letter });
     });
   }
 
@@ -61,7 +62,8 @@ class Viewer {
       const reach = (atom.style.sphere?.radius || 0) * scale;
       const turned = Math.hypot(atom.x - middle.x, atom.y - middle.y, atom.z - middle.z) * scale + reach;
       if (this.large) return turned / Math.min(...half);
-      return Math.max((Math.abs(places[place].x - centre.x) + reach) / half[0], (Math.abs(places[place].y - centre.y) + reach) / half[1]);
+      const { x, y } = places[place];
+      return Math.max((Math.abs(x - centre.x) + reach) / half[0], (Math.abs(y - centre.y) + reach) / half[1]);
     });
     return FILL / Math.max(...taken, 0.05);
   }
