@@ -35,6 +35,19 @@ def test_run_yaml_says_what_determines_the_samples(counting, tmp_path):
     assert not {"batch_size", "symprec", "cif"} & set(written)
 
 
+def test_the_page_is_written_unless_it_is_not_wanted(counting, tmp_path):
+    run_generation([IRON, XENON], tmp_path / "run", RunSettings(n=2))
+    page = tmp_path / "run" / "report.html"
+    first = page.read_bytes()
+    assert "2 crystals, 2 failed" in first.decode()
+    assert "noble" in first.decode()
+    run_generation([IRON, XENON], tmp_path / "run", RunSettings(n=2))
+    assert page.read_bytes() == first
+    run_generation([IRON], tmp_path / "bare", RunSettings(page=False))
+    assert not (tmp_path / "bare" / "report.html").exists()
+    assert "page" not in read_yaml(tmp_path / "bare" / "run.yaml")
+
+
 def test_a_run_may_go_on_by_another_path_to_the_same_model(tmp_path, monkeypatch):
     save_untrained(tmp_path / "models" / "untrained")
     request = CrystalRequest(formula="NaCl", z=1)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Judge anyone's structures.", no_args_is_help=True)
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")]
+Page = Annotated[bool, typer.Option(help="Also an HTML page with every structure in 3D, beside the report.")]
 
 
 @app.command("crystals")
@@ -39,6 +40,7 @@ def evaluate_crystals(
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a structure stands beside it.")] = Path(
         "report.json"
     ),
+    page: Page = True,
 ) -> None:
     """Match rates against references (csp), or validity, uniqueness, novelty and distributions (denovo)."""
     from unigen.eval.run import evaluate_crystals as evaluate
@@ -61,13 +63,17 @@ def evaluate_crystals(
         seed=seed,
         progress=True,
     )
-    _print_report(report, out)
+    _print_report(report, out, page=page)
 
 
-def _print_report(report: Report, out: Path) -> None:
+def _print_report(report: Report, out: Path, *, page: bool) -> None:
     from rich.console import Console
 
-    written = report.write(out)
+    from unigen.report.evaluation_page import write_evaluation_page
+
+    written = [*report.write(out)]
+    if page:
+        written.append(write_evaluation_page(report, out.with_suffix(".html")))
     Console().print(*report.tables())
     typer.echo(f"written: {', '.join(str(path) for path in written)}")
 
@@ -83,6 +89,7 @@ def evaluate_molecules(
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a molecule stands beside it.")] = Path(
         "report.json"
     ),
+    page: Page = True,
 ) -> None:
     """EDM's stability, validity by RDKit, uniqueness, novelty and distributions, each over all samples."""
     from unigen.eval.molecules import evaluate_molecules as evaluate
@@ -90,7 +97,7 @@ def evaluate_molecules(
     report = evaluate(
         samples, reference, posebusters=posebusters, strain=strain, workers=workers, seed=seed, progress=True
     )
-    _print_report(report, out)
+    _print_report(report, out, page=page)
 
 
 @app.command("conditional")
@@ -102,12 +109,13 @@ def evaluate_conditional(
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a sample stands beside it.")] = Path(
         "report.json"
     ),
+    page: Page = True,
 ) -> None:
     """Error of each requested property by a trained predictor, beside its floor and what is trivial."""
     from unigen.eval.property_requests import evaluate_conditional as evaluate
 
     report = evaluate(samples, reference, predictor, seed=seed, progress=True)
-    _print_report(report, out)
+    _print_report(report, out, page=page)
 
 
 @app.command("conformers")
@@ -122,6 +130,7 @@ def evaluate_conformers(
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a conformer stands beside it.")] = Path(
         "report.json"
     ),
+    page: Page = True,
 ) -> None:
     """Coverage and matching (COV, MAT) against reference conformers, beside RDKit's ETKDG."""
     from unigen.eval.conformers import evaluate_conformers as evaluate
@@ -136,4 +145,4 @@ def evaluate_conformers(
         seed=seed,
         progress=True,
     )
-    _print_report(report, out)
+    _print_report(report, out, page=page)

@@ -10,6 +10,8 @@ import typer
 from unigen.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from unigen.request import CrystalRequest
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
@@ -19,6 +21,7 @@ Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.
 Solver = Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")]
 Guidance = Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")]
 Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
+Page = Annotated[bool, typer.Option(help="Write report.html: every sample in 3D, to filter and sort.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
 
 
@@ -48,13 +51,12 @@ def generate_crystal(
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
     cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
     picture: Picture = True,
+    page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
     device: Device = "cpu",
 ) -> None:
-    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF and JSON lines."""
+    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template, property_)
-    from rich.console import Console
-
     from unigen.report.generation import RunSettings, run_generation
     from unigen.sample.decoder import DecodeSettings
 
@@ -70,10 +72,17 @@ def generate_crystal(
         symprec=symprec,
         cif=cif,
         picture=picture,
+        page=page,
         batch_size=batch_size,
         device=device,
     )
-    run_generation(wanted, out, settings, Console())
+    run_generation(wanted, out, settings, _console())
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
 
 
 def _requests(file: Path | None, *fields: str | int | list[str] | None) -> list[CrystalRequest]:
@@ -110,17 +119,16 @@ def generate_molecule(
     redraws: Annotated[int, typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     picture: Picture = True,
+    page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Molecules drawn at once.")] = 256,
     device: Device = "cpu",
 ) -> None:
-    """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF."""
+    """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
     from unigen.report.molecule_generation import MoleculeRun, run_molecules
     from unigen.sample.molecule_decoder import MoleculeSettings
     from unigen.sample.molecule_request_file import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
-    from rich.console import Console
-
     drawing = MoleculeSettings(
         steps=steps,
         solver=solver,
@@ -131,6 +139,13 @@ def generate_molecule(
         relax=relax,
     )
     run = MoleculeRun(
-        n=n, model=model, drawing=drawing, seed=seed, picture=picture, batch_size=batch_size, device=device
+        n=n,
+        model=model,
+        drawing=drawing,
+        seed=seed,
+        picture=picture,
+        page=page,
+        batch_size=batch_size,
+        device=device,
     )
-    run_molecules(wanted, out, run, Console())
+    run_molecules(wanted, out, run, _console())

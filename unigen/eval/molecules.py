@@ -112,6 +112,7 @@ def _score(scored: ScoredMolecules, reference: MoleculeReference | None, workers
         metrics=scored.metrics(known),
         counts=scored.counts(),
         rows=scored.rows(known),
+        structures=tuple(entry.molecule for entry in scored.entries),
         dropped=[dropped(entry, entry.reason) for entry in scored.entries if entry.molecule is None],
         settings={"edm": _settings(EDM), "rdkit": _settings(RDKIT) | {"max_assignments": MAX_ASSIGNMENTS}},
     )
@@ -150,7 +151,12 @@ def _beside(outcome: Outcome, scored: ScoredMolecules, reference: MoleculeRefere
         ),
         "bond_lengths": length_section(lengths, known_lengths),
     }
-    return replace(outcome, metrics=outcome.metrics | metrics, sections=outcome.sections | sections)
+    return replace(
+        outcome,
+        metrics=outcome.metrics | metrics,
+        sections=outcome.sections | sections,
+        references=tuple(drawn),
+    )
 
 
 def _with_posebusters(

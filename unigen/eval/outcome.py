@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol, runtime_checkable
 
+from unigen.data.crystal import Crystal
+from unigen.data.molecule import Molecule
 from unigen.eval.intervals import Metric
 from unigen.eval.protocol import Rules
 from unigen.eval.provenance import provenance
@@ -33,7 +35,7 @@ class Named(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The parts of a report that are a protocol's own."""
+    """The parts of a report that are a protocol's own; see `unigen.eval.report.Report`."""
 
     metrics: dict[str, Metric]
     counts: dict[str, int]
@@ -41,6 +43,8 @@ class Outcome:
     dropped: list[dict[str, str]]
     settings: dict[str, object] = field(default_factory=dict)
     sections: dict[str, Section] = field(default_factory=dict)
+    structures: tuple[Crystal | Molecule | None, ...] = ()
+    references: tuple[Crystal | Molecule, ...] = ()
 
     def report(
         self,
@@ -81,6 +85,8 @@ class Outcome:
             sections=self.sections,
             dropped=tuple(self.dropped),
             rows=self.rows,
+            structures=self.structures,
+            references=self.references,
         )
 
 

@@ -176,6 +176,7 @@ def _outcome(made: MoleculeSet, parts: Sequence[Part], judge: NetworkPredictor) 
             "asked_for_nothing": sum(not entry.requested for entry in made.entries),
         },
         rows=tuple(row for _, _, rows in parts for row in rows),
+        structures=tuple(entry.molecule for name, _, _ in parts for entry in made.entries if name in entry.requested),
         dropped=[dropped(entry, entry.reason) for entry in failed],
         settings={
             "units": {name: unit_of(name).name for name, _, _ in parts},

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unigen.data.crystal import Crystal
+from unigen.data.molecule import Molecule
 from unigen.eval.intervals import Metric
 from unigen.eval.section import Section, is_share
 
@@ -94,6 +96,8 @@ class SampleResult(ResultRow):
 _SHOWN = 100
 """What was dropped is listed up to so many; the rows have the reason of every sample."""
 
+_NOT_IN_JSON = ("rows", "structures", "references")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -115,6 +119,8 @@ class Report:
         sections: further tables by name, such as "by_atoms" or "as_requested".
         dropped: id, place and reason of what could not be scored.
         rows: one a sample.
+        structures: one a row, None for a failure: for pictures; in no file.
+        references: structures of the reference, or some of them: for pictures; in no file.
     """
 
     protocol: str
@@ -132,14 +138,16 @@ class Report:
     sections: dict[str, Section] = field(default_factory=dict)
     dropped: tuple[dict[str, str], ...] = ()
     rows: tuple[ResultRow, ...] = field(default=(), repr=False)
+    structures: tuple[Crystal | Molecule | None, ...] = field(default=(), repr=False, compare=False)
+    references: tuple[Crystal | Molecule, ...] = field(default=(), repr=False, compare=False)
 
     def __getitem__(self, name: str) -> float | None:
         """The value of a metric: ``report["match_rate.k1"]``."""
         return self.metrics[name].value
 
     def to_dict(self) -> dict[str, object]:
-        """All but the rows, ready for JSON; of what was dropped, how often for which reason, and the first of all."""
-        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "rows"}
+        """For JSON, without rows and structures; of what was dropped, how often for which reason, and the first."""
+        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _NOT_IN_JSON}
         metrics = {name: asdict(metric) for name, metric in self.metrics.items()}
         sections = {name: section.to_dict() for name, section in self.sections.items()}
         reasons = Counter(each["reason"].removeprefix(each["where"]).lstrip(": ") for each in self.dropped)
@@ -169,7 +177,7 @@ class Report:
         for column in ("", "value", "95 % interval", "over"):
             table.add_column(column, justify="left" if column == "" else "right")
         for name, metric in self.metrics.items():
-            table.add_row(name, *_cells(name, metric))
+            table.add_row(name, *metric_texts(name, metric))
         table.add_section()
         for name, count in self.counts.items():
             table.add_row(name.replace("_", " "), str(count))
@@ -180,7 +188,9 @@ class Report:
         return [self.table(), *(section.table() for section in self.sections.values())]
 
 
-def _cells(name: str, metric: Metric) -> tuple[str, str, str]:
+def metric_texts(name: str, metric: Metric) -> tuple[str, str, str]:
+    """Value, interval, and over how many, as they are printed; shares in percent."""
+
     def text(value: float) -> str:
         return f"{100 * value:.2f} %" if is_share(name) else f"{value:.4f}"
 

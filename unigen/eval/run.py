@@ -180,7 +180,12 @@ def _with_statements(outcome: Outcome, scored: Scored, workers: Workers) -> Outc
 
 
 def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outcome: Outcome, seconds: float) -> Report:
-    return replace(outcome, counts=scored.counts() | outcome.counts).report(
+    return replace(
+        outcome,
+        counts=scored.counts() | outcome.counts,
+        structures=tuple(scored.crystals),
+        references=tuple(reference.crystals) if reference else (),
+    ).report(
         scored.protocol,
         samples=samples.name,
         reference=reference.name if reference else None,

@@ -52,9 +52,16 @@ class Section:
         table.add_column("", overflow="fold")
         for column in self.columns:
             table.add_column(column.replace("_", " "), justify="right")
-        for name, row in list(self.rows.items())[: self.printed]:
-            table.add_row(_words(name), *(self._text(name, column, row) for column in self.columns))
+        for cells in self.texts()[: self.printed]:
+            table.add_row(*cells)
         return table
+
+    def texts(self) -> list[tuple[str, ...]]:
+        """Every row as it is printed: its name, then a cell a column."""
+        return [
+            (_words(name), *(self._text(name, column, row) for column in self.columns))
+            for name, row in self.rows.items()
+        ]
 
     def _text(self, name: str, column: str, row: Mapping[str, Metric | int]) -> str:
         cell = row.get(column)
@@ -75,7 +82,7 @@ def is_share(name: str) -> bool:
     return not any(part.startswith(_NO_SHARES) for part in name.split("."))
 
 
-_NO_SHARES = ("rmse", "crmse", "w_", "tv_", "mat_", "mae", "mean_", "median_", "samples_")
+_NO_SHARES = ("rmse", "crmse", "w_", "tv_", "mat_", "mae", "mean_", "median_", "samples_per_")
 
 
 def _plain(cell: Metric | int) -> object:

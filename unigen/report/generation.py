@@ -12,6 +12,7 @@ from rich.console import Console
 
 from unigen.errors import UserError
 from unigen.report.drawing import DRAWN, PICTURE, progress_bar, say_remarks
+from unigen.report.generation_page import write_run_page
 from unigen.report.journal import run_facts
 from unigen.report.picture import draw_crystals
 from unigen.report.run_folder import RunFolder, crystal_of
@@ -39,6 +40,7 @@ class RunSettings:
         symprec: tolerance of symmetrised CIF copies, Angstrom; None writes none.
         cif: write one CIF a sample.
         picture: draw the first samples into ``samples.png``.
+        page: write ``report.html``.
         batch_size: candidates drawn at once.
         device: of torch.
     """
@@ -54,6 +56,7 @@ class RunSettings:
     symprec: float | None = None
     cif: bool = True
     picture: bool = True
+    page: bool = True
     batch_size: int = 512
     device: str = "cpu"
 
@@ -74,7 +77,7 @@ class RunSettings:
 
     def facts(self, generator: Generator, requests: Sequence[CrystalRequest]) -> dict[str, Any]:
         """What determines the samples, for ``run.yaml``: not the batch size, nor which files are written."""
-        unsaid = ("batch_size", "cif", "picture", "symprec")
+        unsaid = ("batch_size", "cif", "picture", "page", "symprec")
         return run_facts(self, generator, requests, unsaid, ("torch", "numpy", "spglib"))
 
 
@@ -106,6 +109,8 @@ def run_generation(
     _report(rows, out, console)
     if settings.picture:
         draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
+    if settings.page:
+        write_run_page(out, rows, "crystals")
     return rows
 
 

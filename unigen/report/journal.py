@@ -1,6 +1,7 @@
 """The journal of a generation run: written sample by sample, so that an interrupted run goes on and loses nothing.
 
-``run.yaml`` what was asked, ``samples.jsonl`` one line a sample; beside them the files that readers of structures want.
+``run.yaml`` what was asked, ``samples.jsonl`` one line a sample; beside them the files that readers of structures want,
+and ``report.html`` to look at them.
 """
 
 from __future__ import annotations

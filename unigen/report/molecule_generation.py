@@ -13,6 +13,7 @@ from rich.console import Console
 
 from unigen.errors import UserError
 from unigen.report.drawing import DRAWN, PICTURE, progress_bar, say_remarks
+from unigen.report.generation_page import write_run_page
 from unigen.report.journal import Row, run_facts
 from unigen.report.molecule_folder import SDF, MoleculeFolder, molecule_of
 from unigen.report.molecule_picture import draw_molecules
@@ -34,6 +35,7 @@ class MoleculeRun:
         drawing: solver, temperatures, guidance, clean-up.
         seed: same seed and device, same bytes.
         picture: draw the first samples into ``samples.png``.
+        page: write ``report.html``.
         batch_size: molecules drawn at once.
         device: of torch.
     """
@@ -43,6 +45,7 @@ class MoleculeRun:
     drawing: MoleculeSettings = field(default_factory=MoleculeSettings)
     seed: int = 0
     picture: bool = True
+    page: bool = True
     batch_size: int = 256
     device: str = "cpu"
 
@@ -54,8 +57,8 @@ class MoleculeRun:
         return generator
 
     def facts(self, generator: MoleculeGenerator, requests: Sequence[MoleculeRequest]) -> dict[str, Any]:
-        """What determines the samples, for ``run.yaml``: not the batch size, nor the picture."""
-        return run_facts(self, generator, requests, ("batch_size", "picture"), ("torch", "numpy", "rdkit"))
+        """What determines the samples, for ``run.yaml``: not the batch size, nor pictures."""
+        return run_facts(self, generator, requests, ("batch_size", "picture", "page"), ("torch", "numpy", "rdkit"))
 
 
 def run_molecules(
@@ -90,6 +93,8 @@ def run_molecules(
     if settings.picture:
         molecules = [molecule for row in made[:DRAWN] if (molecule := molecule_of(row))]
         draw_molecules(molecules, out / PICTURE)
+    if settings.page:
+        write_run_page(out, rows, "molecules")
     return rows
 
 

@@ -40,10 +40,14 @@ def draw_molecules(molecules: Sequence[Molecule], path: str | Path, titles: Sequ
 
 def flat_on(positions: Float[np.ndarray, "atoms 3"]) -> Float[np.ndarray, "atoms 3"]:
     """(x, y, depth) of every atom, turned so that the widest plane is the page; larger depth is nearer."""
-    centred = positions - positions.mean(axis=0)
-    axes = np.linalg.svd(centred, full_matrices=True)[2]
+    return (positions - positions.mean(axis=0)) @ look_flat_on(positions)
+
+
+def look_flat_on(positions: Float[np.ndarray, "atoms 3"]) -> Float[np.ndarray, "3 3"]:
+    """The rotation of `flat_on`, to be applied from the right."""
+    axes = np.linalg.svd(positions - positions.mean(axis=0), full_matrices=True)[2]
     axes[2] *= np.linalg.det(axes)  # a rotation, no mirror image
-    return centred @ axes.T
+    return axes.T
 
 
 def _between(

@@ -13,6 +13,7 @@ import numpy as np
 
 from unigen.data.crystal import Crystal
 from unigen.errors import UserError
+from unigen.report.images import close_cell
 from unigen.shapes import Float, Int
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ Structure = TypeVar("Structure")
 COLUMNS = 4
 PANEL_INCHES = 2.6
 FORMATS = (".png", ".svg", ".pdf")
-
-BOUNDARY = 0.02
-"""Fraction of a cell edge; atoms this near a face are drawn on the opposite face too."""
 
 RADIUS_SCALE = 0.45
 """Drawn radius in covalent radii: small enough to see through the cell."""
@@ -90,33 +88,28 @@ def draw_sheet(
 
 def repeat_boundary(crystal: Crystal) -> tuple[Float[np.ndarray, "drawn 3"], Int[np.ndarray, "drawn"]]:
     """Fractional coordinates in [0, 1] of all atoms of the closed cell: one at a corner is there eight times."""
-    inside = crystal.frac_coords - np.floor(crystal.frac_coords)
-    inside[inside > 1 - BOUNDARY] -= 1.0
-    coords, numbers = [], []
-    for shift in product((0, 1), repeat=3):
-        kept = (inside + shift <= 1 + BOUNDARY).all(axis=1)
-        coords.append(inside[kept] + shift)
-        numbers.append(crystal.numbers[kept])
-    return np.concatenate(coords), np.concatenate(numbers)
+    closed = close_cell(crystal.frac_coords)
+    return closed.inside[closed.atoms] + closed.shifts, crystal.numbers[closed.atoms]
 
 
 def project(crystal: Crystal) -> Drawn:
-    """Look at the cell from the front, a little from the right and from above, with c upwards."""
-    standard = _upright(crystal.lattice)
-    view = _rotation()
+    """The crystal as `look_at_cell` sees it."""
+    placed = crystal.lattice @ look_at_cell(crystal.lattice)
     frac_coords, numbers = repeat_boundary(crystal)
     corners = np.array(list(product((0.0, 1.0), repeat=3)))
     ends = [(i, j) for i in range(8) for j in range(i + 1, 8) if np.abs(corners[i] - corners[j]).sum() == 1]
-    edges = corners[np.array(ends)] @ standard @ view
-    return Drawn(frac_coords @ standard @ view, numbers, edges)
+    return Drawn(frac_coords @ placed, numbers, corners[np.array(ends)] @ placed)
 
 
-def _upright(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
-    """The lattice turned so that c points along z and a lies in the x-z plane; handedness is kept."""
+def look_at_cell(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+    """Rotation, to be applied from the right, to (right, up, towards the viewer).
+
+    The cell is seen from the front, a little from the right and from above, c upwards and a in the plane of c and x.
+    """
     z = lattice[2] / np.linalg.norm(lattice[2])
     x = lattice[0] - (lattice[0] @ z) * z
     x /= np.linalg.norm(x)
-    return lattice @ np.column_stack([x, np.cross(z, x), z])
+    return np.column_stack([x, np.cross(z, x), z]) @ _rotation()
 
 
 def _rotation() -> Float[np.ndarray, "3 3"]:

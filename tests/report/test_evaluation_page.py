@@ -1,0 +1,59 @@
+"""From a report to its page: every row beside its own structure, every number, the reference in the pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from data.real_crystals import prototypes
+
+from unigen.data.crystal import Crystal
+from unigen.data.molecule import Molecule
+from unigen.eval.conformers import evaluate_conformers
+from unigen.eval.entry import Entry
+from unigen.eval.molecules import evaluate_molecules
+from unigen.eval.run import evaluate_crystals
+from unigen.report.evaluation_page import evaluation_page, write_evaluation_page
+from unigen.report.page import Figure
+
+CRYSTALS = prototypes(6)
+MOLECULES = [Molecule.from_smiles(smiles, seed=1) for smiles in ("CCO", "c1ccoc1", "CC(N)=O")]
+
+
+def test_crystals_beside_their_reference(tmp_path):
+    entries = [*(Entry(f"c{n}", crystal) for n, crystal in enumerate(CRYSTALS)), Entry("lost", None, reason="no cell")]
+    report = evaluate_crystals(entries, list(CRYSTALS[3:]), "denovo", workers=1)
+    page = evaluation_page(report, [Figure("hull", "<svg/>", "a hull")])
+    assert page.kind == "crystals"
+    for item, row in zip(page.items[:-1], report.rows, strict=False):
+        assert isinstance(item.structure, Crystal)
+        assert item.structure.reduced_formula == row.formula
+        assert item.columns["novel"] == row.novel
+    assert page.items[-1].structure is None
+    assert page.items[-1].reason == "no cell"
+    assert [figure.title for figure in page.figures][:2] == ["hull", "density (g/cm³)"]
+    assert "3 of the reference" in page.figures[1].text
+    assert {row[0] for row in page.tables[0].rows} == {name.replace("_", " ") for name in report.metrics}
+    text = write_evaluation_page(report, tmp_path / "a.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert len(data["items"]) == len(CRYSTALS)
+    assert "structures" not in report.to_dict()
+
+
+def test_molecules_and_conformers():
+    report = evaluate_molecules(MOLECULES, MOLECULES, workers=1)
+    page = evaluation_page(report)
+    assert page.kind == "molecules"
+    assert [item.structure for item in page.items] == MOLECULES
+    assert [item.columns["n_atoms"] for item in page.items] == [len(molecule) for molecule in MOLECULES]
+    report = evaluate_conformers(MOLECULES, MOLECULES, baseline=False, workers=1)
+    page = evaluation_page(report)
+    assert [item.structure for item in page.items] == MOLECULES
+    assert all(item.columns["covered"] for item in page.items)
+
+
+def test_a_report_of_the_baseline_has_numbers_and_no_structures():
+    report = evaluate_conformers(None, MOLECULES[:1], baseline=False, workers=1)
+    page = evaluation_page(report)
+    assert not page.items
+    assert page.tables[0].rows

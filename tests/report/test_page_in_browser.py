@@ -1,0 +1,261 @@
+"""The page in a real browser: opened, clicked, typed at, and read as a screen reader does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit import Chem
+from report.chromium import chromium, find_chromium, opened
+
+from unigen.data.crystal import Crystal
+from unigen.data.molecule import Molecule
+from unigen.report.page import Figure, Item, Page, Table, write_page
+
+pytestmark = pytest.mark.slow
+
+COUNT = 5
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory) -> Path:
+    """A run of crystals and one of molecules, by the bundled models and the real command."""
+    find_chromium()
+    desk = tmp_path_factory.mktemp("desk")
+    for kind in ("crystal", "molecule"):
+        unigen(desk, "generate", kind, "--n", COUNT, "--no-picture", "--steps", 4, "--batch-size", COUNT, "--out", kind)
+    unigen(desk, "evaluate", "molecules", "molecule", "--workers", 1, "--out", "judged.json")
+    return desk
+
+
+def unigen(folder: Path, *words: object) -> None:
+    command = [str(Path(sys.executable).parent / "unigen"), *map(str, words)]
+    done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def rows_of(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+
+
+def stage(page) -> bytes:
+    return page.locator("#stage").screenshot()
+
+
+def names(page) -> list[str]:
+    return page.locator("#gallery .name").all_inner_texts()
+
+
+@pytest.mark.parametrize("kind", ["crystal", "molecule"])
+def test_a_structure_opens_and_turns(browser, desk, kind):
+    with opened(browser, desk / kind / "report.html") as page:
+        cards = page.locator(".card")
+        assert cards.count() == COUNT
+        cards.first.scroll_into_view_if_needed()
+        cards.first.locator("img").wait_for()
+        cards.first.click()
+        assert page.get_by_role("dialog").is_visible()
+        page.keyboard.press("0")  # shows the mark of the focus, too
+        first = stage(page)
+        for key in ("ArrowRight", "ArrowUp", "+"):
+            before = stage(page)
+            page.keyboard.press(key)
+            assert stage(page) != before, key
+        page.keyboard.press("0")
+        assert stage(page) == first
+        box = page.locator("#stage").bounding_box()
+        page.mouse.move(box["x"] + 200, box["y"] + 200)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 320, box["y"] + 240, steps=4)
+        page.mouse.up()
+        assert stage(page) != first
+        page.get_by_role("button", name="Next").click()
+        assert page.get_by_role("dialog").get_by_role("heading").inner_text() == names(page)[1]
+
+
+@pytest.mark.parametrize("kind", ["crystal", "molecule"])
+def test_everything_without_a_mouse(browser, desk, kind):
+    with opened(browser, desk / kind / "report.html", reduced_motion="reduce") as page:
+        focused = page.locator(":focus")
+        page.keyboard.press("Tab")
+        assert focused.inner_text() == "Skip to the structures"
+        page.keyboard.press("Enter")
+        for _ in range(20):
+            page.keyboard.press("Tab")
+            if "card" in (focused.get_attribute("class") or ""):
+                break
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog")
+        title = dialog.get_by_role("heading")
+        assert title.inner_text() == names(page)[1]
+        assert focused.get_attribute("id") == "stage"
+        page.keyboard.press("PageDown")
+        assert title.inner_text() == names(page)[2]
+        page.keyboard.press("PageUp")
+        page.keyboard.press("PageUp")
+        assert title.inner_text() == names(page)[0]
+        page.keyboard.press("Escape")
+        assert not dialog.is_visible()
+        assert focused.locator(".name").inner_text() == names(page)[1]
+        assert focused.evaluate("card => getComputedStyle(card).transitionDuration") == "0s"
+
+
+def test_filter_search_and_sort(browser, desk):
+    rows = rows_of(desk / "crystal")
+    density = [row["checks"]["density"] for row in rows]
+    least = sorted(density)[2] - 0.01
+    with opened(browser, desk / "crystal" / "report.html") as page:
+        status = page.get_by_role("status")
+        assert status.inner_text() == f"{COUNT} of {COUNT} match"
+        page.get_by_text("Filters", exact=True).click()
+        page.get_by_label("density (g/cm³) from").fill(f"{least}")
+        assert status.inner_text() == f"3 of {COUNT} match"
+        assert page.locator(".card").count() == 3
+        page.get_by_role("button", name="Clear all").click()
+        page.get_by_label("Sort by").select_option("density")
+        shown = [
+            float(text.split(": ")[1])
+            for text in page.get_by_text(re.compile(r"^density \(g/cm³\): ")).all_inner_texts()
+        ]
+        assert shown == pytest.approx(sorted(density), rel=1e-3)
+        page.get_by_role("button", name="Ascending").click()
+        page.get_by_role("button", name="Table").click()
+        column = page.get_by_role("columnheader", name="density (g/cm³)")
+        assert column.get_attribute("aria-sort") == "descending"
+        place = column.evaluate("cell => cell.cellIndex")
+        cells = page.locator("#table tbody tr").locator(f":nth-child({place + 1})").all_inner_texts()
+        assert [float(cell) for cell in cells] == pytest.approx(sorted(density, reverse=True), rel=1e-3)
+        page.get_by_role("searchbox").fill("no such structure")
+        assert status.inner_text() == f"0 of {COUNT} match"
+
+
+def test_files_of_a_crystal(browser, desk):
+    row = rows_of(desk / "crystal")[0]
+    with opened(browser, desk / "crystal" / "report.html") as page:
+        page.locator(".card").first.click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download CIF").click()
+        link = page.get_by_role("dialog").get_by_role("link")
+        assert link.get_attribute("href") == "cif/de_novo__0.cif"
+        with page.expect_download() as followed:
+            link.click(modifiers=["Alt"])  # a click alone shows the text in place of the page
+        texts = [Path(each.value.path()).read_text() for each in (download, followed)]
+    for text in texts:
+        crystal = Crystal.from_cif(text)
+        assert crystal.volume == pytest.approx(abs(np.linalg.det(np.array(row["lattice"]))), rel=1e-4)
+        assert crystal.space_group(0.1).number == row["checks"]["space_group_number"]
+        assert crystal.smallest_distance() == pytest.approx(row["checks"]["smallest_distance"], abs=1e-3)
+
+
+def test_files_of_molecules(browser, desk):
+    rows = rows_of(desk / "molecule")
+    with opened(browser, desk / "molecule" / "report.html") as page:
+        for place, row in enumerate(rows):
+            page.locator(".card").nth(place).click()
+            with page.expect_download() as download:
+                page.get_by_role("button", name="Download SDF").click()
+            mol = Chem.MolFromMolBlock(Path(download.value.path()).read_text(), removeHs=False)
+            Chem.AssignStereochemistryFrom3D(mol)
+            assert Chem.MolToSmiles(Chem.RemoveHs(mol)) == Chem.CanonSmiles(row["smiles"])
+            assert mol.GetConformer().GetPositions() == pytest.approx(np.array(row["molecule"]["positions"]), abs=1e-4)
+            page.keyboard.press("Escape")
+
+
+def test_an_evaluation_has_its_numbers_and_its_structures(browser, desk):
+    report = json.loads((desk / "judged.json").read_text())
+    with opened(browser, desk / "judged.html") as page:
+        stable = page.get_by_role("row", name="edm.molecule stable").first
+        assert f"{100 * report['metrics']['edm.molecule_stable']['value']:.2f} %" in stable.inner_text()
+        page.get_by_text("Filters", exact=True).click()
+        assert page.locator(".card").count() == COUNT
+
+
+UNNAMED = re.compile(
+    r"^\s*- (button|textbox|searchbox|link|combobox|spinbutton|img|dialog|application|region)\s*(:|\[|$)", re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("name", ["crystal/report.html", "molecule/report.html", "judged.html"])
+def test_what_a_screen_reader_hears(browser, desk, name):
+    with opened(browser, desk / name) as page:
+        page.get_by_text("Filters", exact=True).click()
+        heard = page.locator("body").aria_snapshot()
+        for role in ("banner", "main", "contentinfo", 'navigation "Sections"', "search ", "status"):
+            assert f"- {role}" in heard, role
+        assert not UNNAMED.findall(heard)
+        levels = page.locator("h1, h2, h3").evaluate_all("all => all.map((each) => Number(each.tagName[1]))")
+        assert levels.count(1) == 1
+        assert all(lower - upper <= 1 for upper, lower in pairwise(levels))
+        assert page.locator("html").get_attribute("lang") == "en"
+        page.locator(".card").first.click()
+        heard = page.locator("body").aria_snapshot()
+        assert re.search(r'- dialog "\w', heard)
+        assert re.search(r'- application "\w+, \d+ atoms"', heard)
+        assert not UNNAMED.findall(heard)
+
+
+def test_light_and_dark(browser, desk):
+    def paper(scheme):
+        with opened(browser, desk / "crystal" / "report.html", color_scheme=scheme) as page:
+            page.locator(".card").first.click()
+            return page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor"), stage(page)
+
+    assert all(light != dark for light, dark in zip(paper("light"), paper("dark"), strict=True))
+
+
+def test_many_come_in_steps_and_what_has_no_value_comes_last(browser, tmp_path):
+    water = Molecule(np.array([8, 1, 1]), np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]))
+    items = [Item(f"w{n}", water, {"energy": None if n % 7 == 3 else float(-n)}, subtitle=f"w{n}") for n in range(60)]
+    with opened(browser, write_page(Page("Water", "molecules", items), tmp_path / "water.html")) as page:
+        assert page.get_by_role("status").inner_text() == "60 of 60 match, 48 shown"
+        page.get_by_label("Sort by").select_option("energy")
+        page.get_by_role("button", name="Show more (12 left)").click()
+        assert page.locator(".card").count() == 60
+        assert page.locator(":focus").inner_text() == page.locator(".card").nth(48).inner_text()
+        shown = page.locator(".card .name + .more").all_inner_texts()
+        known = [f"w{n}" for n in reversed(range(60)) if n % 7 != 3]
+        assert shown[: len(known)] == known
+        assert not page.get_by_role("button", name="Show more").is_visible()
+
+
+EVIL = "</script><img src=x onerror=alert(1)><!--<script>"
+
+
+def test_nothing_from_strangers_becomes_markup(browser, tmp_path):
+    structure = Molecule(np.array([8, 1, 1]), np.array([[0.0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]))
+    items = [
+        Item(EVIL, structure, {EVIL: EVIL, "n": 1.5}, subtitle=EVIL, file="javascript:alert(1)"),
+        Item("'\"&amp;", structure, {EVIL: "b", "n": float("nan")}),
+        Item(EVIL, None, reason=EVIL),
+    ]
+    figure = Figure(
+        EVIL, '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script></svg>', EVIL
+    )
+    table = Table(EVIL, (EVIL, EVIL), [(EVIL, EVIL)], EVIL)
+    page = Page(EVIL, "molecules", items, [figure], [table], [table], {EVIL: {EVIL: EVIL}}, [EVIL], {"n": EVIL})
+    with opened(browser, write_page(page, tmp_path / "evil.html")) as page:
+        assert page.title() == EVIL
+        page.get_by_text("Filters", exact=True).click()
+        page.get_by_role("button", name="Table").click()
+        assert EVIL in page.locator("#table").inner_text()
+        page.get_by_role("button", name="Gallery").click()
+        page.locator(".card").first.click()
+        assert EVIL in page.locator("#facts").inner_text()
+        assert page.locator("[onerror], img[src=x]").count() == 0
+        assert page.get_by_role("dialog").get_by_role("link").get_attribute("href") == "javascript%3Aalert%281%29"
+        page.keyboard.press("Escape")
+        assert EVIL in page.locator("#failures").inner_text()

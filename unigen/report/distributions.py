@@ -1,0 +1,57 @@
+"""What crystals and molecules are compared by, distribution beside distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from unigen.data.crystal import Crystal
+from unigen.data.molecule import Molecule
+from unigen.report.histogram import histogram
+from unigen.report.page import Figure, Kind
+
+MOST_REFERENCES = 10_000
+"""References that are looked at, evenly spaced over all."""
+
+Quantity = tuple[str, str, Callable[..., float]]
+"""Name, unit, and value of a structure."""
+
+
+def _radius(molecule: Molecule) -> float:
+    """Root mean square distance of the atoms from their middle."""
+    centred = molecule.positions - molecule.positions.mean(axis=0)
+    return float(np.sqrt((centred**2).sum(axis=1).mean()))
+
+
+_CRYSTALS: tuple[Quantity, ...] = (
+    ("density", "g/cm³", lambda crystal: crystal.density),
+    ("volume per atom", "Å³", lambda crystal: crystal.volume / len(crystal)),
+    ("atoms in the cell", "", len),
+    ("elements", "", lambda crystal: len(crystal.counts)),
+)
+_MOLECULES: tuple[Quantity, ...] = (
+    ("heavy atoms", "", lambda molecule: int((molecule.numbers != 1).sum())),
+    ("atoms", "", len),
+    ("elements", "", lambda molecule: len(molecule.counts)),
+    ("radius of gyration", "Å", _radius),
+)
+
+
+def distributions(
+    kind: Kind, samples: Sequence[Crystal | Molecule], reference: Sequence[Crystal | Molecule] = ()
+) -> list[Figure]:
+    """A figure a quantity; none of what is the same for all samples, where there is no reference.
+
+    Args:
+        kind: what they are.
+        samples: what was made.
+        reference: what it should be like, if anything.
+    """
+    known = reference[:: -(-len(reference) // MOST_REFERENCES) or 1]
+    found = []
+    for name, unit, value in _CRYSTALS if kind == "crystals" else _MOLECULES:
+        made = [value(each) for each in samples]
+        if known or len(set(made)) > 1:
+            found.append(histogram(name, made, [value(each) for each in known], unit))
+    return [figure for figure in found if figure]

@@ -1,0 +1,81 @@
+"""The page of an evaluation: every number of the report, and the structures with all that was found about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from unigen.data.crystal import Crystal
+from unigen.data.molecule import Molecule
+from unigen.eval.report import Report, ResultRow, metric_texts
+from unigen.eval.section import Section
+from unigen.report.distributions import distributions
+from unigen.report.generation_page import UNITS
+from unigen.report.page import Figure, Item, Kind, Page, Table, Value, write_page
+
+
+def write_evaluation_page(report: Report, path: str | Path, figures: Sequence[Figure] = ()) -> Path:
+    """Write the page of a report.
+
+    Args:
+        report: as an evaluation in this process returned it, with its structures.
+        path: the file.
+        figures: more pictures, such as hulls.
+
+    Raises:
+        UserError: the disk is full.
+
+    Example:
+        >>> write_evaluation_page(evaluate("run/", "mp-20:test"), "report.html")  # doctest: +SKIP
+    """
+    return write_page(evaluation_page(report, figures), path)
+
+
+def evaluation_page(report: Report, figures: Sequence[Figure] = ()) -> Page:
+    """The page of a report; see `write_evaluation_page`."""
+    made = [structure for structure in report.structures if structure is not None]
+    kind: Kind = "molecules" if any(isinstance(each, Molecule) for each in (*made, *report.references)) else "crystals"
+    beside = f", beside {report.reference}" if report.reference else ""
+    return Page(
+        title=f"{report.samples} under {report.protocol}",
+        kind=kind,
+        items=[_item(row, structure) for row, structure in zip(report.rows, report.structures, strict=True)],
+        figures=[*figures, *distributions(kind, made, report.references)],
+        tables=[_metrics(report), _counts(report)],
+        appendix=[_section(section) for section in report.sections.values()],
+        settings=_settings(report),
+        notes=[f"Protocol {report.protocol} {report.version}{beside}. Intervals are 95 %."],
+        units=UNITS,
+    )
+
+
+def _item(row: ResultRow, structure: Crystal | Molecule | None) -> Item:
+    columns: dict[str, Value] = {each.name: getattr(row, each.name) for each in fields(row)}
+    index, reason = columns.get("index"), str(columns.get("reason") or "")
+    return Item(
+        id=row.id if index is None else f"{row.id}__{index}",
+        structure=structure,
+        columns={name: value for name, value in columns.items() if name not in ("id", "formula") and value != ""},
+        subtitle=str(columns.get("space_group") or columns.get("smiles") or row.id),
+        reason=reason,
+    )
+
+
+def _metrics(report: Report) -> Table:
+    rows = [(name.replace("_", " "), *metric_texts(name, metric)) for name, metric in report.metrics.items()]
+    return Table("Metrics", ("", "value", "95 % interval", "over"), rows)
+
+
+def _counts(report: Report) -> Table:
+    return Table("Counts", ("", ""), [(name.replace("_", " "), str(count)) for name, count in report.counts.items()])
+
+
+def _section(section: Section) -> Table:
+    heads = ("", *(column.replace("_", " ") for column in section.columns))
+    return Table(section.title, heads, section.texts(), section.note)
+
+
+def _settings(report: Report) -> Mapping[str, object]:
+    kept = ("samples", "reference", "settings", "seeds", "bootstrap_seed", "versions", "provenance", "seconds")
+    return {name: getattr(report, name) for name in kept}

@@ -1,0 +1,103 @@
+"""The page of a generation run: its samples with what their journal lines say, its settings, no energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unigen.config import read_yaml
+from unigen.data.crystal import Crystal
+from unigen.data.molecule import Molecule
+from unigen.report.distributions import distributions
+from unigen.report.journal import RUN, Row, file_names
+from unigen.report.molecule_folder import SDF, molecule_of
+from unigen.report.page import PAGE, Item, Kind, Page, Value, write_page
+from unigen.report.run_folder import crystal_of
+
+UNITS = {
+    "density": "g/cm³",
+    "volume": "Å³",
+    "smallest_distance": "Å",
+    "log_likelihood": "nats",
+}
+"""Of columns of runs and evaluations."""
+
+_NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "sites", "lattice", "molecule", "reason")
+_NOTE = "Nothing here says that a structure is stable: no energies were computed."
+
+
+def write_run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Path:
+    """Write ``report.html`` into a run folder.
+
+    Args:
+        folder: the run folder, complete.
+        rows: its journal.
+        kind: what it holds.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    return write_page(run_page(folder, rows, kind), folder / PAGE)
+
+
+def run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Page:
+    """The page of a run folder; see `write_run_page`."""
+    structure_of: Callable[[Row], Crystal | Molecule | None] = crystal_of if kind == "crystals" else molecule_of
+    structures = [structure_of(row) for row in rows]
+    made = [structure for structure in structures if structure is not None]
+    settings = read_yaml(folder / RUN)
+    requests = settings.pop("requests")
+    settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
+    return Page(
+        title=f"{kind.capitalize()} by {settings['model']}",
+        kind=kind,
+        items=_items(folder, rows, structures),
+        figures=distributions(kind, made),
+        settings=settings,
+        notes=[_NOTE, *_all_in_one(folder)],
+        units=UNITS,
+    )
+
+
+def _all_in_one(folder: Path) -> list[str]:
+    names = [name for name in (SDF, "samples.extxyz") if (folder / name).exists()]
+    return [f"All structures stand in {name}, beside this page." for name in names]
+
+
+def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Molecule | None]) -> list[Item]:
+    """Each with its CIF, named as `unigen.report.run_folder` does, or the SD file that holds all."""
+    made = [row for row, structure in zip(rows, structures, strict=True) if structure is not None]
+    stems = {id(row): stem for row, stem in zip(made, file_names(made), strict=True)}
+    items = []
+    for row, structure in zip(rows, structures, strict=True):
+        stem = stems.get(id(row), f"{row['id']}__{row['index']}")
+        files = [name for name in (f"cif/{stem}.cif", SDF) if structure is not None and (folder / name).exists()]
+        items.append(
+            Item(
+                id=stem,
+                structure=structure,
+                columns={} if structure is None else _columns(row) | {"atoms": len(structure)},
+                subtitle=_subtitle(row),
+                file=files[0] if files else "",
+                reason=row.get("reason", ""),
+            )
+        )
+    return items
+
+
+def _subtitle(row: Row) -> str:
+    return row.get("smiles") or row.get("checks", {}).get("space_group", "")
+
+
+def _columns(row: Row) -> dict[str, Value]:
+    """The line's own facts, those of its checks and of its known relative, and what was asked for."""
+    columns = _plain({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
+    columns |= _plain(row.get("checks", {}))
+    columns |= {f"relative {name}": value for name, value in _plain(row.get("source", {})).items()}
+    asked = row["request"].get("properties") or {}
+    return columns | {f"{name} asked": value for name, value in _plain(asked).items()}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Value]:
+    return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
