@@ -78,6 +78,7 @@ def test_sun(built, unigen):
     assert values["sun_0.1"] == pytest.approx((above[2] <= 0.1) / 5)
     assert report["counts"]["relaxation_gated"] == 1
     assert report["settings"]["stability"]["potential"]["scheme"] == "EMT"
+    assert "above hull (eV/atom)" in Path("report.html").read_text()
     assert report["settings"]["stability"]["hull"]["potential"] == report["settings"]["stability"]["potential"]
 
 

@@ -12,7 +12,11 @@ from unigen.eval.report import Report, ResultRow, metric_texts
 from unigen.eval.section import Section
 from unigen.report.distributions import distributions
 from unigen.report.generation_page import UNITS
+from unigen.report.histogram import histogram
 from unigen.report.page import Figure, Item, Kind, Page, Table, Value, write_page
+
+_RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
+"""Columns with a distribution of their own."""
 
 
 def write_evaluation_page(report: Report, path: str | Path, figures: Sequence[Figure] = ()) -> Path:
@@ -41,7 +45,7 @@ def evaluation_page(report: Report, figures: Sequence[Figure] = ()) -> Page:
         title=f"{report.samples} under {report.protocol}",
         kind=kind,
         items=[_item(row, structure) for row, structure in zip(report.rows, report.structures, strict=True)],
-        figures=[*figures, *distributions(kind, made, report.references)],
+        figures=[*figures, *_energies(report), *distributions(kind, made, report.references)],
         tables=[_metrics(report), _counts(report)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
@@ -60,6 +64,15 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None) -> Item:
         subtitle=str(columns.get("space_group") or columns.get("smiles") or row.id),
         reason=reason,
     )
+
+
+def _energies(report: Report) -> list[Figure]:
+    """What relaxation found, of the samples that were relaxed."""
+    found = []
+    for name in _RELAXED:
+        values = [value for row in report.rows if isinstance(value := getattr(row, name, None), float)]
+        found.append(histogram(name.replace("_", " "), values, unit=UNITS[name]))
+    return [figure for figure in found if figure]
 
 
 def _metrics(report: Report) -> Table:

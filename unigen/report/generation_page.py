@@ -20,6 +20,12 @@ UNITS = {
     "volume": "Å³",
     "smallest_distance": "Å",
     "log_likelihood": "nats",
+    "energy_per_atom": "eV/atom",
+    "formation_energy": "eV/atom",
+    "above_hull": "eV/atom",
+    "displacement": "Å",
+    "strain": "kcal/mol",
+    "strain_rmsd": "Å",
 }
 """Of columns of runs and evaluations."""
 
