@@ -44,11 +44,14 @@ def evaluate_crystals(
 ) -> None:
     """Match rates against references (csp), or validity, uniqueness, novelty and distributions (denovo)."""
     from unigen.eval.run import evaluate_crystals as evaluate
-    from unigen.eval.stability import StabilitySettings
+    from unigen.eval.stability import StabilityRules
     from unigen.stability.potential import find_potential
+    from unigen.stability.relaxation import RelaxSettings
 
-    judged = find_potential(potential, energy_scheme, device) if relax or hull or against else None
-    folder = out.with_suffix(".relaxed")
+    stability = None
+    if relax or hull or against:
+        chosen, settings = find_potential(potential, energy_scheme, device), RelaxSettings(max_steps=max_steps)
+        stability = StabilityRules.of(chosen, settings, out.with_suffix(".relaxed"), hull, relax or None, against)
     report = evaluate(
         samples,
         reference,
@@ -58,7 +61,7 @@ def evaluate_crystals(
         coverage=coverage,
         breakdown=breakdown,
         neighbours_of=neighbours_of,
-        stability=StabilitySettings.of(judged, max_steps, hull, relax or None, folder, against) if judged else None,
+        stability=stability,
         workers=workers,
         seed=seed,
         progress=True,

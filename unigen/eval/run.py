@@ -24,7 +24,7 @@ from unigen.eval.pairing import ids_pair
 from unigen.eval.protocol import DENOVO, Protocol, find_protocol
 from unigen.eval.report import Report, SampleResult
 from unigen.eval.scored import Scored
-from unigen.eval.stability import StabilitySettings, add_stability
+from unigen.eval.stability import StabilityRules, add_stability
 from unigen.eval.validity import Description, describe
 
 Structures = str | Path | Iterable[Crystal | Row | Entry]
@@ -54,7 +54,7 @@ def evaluate_crystals(
     coverage: bool = False,
     breakdown: bool = False,
     neighbours_of: str | Path | None = None,
-    stability: StabilitySettings | None = None,
+    stability: StabilityRules | None = None,
     workers: int | None = None,
     seed: int = 0,
     progress: bool = False,

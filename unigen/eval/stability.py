@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,61 +26,60 @@ from unigen.eval.section import Section
 from unigen.stability.hull import Hull, HullVerdict
 from unigen.stability.potential import Potential
 from unigen.stability.relaxation import Relaxation, RelaxSettings
-from unigen.stability.relaxed_set import RelaxedSet, write_relaxed
+from unigen.stability.relaxed_set import RelaxedSet
 
 THRESHOLDS = (0.0, 0.1)
 """eV/atom above the hull that still counts as stable."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StabilitySettings:
-    """How stability is judged.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StabilityRules:
+    """How stability is judged; what is wrong with hull or folder is said when this is made, before any work.
 
     Attributes:
-        potential: whose energies.
-        relaxation: stops and gates.
-        hull: name of the reference set; None relaxes only.
+        relaxed: potential, settings, and the folder that lets an interrupted evaluation go on.
+        hull: of the reference set; None relaxes only.
         count: the first so many samples; None for all.
-        folder: where relaxations are kept, so that an interrupted evaluation goes on; None keeps them in memory.
         against: structures of another method, to compare energies with, composition by composition.
     """
 
-    potential: Potential
-    relaxation: RelaxSettings = field(default_factory=RelaxSettings)
-    hull: str | None = None
+    relaxed: RelaxedSet
+    hull: Hull | None = None
     count: int | None = None
-    folder: Path | None = None
     against: EntrySet | None = None
 
     @classmethod
     def of(
         cls,
         potential: Potential,
-        max_steps: int,
-        hull: str | None,
-        count: int | None,
+        settings: RelaxSettings,
         folder: Path | None,
-        against: str | None,
-    ) -> StabilitySettings:
-        """From what a command line says; raises UserError when there is nothing readable at ``against``."""
+        hull: str | None = None,
+        count: int | None = None,
+        against: str | None = None,
+    ) -> StabilityRules:
+        """With everything opened by its name.
+
+        Raises:
+            UserError: the hull is not built, its energies are not of the potential's scheme, the folder holds
+                something else, or nothing is readable at ``against``.
+        """
         return cls(
-            potential=potential,
-            relaxation=RelaxSettings(max_steps=max_steps),
-            hull=hull,
-            count=count,
-            folder=folder,
+            hull=Hull.open(hull, potential) if hull else None,
             against=read_samples(against) if against else None,
+            relaxed=RelaxedSet(folder, potential, settings),
+            count=count,
         )
 
-    def facts(self, hull: Hull | None) -> dict[str, object]:
+    def facts(self) -> dict[str, object]:
         """Everything that moves a number, for the report."""
         said: dict[str, object] = {
-            "potential": self.potential.identity,
-            "relaxation": asdict(self.relaxation),
+            "potential": self.relaxed.potential.identity,
+            "relaxation": asdict(self.relaxed.settings),
             "judged": self.count,
         }
-        if hull is not None:
-            said |= {"hull": asdict(hull.reference.card), "thresholds": THRESHOLDS}
+        if self.hull is not None:
+            said |= {"hull": asdict(self.hull.reference.card), "thresholds": THRESHOLDS}
         return said | ({"against": self.against.name} if self.against else {})
 
 
@@ -93,7 +92,7 @@ class Judged:
 
 
 def add_stability(
-    outcome: Outcome, scored: Scored, reference: EntrySet | None, settings: StabilitySettings, workers: Workers
+    outcome: Outcome, scored: Scored, reference: EntrySet | None, rules: StabilityRules, workers: Workers
 ) -> Outcome:
     """The outcome with energies, stability and S.U.N. in its metrics, rows, counts and settings.
 
@@ -101,31 +100,26 @@ def add_stability(
         outcome: of the protocol.
         scored: the samples.
         reference: for novelty; S.U.N. needs it.
-        settings: how.
+        rules: how.
         workers: the processes that do it.
 
     Raises:
-        UserError: the hull's energies are not of the potential's scheme, or the folder holds something else.
+        UserError: no composition in common with the other method.
     """
-    hull = Hull.open(settings.hull, settings.potential) if settings.hull else None
-    relaxed_set = RelaxedSet(settings.folder, settings.potential, settings.relaxation)
-    relaxed = _relax(scored.crystals[: settings.count], relaxed_set, workers)
-    if settings.folder is not None:
-        names = [entry.id for entry in scored.entries[: len(relaxed)]]
-        write_relaxed(settings.folder, zip(names, relaxed, strict=True), settings.potential)
-    judged = Judged(relaxed, [_verdict(result, hull) for result in relaxed])
-    columns = _columns(judged, hull) | _sun(judged, scored, reference, hull, workers)
+    relaxed = _relax(scored.crystals[: rules.count], rules.relaxed, workers)
+    rules.relaxed.write((entry.id, result) for entry, result in zip(scored.entries, relaxed, strict=False))
+    judged = Judged(relaxed, [_verdict(result, rules.hull) for result in relaxed])
+    columns = _columns(judged, rules.hull) | _sun(judged, scored, reference, rules.hull, workers)
     sections = {}
-    if settings.against is not None:
-        sections["against"] = _against(
-            relaxed, _relax(settings.against.crystals, relaxed_set, workers), scored, settings
-        )
+    if rules.against is not None:
+        others = _relax(rules.against.crystals, rules.relaxed, workers)
+        sections["against"] = _against(relaxed, others, scored, rules.against.name)
     return replace(
         outcome,
         metrics=outcome.metrics | scored.intervals(columns),
         counts=outcome.counts | _counts(judged),
         rows=_rows(outcome.rows, judged),
-        settings=outcome.settings | {"stability": settings.facts(hull)},
+        settings=outcome.settings | {"stability": rules.facts()},
         sections=outcome.sections | sections,
     )
 
@@ -145,15 +139,10 @@ def _verdict(result: Relaxation, hull: Hull | None) -> HullVerdict:
 
 def _columns(judged: Judged, hull: Hull | None) -> dict[str, np.ndarray]:
     results = judged.relaxed
-    drops = [
-        None if r.energy_per_atom is None or r.initial_energy_per_atom is None
-        else r.initial_energy_per_atom - r.energy_per_atom
-        for r in results
-    ]  # fmt: skip
     columns = {
         "relaxed_converged": np.array([result.outcome == "converged" for result in results]),
         "mean_displacement": _numbers([result.displacement for result in results]),
-        "mean_energy_drop": _numbers(drops),
+        "mean_energy_drop": _numbers([result.energy_drop for result in results]),
     }
     if hull is None:
         return columns
@@ -210,15 +199,12 @@ def _row(row: SampleResult, result: Relaxation, verdict: HullVerdict) -> SampleR
     )
 
 
-def _against(
-    relaxed: Sequence[Relaxation], others: Sequence[Relaxation], scored: Scored, settings: StabilitySettings
-) -> Section:
+def _against(relaxed: Sequence[Relaxation], others: Sequence[Relaxation], scored: Scored, name: str) -> Section:
     """Lowest energies of the compositions both have: UniMat's comparison (Yang et al., ICLR 2024, section 4)."""
     ours, theirs = _lowest(relaxed), _lowest(others)
     shared = sorted(ours.keys() & theirs.keys())
     if not shared:
-        assert settings.against is not None
-        raise UserError("no composition in common", got=settings.against.name, next_step="leave --against out")
+        raise UserError("no composition in common", got=name, next_step="leave --against out")
     difference = np.array([ours[formula] - theirs[formula] for formula in shared])
     columns: dict[str, Metric | int] = {"compositions": len(shared)}
     columns |= scored.intervals({"mean_difference": difference, "lower": difference < 0})

@@ -15,7 +15,7 @@ from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.stability.potential import Potential
 from unigen.stability.relaxation import Relaxation, RelaxSettings
-from unigen.stability.relaxed_set import RelaxedSet, write_relaxed
+from unigen.stability.relaxed_set import RelaxedSet
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +59,7 @@ def relax_files(
         (row.name, next(results) if row.crystal is not None else Relaxation(outcome="failed", reason=row.reason))
         for row in rows
     ]
-    written = write_relaxed(out, named, potential)
+    written = relaxed.write(named)
     if console is not None:
         console.print(relaxed_table(named))
         console.print(_summary([result for _, result in named], potential), highlight=False)
@@ -85,9 +85,9 @@ def relaxed_table(named: Sequence[tuple[str, Relaxation]]) -> Table:
 
 
 def _cells(result: Relaxation) -> tuple[str, ...]:
-    if result.energy_per_atom is None or result.initial_energy_per_atom is None:
+    drop = result.energy_drop
+    if drop is None:
         return (str(result.steps), "", "", "", "")
-    drop = result.initial_energy_per_atom - result.energy_per_atom
     moved, volume = f"{result.displacement:.3f}", f"{result.volume_change:+.1%}"
     return (str(result.steps), f"{result.energy_per_atom:.3f}", f"{drop:.3f}", moved, volume)
 

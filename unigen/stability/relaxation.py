@@ -71,6 +71,13 @@ class Relaxation:
     displacement: float | None = None
     volume_change: float | None = None
 
+    @property
+    def energy_drop(self) -> float | None:
+        """Energy as given minus energy relaxed, eV/atom."""
+        if self.initial_energy_per_atom is None or self.energy_per_atom is None:
+            return None
+        return self.initial_energy_per_atom - self.energy_per_atom
+
 
 def relax(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Relaxation:
     """Follow the forces of a potential down; never raises for a structure, however odd.

@@ -1,7 +1,7 @@
 """A folder of relaxed crystals: each is written down when it is done, so that nothing is computed twice.
 
 ``relax.yaml`` potential and settings, ``relaxed.jsonl`` one line a distinct structure, in the order of finishing;
-`write_relaxed` adds ``relaxed.extxyz``.
+`RelaxedSet.write` adds ``relaxed.extxyz``.
 """
 
 from __future__ import annotations
@@ -67,6 +67,23 @@ class RelaxedSet:
         workers.each(work, tasks, f"Relaxing ({self.potential.name})", take)
         return [self._known[key] for key in keys]
 
+    def write(self, named: Iterable[tuple[str, Relaxation]]) -> Path | None:
+        """Write ``relaxed.extxyz`` of what has a relaxed structure, energies beside it; returns its path."""
+        from ase.io import write
+
+        if self.path is None:
+            return None
+        of_all = {"potential": self.potential.name, "energy_scheme": self.potential.scheme}
+        frames = []
+        for name, result in named:
+            if result.crystal is not None:
+                atoms = result.crystal.to_ase()
+                atoms.info = {"id": name} | of_all | _numbers(result)
+                frames.append(atoms)
+        with durable(self.path / FRAMES) as partial_path:
+            write(partial_path, frames, format="extxyz")
+        return self.path / FRAMES
+
 
 def structure_key(crystal: Crystal) -> str:
     """A digest of exactly these arrays."""
@@ -74,21 +91,6 @@ def structure_key(crystal: Crystal) -> str:
     for array in (crystal.numbers, crystal.frac_coords, crystal.lattice):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:32]
-
-
-def write_relaxed(path: Path, results: Iterable[tuple[str, Relaxation]], potential: Potential) -> Path:
-    """Write ``relaxed.extxyz`` of what has a relaxed structure, its energies beside it; returns its path."""
-    from ase.io import write
-
-    frames = []
-    for name, result in results:
-        if result.crystal is not None:
-            atoms = result.crystal.to_ase()
-            atoms.info = {"id": name, "potential": potential.name, "energy_scheme": potential.scheme} | _numbers(result)
-            frames.append(atoms)
-    with durable(path / FRAMES) as partial_path:
-        write(partial_path, frames, format="extxyz")
-    return path / FRAMES
 
 
 def _numbers(result: Relaxation) -> dict[str, Any]:
