@@ -1,6 +1,6 @@
 """Energy above the convex hull of a reference set, by a phase diagram of each chemical system, made when asked for.
 
-Ong et al., Chem. Mater. 20, 1798 (2008); the geometry is pymatgen's PhaseDiagram.
+Ong et al., Chemistry of Materials 20, 1798 (2008); the geometry is pymatgen's PhaseDiagram.
 """
 
 from __future__ import annotations
