@@ -94,6 +94,18 @@ def test_an_interrupted_evaluation_repeats_nothing_and_changes_no_number(built, 
     assert sorted(journal.read_bytes().splitlines()) == sorted(b"".join(lines).splitlines())
 
 
+def test_energies_beside_those_that_the_reference_states(built, unigen):
+    some = [each.to_ase() for each in SAMPLES[:2]]
+    for atoms, stated in zip(some, (0.0, 0.3), strict=True):
+        atoms.info = {"id": f"n{int(stated > 0)}", "e_above_hull": stated}
+    write("stated.extxyz", some, format="extxyz")
+    report, _ = evaluate(unigen, "--hull", "alloys", "--reference", "stated.extxyz")
+    found = report["sections"]["energy_agreement"]["rows"]["above_hull"]
+    assert found["n"] == 2
+    assert found["within_0.05"]["value"] == 0.5
+    assert found["mean_signed"]["value"] == pytest.approx(-0.15, abs=2e-3)
+
+
 def test_only_the_first_and_another_method(built, unigen):
     report, rows = evaluate(unigen, "--relax", 2, "--against", "known.extxyz")
     assert report["counts"]["judged_stability"] == 2

@@ -16,6 +16,7 @@ import numpy as np
 from unigen.data.crystal import Crystal
 from unigen.data.workers import Workers
 from unigen.errors import UserError
+from unigen.eval.energy_agreement import energy_agreement
 from unigen.eval.entry import EntrySet, read_samples
 from unigen.eval.intervals import Metric
 from unigen.eval.novelty import find_novel, find_unique
@@ -110,7 +111,7 @@ def add_stability(
     rules.relaxed.write((entry.id, result) for entry, result in zip(scored.entries, relaxed, strict=False))
     judged = Judged(relaxed, [_verdict(result, rules.hull) for result in relaxed])
     columns = _columns(judged, rules.hull) | _sun(judged, scored, reference, rules.hull, workers)
-    sections = {}
+    sections = energy_agreement(scored, judged.verdicts, reference.entries if reference else ())
     if rules.against is not None:
         others = _relax(rules.against.crystals, rules.relaxed, workers)
         sections["against"] = _against(relaxed, others, scored, rules.against.name)
