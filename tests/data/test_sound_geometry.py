@@ -26,6 +26,14 @@ def test_a_displaced_atom_is_named(shift):
     assert "Angstrom" in fault_of(replace(aspirin, positions=where))
 
 
+def test_hydrogens_of_one_carbon_do_not_collapse():
+    methane = Molecule.from_smiles("C", seed=1)
+    where = methane.positions.copy()
+    where[2] = where[1] + 0.05
+    assert fault_of(methane) == ""
+    assert fault_of(replace(methane, positions=where)).startswith("H-H: no bond, but")
+
+
 def test_the_force_field_finds_a_minimum_and_says_so():
     rough = replace(molecules()[4], positions=molecules()[4].positions + 0.05 * np.sin(np.arange(39).reshape(13, 3)))
     smooth, said = mmff_relaxed(rough, steps=2000)

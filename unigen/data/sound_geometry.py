@@ -8,8 +8,9 @@ from unigen.data.molecule import Molecule
 from unigen.elements import SYMBOLS
 from unigen.shapes import Float
 
-STRETCHED, SQUEEZED, TOUCHING = 1.3, 0.6, 0.9
-"""In sums of two covalent radii: a bond is not longer, nor shorter; atoms more than three bonds apart keep this far."""
+STRETCHED, SQUEEZED, COLLAPSED, TOUCHING = 1.3, 0.6, 0.8, 0.9
+"""In sums of two covalent radii: a bond is not longer, nor shorter; atoms two or three bonds apart keep this far, and
+atoms farther apart this far."""
 
 
 def fault_of(molecule: Molecule) -> str:
@@ -23,10 +24,11 @@ def fault_of(molecule: Molecule) -> str:
     bonded[first, second] = bonded[second, first] = True
     ratio = distance / _sums(molecule)
     step = bonded.astype(np.float32)
-    near = np.eye(len(bonded), dtype=bool) | ((step + step @ step + step @ step @ step) > 0)
+    near = (step @ step + step @ step @ step) > 0
+    apart = np.where(near, COLLAPSED, TOUCHING) / np.maximum(ratio, 1e-9)
     worst = {
         "a bond of": np.where(bonded, np.maximum(ratio / STRETCHED, SQUEEZED / np.maximum(ratio, 1e-9)), 0.0),
-        "no bond, but": np.where(near, 0.0, TOUCHING / np.maximum(ratio, 1e-9)),
+        "no bond, but": np.where(bonded | np.eye(len(bonded), dtype=bool), 0.0, apart),
     }
     kind = max(worst, key=lambda name: worst[name].max())
     if worst[kind].max() <= 1.0:
