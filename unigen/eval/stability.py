@@ -80,7 +80,7 @@ class StabilityRules:
             "judged": self.count,
         }
         if self.hull is not None:
-            said |= {"hull": asdict(self.hull.reference.card), "thresholds": THRESHOLDS}
+            said |= {"hull": self.hull.facts(), "thresholds": THRESHOLDS}
         return said | ({"against": self.against.name} if self.against else {})
 
 

@@ -6,14 +6,14 @@ Ong et al., Chemistry of Materials 20, 1798 (2008); the geometry is pymatgen's P
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 from unigen.elements import SYMBOLS, format_formula
 from unigen.errors import UserError
-from unigen.stability.element_energies import open_element_energies
+from unigen.stability.element_energies import ElementEnergies, open_element_energies
 from unigen.stability.hull_reference import HullReference, hull_folder, open_reference
 from unigen.stability.potential import Potential
 
@@ -48,10 +48,16 @@ class Hull:
         reference: the entries.
         element_energies: eV/atom by atomic number, for total energies over a set of formation energies; None when the
             energies judged are of the same quantity as the set's.
+        fit: where the energies of the elements come from, for reports.
     """
 
-    def __init__(self, reference: HullReference, element_energies: Mapping[int, float] | None = None) -> None:
-        self.reference = reference
+    def __init__(
+        self,
+        reference: HullReference,
+        element_energies: Mapping[int, float] | None = None,
+        fit: ElementEnergies | None = None,
+    ) -> None:
+        self.reference, self.fit = reference, fit
         self._elements = element_energies
         self._diagram = lru_cache(_DIAGRAMS)(self._make_diagram)
 
@@ -81,7 +87,13 @@ class Hull:
             )
         if card.quantity == "total":
             return cls(reference)
-        return cls(reference, open_element_energies(hull_folder(name), potential).by_number())
+        fit = open_element_energies(hull_folder(name), potential)
+        return cls(reference, fit.by_number(), fit)
+
+    def facts(self) -> dict[str, object]:
+        """What its verdicts depend on, for a report."""
+        facts: dict[str, object] = asdict(self.reference.card)
+        return facts | ({"elements": asdict(self.fit)} if self.fit else {})
 
     def judge(self, counts: Mapping[int, int], energy_per_atom: float) -> HullVerdict:
         """Where a crystal stands.
