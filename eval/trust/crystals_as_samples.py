@@ -1,7 +1,7 @@
 """Real crystals as if they had been generated, to see what a judge says of them: the judge's own error.
 
 python eval/trust/crystals_as_samples.py mp-20:test --count 1000 --known e_above_hull --first 100 --out mp1000.extxyz
-unigen evaluate crystals mp1000.extxyz --reference mp-20:test --protocol denovo --relax 100 --hull mp --out mp-20-test.json
+unigen evaluate crystals mp1000.extxyz --reference mp-20:test --protocol denovo --relax 100 --hull mp --out mp.json
 """
 
 from __future__ import annotations
