@@ -15,8 +15,12 @@ from stability.alloys import EMT, METALS, fcc, ordered, potential
 
 from unigen.cards import published
 from unigen.data.workers import Workers
+from unigen.eval.entry import Entry
 from unigen.eval.protocol import DENOVO
-from unigen.eval.stability import THRESHOLDS
+from unigen.eval.run import evaluate_crystals
+from unigen.eval.stability import THRESHOLDS, StabilityRules
+from unigen.eval.statement import Statement
+from unigen.request import CrystalRequest
 from unigen.stability.hull import Hull
 from unigen.stability.hull_build import build_by_potential
 from unigen.stability.potential import find_potential
@@ -104,6 +108,20 @@ def test_energies_beside_those_that_the_reference_states(built, unigen):
     assert found["n"] == 2
     assert found["within_0.05"]["value"] == 0.5
     assert found["mean_signed"]["value"] == pytest.approx(-0.15, abs=2e-3)
+
+
+def test_formation_energies_asked_for_and_found(built):
+    asked = [0.0, 0.5]
+    entries = [
+        Entry(f"n{n}", crystal, statement=Statement(CrystalRequest(properties={"formation_energy_per_atom": wanted})))
+        for n, (crystal, wanted) in enumerate(zip(SAMPLES[:2], asked, strict=True))
+    ]
+    rules = StabilityRules.of(potential(), RelaxSettings(), None, "alloys")
+    report = evaluate_crystals(entries, protocol="denovo", stability=rules, workers=1)
+    row = report.sections["formation_energy_per_atom_as_requested"].rows["formation_energy_per_atom"]
+    found = [row.formation_energy for row in report.rows]
+    assert found[1] == pytest.approx(0, abs=2e-3)  # copper
+    assert row["mae"].value == pytest.approx((abs(found[0]) + abs(found[1] - 0.5)) / 2)
 
 
 def test_only_the_first_and_another_method(built, unigen):

@@ -6,7 +6,7 @@ denominator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
@@ -78,29 +78,44 @@ def as_requested(scored: Scored, found: list[Found]) -> dict[str, Section]:
         if len(request.space_groups) < len(_ALL):
             columns["symmetry"].append(number in request.space_groups)
     known = [verdict for _, verdict in found if verdict is not None]
-    density = _density(scored)
     columns |= {name: [verdict == wanted for verdict in known] for name, wanted in _ROWS.items()}
     rows = {name: _row(scored, held) for name, held in columns.items() if held}
     sections = {"as_requested": Section("As requested", rows, _NOTE)} if rows else {}
-    return sections | ({"density_as_requested": density} if density else {})
+    return sections | _density(scored)
 
 
-def _density(scored: Scored) -> Section | None:
-    """How far densities are from those asked for, g/cm^3, beside what a generator that does not listen would have."""
+def _density(scored: Scored) -> dict[str, Section]:
+    values = [None if crystal is None else crystal.density for crystal in scored.crystals]
+    return asked_and_found(scored, DENSITY, values, "g/cm^3")
+
+
+def asked_and_found(scored: Scored, name: str, values: Sequence[float | None], unit: str) -> dict[str, Section]:
+    """How far a property is from what was asked for, beside what a generator that does not listen would have.
+
+    Args:
+        scored: the samples.
+        name: of the property, as in requests.
+        values: of the first samples, None where there is none.
+        unit: of the values.
+
+    Returns:
+        A section ``<name>_as_requested``; nothing where nobody asked.
+    """
     asked = [
-        (entry.crystal.density if entry.crystal is not None else np.nan, entry.statement.request.properties[DENSITY])
-        for entry in scored.entries
-        if entry.statement and entry.statement.request and DENSITY in entry.statement.request.properties
+        (np.nan if value is None else value, entry.statement.request.properties[name])
+        for entry, value in zip(scored.entries, values, strict=False)
+        if entry.statement and entry.statement.request and name in entry.statement.request.properties
     ]
     if not asked:
-        return None
+        return {}
     got, wanted = np.array(asked).T
     made = np.isfinite(got)
     errors = {"mae": np.abs(got - wanted)[made], "mae_random": mean_distances(got[made], wanted)}
     row: dict[str, Metric | int] = {"samples": int(made.sum()), "of": len(asked)}
     row |= scored.intervals(errors) if made.any() else {}
-    note = "mean absolute error in g/cm^3; random: against the requests of all samples"
-    return Section("Density asked for and found", {DENSITY: row}, note)
+    note = f"mean absolute error in {unit}; random: against the requests of all samples"
+    title = f"{name.replace('_', ' ')} asked for and found".capitalize()
+    return {f"{name}_as_requested": Section(title, {name: row}, note)}
 
 
 def _row(scored: Scored, held: Iterable[bool]) -> dict[str, Metric | int]:
