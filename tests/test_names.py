@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # Written in pieces, so that this file is not among its own findings. A path counts from the start of a word on:
-# "a/tmp/b" inside a longer path or an address is somebody else's name.
+# such a folder inside a longer path or an address is somebody else's name.
 FOLDERS = ("work", "tmp", "root", "home", "opt", "mnt")
 MACHINE_PATH = re.compile(r"(?<![\w./*}\]-])/(" + "|".join(FOLDERS) + r")/\w")
 REGISTRY_HOST = re.compile(

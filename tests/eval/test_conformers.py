@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from known_molecules import embedded, mirrored, moved, permuted
 from rdkit.Chem import rdMolAlign
 
-from unigen import cli
 from unigen.data.molecule import Molecule
 from unigen.errors import UserError
 from unigen.eval.conformer_pairing import pair_conformers
@@ -197,23 +196,14 @@ def test_the_card_says_what_the_code_does():
 
 
 @pytest.fixture
-def unigen(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("UNIGEN_HOME", str(tmp_path / "home"))
+def unigen(unigen, tmp_path):
+    """As everywhere, for conformers, in a folder with some."""
     for name, seed in (("known", 0), ("made", 1)):
         text = "".join(embedded(smiles, seed).to_sdf(name=f"m{n}") for n, smiles in enumerate(FLEXIBLE[:3]))
         (tmp_path / f"{name}.sdf").write_text(text)
     (tmp_path / "other.sdf").write_text(embedded("CCN").to_sdf())
     (tmp_path / "flat.smi").write_text("CCO\n")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["unigen", "evaluate", "conformers", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        said = capsys.readouterr()
-        return int(stop.value.code or 0), said.out, said.err
-
-    return run
+    return partial(unigen, "evaluate", "conformers")
 
 
 def test_the_command(unigen, tmp_path):

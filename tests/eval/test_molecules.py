@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import yaml
 from known_molecules import PLAIN, embedded, five_bonds, methane, mirrored, permuted, two_methanes
 from rdkit import Chem
 
-from unigen import cli
 from unigen.data.molecule import Molecule
 from unigen.data.record import Record
 from unigen.errors import UserError
@@ -229,21 +227,11 @@ def test_every_number_is_on_a_card():
 
 
 @pytest.fixture
-def unigen(monkeypatch, capsys, tmp_path):
-    """Run a command in this process, in a folder with some molecules: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("UNIGEN_HOME", str(tmp_path / "home"))
+def unigen(unigen, tmp_path):
+    """As everywhere, in a folder with some molecules."""
     (tmp_path / "mine.sdf").write_text("".join(each.to_sdf() for each in SET))
     (tmp_path / "mine.smi").write_text("\n".join(PLAIN[:3]))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["unigen", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        said = capsys.readouterr()
-        return int(stop.value.code or 0), said.out, said.err
-
-    return run
+    return unigen
 
 
 def test_the_command(unigen, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import yaml
 from known_molecules import PLAIN, embedded
 from models.small_predictor import electrons_network
 
-from unigen import cli
 from unigen.data.molecule import Molecule
 from unigen.data.molecule_store import to_table
 from unigen.data.record import Record
@@ -70,18 +68,6 @@ def write_run(folder: Path, *samples: tuple[str | None, dict]) -> None:
         lines.append(json.dumps(facts))
     (folder / "samples.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "samples.sdf").write_text("".join(made))
-
-
-@pytest.fixture
-def unigen(monkeypatch, capsys):
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["unigen", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        printed = capsys.readouterr()
-        return stop.value.code or 0, printed.out, printed.err
-
-    return call
 
 
 def test_a_run_is_scored_from_the_command_line(place, unigen, monkeypatch):

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from unigen.cli.potential_options import Device, PotentialName, Scheme
+from unigen.cli.potential_options import Device, PotentialName, Scheme, Workers
 
 if TYPE_CHECKING:
     from unigen.eval.report import Report
 
 app = typer.Typer(help="Judge anyone's structures.", no_args_is_help=True)
 
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")]
 Page = Annotated[bool, typer.Option(help="Also an HTML page with every structure in 3D, beside the report.")]
 
 

@@ -40,3 +40,15 @@ def durable(path: Path) -> Iterator[Path]:
             got=os.strerror(error.errno or 0),
             next_step=FREE_SPACE,
         ) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Trouble with the disk is one clear line."""
+    try:
+        yield
+    except OSError as error:
+        step = FREE_SPACE if error.errno in NO_SPACE else "check --out"
+        raise UserError(
+            "cannot write the run", where=str(path), got=os.strerror(error.errno or 0), next_step=step
+        ) from error

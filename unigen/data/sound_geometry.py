@@ -22,7 +22,7 @@ def fault_of(molecule: Molecule) -> str:
     first, second = molecule.bonds[:, 0], molecule.bonds[:, 1]
     bonded = np.zeros(distance.shape, dtype=bool)
     bonded[first, second] = bonded[second, first] = True
-    ratio = distance / _sums(molecule)
+    ratio = distance / covalent_sums(molecule)
     step = bonded.astype(np.float32)
     near = (step @ step + step @ step @ step) > 0
     apart = np.where(near, COLLAPSED, TOUCHING) / np.maximum(ratio, 1e-9)
@@ -38,7 +38,8 @@ def fault_of(molecule: Molecule) -> str:
     return f"{names}: {kind} {distance[one, two]:.2f} Angstrom"
 
 
-def _sums(molecule: Molecule) -> Float[np.ndarray, "atoms atoms"]:
+def covalent_sums(molecule: Molecule) -> Float[np.ndarray, "atoms atoms"]:
+    """The two covalent radii of each pair of atoms together, Angstrom."""
     from ase.data import covalent_radii
 
     radii = covalent_radii[molecule.numbers]

@@ -17,7 +17,7 @@ from unigen.data.crystal import Crystal
 from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.eval.as_requested import asked_and_found
-from unigen.eval.energy_agreement import energy_agreement
+from unigen.eval.energy_agreement import STATED, energy_agreement
 from unigen.eval.entry import EntrySet, read_samples
 from unigen.eval.intervals import Metric
 from unigen.eval.novelty import find_novel, find_unique
@@ -29,9 +29,6 @@ from unigen.stability.hull import Hull, HullVerdict
 from unigen.stability.potential import Potential
 from unigen.stability.relaxation import Relaxation, RelaxSettings
 from unigen.stability.relaxed_set import RelaxedSet
-
-FORMATION_ENERGY = "formation_energy_per_atom"
-"""As models are asked for it."""
 
 THRESHOLDS = (0.0, 0.1)
 """eV/atom above the hull that still counts as stable."""
@@ -117,7 +114,7 @@ def add_stability(
     columns = _columns(judged, rules.hull) | _sun(judged, scored, reference, rules.hull, workers)
     sections = energy_agreement(scored, judged.verdicts, reference.entries if reference else ())
     found = [verdict.formation_energy for verdict in judged.verdicts]
-    sections |= asked_and_found(scored, FORMATION_ENERGY, found, "eV/atom")
+    sections |= asked_and_found(scored, STATED["formation_energy"], found, "eV/atom")
     if rules.against is not None:
         others = _relax(rules.against.crystals, rules.relaxed, workers)
         sections["against"] = _against(relaxed, others, scored, rules.against.name)

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from unigen.data.molecule import Molecule
+from unigen.data.sound_geometry import covalent_sums
 from unigen.data.workers import Workers
 from unigen.eval.molecule_protocol import STRAIN, StrainRules
 from unigen.eval.xtb import Ending, relax, require_tblite
@@ -103,8 +104,5 @@ def keeps_bonds(before: Molecule, after: Molecule, bond_length: float = STRAIN.b
 
 
 def _near(molecule: Molecule, bond_length: float) -> Bool[np.ndarray, "atoms atoms"]:
-    from ase.data import covalent_radii
-
-    radii = covalent_radii[molecule.numbers]
     distances = np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2)
-    return (distances < bond_length * (radii[:, None] + radii)) & ~np.eye(len(radii), dtype=bool)
+    return (distances < bond_length * covalent_sums(molecule)) & ~np.eye(len(molecule), dtype=bool)

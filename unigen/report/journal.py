@@ -7,19 +7,17 @@ and ``report.html`` to look at them.
 from __future__ import annotations
 
 import json
-import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, KeysView, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, KeysView, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import unigen
-from unigen.config import read_yaml, write_yaml
-from unigen.data.durable import FREE_SPACE, NO_SPACE, durable
+from unigen.data.claimed_folder import claim_folder
+from unigen.data.durable import durable, writing
 from unigen.data.line_journal import Line as Row
 from unigen.data.line_journal import append_lines, line_text, read_lines
 from unigen.errors import UserError
@@ -55,23 +53,18 @@ class Journal(ABC):
         self.rows = {(row["request_index"], row["index"]): row for row in read_lines(path / JOURNAL)}
 
     def _claim(self, run: dict[str, Any]) -> None:
-        if (self.path / RUN).exists():
-            held = read_yaml(self.path / RUN)
-            compared = {*held, *run} - {*NOT_COMPARED}
-            different = sorted(key for key in compared if held.get(key) != run.get(key))
-            if different:
-                key = different[0]
-                raise UserError(
-                    "this folder holds another run",
-                    where=str(self.path),
-                    got=f"{key}: {str(run.get(key))[:60]}",
-                    wanted=f"{key}: {str(held.get(key))[:60]}",
-                    next_step="give another --out",
-                )
-        elif any(file.name != f".{RUN}.partial" for file in self.path.iterdir()):  # that one: killed at its start
-            raise UserError("this folder holds other files", where=str(self.path), next_step="give another --out")
-        else:
-            write_yaml(self.path / RUN, run)
+        held = claim_folder(self.path, RUN, run)
+        compared = {*held, *run} - {*NOT_COMPARED}
+        different = sorted(key for key in compared if held.get(key) != run.get(key))
+        if different:
+            key = different[0]
+            raise UserError(
+                "this folder holds another run",
+                where=str(self.path),
+                got=f"{key}: {str(run.get(key))[:60]}",
+                wanted=f"{key}: {str(held.get(key))[:60]}",
+                next_step="give another --out",
+            )
 
     @property
     def finished(self) -> KeysView[tuple[int, int]]:
@@ -118,18 +111,6 @@ def run_facts(
     versions = {name: version(name) for name in tools}
     asked = [request.to_dict() for request in requests]
     return {"unigen": unigen.__version__, **kept, **named, "versions": versions, "requests": asked}
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Trouble with the disk is one clear line."""
-    try:
-        yield
-    except OSError as error:
-        step = FREE_SPACE if error.errno in NO_SPACE else "check --out"
-        raise UserError(
-            "cannot write the run", where=str(path), got=os.strerror(error.errno or 0), next_step=step
-        ) from error
 
 
 def file_names(rows: list[Row]) -> list[str]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from unigen.data.crystal import Crystal
-from unigen.data.durable import durable
+from unigen.data.durable import durable, writing
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
-from unigen.report.journal import Journal, Row, file_names, writing
+from unigen.report.journal import Journal, Row, file_names
 from unigen.report.symmetry import found_template
 from unigen.report.tables import check_sample
 from unigen.request import CrystalRequest

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unigen.cards import sha256_of
 from unigen.data.crystal import Crystal
-from unigen.data.dataset_file import dataset_path, split_off
 from unigen.data.store import open_dataset
 from unigen.data.workers import Workers
 from unigen.errors import UserError
@@ -27,7 +25,7 @@ from unigen.stability.hull_reference import (
     open_reference,
     write_reference,
 )
-from unigen.stability.hull_source import Entry, read_energies
+from unigen.stability.hull_source import Entry, dataset_checksum, dataset_with, read_energies
 from unigen.stability.potential import Potential
 from unigen.stability.relaxation import RelaxSettings
 from unigen.stability.relaxed_set import RelaxedSet
@@ -73,7 +71,7 @@ def build_by_potential(
         name=name,
         quantity="total",
         scheme=potential.scheme,
-        sources={each: {"sha256": sha256_of(dataset_path(split_off(each)[0]))} for each in sources},
+        sources={each: {"sha256": dataset_checksum(each)} for each in sources},
         potential=potential.identity,
         relaxation=asdict(settings),
     )
@@ -141,13 +139,9 @@ def fit_elements(
 
 
 def _with_energies(sources: Sequence[str], energy: str) -> tuple[list[Crystal], list[float]]:
-    crystals = []
-    for source in sources:
-        dataset = open_dataset(source)
-        if energy not in dataset.properties:
-            there = ", ".join(dataset.properties) or "a property"
-            raise UserError(f"no column {energy!r}", where=source, wanted=there)
-        crystals += [crystal for crystal in dataset if energy in crystal.properties]
+    crystals = [
+        crystal for source in sources for crystal in dataset_with(source, energy) if energy in crystal.properties
+    ]
     return crystals, [crystal.properties[energy] for crystal in crystals]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import math
@@ -14,8 +13,9 @@ from typing import Any
 
 from unigen.cards import sha256_of
 from unigen.data.composition import compositions
-from unigen.data.dataset_file import dataset_path, split_off
-from unigen.data.store import open_dataset
+from unigen.data.dataset_file import resolve_dataset
+from unigen.data.store import CrystalDataset, open_dataset
+from unigen.data.text_file import open_text
 from unigen.elements import format_formula, parse_formula
 from unigen.errors import UserError
 
@@ -88,8 +88,8 @@ def _required(column: str | None, source: str) -> str:
 
 def _text(path: Path) -> str:
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return content.decode("utf-8")
+        with open_text(path) as file:
+            return file.read()
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError("cannot be read", where=str(path), got=str(error)[:120]) from error
 
@@ -143,15 +143,25 @@ def _composition(item: Any) -> dict[int, int] | None:
 
 
 def _dataset(source: str, column: str) -> EnergySource:
-    dataset = open_dataset(source)
-    if column not in dataset.properties:
-        raise UserError(f"no column {column!r}", where=source, wanted=", ".join(dataset.properties) or "a property")
-    checksum = sha256_of(dataset_path(split_off(source)[0]))
-    found = EnergySource(source, {"energy": column, "sha256": checksum})
+    dataset = dataset_with(source, column)
+    found = EnergySource(source, {"energy": column, "sha256": dataset_checksum(source)})
     values = dataset.properties[column].tolist()
     for name, counts, value in zip(dataset.ids.tolist(), compositions(dataset), values, strict=True):
         found.take(name, format_formula(counts), value)
     return found
+
+
+def dataset_with(source: str, column: str) -> CrystalDataset:
+    """A built dataset; raises UserError where it has no such column."""
+    dataset = open_dataset(source)
+    if column not in dataset.properties:
+        raise UserError(f"no column {column!r}", where=source, wanted=", ".join(dataset.properties) or "a property")
+    return dataset
+
+
+def dataset_checksum(source: str) -> str:
+    """SHA-256 of the Parquet file of ``"mp-20:val"``."""
+    return sha256_of(resolve_dataset(source)[0])
 
 
 def _number(value: object) -> float | None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from functools import partial
@@ -16,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from unigen.config import read_yaml, write_yaml
+from unigen.data.claimed_folder import claim_folder
 from unigen.data.crystal import Crystal
-from unigen.data.durable import FREE_SPACE, NO_SPACE, durable
+from unigen.data.durable import durable, writing
 from unigen.data.line_journal import Line, append_lines, read_lines
 from unigen.data.workers import Workers
 from unigen.errors import UserError
@@ -60,7 +59,8 @@ class RelaxedSet:
 
         def take(place: int, result: Relaxation) -> None:
             if self.path is not None:
-                _append(self.path / JOURNAL, [_to_line(names[place], result)])
+                with writing(self.path):
+                    append_lines(self.path / JOURNAL, [_to_line(names[place], result)])
             self._known[names[place]] = result
 
         work = partial(_relax_one, potential=self.potential, settings=self.settings)
@@ -120,27 +120,11 @@ def _from_line(line: Line) -> Relaxation:
     return Relaxation(crystal=crystal, **{name: value for name, value in line.items() if name in names})
 
 
-def _append(path: Path, lines: list[Line]) -> None:
-    try:
-        append_lines(path, lines)
-    except OSError as error:
-        step = FREE_SPACE if error.errno in NO_SPACE else "check the folder"
-        got = os.strerror(error.errno or 0)
-        raise UserError("cannot write a relaxed structure", where=str(path), got=got, next_step=step) from error
-
-
 def _claim(path: Path, run: dict[str, Any]) -> None:
     """Make the folder ours, or check that it is."""
-    try:
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError("cannot write here", where=str(path), got=os.strerror(error.errno or 0)) from error
-    if not (path / RUN).exists():
-        if any(path.iterdir()):
-            raise UserError("this folder holds other files", where=str(path), next_step="give another folder")
-        write_yaml(path / RUN, run)
-        return
-    held = read_yaml(path / RUN)
+        held = claim_folder(path, RUN, run)
     for part, wanted in run.items():
         for key, value in wanted.items():
             if held.get(part, {}).get(key) != value:
