@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.collections import dcdft
 from safetensors.torch import load_file, save_file
 from small_generators import save_untrained
@@ -397,6 +398,22 @@ def test_nearest_says_what_it_copied(unigen, tmp_path):
     assert best["source"]["formula"] == "K"
     assert best["score"] == pytest.approx(-best["source"]["distance"], abs=1e-4)
     assert best["score"] < 0
+
+
+def test_nearest_invents_a_formula_where_none_is_given(unigen, tmp_path):
+    (tmp_path / "cifs").mkdir()
+    salt = bulk("NaCl", "rocksalt", a=5.64)
+    for name, atoms in {"salt": salt, "K": dcdft["K"]}.items():
+        Crystal.from_ase(atoms).to_cif(tmp_path / "cifs" / f"{name}.cif")
+    assert unigen("data", "build", "few", "--from", "cifs", "--workers", 1)[0] == 0
+    nearest = ("generate", "crystal", "--model", "nearest", "--retrieve-from", "few")
+    assert unigen(*nearest, "--elements", "K,Cl", "--n-atoms", 2, "--n", 3, "--out", "run")[0] == 0
+    with (tmp_path / "run/samples.jsonl").open() as lines:
+        made = [json.loads(line) for line in lines]
+    assert [sorted(site["element"] for site in sample["sites"]) for sample in made] == [["Cl", "K"]] * 3
+    code, _, err = unigen(*nearest, "--elements", "He", "--out", "none")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "exchanging one element" in err
 
 
 # ---- start-up

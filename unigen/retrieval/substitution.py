@@ -1,4 +1,4 @@
-"""Structures for a formula by substitution: the chemically nearest known ones with their elements exchanged.
+"""Structures by substitution: the chemically nearest known ones of a formula with their elements exchanged.
 
 Nothing is learned here but volumes; a learned generator that does no better than this has not earned its cost.
 """
@@ -16,6 +16,7 @@ from unigen.elements import parse_formula
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 from unigen.retrieval.compositions import Compositions
+from unigen.retrieval.element_exchange import ElementExchange
 from unigen.retrieval.fingerprint import fingerprint
 from unigen.retrieval.neighbours import Neighbour, NeighbourIndex
 from unigen.retrieval.volume import VolumeModel
@@ -59,13 +60,14 @@ class SubstitutionGenerator:
     dataset: CrystalDataset
     index: NeighbourIndex
     volume: VolumeModel
+    exchange: ElementExchange
     _fingerprints: dict[int, Float[np.ndarray, "elements features"]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def fit(cls, dataset: CrystalDataset) -> SubstitutionGenerator:
         """Index a dataset and fit its volumes."""
         cells = Compositions.of_dataset(dataset)
-        return cls(dataset=dataset, index=NeighbourIndex.fit(cells), volume=VolumeModel.fit(cells))
+        return cls(dataset, NeighbourIndex.fit(cells), VolumeModel.fit(cells), ElementExchange(cells))
 
     def propose(self, request: CrystalRequest, k: int, *, exclude_formula: bool = False) -> list[Proposal]:
         """The nearest k proposals of distinct templates, nearest first; fewer where the data holds fewer.
@@ -92,9 +94,13 @@ class SubstitutionGenerator:
                 proposals.append(self._substitute(neighbour))
         return proposals
 
+    def invent(self, request: CrystalRequest, rng: np.random.Generator) -> Proposal:
+        """A crystal of a formula that the data does not hold; raises as `ElementExchange.draw`."""
+        return self._substitute(self.exchange.draw(request, rng))
+
     def _neighbours(self, request: CrystalRequest, *, exclude_formula: bool) -> Iterator[Neighbour]:
         if request.formula is None:
-            raise UserError("nearest needs a formula", next_step="give --formula, or use a trained model")
+            raise UserError("no formula to propose structures for", next_step="give one")
         if request.counts is not None:
             return self.index.of_cell(request.counts, exclude_formula=exclude_formula)
         return self.index.of_formula(parse_formula(request.formula), exclude_formula=exclude_formula)

@@ -1,4 +1,4 @@
-"""The nearest-neighbour substitution baseline as a generator: sample k is the k-th nearest proposal."""
+"""The baseline that needs no learning as a generator: known structures with their elements exchanged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from unigen.sample.job import Draft, Job, refuse_more_than_composition
 
 
 class NearestGenerator:
-    """Copies the chemically nearest known structures; nothing is random.
+    """Copies known structures: of a formula the chemically nearest, sample k the k-th, and nothing is random.
+
+    Without a formula: one drawn at random, with one element exchanged for a similar one (`ElementExchange`).
 
     Args:
         dataset: where to copy from.
@@ -26,12 +28,23 @@ class NearestGenerator:
         self.exclude_formula = exclude_formula
 
     def draw(self, jobs: list[Job]) -> list[Draft]:
-        """See Generator; a candidate counts as a further sample, so the best of K is the nearest."""
+        """See Generator; the best of K candidates of a formula is the nearest, as each of them is."""
         wanted: dict[CrystalRequest, int] = {}
         for job in jobs:
-            wanted[job.request] = max(wanted.get(job.request, 0), job.index + 1)
+            if job.request.formula is not None:
+                wanted[job.request] = max(wanted.get(job.request, 0), job.index + 1)
         found = {request: self._propose(request, k) for request, k in wanted.items()}
-        return [self._draft(found[job.request], job.index) for job in jobs]
+        return [
+            self._invent(job) if job.request.formula is None else self._nearest(found[job.request], job.index)
+            for job in jobs
+        ]
+
+    def _invent(self, job: Job) -> Draft:
+        try:
+            refuse_more_than_composition(job.request, self.name)
+            return _draft(self.generator.invent(job.request, job.rng()))
+        except UserError as error:
+            return Draft(None, reason=str(error))
 
     def _propose(self, request: CrystalRequest, k: int) -> list[Proposal] | UserError:
         try:
@@ -40,15 +53,18 @@ class NearestGenerator:
         except UserError as error:
             return error
 
-    def _draft(self, proposals: list[Proposal] | UserError, index: int) -> Draft:
+    def _nearest(self, proposals: list[Proposal] | UserError, index: int) -> Draft:
         if isinstance(proposals, UserError):
             return Draft(None, reason=str(proposals))
         if index >= len(proposals):
             return Draft(None, reason=f"only {len(proposals)} distinct templates known for this composition")
-        chosen = proposals[index]
-        source: dict[str, str | int | float] = {
-            "id": chosen.source_id,
-            "formula": chosen.source_formula,
-            "distance": round(chosen.distance, 4),
-        }
-        return Draft(chosen.crystal, score=-chosen.distance, source=source)
+        return _draft(proposals[index])
+
+
+def _draft(chosen: Proposal) -> Draft:
+    source: dict[str, str | int | float] = {
+        "id": chosen.source_id,
+        "formula": chosen.source_formula,
+        "distance": round(chosen.distance, 4),
+    }
+    return Draft(chosen.crystal, score=-chosen.distance, source=source)
