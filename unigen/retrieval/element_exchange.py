@@ -47,7 +47,7 @@ class ElementExchange:
         """
         allowed = self._allowed(request)
         candidates = np.flatnonzero(self._becomes(allowed, request.n_atoms))
-        if not len(candidates):
+        if not (len(candidates) and allowed.any()):
             raise UserError(
                 "no known structure can become this by exchanging one element",
                 got=f"elements {','.join(request.elements or ('any',))}, atoms {request.n_atoms or 'any'}",
