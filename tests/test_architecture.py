@@ -24,7 +24,7 @@ LAYERS = (
     ("tokens", "mixers", "heads", "process"),
     ("retrieval", "data", "batch", "cards", "config"),
     ("geometry", "kernels"),
-    ("elements", "errors", "shapes", "request"),
+    ("elements", "errors", "shapes", "request", "device"),
 )
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 

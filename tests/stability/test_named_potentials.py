@@ -9,6 +9,7 @@ from ase.build import bulk
 from unigen.data.crystal import Crystal
 from unigen.stability.potential import KNOWN, find_potential
 from unigen.stability.relaxation import RelaxSettings, relax
+from unigen.stability.together import relax_together
 
 NICKEL_OXIDE = Crystal.from_ase(bulk("NiO", "rocksalt", a=4.19))
 STATIC = RelaxSettings(max_steps=0)
@@ -50,3 +51,24 @@ def test_each_says_what_its_energies_are(name):
     found = find_potential(name)
     assert len(found.checkpoint) == 64
     assert found.version.startswith(KNOWN[name].package)
+
+
+@pytest.mark.parametrize("name", ["chgnet", "7net-0"])
+def test_relaxed_together_each_goes_as_it_would_alone(name):
+    """Three at a time: where one arrives, or cannot go on, the next sets out."""
+    pytest.importorskip(KNOWN[name].package)
+    rocksalt = [Crystal.from_ase(bulk(formula, "rocksalt", a=4.3)) for formula in ("NiO", "MgO", "FeO", "CaO")]
+    lost = Crystal(np.array([8]), np.zeros((1, 3)), 30 * np.eye(3))
+    unknown = Crystal(np.array([118, 8]), NICKEL_OXIDE.frac_coords, NICKEL_OXIDE.lattice)
+    crystals = [*rocksalt[:2], lost, unknown, *rocksalt[2:]]
+    potential, stops = find_potential(name), RelaxSettings(max_steps=6)
+    alone = [relax(crystal, potential, stops) for crystal in crystals]
+    together = dict(relax_together(crystals, potential.together(), stops, batch=3))
+    assert sorted(together) == list(range(len(crystals)))
+    for place, one in enumerate(alone):
+        other = together[place]
+        assert (other.outcome, other.steps) == (one.outcome, one.steps)
+        if one.crystal is not None:
+            assert other.energy_per_atom == pytest.approx(one.energy_per_atom, abs=2e-5)
+            np.testing.assert_allclose(other.crystal.lattice, one.crystal.lattice, atol=1e-3)
+    assert [one.outcome for one in alone][2:4] == ["gated", "failed"]

@@ -154,6 +154,21 @@ def test_relax_writes_structures_with_energies(built, unigen):
     assert (built / "relaxed" / "relaxed.jsonl").read_bytes() == before
 
 
+def test_together_and_one_by_one_relax_to_the_same(home, unigen):
+    pytest.importorskip("chgnet")
+    frames([fcc("Al", 1.02), ordered("Cu", "Au"), fcc("Ni", 0.99)], "samples.extxyz")
+    for out, words in (("alone", ("--workers", 1)), ("together", ("--batch", 2))):
+        code, said, err = unigen("relax", "samples.extxyz", "--out", out, *words)
+        assert (code, err) == (0, "")
+        assert "3 converged" in said
+    alone, together = (read(f"{out}/relaxed.extxyz", ":") for out in ("alone", "together"))
+    for one, other in zip(alone, together, strict=True):
+        assert other.info["energy_per_atom"] == pytest.approx(one.info["energy_per_atom"], abs=1e-3)
+    before = (home / "together" / "relaxed.jsonl").read_bytes()
+    assert unigen("relax", "samples.extxyz", "--out", "together")[0] == 0  # batches are no other results
+    assert (home / "together" / "relaxed.jsonl").read_bytes() == before
+
+
 def test_what_is_refused(built, unigen, refused):
     words = ("relax", "samples.extxyz", "--out", "relaxed", *WITH)
     assert unigen(*words)[0] == 0
@@ -162,6 +177,8 @@ def test_what_is_refused(built, unigen, refused):
     shutil.copy("samples.extxyz", "taken")
     assert "this folder holds other files" in refused("relax", "samples.extxyz", "--out", "taken", *WITH)
     assert "fmax: not a positive force" in refused("relax", "samples.extxyz", "--out", "new", *WITH, "--fmax", 0)
+    assert "one structure at a time; got --batch 2" in refused(*words, "--batch", 2)
+    assert "'nowhere' is not there" in refused("relax", "samples.extxyz", "--out", "new", "--device", "nowhere")
     (built / "known.csv").write_text("formula,e\nCuAu,0\n")
     assert unigen("hull", "build", "pbe", "--from", "known.csv", "--energy", "e", "--energy-scheme", "PBE")[0] == 0
     said = refused("evaluate", "crystals", "samples.extxyz", "--hull", "pbe", *WITH)

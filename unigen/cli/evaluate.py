@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from unigen.cli.potential_options import Device, PotentialName, Scheme, Workers
+from unigen.cli.potential_options import Batch, Device, PotentialName, Scheme, Workers
 
 if TYPE_CHECKING:
     from unigen.eval.report import Report
@@ -34,6 +34,7 @@ def evaluate_crystals(
     max_steps: Annotated[int, typer.Option(min=0, help="Of relaxation.")] = 500,
     against: Annotated[str | None, typer.Option(help="Another method's structures: energies by composition.")] = None,
     device: Device = "cpu",
+    batch: Batch = None,
     workers: Workers = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals.")] = 0,
     out: Annotated[Path, typer.Option(help="Report; a CSV with a row a structure stands beside it.")] = Path(
@@ -49,7 +50,7 @@ def evaluate_crystals(
 
     stability = None
     if relax or hull or against:
-        chosen, settings = find_potential(potential, energy_scheme, device), RelaxSettings(max_steps=max_steps)
+        chosen, settings = find_potential(potential, energy_scheme, device, batch), RelaxSettings(max_steps=max_steps)
         stability = StabilityRules.of(chosen, settings, out.with_suffix(".relaxed"), hull, relax or None, against)
     report = evaluate(
         samples,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from unigen.cli.potential_options import Device, PotentialName, Scheme, Workers
+from unigen.cli.potential_options import Batch, Device, PotentialName, Scheme, Workers
 
 app = typer.Typer(help="Reference sets of energies, for the energy above the convex hull.", no_args_is_help=True)
 
@@ -24,6 +24,7 @@ def hull_build(
     max_steps: Annotated[int, typer.Option(min=0, help="Of relaxation; 0: structures as they are.")] = 500,
     workers: Workers = None,
     device: Device = "cpu",
+    batch: Batch = None,
 ) -> None:
     """Build a reference set from energies you have, or by relaxing datasets with the potential that will judge."""
     from unigen.data.workers import Workers as Crew
@@ -33,7 +34,7 @@ def hull_build(
     from unigen.stability.relaxation import RelaxSettings
 
     if potential is not None:
-        chosen = find_potential(potential, energy_scheme, device)
+        chosen = find_potential(potential, energy_scheme, device, batch)
         with Crew(workers, progress=True) as crew:
             card = build_by_potential(name, sources, chosen, RelaxSettings(max_steps=max_steps), crew)
     elif energy_scheme is None:
@@ -60,13 +61,14 @@ def hull_elements(
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     workers: Workers = None,
     device: Device = "cpu",
+    batch: Batch = None,
 ) -> None:
     """Fit what an atom of each element counts for a potential, so that its energies can be held against the set."""
     from unigen.data.workers import Workers as Crew
     from unigen.stability.hull_build import fit_elements
     from unigen.stability.potential import find_potential
 
-    chosen = find_potential(potential, energy_scheme, device)
+    chosen = find_potential(potential, energy_scheme, device, batch)
     with Crew(workers, progress=True) as crew:
         found, path = fit_elements(name, sources, chosen, energy=energy, limit=limit, seed=seed, workers=crew)
     typer.echo(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unigen.cli.potential_options import Device, PotentialName, Scheme, Workers
+from unigen.cli.potential_options import Batch, Device, PotentialName, Scheme, Workers
 
 
 def relax(
@@ -20,6 +20,7 @@ def relax(
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many structures.")] = None,
     workers: Workers = None,
     device: Device = "cpu",
+    batch: Batch = None,
 ) -> None:
     """Relax anyone's crystals with a named potential, cell and all; what is done is kept."""
     from rich.console import Console
@@ -28,6 +29,6 @@ def relax(
     from unigen.stability.relax_files import relax_files
     from unigen.stability.relaxation import RelaxSettings
 
-    chosen = find_potential(potential, energy_scheme, device)
+    chosen = find_potential(potential, energy_scheme, device, batch)
     settings = RelaxSettings(fmax=fmax, max_steps=max_steps)
     relax_files(samples, out, chosen, settings, limit=limit, workers=workers, console=Console())

@@ -64,31 +64,37 @@ class Workers:
         if (few and here) or not tasks:
             with warnings.catch_warnings():
                 _quiet()
-                return list(self._shown(map(function, tasks), len(tasks), label))
+                return list(self.shown(map(function, tasks), len(tasks), label))
         chunk = max(1, min(64, len(tasks) // (self._count * 8)))
         try:
-            return list(self._shown(self._start().map(function, tasks, chunksize=chunk), len(tasks), label))
+            return list(self.shown(self._start().map(function, tasks, chunksize=chunk), len(tasks), label))
         except BrokenProcessPool as error:
             raise _killed(label) from error
 
     def each(
-        self, function: Callable[[Task], Result], tasks: Sequence[Task], label: str, take: Callable[[int, Result], None]
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        label: str,
+        take: Callable[[int, Result], None],
+        *,
+        here: bool = True,
     ) -> None:
         """As `map` for tasks of seconds: every result is handed over, with the place of its task, once it is there.
 
         Raises:
             UserError: a worker process was killed from outside (out of memory, as a rule).
         """
-        if self._count == 1 or len(tasks) < 2:
+        if not tasks or (here and (self._count == 1 or len(tasks) < 2)):
             with warnings.catch_warnings():
                 _quiet()
-                for place, result in enumerate(self._shown(map(function, tasks), len(tasks), label)):
+                for place, result in enumerate(self.shown(map(function, tasks), len(tasks), label)):
                     take(place, result)
             return
         pool = self._start()
         places = {pool.submit(function, task): place for place, task in enumerate(tasks)}
         try:
-            for future in self._shown(as_completed(places), len(tasks), label):
+            for future in self.shown(as_completed(places), len(tasks), label):
                 take(places[future], future.result())
         except BrokenProcessPool as error:
             raise _killed(label) from error
@@ -102,7 +108,8 @@ class Workers:
                 self._pool.submit(_quiet).result()  # spawned processes start at the first task, in this environment
         return self._pool
 
-    def _shown(self, results: Iterable[Result], total: int, label: str) -> Iterable[Result]:
+    def shown(self, results: Iterable[Result], total: int, label: str) -> Iterable[Result]:
+        """The same, with the progress bar."""
         if not self._progress or not total:
             return results
         from rich.console import Console

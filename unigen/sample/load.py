@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from unigen.cards import find_cards, published, sha256_of
 from unigen.data.store import open_dataset, resolve_dataset
+from unigen.device import check_device
 from unigen.errors import UserError
 from unigen.models.autoregressive import Autoregressive
 from unigen.models.checkpoint import WEIGHTS, load_model
@@ -57,7 +56,7 @@ def load(
         path, _ = resolve_dataset(retrieve_from)
         return NearestGenerator(open_dataset(retrieve_from), sha256_of(path), exclude_formula=exclude_formula)
     folder = model_folder(model)
-    _check_device(device)
+    check_device(device)
     network, steps = load_model(folder, device), 8 if score else 0
     if isinstance(network, JointModel):
         network = network.molecule if isinstance(settings, MoleculeSettings) else network.crystal
@@ -115,10 +114,3 @@ def model_folder(model: str | Path) -> Path:
         wanted=f"one of {', '.join([*known, NEAREST])}, or a model folder",
         next_step=f"bundled models lie in {published('models').name}/",
     )
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device {device!r} is not there", got=str(error).splitlines()[0], wanted="cpu") from error

@@ -15,13 +15,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unigen.cards import sha256_of
+from unigen.device import check_device
 from unigen.errors import UserError
+from unigen.stability.batched_forces import Compute, by_chgnet, by_sevennet
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
+
+GPU_BATCH = 64
+"""Structures of some tens of atoms; a batch that does not fit into memory is halved."""
 
 MISSING = "run: pip install 'unigen-matter[stability]'"
 _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -35,6 +40,7 @@ class _Known:
     package: str
     weights: str
     load: Callable[[str], Calculator]
+    together: Callable[[Any], Compute]
 
 
 def _chgnet(model: str) -> Callable[[str], Calculator]:
@@ -59,18 +65,29 @@ def _sevennet(model: str) -> Callable[[str], Calculator]:
 
 _CHGNET, _SEVENNET = "pretrained", "pretrained_potentials"
 KNOWN = {
-    "chgnet": _Known("MP2020", "chgnet", f"{_CHGNET}/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar", _chgnet("0.3.0")),
+    "chgnet": _Known(
+        "MP2020", "chgnet", f"{_CHGNET}/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar", _chgnet("0.3.0"), by_chgnet
+    ),
     "chgnet-r2scan": _Known(
         "r2SCAN",
         "chgnet",
         f"{_CHGNET}/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
         _chgnet("r2scan"),
+        by_chgnet,
     ),
     "7net-0": _Known(
-        "MP-uncorrected", "sevenn", f"{_SEVENNET}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth", _sevennet("7net-0")
+        "MP-uncorrected",
+        "sevenn",
+        f"{_SEVENNET}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
+        _sevennet("7net-0"),
+        by_sevennet,
     ),
     "7net-l3i5": _Known(
-        "MP-uncorrected", "sevenn", f"{_SEVENNET}/SevenNet_l3i5/checkpoint_l3i5.pth", _sevennet("7net-l3i5")
+        "MP-uncorrected",
+        "sevenn",
+        f"{_SEVENNET}/SevenNet_l3i5/checkpoint_l3i5.pth",
+        _sevennet("7net-l3i5"),
+        by_sevennet,
     ),
 }
 """By name. Schemes: MP2020 is PBE(+U) with the Materials Project's 2020 corrections, MP-uncorrected without them."""
@@ -86,6 +103,7 @@ class Potential:
         checkpoint: SHA-256 of its weights; empty for a calculator by import path.
         version: of the package it comes from; empty where it has none.
         device: of torch, for those that use it.
+        batch: structures computed together.
     """
 
     name: str
@@ -93,6 +111,7 @@ class Potential:
     checkpoint: str = ""
     version: str = ""
     device: str = "cpu"
+    batch: int = 1
 
     @property
     def identity(self) -> dict[str, str]:
@@ -112,24 +131,30 @@ class Potential:
         """
         return _calculator(self.name, self.device)
 
+    def together(self) -> Compute:
+        """Energies and forces of many structures at a time, for a potential of `KNOWN`."""
+        return KNOWN[self.name].together(self.calculator())
 
-def find_potential(name: str, scheme: str | None = None, device: str = "cpu") -> Potential:
+
+def find_potential(name: str, scheme: str | None = None, device: str = "cpu", batch: int | None = None) -> Potential:
     """A potential by name or import path.
 
     Args:
         name: one of `KNOWN`, or ``package.module:factory``; the factory is called without arguments.
         scheme: energy scheme; needed with an import path, and must agree with a known potential's.
         device: of torch.
+        batch: structures computed together; by default `GPU_BATCH` on a GPU where the potential can, else 1.
 
     Raises:
-        UserError: unknown name, missing package, or a scheme that is missing or another one.
+        UserError: unknown name, missing package or device, a scheme that is missing or another one, a batch for a
+            calculator that computes one structure at a time.
 
     Example:
         >>> find_potential("ase.calculators.emt:EMT", "EMT").scheme
         'EMT'
     """
     if name in KNOWN:
-        return _known(name, scheme, device)
+        return _known(name, scheme, device, batch or (1 if device == "cpu" else GPU_BATCH))
     if not _IMPORT_PATH.fullmatch(name):
         wanted = f"{', '.join(KNOWN)}, or the import path of an ASE calculator such as package.module:Class"
         raise UserError("no such potential", got=name, wanted=wanted)
@@ -139,19 +164,22 @@ def find_potential(name: str, scheme: str | None = None, device: str = "cpu") ->
             got=name,
             next_step="give --energy-scheme, such as MP2020, MP-uncorrected, r2SCAN",
         )
+    if batch not in (None, 1):
+        raise UserError("this calculator computes one structure at a time", where=name, got=f"--batch {batch}")
     _factory(name)
     return Potential(
         name=name, scheme=scheme, version=_version(name.partition(".")[0].partition(":")[0]), device=device
     )
 
 
-def _known(name: str, scheme: str | None, device: str) -> Potential:
+def _known(name: str, scheme: str | None, device: str, batch: int) -> Potential:
     known = KNOWN[name]
     if scheme is not None and scheme != known.scheme:
         raise UserError(f"energies of {name} have another scheme", got=scheme, wanted=known.scheme)
     found = importlib.util.find_spec(known.package)
     if found is None or found.origin is None:
         raise UserError(f"{name} needs the package {known.package}", next_step=MISSING)
+    check_device(device)
     weights = Path(found.origin).parent / known.weights
     if not weights.exists():
         got = f"{known.package} {_version(known.package)}"
@@ -162,6 +190,7 @@ def _known(name: str, scheme: str | None, device: str) -> Potential:
         checkpoint=_checksum(weights),
         version=f"{known.package} {_version(known.package)}",
         device=device,
+        batch=batch,
     )
 
 

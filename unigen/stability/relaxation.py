@@ -5,6 +5,7 @@ FIRE: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006), over the cell too by AS
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -79,6 +80,10 @@ class Relaxation:
         return self.initial_energy_per_atom - self.energy_per_atom
 
 
+Descent = Generator["Atoms", None, Relaxation]
+"""Yields the atoms whose energy, forces and stress it needs next: set their calculator, and go on."""
+
+
 def relax(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Relaxation:
     """Follow the forces of a potential down; never raises for a structure, however odd.
 
@@ -87,37 +92,64 @@ def relax(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Re
         potential: whose energies.
         settings: stops and gates.
 
+    Raises:
+        UserError: the potential is none.
+
     Example:
         >>> from unigen.stability.potential import find_potential
         >>> cell = Crystal(np.array([29]), np.zeros((1, 3)), 3.5 * (np.ones((3, 3)) - np.eye(3)) / 2)
         >>> relax(cell, find_potential("ase.calculators.emt:EMT", "EMT"), RelaxSettings()).outcome
         'converged'
     """
+    path, calculator = descend(crystal, settings), None
+    while not isinstance(state := advance(path), Relaxation):
+        calculator = calculator or potential.calculator()
+        try:
+            state.calc = calculator
+        except PARSER_ERRORS as error:  # some say here that they do not know an element
+            return failed(error)
+    return state
+
+
+def advance(path: Descent) -> Atoms | Relaxation:
+    """Up to the next atoms to be computed, or to the end; an exception is an end too."""
+    try:
+        return next(path)
+    except StopIteration as end:
+        return end.value
+    except PARSER_ERRORS as error:
+        return failed(error)
+
+
+def failed(error: Exception) -> Relaxation:
+    """The end of a structure that a calculator raised at."""
+    return Relaxation(outcome="failed", reason=f"{type(error).__name__}: {str(error)[:120]}")
+
+
+def descend(crystal: Crystal, settings: RelaxSettings) -> Descent:
+    """A relaxation that leaves computing to whoever drives it, one structure or many at a time."""
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import FIRE
+
     impossible = _gate(crystal, settings)
     if impossible:
         return Relaxation(outcome="gated", reason=f"before: {impossible}")
     atoms = crystal.to_ase()
-    try:
-        atoms.calc = potential.calculator()
-        return _descend(crystal, atoms, settings)
-    except UserError:  # the calculator itself is wrong, not this structure
-        raise
-    except PARSER_ERRORS as error:
-        return Relaxation(outcome="failed", reason=f"{type(error).__name__}: {str(error)[:120]}")
-
-
-def _descend(crystal: Crystal, atoms: Atoms, settings: RelaxSettings) -> Relaxation:
-    from ase.filters import FrechetCellFilter
-    from ase.optimize import FIRE
-
-    initial = atoms.get_potential_energy() / len(atoms)
+    yield atoms
+    initial = float(atoms.get_potential_energy() / len(atoms))
     both = FrechetCellFilter(atoms)
     optimizer = FIRE(both, logfile=None)
-    converged = False
-    for converged in optimizer.irun(fmax=settings.fmax, steps=settings.max_steps):  # noqa: B007 - the last one counts
+    optimizer.fmax = settings.fmax
+    while True:
         broken = _broken(atoms, settings)
         if broken:
             return Relaxation(outcome=broken[0], reason=f"step {optimizer.nsteps}: {broken[1]}", steps=optimizer.nsteps)
+        converged = bool(optimizer.converged(both.get_forces()))
+        if converged or optimizer.nsteps >= settings.max_steps:
+            break
+        optimizer.step()
+        optimizer.nsteps += 1
+        yield atoms
     relaxed = Crystal(crystal.numbers, atoms.get_scaled_positions(), atoms.cell.array)
     impossible = _gate(relaxed, settings)
     if impossible:
@@ -126,7 +158,7 @@ def _descend(crystal: Crystal, atoms: Atoms, settings: RelaxSettings) -> Relaxat
         outcome="converged" if converged else "limit",
         crystal=relaxed,
         energy_per_atom=float(atoms.get_potential_energy() / len(atoms)),
-        initial_energy_per_atom=float(initial),
+        initial_energy_per_atom=initial,
         steps=optimizer.nsteps,
         largest_force=float(np.linalg.norm(both.get_forces(), axis=1).max()),
         displacement=displacement(crystal, relaxed),

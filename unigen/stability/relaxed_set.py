@@ -1,12 +1,8 @@
-"""A folder of relaxed crystals: each is written down when it is done, so that nothing is computed twice.
-
-``relax.yaml`` potential and settings, ``relaxed.jsonl`` one line a distinct structure, in the order of finishing;
-`RelaxedSet.write` adds ``relaxed.extxyz``.
-"""
+"""A folder of relaxed crystals; `RelaxedSet.write` adds ``relaxed.extxyz`` to the files of its `ResultJournal`."""
 
 from __future__ import annotations
 
-import hashlib
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from functools import partial
@@ -15,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from unigen.data.claimed_folder import claim_folder
 from unigen.data.crystal import Crystal
-from unigen.data.durable import durable, writing
-from unigen.data.line_journal import Line, append_lines, read_lines
+from unigen.data.durable import durable
+from unigen.data.line_journal import Line
 from unigen.data.workers import Workers
-from unigen.errors import UserError
 from unigen.stability.potential import Potential, one_thread
 from unigen.stability.relaxation import Relaxation, RelaxSettings, relax
+from unigen.stability.result_journal import ResultJournal, Take, digest
+from unigen.stability.together import relax_together
 
-RUN, JOURNAL, FRAMES = "relax.yaml", "relaxed.jsonl", "relaxed.extxyz"
+FRAMES = "relaxed.extxyz"
 
 
 class RelaxedSet:
@@ -41,31 +37,36 @@ class RelaxedSet:
 
     def __init__(self, path: Path | None, potential: Potential, settings: RelaxSettings) -> None:
         self.path, self.potential, self.settings = path, potential, settings
-        self._known: dict[str, Relaxation] = {}
-        if path is not None:
-            _claim(path, {"potential": potential.identity, "settings": asdict(settings)})
-            self._known = {line["structure"]: _from_line(line) for line in read_lines(path / JOURNAL)}
+        self._journal = ResultJournal(
+            path,
+            {"potential": potential.identity, "settings": asdict(settings)},
+            key=structure_key,
+            to_line=_to_line,
+            from_line=_from_line,
+        )
 
     def relax(self, crystals: Sequence[Crystal], workers: Workers) -> list[Relaxation]:
         """One result a crystal, in their order; what the folder holds is not computed again.
 
         Args:
             crystals: as generated; equal ones are relaxed once.
-            workers: one thread each, side by side.
+            workers: one thread each, side by side; where the potential computes batches, all is done here.
         """
-        keys = [structure_key(crystal) for crystal in crystals]
-        todo = {key: crystal for key, crystal in zip(keys, crystals, strict=True) if key not in self._known}
-        names, tasks = list(todo), list(todo.values())
+        label = f"Relaxing ({self.potential.name})"
 
-        def take(place: int, result: Relaxation) -> None:
-            if self.path is not None:
-                with writing(self.path):
-                    append_lines(self.path / JOURNAL, [_to_line(names[place], result)])
-            self._known[names[place]] = result
+        def one_by_one(tasks: list[Crystal], take: Take[Relaxation]) -> None:
+            workers.each(partial(_relax_one, potential=self.potential, settings=self.settings), tasks, label, take)
 
-        work = partial(_relax_one, potential=self.potential, settings=self.settings)
-        workers.each(work, tasks, f"Relaxing ({self.potential.name})", take)
-        return [self._known[key] for key in keys]
+        def together(tasks: list[Crystal], take: Take[Relaxation]) -> None:
+            if not tasks:
+                return
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as in worker processes
+                found = relax_together(tasks, self.potential.together(), self.settings, self.potential.batch)
+                for place, result in workers.shown(found, len(tasks), label):
+                    take(place, result)
+
+        return self._journal.results(crystals, one_by_one if self.potential.batch == 1 else together)
 
     def write(self, named: Iterable[tuple[str, Relaxation]]) -> Path | None:
         """Write ``relaxed.extxyz`` of what has a relaxed structure, energies beside it; returns its path."""
@@ -87,15 +88,7 @@ class RelaxedSet:
 
 def structure_key(crystal: Crystal) -> str:
     """A digest of exactly these arrays."""
-    digest = hashlib.sha256()
-    for array in (crystal.numbers, crystal.frac_coords, crystal.lattice):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _numbers(result: Relaxation) -> dict[str, Any]:
-    """What a line says besides the structure."""
-    return {each.name: getattr(result, each.name) for each in fields(result) if each.name not in {"crystal", "reason"}}
+    return digest(crystal.numbers, crystal.frac_coords, crystal.lattice)
 
 
 def _relax_one(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Relaxation:
@@ -103,8 +96,13 @@ def _relax_one(crystal: Crystal, potential: Potential, settings: RelaxSettings) 
         return relax(crystal, potential, settings)
 
 
-def _to_line(key: str, result: Relaxation) -> Line:
-    line: Line = {"structure": key, "reason": result.reason} | _numbers(result)
+def _numbers(result: Relaxation) -> dict[str, Any]:
+    """What a line says besides the structure."""
+    return {each.name: getattr(result, each.name) for each in fields(result) if each.name not in {"crystal", "reason"}}
+
+
+def _to_line(result: Relaxation) -> Line:
+    line: Line = {"reason": result.reason} | _numbers(result)
     if result.crystal is not None:
         crystal = result.crystal
         arrays = {"numbers": crystal.numbers, "frac_coords": crystal.frac_coords, "lattice": crystal.lattice}
@@ -112,26 +110,9 @@ def _to_line(key: str, result: Relaxation) -> Line:
     return line
 
 
-def _from_line(line: Line) -> Relaxation:
-    crystal = None
-    if "numbers" in line:
-        crystal = Crystal(np.array(line["numbers"]), np.array(line["frac_coords"]), np.array(line["lattice"]))
+def _from_line(line: Line, crystal: Crystal) -> Relaxation:
+    relaxed = None
+    if "lattice" in line:
+        relaxed = Crystal(crystal.numbers, np.array(line["frac_coords"]), np.array(line["lattice"]))
     names = {each.name for each in fields(Relaxation)} - {"crystal"}
-    return Relaxation(crystal=crystal, **{name: value for name, value in line.items() if name in names})
-
-
-def _claim(path: Path, run: dict[str, Any]) -> None:
-    """Make the folder ours, or check that it is."""
-    with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
-        held = claim_folder(path, RUN, run)
-    for part, wanted in run.items():
-        for key, value in wanted.items():
-            if held.get(part, {}).get(key) != value:
-                raise UserError(
-                    "this folder holds relaxations of another kind",
-                    where=str(path),
-                    got=f"{part}.{key}: {value}",
-                    wanted=f"{part}.{key}: {held.get(part, {}).get(key)}",
-                    next_step="give another folder",
-                )
+    return Relaxation(crystal=relaxed, **{name: value for name, value in line.items() if name in names})

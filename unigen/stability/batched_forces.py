@@ -1,0 +1,81 @@
+"""Energies, forces and stresses of many crystals at a time, by the potentials that compute in batches.
+
+The ASE calculators of CHGNet and SevenNet take one structure; the networks behind them take many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from unigen.shapes import Float
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from chgnet.model.dynamics import CHGNetCalculator
+    from sevenn.calculator import SevenNetCalculator
+
+
+class Answer(TypedDict):
+    """What a calculator says of one structure: eV, eV/Angstrom, eV/Angstrom^3 (Voigt's order)."""
+
+    energy: float
+    forces: Float[np.ndarray, "atoms 3"]
+    stress: Float[np.ndarray, "6"]
+
+
+Compute = Callable[[Sequence["Atoms"]], list[Answer]]
+
+
+def by_chgnet(chgnet: CHGNetCalculator) -> Compute:
+    """As CHGNet's calculator computes them one by one."""
+
+    def compute(structures: Sequence[Atoms]) -> list[Answer]:
+        from pymatgen.io.ase import AseAtomsAdaptor
+
+        graphs = [chgnet.model.graph_converter(AseAtomsAdaptor.get_structure(atoms)) for atoms in structures]
+        found: Any = chgnet.model.predict_graph(graphs, task="efs", batch_size=len(graphs))
+        answers = found if len(graphs) > 1 else [found]
+        return [
+            Answer(
+                energy=float(each["e"]) * (len(atoms) if chgnet.model.is_intensive else 1),
+                forces=each["f"],
+                stress=_voigt(each["s"] * chgnet.stress_weight),
+            )
+            for atoms, each in zip(structures, answers, strict=True)
+        ]
+
+    return compute
+
+
+def by_sevennet(sevennet: SevenNetCalculator) -> Compute:
+    """As SevenNet's calculator computes them one by one."""
+
+    def compute(structures: Sequence[Atoms]) -> list[Answer]:
+        from sevenn import _keys as KEY  # noqa: N812 - their name of it
+        from sevenn.atom_graph_data import AtomGraphData
+        from sevenn.train.dataload import unlabeled_atoms_to_graph
+        from sevenn.util import to_atom_graph_list
+        from torch_geometric.data import Batch
+
+        for atoms in structures:
+            sevennet.set_atoms(atoms)  # raises at an element it does not know
+        graphs = [unlabeled_atoms_to_graph(atoms, sevennet.cutoff, with_shift=False) for atoms in structures]
+        batch = Batch.from_data_list([AtomGraphData.from_numpy_dict(graph) for graph in graphs])
+        sevennet.model.set_is_batch_data(True)
+        try:
+            found = to_atom_graph_list(sevennet.model(batch.to(sevennet.device)))
+        finally:
+            sevennet.model.set_is_batch_data(False)
+        for graph in found:
+            graph[KEY.PRED_STRESS] = graph[KEY.PRED_STRESS][0]  # to_atom_graph_list adds an axis
+        results = map(sevennet.output_to_results, found)
+        return [Answer(energy=each["energy"], forces=each["forces"], stress=each["stress"]) for each in results]
+
+    return compute
+
+
+def _voigt(stress: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "6"]:
+    return stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
