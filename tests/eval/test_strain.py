@@ -18,11 +18,16 @@ from hypothesis import strategies as st
 from known_molecules import atoms, embedded, methane, moved, permuted
 from scipy.spatial.transform import Rotation
 
+from unigen.data.molecule_sources import read_molecule_rows
+from unigen.data.workers import Workers
 from unigen.errors import UserError
-from unigen.eval import molecules, strain, xtb
+from unigen.eval import molecules
 from unigen.eval.intervals import median_with_interval
 from unigen.eval.molecule_protocol import STRAIN
 from unigen.eval.molecules import evaluate_molecules
+from unigen.stability.relaxed_molecules import RelaxedMolecules
+from unigen.stability.strain import Strain, deviation, keeps_bonds, strain_of
+from unigen.stability.xtb import XTB, MoleculeRelaxation, XtbSettings, relax_molecule
 
 pytest.importorskip("tblite.ase", exc_type=ImportError)
 
@@ -41,6 +46,11 @@ def direct(molecule, **settings) -> float:
     return plain.get_potential_energy()
 
 
+def strain(molecule, settings: XtbSettings = XTB) -> Strain:
+    found = MoleculeRelaxation("no molecule") if molecule is None else relax_molecule(molecule, settings)
+    return strain_of(molecule, found)
+
+
 def squeezed(molecule, factor: float):
     return replace(molecule, positions=molecule.positions * factor)
 
@@ -51,10 +61,10 @@ def squeezed(molecule, factor: float):
 @pytest.mark.parametrize("smiles", SMILES)
 def test_relaxing_gives_energy_off_and_a_second_time_nothing(smiles):
     molecule = embedded(smiles)
-    found = strain.strain_of(molecule)
+    found = strain(molecule)
     assert found.ending == "converged"
     assert found.energy >= 0
-    again = strain.strain_of(xtb.relax(molecule).molecule)
+    again = strain(relax_molecule(molecule).molecule)
     assert (again.steps, again.energy, again.bonds_kept) == (0, 0.0, True)
     assert again.rmsd == (None if smiles == "[H][H]" else pytest.approx(0, abs=1e-6))
 
@@ -63,14 +73,14 @@ def test_relaxing_gives_energy_off_and_a_second_time_nothing(smiles):
 @given(smiles=st.sampled_from(SMILES[1:7]), rotation=rotations(), seed=st.integers(0, 2**16))
 def test_strain_does_not_depend_on_place_and_order(smiles, rotation, seed):
     molecule = embedded(smiles)
-    here, there = (strain.strain_of(each) for each in (molecule, permuted(moved(molecule, rotation, 3.0), seed)))
+    here, there = (strain(each) for each in (molecule, permuted(moved(molecule, rotation, 3.0), seed)))
     assert there.energy == pytest.approx(here.energy, abs=SAME_ENERGY)
     assert there.rmsd == pytest.approx(here.rmsd, abs=5e-3)
     assert there.bonds_kept == here.bonds_kept
 
 
 def test_more_distortion_is_more_strain():
-    flat = [strain.strain_of(squeezed(embedded("CCO"), factor)).energy for factor in (1.0, 1.05, 1.1)]
+    flat = [strain(squeezed(embedded("CCO"), factor)).energy for factor in (1.0, 1.05, 1.1)]
     assert flat == sorted(flat)
 
 
@@ -79,13 +89,13 @@ def test_the_deviation_sees_no_rotation_but_a_mirror(seed, count):
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(count, 3))
     turned = points @ Rotation.random(rng=rng).as_matrix() + rng.normal(size=3)
-    assert strain.deviation(points, turned) == pytest.approx(0, abs=1e-6)
+    assert deviation(points, turned) == pytest.approx(0, abs=1e-6)
     other = rng.normal(size=(count, 3))
     if count > 2:
         centred = [each - each.mean(axis=0) for each in (points, other)]
-        assert strain.deviation(points, other) == pytest.approx(Rotation.align_vectors(*centred)[1] / np.sqrt(count))
+        assert deviation(points, other) == pytest.approx(Rotation.align_vectors(*centred)[1] / np.sqrt(count))
     if count > 4:
-        assert strain.deviation(points, points * [1, 1, -1]) > 1e-3
+        assert deviation(points, points * [1, 1, -1]) > 1e-3
 
 
 # ---- what tblite says
@@ -102,21 +112,21 @@ def test_the_deviation_sees_no_rotation_but_a_mirror(seed, count):
     ],
 )
 def test_energies_are_those_of_a_direct_call(smiles, settings):
-    found = xtb.relax(embedded(smiles))
+    found = relax_molecule(embedded(smiles))
     before, after = found.energy
     assert before == pytest.approx(direct(embedded(smiles), **settings), abs=1e-6)
     assert after == pytest.approx(direct(found.molecule, **settings), abs=1e-4)
-    assert strain.strain_of(embedded(smiles)).energy == pytest.approx((before - after) * 23.0605, rel=1e-4)
+    assert strain(embedded(smiles)).energy == pytest.approx((before - after) * 23.0605, rel=1e-4)
 
 
 def test_the_charge_is_not_forgotten():
     """Ammonium taken for a neutral molecule would be a radical."""
     ammonium = embedded("[NH4+]")
     right, wrong = direct(ammonium, charge=1), direct(ammonium, charge=0, multiplicity=2)
-    assert xtb.relax(ammonium).energy[0] == pytest.approx(right, abs=1e-6)
+    assert relax_molecule(ammonium).energy[0] == pytest.approx(right, abs=1e-6)
     assert abs(right - wrong) > 1
     proton = direct(atoms("H", [[0, 0, 0]]), charge=1)
-    affinity = xtb.relax(embedded("N")).energy[1] + proton - xtb.relax(ammonium).energy[1]
+    affinity = relax_molecule(embedded("N")).energy[1] + proton - relax_molecule(ammonium).energy[1]
     assert affinity * 23.06 == pytest.approx(204, abs=20)  # kcal/mol, the measured proton affinity of ammonia
 
 
@@ -124,19 +134,19 @@ def test_the_charge_is_not_forgotten():
 
 
 def test_a_zwitterion_without_water_does_not_keep_its_bonds():
-    assert strain.strain_of(embedded("[NH3+]CC(=O)[O-]")).bonds_kept is False
-    assert strain.strain_of(embedded("NCC(=O)O")).bonds_kept is True
+    assert strain(embedded("[NH3+]CC(=O)[O-]")).bonds_kept is False
+    assert strain(embedded("NCC(=O)O")).bonds_kept is True
 
 
 def test_bonds_break_form_and_were_never_there():
     ethane = embedded("CC")
     apart = ethane.positions.copy()
     apart[[1, *ethane.bonds[(ethane.bonds[:, 0] == 1), 1]]] += [0, 0, 3.0]
-    assert strain.keeps_bonds(ethane, ethane)
-    assert not strain.keeps_bonds(ethane, replace(ethane, positions=apart))
+    assert keeps_bonds(ethane, ethane)
+    assert not keeps_bonds(ethane, replace(ethane, positions=apart))
     unknown = replace(ethane, bonds=ethane.bonds[1:])  # a pair that was as close before is no new bond
-    assert strain.keeps_bonds(unknown, ethane)
-    assert not strain.keeps_bonds(replace(unknown, positions=apart), ethane)
+    assert keeps_bonds(unknown, ethane)
+    assert not keeps_bonds(replace(unknown, positions=apart), ethane)
 
 
 # ---- failures
@@ -150,11 +160,11 @@ def test_every_gate_has_its_name():
         "element unknown to GFN2-xTB": atoms("Fr", [[0, 0, 0]]),
         "atoms too close": squeezed(embedded("CCO"), 0.4),
     }
-    assert {ending: strain.strain_of(each).ending for ending, each in ends.items()} == {name: name for name in ends}
+    assert {ending: strain(each).ending for ending, each in ends.items()} == {name: name for name in ends}
 
 
 def test_the_step_limit_has_no_energy():
-    found = strain.strain_of(embedded("CC(=O)N"), replace(STRAIN, max_steps=1))
+    found = strain(embedded("CC(=O)N"), XtbSettings(max_steps=1))
     assert (found.ending, found.energy, found.rmsd, found.steps) == ("step limit", None, None, 1)
 
 
@@ -162,9 +172,9 @@ def test_what_tblite_cannot_compute_is_a_failure():
     amide = embedded("CC(=O)N")
     wild = np.random.default_rng(2).normal(scale=0.8, size=amide.positions.shape)
     shattered = replace(amide, positions=amide.positions + wild)
-    assert strain.strain_of(shattered).ending == "no self-consistent field"
-    ungated = replace(STRAIN, min_distance=0.0)
-    assert strain.strain_of(squeezed(amide, 0.0), ungated).ending == "refused by tblite"
+    assert strain(shattered).ending == "no self-consistent field"
+    ungated = XtbSettings(min_distance=0.0)
+    assert strain(squeezed(amide, 0.0), ungated).ending == "refused by tblite"
 
 
 # ---- the report
@@ -188,7 +198,7 @@ def test_failures_lower_the_shares_and_no_number_knows_the_workers():
     beside = report.sections["strain"].rows["strain.mean_energy"]
     assert beside["reference"].value == pytest.approx(rows[0].strain)
     assert report.protocol == "molecules-edm, molecules-rdkit, molecules-strain"
-    assert report.settings["strain"]["fmax"] == 0.05
+    assert report.settings["strain"]["relaxation"]["fmax"] == 0.05
     assert "tblite" in report.versions
 
 
@@ -226,7 +236,48 @@ def test_the_command(tmp_path):
     assert report["metrics"]["strain.converged"]["value"] == pytest.approx(2 / 3)
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert [row["strain_ending"] for row in rows] == ["converged", "converged", "no molecule"]
-    assert float(rows[0]["strain"]) == pytest.approx(strain.strain_of(embedded("CCO")).energy, abs=SAME_ENERGY)
+    assert float(rows[0]["strain"]) == pytest.approx(strain(embedded("CCO")).energy, abs=SAME_ENERGY)
+
+
+def test_the_relaxed_molecules_are_kept_and_go_on(tmp_path, monkeypatch, unigen, refused):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.smi").write_text("CCO ethanol\nCC(=O)N amide\n[NH3+]CC(=O)[O-] glycine\nC(C torn\n")
+    assert unigen("relax", "mine.smi", "--out", "out", "--limit", 2)[0] == 0
+    first = Path("out/relaxed.jsonl").read_text()
+    Path("out/relaxed.jsonl").write_text(first + first[:40])  # killed in the middle of a line
+    code, said, err = unigen("relax", "mine.smi", "--out", "out")
+    assert (code, err) == (0, "")
+    assert "3 converged, 1 no molecule" in said
+    lines = Path("out/relaxed.jsonl").read_text()
+    assert lines.startswith(first)
+    assert lines.count("\n") == 3
+    ethanol, amide, glycine = read_molecule_rows("out/relaxed.sdf")
+    assert (ethanol.id, amide.molecule.to_smiles(), glycine.molecule.total_charge) == ("ethanol", "CC(N)=O", 0)
+    for row in (ethanol, amide, glycine):
+        known = row.molecule.properties
+        assert known["energy"] < known["initial_energy"]
+        assert known["energy"] == pytest.approx(direct(row.molecule), abs=2e-3)  # an SD file has four digits
+        assert strain(row.molecule).energy == pytest.approx(0, abs=SAME_ENERGY)
+    assert "got settings.fmax: 0.1; wanted settings.fmax: 0.05" in refused(
+        "relax", "mine.smi", "--out", "out", "--fmax", 0.1
+    )
+    assert "relaxed by gfn2-xtb" in refused("relax", "mine.smi", "--out", "new", "--potential", "chgnet")
+    Path("torn.smi").write_text("C(C torn\n")
+    assert "no readable molecule" in refused("relax", "torn.smi", "--out", "new")
+
+
+def test_an_interrupted_evaluation_computes_no_molecule_twice(tmp_path):
+    samples = [embedded(smiles) for smiles in ("CCO", "CC(=O)N", "C1CC1O")]
+    folder = tmp_path / "report.relaxed"
+    whole = evaluate_molecules(samples, strain=3, relaxed=folder, workers=1)
+    lines = (folder / "relaxed.jsonl").read_text().splitlines(keepends=True)
+    (folder / "relaxed.jsonl").write_text("".join(lines[1:]))
+    again = evaluate_molecules(samples, strain=3, relaxed=folder, workers=1)
+    assert (folder / "relaxed.jsonl").read_text() == "".join([*lines[1:], lines[0]])
+    assert again.metrics == whole.metrics
+    with Workers(1) as workers:
+        kept = RelaxedMolecules(folder, XTB).relax(samples[:1], workers)[0]
+    np.testing.assert_array_equal(kept.molecule.positions, relax_molecule(samples[0]).molecule.positions)
 
 
 def test_what_bad_arguments_say(monkeypatch):

@@ -98,7 +98,14 @@ def evaluate_molecules(
     from unigen.eval.molecules import evaluate_molecules as evaluate
 
     report = evaluate(
-        samples, reference, posebusters=posebusters, strain=strain, workers=workers, seed=seed, progress=True
+        samples,
+        reference,
+        posebusters=posebusters,
+        strain=strain,
+        relaxed=out.with_suffix(".relaxed"),
+        workers=workers,
+        seed=seed,
+        progress=True,
     )
     _print_report(report, out, page=page)
 

@@ -7,28 +7,49 @@ from typing import Annotated
 
 import typer
 
-from unigen.cli.potential_options import Batch, Device, PotentialName, Scheme, Workers
+from unigen.cli.potential_options import Batch, Device, Scheme, Workers
+
+GFN2 = "gfn2-xtb"
 
 
 def relax(
-    samples: Annotated[Path, typer.Argument(help="Run folder, CIF folder, extxyz, JSON lines, CSV, ...")],
+    samples: Annotated[Path, typer.Argument(help="Run folder, CIF folder, extxyz, JSON lines, CSV, SDF, XYZ, ...")],
     out: Annotated[Path, typer.Option(help="Folder; the same command goes on after an interruption.")],
-    potential: PotentialName = "chgnet",
+    potential: Annotated[
+        str | None,
+        typer.Option(
+            help="Of crystals: chgnet (default), chgnet-r2scan, 7net-0, 7net-l3i5, or an ASE calculator "
+            "package.module:Class. Of molecules: gfn2-xtb."
+        ),
+    ] = None,
     energy_scheme: Scheme = None,
     fmax: Annotated[float, typer.Option(help="Largest force at the end, eV/A.")] = 0.05,
-    max_steps: Annotated[int, typer.Option(min=0, help="Of FIRE; 0 computes energies only.")] = 500,
+    max_steps: Annotated[int, typer.Option(min=0, help="Of the optimiser; 0 computes energies only.")] = 500,
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many structures.")] = None,
     workers: Workers = None,
     device: Device = "cpu",
     batch: Batch = None,
 ) -> None:
-    """Relax anyone's crystals with a named potential, cell and all; what is done is kept."""
+    """Relax anyone's crystals, cell and all, with a named potential, or molecules with GFN2-xTB; all done is kept."""
     from rich.console import Console
 
+    from unigen.data.kind import kind_of
+    from unigen.errors import UserError
     from unigen.stability.potential import find_potential
     from unigen.stability.relax_files import relax_files
+    from unigen.stability.relax_molecule_files import relax_molecule_files
     from unigen.stability.relaxation import RelaxSettings
+    from unigen.stability.xtb import XtbSettings
 
-    chosen = find_potential(potential, energy_scheme, device, batch)
-    settings = RelaxSettings(fmax=fmax, max_steps=max_steps)
-    relax_files(samples, out, chosen, settings, limit=limit, workers=workers, console=Console())
+    console = Console()
+    if kind_of(samples) == "crystals":
+        if potential == GFN2:
+            raise UserError("gfn2-xtb relaxes molecules", where=str(samples), got="crystals")
+        chosen = find_potential(potential or "chgnet", energy_scheme, device, batch)
+        settings = RelaxSettings(fmax=fmax, max_steps=max_steps)
+        relax_files(samples, out, chosen, settings, limit=limit, workers=workers, console=console)
+        return
+    if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
+        raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", where=str(samples))
+    molecules = XtbSettings(fmax=fmax, max_steps=max_steps)
+    relax_molecule_files(samples, out, molecules, limit=limit, workers=workers, console=console)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unigen.eval.protocol import Rules
+from unigen.stability.strain import BOND_LENGTH
+from unigen.stability.xtb import XTB, XtbSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,21 +52,15 @@ class ConformerRules(Rules):
 
 @dataclass(frozen=True, kw_only=True)
 class StrainRules(Rules):
-    """How a molecule is relaxed, and what can't be.
+    """How strain is measured.
 
     Attributes:
-        method: of tblite, with its default accuracy, iterations and electronic temperature.
-        fmax: relaxed is what has no larger force on any atom, eV/Angstrom.
-        max_steps: of the optimiser, at most.
-        min_distance: molecules with two closer atoms are not computed, Angstrom.
+        relaxation: how a molecule is relaxed, and what can't be.
         bond_length: longest bond, in sums of two covalent radii.
     """
 
-    method: str = "GFN2-xTB"
-    fmax: float = 0.05
-    max_steps: int = 500
-    min_distance: float = 0.5
-    bond_length: float = 1.3
+    relaxation: XtbSettings = XTB
+    bond_length: float = BOND_LENGTH
 
 
 EDM = EdmRules(name="molecules-edm")

@@ -27,7 +27,7 @@ from unigen.eval.protocol import Rules
 from unigen.eval.report import Report
 from unigen.eval.section import Section
 from unigen.eval.strain_scores import with_strain
-from unigen.eval.xtb import require_tblite
+from unigen.stability.relaxed_molecules import RelaxedMolecules
 
 Molecules = str | Path | Iterable[Molecule | MoleculeEntry]
 
@@ -45,6 +45,7 @@ def evaluate_molecules(
     *,
     posebusters: int = 0,
     strain: int = 0,
+    relaxed: Path | None = None,
     workers: int | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -59,12 +60,14 @@ def evaluate_molecules(
             as many of the reference.
         strain: how many samples, the first ones, are also relaxed with GFN2-xTB (0.2 CPU-seconds each), and as many
             of the reference.
+        relaxed: folder that keeps these relaxations, so that an interrupted evaluation goes on.
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: of the bootstrap intervals, and of the reference molecules that are drawn.
         progress: show progress bars on standard error.
 
     Raises:
-        UserError: no readable molecule, a count below 1, posebusters or tblite not installed.
+        UserError: no readable molecule, a count below 1, posebusters or tblite not installed, a folder of other
+            results.
 
     Example:
         >>> report = evaluate_molecules("run/", "qm9:train", posebusters=1000)  # doctest: +SKIP
@@ -73,15 +76,20 @@ def evaluate_molecules(
     started = time.perf_counter()
     if workers is not None and workers < 1:
         raise UserError("workers: not a positive count", got=workers)
-    _check(posebusters, strain)
+    for name, count in {"posebusters": posebusters, "strain": strain}.items():
+        if count < 0:
+            raise UserError(f"{name}: not a count of samples", got=count)
+    if posebusters:
+        require_posebusters()
+    relaxations = RelaxedMolecules(relaxed, STRAIN.relaxation) if strain else None
     made = samples_of(samples)
     with Workers(workers, progress=progress) as crew:
         known = None if reference is None else reference_of(reference, crew)
         scored = ScoredMolecules(made.entries, tuple(_judge(made.entries, crew, "Judging")), seed)
         outcome = _score(scored, known, crew)
         outcome = _with_posebusters(outcome, scored, known, posebusters, crew)
-        if strain:
-            outcome = with_strain(outcome, scored, known, strain, crew)
+        if relaxations is not None:
+            outcome = with_strain(outcome, scored, known, relaxations, strain, crew)
             outcome = replace(outcome, settings=outcome.settings | {"strain": _settings(STRAIN)})
     return outcome.report(
         _rules(EDM, RDKIT, *[STRAIN] * bool(strain)),
@@ -92,14 +100,6 @@ def evaluate_molecules(
         tools=TOOLS,
         seconds=time.perf_counter() - started,
     )
-
-
-def _check(posebusters: int, strain: int) -> None:
-    for name, count, require in (("posebusters", posebusters, require_posebusters), ("strain", strain, require_tblite)):
-        if count < 0:
-            raise UserError(f"{name}: not a count of samples", got=count)
-        if count:
-            require()
 
 
 def _judge(entries: Sequence[MoleculeEntry], workers: Workers, label: str) -> list[MoleculeVerdict | None]:

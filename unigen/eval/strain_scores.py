@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 
+from unigen.data.molecule import Molecule
 from unigen.data.workers import Workers
 from unigen.eval.intervals import Metric, median_with_interval
 from unigen.eval.molecule_protocol import STRAIN
@@ -16,12 +17,18 @@ from unigen.eval.molecule_reference import MoleculeReference
 from unigen.eval.molecule_scores import MoleculeResult, ScoredMolecules
 from unigen.eval.outcome import Outcome
 from unigen.eval.section import Section
-from unigen.eval.strain import Strain, measure_strain
-from unigen.eval.xtb import Ending
+from unigen.stability.relaxed_molecules import RelaxedMolecules
+from unigen.stability.strain import Strain, strain_of
+from unigen.stability.xtb import Ending
 
 
 def with_strain(
-    outcome: Outcome, scored: ScoredMolecules, reference: MoleculeReference | None, count: int, workers: Workers
+    outcome: Outcome,
+    scored: ScoredMolecules,
+    reference: MoleculeReference | None,
+    relaxed: RelaxedMolecules,
+    count: int,
+    workers: Workers,
 ) -> Outcome:
     """With the strain of the first ``count`` samples, failures among them, and of as many reference molecules.
 
@@ -29,10 +36,12 @@ def with_strain(
     unpaired electrons follow from them.
     """
     stated = [verdict.stated if verdict else None for verdict in scored.verdicts[:count]]
-    sets = {"samples": measure_strain([graph.molecule if graph else None for graph in stated], workers, "Strain")}
+    molecules: dict[str, Sequence[Molecule | None]] = {
+        "samples": [graph.molecule if graph else None for graph in stated]
+    }
     if reference is not None and len(reference.molecules):
-        drawn = reference.drawn(len(stated), scored.seed)
-        sets["reference"] = measure_strain(drawn, workers, "Strain, reference")
+        molecules["reference"] = reference.drawn(len(stated), scored.seed)
+    sets = {name: _measure(each, relaxed, workers, name) for name, each in molecules.items()}
     metrics = {name: strain_metrics(found, scored.seed) for name, found in sets.items()}
     rows = [
         replace(
@@ -53,6 +62,13 @@ def with_strain(
         rows=(*rows, *outcome.rows[len(rows) :]),
         sections=outcome.sections | _sections(sets, metrics),
     )
+
+
+def _measure(
+    molecules: Sequence[Molecule | None], relaxed: RelaxedMolecules, workers: Workers, name: str
+) -> list[Strain]:
+    found = relaxed.relax(molecules, workers, f"Strain, {name}")
+    return [strain_of(each, result, STRAIN.bond_length) for each, result in zip(molecules, found, strict=True)]
 
 
 def strain_metrics(found: Sequence[Strain], seed: int) -> dict[str, Metric]:

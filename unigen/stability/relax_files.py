@@ -1,4 +1,4 @@
-"""Relax the structures of files, with a progress bar and a table: what ``unigen relax`` does."""
+"""Relax the crystals of files, with a progress bar and a table: what ``unigen relax`` does with them."""
 
 from __future__ import annotations
 

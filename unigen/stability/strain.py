@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from unigen.data.molecule import Molecule
 from unigen.data.sound_geometry import covalent_sums
-from unigen.data.workers import Workers
-from unigen.eval.molecule_protocol import STRAIN, StrainRules
-from unigen.eval.xtb import Ending, relax, require_tblite
 from unigen.shapes import Bool, Float
+from unigen.stability.xtb import Ending, MoleculeRelaxation
+
+BOND_LENGTH = 1.3
+"""Longest bond, in sums of two covalent radii."""
 
 
 @dataclass(frozen=True)
@@ -36,41 +35,27 @@ class Strain:
     steps: int = 0
 
 
-def measure_strain(
-    molecules: Sequence[Molecule | None], workers: Workers, label: str, rules: StrainRules = STRAIN
-) -> list[Strain]:
-    """The strain of each, in processes of one thread.
+def strain_of(molecule: Molecule | None, relaxed: MoleculeRelaxation, bond_length: float = BOND_LENGTH) -> Strain:
+    """What the relaxation of a molecule says about it.
 
     Args:
-        molecules: with bonds; None for what is no molecule.
-        workers: the processes that do it.
-        label: of the progress bar.
-        rules: of the relaxation.
-
-    Raises:
-        UserError: tblite is not installed.
+        molecule: as it was.
+        relaxed: what became of it.
+        bond_length: longest bond, in sums of two covalent radii.
     """
-    require_tblite()
-    return workers.map(partial(strain_of, rules=rules), molecules, label, here=False)
-
-
-def strain_of(molecule: Molecule | None, rules: StrainRules = STRAIN) -> Strain:
-    """The strain of one molecule; raises as `unigen.eval.xtb.relax`."""
     from ase.units import kcal, mol
 
-    if molecule is None:
-        return Strain("no molecule")
-    found = relax(molecule, rules)
-    if found.ending != "converged" or found.molecule is None or found.energy is None:
-        return Strain(found.ending, steps=found.steps)
-    before, after = found.energy
+    end = relaxed.molecule
+    if relaxed.ending != "converged" or molecule is None or end is None or relaxed.energy is None:
+        return Strain(relaxed.ending, steps=relaxed.steps)
+    before, after = relaxed.energy
     heavy = molecule.numbers > 1
     return Strain(
-        ending=found.ending,
+        ending=relaxed.ending,
         energy=(before - after) * mol / kcal,
-        rmsd=deviation(molecule.positions[heavy], found.molecule.positions[heavy]) if heavy.any() else None,
-        bonds_kept=keeps_bonds(molecule, found.molecule, rules.bond_length),
-        steps=found.steps,
+        rmsd=deviation(molecule.positions[heavy], end.positions[heavy]) if heavy.any() else None,
+        bonds_kept=keeps_bonds(molecule, end, bond_length),
+        steps=relaxed.steps,
     )
 
 
@@ -86,7 +71,7 @@ def deviation(first: Float[np.ndarray, "atoms 3"], second: Float[np.ndarray, "at
     return float(np.sqrt(max(squared, 0.0) / len(first)))
 
 
-def keeps_bonds(before: Molecule, after: Molecule, bond_length: float = STRAIN.bond_length) -> bool:
+def keeps_bonds(before: Molecule, after: Molecule, bond_length: float = BOND_LENGTH) -> bool:
     """Whether every bond still is one by its length, and no pair of other atoms has become one.
 
     A pair that was as close before as a bond is, without being one, as in the cages of QM9, has become none.

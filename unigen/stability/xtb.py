@@ -14,7 +14,6 @@ import numpy as np
 
 from unigen.data.molecule import Molecule
 from unigen.errors import UserError
-from unigen.eval.molecule_protocol import STRAIN, StrainRules
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -38,8 +37,33 @@ HEAVIEST = 86
 """GFN2-xTB has parameters for hydrogen to radon."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class XtbSettings:
+    """How a molecule is relaxed, and what is none.
+
+    Attributes:
+        method: of tblite, with its default accuracy, iterations and electronic temperature.
+        fmax: relaxed is what has no larger force on any atom, eV/Angstrom.
+        max_steps: of the optimiser, at most; 0 computes the energy of the molecule as it is.
+        min_distance: molecules with two closer atoms are not computed, Angstrom.
+    """
+
+    method: str = "GFN2-xTB"
+    fmax: float = 0.05
+    max_steps: int = 500
+    min_distance: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.fmax > 0:
+            raise UserError("fmax: not a positive force", got=self.fmax, wanted="such as 0.05 eV/A")
+
+
+XTB = XtbSettings()
+"""As published numbers of UniGen are computed."""
+
+
 @dataclass(frozen=True, eq=False)
-class Relaxation:
+class MoleculeRelaxation:
     """Where a relaxation ended.
 
     Attributes:
@@ -65,21 +89,21 @@ def require_tblite() -> None:
         ) from error
 
 
-def relax(molecule: Molecule, rules: StrainRules = STRAIN) -> Relaxation:
-    """Walk downhill until no force is larger than ``rules.fmax``.
+def relax_molecule(molecule: Molecule, settings: XtbSettings = XTB) -> MoleculeRelaxation:
+    """Walk downhill until no force is larger than ``settings.fmax``.
 
     The net charge is the sum of the formal charges; unpaired electrons are those that RDKit sees in bonds and charges,
     all of one spin. Run it with OMP_NUM_THREADS=1: more threads are slower, and the last digits then depend on the run.
 
     Args:
         molecule: with its bonds.
-        rules: gates, steps, and what counts as relaxed.
+        settings: gates, steps, and what counts as relaxed.
 
     Raises:
         UserError: tblite is not installed.
 
     Example:
-        >>> found = relax(Molecule.from_smiles("CCO"))
+        >>> found = relax_molecule(Molecule.from_smiles("CCO"))
         >>> found.ending, found.energy[1] < found.energy[0]
         ('converged', True)
     """
@@ -87,21 +111,21 @@ def relax(molecule: Molecule, rules: StrainRules = STRAIN) -> Relaxation:
     from ase.calculators.calculator import CalculationFailed, InputError
     from tblite.ase import TBLite
 
-    objection = _objection(molecule, rules)
+    objection = _objection(molecule, settings)
     if objection is not None:
-        return Relaxation(objection)
+        return MoleculeRelaxation(objection)
     atoms = molecule.to_ase()
     spin = 1 + sum(atom.GetNumRadicalElectrons() for atom in molecule.to_rdkit().GetAtoms())
-    atoms.calc = TBLite(method=rules.method, charge=molecule.total_charge, multiplicity=spin, verbosity=0)
+    atoms.calc = TBLite(method=settings.method, charge=molecule.total_charge, multiplicity=spin, verbosity=0)
     try:
-        return _descend(molecule, atoms, rules)
+        return _descend(molecule, atoms, settings)
     except CalculationFailed:
-        return Relaxation("no self-consistent field")
+        return MoleculeRelaxation("no self-consistent field")
     except InputError:  # it has gates of its own, and the walk may run into one
-        return Relaxation("refused by tblite")
+        return MoleculeRelaxation("refused by tblite")
 
 
-def _objection(molecule: Molecule, rules: StrainRules) -> Ending | None:
+def _objection(molecule: Molecule, settings: XtbSettings) -> Ending | None:
     """Why this molecule is not computed."""
     try:
         molecule.to_rdkit()
@@ -111,19 +135,19 @@ def _objection(molecule: Molecule, rules: StrainRules) -> Ending | None:
         return "several fragments"
     if molecule.numbers.max() > HEAVIEST:
         return "element unknown to GFN2-xTB"
-    return "atoms too close" if molecule.closest_pair()[2] < rules.min_distance else None
+    return "atoms too close" if molecule.closest_pair()[2] < settings.min_distance else None
 
 
-def _descend(molecule: Molecule, atoms: Atoms, rules: StrainRules) -> Relaxation:
+def _descend(molecule: Molecule, atoms: Atoms, settings: XtbSettings) -> MoleculeRelaxation:
     from ase.optimize import BFGS
 
     before = float(atoms.get_potential_energy())
     optimizer, converged = BFGS(atoms, logfile=None), False
-    for converged in optimizer.irun(fmax=rules.fmax, steps=rules.max_steps):  # noqa: B007 - the last one is asked for
+    for converged in optimizer.irun(fmax=settings.fmax, steps=settings.max_steps):  # noqa: B007 - the last one is asked for
         if not np.isfinite([atoms.get_potential_energy(), *atoms.get_forces().flat]).all():
-            return Relaxation("energy or forces not finite")
+            return MoleculeRelaxation("energy or forces not finite")
     end = replace(molecule, positions=atoms.positions)
-    if end.closest_pair()[2] < rules.min_distance:
-        return Relaxation("atoms too close afterwards")
+    if end.closest_pair()[2] < settings.min_distance:
+        return MoleculeRelaxation("atoms too close afterwards")
     energy = before, float(atoms.get_potential_energy())
-    return Relaxation("converged" if converged else "step limit", end, energy, optimizer.nsteps)
+    return MoleculeRelaxation("converged" if converged else "step limit", end, energy, optimizer.nsteps)

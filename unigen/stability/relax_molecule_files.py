@@ -1,0 +1,95 @@
+"""Relax the molecules of files, with a progress bar and a table: what ``unigen relax`` does with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unigen.data.molecule_sources import read_molecule_rows
+from unigen.data.record import MoleculeRow
+from unigen.data.workers import Workers
+from unigen.errors import UserError
+from unigen.stability.relax_files import SHOWN
+from unigen.stability.relaxed_molecules import RelaxedMolecules
+from unigen.stability.strain import Strain, strain_of
+from unigen.stability.xtb import MoleculeRelaxation, XtbSettings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def relax_molecule_files(
+    samples: Path,
+    out: Path,
+    settings: XtbSettings,
+    *,
+    limit: int | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> list[tuple[MoleculeRow, MoleculeRelaxation]]:
+    """Relax what a path holds; returns one result an entry, "no molecule" for unreadable ones.
+
+    Args:
+        samples: anything `unigen.data.molecule_sources.read_molecule_rows` reads; bonds are those of the file or, where
+            it has none, found from the distances.
+        out: folder of the results; an interrupted run goes on.
+        settings: of the relaxation.
+        limit: the first so many entries.
+        workers: processes; one a core by default.
+        console: for progress and table; silent without.
+
+    Raises:
+        UserError: nothing readable, tblite not installed, or the folder holds something else.
+    """
+    rows = list(islice(read_molecule_rows(samples), limit))
+    if not any(row.molecule is not None for row in rows):
+        raise UserError("no readable molecule", where=str(samples), got=rows[0].reason if rows else "no entries")
+    relaxed = RelaxedMolecules(out, settings)
+    with Workers(workers, progress=console is not None) as crew:
+        found = list(zip(rows, relaxed.relax([row.molecule for row in rows], crew), strict=True))
+    written = relaxed.write((row.id, result) for row, result in found)
+    if console is not None:
+        strains = [strain_of(row.molecule, result) for row, result in found]
+        console.print(_table(found, strains))
+        console.print(_summary(strains, settings), highlight=False)
+        console.print(f"written: {written}", highlight=False)
+    return found
+
+
+def _table(found: Sequence[tuple[MoleculeRow, MoleculeRelaxation]], strains: Sequence[Strain]) -> Table:
+    """The first results, one a row."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    left = len(found) - SHOWN
+    caption = f"and {left} more" if left > 0 else None
+    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption=caption, caption_justify="left")
+    table.add_column("molecule", overflow="fold")
+    table.add_column("outcome", overflow="fold")
+    for heading in ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for (row, result), strain in list(zip(found, strains, strict=True))[:SHOWN]:
+        outcome = f"{result.ending}{': ' * bool(row.reason)}{row.reason}"
+        energy = "" if result.energy is None else f"{result.energy[1]:.3f}"
+        table.add_row(row.id, outcome, str(result.steps), energy, *_cells(strain))
+    return table
+
+
+def _cells(strain: Strain) -> tuple[str, str, str]:
+    if strain.energy is None:
+        return "", "", ""
+    moved = "" if strain.rmsd is None else f"{strain.rmsd:.3f}"
+    return f"{strain.energy:.2f}", moved, "yes" if strain.bonds_kept else "no"
+
+
+def _summary(strains: Sequence[Strain], settings: XtbSettings) -> str:
+    said = ", ".join(f"{count} {ending}" for ending, count in Counter(each.ending for each in strains).most_common())
+    energies = [each.energy for each in strains if each.energy is not None]
+    middle = f"; strain {np.median(energies):.2f} kcal/mol (median)" if energies else ""
+    return f"{settings.method}: {said}{middle}"
