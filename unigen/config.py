@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -71,6 +71,14 @@ def to_plain(values: object) -> Any:
     """A dataclass or mapping as ``read_yaml`` would give it back: dicts, lists and scalars."""
     is_filled = dataclasses.is_dataclass(values) and not isinstance(values, type)
     return _plain(dataclasses.asdict(values) if is_filled else values)  # type: ignore[call-overload]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"model": {"width": 64}}`` as ``{"model.width": 64}``."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
 
 
 def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:

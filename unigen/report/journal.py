@@ -6,7 +6,6 @@ and ``report.html`` to look at them.
 
 from __future__ import annotations
 
-import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, KeysView, Sequence
@@ -20,7 +19,6 @@ from unigen.data.claimed_folder import claim_folder
 from unigen.data.durable import durable, writing
 from unigen.data.line_journal import Line as Row
 from unigen.data.line_journal import append_lines, line_text, read_lines
-from unigen.errors import UserError
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.job import Generator, Sample
 
@@ -47,24 +45,8 @@ class Journal(ABC):
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
         self.path = path
-        with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-            self._claim(json.loads(json.dumps(run)))
+        claim_folder(path, RUN, run, told=NOT_COMPARED)
         self.rows = {(row["request_index"], row["index"]): row for row in read_lines(path / JOURNAL)}
-
-    def _claim(self, run: dict[str, Any]) -> None:
-        held = claim_folder(self.path, RUN, run)
-        compared = {*held, *run} - {*NOT_COMPARED}
-        different = sorted(key for key in compared if held.get(key) != run.get(key))
-        if different:
-            key = different[0]
-            raise UserError(
-                "this folder holds another run",
-                where=str(self.path),
-                got=f"{key}: {str(run.get(key))[:60]}",
-                wanted=f"{key}: {str(held.get(key))[:60]}",
-                next_step="give another --out",
-            )
 
     @property
     def finished(self) -> KeysView[tuple[int, int]]:

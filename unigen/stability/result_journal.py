@@ -15,7 +15,6 @@ import numpy as np
 from unigen.data.claimed_folder import claim_folder
 from unigen.data.durable import writing
 from unigen.data.line_journal import Line, append_lines, read_lines
-from unigen.errors import UserError
 
 RUN, JOURNAL = "relax.yaml", "relaxed.jsonl"
 
@@ -30,7 +29,7 @@ class ResultJournal(Generic[Task, Result]):
 
     Args:
         path: made if need be; None keeps everything in memory.
-        facts: by part and name: what makes the results.
+        facts: what makes the results.
         key: of a task; equal tasks are done once.
         to_line: what is kept of a result.
         from_line: the result again, given its task.
@@ -42,7 +41,7 @@ class ResultJournal(Generic[Task, Result]):
     def __init__(
         self,
         path: Path | None,
-        facts: dict[str, dict[str, Any]],
+        facts: dict[str, Any],
         *,
         key: Callable[[Task], str],
         to_line: Callable[[Result], Line],
@@ -52,7 +51,7 @@ class ResultJournal(Generic[Task, Result]):
         self._key, self._to_line, self._from_line = key, to_line, from_line
         self._lines: dict[str, Line] = {}
         if path is not None:
-            _claim(path, facts)
+            claim_folder(path, RUN, facts)
             self._lines = {line["structure"]: line for line in read_lines(path / JOURNAL)}
 
     def results(self, tasks: Sequence[Task], compute: Callable[[list[Task], Take[Result]], None]) -> list[Result]:
@@ -83,20 +82,3 @@ def digest(*arrays: np.ndarray) -> str:
     for array in arrays:
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()[:32]
-
-
-def _claim(path: Path, facts: dict[str, dict[str, Any]]) -> None:
-    """Make the folder ours, or check that it is."""
-    with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
-        held = claim_folder(path, RUN, facts)
-    for part, wanted in facts.items():
-        for key, value in wanted.items():
-            if held.get(part, {}).get(key) != value:
-                raise UserError(
-                    "this folder holds relaxations of another kind",
-                    where=str(path),
-                    got=f"{part}.{key}: {value}",
-                    wanted=f"{part}.{key}: {held.get(part, {}).get(key)}",
-                    next_step="give another folder",
-                )

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from unigen.config import load, to_plain
+from unigen.config import flat, load, to_plain
 from unigen.errors import UserError
 from unigen.models.build import Model
 from unigen.models.checkpoint import save_model
@@ -29,7 +29,7 @@ def check_same_run(config: TrainConfig, out: Path) -> None:
     written = out / "config.yaml"
     if not written.exists() or not (last_checkpoint(out).exists() or (out / "model").exists()):
         return
-    there, here = _flat(to_plain(load(TrainConfig, written))), _flat(to_plain(config))  # new settings: as by default
+    there, here = flat(to_plain(load(TrainConfig, written))), flat(to_plain(config))  # new settings: as by default
     for key in sorted(there | here):
         if key.split(".")[0] in FIXED and there.get(key) != here.get(key):
             raise UserError(
@@ -72,10 +72,3 @@ def retune(checkpoint: dict[str, Any], optim: OptimConfig, max_steps: int) -> No
         group.update(lr=now, initial_lr=optim.lr, betas=(optim.beta1, optim.beta2))
     groups[0]["weight_decay"] = optim.weight_decay
     scheduler.update(base_lrs=[optim.lr] * len(groups), _last_lr=[now] * len(groups))
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
