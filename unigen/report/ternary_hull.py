@@ -68,14 +68,29 @@ def _class(above_hull: float) -> str:
 
 
 def _names(phases: StablePhases, corners: Sequence[Point], counts: Counter[Point]) -> tuple[list[str], int]:
-    """Counts of samples; then of phases those at the rim, outside of it, and those within; how many find no room."""
+    """Of the phases: those at the rim, outside of it, then those that have samples; and how many find no room."""
+    places = range(len(corners))
+    tries = [
+        _names_in_turn(
+            sorted(turns, key=lambda n: (-_missing(phases.phases[n].shares), corners[n] not in counts)),
+            phases,
+            corners,
+            counts,
+        )
+        for turns in (places, places[::-1])
+    ]
+    return min(tries, key=lambda each: each[1])
+
+
+def _names_in_turn(
+    turns: Sequence[int], phases: StablePhases, corners: Sequence[Point], counts: Counter[Point]
+) -> tuple[list[str], int]:
     board = LabelBoard(WIDTH, HEIGHT)
     board.keep_free([(0.0, 0.0, 165.0, 100.0)])
     board.keep_points_free(corners, 4.0)
     board.keep_points_free(counts, 7.0)
     said = [board.name(f"\N{MULTIPLICATION SIGN}{count}", place) for place, count in counts.items() if count > 1]
-    order = sorted(range(len(corners)), key=lambda n: _missing(phases.phases[n].shares), reverse=True)
-    for n in order:
+    for n in turns:
         shares = phases.phases[n].shares
         towards = _outwards(shares) if _missing(shares) else AROUND
         said.append(board.name(subscripted(phases.phases[n].formula), corners[n], towards))

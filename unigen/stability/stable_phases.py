@@ -31,7 +31,7 @@ class StablePhases:
 
     Attributes:
         elements: symbols, in the order of the shares.
-        phases: all that are stable, the elements among them.
+        phases: all that are stable, the elements among them, those richest in the first element first.
         facets: the phases, by their place, that any crystal inside the facet falls apart into: pairs in a system of
             two elements, triples in one of three.
     """
@@ -43,20 +43,13 @@ class StablePhases:
     @classmethod
     def of(cls, diagram: PhaseDiagram, elements: Sequence[str]) -> StablePhases:
         """Of pymatgen's diagram of these elements."""
-        corners = sorted({int(corner) for facet in diagram.facets for corner in facet})
-        place = {corner: n for n, corner in enumerate(corners)}
-        phases = []
-        for entry in (diagram.qhull_entries[corner] for corner in corners):
-            shares = entry.composition.fractional_composition
-            phases.append(
-                Phase(
-                    formula=entry.composition.reduced_formula,
-                    shares=tuple(float(shares[symbol]) for symbol in elements),
-                    formation_energy=float(diagram.get_form_energy_per_atom(entry)),
-                )
-            )
+        corner_phases = {
+            int(corner): _phase(diagram, int(corner), elements) for facet in diagram.facets for corner in facet
+        }
+        order = sorted(corner_phases, key=lambda corner: corner_phases[corner].shares, reverse=True)
+        place = {corner: n for n, corner in enumerate(order)}
         facets = sorted(tuple(sorted(place[int(corner)] for corner in facet)) for facet in diagram.facets)
-        return cls(tuple(elements), tuple(phases), tuple(facets))
+        return cls(tuple(elements), tuple(corner_phases[corner] for corner in order), tuple(facets))
 
     @property
     def name(self) -> str:
@@ -68,3 +61,13 @@ class StablePhases:
         """Pairs of phases that border on each other."""
         pairs = {(one, other) for facet in self.facets for one in facet for other in facet if one < other}
         return sorted(pairs)
+
+
+def _phase(diagram: PhaseDiagram, corner: int, elements: Sequence[str]) -> Phase:
+    entry = diagram.qhull_entries[corner]
+    shares = entry.composition.fractional_composition
+    return Phase(
+        formula=entry.composition.reduced_formula,
+        shares=tuple(float(shares[symbol]) for symbol in elements),
+        formation_energy=float(diagram.get_form_energy_per_atom(entry)),
+    )
