@@ -97,6 +97,9 @@ def test_a_run_is_scored_from_the_command_line(place, unigen, monkeypatch):
     assert [row["predicted"] for row in rows][1] == ""
     assert float(rows[0]["predicted"]) == pytest.approx(HARTREE * 0.010, rel=1e-4)
     assert float(rows[2]["requested"]) == pytest.approx(HARTREE * 0.020, rel=1e-4)
+    page = (place / "report.html").read_text()
+    assert "gap found against asked, 2 samples: mean absolute error 108.8 meV; 1 more have no value" in page
+    assert '"file":"run/samples.sdf","place":"entry 2"' in page
 
 
 def test_what_bad_input_says(place, unigen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from data.real_crystals import prototypes
 
@@ -13,8 +14,9 @@ from unigen.eval.conformers import evaluate_conformers
 from unigen.eval.entry import Entry
 from unigen.eval.molecules import evaluate_molecules
 from unigen.eval.run import evaluate_crystals
+from unigen.eval.statement import Statement
 from unigen.report.evaluation_page import evaluation_page, write_evaluation_page
-from unigen.report.page import Figure
+from unigen.request import CrystalRequest
 
 CRYSTALS = prototypes(6)
 MOLECULES = [Molecule.from_smiles(smiles, seed=1) for smiles in ("CCO", "c1ccoc1", "CC(N)=O")]
@@ -23,7 +25,7 @@ MOLECULES = [Molecule.from_smiles(smiles, seed=1) for smiles in ("CCO", "c1ccoc1
 def test_crystals_beside_their_reference(tmp_path):
     entries = [*(Entry(f"c{n}", crystal) for n, crystal in enumerate(CRYSTALS)), Entry("lost", None, reason="no cell")]
     report = evaluate_crystals(entries, list(CRYSTALS[3:]), "denovo", workers=1)
-    page = evaluation_page(report, [Figure("hull", "<svg/>", "a hull")])
+    page = evaluation_page(report, tmp_path)
     assert page.kind == "crystals"
     for item, row in zip(page.items[:-1], report.rows, strict=False):
         assert isinstance(item.structure, Crystal)
@@ -31,29 +33,45 @@ def test_crystals_beside_their_reference(tmp_path):
         assert item.columns["novel"] == row.novel
     assert page.items[-1].structure is None
     assert page.items[-1].reason == "no cell"
-    assert [figure.title for figure in page.figures][:2] == ["hull", "density (g/cm³)"]
-    assert "3 of the reference" in page.figures[1].text
+    assert all((item.file, item.place) == ("", "") for item in page.items)  # they were in memory
+    assert page.figures[0].title == "density (g/cm³)"
+    assert "3 of the reference" in page.figures[0].text
     assert {row[0] for row in page.tables[0].rows} == {name.replace("_", " ") for name in report.metrics}
     text = write_evaluation_page(report, tmp_path / "a.html").read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert len(data["items"]) == len(CRYSTALS)
-    assert "structures" not in report.to_dict()
+    assert not {"structures", "sources", "asked", "phases"} & report.to_dict().keys()
 
 
-def test_molecules_and_conformers():
+def test_what_was_asked_for_is_beside_what_was_found():
+    wanted = [crystal.density + 1 for crystal in CRYSTALS]
+    entries = [
+        Entry(f"c{n}", crystal, statement=Statement(CrystalRequest(properties={"density": value})))
+        for n, (crystal, value) in enumerate(zip(CRYSTALS, wanted, strict=True))
+    ]
+    report = evaluate_crystals(entries, protocol="denovo", workers=1)
+    (asked,) = report.asked
+    assert asked.asked.tolist() == wanted
+    assert asked.found.tolist() == [crystal.density for crystal in CRYSTALS]
+    figure = evaluation_page(report, Path()).figures[0]
+    assert figure.title == "density found against asked (g/cm³)"
+    assert "6 samples: mean absolute error 1 g/cm³" in figure.text
+
+
+def test_molecules_and_conformers(tmp_path):
     report = evaluate_molecules(MOLECULES, MOLECULES, workers=1)
-    page = evaluation_page(report)
+    page = evaluation_page(report, tmp_path)
     assert page.kind == "molecules"
     assert [item.structure for item in page.items] == MOLECULES
     assert [item.columns["n_atoms"] for item in page.items] == [len(molecule) for molecule in MOLECULES]
     report = evaluate_conformers(MOLECULES, MOLECULES, baseline=False, workers=1)
-    page = evaluation_page(report)
+    page = evaluation_page(report, tmp_path)
     assert [item.structure for item in page.items] == MOLECULES
     assert all(item.columns["covered"] for item in page.items)
 
 
-def test_a_report_of_the_baseline_has_numbers_and_no_structures():
+def test_a_report_of_the_baseline_has_numbers_and_no_structures(tmp_path):
     report = evaluate_conformers(None, MOLECULES[:1], baseline=False, workers=1)
-    page = evaluation_page(report)
+    page = evaluation_page(report, tmp_path)
     assert not page.items
     assert page.tables[0].rows

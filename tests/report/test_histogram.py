@@ -48,3 +48,17 @@ def test_what_is_not_finite_is_left_out():
     assert histogram("x", []) is None
     assert histogram("x", [np.nan, np.inf]) is None
     assert "1 samples" in histogram("x", [np.nan, 1.0], [np.nan]).text
+
+
+@given(values, st.floats(-2, 2), st.floats(0.05, 1))
+def test_bars_end_at_the_marks_and_the_words_count_up_to_them(samples, first, apart):
+    marks = (first, first + apart)
+    figure = histogram("above hull", samples, unit="eV/atom", marks=marks)
+    outline = re.search(r'class="sample" d="([^"]+)"', figure.svg)[1]
+    ends = [float(number) for number in re.findall(r"[MH]([\d.]+)", outline)]
+    lines = [float(number) for number in re.findall(r'class="mark" d="M([\d.]+) [\d.]+L', figure.svg)][1:]
+    assert len(lines) == 2
+    assert min(abs(end - lines[0]) for end in ends) < 0.2
+    assert len(ends) < 30
+    for mark in marks:
+        assert f"{sum(value <= mark for value in samples)} of them at most {mark:g}" in figure.text

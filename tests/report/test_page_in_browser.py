@@ -7,13 +7,16 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
 from rdkit import Chem
 from report.chromium import chromium, find_chromium, opened
+from stability.alloys import EMT, fcc, ordered
 
 from unigen.data.crystal import Crystal
 from unigen.data.molecule import Molecule
@@ -41,9 +44,31 @@ def desk(tmp_path_factory) -> Path:
     return desk
 
 
+@pytest.fixture(scope="module")
+def alloys(tmp_path_factory) -> Path:
+    """Alloys of copper and gold in files of their own and in one, judged by a hull of the same potential."""
+    find_chromium()
+    desk = tmp_path_factory.mktemp("alloys")
+    known = [fcc("Cu"), fcc("Au"), ordered("Cu", "Au")]
+    (desk / "known.extxyz").write_text("".join(crystal.to_extxyz() for crystal in known))
+    (desk / "made").mkdir()
+    for name, scale in (("near", 1.01), ("100 % far #1?", 1.15)):
+        made = ordered("Cu", "Au")
+        replace(made, lattice=scale * made.lattice).to_cif(desk / "made" / f"{name}.cif")
+    with_potential = ("--potential", EMT, "--energy-scheme", "EMT", "--workers", 1)
+    unigen(desk, "data", "build", "alloys", "--from", "known.extxyz")
+    unigen(desk, "hull", "build", "alloys", "--from", "alloys", *with_potential)
+    (desk / "made" / "more.extxyz").write_text(fcc("Cu", 0.97).to_extxyz() + fcc("Au", 1.02).to_extxyz())
+    (desk / "page").mkdir()
+    judging = ("--hull", "alloys", "--max-steps", 0, *with_potential)
+    unigen(desk, "evaluate", "crystals", "made", *judging, "--out", "page/judged.json")
+    return desk
+
+
 def unigen(folder: Path, *words: object) -> None:
     command = [str(Path(sys.executable).parent / "unigen"), *map(str, words)]
-    done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
+    environment = os.environ | {"UNIGEN_HOME": str(folder / "home")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -166,6 +191,9 @@ def test_files_of_molecules(browser, desk):
     with opened(browser, desk / "molecule" / "report.html") as page:
         for place, row in enumerate(rows):
             page.locator(".card").nth(place).click()
+            link = page.get_by_role("dialog").get_by_role("link")
+            assert link.get_attribute("href") == "samples.sdf"
+            assert link.inner_text() == f"samples.sdf, entry {place + 1}"
             with page.expect_download() as download:
                 page.get_by_role("button", name="Download SDF").click()
             mol = Chem.MolFromMolBlock(Path(download.value.path()).read_text(), removeHs=False)
@@ -182,6 +210,25 @@ def test_an_evaluation_has_its_numbers_and_its_structures(browser, desk):
         assert f"{100 * report['metrics']['edm.molecule_stable']['value']:.2f} %" in stable.inner_text()
         page.get_by_text("Filters", exact=True).click()
         assert page.locator(".card").count() == COUNT
+
+
+def test_each_structure_links_its_file_and_the_hull_is_drawn(browser, alloys):
+    with opened(browser, alloys / "page" / "judged.html") as page:
+        hull = page.get_by_role("img", name=re.compile("^Convex hull of Cu-Au"))
+        assert hull.evaluate("image => image.complete && image.naturalWidth") > 400
+        assert "4 samples" in hull.get_attribute("alt")
+        said = {}
+        for card in page.locator(".card").all():
+            card.click()
+            link = page.get_by_role("dialog").get_by_role("link")
+            file = Path(unquote(urlsplit(link.evaluate("link => link.href")).path))
+            said[link.inner_text()] = file
+            page.keyboard.press("Escape")
+        names = ("near.cif", "100 % far #1?.cif", "more.extxyz, frame 1", "more.extxyz, frame 2")
+        assert said.keys() == {f"../made/{name}" for name in names}
+        for text, file in said.items():
+            assert file == alloys / "made" / Path(text).name.split(", ")[0]
+            assert file.is_file()
 
 
 UNNAMED = re.compile(

@@ -16,6 +16,7 @@ from unigen.data.cell import Cell, quiet_spglib, right_handed
 from unigen.data.crystal import Crystal
 from unigen.data.workers import Workers
 from unigen.elements import format_formula, parse_formula, reduce_counts
+from unigen.eval.asked_and_found import AskedAndFound
 from unigen.eval.conditional import mean_distances
 from unigen.eval.entry import Entry
 from unigen.eval.intervals import Metric
@@ -80,42 +81,49 @@ def as_requested(scored: Scored, found: list[Found]) -> dict[str, Section]:
     known = [verdict for _, verdict in found if verdict is not None]
     columns |= {name: [verdict == wanted for verdict in known] for name, wanted in _ROWS.items()}
     rows = {name: _row(scored, held) for name, held in columns.items() if held}
-    sections = {"as_requested": Section("As requested", rows, _NOTE)} if rows else {}
-    return sections | _density(scored)
+    return {"as_requested": Section("As requested", rows, _NOTE)} if rows else {}
 
 
-def _density(scored: Scored) -> dict[str, Section]:
+def densities(scored: Scored) -> tuple[AskedAndFound, ...]:
+    """Densities beside those asked for; nothing where nobody asked."""
     values = [None if crystal is None else crystal.density for crystal in scored.crystals]
     return asked_and_found(scored, DENSITY, values, "g/cm^3")
 
 
-def asked_and_found(scored: Scored, name: str, values: Sequence[float | None], unit: str) -> dict[str, Section]:
-    """How far a property is from what was asked for, beside what a generator that does not listen would have.
+def asked_and_found(scored: Scored, name: str, values: Sequence[float | None], unit: str) -> tuple[AskedAndFound, ...]:
+    """A property of crystals beside what was asked for; nothing where nobody asked.
 
     Args:
         scored: the samples.
         name: of the property, as in requests.
         values: of the first samples, None where there is none.
         unit: of the values.
-
-    Returns:
-        A section ``<name>_as_requested``; nothing where nobody asked.
     """
-    asked = [
-        (np.nan if value is None else value, entry.statement.request.properties[name])
+    pairs = [
+        (entry.statement.request.properties[name], np.nan if value is None else value)
         for entry, value in zip(scored.entries, values, strict=False)
         if entry.statement and entry.statement.request and name in entry.statement.request.properties
     ]
-    if not asked:
-        return {}
-    got, wanted = np.array(asked).T
-    made = np.isfinite(got)
-    errors = {"mae": np.abs(got - wanted)[made], "mae_random": mean_distances(got[made], wanted)}
-    row: dict[str, Metric | int] = {"samples": int(made.sum()), "of": len(asked)}
-    row |= scored.intervals(errors) if made.any() else {}
-    note = f"mean absolute error in {unit}; random: against the requests of all samples"
-    title = f"{name.replace('_', ' ')} asked for and found".capitalize()
-    return {f"{name}_as_requested": Section(title, {name: row}, note)}
+    return (AskedAndFound(name, unit, *np.array(pairs, dtype=np.float64).T),) if pairs else ()
+
+
+def asked_sections(scored: Scored, properties: Iterable[AskedAndFound]) -> dict[str, Section]:
+    """How far each property is from what was asked for, beside what a generator that does not listen would have.
+
+    Returns:
+        A section ``<name>_as_requested`` a property.
+    """
+    return {f"{each.name}_as_requested": _asked_section(scored, each) for each in properties}
+
+
+def _asked_section(scored: Scored, each: AskedAndFound) -> Section:
+    row: dict[str, Metric | int] = {"samples": int(each.known.sum()), "of": len(each.asked)}
+    if each.known.any():
+        errors = {"mae": each.errors, "mae_random": mean_distances(each.found[each.known], each.asked)}
+        row |= scored.intervals(errors)
+    note = f"mean absolute error in {each.unit}; random: against the requests of all samples"
+    title = f"{each.name.replace('_', ' ')} asked for and found".capitalize()
+    return Section(title, {each.name: row}, note)
 
 
 def _row(scored: Scored, held: Iterable[bool]) -> dict[str, Metric | int]:

@@ -88,6 +88,7 @@ class ConformerScoring:
             counts=self.counts(found),
             rows=self.rows(found),
             structures=tuple(entry.molecule for entry in self.entries),
+            sources=tuple(entry.where for entry in self.entries),
             references=tuple(conformer for group in self.groups for conformer in group.conformers),
             dropped=[dropped(entry, entry.reason) for entry in self.entries if entry.molecule is None],
             sections={"baseline": Section("Beside RDKit's ETKDG", rows, _NOTE)} if beside else {},

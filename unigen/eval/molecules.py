@@ -113,6 +113,7 @@ def _score(scored: ScoredMolecules, reference: MoleculeReference | None, workers
         counts=scored.counts(),
         rows=scored.rows(known),
         structures=tuple(entry.molecule for entry in scored.entries),
+        sources=tuple(entry.where for entry in scored.entries),
         dropped=[dropped(entry, entry.reason) for entry in scored.entries if entry.molecule is None],
         settings={"edm": _settings(EDM), "rdkit": _settings(RDKIT) | {"max_assignments": MAX_ASSIGNMENTS}},
     )

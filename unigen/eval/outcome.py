@@ -9,11 +9,13 @@ from typing import Protocol, runtime_checkable
 
 from unigen.data.crystal import Crystal
 from unigen.data.molecule import Molecule
+from unigen.eval.asked_and_found import AskedAndFound
 from unigen.eval.intervals import Metric
 from unigen.eval.protocol import Rules
 from unigen.eval.provenance import provenance
 from unigen.eval.report import Report, ResultRow
 from unigen.eval.section import Section
+from unigen.stability.stable_phases import StablePhases
 
 MANY_SEEDS = 20
 """More seeds than these are reported as first, last and count."""
@@ -44,7 +46,10 @@ class Outcome:
     settings: dict[str, object] = field(default_factory=dict)
     sections: dict[str, Section] = field(default_factory=dict)
     structures: tuple[Crystal | Molecule | None, ...] = ()
+    sources: tuple[str, ...] = ()
     references: tuple[Crystal | Molecule, ...] = ()
+    asked: tuple[AskedAndFound, ...] = ()
+    phases: StablePhases | None = None
 
     def report(
         self,
@@ -86,7 +91,10 @@ class Outcome:
             dropped=tuple(self.dropped),
             rows=self.rows,
             structures=self.structures,
+            sources=self.sources,
             references=self.references,
+            asked=self.asked,
+            phases=self.phases,
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from unigen.data.molecule import Molecule
 from unigen.data.workers import Workers
 from unigen.errors import UserError
+from unigen.eval.asked_and_found import AskedAndFound
 from unigen.eval.conditional import score_conditional
 from unigen.eval.intervals import Metric
 from unigen.eval.molecule_entry import MoleculeEntry, MoleculeSet, samples_of
@@ -158,6 +159,11 @@ def _row(name: str, entry: MoleculeEntry, wanted: float, predictor: PropertyOfNe
     )
 
 
+def _asked_and_found(name: str, rows: Sequence[PropertyResult]) -> AskedAndFound:
+    values = np.array([(row.requested, row.predicted) for row in rows], dtype=np.float64)  # None is NaN
+    return AskedAndFound(name, unit_of(name).name, *values.T)
+
+
 def _without_intervals(metrics: dict[str, Metric]) -> dict[str, Metric | int]:
     """For a table of one line a property; the intervals stand in the list of all metrics."""
     return {name: Metric(metric.value, n=metric.n) for name, metric in metrics.items()}
@@ -168,6 +174,7 @@ def _outcome(made: MoleculeSet, parts: Sequence[Part], judge: NetworkPredictor) 
         " / ".join(filter(None, (name, unit_of(name).name))): _without_intervals(metrics) for name, metrics, _ in parts
     }
     failed = [entry for entry in made.entries if entry.molecule is None]
+    asked = [entry for name, _, _ in parts for entry in made.entries if name in entry.requested]
     return Outcome(
         metrics={f"{metric}.{name}": value for name, metrics, _ in parts for metric, value in metrics.items()},
         counts={
@@ -176,7 +183,9 @@ def _outcome(made: MoleculeSet, parts: Sequence[Part], judge: NetworkPredictor) 
             "asked_for_nothing": sum(not entry.requested for entry in made.entries),
         },
         rows=tuple(row for _, _, rows in parts for row in rows),
-        structures=tuple(entry.molecule for name, _, _ in parts for entry in made.entries if name in entry.requested),
+        structures=tuple(entry.molecule for entry in asked),
+        sources=tuple(entry.where for entry in asked),
+        asked=tuple(_asked_and_found(name, rows) for name, _, rows in parts),
         dropped=[dropped(entry, entry.reason) for entry in failed],
         settings={
             "units": {name: unit_of(name).name for name, _, _ in parts},

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from unigen.data.crystal import Crystal
 from unigen.data.molecule import Molecule
+from unigen.eval.asked_and_found import AskedAndFound
 from unigen.eval.intervals import Metric
 from unigen.eval.section import Section, is_share
+from unigen.stability.stable_phases import StablePhases
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,7 +98,7 @@ class SampleResult(ResultRow):
 _SHOWN = 100
 """What was dropped is listed up to so many; the rows have the reason of every sample."""
 
-_NOT_IN_JSON = ("rows", "structures", "references")
+_NOT_IN_JSON = ("rows", "structures", "sources", "references", "asked", "phases")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,10 @@ class Report:
         dropped: id, place and reason of what could not be scored.
         rows: one a sample.
         structures: one a row, None for a failure: for pictures; in no file.
+        sources: one a row, file and entry it was read from, empty where it was in memory: for links; in no file.
         references: structures of the reference, or some of them: for pictures; in no file.
+        asked: properties that samples were asked to have, with what they have: for pictures; in no file.
+        phases: the hull of the one chemical system that all judged samples lie in: for pictures; in no file.
     """
 
     protocol: str
@@ -139,7 +144,10 @@ class Report:
     dropped: tuple[dict[str, str], ...] = ()
     rows: tuple[ResultRow, ...] = field(default=(), repr=False)
     structures: tuple[Crystal | Molecule | None, ...] = field(default=(), repr=False, compare=False)
+    sources: tuple[str, ...] = field(default=(), repr=False, compare=False)
     references: tuple[Crystal | Molecule, ...] = field(default=(), repr=False, compare=False)
+    asked: tuple[AskedAndFound, ...] = field(default=(), repr=False, compare=False)
+    phases: StablePhases | None = field(default=None, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> float | None:
         """The value of a metric: ``report["match_rate.k1"]``."""

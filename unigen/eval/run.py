@@ -13,7 +13,7 @@ from unigen.data.record import Row
 from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.eval import coverage as cov
-from unigen.eval.as_requested import as_requested, find_stated
+from unigen.eval.as_requested import as_requested, asked_sections, densities, find_stated
 from unigen.eval.breakdown import Breakdown
 from unigen.eval.composition import CompositionVerdict, check_composition, require_smact
 from unigen.eval.csp import score_csp
@@ -176,7 +176,9 @@ def _with_statements(outcome: Outcome, scored: Scored, workers: Workers) -> Outc
             row = rows[position]
             assert isinstance(row, SampleResult), "rows of crystals"
             rows[position] = replace(row, stated_space_group=entry.statement.space_group, stated_symmetry=verdict)
-    return replace(outcome, rows=tuple(rows), sections=outcome.sections | as_requested(scored, found))
+    asked = densities(scored)
+    sections = outcome.sections | as_requested(scored, found) | asked_sections(scored, asked)
+    return replace(outcome, rows=tuple(rows), sections=sections, asked=outcome.asked + asked)
 
 
 def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outcome: Outcome, seconds: float) -> Report:
@@ -184,6 +186,7 @@ def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outco
         outcome,
         counts=scored.counts() | outcome.counts,
         structures=tuple(scored.crystals),
+        sources=tuple(entry.where for entry in scored.entries),
         references=tuple(reference.crystals) if reference else (),
     ).report(
         scored.protocol,

@@ -16,7 +16,7 @@ import numpy as np
 from unigen.data.crystal import Crystal
 from unigen.data.workers import Workers
 from unigen.errors import UserError
-from unigen.eval.as_requested import asked_and_found
+from unigen.eval.as_requested import asked_and_found, asked_sections
 from unigen.eval.energy_agreement import STATED, energy_agreement
 from unigen.eval.entry import EntrySet, read_samples
 from unigen.eval.intervals import Metric
@@ -29,9 +29,13 @@ from unigen.stability.hull import Hull, HullVerdict
 from unigen.stability.potential import Potential
 from unigen.stability.relaxation import Relaxation, RelaxSettings
 from unigen.stability.relaxed_set import RelaxedSet
+from unigen.stability.stable_phases import StablePhases
 
 THRESHOLDS = (0.0, 0.1)
 """eV/atom above the hull that still counts as stable."""
+
+DRAWN_SYSTEMS = (2, 3)
+"""Elements of a chemical system whose hull is a picture."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,7 +118,8 @@ def add_stability(
     columns = _columns(judged, rules.hull) | _sun(judged, scored, reference, rules.hull, workers)
     sections = energy_agreement(scored, judged.verdicts, reference.entries if reference else ())
     found = [verdict.formation_energy for verdict in judged.verdicts]
-    sections |= asked_and_found(scored, STATED["formation_energy"], found, "eV/atom")
+    asked = asked_and_found(scored, STATED["formation_energy"], found, "eV/atom")
+    sections |= asked_sections(scored, asked)
     if rules.against is not None:
         others = _relax(rules.against.crystals, rules.relaxed, workers)
         sections["against"] = _against(relaxed, others, scored, rules.against.name)
@@ -125,6 +130,8 @@ def add_stability(
         rows=_rows(outcome.rows, judged),
         settings=outcome.settings | {"stability": rules.facts()},
         sections=outcome.sections | sections,
+        asked=outcome.asked + asked,
+        phases=_stable_phases(judged, rules.hull),
     )
 
 
@@ -139,6 +146,12 @@ def _verdict(result: Relaxation, hull: Hull | None) -> HullVerdict:
     if hull is None or result.crystal is None or result.energy_per_atom is None:
         return HullVerdict(reason=result.reason)
     return hull.judge(result.crystal.counts, result.energy_per_atom)
+
+
+def _stable_phases(judged: Judged, hull: Hull | None) -> StablePhases | None:
+    """Of the one chemical system that all judged samples lie in, if its hull can be drawn."""
+    elements = {number for result in judged.relaxed if result.crystal is not None for number in result.crystal.counts}
+    return hull.stable_phases(elements) if hull is not None and len(elements) in DRAWN_SYSTEMS else None
 
 
 def _columns(judged: Judged, hull: Hull | None) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,22 +10,25 @@ from unigen.data.crystal import Crystal
 from unigen.data.molecule import Molecule
 from unigen.eval.report import Report, ResultRow, metric_texts
 from unigen.eval.section import Section
+from unigen.eval.stability import THRESHOLDS
 from unigen.report.distributions import distributions
 from unigen.report.generation_page import UNITS
 from unigen.report.histogram import histogram
+from unigen.report.hull_figure import hull_figure
 from unigen.report.page import Figure, Item, Kind, Page, Table, Value, write_page
+from unigen.report.scatter import asked_figure
+from unigen.report.source_link import SourceLinks
 
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
 
 
-def write_evaluation_page(report: Report, path: str | Path, figures: Sequence[Figure] = ()) -> Path:
+def write_evaluation_page(report: Report, path: str | Path) -> Path:
     """Write the page of a report.
 
     Args:
         report: as an evaluation in this process returned it, with its structures.
-        path: the file.
-        figures: more pictures, such as hulls.
+        path: the file; links to the samples' files are relative to it.
 
     Raises:
         UserError: the disk is full.
@@ -33,19 +36,19 @@ def write_evaluation_page(report: Report, path: str | Path, figures: Sequence[Fi
     Example:
         >>> write_evaluation_page(evaluate("run/", "mp-20:test"), "report.html")  # doctest: +SKIP
     """
-    return write_page(evaluation_page(report, figures), path)
+    return write_page(evaluation_page(report, Path(path).parent), path)
 
 
-def evaluation_page(report: Report, figures: Sequence[Figure] = ()) -> Page:
-    """The page of a report; see `write_evaluation_page`."""
+def evaluation_page(report: Report, folder: Path) -> Page:
+    """The page of a report that will lie in a folder; see `write_evaluation_page`."""
     made = [structure for structure in report.structures if structure is not None]
     kind: Kind = "molecules" if any(isinstance(each, Molecule) for each in (*made, *report.references)) else "crystals"
     beside = f", beside {report.reference}" if report.reference else ""
     return Page(
         title=f"{report.samples} under {report.protocol}",
         kind=kind,
-        items=[_item(row, structure) for row, structure in zip(report.rows, report.structures, strict=True)],
-        figures=[*figures, *_energies(report), *distributions(kind, made, report.references)],
+        items=_items(report, SourceLinks(folder)),
+        figures=[*_judged(report), *distributions(kind, made, report.references)],
         tables=[_metrics(report), _counts(report)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
@@ -54,7 +57,12 @@ def evaluation_page(report: Report, figures: Sequence[Figure] = ()) -> Page:
     )
 
 
-def _item(row: ResultRow, structure: Crystal | Molecule | None) -> Item:
+def _items(report: Report, links: SourceLinks) -> list[Item]:
+    samples = zip(report.rows, report.structures, report.sources, strict=True)
+    return [_item(row, structure, *links.to(where)) for row, structure, where in samples]
+
+
+def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, place: str) -> Item:
     columns: dict[str, Value] = {each.name: getattr(row, each.name) for each in fields(row)}
     index, reason = columns.get("index"), str(columns.get("reason") or "")
     return Item(
@@ -62,16 +70,19 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None) -> Item:
         structure=structure,
         columns={name: value for name, value in columns.items() if name not in ("id", "formula") and value != ""},
         subtitle=str(columns.get("space_group") or columns.get("smiles") or row.id),
+        file=file,
+        place=place,
         reason=reason,
     )
 
 
-def _energies(report: Report) -> list[Figure]:
-    """What relaxation found, of the samples that were relaxed."""
-    found = []
+def _judged(report: Report) -> list[Figure]:
+    """The hull, what was asked for, and what relaxation found, of the samples that have it."""
+    found = [hull_figure(report), *map(asked_figure, report.asked)]
     for name in _RELAXED:
         values = [value for row in report.rows if isinstance(value := getattr(row, name, None), float)]
-        found.append(histogram(name.replace("_", " "), values, unit=UNITS[name]))
+        marks = THRESHOLDS if name == "above_hull" else ()
+        found.append(histogram(name.replace("_", " "), values, unit=UNITS[name], marks=marks))
     return [figure for figure in found if figure]
 
 

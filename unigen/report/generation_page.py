@@ -72,9 +72,10 @@ def _all_in_one(folder: Path) -> list[str]:
 
 
 def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Molecule | None]) -> list[Item]:
-    """Each with its CIF, named as `unigen.report.run_folder` does, or the SD file that holds all."""
+    """Each with its CIF, named as `unigen.report.run_folder` does, or its entry in the SD file that holds all."""
     made = [row for row, structure in zip(rows, structures, strict=True) if structure is not None]
     stems = {id(row): stem for row, stem in zip(made, file_names(made), strict=True)}
+    entries = {id(row): number for number, row in enumerate(made, start=1)}
     items = []
     for row, structure in zip(rows, structures, strict=True):
         stem = stems.get(id(row), f"{row['id']}__{row['index']}")
@@ -86,6 +87,7 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
                 columns={} if structure is None else _columns(row) | {"atoms": len(structure)},
                 subtitle=_subtitle(row),
                 file=files[0] if files else "",
+                place=f"entry {entries[id(row)]}" if files[:1] == [SDF] else "",
                 reason=row.get("reason", ""),
             )
         )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from unigen.report import svg
+from unigen.report.axis import Axis
 from unigen.report.page import Figure
 from unigen.shapes import Float
 
@@ -13,19 +15,13 @@ WIDTH, HEIGHT = 320, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 12, 24, 22
 _MOST_BINS = 24
 
-_STYLE = """
-text { font: 11px system-ui, sans-serif; fill: #5b636d; }
-.sample { fill: #2f8583; fill-opacity: .55; }
-.reference { fill: none; stroke: #9a5b13; stroke-width: 2; }
-.axis { stroke: #8b929b; }
-@media (prefers-color-scheme: dark) {
-  text { fill: #a4abb3; } .sample { fill: #58aaa4; } .reference { stroke: #dba462; }
-}
-"""
-
 
 def histogram(
-    title: str, samples: Sequence[int | float], reference: Sequence[int | float] | None = None, unit: str = ""
+    title: str,
+    samples: Sequence[int | float],
+    reference: Sequence[int | float] | None = None,
+    unit: str = "",
+    marks: Sequence[float] = (),
 ) -> Figure | None:
     """Shares of samples (filled) and of the reference (a line) in the same bins; None where there are no samples.
 
@@ -37,15 +33,17 @@ def histogram(
         samples: its values.
         reference: values of the reference, where there is one.
         unit: of the values.
+        marks: two values or none, with a thin line each, inside the picture whatever the samples are; the words count
+            the samples up to each.
     """
     made = _finite(samples)
     known = _finite(reference or ())
     if not len(made):
         return None
-    edges = _edges(np.concatenate([made, known]), bins=min(_MOST_BINS, max(8, int(np.sqrt(len(made))))))
+    edges = _edges(np.concatenate([made, known]), marks, bins=min(_MOST_BINS, max(8, int(np.sqrt(len(made))))))
     shares = [_shares(values, edges) for values in (made, known) if len(values)]
     label = f"{title} ({unit})" if unit else title
-    return Figure(label, _svg(edges, shares), _words(label, made, known))
+    return Figure(label, _svg(edges, shares, marks), _words(label, made, known, marks))
 
 
 def _finite(values: Sequence[int | float]) -> Float[np.ndarray, "values"]:
@@ -53,8 +51,10 @@ def _finite(values: Sequence[int | float]) -> Float[np.ndarray, "values"]:
     return array[np.isfinite(array)]
 
 
-def _edges(values: Float[np.ndarray, "values"], bins: int) -> Float[np.ndarray, "edges"]:
+def _edges(values: Float[np.ndarray, "values"], marks: Sequence[float], bins: int) -> Float[np.ndarray, "edges"]:
     low, high = np.quantile(values, [0.005, 0.995])
+    if marks:
+        return _edges_at(marks, min(low, *marks), max(high, *marks), bins)
     if (values == np.round(values)).all():
         low, high = np.floor(low), np.ceil(high)
         width = (high - low) // _MOST_BINS + 1
@@ -64,37 +64,50 @@ def _edges(values: Float[np.ndarray, "values"], bins: int) -> Float[np.ndarray, 
     return np.linspace(low, high, bins + 1)
 
 
+def _edges_at(marks: Sequence[float], low: float, high: float, bins: int) -> Float[np.ndarray, "edges"]:
+    """Bins that end at the first two marks, so that no bar stands on both sides of one; wider where the range is."""
+    width = marks[1] - marks[0]
+    needed = (high - low) / width
+    width = width / (bins // needed) if needed <= bins else width * np.ceil(needed / _MOST_BINS)
+    first, last = (low - marks[0]) / width, (high - marks[0]) / width
+    return marks[0] + width * np.arange(np.floor(first + 1e-9), np.ceil(last - 1e-9) + 1)
+
+
 def _shares(values: Float[np.ndarray, "values"], edges: Float[np.ndarray, "edges"]) -> Float[np.ndarray, "bins"]:
     middles = (edges[:-1] + edges[1:]) / 2
     counts, _ = np.histogram(np.clip(values, middles[0], middles[-1]), edges)
     return counts / len(values)
 
 
-def _svg(edges: Float[np.ndarray, "edges"], shares: Sequence[Float[np.ndarray, "bins"]]) -> str:
+def _svg(edges: Float[np.ndarray, "edges"], shares: Sequence[Float[np.ndarray, "bins"]], marks: Sequence[float]) -> str:
     most = max(float(share.max()) for share in shares)
-    across = _LEFT + (edges - edges[0]) / (edges[-1] - edges[0]) * (WIDTH - _LEFT - _RIGHT)
-    floor = HEIGHT - _BOTTOM
+    axis, floor = Axis(float(edges[0]), float(edges[-1]), _LEFT, WIDTH - _RIGHT), HEIGHT - _BOTTOM
+    across = axis.place(edges)
     drawn = [
         f'<path class="{kind}" d="{_outline(across, floor - share / most * (floor - _TOP), floor)}"/>'
         for kind, share in zip(("sample", "reference"), shares, strict=False)
     ]
-    ticks = [
-        f'<text x="{np.interp(value, edges, across):.1f}" y="{floor + 14}" text-anchor="middle">{value:.3g}</text>'
-        for value in _ticks(edges)
+    pieces = [
+        *_legend(len(shares) > 1, marks),
+        *drawn,
+        *(svg.line("mark", (axis.at(mark), _TOP - 4), (axis.at(mark), floor)) for mark in marks),
+        *axis.to_the_right(floor, whole=bool((edges % 1 == 0.5).all())),
+        svg.text(f"{100 * most:.0f} %", (_LEFT - 4, _TOP + 4), "end"),
     ]
-    legend = [
-        f'<rect class="sample" x="{_LEFT}" y="6" width="12" height="9"/><text x="{_LEFT + 17}" y="14">samples</text>'
-    ]
-    if len(shares) > 1:
-        line = f'<path class="reference" d="M{_LEFT + 80} 11h14"/>'
-        legend.append(f'{line}<text x="{_LEFT + 99}" y="14">reference</text>')
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">'
-        f"<style>{_STYLE}</style>{''.join(legend)}{''.join(drawn)}"
-        f'<path class="axis" d="M{_LEFT} {floor}H{WIDTH - _RIGHT}"/>{"".join(ticks)}'
-        f'<text x="{_LEFT - 4}" y="{_TOP + 4}" text-anchor="end">{100 * most:.0f} %</text>'
-        f"</svg>"
-    )
+    return svg.document(WIDTH, HEIGHT, pieces)
+
+
+def _legend(beside: bool, marks: Sequence[float]) -> list[str]:
+    x = _LEFT
+    pieces = [f'<rect class="sample" x="{x}" y="6" width="12" height="9"/>', svg.text("samples", (x + 17, 14))]
+    if beside:
+        x += 80
+        pieces += [svg.line("reference", (x, 11), (x + 14, 11)), svg.text("reference", (x + 19, 14))]
+    if marks:
+        x += 80
+        said = ", ".join(f"{mark:g}" for mark in marks)
+        pieces += [svg.line("mark", (x + 4, 5), (x + 4, 16)), svg.text(said, (x + 12, 14))]
+    return pieces
 
 
 def _outline(across: Float[np.ndarray, "edges"], heights: Float[np.ndarray, "bins"], floor: int) -> str:
@@ -102,17 +115,11 @@ def _outline(across: Float[np.ndarray, "edges"], heights: Float[np.ndarray, "bin
     return f"M{across[0]:.1f} {floor}{steps}V{floor}"
 
 
-def _ticks(edges: Float[np.ndarray, "edges"]) -> Float[np.ndarray, "ticks"]:
-    """Three to six round numbers."""
-    span = float(edges[-1] - edges[0])
-    power = 10.0 ** np.floor(np.log10(span / 3))
-    step = max(each * power for each in (1, 2, 2.5, 5) if each * power <= span / 3)
-    step = max(step, 1.0) if (edges % 1 == 0.5).all() else step
-    return np.arange(np.ceil(edges[0] / step), np.floor(edges[-1] / step) + 1) * step
-
-
-def _words(label: str, made: Float[np.ndarray, "values"], known: Float[np.ndarray, "others"]) -> str:
+def _words(
+    label: str, made: Float[np.ndarray, "values"], known: Float[np.ndarray, "others"], marks: Sequence[float]
+) -> str:
     said = [f"{label}: {len(made)} samples, {_spread(made)}"]
+    said += [f"{int((made <= mark).sum())} of them at most {mark:g}" for mark in marks]
     if len(known):
         said.append(f"{len(known)} of the reference, {_spread(known)}")
     return "; ".join(said)

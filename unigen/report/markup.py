@@ -79,7 +79,8 @@ def figure(content: Figure) -> str:
     """A picture with its title."""
     image = b64encode(content.svg.encode()).decode()
     source = f'<img alt="{escape(content.text)}" src="data:image/svg+xml;base64,{image}">'
-    return f"<figure><figcaption>{escape(content.title)}</figcaption>{source}</figure>"
+    opening = '<figure class="double">' if content.wide else "<figure>"
+    return f"{opening}<figcaption>{escape(content.title)}</figcaption>{source}</figure>"
 
 
 def _section(section: Section) -> str:

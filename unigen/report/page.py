@@ -43,7 +43,8 @@ class Item:
         structure: None for a failure.
         columns: what is known about it, by name; filtered and sorted by. Numbers, true or false, or text.
         subtitle: a short second line below the formula.
-        file: a CIF or SD file that holds it, relative to the page, where there is one.
+        file: a file that holds it, relative to the page, where there is one.
+        place: where in that file, such as "entry 3", if it is not a file of its own.
         reason: why there is no structure.
     """
 
@@ -52,6 +53,7 @@ class Item:
     columns: Mapping[str, Value] = field(default_factory=dict)
     subtitle: str = ""
     file: str = ""
+    place: str = ""
     reason: str = ""
 
 
@@ -63,11 +65,13 @@ class Figure:
         title: what it shows.
         svg: an SVG document; it is shown as an image, so nothing in it can run or load.
         text: the same in words, for those who do not see it.
+        wide: it takes the room of two.
     """
 
     title: str
     svg: str
     text: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
         notes=notes,
         sections=(
             ("numbers", "Numbers", [markup.table(each) for each in page.tables], "tables"),
-            ("figures", "Distributions", [markup.figure(each) for each in page.figures], "figures"),
+            ("figures", "Figures", [markup.figure(each) for each in page.figures], "figures"),
         ),
         closing=(
             ("appendix", "Further numbers", [markup.table(each) for each in page.appendix], "tables"),
@@ -196,6 +200,7 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
             "title": structure.formula,
             "subtitle": item.subtitle,
             "file": quote(item.file),
+            "place": item.place,
             "values": [
                 _plain(item.columns.get(name), column["type"]) for name, column in zip(names, columns, strict=True)
             ],

@@ -5,17 +5,18 @@ Ong et al., Chemistry of Materials 20, 1798 (2008); the geometry is pymatgen's P
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from unigen.elements import SYMBOLS, format_formula
+from unigen.elements import SYMBOLS, chemical_rank, format_formula
 from unigen.errors import UserError
 from unigen.stability.element_energies import ElementEnergies, open_element_energies
 from unigen.stability.hull_reference import HullReference, hull_folder, open_reference
 from unigen.stability.potential import Potential
+from unigen.stability.stable_phases import StablePhases
 
 if TYPE_CHECKING:
     from pymatgen.analysis.phase_diagram import PhaseDiagram
@@ -132,6 +133,16 @@ class Hull:
             formation_energy=float(diagram.get_form_energy_per_atom(entry)),
             decomposition=" + ".join(f"{share:.2g} {formula}" for share, formula in said),
         )
+
+    def stable_phases(self, elements: Collection[int]) -> StablePhases | None:
+        """The hull of a chemical system, from cation to anion; None where an element has no energy.
+
+        Args:
+            elements: atomic numbers.
+        """
+        diagram = self._diagram(frozenset(elements))
+        symbols = [SYMBOLS[number] for number in sorted(elements, key=chemical_rank)]
+        return None if isinstance(diagram, str) else StablePhases.of(diagram, symbols)
 
     def _make_diagram(self, elements: frozenset[int]) -> PhaseDiagram | str:
         """The diagram of a chemical system, or why there is none."""

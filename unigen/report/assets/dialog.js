@@ -51,7 +51,9 @@ function filesOf(item) {
     make("a", { href: address, download: fileName(item) }).click();
     setTimeout(() => URL.revokeObjectURL(address), 60000);
   });
-  return item.file ? [download, make("a", { href: item.file }, decodeURIComponent(item.file))] : [download];
+  if (!item.file) return [download];
+  const name = [decodeURIComponent(item.file), item.place].filter(Boolean).join(", ");
+  return [download, make("a", { href: item.file }, name)];
 }
 
 function factsOf(item) {
