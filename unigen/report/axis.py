@@ -39,8 +39,8 @@ class Axis:
         """Three to six round numbers; whole ones if so wanted."""
         third = (self.high - self.low) / 3
         power = 10.0 ** np.floor(np.log10(third))
-        step = max(each * power for each in (1, 2, 2.5, 5) if each * power <= third)
-        step = max(step, 1.0) if whole else step
+        steps = [each * power for each in (1, 2, 2.5, 5) if each * power <= third]
+        step = max(steps) if not whole else max([1.0, *(each for each in steps if each % 1 == 0)])
         ticks = np.arange(np.ceil(self.low / step), np.floor(self.high / step) + 1) * step
         return (ticks + 0.0).tolist()  # no minus zero
 

@@ -22,6 +22,9 @@ from unigen.report.source_link import SourceLinks
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
 
+_SAME = 1e-6
+"""Values that differ by less are one: nothing moves in a relaxation of no steps."""
+
 
 def write_evaluation_page(report: Report, path: str | Path) -> Path:
     """Write the page of a report.
@@ -81,6 +84,8 @@ def _judged(report: Report) -> list[Figure]:
     found = [hull_figure(report), *map(asked_figure, report.asked)]
     for name in _RELAXED:
         values = [value for row in report.rows if isinstance(value := getattr(row, name, None), float)]
+        if not values or max(values) - min(values) < _SAME:
+            continue
         marks = THRESHOLDS if name == "above_hull" else ()
         found.append(histogram(name.replace("_", " "), values, unit=UNITS[name], marks=marks))
     return [figure for figure in found if figure]
