@@ -15,6 +15,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import unigen
+from unigen.config import flat
 from unigen.data.crystal import Crystal
 from unigen.data.durable import durable
 from unigen.data.molecule import Molecule
@@ -175,15 +176,7 @@ def _failures(failed: Sequence[Item]) -> list[Table]:
 
 
 def _settings(settings: Mapping[str, Any]) -> Table:
-    return Table("", ("setting", "value"), list(_flat(settings).items()))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """``{"decoding": {"steps": 14}}`` as ``{"decoding.steps": "14"}``."""
-    flat: dict[str, str] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": str(value)}
-    return flat
+    return Table("", ("setting", "value"), [(name, str(value)) for name, value in flat(settings).items()])
 
 
 def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
