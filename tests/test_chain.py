@@ -79,7 +79,7 @@ def shell(tmp_path_factory) -> Shell:
 
 @pytest.fixture(scope="module")
 def wanted(shell) -> list[dict[str, str]]:
-    return list(csv.DictReader((shell.folder / "wanted.csv").open()))
+    return list(csv.DictReader((shell.folder / "wanted.csv").read_text().splitlines()))
 
 
 def _dataset(shell, name: str):
@@ -88,7 +88,7 @@ def _dataset(shell, name: str):
 
 def test_the_dataset_holds_every_sound_crystal(shell):
     train, val = _dataset(shell, "train"), _dataset(shell, "val")
-    rejected = list(csv.DictReader((shell.folder / "home/datasets/mine/rejected.csv").open()))
+    rejected = list(csv.DictReader((shell.folder / "home/datasets/mine/rejected.csv").read_text().splitlines()))
     assert len(train) + len(val) + len(rejected) == CRYSTALS + 1
     assert [row["id"] for row in rejected if "not a readable CIF" in row["reason"]] == ["torn"]
     assert len(val) >= 5
@@ -109,7 +109,7 @@ def test_training_left_a_model_and_a_log(shell):
     losses = [
         float(row["loss"])
         for file in run.glob("logs/*/metrics.csv")
-        for row in csv.DictReader(file.open())
+        for row in csv.DictReader(file.read_text().splitlines())
         if row.get("loss")
     ]
     assert len(losses) >= 2
@@ -141,7 +141,7 @@ def test_the_csp_report_counts_every_reference(shell, wanted):
         assert 0 <= report["metrics"][name]["value"] <= 1
     assert report["metrics"]["match_rate.k1"]["value"] <= report["metrics"]["match_rate.k2"]["value"]
     assert "rmse.k1" in report["metrics"]
-    rows = list(csv.DictReader((shell.folder / "csp.csv").open()))
+    rows = list(csv.DictReader((shell.folder / "csp.csv").read_text().splitlines()))
     assert {row["reference"] for row in rows} == {row["id"] for row in wanted}
 
 

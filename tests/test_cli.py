@@ -218,14 +218,14 @@ def test_an_unreadable_cif_among_others_is_skipped_counted_and_listed(unigen, tm
     assert (code, err) == (0, "")
     assert f"mine: {len(METALS)} train" in out
     assert "not a readable CIF" in out
-    rejected = list(csv.DictReader((tmp_path / "home/datasets/mine/rejected.csv").open()))
+    rejected = list(csv.DictReader((tmp_path / "home/datasets/mine/rejected.csv").read_text().splitlines()))
     assert [row["id"] for row in rejected] == ["Cr"]
     code, out, err = unigen("evaluate", "crystals", folder_with_a_bad_cif, "--workers", 1)
     assert (code, err) == (0, "")
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["counts"]["generated"], report["counts"]["failed"]) == (len(METALS) + 1, 1)
     assert "Cr.cif" in report["dropped"][0]["where"]
-    assert len(list(csv.DictReader((tmp_path / "report.csv").open()))) == len(METALS) + 1
+    assert len(list(csv.DictReader((tmp_path / "report.csv").read_text().splitlines()))) == len(METALS) + 1
 
 
 # ---- runs
@@ -322,7 +322,7 @@ def test_structures_do_not_depend_on_the_batch_size(unigen, model, tmp_path, req
         assert (
             unigen(*_generate(model, f"by-{size}", "--requests", requests_file, "--batch-size", size, "--n", 2))[0] == 0
         )
-        samples[size] = [json.loads(line) for line in (tmp_path / f"by-{size}/samples.jsonl").open()]
+        samples[size] = [json.loads(line) for line in (tmp_path / f"by-{size}/samples.jsonl").read_text().splitlines()]
     for size in (7, 512):
         for one, other in zip(samples[1], samples[size], strict=True):
             assert (one["id"], one["index"]) == (other["id"], other["index"])
@@ -340,7 +340,7 @@ def test_failures_are_recorded_and_the_rest_goes_on(unigen, model, tmp_path):
     assert "4 crystals" in said
     assert "2 failed" in said
     assert "more atoms in the cell than the model saw" in said
-    rows = [json.loads(line) for line in (tmp_path / "run/samples.jsonl").open()]
+    rows = [json.loads(line) for line in (tmp_path / "run/samples.jsonl").read_text().splitlines()]
     assert ["reason" in row for row in rows] == [False, False, True, True, False, False]
     assert "wanted at most 12" in rows[2]["reason"]
     code, _, _ = unigen("evaluate", "crystals", "run", "--workers", 1)
@@ -353,7 +353,9 @@ def test_the_best_of_several_is_the_likeliest(unigen, model, tmp_path):
     for out, rank in (("one", 1), ("best", 4)):
         assert unigen(*_generate(model, out, "--formula", "SrTiO3", "--z", 1, "--n", 3, "--rank", rank))[0] == 0
     scores = {
-        out: [json.loads(line)["log_likelihood"] for line in (tmp_path / out / "samples.jsonl").open()]
+        out: [
+            json.loads(line)["log_likelihood"] for line in (tmp_path / out / "samples.jsonl").read_text().splitlines()
+        ]
         for out in ("one", "best")
     }
     assert all(best >= one - 1e-3 for one, best in zip(scores["one"], scores["best"], strict=True))
@@ -363,7 +365,7 @@ def test_the_best_of_several_is_the_likeliest(unigen, model, tmp_path):
 def test_elements_and_de_novo_hold_what_they_promise(unigen, model, tmp_path):
     assert unigen(*_generate(model, "some", "--elements", "Li,Fe,P,O", "--n", 8, "--no-score", "--no-cif"))[0] == 0
     assert unigen(*_generate(model, "any", "--n-atoms", 5, "--n", 8))[0] == 0
-    some = [json.loads(line) for line in (tmp_path / "some/samples.jsonl").open()]
+    some = [json.loads(line) for line in (tmp_path / "some/samples.jsonl").read_text().splitlines()]
     assert {site["element"] for row in some for site in row.get("sites", ())} <= {"Li", "Fe", "P", "O"}
     assert all(row["score"] is None for row in some)
     assert not (tmp_path / "some" / "cif").exists()
@@ -378,7 +380,7 @@ def test_thousands_of_requests_in_one_run(unigen, model, tmp_path):
     code, out, _ = unigen(*_generate(model, "run", "--requests", "many.jsonl", "--steps", 2, "--no-score", "--no-cif"))
     assert code == 0
     assert " more" in out
-    lines = [json.loads(line) for line in (tmp_path / "run/samples.jsonl").open()]
+    lines = [json.loads(line) for line in (tmp_path / "run/samples.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [row["id"] for row in rows]
     assert time.process_time() - started < 60
 
