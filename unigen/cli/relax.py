@@ -29,12 +29,14 @@ def relax(
     workers: Workers = None,
     device: Device = "cpu",
     batch: Batch = None,
+    page: Annotated[bool, typer.Option(help="Also report.html, with every relaxed structure in 3D.")] = True,
 ) -> None:
     """Relax anyone's crystals, cell and all, with a named potential, or molecules with GFN2-xTB; all done is kept."""
     from rich.console import Console
 
     from unigen.data.kind import kind_of
     from unigen.errors import UserError
+    from unigen.report.relaxation_page import write_crystals_page, write_molecules_page
     from unigen.stability.potential import find_potential
     from unigen.stability.relax_files import relax_files
     from unigen.stability.relax_molecule_files import relax_molecule_files
@@ -47,9 +49,13 @@ def relax(
             raise UserError("gfn2-xtb relaxes molecules", where=str(samples), got="crystals")
         chosen = find_potential(potential or "chgnet", energy_scheme, device, batch)
         settings = RelaxSettings(fmax=fmax, max_steps=max_steps)
-        relax_files(samples, out, chosen, settings, limit=limit, workers=workers, console=console)
+        crystals = relax_files(samples, out, chosen, settings, limit=limit, workers=workers, console=console)
+        if page:
+            write_crystals_page(out, crystals)
         return
     if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
         raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", where=str(samples))
-    molecules = XtbSettings(fmax=fmax, max_steps=max_steps)
-    relax_molecule_files(samples, out, molecules, limit=limit, workers=workers, console=console)
+    xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
+    molecules = relax_molecule_files(samples, out, xtb, limit=limit, workers=workers, console=console)
+    if page:
+        write_molecules_page(out, molecules)

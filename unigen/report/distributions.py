@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from unigen.data.crystal import Crystal
 from unigen.data.molecule import Molecule
 from unigen.report.histogram import histogram
-from unigen.report.page import Figure, Kind
+from unigen.report.page import Figure, Kind, Value
 
 MOST_REFERENCES = 10_000
 """References that are looked at, evenly spaced over all."""
+
+_SAME = 1e-6
+"""Values that differ by less are one: nothing moves in a relaxation of no steps."""
 
 Quantity = tuple[str, str, Callable[..., float]]
 """Name, unit, and value of a structure."""
@@ -36,6 +39,25 @@ _MOLECULES: tuple[Quantity, ...] = (
     ("elements", "", lambda molecule: len(molecule.counts)),
     ("radius of gyration", "Å", _radius),
 )
+
+
+def column_distributions(
+    columns: Mapping[str, Sequence[Value]], units: Mapping[str, str], marks: Mapping[str, Sequence[float]] | None = None
+) -> list[Figure]:
+    """A figure a column of numbers; none of what is the same for all samples.
+
+    Args:
+        columns: values by name, None where there is none.
+        units: by name.
+        marks: values with a line of their own, by name.
+    """
+    found = []
+    for name, column in columns.items():
+        values = [value for value in column if isinstance(value, float)]
+        if values and max(values) - min(values) > _SAME:
+            marked = (marks or {}).get(name, ())
+            found.append(histogram(name.replace("_", " "), values, unit=units.get(name, ""), marks=marked))
+    return [figure for figure in found if figure]
 
 
 def distributions(

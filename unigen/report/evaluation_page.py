@@ -11,9 +11,8 @@ from unigen.data.molecule import Molecule
 from unigen.eval.report import Report, ResultRow, metric_texts
 from unigen.eval.section import Section
 from unigen.eval.stability import THRESHOLDS
-from unigen.report.distributions import distributions
+from unigen.report.distributions import column_distributions, distributions
 from unigen.report.generation_page import UNITS
-from unigen.report.histogram import histogram
 from unigen.report.hull_figure import hull_figure
 from unigen.report.page import Figure, Item, Kind, Page, Table, Value, write_page
 from unigen.report.scatter import asked_figure
@@ -21,9 +20,6 @@ from unigen.report.source_link import SourceLinks
 
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
-
-_SAME = 1e-6
-"""Values that differ by less are one: nothing moves in a relaxation of no steps."""
 
 
 def write_evaluation_page(report: Report, path: str | Path) -> Path:
@@ -81,14 +77,9 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, place
 
 def _judged(report: Report) -> list[Figure]:
     """The hull, what was asked for, and what relaxation found, of the samples that have it."""
-    found = [hull_figure(report), *map(asked_figure, report.asked)]
-    for name in _RELAXED:
-        values = [value for row in report.rows if isinstance(value := getattr(row, name, None), float)]
-        if not values or max(values) - min(values) < _SAME:
-            continue
-        marks = THRESHOLDS if name == "above_hull" else ()
-        found.append(histogram(name.replace("_", " "), values, unit=UNITS[name], marks=marks))
-    return [figure for figure in found if figure]
+    columns = {name: [getattr(row, name, None) for row in report.rows] for name in _RELAXED}
+    pictures = [figure for figure in (hull_figure(report), *map(asked_figure, report.asked)) if figure]
+    return pictures + column_distributions(columns, UNITS, {"above_hull": THRESHOLDS})
 
 
 def _metrics(report: Report) -> Table:

@@ -20,14 +20,16 @@ UNITS = {
     "volume": "Å³",
     "smallest_distance": "Å",
     "log_likelihood": "nats",
+    "energy": "eV",
     "energy_per_atom": "eV/atom",
+    "energy_drop": "eV/atom",
     "formation_energy": "eV/atom",
     "above_hull": "eV/atom",
     "displacement": "Å",
     "strain": "kcal/mol",
     "strain_rmsd": "Å",
 }
-"""Of columns of runs and evaluations."""
+"""Of columns of runs, evaluations and relaxations."""
 
 _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "sites", "lattice", "molecule", "reason")
 _NOTE = "Nothing here says that a structure is stable: no energies were computed."

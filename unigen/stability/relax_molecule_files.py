@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.data.molecule_sources import read_molecule_rows
-from unigen.data.record import MoleculeRow
 from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.stability.relax_files import SHOWN
@@ -24,6 +24,28 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+@dataclass(frozen=True, eq=False)
+class RelaxedMolecule:
+    """What became of an entry.
+
+    Attributes:
+        name: of the entry.
+        reason: why it could not be read; empty otherwise.
+        relaxation: how it ended, and where.
+        strain: what that says about the molecule as it was.
+    """
+
+    name: str
+    reason: str
+    relaxation: MoleculeRelaxation
+    strain: Strain
+
+    @property
+    def outcome(self) -> str:
+        """In words."""
+        return f"{self.relaxation.ending}: {self.reason}" if self.reason else self.relaxation.ending
+
+
 def relax_molecule_files(
     samples: Path,
     out: Path,
@@ -32,7 +54,7 @@ def relax_molecule_files(
     limit: int | None = None,
     workers: int | None = None,
     console: Console | None = None,
-) -> list[tuple[MoleculeRow, MoleculeRelaxation]]:
+) -> list[RelaxedMolecule]:
     """Relax what a path holds; returns one result an entry, "no molecule" for unreadable ones.
 
     Args:
@@ -52,17 +74,20 @@ def relax_molecule_files(
         raise UserError("no readable molecule", where=str(samples), got=rows[0].reason if rows else "no entries")
     relaxed = RelaxedMolecules(out, settings)
     with Workers(workers, progress=console is not None) as crew:
-        found = list(zip(rows, relaxed.relax([row.molecule for row in rows], crew), strict=True))
-    written = relaxed.write((row.id, result) for row, result in found)
+        results = relaxed.relax([row.molecule for row in rows], crew)
+    found = [
+        RelaxedMolecule(row.id, row.reason, result, strain_of(row.molecule, result))
+        for row, result in zip(rows, results, strict=True)
+    ]
+    written = relaxed.write((each.name, each.relaxation) for each in found)
     if console is not None:
-        strains = [strain_of(row.molecule, result) for row, result in found]
-        console.print(_table(found, strains))
-        console.print(_summary(strains, settings), highlight=False)
+        console.print(_table(found))
+        console.print(_summary([each.strain for each in found], settings), highlight=False)
         console.print(f"written: {written}", highlight=False)
     return found
 
 
-def _table(found: Sequence[tuple[MoleculeRow, MoleculeRelaxation]], strains: Sequence[Strain]) -> Table:
+def _table(found: Sequence[RelaxedMolecule]) -> Table:
     """The first results, one a row."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -74,10 +99,10 @@ def _table(found: Sequence[tuple[MoleculeRow, MoleculeRelaxation]], strains: Seq
     table.add_column("outcome", overflow="fold")
     for heading in ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for (row, result), strain in list(zip(found, strains, strict=True))[:SHOWN]:
-        outcome = f"{result.ending}{': ' * bool(row.reason)}{row.reason}"
-        energy = "" if result.energy is None else f"{result.energy[1]:.3f}"
-        table.add_row(row.id, outcome, str(result.steps), energy, *_cells(strain))
+    for each in found[:SHOWN]:
+        energy = each.relaxation.energy
+        said = "" if energy is None else f"{energy[1]:.3f}"
+        table.add_row(each.name, each.outcome, str(each.relaxation.steps), said, *_cells(each.strain))
     return table
 
 

@@ -1,0 +1,98 @@
+"""The page of a folder of relaxed structures: what they became, what that cost, and the energies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from unigen.config import read_yaml
+from unigen.report.distributions import column_distributions
+from unigen.report.generation_page import UNITS
+from unigen.report.page import PAGE, Item, Kind, Page, write_page
+from unigen.stability.relax_molecule_files import RelaxedMolecule
+from unigen.stability.relaxation import Relaxation
+from unigen.stability.relaxed_molecules import MOLECULES
+from unigen.stability.relaxed_set import FRAMES
+from unigen.stability.result_journal import RUN
+
+_DRAWN = ("energy_drop", "displacement", "volume_change", "strain", "strain_rmsd")
+"""Columns with a distribution of their own."""
+
+
+def write_crystals_page(folder: Path, named: Sequence[tuple[str, Relaxation]]) -> Path:
+    """Write ``report.html`` into a folder of relaxed crystals.
+
+    Args:
+        folder: as `unigen.stability.relax_files.relax_files` leaves it.
+        named: what it returns.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    items = [
+        Item(
+            id=name,
+            structure=result.crystal,
+            reason=f"{result.outcome}: {result.reason}",
+            columns={
+                "outcome": result.outcome,
+                "steps": result.steps,
+                "energy_per_atom": result.energy_per_atom,
+                "energy_drop": result.energy_drop,
+                "displacement": result.displacement,
+                "volume_change": result.volume_change,
+            },
+        )
+        for name, result in named
+    ]
+    return _write(folder, "crystals", items, FRAMES, "frame")
+
+
+def write_molecules_page(folder: Path, found: Sequence[RelaxedMolecule]) -> Path:
+    """Write ``report.html`` into a folder of relaxed molecules.
+
+    Args:
+        folder: as `unigen.stability.relax_molecule_files.relax_molecule_files` leaves it.
+        found: what it returns.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    items = [
+        Item(
+            id=each.name,
+            structure=each.relaxation.molecule,
+            reason=each.outcome,
+            columns={
+                "outcome": each.relaxation.ending,
+                "steps": each.relaxation.steps,
+                "energy": None if each.relaxation.energy is None else each.relaxation.energy[1],
+                "strain": each.strain.energy,
+                "strain_rmsd": each.strain.rmsd,
+                "bonds_kept": each.strain.bonds_kept,
+            },
+        )
+        for each in found
+    ]
+    return _write(folder, "molecules", items, MOLECULES, "entry")
+
+
+def _write(folder: Path, kind: Kind, items: Sequence[Item], file: str, place: str) -> Path:
+    """The items in their order; those with a structure stand one after the other in the file."""
+    number = count(1)
+    linked = [
+        item if item.structure is None else replace(item, file=file, place=f"{place} {next(number)}") for item in items
+    ]
+    settings = read_yaml(folder / RUN)
+    columns = {name: [item.columns.get(name) for item in items] for name in _DRAWN}
+    page = Page(
+        title=f"{kind.capitalize()} relaxed by {settings['potential']['name']}",
+        kind=kind,
+        items=linked,
+        figures=column_distributions(columns, UNITS),
+        settings=settings,
+        units=UNITS,
+    )
+    return write_page(page, folder / PAGE)
