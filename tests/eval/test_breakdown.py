@@ -11,7 +11,7 @@ from rich.console import Console
 
 from unigen.data.build import build_dataset
 from unigen.errors import UserError
-from unigen.eval.breakdown import ATOMS, DISTANCE, FREE, Breakdown
+from unigen.eval.breakdown import ATOMS, DISTANCE, FAMILIARITY, FREE, Breakdown
 from unigen.eval.entry import Entry
 from unigen.eval.run import evaluate_crystals
 from unigen.retrieval.build_table import build_table
@@ -94,6 +94,23 @@ def test_the_nearest_is_of_another_formula_and_as_large(salts):
     assert (report.settings["breakdown"], report.settings["neighbours_of"]) == (True, "salts")
 
 
+def test_de_novo_samples_by_what_is_known(salts):
+    lonely = crystal("Ti O O", [[0, 0, 0], [0.3, 0.3, 0], [0.7, 0.7, 0]], 4.0)
+    lost = Entry("lost", None, reason="no cell")
+    samples = [Entry(f"s{n}", each) for n, each in enumerate((rock_salt(), rock_salt(5.0, "Rb Cl"), lonely))]
+    report = evaluate_crystals([*samples, lost], [rock_salt()], "denovo", neighbours_of=salts)
+    rows = report.sections["by_neighbour_distance"].rows
+    index = Breakdown.open(salts).index
+    near = FAMILIARITY.labels[FAMILIARITY.of(np.array([next(index.of_cell({17: 1, 37: 1})).distance]))[0]]
+    assert {label: row["n"] for label, row in rows.items() if row["n"]} == {"known": 1, near: 1, "none": 1}
+    assert near not in {"known", "none"}
+    assert (rows["known"]["novel"].value, rows[near]["novel"].value) == (0, 1)
+    whole = sum(row["novel"].value * row["n"] for row in rows.values() if row["n"])
+    assert whole / report.counts["generated"] == pytest.approx(report["novel"])
+    assert report.settings["neighbours_of"] == salts
+    assert "by_atoms" not in report.sections
+
+
 def test_sections_are_written_and_printed(tmp_path):
     report = evaluate_crystals(_samples(1), REFERENCES, breakdown=True)
     content = json.loads(report.write(tmp_path / "report.json")[0].read_text())
@@ -116,5 +133,7 @@ def test_plain_evaluation_has_none():
 def test_what_cannot_be_broken_down():
     with pytest.raises(UserError, match="under protocol csp"):
         evaluate_crystals([rock_salt()], breakdown=True)
+    with pytest.raises(UserError, match="is not built"):
+        evaluate_crystals([rock_salt()], neighbours_of="no-such-dataset")
     with pytest.raises(UserError, match="is not built"):
         evaluate_crystals(REFERENCES, REFERENCES, neighbours_of="no-such-dataset")

@@ -26,7 +26,7 @@ def evaluate_crystals(
     only_sampled: Annotated[bool, typer.Option(help="Leave references without samples out (csp).")] = False,
     coverage: Annotated[bool, typer.Option(help="Also COV-R and COV-P (slow; denovo).")] = False,
     breakdown: Annotated[bool, typer.Option(help="Match rates by size and free parameters, too (csp).")] = False,
-    neighbours_of: Annotated[str | None, typer.Option(help="And by distance to this dataset, MINE:train.")] = None,
+    neighbours_of: Annotated[str | None, typer.Option(help="Rates by chemical distance to MINE:train.")] = None,
     relax: Annotated[int, typer.Option(min=0, help="Relax the first so many; 0: none, or all with --hull.")] = 0,
     hull: Annotated[str | None, typer.Option(help="Energy above this reference set (unigen hull build).")] = None,
     potential: PotentialName = "chgnet",

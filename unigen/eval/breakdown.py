@@ -1,4 +1,7 @@
-"""Match rates by what makes a reference hard: its size, its free parameters, and how far its nearest neighbour is."""
+"""Numbers by what makes a crystal hard: match rates by size, free parameters and nearest neighbour of the reference.
+
+De novo samples too by their nearest neighbour: what is stable is, as a rule, what is close to something known.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,17 @@ FREE = Bins(("1", "2-3", "4-6", "7-10", "11-20", "21+"), (0.0, 2.0, 4.0, 7.0, 11
 DISTANCE = Bins(("none", "<0.1", "0.1-0.3", "0.3-0.6", "0.6-1", "1-2", ">2"), (-np.inf, 0.0, 0.1, 0.3, 0.6, 1.0, 2.0))
 """Chemical distance; none: no known cell of another formula has such counts."""
 
+FAMILIARITY = Bins(
+    ("none", "known", "<0.1", "0.1-0.3", "0.3-0.6", "0.6-1", "1-2", ">2"),
+    (-np.inf, 0.0, 1e-9, 0.1, 0.3, 0.6, 1.0, 2.0),
+)
+"""Chemical distance of a sample; known: the composition itself is; none: no known cell has such counts."""
+
+_DENOVO = ("valid_cdvae", "novel", "mean_above_hull", "stable_0.0", "stable_0.1", "sun_0.0", "sun_0.1")
+"""Metrics of de novo samples that are broken down, where they are computed."""
+
+_DENOVO_NOTE = "n: samples with a structure; energies are of those judged"
+
 _FREE_NOTE = "free parameters: coordinates and lattice, in the space group at the tolerance that keeps the crystal"
 
 
@@ -91,13 +105,35 @@ class Breakdown:
         free = np.array([n_free for _, n_free in facts], dtype=np.float64)
         found = {
             "by_atoms": _section("By atoms in the reference's primitive cell", ATOMS, atoms, chosen, scored),
-            "by_free_parameters": _section("By free parameters of the reference", FREE, free, chosen, scored),
+            "by_free_parameters": _section(
+                "By free parameters of the reference", FREE, free, chosen, scored, _FREE_NOTE
+            ),
         }
         if self.index is not None:
             nearest = np.array([nearest_distance(self.index, counts) for counts, _ in facts])
             title = f"By chemical distance to the nearest crystal of another formula in {self.neighbours_of}"
             found["by_neighbour_distance"] = _section(title, DISTANCE, nearest, chosen, scored)
         return found
+
+    def denovo_section(
+        self, columns: dict[str, np.ndarray], crystals: Sequence[Crystal | None], scored: Scored, workers: Workers
+    ) -> dict[str, Section]:
+        """Rates of samples by class of their composition (about 10 ms a sample).
+
+        Args:
+            columns: of metrics one value a sample, NaN where it is no item of that metric.
+            crystals: the samples, in the same order; failures stand in no class.
+            scored: whose bootstrap gives the intervals.
+            workers: the processes that find the primitive cells.
+        """
+        if self.index is None:
+            return {}
+        made = [n for n, crystal in enumerate(crystals) if crystal is not None]
+        facts = workers.map(_describe, [crystal for crystal in crystals if crystal is not None], "Primitive cells")
+        nearest = np.array([nearest_distance(self.index, counts, exclude_formula=False) for counts, _ in facts])
+        chosen = {name: np.asarray(columns[name], dtype=np.float64)[made] for name in _DENOVO if name in columns}
+        title = f"By chemical distance to the nearest crystal in {self.neighbours_of}"
+        return {"by_neighbour_distance": _section(title, FAMILIARITY, nearest, chosen, scored, _DENOVO_NOTE)}
 
 
 def _describe(crystal: Crystal) -> tuple[dict[int, int], int]:
@@ -106,20 +142,25 @@ def _describe(crystal: Crystal) -> tuple[dict[int, int], int]:
     return symmetric.counts, symmetric.n_free
 
 
-def nearest_distance(index: NeighbourIndex, counts: dict[int, int]) -> float:
-    """Chemical distance from a primitive cell to the nearest known one of another formula; NaN where there is none.
+def nearest_distance(index: NeighbourIndex, counts: dict[int, int], *, exclude_formula: bool = True) -> float:
+    """Chemical distance from a primitive cell to the nearest known one, of another formula; NaN where there is none.
 
     As a model that retrieves sees it: only cells of as many atoms count.
     """
     try:
-        nearest = next(index.of_cell(counts, exclude_formula=True))
+        nearest = next(index.of_cell(counts, exclude_formula=exclude_formula))
     except UserError:  # no cell has such counts, not even divided
         return float("nan")
     return nearest.distance if nearest.copies == 1 else float("nan")
 
 
 def _section(
-    title: str, bins: Bins, values: Float[np.ndarray, "references"], columns: dict[str, np.ndarray], scored: Scored
+    title: str,
+    bins: Bins,
+    values: Float[np.ndarray, "items"],
+    columns: dict[str, np.ndarray],
+    scored: Scored,
+    note: str = "",
 ) -> Section:
     classes = bins.of(values)
     rows: dict[str, dict[str, Metric | int]] = {}
@@ -127,4 +168,4 @@ def _section(
         inside = classes == number
         rows[label] = {"n": int(inside.sum())}
         rows[label] |= scored.intervals({name: column[inside] for name, column in columns.items()})
-    return Section(title, rows, _FREE_NOTE if bins is FREE else "")
+    return Section(title, rows, note)

@@ -58,6 +58,7 @@ def score_denovo(scored: Scored, reference: EntrySet | None, workers: Workers, *
         dropped=scored.failures(),
         settings={"coverage": coverage, "symmetry_symprecs": SYMPRECS, "symmetry_references": MAX_REFERENCES},
         sections=symmetry_sections(scored, reference, workers),
+        columns=columns,
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from unigen.data.crystal import Crystal
 from unigen.data.molecule import Molecule
 from unigen.eval.asked_and_found import AskedAndFound
@@ -37,7 +39,11 @@ class Named(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The parts of a report that are a protocol's own; see `unigen.eval.report.Report`."""
+    """The parts of a report that are a protocol's own; see `unigen.eval.report.Report`.
+
+    Attributes:
+        columns: what the metrics are means of, by name, one value a sample: for breakdowns.
+    """
 
     metrics: dict[str, Metric]
     counts: dict[str, int]
@@ -50,6 +56,7 @@ class Outcome:
     references: tuple[Crystal | Molecule, ...] = ()
     asked: tuple[AskedAndFound, ...] = ()
     phases: StablePhases | None = None
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
     def report(
         self,

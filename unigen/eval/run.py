@@ -71,7 +71,7 @@ def evaluate_crystals(
         coverage: also COV-R and COV-P (denovo; needs the extra ``coverage`` and about 0.6 CPU-seconds a structure).
         breakdown: also match rates by atoms and by free parameters of the reference (csp; 10 ms a reference).
         neighbours_of: a dataset with templates, such as ``"mine:train"``: also by chemical distance to its nearest
-            crystal of another formula (csp); implies ``breakdown``.
+            crystal, match rates (csp, of another formula; implies ``breakdown``) or the rates of samples (denovo).
         stability: also relax, and judge stability and S.U.N. (seconds a structure).
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: seed of the bootstrap intervals.
@@ -103,6 +103,8 @@ def evaluate_crystals(
         outcome = _with_statements(outcome, scored, crew)
         if stability is not None:
             outcome = add_stability(outcome, scored, wanted, stability, crew)
+        if parts is not None and chosen.name != "csp":
+            outcome = _by_neighbour(outcome, parts, scored, crew)
     return _report(made, wanted, scored, outcome, time.perf_counter() - started)
 
 
@@ -119,15 +121,20 @@ def _check_coverage(reference: EntrySet | None, protocol: Protocol) -> None:
 
 
 def _breakdown(wanted: bool, neighbours_of: str | Path | None, protocol: Protocol) -> Breakdown | None:
-    if not wanted and neighbours_of is None:
-        return None
-    if protocol.name != "csp":
+    if wanted and protocol.name != "csp":
         raise UserError(
-            "a breakdown is of match rates, under protocol csp",
+            "a breakdown by size is of match rates, under protocol csp",
             got=f"protocol {protocol.name}",
-            next_step="give --reference and --protocol csp, or leave --breakdown and --neighbours-of out",
+            next_step="give --reference and --protocol csp, or leave --breakdown out",
         )
-    return Breakdown.open(neighbours_of)
+    return Breakdown.open(neighbours_of) if wanted or neighbours_of is not None else None
+
+
+def _by_neighbour(outcome: Outcome, parts: Breakdown, scored: Scored, workers: Workers) -> Outcome:
+    """De novo samples by how near their composition is to a known one."""
+    found = parts.denovo_section(outcome.columns, scored.crystals, scored, workers)
+    settings = outcome.settings | {"neighbours_of": parts.neighbours_of}
+    return replace(outcome, sections=outcome.sections | found, settings=settings)
 
 
 def _reference(reference: Structures | None) -> EntrySet | None:

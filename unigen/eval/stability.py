@@ -132,6 +132,7 @@ def add_stability(
         sections=outcome.sections | sections,
         asked=outcome.asked + asked,
         phases=_stable_phases(judged, rules.hull),
+        columns=outcome.columns | {name: _padded(column, len(scored.entries)) for name, column in columns.items()},
     )
 
 
@@ -166,6 +167,11 @@ def _columns(judged: Judged, hull: Hull | None) -> dict[str, np.ndarray]:
     above = _numbers([verdict.above_hull for verdict in judged.verdicts])
     columns["mean_above_hull"] = above
     return columns | {f"stable_{limit}": above <= limit for limit in THRESHOLDS}  # NaN is not stable
+
+
+def _padded(column: np.ndarray, length: int) -> np.ndarray:
+    """With NaN for the samples that were not judged."""
+    return np.concatenate([column.astype(np.float64), np.full(length - len(column), np.nan)])
 
 
 def _numbers(values: Sequence[float | None]) -> np.ndarray:
