@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from unigen.request import CrystalRequest
+    from unigen.sample.decoder import DecodeSettings
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
@@ -20,6 +21,7 @@ Samples = Annotated[int, typer.Option(min=1, help="Samples a request.")]
 Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")]
 Solver = Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")]
 Guidance = Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")]
+Within = Annotated[float | None, typer.Option(min=0.0, help="De novo: unknown formulas, so near to a known one.")]
 Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
 Page = Annotated[bool, typer.Option(help="Write report.html: every sample in 3D, to filter and sort.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
@@ -45,6 +47,7 @@ def generate_crystal(
     solver: Solver = "dpm2m",
     guidance: Guidance = 1.0,
     temperature: Annotated[float, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.")] = 0.7,
+    within: Within = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
     rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
@@ -58,14 +61,13 @@ def generate_crystal(
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template, property_)
     from unigen.report.generation import RunSettings, run_generation
-    from unigen.sample.decoder import DecodeSettings
 
     settings = RunSettings(
         n=n,
         model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
-        decoding=DecodeSettings(steps=steps, solver=solver, temperature=temperature, guidance=guidance),
+        decoding=_decoding(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
         rank=rank,
         score=score,
@@ -83,6 +85,12 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console()
+
+
+def _decoding(**settings: Any) -> DecodeSettings:
+    from unigen.sample.decoder import DecodeSettings
+
+    return DecodeSettings(**settings)
 
 
 def _requests(file: Path | None, *fields: str | int | list[str] | None) -> list[CrystalRequest]:

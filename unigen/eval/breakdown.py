@@ -14,7 +14,6 @@ import numpy as np
 from unigen.data.crystal import Crystal
 from unigen.data.symmetric import SymmetricCrystal
 from unigen.data.workers import Workers
-from unigen.errors import UserError
 from unigen.eval.intervals import Metric
 from unigen.eval.scored import Scored
 from unigen.eval.section import Section
@@ -110,7 +109,7 @@ class Breakdown:
             ),
         }
         if self.index is not None:
-            nearest = np.array([nearest_distance(self.index, counts) for counts, _ in facts])
+            nearest = np.array([self.index.nearest_distance(counts, exclude_formula=True) for counts, _ in facts])
             title = f"By chemical distance to the nearest crystal of another formula in {self.neighbours_of}"
             found["by_neighbour_distance"] = _section(title, DISTANCE, nearest, chosen, scored)
         return found
@@ -130,7 +129,7 @@ class Breakdown:
             return {}
         made = [n for n, crystal in enumerate(crystals) if crystal is not None]
         facts = workers.map(_describe, [crystal for crystal in crystals if crystal is not None], "Primitive cells")
-        nearest = np.array([nearest_distance(self.index, counts, exclude_formula=False) for counts, _ in facts])
+        nearest = np.array([self.index.nearest_distance(counts) for counts, _ in facts])
         chosen = {name: np.asarray(columns[name], dtype=np.float64)[made] for name in _DENOVO if name in columns}
         title = f"By chemical distance to the nearest crystal in {self.neighbours_of}"
         return {"by_neighbour_distance": _section(title, FAMILIARITY, nearest, chosen, scored, _DENOVO_NOTE)}
@@ -140,18 +139,6 @@ def _describe(crystal: Crystal) -> tuple[dict[int, int], int]:
     """Atoms of the primitive cell by atomic number, and how many parameters are free."""
     symmetric = SymmetricCrystal.from_crystal(crystal)
     return symmetric.counts, symmetric.n_free
-
-
-def nearest_distance(index: NeighbourIndex, counts: dict[int, int], *, exclude_formula: bool = True) -> float:
-    """Chemical distance from a primitive cell to the nearest known one, of another formula; NaN where there is none.
-
-    As a model that retrieves sees it: only cells of as many atoms count.
-    """
-    try:
-        nearest = next(index.of_cell(counts, exclude_formula=exclude_formula))
-    except UserError:  # no cell has such counts, not even divided
-        return float("nan")
-    return nearest.distance if nearest.copies == 1 else float("nan")
 
 
 def _section(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from unigen.data.store import CrystalDataset
+from unigen.elements import reduce_counts
 from unigen.shapes import Float, Int
 
 STABILITY = ("e_above_hull", "stability")
@@ -34,6 +36,19 @@ class Compositions:
     def __len__(self) -> int:
         return len(self.volume)
 
+    def counts(self, cell: int) -> dict[int, int]:
+        """Atoms of a cell by atomic number."""
+        first, last = np.searchsorted(self.owner, [cell, cell + 1])
+        return dict(zip(self.number[first:last].tolist(), self.count[first:last].tolist(), strict=True))
+
+    def knows_formula(self, counts: dict[int, int]) -> bool:
+        """Whether a cell of any size has the same reduced formula."""
+        return _reduced(counts) in self._formulas
+
+    @cached_property
+    def _formulas(self) -> frozenset[tuple[tuple[int, int], ...]]:
+        return frozenset(_reduced(self.counts(cell)) for cell in range(len(self)))
+
     @classmethod
     def of_dataset(cls, dataset: CrystalDataset) -> Compositions:
         """Of all crystals of a dataset."""
@@ -46,6 +61,10 @@ class Compositions:
             volume=np.abs(np.linalg.det(dataset.lattice)),
             stability=stability_of(dataset),
         )
+
+
+def _reduced(counts: dict[int, int]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted(reduce_counts(counts)[0].items()))
 
 
 def stability_of(dataset: CrystalDataset) -> Float[np.ndarray, "crystals"]:

@@ -7,11 +7,10 @@ Horizons 12, 8000 (2025). Here the elements are alike as in ``chemistry.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from unigen.elements import ATOMIC_NUMBER, reduce_counts
+from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 from unigen.retrieval.chemistry import element_distances
@@ -21,8 +20,6 @@ from unigen.shapes import Bool
 
 TRIES = 100
 """Exchanges tried until one gives a formula that is not known."""
-
-Formula = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +52,14 @@ class ElementExchange:
             )
         for _ in range(TRIES):
             source = int(rng.choice(candidates))
-            counts = self._counts(source)
+            counts = self.cells.counts(source)
             old = int(rng.choice([number for number in counts if not allowed[number]] or list(counts)))
             may_come = np.setdiff1d(np.flatnonzero(allowed), list(counts))
             if not len(may_come):
                 continue
             new = int(may_come[np.argmin(element_distances()[old, may_come])])
             roles = {number: number for number in counts if number != old} | {new: old}
-            if _formula({number: counts[role] for number, role in roles.items()}) not in self._known:
+            if not self.cells.knows_formula({number: counts[role] for number, role in roles.items()}):
                 share = counts[old] / sum(counts.values())
                 return Neighbour(source, float(share * element_distances()[old, new]), roles)
         raise UserError(f"each of {TRIES} exchanges gives a known formula", next_step="use a trained model")
@@ -81,17 +78,3 @@ class ElementExchange:
             return outside <= 1
         atoms = np.bincount(self.cells.owner, weights=self.cells.count, minlength=len(self.cells))
         return (outside <= 1) & (atoms == n_atoms)
-
-    def _counts(self, source: int) -> dict[int, int]:
-        first, last = np.searchsorted(self.cells.owner, [source, source + 1])
-        numbers, counts = self.cells.number[first:last], self.cells.count[first:last]
-        return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
-
-    @cached_property
-    def _known(self) -> frozenset[Formula]:
-        """The reduced formulas of all known cells."""
-        return frozenset(_formula(self._counts(source)) for source in range(len(self.cells)))
-
-
-def _formula(counts: dict[int, int]) -> Formula:
-    return tuple(sorted(reduce_counts(counts)[0].items()))

@@ -86,6 +86,14 @@ class NeighbourIndex:
                 return self._nearest_first([search])
         raise self._no_template(counts)
 
+    def nearest_distance(self, counts: dict[int, int], *, exclude_formula: bool = False) -> float:
+        """Chemical distance from a cell to the nearest known one of as many atoms; NaN where there is none."""
+        try:
+            nearest = next(self.of_cell(counts, exclude_formula=exclude_formula))
+        except UserError:  # no cell has such counts, not even divided
+            return float("nan")
+        return nearest.distance if nearest.copies == 1 else float("nan")
+
     def of_formula(self, counts: dict[int, int], *, exclude_formula: bool = False) -> Iterator[Neighbour]:
         """All neighbours of a composition in cells of every size known, nearest first.
 

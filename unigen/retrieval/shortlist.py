@@ -93,7 +93,7 @@ class Retriever:
 
     def __init__(self, table: TemplateTable) -> None:
         self.table = table
-        compositions = table.compositions
+        self.compositions = compositions = table.compositions
         self.index = NeighbourIndex.fit(compositions)
         self.volume = VolumeModel.fit(compositions)
         predicted = np.bincount(

@@ -24,8 +24,8 @@ Counts = dict[int, int]
 """Atoms of a cell by atomic number."""
 
 _SYMBOL_DRAWS = 130  # two symbols an element and one END, for as many elements as a cell of 64 atoms can hold
-_TRIES = 8
-"""How often a composition is drawn anew when no allowed space group can hold it."""
+_TRIES = 32
+"""How often a composition is drawn anew when it does not fit the request."""
 
 Holds = Callable[[CrystalRequest, Counts], bool]
 Tell = Callable[[CrystalRequest], Float[np.ndarray, "6"]]
@@ -55,7 +55,7 @@ class CellChooser:
     Args:
         model: gives probabilities of compositions.
         temperature: of its symbols.
-        holds: whether a cell can satisfy a request beyond its composition (its space group).
+        holds: whether a cell satisfies a request (its space group can hold it, it is near enough to a known one).
         evidence: what else is known of the number of formula units: log weights of cells, in nats.
         tell: the properties a request asks for, as the vector of BEGIN.
     """
@@ -128,9 +128,9 @@ class CellChooser:
         return cells[min(int(np.searchsorted(probability.cumsum(), row.units)), len(cells) - 1)]
 
     def _write(self, rows: list[CellRow]) -> list[Counts | UserError]:
-        """Compositions symbol by symbol; those that no allowed space group can hold are written again."""
+        """Compositions symbol by symbol; those that do not fit the request are written again."""
         done: list[Counts | UserError] = [
-            UserError("no composition that the space groups asked for can hold was drawn", got=f"{_TRIES} tries")
+            UserError("no composition that fits the request was drawn", got=f"{_TRIES} tries")
         ] * len(rows)
         left = list(range(len(rows)))
         for trial in range(_TRIES):

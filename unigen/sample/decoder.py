@@ -39,6 +39,8 @@ class DecodeSettings:
         anew: the probability of "none of the known structures" is multiplied by this: a structure that is written anew
             is right about so often where none of the known ones is (wyckoff).
         guidance: how much stronger than the model holds it properties asked for count (wyckoff); 1 is the model itself.
+        within: de novo only unknown formulas, at most so far (chemical distance) from a known cell of as many atoms
+            (wyckoff); None: any composition.
         min_distance: Angstrom; numbers that put two atoms closer are drawn again (wyckoff); 0 leaves the check out.
         redraws: how often, at most; then the draw with the largest smallest distance stays.
     """
@@ -50,6 +52,7 @@ class DecodeSettings:
     departure: float = 0.0
     anew: float = 0.05
     guidance: float = 1.0
+    within: float | None = None
     min_distance: float = 0.7
     redraws: int = 4
 

@@ -15,6 +15,7 @@ from unigen.models.wyckoff import WyckoffModel
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.substitution import repeat_cell
+from unigen.sample.admission import Admission, holds
 from unigen.sample.cells import CellChooser, CellRow, Counts
 from unigen.sample.decoder import DecodeSettings
 from unigen.sample.job import Draft, Job
@@ -83,7 +84,8 @@ class WyckoffGenerator:
         self.score_steps = score_steps
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
         self._likeliest: dict[tuple, list[tuple[Template, float]]] = {}
-        self.cells = CellChooser(model, self.settings.temperature, _holds, self.sources.evidence, self.asked)
+        admits = Admission(retriever, self.settings.within).admits
+        self.cells = CellChooser(model, self.settings.temperature, admits, self.sources.evidence, self.asked)
 
     def draw(self, jobs: list[Job]) -> list[Draft]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
@@ -97,7 +99,7 @@ class WyckoffGenerator:
                 drafts[place] = Draft(None, reason=str(error))
         kept: list[tuple[CellRow, Counts]] = []
         for row, cell in zip(rows, self.cells.choose(rows), strict=True):
-            if isinstance(cell, UserError) or not _holds(row.job.request, cell):
+            if isinstance(cell, UserError) or not holds(row.job.request, cell):
                 drafts[row.place] = Draft(None, reason=_reason(row.job.request, cell))
             else:
                 kept.append((row, cell))
@@ -260,13 +262,6 @@ class WyckoffGenerator:
 
 def _key(request: CrystalRequest, cell: Counts) -> tuple:
     return tuple(sorted(cell.items())), request.space_groups
-
-
-def _holds(request: CrystalRequest, cell: Counts) -> bool:
-    """Whether some space group that the request allows can hold the cell."""
-    if request.space_group is None and request.crystal_system is None:
-        return True  # P1 holds everything
-    return bool(WyckoffGrammar(cell, request.space_groups).legal_space_groups().any())
 
 
 def _reason(request: CrystalRequest, cell: Counts | UserError) -> str:
