@@ -54,7 +54,7 @@ FAMILIARITY = Bins(
 )
 """Chemical distance of a sample; known: the composition itself is; none: no known cell has such counts."""
 
-_DENOVO = ("valid_cdvae", "novel", "mean_above_hull", "stable_0.0", "stable_0.1", "sun_0.0", "sun_0.1")
+_DENOVO = ("valid_cdvae", "novel", "stable_0.1", "sun_0.1")
 """Metrics of de novo samples that are broken down, where they are computed."""
 
 _DENOVO_NOTE = "n: samples with a structure; energies are of those judged"
