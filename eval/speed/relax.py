@@ -72,9 +72,9 @@ def main() -> None:
     each = {name: round(seconds[name] / steps[name], 5) for name in seconds}
     ratio = round(each["one_by_one"] / each["together"], 3)
     print(f"seconds a structure and step: {each}; together {ratio} times faster")
-    facts = circumstances(threads=1) | vars(options) | {"potential": potential.identity}
+    facts = vars(options) | circumstances(threads=1) | {"potential": potential.identity}
     if options.device != "cpu":
-        facts["gpu"] = torch.cuda.get_device_name(options.device)
+        facts["device"] = torch.cuda.get_device_name(options.device)
     write(f"relax-{options.potential}-{options.device}", facts | {"seconds_a_step": each, "ratio": ratio})
 
 

@@ -130,7 +130,11 @@ class CellChooser:
     def _write(self, rows: list[CellRow]) -> list[Counts | UserError]:
         """Compositions symbol by symbol; those that do not fit the request are written again."""
         done: list[Counts | UserError] = [
-            UserError("no composition that fits the request was drawn", got=f"{_TRIES} tries")
+            UserError(
+                "no composition that fits the request was drawn",
+                got=f"{_TRIES} tries",
+                next_step="allow other space groups or sizes, or a larger --within",
+            )
         ] * len(rows)
         left = list(range(len(rows)))
         for trial in range(_TRIES):
