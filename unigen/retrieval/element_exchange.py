@@ -1,7 +1,7 @@
 """New crystals without learning: a known one, drawn at random, with one element exchanged for the most similar one.
 
-Ion exchange is the baseline that generative models of new crystals have to beat: Szymanski and Bartel, Materials
-Horizons 12, 8000 (2025). Here the elements are alike as in ``chemistry.py``.
+Ion exchange is a baseline that generative models of new crystals have to beat: Szymanski and Bartel, Materials Horizons
+(2025), doi 10.1039/d5mh00010f. Here the elements are alike as in ``chemistry.py``.
 """
 
 from __future__ import annotations
