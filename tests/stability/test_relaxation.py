@@ -114,3 +114,8 @@ def test_potentials_that_are_none(name, scheme, said):
 def test_a_factory_of_something_else():
     with pytest.raises(UserError, match="not an ASE calculator"):
         relax(fcc("Cu"), find_potential(f"{ODD}:no_calculator", "none"), RelaxSettings())
+
+
+def test_a_factory_that_wants_arguments():
+    with pytest.raises(UserError, match=r"needs_weights: this calculator cannot be made; got .*path"):
+        relax(fcc("Cu"), find_potential(f"{ODD}:needs_weights", "none"), RelaxSettings())

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.cards import sha256_of
+from unigen.data.convert import PARSER_ERRORS
 from unigen.device import check_device
 from unigen.errors import UserError
 from unigen.stability.batched_forces import Compute, by_chgnet, by_sevennet
@@ -204,7 +205,10 @@ def _calculator(name: str, device: str) -> Calculator:
     if name in KNOWN:
         with contextlib.redirect_stdout(io.StringIO()):  # CHGNet says hello
             return KNOWN[name].load(device)
-    made = _factory(name)()
+    try:
+        made = _factory(name)()
+    except PARSER_ERRORS as error:
+        raise UserError("this calculator cannot be made", where=name, got=str(error)[:120]) from error
     if not callable(getattr(made, "get_property", None)):
         raise UserError("not an ASE calculator", where=name, got=type(made).__name__)
     return made
