@@ -114,23 +114,19 @@ class Breakdown:
             found["by_neighbour_distance"] = _section(title, DISTANCE, nearest, chosen, scored)
         return found
 
-    def denovo_section(
-        self, columns: dict[str, np.ndarray], crystals: Sequence[Crystal | None], scored: Scored, workers: Workers
-    ) -> dict[str, Section]:
+    def denovo_section(self, columns: dict[str, np.ndarray], scored: Scored, workers: Workers) -> dict[str, Section]:
         """Rates of samples by class of their composition (about 10 ms a sample).
 
         Args:
             columns: of metrics one value a sample, NaN where it is no item of that metric.
-            crystals: the samples, in the same order; failures stand in no class.
-            scored: whose bootstrap gives the intervals.
+            scored: the samples, in the same order; failures stand in no class.
             workers: the processes that find the primitive cells.
         """
-        if self.index is None:
-            return {}
-        made = [n for n, crystal in enumerate(crystals) if crystal is not None]
-        facts = workers.map(_describe, [crystal for crystal in crystals if crystal is not None], "Primitive cells")
+        assert self.index is not None, "known crystals are what these classes are about"
+        made = {n: crystal for n, crystal in enumerate(scored.crystals) if crystal is not None}
+        facts = workers.map(_describe, list(made.values()), "Primitive cells")
         nearest = np.array([self.index.nearest_distance(counts) for counts, _ in facts])
-        chosen = {name: np.asarray(columns[name], dtype=np.float64)[made] for name in _DENOVO if name in columns}
+        chosen = {name: np.asarray(columns[name], dtype=np.float64)[list(made)] for name in _DENOVO if name in columns}
         title = f"By chemical distance to the nearest crystal in {self.neighbours_of}"
         return {"by_neighbour_distance": _section(title, FAMILIARITY, nearest, chosen, scored, _DENOVO_NOTE)}
 

@@ -132,7 +132,7 @@ def _breakdown(wanted: bool, neighbours_of: str | Path | None, protocol: Protoco
 
 def _by_neighbour(outcome: Outcome, parts: Breakdown, scored: Scored, workers: Workers) -> Outcome:
     """De novo samples by how near their composition is to a known one."""
-    found = parts.denovo_section(outcome.columns, scored.crystals, scored, workers)
+    found = parts.denovo_section(outcome.columns, scored, workers)
     settings = outcome.settings | {"neighbours_of": parts.neighbours_of}
     return replace(outcome, sections=outcome.sections | found, settings=settings)
 

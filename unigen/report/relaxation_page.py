@@ -11,7 +11,7 @@ from unigen.config import read_yaml
 from unigen.report.distributions import column_distributions
 from unigen.report.generation_page import UNITS
 from unigen.report.page import PAGE, Item, Kind, Page, write_page
-from unigen.stability.relax_molecule_files import RelaxedMolecule
+from unigen.stability.relax_molecule_files import RelaxedEntry
 from unigen.stability.relaxation import Relaxation
 from unigen.stability.relaxed_molecules import MOLECULES
 from unigen.stability.relaxed_set import FRAMES
@@ -50,7 +50,7 @@ def write_crystals_page(folder: Path, named: Sequence[tuple[str, Relaxation]]) -
     return _write(folder, "crystals", items, FRAMES, "frame")
 
 
-def write_molecules_page(folder: Path, found: Sequence[RelaxedMolecule]) -> Path:
+def write_molecules_page(folder: Path, found: Sequence[RelaxedEntry]) -> Path:
     """Write ``report.html`` into a folder of relaxed molecules.
 
     Args:

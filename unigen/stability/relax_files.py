@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,14 +13,14 @@ from unigen.data.sources import read_rows
 from unigen.data.workers import Workers
 from unigen.errors import UserError
 from unigen.stability.potential import Potential
+from unigen.stability.relax_table import outcome_counts, relax_table
 from unigen.stability.relaxation import Relaxation, RelaxSettings
 from unigen.stability.relaxed_set import RelaxedSet
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
-SHOWN = 20
+_NUMBERS = ("steps", "eV/atom", "drop\n(eV/atom)", "moved\n(Å)", "volume")
 
 
 def relax_files(
@@ -61,40 +60,23 @@ def relax_files(
     ]
     written = relaxed.write(named)
     if console is not None:
-        console.print(relaxed_table(named))
+        console.print(relax_table("structure", _NUMBERS, [_row(name, result) for name, result in named]))
         console.print(_summary([result for _, result in named], potential), highlight=False)
         console.print(f"written: {written}", highlight=False)
     return named
 
 
-def relaxed_table(named: Sequence[tuple[str, Relaxation]]) -> Table:
-    """The first results, one a row."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    left = len(named) - SHOWN
-    caption = f"and {left} more" if left > 0 else None
-    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption=caption, caption_justify="left")
-    table.add_column("structure", overflow="fold")
-    table.add_column("outcome", overflow="fold")
-    for heading in ("steps", "eV/atom", "drop\n(eV/atom)", "moved\n(Å)", "volume"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, result in named[:SHOWN]:
-        table.add_row(name, f"{result.outcome}{': ' * bool(result.reason)}{result.reason}", *_cells(result))
-    return table
-
-
-def _cells(result: Relaxation) -> tuple[str, ...]:
+def _row(name: str, result: Relaxation) -> tuple[str, ...]:
+    outcome = f"{result.outcome}{': ' * bool(result.reason)}{result.reason}"
     drop = result.energy_drop
     if drop is None:
-        return (str(result.steps), "", "", "", "")
+        return (name, outcome, str(result.steps), "", "", "", "")
     moved, volume = f"{result.displacement:.3f}", f"{result.volume_change:+.1%}"
-    return (str(result.steps), f"{result.energy_per_atom:.3f}", f"{drop:.3f}", moved, volume)
+    return (name, outcome, str(result.steps), f"{result.energy_per_atom:.3f}", f"{drop:.3f}", moved, volume)
 
 
 def _summary(results: Sequence[Relaxation], potential: Potential) -> str:
-    outcomes = Counter(result.outcome for result in results)
-    said = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+    said = outcome_counts(result.outcome for result in results)
     moved = [result.displacement for result in results if result.displacement is not None]
     middle = f"; atoms moved {np.median(moved):.3f} A (median)" if moved else ""
     return f"{potential.name} ({potential.scheme} energies): {said}{middle}"

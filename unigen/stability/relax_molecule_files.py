@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,18 +13,20 @@ import numpy as np
 from unigen.data.molecule_sources import read_molecule_rows
 from unigen.data.workers import Workers
 from unigen.errors import UserError
-from unigen.stability.relax_files import SHOWN
+from unigen.stability.relax_table import outcome_counts, relax_table
 from unigen.stability.relaxed_molecules import RelaxedMolecules
 from unigen.stability.strain import Strain, strain_of
 from unigen.stability.xtb import MoleculeRelaxation, XtbSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+
+_NUMBERS = ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept")
 
 
 @dataclass(frozen=True, eq=False)
-class RelaxedMolecule:
+class RelaxedEntry:
     """What became of an entry.
 
     Attributes:
@@ -54,7 +55,7 @@ def relax_molecule_files(
     limit: int | None = None,
     workers: int | None = None,
     console: Console | None = None,
-) -> list[RelaxedMolecule]:
+) -> list[RelaxedEntry]:
     """Relax what a path holds; returns one result an entry, "no molecule" for unreadable ones.
 
     Args:
@@ -76,34 +77,21 @@ def relax_molecule_files(
     with Workers(workers, progress=console is not None) as crew:
         results = relaxed.relax([row.molecule for row in rows], crew)
     found = [
-        RelaxedMolecule(row.id, row.reason, result, strain_of(row.molecule, result))
+        RelaxedEntry(row.id, row.reason, result, strain_of(row.molecule, result))
         for row, result in zip(rows, results, strict=True)
     ]
     written = relaxed.write((each.name, each.relaxation) for each in found)
     if console is not None:
-        console.print(_table(found))
+        console.print(relax_table("molecule", _NUMBERS, [_row(each) for each in found]))
         console.print(_summary([each.strain for each in found], settings), highlight=False)
         console.print(f"written: {written}", highlight=False)
     return found
 
 
-def _table(found: Sequence[RelaxedMolecule]) -> Table:
-    """The first results, one a row."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    left = len(found) - SHOWN
-    caption = f"and {left} more" if left > 0 else None
-    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption=caption, caption_justify="left")
-    table.add_column("molecule", overflow="fold")
-    table.add_column("outcome", overflow="fold")
-    for heading in ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for each in found[:SHOWN]:
-        energy = each.relaxation.energy
-        said = "" if energy is None else f"{energy[1]:.3f}"
-        table.add_row(each.name, each.outcome, str(each.relaxation.steps), said, *_cells(each.strain))
-    return table
+def _row(entry: RelaxedEntry) -> tuple[str, ...]:
+    energy = entry.relaxation.energy
+    said = "" if energy is None else f"{energy[1]:.3f}"
+    return (entry.name, entry.outcome, str(entry.relaxation.steps), said, *_cells(entry.strain))
 
 
 def _cells(strain: Strain) -> tuple[str, str, str]:
@@ -114,7 +102,7 @@ def _cells(strain: Strain) -> tuple[str, str, str]:
 
 
 def _summary(strains: Sequence[Strain], settings: XtbSettings) -> str:
-    said = ", ".join(f"{count} {ending}" for ending, count in Counter(each.ending for each in strains).most_common())
+    said = outcome_counts(each.ending for each in strains)
     energies = [each.energy for each in strains if each.energy is not None]
     middle = f"; strain {np.median(energies):.2f} kcal/mol (median)" if energies else ""
     return f"{settings.method}: {said}{middle}"

@@ -101,9 +101,9 @@ def relax(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Re
         >>> relax(cell, find_potential("ase.calculators.emt:EMT", "EMT"), RelaxSettings()).outcome
         'converged'
     """
-    path, calculator = descend(crystal, settings), None
+    path = descend(crystal, settings)
     while not isinstance(state := advance(path), Relaxation):
-        calculator = calculator or potential.calculator()
+        calculator = potential.calculator()  # what is wrong with it is not this structure's failure
         try:
             state.calc = calculator
         except PARSER_ERRORS as error:  # some say here that they do not know an element
