@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unigen.data.crystal import Crystal
-from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
+from unigen.crystals.crystal import Crystal
 from unigen.models.checkpoint import save_model
-from unigen.sample.job import Draft, Job
+from unigen.models.generator import Draft, Job
+from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 
 
 def save_untrained(folder: Path, width: int = 32, max_atoms: int = 12) -> Path:

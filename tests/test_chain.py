@@ -16,8 +16,8 @@ import pytest
 from pymatgen.core import Composition, Structure
 
 from unigen.config import read_yaml, write_yaml
-from unigen.data.sources import read_rows
-from unigen.data.store import open_dataset
+from unigen.data.crystal_store import open_dataset
+from unigen.data.readers.crystals import read_rows
 
 CRYSTALS = 60
 MAX_ATOMS = 16

@@ -19,7 +19,7 @@ from small_generators import save_untrained
 
 from unigen import cli
 from unigen.config import read_yaml, write_yaml
-from unigen.data.crystal import Crystal
+from unigen.crystals.crystal import Crystal
 
 METALS = ("Fe", "Cu", "Ni", "Al", "Na", "K")
 
@@ -31,7 +31,7 @@ def model(tmp_path_factory) -> Path:
 
 SLOWLY = """
 import time
-from unigen.sample.network import NetworkGenerator
+from unigen.models.words.generator import NetworkGenerator
 draw = NetworkGenerator.draw
 NetworkGenerator.draw = lambda self, jobs: (time.sleep(0.3), draw(self, jobs))[1]
 """
@@ -267,7 +267,7 @@ def test_killed_at_any_moment_a_run_goes_on_to_the_same_bytes(unigen, model, tmp
 
 
 def test_finished_samples_are_never_drawn_again(unigen, model, tmp_path, monkeypatch, requests_file):
-    from unigen.sample.network import NetworkGenerator
+    from unigen.models.words.generator import NetworkGenerator
 
     options = ("--requests", requests_file, "--batch-size", 3)
     assert unigen(*_generate(model, "run", *options))[0] == 0

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from unigen.config import from_dict, load, load_union, read_yaml, to_plain, write_yaml
 from unigen.errors import UserError
-from unigen.models.autoregressive import AutoregressiveConfig
-from unigen.models.joint import JointConfig
-from unigen.models.molecule import MoleculeConfig
-from unigen.models.predictor import PredictorConfig
-from unigen.models.wyckoff import WyckoffConfig
+from unigen.models.joint.network import JointConfig
+from unigen.models.predictor.network import PredictorConfig
+from unigen.models.smiles.network import MoleculeConfig
+from unigen.models.words.network import AutoregressiveConfig
+from unigen.models.wyckoff.network import WyckoffConfig
 from unigen.train.settings import DataConfig, OptimConfig, TrainConfig
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from data.real_crystals import elemental_crystals
+from crystals.real_crystals import elemental_crystals
 from models.small_model import small_model
 
 from unigen.cli import app
 from unigen.models.checkpoint import save_model
+from unigen.models.words.tokens import WordsTokenizer
 from unigen.tokens.collate import collate
-from unigen.tokens.words import WordsTokenizer
 
 PACKAGE = str(Path(__file__).resolve().parents[1] / "unigen")
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from data.real_crystals import prototypes
+from crystals.real_crystals import prototypes
 from pymatgen.entries.computed_entries import ComputedEntry
 
-from unigen.data.molecule import Molecule
+from unigen.molecules.molecule import Molecule
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

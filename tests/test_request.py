@@ -7,9 +7,9 @@ import pytest
 
 from unigen import cli
 from unigen.errors import UserError
-from unigen.geometry.crystal_system import CRYSTAL_SYSTEMS, crystal_system
 from unigen.request import SYSTEM_SPACE_GROUPS, CrystalRequest
-from unigen.sample.request_file import read_requests, request_of
+from unigen.sample.requests import read_requests, request_of
+from unigen.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_system
 
 NACL = {"template": "Fm-3m Cl:b Na:a", "formula": "NaCl", "n_atoms": 2, "space_group": 225}
 
@@ -81,7 +81,7 @@ def asked(monkeypatch):
 
     def run(*options):
         made = []
-        monkeypatch.setattr("unigen.report.generation.run_generation", lambda wanted, *_: made.extend(wanted))
+        monkeypatch.setattr("unigen.runs.generation.run_generation", lambda wanted, *_: made.extend(wanted))
         monkeypatch.setattr(sys, "argv", ["unigen", "generate", "crystal", *map(str, options)])
         with pytest.raises(SystemExit) as stop:
             cli.main()

@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unigen.data.crystal import Crystal
-    from unigen.data.molecule import Molecule
+    from unigen.crystals.crystal import Crystal
     from unigen.errors import UserError
+    from unigen.eval.crystals.evaluate import evaluate_crystals as evaluate
     from unigen.eval.report import Report
-    from unigen.eval.run import evaluate_crystals as evaluate
+    from unigen.models.generator import Sample
+    from unigen.molecules.molecule import Molecule
     from unigen.request import CrystalRequest, MoleculeRequest
     from unigen.sample.generate import generate
-    from unigen.sample.job import Sample
     from unigen.sample.load import load
 
 __version__ = "0.1.0"
@@ -34,14 +34,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Crystal": ("unigen.data.crystal", "Crystal"),
+    "Crystal": ("unigen.crystals.crystal", "Crystal"),
     "CrystalRequest": ("unigen.request", "CrystalRequest"),
-    "Molecule": ("unigen.data.molecule", "Molecule"),
+    "Molecule": ("unigen.molecules.molecule", "Molecule"),
     "MoleculeRequest": ("unigen.request", "MoleculeRequest"),
     "Report": ("unigen.eval.report", "Report"),
-    "Sample": ("unigen.sample.job", "Sample"),
+    "Sample": ("unigen.models.generator", "Sample"),
     "UserError": ("unigen.errors", "UserError"),
-    "evaluate": ("unigen.eval.run", "evaluate_crystals"),
+    "evaluate": ("unigen.eval.crystals.evaluate", "evaluate_crystals"),
     "generate": ("unigen.sample.generate", "generate"),
     "load": ("unigen.sample.load", "load"),
 }

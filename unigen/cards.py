@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from unigen import config
-from unigen.data.durable import durable
+from unigen.disk import durable
 from unigen.errors import UserError
 
 Shelf = Literal["data", "models", "eval/protocols"]

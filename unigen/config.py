@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
-from unigen.data.durable import durable
+from unigen.disk import durable
 from unigen.errors import UserError
 
 T = TypeVar("T")

@@ -34,7 +34,7 @@ class CrystalRequest:
         crystal_system: the crystal system it is to have, a name of SYSTEM_SPACE_GROUPS.
         properties: wanted values by name, as the model knows them (``density`` in g/cm^3, ``band_gap`` in eV, ...).
         template: space group and Wyckoff letters by element, such as ``"221 Sr:a Ti:b O:c"``; kept as text here, read
-            (and the formula and size that follow from it filled in) by ``unigen.tokens.template.apply_template``.
+            (and the formula and size that follow from it filled in) by ``unigen.crystals.template.apply_template``.
         id: the user's name for this request, carried to the samples (for scoring: the id of the reference crystal).
 
     Raises:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unigen.batch import Layout
-from unigen.mixers.interface import TokenMixer
+from unigen.nn.mixers.interface import TokenMixer
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2}
 """Largest absolute difference between two ways of computing numbers of order one."""

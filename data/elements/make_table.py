@@ -1,4 +1,4 @@
-"""Writes unigen/retrieval/elements.csv, the chemical scales of the elements, from pymatgen's Element data.
+"""Writes unigen/elements.csv, the chemical scales of the elements, from pymatgen's Element data.
 
 Run from the repository: ``python data/elements/make_table.py``. A test checks that the table is what this script gives.
 Columns (Z = 1 to 103, the elements pymatgen gives a Mendeleev number):
@@ -41,7 +41,7 @@ def rows() -> list[list[object]]:
 
 def main() -> None:
     """Write the table beside the code that reads it."""
-    path = Path(__file__).resolve().parents[2] / "unigen" / "retrieval" / "elements.csv"
+    path = Path(__file__).resolve().parents[2] / "unigen" / "elements.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)

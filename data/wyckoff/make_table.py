@@ -1,4 +1,4 @@
-"""Writes unigen/geometry/wyckoff.json.gz: the 230 space groups, their Wyckoff positions and their normalisers.
+"""Writes unigen/symmetry/wyckoff.json.gz: the 230 space groups, their Wyckoff positions and their normalisers.
 
 Run from the repository where PyXtal 1.1.5 (MIT licence; the positions) and spglib (Hall numbers, symbols) can be found:
 ``python data/wyckoff/make_table.py``. PyXtal is read as files, never imported, so installing it without what it
@@ -36,7 +36,7 @@ import numpy as np
 import spglib
 
 UNIT = 24
-OUTPUT = Path(__file__).resolve().parents[2] / "unigen" / "geometry" / "wyckoff.json.gz"
+OUTPUT = Path(__file__).resolve().parents[2] / "unigen" / "symmetry" / "wyckoff.json.gz"
 
 PRIMITIVE = {  # rows: primitive vectors in the conventional basis, in units of 1/24; determinant positive
     "P": [[24, 0, 0], [0, 24, 0], [0, 0, 24]],

@@ -16,14 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unigen.data.store import CrystalDataset, open_dataset
-from unigen.eval.entry import Entry
+from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.samples import Entry
 from unigen.eval.provenance import provenance
-from unigen.eval.run import evaluate_crystals
+from unigen.models.generator import Generator
+from unigen.models.words.decoding import DecodeSettings
 from unigen.request import CrystalRequest
-from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import generate
-from unigen.sample.job import Generator
 from unigen.sample.load import load
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "ablation"

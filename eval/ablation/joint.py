@@ -20,11 +20,11 @@ from molecules import placed
 from run import RESULTS, last_validation
 
 from unigen.config import load
-from unigen.eval.molecules import evaluate_molecules
+from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.provenance import provenance
 from unigen.models.checkpoint import load_model
-from unigen.models.joint import JointConfig, JointModel
-from unigen.models.molecule import MoleculeModel
+from unigen.models.joint.network import JointConfig, JointModel
+from unigen.models.smiles.network import MoleculeModel
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
 

@@ -23,13 +23,13 @@ import torch
 from measurement import circumstances, write
 
 from unigen.elements import SYMBOLS
-from unigen.report.tables import check_sample
+from unigen.models.generator import Job
+from unigen.models.nearest.generator import NearestGenerator
+from unigen.models.words.decoding import DecodeSettings
+from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.request import CrystalRequest
-from unigen.sample.decoder import DecodeSettings
-from unigen.sample.job import Job
+from unigen.runs.tables import check_sample
 from unigen.sample.load import load, model_folder
-from unigen.sample.substitution import NearestGenerator
-from unigen.sample.wyckoff_generator import WyckoffGenerator
 
 SHAPES = ((1, 1, 3), (1, 2, 2), (2, 2, 6), (1, 1, 2), (2, 4), (1, 3), (1, 2, 4), (3, 3, 3), (4, 4), (2, 2, 4))
 BATCHES = (1, 64, 512)

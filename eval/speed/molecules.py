@@ -15,9 +15,9 @@ import torch
 from measurement import circumstances, write
 
 from unigen.data.molecule_store import open_molecules
-from unigen.eval.etkdg import etkdg_conformers
+from unigen.eval.molecules.etkdg import etkdg_conformers
+from unigen.models.generator import Job
 from unigen.request import MoleculeRequest
-from unigen.sample.job import Job
 from unigen.sample.load import load, model_folder
 
 BATCHES = (1, 64, 256)

@@ -22,11 +22,11 @@ import numpy as np
 from measurement import circumstances, write
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
-from unigen.data.crystal import Crystal
-from unigen.data.store import open_dataset
-from unigen.data.workers import Workers
-from unigen.eval.novelty import find_novel, find_unique
+from unigen.crystals.crystal import Crystal
+from unigen.data.crystal_store import open_dataset
+from unigen.eval.crystals.novelty import find_novel, find_unique
 from unigen.eval.protocol import DENOVO
+from unigen.parallel import Workers
 
 MOVED = 0.1
 """Angstrom, standard deviation of every coordinate."""

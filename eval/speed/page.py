@@ -20,10 +20,10 @@ from pathlib import Path
 from measurement import circumstances, write
 from playwright.sync_api import Playwright, sync_playwright
 
-from unigen.report.generation import RunSettings, run_generation
 from unigen.report.generation_page import write_run_page
-from unigen.report.molecule_generation import MoleculeRun, run_molecules
 from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.runs.generation import RunSettings, run_generation
+from unigen.runs.molecule_generation import MoleculeRun, run_molecules
 
 ARGUMENTS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 NAMES = ("chromium", "chromium-browser", "google-chrome")

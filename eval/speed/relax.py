@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from measurement import circumstances, write
 
-from unigen.data.crystal import Crystal
-from unigen.data.store import open_dataset
-from unigen.stability.potential import find_potential
-from unigen.stability.relaxation import Relaxation, RelaxSettings, relax
-from unigen.stability.together import relax_together
+from unigen.crystals.crystal import Crystal
+from unigen.data.crystal_store import open_dataset
+from unigen.energies.potential import find_potential
+from unigen.energies.relaxation import Relaxation, RelaxSettings, relax
+from unigen.energies.together import relax_together
 
 MOVED = 0.1
 """Angstrom, standard deviation of every coordinate."""

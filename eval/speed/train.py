@@ -19,11 +19,11 @@ from measurement import circumstances, write
 
 from unigen.batch import TokenBatch
 from unigen.config import load
-from unigen.data.loader import StepBatches
-from unigen.data.store import CrystalDataset, open_dataset
-from unigen.models.autoregressive import Autoregressive
+from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.models.words.network import Autoregressive
+from unigen.models.words.tokens import WordsTokenizer
 from unigen.tokens.collate import collate
-from unigen.tokens.words import WordsTokenizer
+from unigen.train.batches import StepBatches
 from unigen.train.optim import build_optimizer
 from unigen.train.settings import TrainConfig
 

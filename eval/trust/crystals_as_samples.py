@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from ase.io import write
 
-from unigen.data.store import open_dataset
+from unigen.data.crystal_store import open_dataset
 
 
 def main() -> None:

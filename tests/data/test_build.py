@@ -11,16 +11,16 @@ import sys
 
 import numpy as np
 import pytest
-from real_crystals import elemental_crystals, prototypes
+from crystals.real_crystals import elemental_crystals, prototypes
 from test_sources import ragged
 
 from unigen.config import read_yaml
+from unigen.crystals.crystal import Crystal
 from unigen.data.assemble import moved
 from unigen.data.build import BuildOptions, build_dataset
-from unigen.data.composition import reduced_formulas
-from unigen.data.crystal import Crystal
+from unigen.data.compositions import reduced_formulas
 from unigen.data.crystal_rows import CRYSTALS
-from unigen.data.store import open_dataset
+from unigen.data.crystal_store import open_dataset
 from unigen.errors import UserError
 
 SMALL_SHARDS = """

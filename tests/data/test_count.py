@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from test_sources import FORMS
 
-from unigen.data.count import count_entries
-from unigen.data.sources import read_rows
+from unigen.data.readers.count import count_entries
+from unigen.data.readers.crystals import read_rows
 
 
 @pytest.mark.parametrize("write", FORMS, ids=lambda write: write.__name__.removeprefix("write_"))

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_crystals import elemental_crystals
-from real_molecules import VARIED, embedded, nci_smiles
+from crystals.real_crystals import elemental_crystals
+from molecules.real_molecules import VARIED, embedded, nci_smiles
 from test_build import build_elsewhere, contents
 
 from unigen.config import read_yaml
 from unigen.data import recipes
 from unigen.data.build import BuildOptions, build_dataset
-from unigen.data.edm_split import MOLECULES, assign_edm_split, edm_split
 from unigen.data.molecule_store import open_molecules
-from unigen.data.record import Record
-from unigen.data.smiles import canonical_smiles
+from unigen.data.qm9_split import MOLECULES, assign_edm_split, edm_split
+from unigen.data.readers.record import Record
 from unigen.errors import UserError
+from unigen.molecules.rdkit_smiles import canonical_smiles
 
 SHARED = os.environ.get("UNIGEN_DATA")
 needs_data = pytest.mark.skipif(not SHARED, reason="UNIGEN_DATA does not name a folder of benchmark files")

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from real_molecules import embedded
+from molecules.real_molecules import embedded
 
-from unigen.data.bonds_of_smiles import with_bonds_of
-from unigen.data.crystal import Crystal
-from unigen.data.kind import kind_of
-from unigen.data.molecule import Molecule
-from unigen.data.molecule_sources import read_molecule_rows
-from unigen.data.smiles import canonical_smiles
+from unigen.crystals.crystal import Crystal
+from unigen.data.readers.kind import kind_of
+from unigen.data.readers.molecules import read_molecule_rows
 from unigen.errors import UserError
+from unigen.molecules.bonds_of_smiles import with_bonds_of
+from unigen.molecules.molecule import Molecule
+from unigen.molecules.rdkit_smiles import canonical_smiles
 
 SMILES = ("CC(=O)O", "C[C@H](N)C(=O)O", "c1ccncc1", "C[N+](C)(C)C")
 SOME = tuple(

@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from real_molecules import embedded, molecules
+from molecules.real_molecules import embedded, molecules
 from test_sources import ragged
 
+from unigen.crystals.crystal import Crystal
 from unigen.data.build import build_dataset
-from unigen.data.crystal import Crystal
+from unigen.data.crystal_store import open_dataset
 from unigen.data.dataset_file import built_kind
 from unigen.data.molecule_store import COLUMNS, from_table, open_molecules, schema, to_table
-from unigen.data.store import open_dataset
 from unigen.errors import UserError
 
 

@@ -13,17 +13,17 @@ from pathlib import Path
 import ase.db
 import numpy as np
 import pytest
+from crystals.real_crystals import elemental_crystals
 from pymatgen.analysis.structure_matcher import StructureMatcher
-from real_crystals import elemental_crystals
 from rich.console import Console
 
 from unigen.cards import SourceFile
+from unigen.crystals.crystal import Crystal
 from unigen.data import recipes
 from unigen.data.build import build_dataset
-from unigen.data.crystal import Crystal
 from unigen.data.crystal_rows import objection
-from unigen.data.sources import parse, read_rows
-from unigen.data.store import open_dataset
+from unigen.data.crystal_store import open_dataset
+from unigen.data.readers.crystals import parse, read_rows
 from unigen.errors import UserError
 
 SHARED = os.environ.get("UNIGEN_DATA")

@@ -10,11 +10,11 @@ import ase.db
 import ase.io
 import numpy as np
 import pytest
-from real_crystals import elemental_crystals
+from crystals.real_crystals import elemental_crystals
 
-from unigen.data.crystal import Crystal
-from unigen.data.record import split_from_name
-from unigen.data.sources import read_rows
+from unigen.crystals.crystal import Crystal
+from unigen.data.readers.crystals import read_rows
+from unigen.data.readers.record import split_from_name
 from unigen.errors import UserError
 
 SOME = elemental_crystals()[3:9]

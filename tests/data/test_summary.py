@@ -7,18 +7,18 @@ import io
 
 import numpy as np
 import pytest
-from real_crystals import elemental_crystals
+from crystals.real_crystals import elemental_crystals
 from rich.console import Console
 from test_sources import ragged, write_cifs
 
+from unigen.crystals.crystal import Crystal
 from unigen.data.build import build_dataset
-from unigen.data.crystal import Crystal
+from unigen.data.crystal_store import open_dataset
 from unigen.data.listing import list_datasets, print_datasets
 from unigen.data.request_export import write_requests
-from unigen.data.store import open_dataset
 from unigen.data.summary import print_summary, summarise
 from unigen.errors import UserError
-from unigen.sample.request_file import read_requests
+from unigen.sample.requests import read_requests
 
 ROCKSALT = Crystal(np.array([11, 17]), np.array([[0, 0, 0], [0.5] * 3]), 2.8 * (np.ones((3, 3)) - np.eye(3)))
 HYDROGEN = Crystal(np.array([1] * 4), np.arange(12).reshape(4, 3) / 13, np.diag([3.0, 4, 5]))

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unigen.data.molecule import Molecule
 from unigen.elements import ATOMIC_NUMBER
+from unigen.molecules.molecule import Molecule
 
 TETRAHEDRON = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
 

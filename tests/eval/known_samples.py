@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ase.collections import dcdft
 
-from unigen.data.crystal import Crystal
+from unigen.crystals.crystal import Crystal
 from unigen.elements import ATOMIC_NUMBER
 
 SAME_RMS = 1e-6

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from known_samples import caesium_chloride, crystal, rock_salt, shaken
+from eval.known_samples import caesium_chloride, crystal, rock_salt, shaken
 
-from unigen.data.crystal import Crystal
-from unigen.eval.entry import Entry
-from unigen.eval.run import evaluate_crystals
-from unigen.eval.statement import Statement, read_statement
+from unigen.crystals.crystal import Crystal
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.samples import Entry
+from unigen.eval.crystals.statement import Statement, read_statement
 from unigen.request import CrystalRequest
 
 

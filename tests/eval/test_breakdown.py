@@ -6,14 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from known_samples import caesium_chloride, crystal, prototypes, rock_salt, shaken
+from eval.known_samples import caesium_chloride, crystal, prototypes, rock_salt, shaken
 from rich.console import Console
 
 from unigen.data.build import build_dataset
 from unigen.errors import UserError
-from unigen.eval.breakdown import ATOMS, DISTANCE, FAMILIARITY, FREE, Breakdown
-from unigen.eval.entry import Entry
-from unigen.eval.run import evaluate_crystals
+from unigen.eval.crystals.breakdown import ATOMS, DISTANCE, FAMILIARITY, FREE, Breakdown
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.samples import Entry
 from unigen.retrieval.build_table import build_table
 
 REFERENCES = [Entry(f"ref-{n}", each) for n, each in enumerate(prototypes()[:12])]

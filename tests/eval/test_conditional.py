@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from eval.known_molecules import PLAIN, embedded
 from hypothesis import given
 from hypothesis import strategies as st
-from known_molecules import PLAIN, embedded
 
-from unigen.data.molecule import Molecule
 from unigen.errors import UserError
-from unigen.eval.conditional import PropertyPredictor, mean_distances, median_by_size, score_conditional
-from unigen.eval.molecule_protocol import CONDITIONAL
+from unigen.eval.molecules.merge_conditional import PropertyPredictor, mean_distances, median_by_size, score_conditional
+from unigen.eval.molecules.protocol import CONDITIONAL
+from unigen.molecules.molecule import Molecule
 
 MOLECULES = [embedded(smiles) for smiles in PLAIN]
 

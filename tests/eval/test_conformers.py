@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from data.real_molecules import rotations
+from eval.known_molecules import embedded, mirrored, moved, permuted
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_molecules import embedded, mirrored, moved, permuted
+from molecules.real_molecules import rotations
 from rdkit.Chem import rdMolAlign
 
-from unigen.data.molecule import Molecule
 from unigen.errors import UserError
-from unigen.eval.conformer_pairing import pair_conformers
-from unigen.eval.conformer_rms import ConformerTask, ConformerVerdict, compare_conformers
-from unigen.eval.conformer_scores import measures
-from unigen.eval.conformers import evaluate_conformers
-from unigen.eval.etkdg import etkdg_conformers
-from unigen.eval.molecule_entry import MoleculeEntry
-from unigen.eval.molecule_protocol import CONFORMERS
+from unigen.eval.molecules.conformer_pairing import pair_conformers
+from unigen.eval.molecules.conformer_rms import ConformerTask, ConformerVerdict, compare_conformers
+from unigen.eval.molecules.conformer_scores import measures
+from unigen.eval.molecules.conformers import evaluate_conformers
+from unigen.eval.molecules.etkdg import etkdg_conformers
+from unigen.eval.molecules.protocol import CONFORMERS
+from unigen.eval.molecules.samples import MoleculeEntry
+from unigen.molecules.molecule import Molecule
 
 FLEXIBLE = ("CCCCO", "OCC[C@H](N)C(=O)O", "CC(C)Cc1ccccc1", "C/C=C/CO", "CC[N+](=O)[O-]", "C[C@@H]([NH3+])CC(=O)[O-]")
 
@@ -126,9 +126,9 @@ def test_symmetries_beyond_the_bound_are_counted():
 
 
 def test_pairing_by_smiles_by_id_and_by_graph():
-    from unigen.data.workers import Workers
-    from unigen.eval.conformer_pairing import group_references
-    from unigen.eval.molecule_reference import MoleculeReference
+    from unigen.eval.molecules.conformer_pairing import group_references
+    from unigen.eval.molecules.reference import MoleculeReference
+    from unigen.parallel import Workers
 
     ethanol, ether, acid = embedded("CCO"), embedded("COC"), embedded("CC(=O)O")
     known = MoleculeReference("known", [], [ethanol, embedded("CCO", 3), ether, acid], ["1", "2", "3", "x_1"])

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from known_samples import caesium_chloride, crystal, elements, mp20_test, prototypes, rock_salt, shaken
+from eval.known_samples import caesium_chloride, crystal, elements, mp20_test, prototypes, rock_salt, shaken
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
-from unigen.data.record import Row
+from unigen.data.readers.record import Row
 from unigen.errors import UserError
-from unigen.eval import composition
-from unigen.eval.entry import Entry, split_name
-from unigen.eval.pairing import pair
+from unigen.eval.crystals import validity as composition
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.pairing import pair
+from unigen.eval.crystals.samples import Entry, split_name
 from unigen.eval.protocol import CSP, DENOVO, find_protocol
-from unigen.eval.run import evaluate_crystals
 
 REFERENCES = [Entry(f"ref-{n}", each) for n, each in enumerate(prototypes()[:12])]
 

@@ -6,10 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from data.real_molecules import rotations
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from known_molecules import (
+from eval.known_molecules import (
     PLAIN,
     atoms,
     benzene,
@@ -22,16 +19,20 @@ from known_molecules import (
     thirty_nitrogens,
     two_methanes,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from molecules.real_molecules import rotations
 
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.errors import UserError
-from unigen.eval import bond_lengths, plausibility
-from unigen.eval.bond_lengths import bond_orders, stable_atoms
-from unigen.eval.edm_stability import judge_edm
-from unigen.eval.molecule_entry import MoleculeEntry
-from unigen.eval.molecule_protocol import EDM, RDKIT
-from unigen.eval.molecule_verdict import judge
-from unigen.eval.perceived_graph import graph_of, perceive
+from unigen.eval.molecules import edm as bond_lengths
+from unigen.eval.molecules import posebusters as plausibility
+from unigen.eval.molecules.edm import bond_orders, stable_atoms
+from unigen.eval.molecules.edm_stability import judge_edm
+from unigen.eval.molecules.molecule_verdict import judge
+from unigen.eval.molecules.protocol import EDM, RDKIT
+from unigen.eval.molecules.samples import MoleculeEntry
+from unigen.eval.molecules.verdict import graph_of, perceive
 
 
 def verdict(molecule, carried="none"):

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from known_molecules import PLAIN, embedded, five_bonds, methane, mirrored, permuted, two_methanes
+from eval.known_molecules import PLAIN, embedded, five_bonds, methane, mirrored, permuted, two_methanes
 from rdkit import Chem
 
-from unigen.data.molecule import Molecule
-from unigen.data.record import Record
+from unigen.data.readers.record import Record
 from unigen.errors import UserError
-from unigen.eval.molecule_entry import MoleculeEntry, entry_of, read_samples
-from unigen.eval.molecule_protocol import EDM, RDKIT
-from unigen.eval.molecule_scores import ScoredMolecules
-from unigen.eval.molecules import evaluate_molecules
+from unigen.eval.molecules.evaluate import evaluate_molecules
+from unigen.eval.molecules.protocol import EDM, RDKIT
+from unigen.eval.molecules.samples import MoleculeEntry, entry_of, read_samples
+from unigen.eval.molecules.scores import ScoredMolecules
 from unigen.eval.outcome import Outcome
+from unigen.molecules.molecule import Molecule
 
 SET = [embedded(smiles) for smiles in PLAIN]
 BROKEN = [five_bonds(), two_methanes(), methane()]

@@ -6,15 +6,15 @@ from functools import cache
 
 import numpy as np
 import pytest
+from eval.known_samples import caesium_chloride, crystal, mp20_test, prototypes, rock_salt, shaken
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_samples import caesium_chloride, crystal, mp20_test, prototypes, rock_salt, shaken
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
-from unigen.data.crystal import Crystal
-from unigen.data.workers import Workers
-from unigen.eval.matching import MatchSettings
-from unigen.eval.novelty import find_novel, find_unique
+from unigen.crystals.crystal import Crystal
+from unigen.crystals.matching import MatchSettings
+from unigen.eval.crystals.novelty import find_novel, find_unique
+from unigen.parallel import Workers
 
 SETTINGS = MatchSettings()
 PYMATGEN = StructureMatcher(ltol=SETTINGS.ltol, stol=SETTINGS.stol, angle_tol=SETTINGS.angle_tol)

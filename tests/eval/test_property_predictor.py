@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from eval.known_molecules import PLAIN, embedded, moved
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_molecules import PLAIN, embedded, moved
 from models.small_model import small_model
 from models.small_predictor import SIZES, electrons_network
 
 from unigen.errors import UserError
-from unigen.eval import predictor as module
-from unigen.eval.conditional import PropertyPredictor, score_conditional
-from unigen.eval.predictor import NetworkPredictor, load_predictor
+from unigen.eval.molecules.merge_conditional import PropertyPredictor, score_conditional
 from unigen.models.checkpoint import save_model
-from unigen.models.predictor import PredictorConfig, PropertyNetwork
+from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.sample import predict as module
+from unigen.sample.predict import NetworkPredictor, load_predictor
 
 MOLECULES = [embedded(smiles) for smiles in PLAIN]
 

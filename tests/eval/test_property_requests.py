@@ -10,17 +10,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from known_molecules import PLAIN, embedded
+from eval.known_molecules import PLAIN, embedded
 from models.small_predictor import electrons_network
 
-from unigen.data.molecule import Molecule
 from unigen.data.molecule_store import to_table
-from unigen.data.record import Record
+from unigen.data.readers.record import Record
 from unigen.errors import UserError
-from unigen.eval.molecule_entry import MoleculeEntry, entry_of, read_samples
-from unigen.eval.molecule_protocol import PUBLISHED_UNITS, unit_of
-from unigen.eval.property_requests import evaluate_conditional
+from unigen.eval.molecules.conditional import evaluate_conditional
+from unigen.eval.molecules.protocol import PUBLISHED_UNITS, unit_of
+from unigen.eval.molecules.samples import MoleculeEntry, entry_of, read_samples
 from unigen.models.checkpoint import save_model
+from unigen.molecules.molecule import Molecule
 
 HARTREE = 27_211.386
 PER_ELECTRON = 0.001

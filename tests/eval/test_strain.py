@@ -12,22 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from data.real_molecules import rotations
+from eval.known_molecules import atoms, embedded, methane, moved, permuted
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_molecules import atoms, embedded, methane, moved, permuted
+from molecules.real_molecules import rotations
 from scipy.spatial.transform import Rotation
 
-from unigen.data.molecule_sources import read_molecule_rows
-from unigen.data.workers import Workers
+from unigen.data.readers.molecules import read_molecule_rows
+from unigen.energies.molecule_relaxation import XTB, MoleculeRelaxation, XtbSettings, relax_molecule
+from unigen.energies.relaxed_molecules import RelaxedMolecules
+from unigen.energies.strain import Strain, deviation, keeps_bonds, strain_of
 from unigen.errors import UserError
-from unigen.eval import molecules
-from unigen.eval.intervals import median_with_interval
-from unigen.eval.molecule_protocol import STRAIN
-from unigen.eval.molecules import evaluate_molecules
-from unigen.stability.relaxed_molecules import RelaxedMolecules
-from unigen.stability.strain import Strain, deviation, keeps_bonds, strain_of
-from unigen.stability.xtb import XTB, MoleculeRelaxation, XtbSettings, relax_molecule
+from unigen.eval.molecules import evaluate as molecules
+from unigen.eval.molecules.evaluate import evaluate_molecules
+from unigen.eval.molecules.protocol import STRAIN
+from unigen.eval.statistics import median_with_interval
+from unigen.parallel import Workers
 
 pytest.importorskip("tblite.ase", exc_type=ImportError)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from eval.known_samples import caesium_chloride, elements, prototypes, rock_salt, shaken
 from hypothesis import given
 from hypothesis import strategies as st
-from known_samples import caesium_chloride, elements, prototypes, rock_salt, shaken
 
-from unigen.eval import symmetry_shares
-from unigen.eval.entry import Entry
-from unigen.eval.run import evaluate_crystals
-from unigen.eval.symmetry_shares import total_variation
-from unigen.geometry.crystal_system import CRYSTAL_SYSTEMS, crystal_system
+from unigen.eval.crystals import symmetry as symmetry_shares
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.samples import Entry
+from unigen.eval.crystals.symmetry import total_variation
+from unigen.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_system
 
 counts = st.lists(st.integers(0, 20), min_size=7, max_size=7).filter(any)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from eval.known_samples import crystal, elements, mp20_test, prototypes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from known_samples import crystal, elements, mp20_test, prototypes
 
-from unigen.data.crystal import Crystal
-from unigen.eval import composition as composition_module
-from unigen.eval.composition import check_composition
+from unigen.crystals.crystal import Crystal
+from unigen.eval.crystals import validity as composition_module
+from unigen.eval.crystals.merge_validity import describe, structure_valid, structure_valid_cdvae
+from unigen.eval.crystals.validity import check_composition
 from unigen.eval.protocol import CSP
-from unigen.eval.validity import describe, structure_valid, structure_valid_cdvae
 
 
 def test_own_image_clash_is_seen_by_us_and_missed_by_the_published_check():

@@ -2,7 +2,7 @@
 
 import torch
 
-from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
+from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 
 
 def small_model(seed: int = 0, max_atoms: int = 12) -> Autoregressive:

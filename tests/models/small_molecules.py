@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from unigen.batch import MoleculeBatch
-from unigen.data.molecule import Molecule
-from unigen.models.molecule import MoleculeConfig, MoleculeModel
-from unigen.models.molecule_embedding import CHARGES
+from unigen.models.smiles.embedding import CHARGES
+from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
+from unigen.models.smiles.tokens import MoleculeSequence, encode
+from unigen.molecules.molecule import Molecule
 from unigen.tokens.collate import collate_molecules
-from unigen.tokens.molecule import MoleculeSequence, encode
 
 SMILES = (
     "CC(=O)Oc1ccccc1C(=O)O",

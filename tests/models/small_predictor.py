@@ -9,10 +9,10 @@ import torch
 from models.small_molecules import molecules
 
 from unigen.batch import PropertyBatch
-from unigen.data.molecule import Molecule
-from unigen.models.predictor import PredictorConfig, PropertyNetwork
-from unigen.models.property_readout import Pooling
-from unigen.train.property_items import PropertyItem, collate_properties
+from unigen.models.predictor.items import PropertyItem, collate_properties
+from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.molecules.molecule import Molecule
+from unigen.nn.encoders.readout import Pooling
 
 POOLINGS: dict[str, Pooling] = {"alpha": "sum", "gap": "attention", "mu": "dipole", "Cv": "sum"}
 SIZES = {"layers": 2, "width": 16, "vectors": 8, "tensors": 4, "channels": 3, "radial": 5}

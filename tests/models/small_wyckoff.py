@@ -10,11 +10,11 @@ import torch
 from retrieval.known_templates import retriever, table
 
 from unigen.batch import NeighbourBatch, TokenBatch, WyckoffBatch
-from unigen.data.alignment import align
-from unigen.models.wyckoff import WyckoffConfig, WyckoffModel
-from unigen.retrieval.lessons import Lesson
-from unigen.tokens.wyckoff import Start, encode, plain_start
-from unigen.train.wyckoff_items import Item, collate_items
+from unigen.crystals.alignment import align
+from unigen.models.wyckoff.items import Item, collate_items
+from unigen.models.wyckoff.lessons import Lesson
+from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
+from unigen.models.wyckoff.tokens import Start, encode, plain_start
 
 SIZES = {"max_atoms": 24, "mixers": ("attention",) * 2, "width": 32, "heads": 2, "head_width": 16, "head_blocks": 2}
 RERANKER = {"reranker_width": 16, "reranker_layers": 1}

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from data.real_crystals import prototypes
+from crystals.real_crystals import prototypes
 from models.small_model import small_model
 
-from unigen.models.embedding import ElementEmbedding
+from unigen.models.words.embedding import ElementEmbedding
+from unigen.models.words.tokens import WordsTokenizer
 from unigen.testing import assert_close
 from unigen.tokens.collate import collate
-from unigen.tokens.words import WordsTokenizer
 
 
 @pytest.fixture(scope="module")

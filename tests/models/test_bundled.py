@@ -5,12 +5,12 @@ import statistics
 import pytest
 
 from unigen.cards import find_cards
-from unigen.data.smiles import canonical_smiles, without_stereo
-from unigen.data.sound_geometry import fault_of
 from unigen.models.card import read_model_card
 from unigen.models.checkpoint import WEIGHTS, load_model
+from unigen.models.words.decoding import DecodeSettings
+from unigen.molecules.geometry_check import fault_of
+from unigen.molecules.rdkit_smiles import canonical_smiles, without_stereo
 from unigen.request import CrystalRequest, MoleculeRequest
-from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import generate
 from unigen.sample.load import load
 

@@ -15,13 +15,13 @@ from models.small_predictor import POOLINGS, batch, items, small_predictor
 from torch import Tensor
 
 from unigen.batch import PropertyBatch
-from unigen.data.molecule import Molecule
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model, save_model
-from unigen.models.predictor import PredictorConfig, PropertyNetwork
-from unigen.models.surroundings import surroundings
+from unigen.models.predictor.items import collate_properties
+from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.molecules.molecule import Molecule
+from unigen.nn.encoders.surroundings import surroundings
 from unigen.testing import assert_close
-from unigen.train.property_items import collate_properties
 
 SEEDS = st.integers(0, 2**31)
 NAMES = list(POOLINGS)

@@ -12,9 +12,9 @@ from torch import nn
 
 from unigen import CrystalRequest, UserError
 from unigen.models.checkpoint import begin_with, load_model, save_model, with_adapter
-from unigen.models.property_adapter import PropertyAdapter, property_numbers, value_vector
-from unigen.models.wyckoff import WyckoffModel
-from unigen.train.wyckoff_items import collate_items
+from unigen.models.wyckoff.items import collate_items
+from unigen.models.wyckoff.network import WyckoffModel
+from unigen.nn.conditions.properties import PropertyAdapter, property_numbers, value_vector
 
 NAMES = ("density", "band_gap")
 VALUES = st.dictionaries(st.integers(0, 1), st.floats(-3, 3), max_size=2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.small_wyckoff import rows_of, small_wyckoff, some_items
 
 from unigen.batch import NeighbourBatch
-from unigen.models.element_embedding import ElementTable
+from unigen.nn.embeddings import ElementTable
 from unigen.retrieval.shortlist import KINDS, Shortlist
 from unigen.testing import assert_close
 from unigen.tokens.collate import collate_shortlists

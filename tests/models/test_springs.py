@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unigen.geometry.rotation import random_rotation
-from unigen.models.springs import PULLS, SPRINGS, Springs
+from unigen.models.smiles.springs import PULLS, SPRINGS, Springs
 
 SEEDS = st.integers(0, 2**31)
 SIGMA = torch.tensor([0.05, 0.5])

@@ -10,12 +10,12 @@ from models.small_wyckoff import batch_of, rows_of, small_wyckoff, some_items
 
 from unigen.batch import TokenBatch, WyckoffBatch
 from unigen.errors import UserError
-from unigen.models.autoregressive import AutoregressiveConfig
+from unigen.models.cell_choice import prompt_batch
 from unigen.models.checkpoint import CONFIG, WEIGHTS, load_model, save_model
-from unigen.sample.cells import prompt_batch
-from unigen.sample.wyckoff_decoder import slot_log_likelihoods
+from unigen.models.words.network import AutoregressiveConfig
+from unigen.models.wyckoff.numbers import slot_log_likelihoods
 from unigen.testing import assert_close
-from unigen.tokens.grammar import composition_symbols
+from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import Channel
 
 ITEMS = some_items()

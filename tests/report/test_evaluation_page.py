@@ -6,15 +6,15 @@ import json
 import re
 from pathlib import Path
 
-from data.real_crystals import prototypes
+from crystals.real_crystals import prototypes
 
-from unigen.data.crystal import Crystal
-from unigen.data.molecule import Molecule
-from unigen.eval.conformers import evaluate_conformers
-from unigen.eval.entry import Entry
-from unigen.eval.molecules import evaluate_molecules
-from unigen.eval.run import evaluate_crystals
-from unigen.eval.statement import Statement
+from unigen.crystals.crystal import Crystal
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.samples import Entry
+from unigen.eval.crystals.statement import Statement
+from unigen.eval.molecules.conformers import evaluate_conformers
+from unigen.eval.molecules.evaluate import evaluate_molecules
+from unigen.molecules.molecule import Molecule
 from unigen.report.evaluation_page import evaluation_page, write_evaluation_page
 from unigen.request import CrystalRequest
 

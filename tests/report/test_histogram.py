@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.report.histogram import histogram
+from unigen.report.figures.histogram import histogram
 
 values = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.data.crystal import Crystal
+from unigen.crystals.crystal import Crystal
 from unigen.elements import parse_formula
-from unigen.eval.entry import Entry
+from unigen.energies.hull.phases import Phase, StablePhases
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.samples import Entry
 from unigen.eval.report import SampleResult
-from unigen.eval.run import evaluate_crystals
-from unigen.report.hull_figure import hull_figure
-from unigen.stability.stable_phases import Phase, StablePhases
+from unigen.report.figures.hull import hull_figure
 
 TI_O = StablePhases(
     ("Ti", "O"),

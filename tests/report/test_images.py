@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from ase.neighborlist import natural_cutoffs, neighbor_list
-from data.real_crystals import crystals, prototypes
+from crystals.real_crystals import crystals, prototypes
 from hypothesis import given
 
-from unigen.data.crystal import Crystal
-from unigen.report.images import BOND_FACTOR, close_cell, find_bonds
+from unigen.crystals.crystal import Crystal
+from unigen.report.pictures.images import BOND_FACTOR, close_cell, find_bonds
 
 NONMETALS = [1, 6, 7, 8, 9, 15, 16, 17, 34, 35, 53]
 SALT = Crystal(np.array([11, 17]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), 2.82 * (np.ones((3, 3)) - np.eye(3)))

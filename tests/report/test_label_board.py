@@ -8,7 +8,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.report.label_board import LabelBoard, subscripted
+from unigen.report.figures.labels import LabelBoard, subscripted
 
 WIDTH, HEIGHT = 300, 200
 places = st.tuples(st.floats(0, WIDTH), st.floats(0, HEIGHT))

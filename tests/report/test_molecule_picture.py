@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from models.small_molecules import molecules
 
 from unigen.errors import UserError
-from unigen.report.molecule_picture import draw_molecules, flat_on
+from unigen.report.pictures.molecules import draw_molecules, flat_on
 
 
 @given(st.integers(0, len(molecules()) - 1))

@@ -10,13 +10,13 @@ from html import unescape
 
 import numpy as np
 import pytest
-from data.real_crystals import crystals, prototypes
+from crystals.real_crystals import crystals, prototypes
 from hypothesis import given
 
-from unigen.data.crystal import Crystal
-from unigen.data.molecule import Molecule
+from unigen.crystals.crystal import Crystal
+from unigen.molecules.molecule import Molecule
 from unigen.report.page import Item, Page, Table, write_page
-from unigen.report.scene import crystal_scene, molecule_scene
+from unigen.report.pictures.scene import crystal_scene, molecule_scene
 
 SOME = prototypes(6)
 ETHANOL = Molecule.from_smiles("CCO", seed=0)

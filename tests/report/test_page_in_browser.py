@@ -14,12 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from energies.alloys import EMT, fcc, ordered
 from rdkit import Chem
 from report.chromium import chromium, find_chromium, opened
-from stability.alloys import EMT, fcc, ordered
 
-from unigen.data.crystal import Crystal
-from unigen.data.molecule import Molecule
+from unigen.crystals.crystal import Crystal
+from unigen.molecules.molecule import Molecule
 from unigen.report.page import Figure, Item, Page, Table, write_page
 
 pytestmark = pytest.mark.slow

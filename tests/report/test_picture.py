@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from ase.collections import dcdft
 
-from unigen.data.crystal import Crystal
+from unigen.crystals.crystal import Crystal
 from unigen.errors import UserError
-from unigen.report.picture import draw_crystals, project, repeat_boundary
+from unigen.report.pictures.crystals import draw_crystals, project, repeat_boundary
 
 IRON = Crystal.from_ase(dcdft["Fe"])
 PEROVSKITE = Crystal(

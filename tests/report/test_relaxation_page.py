@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from ase.io import read, write
-from stability.alloys import EMT, fcc, ordered
+from energies.alloys import EMT, fcc, ordered
 
-from unigen.data.crystal import Crystal
+from unigen.crystals.crystal import Crystal
 
 
 @pytest.fixture(autouse=True)

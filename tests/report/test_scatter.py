@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.eval.asked_and_found import AskedAndFound
-from unigen.report.scatter import SIZE, asked_figure
+from unigen.eval.asked import AskedAndFound
+from unigen.report.figures.scatter import SIZE, asked_figure
 
 numbers = st.lists(st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4)), min_size=1, max_size=40)
 

@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
-from data.real_crystals import prototypes
+from crystals.real_crystals import prototypes
 
-from unigen.data.molecule import Molecule
 from unigen.elements import SYMBOLS
-from unigen.eval import molecule_entry
-from unigen.eval.entry import read_samples
-from unigen.report.journal import file_names
-from unigen.report.source_link import SourceLinks
+from unigen.eval.crystals.samples import read_samples
+from unigen.eval.molecules import samples as molecule_entry
+from unigen.molecules.molecule import Molecule
+from unigen.report.source_links import SourceLinks
+from unigen.runs.folder import file_names
 
 CRYSTALS = prototypes(3)
 

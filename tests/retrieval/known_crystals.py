@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unigen.data.crystal import Crystal
-from unigen.data.store import CrystalDataset
-from unigen.retrieval.substitution import SubstitutionGenerator
+from unigen.crystals.crystal import Crystal
+from unigen.data.crystal_store import CrystalDataset
+from unigen.models.nearest.substitution import SubstitutionGenerator
 
 
 def dataset_of(crystals: list[Crystal], **properties: list[float]) -> CrystalDataset:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from retrieval.known_crystals import prototypes
 
-from unigen.data.symmetric import SymmetricCrystal
+from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.table import Looks, TemplateTable, read_table, write_table
 

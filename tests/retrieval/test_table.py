@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data.scrambled_crystals import assert_same_description, made_up
+from crystals.scrambled_crystals import assert_same_description, made_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from retrieval.known_templates import save_table, symmetric_crystals, symmetric_prototypes, table

@@ -6,11 +6,11 @@ from models.small_model import small_model
 
 from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
 from unigen.errors import UserError
+from unigen.models.words.decoding import DecodeSettings
+from unigen.models.words.generator import NetworkGenerator
 from unigen.request import CrystalRequest
-from unigen.sample.decoder import DecodeSettings
 from unigen.sample.generate import generate
-from unigen.sample.network import NetworkGenerator
-from unigen.sample.request_file import read_requests
+from unigen.sample.requests import read_requests
 
 REQUESTS = [
     CrystalRequest(formula="SrTiO3", z=2),

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.data.loader import StepBatches, epoch_batches
-from unigen.data.store import open_dataset
+from unigen.data.crystal_store import open_dataset
+from unigen.train.batches import StepBatches, epoch_batches
 
 sizes = st.tuples(st.integers(1, 200), st.integers(1, 17), st.integers(1, 9), st.integers(0, 5))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tiny_run import interference, logged, python, train, write_config
+from train.tiny_run import interference, logged, python, train, write_config
 
 
 def _watched(folder: Path) -> list[list[list[str]]]:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
+from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 from unigen.train.continuation import retune
 from unigen.train.optim import build_optimizer, schedule
 from unigen.train.settings import OptimConfig

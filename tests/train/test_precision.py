@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unigen.models.autoregressive import Autoregressive, AutoregressiveConfig
+from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 from unigen.tokens.sequence import Channel
 
 

@@ -11,17 +11,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_run import logged
+from train.tiny_run import logged
 
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
-from unigen.data.molecule import Molecule
 from unigen.data.molecule_store import open_molecules, to_table
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model
-from unigen.models.predictor import PredictorConfig, PropertyNetwork
+from unigen.models.predictor.items import PropertyItems, collate_properties
+from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.molecules.molecule import Molecule
 from unigen.sample.load import load as load_generator
-from unigen.train.property_items import PropertyItems, collate_properties
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
 

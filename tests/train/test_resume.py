@@ -6,7 +6,7 @@ import signal
 
 import pytest
 import torch
-from tiny_run import interference, logged, train, write_config
+from train.tiny_run import interference, logged, train, write_config
 
 from unigen.models.checkpoint import load_model
 

@@ -7,16 +7,16 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tiny_run import logged, write_config
-from tiny_run import train as train_apart
+from train.tiny_run import logged, write_config
+from train.tiny_run import train as train_apart
 
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
-from unigen.data.store import open_dataset
+from unigen.crystals import matching
+from unigen.data.crystal_store import open_dataset
 from unigen.errors import UserError
-from unigen.eval import matching
 from unigen.models.checkpoint import load_model
-from unigen.sample.job import Draft
+from unigen.models.generator import Draft
 from unigen.train import match
 from unigen.train.module import TrainingModule
 from unigen.train.run import train
@@ -159,8 +159,8 @@ def test_the_match_rate_of_a_perfect_generator_is_the_share_it_draws(crystals):
 
 def test_without_pymatgen_there_is_no_match_rate_but_a_word(crystals, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "pymatgen.core", None)
-    monkeypatch.delitem(sys.modules, "unigen.eval.matching")
-    monkeypatch.delattr(sys.modules["unigen.eval"], "matching")
+    monkeypatch.delitem(sys.modules, "unigen.crystals.matching")
+    monkeypatch.delattr(sys.modules["unigen.crystals"], "matching")
     references = match.choose_references(open_dataset(str(crystals)), 1, seed=0)
     callback = match.MatchRate(references, 0, lambda _: pytest.fail("no generator is needed"))
     assert callback.matching is None

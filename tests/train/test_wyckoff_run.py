@@ -14,24 +14,24 @@ import torch
 from models.small_model import small_model
 from models.small_wyckoff import RERANKER, SIZES, small_wyckoff
 from retrieval.known_templates import save_table, symmetric_crystals, symmetric_prototypes
-from tiny_run import CONFIG, logged
+from train.tiny_run import CONFIG, logged
 
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
-from unigen.data.store import open_dataset
+from unigen.crystals.template import parse_template
+from unigen.data.crystal_store import open_dataset
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
-from unigen.eval.neighbour_verdicts import judge_neighbours
 from unigen.models.checkpoint import load_model, save_model
+from unigen.models.wyckoff.items import WyckoffItems, collate_items
+from unigen.models.wyckoff.lessons import read_lessons
+from unigen.models.wyckoff.tokens import decode
+from unigen.models.wyckoff.verdicts import judge_neighbours
 from unigen.retrieval.build_table import build_table, open_table
-from unigen.retrieval.lessons import read_lessons
 from unigen.retrieval.shortlist import Retriever
 from unigen.sample.load import load as load_generator
-from unigen.tokens.template import parse_template
-from unigen.tokens.wyckoff import decode
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
-from unigen.train.wyckoff_items import WyckoffItems, collate_items
 
 MAX_ATOMS, STEPS = 6, 6
 MODEL = {"kind": "wyckoff"} | {k: list(v) if isinstance(v, tuple) else v for k, v in (SIZES | RERANKER).items()}

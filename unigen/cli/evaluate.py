@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from unigen.cli.potential_options import Batch, Device, PotentialName, Scheme, Workers
+from unigen.cli.options import Batch, Device, PotentialName, Scheme, Workers
 
 if TYPE_CHECKING:
     from unigen.eval.report import Report
@@ -43,10 +43,10 @@ def evaluate_crystals(
     page: Page = True,
 ) -> None:
     """Match rates against references (csp), or validity, uniqueness, novelty and distributions (denovo)."""
-    from unigen.eval.run import evaluate_crystals as evaluate
-    from unigen.eval.stability import StabilityRules
-    from unigen.stability.potential import find_potential
-    from unigen.stability.relaxation import RelaxSettings
+    from unigen.energies.potential import find_potential
+    from unigen.energies.relaxation import RelaxSettings
+    from unigen.eval.crystals.evaluate import evaluate_crystals as evaluate
+    from unigen.eval.crystals.stability import StabilityRules
 
     stability = None
     if relax or hull or against:
@@ -95,7 +95,7 @@ def evaluate_molecules(
     page: Page = True,
 ) -> None:
     """EDM's stability, validity by RDKit, uniqueness, novelty and distributions, each over all samples."""
-    from unigen.eval.molecules import evaluate_molecules as evaluate
+    from unigen.eval.molecules.evaluate import evaluate_molecules as evaluate
 
     report = evaluate(
         samples,
@@ -122,7 +122,7 @@ def evaluate_conditional(
     page: Page = True,
 ) -> None:
     """Error of each requested property by a trained predictor, beside its floor and what is trivial."""
-    from unigen.eval.property_requests import evaluate_conditional as evaluate
+    from unigen.eval.molecules.conditional import evaluate_conditional as evaluate
 
     report = evaluate(samples, reference, predictor, seed=seed, progress=True)
     _print_report(report, out, page=page)
@@ -143,7 +143,7 @@ def evaluate_conformers(
     page: Page = True,
 ) -> None:
     """Coverage and matching (COV, MAT) against reference conformers, beside RDKit's ETKDG."""
-    from unigen.eval.conformers import evaluate_conformers as evaluate
+    from unigen.eval.molecules.conformers import evaluate_conformers as evaluate
 
     report = evaluate(
         samples,

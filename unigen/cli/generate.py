@@ -12,8 +12,8 @@ from unigen.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from unigen.models.words.decoding import DecodeSettings
     from unigen.request import CrystalRequest
-    from unigen.sample.decoder import DecodeSettings
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
@@ -60,7 +60,7 @@ def generate_crystal(
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template, property_)
-    from unigen.report.generation import RunSettings, run_generation
+    from unigen.runs.generation import RunSettings, run_generation
 
     settings = RunSettings(
         n=n,
@@ -88,14 +88,14 @@ def _console() -> Console:
 
 
 def _decoding(**settings: Any) -> DecodeSettings:
-    from unigen.sample.decoder import DecodeSettings
+    from unigen.models.words.decoding import DecodeSettings
 
     return DecodeSettings(**settings)
 
 
 def _requests(file: Path | None, *fields: str | int | list[str] | None) -> list[CrystalRequest]:
     """The requests of a file, or the one that these fields make."""
-    from unigen.sample.request_file import read_requests, request_of
+    from unigen.sample.requests import read_requests, request_of
 
     names = ("formula", "z", "n_atoms", "elements", "space_group", "crystal_system", "template", "properties")
     given = {name: value for name, value in zip(names, fields, strict=True) if value is not None}
@@ -132,8 +132,8 @@ def generate_molecule(
     device: Device = "cpu",
 ) -> None:
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
-    from unigen.report.molecule_generation import MoleculeRun, run_molecules
-    from unigen.sample.molecule_decoder import MoleculeSettings
+    from unigen.models.smiles.decoding import MoleculeSettings
+    from unigen.runs.molecule_generation import MoleculeRun, run_molecules
     from unigen.sample.molecule_request_file import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from unigen.cli.potential_options import Batch, Device, PotentialName, Scheme, Workers
+from unigen.cli.options import Batch, Device, PotentialName, Scheme, Workers
 
 app = typer.Typer(help="Reference sets of energies, for the energy above the convex hull.", no_args_is_help=True)
 
@@ -27,11 +27,11 @@ def hull_build(
     batch: Batch = None,
 ) -> None:
     """Build a reference set from energies you have, or by relaxing datasets with the potential that will judge."""
-    from unigen.data.workers import Workers as Crew
+    from unigen.energies.hull.build import build_by_potential, build_from_energies
+    from unigen.energies.potential import find_potential
+    from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
-    from unigen.stability.hull_build import build_by_potential, build_from_energies
-    from unigen.stability.potential import find_potential
-    from unigen.stability.relaxation import RelaxSettings
+    from unigen.parallel import Workers as Crew
 
     if potential is not None:
         chosen = find_potential(potential, energy_scheme, device, batch)
@@ -64,9 +64,9 @@ def hull_elements(
     batch: Batch = None,
 ) -> None:
     """Fit what an atom of each element counts for a potential, so that its energies can be held against the set."""
-    from unigen.data.workers import Workers as Crew
-    from unigen.stability.hull_build import fit_elements
-    from unigen.stability.potential import find_potential
+    from unigen.energies.hull.build import fit_elements
+    from unigen.energies.potential import find_potential
+    from unigen.parallel import Workers as Crew
 
     chosen = find_potential(potential, energy_scheme, device, batch)
     with Crew(workers, progress=True) as crew:

@@ -15,7 +15,7 @@ def models_list() -> None:
     """Bundled models."""
     from rich.console import Console
 
-    from unigen.report.model_list import models_table
+    from unigen.cli.model_list import models_table
 
     Console().print(models_table())
 

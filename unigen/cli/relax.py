@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unigen.cli.potential_options import Batch, Device, Scheme, Workers
+from unigen.cli.options import Batch, Device, Scheme, Workers
 
 GFN2 = "gfn2-xtb"
 
@@ -34,14 +34,14 @@ def relax(
     """Relax anyone's crystals, cell and all, with a named potential, or molecules with GFN2-xTB; all done is kept."""
     from rich.console import Console
 
-    from unigen.data.kind import kind_of
+    from unigen.data.readers.kind import kind_of
+    from unigen.energies.molecule_relaxation import XtbSettings
+    from unigen.energies.potential import find_potential
+    from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
     from unigen.report.relaxation_page import write_crystals_page, write_molecules_page
-    from unigen.stability.potential import find_potential
-    from unigen.stability.relax_files import relax_files
-    from unigen.stability.relax_molecule_files import relax_molecule_files
-    from unigen.stability.relaxation import RelaxSettings
-    from unigen.stability.xtb import XtbSettings
+    from unigen.runs.relax_files import relax_files
+    from unigen.runs.relaxation import relax_molecule_files
 
     console = Console()
     if kind_of(samples) == "crystals":

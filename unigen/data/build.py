@@ -22,18 +22,18 @@ from pathlib import Path
 from rich.console import Console
 
 from unigen.cards import KINDS
+from unigen.checksum import checksum
 from unigen.config import read_yaml, write_yaml
 from unigen.data import recipes
 from unigen.data.assemble import Assembly, assemble
-from unigen.data.build_source import Source, resolve
-from unigen.data.checksum import checksum
+from unigen.data.build_sources import Source, resolve
 from unigen.data.crystal_rows import CRYSTALS
 from unigen.data.dataset_file import dataset_path, datasets_home, split_off
-from unigen.data.durable import durable
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
 from unigen.data.row_kind import Rejected, RowKind, Task, Treatment
 from unigen.data.shards import SHARD_ROWS, build_parts
+from unigen.disk import durable
 from unigen.errors import UserError
 
 _FORMAT = 1

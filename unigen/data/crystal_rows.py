@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from unigen.cards import DatasetCard
 from unigen.data import recipes
-from unigen.data.composition import reduced_formulas
+from unigen.data.compositions import reduced_formulas
+from unigen.data.crystal_store import COLUMNS, CrystalDataset, open_dataset, schema, to_table
 from unigen.data.dataset_file import flat, list_offsets
 from unigen.data.duplicates import find_duplicates
-from unigen.data.record import Row
+from unigen.data.readers.crystals import parse
+from unigen.data.readers.record import Row
 from unigen.data.row_kind import RowKind, Task, Treatment, part_table
-from unigen.data.sources import parse
-from unigen.data.store import COLUMNS, CrystalDataset, open_dataset, schema, to_table
 from unigen.elements import SYMBOLS, parse_formula
 
 

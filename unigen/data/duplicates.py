@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 
-from unigen.data.composition import reduced_formulas
-from unigen.data.crystal import Crystal
+from unigen.crystals.crystal import Crystal
+from unigen.data.compositions import reduced_formulas
+from unigen.data.crystal_store import CrystalDataset
 from unigen.data.shards import in_order
-from unigen.data.store import CrystalDataset
 
 _BUCKETS_A_TASK = 64
 

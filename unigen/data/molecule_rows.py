@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.data import recipes
-from unigen.data.composition import compositions
-from unigen.data.molecule_sources import parse_molecule
+from unigen.data.compositions import compositions
 from unigen.data.molecule_store import COLUMNS, open_molecules, schema, to_table
-from unigen.data.record import MoleculeRow
+from unigen.data.readers.molecules import parse_molecule
+from unigen.data.readers.record import MoleculeRow
 from unigen.data.row_kind import RowKind, Task, Treatment, part_table
-from unigen.data.smiles import without_stereo
 from unigen.elements import hill_formula
 from unigen.errors import UserError
+from unigen.molecules.rdkit_smiles import without_stereo
 
 
 def treat(task: Task, treatment: Treatment) -> MoleculeRow:

@@ -27,7 +27,7 @@ from unigen.data.dataset_file import (
     row_index,
     rows_of_split,
 )
-from unigen.data.molecule import Molecule
+from unigen.molecules.molecule import Molecule
 from unigen.shapes import Float, Int, Integer, UInt8
 
 COLUMNS = ("id", "split", "numbers", "positions", "bonds", "charges", "smiles")

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from unigen.cards import DatasetCard, SourceFile, check_sha256, download, find_cards, read_dataset_card
-from unigen.data.durable import durable
-from unigen.data.edm_split import assign_edm_split
-from unigen.data.molecule_sources import read_molecules
-from unigen.data.record import Record
-from unigen.data.sources import read_records
+from unigen.data.qm9_split import assign_edm_split
+from unigen.data.readers.crystals import read_records
+from unigen.data.readers.molecules import read_molecules
+from unigen.data.readers.record import Record
+from unigen.disk import durable
 from unigen.errors import UserError
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from unigen.data.composition import compositions, densities
-from unigen.data.durable import durable
+from unigen.data.compositions import compositions, densities
+from unigen.data.crystal_store import CrystalDataset
 from unigen.data.molecule_store import MoleculeDataset
-from unigen.data.store import CrystalDataset
 from unigen.data.summary import open_any
+from unigen.disk import durable
 from unigen.elements import format_formula
 from unigen.errors import UserError
 from unigen.shapes import Float

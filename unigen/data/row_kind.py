@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.cards import DatasetCard, Kind
-from unigen.data.record import Record
+from unigen.data.readers.record import Record
 
 _REJECTED = b"rejected"
 

@@ -18,8 +18,8 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unigen.data.durable import durable
 from unigen.data.row_kind import Task, rejected_of
+from unigen.disk import durable
 from unigen.errors import UserError
 
 SHARD_ROWS = 512

@@ -12,17 +12,17 @@ from rich.table import Column, Table
 
 from unigen.cards import Kind, find_cards, read_dataset_card
 from unigen.data.build import BuildResult
-from unigen.data.composition import compositions, reduced_formulas
+from unigen.data.compositions import compositions, reduced_formulas
+from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.crystal_store import from_table as crystals_of_table
+from unigen.data.crystal_store import to_table as crystal_table
 from unigen.data.dataset_file import built_kind, split_off
-from unigen.data.kind import kind_of
-from unigen.data.molecule_sources import read_molecule_rows
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.data.molecule_store import from_table as molecules_of_table
 from unigen.data.molecule_store import to_table as molecule_table
-from unigen.data.sources import read_rows
-from unigen.data.store import CrystalDataset, open_dataset
-from unigen.data.store import from_table as crystals_of_table
-from unigen.data.store import to_table as crystal_table
+from unigen.data.readers.crystals import read_rows
+from unigen.data.readers.kind import kind_of
+from unigen.data.readers.molecules import read_molecule_rows
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 

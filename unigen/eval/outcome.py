@@ -9,15 +9,15 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from unigen.data.crystal import Crystal
-from unigen.data.molecule import Molecule
-from unigen.eval.asked_and_found import AskedAndFound
-from unigen.eval.intervals import Metric
+from unigen.crystals.crystal import Crystal
+from unigen.energies.hull.phases import StablePhases
+from unigen.eval.asked import AskedAndFound
 from unigen.eval.protocol import Rules
 from unigen.eval.provenance import provenance
 from unigen.eval.report import Report, ResultRow
-from unigen.eval.section import Section
-from unigen.stability.stable_phases import StablePhases
+from unigen.eval.statistics import Metric
+from unigen.eval.tables import Section
+from unigen.molecules.molecule import Molecule
 
 MANY_SEEDS = 20
 """More seeds than these are reported as first, last and count."""
@@ -25,7 +25,7 @@ MANY_SEEDS = 20
 
 @runtime_checkable
 class Named(Protocol):
-    """What all entries, of crystals and of molecules, say of themselves: see `unigen.eval.entry.Entry`."""
+    """What all entries, of crystals and of molecules, say of themselves: see `unigen.eval.crystals.samples.Entry`."""
 
     @property
     def id(self) -> str: ...  # noqa: D102 - said above

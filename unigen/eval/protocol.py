@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from unigen.crystals.matching import MatchSettings
 from unigen.errors import UserError
-from unigen.eval.intervals import Metric, means_with_intervals
-from unigen.eval.matching import MatchSettings
+from unigen.eval.statistics import Metric, means_with_intervals
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unigen.data.crystal import Crystal
-from unigen.data.molecule import Molecule
-from unigen.eval.asked_and_found import AskedAndFound
-from unigen.eval.intervals import Metric
-from unigen.eval.section import Section, is_share
-from unigen.stability.stable_phases import StablePhases
+from unigen.crystals.crystal import Crystal
+from unigen.energies.hull.phases import StablePhases
+from unigen.eval.asked import AskedAndFound
+from unigen.eval.statistics import Metric
+from unigen.eval.tables import Section, is_share
+from unigen.molecules.molecule import Molecule
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,7 +46,7 @@ class SampleResult(ResultRow):
         volume: cubic Angstrom.
         density: g/cm^3.
         smallest_distance: Angstrom, own periodic images included.
-        structure_valid: see `unigen.eval.validity.Description`.
+        structure_valid: see `unigen.eval.crystals.merge_validity.Description`.
         structure_valid_cdvae: the published variant.
         composition_valid: SMACT with its present oxidation states.
         composition_valid_cdvae: SMACT as CDVAE used it.
@@ -54,14 +54,14 @@ class SampleResult(ResultRow):
         rms: root mean square displacement to its reference, in (V / atoms)^(1/3) (csp).
         unique: first of its equivalence class (denovo).
         novel: matches no reference crystal (denovo, with a reference).
-        relaxation: "converged", "limit", "gated" or "failed", see `unigen.stability.relaxation.Relaxation`.
+        relaxation: "converged", "limit", "gated" or "failed", see `unigen.energies.relaxation.Relaxation`.
         energy_per_atom: relaxed, eV/atom, of the potential.
         displacement: root mean square path of an atom in relaxation, Angstrom.
         formation_energy: relaxed, eV/atom, against the elements of the hull.
         above_hull: relaxed, eV/atom above the hull; negative below it.
         decomposition: the phases at the hull.
         stated_space_group: number that the generator wrote.
-        stated_symmetry: "confirmed", "higher", "other" or "failed", see `unigen.eval.as_requested`.
+        stated_symmetry: "confirmed", "higher", "other" or "failed", see `unigen.eval.crystals.requests`.
         bounded: something about it ended at a bound of work.
         reason: why there is no structure, or why it is not scored.
     """

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from unigen import config as configuration
 from unigen.errors import UserError
-from unigen.models.build import Model, ModelConfig, build_model
-from unigen.models.wyckoff import WyckoffModel
+from unigen.models.families import Model, ModelConfig, build_model
+from unigen.models.wyckoff.network import WyckoffModel
 
 FORMAT = "unigen-1"
 WEIGHTS, CONFIG = "weights.safetensors", "config.yaml"

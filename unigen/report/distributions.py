@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from unigen.data.crystal import Crystal
-from unigen.data.molecule import Molecule
-from unigen.report.histogram import histogram
+from unigen.crystals.crystal import Crystal
+from unigen.molecules.molecule import Molecule
+from unigen.report.figures.histogram import histogram
 from unigen.report.page import Figure, Kind, Value
 
 MOST_REFERENCES = 10_000

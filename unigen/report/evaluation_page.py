@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from unigen.data.crystal import Crystal
-from unigen.data.molecule import Molecule
+from unigen.crystals.crystal import Crystal
+from unigen.eval.crystals.stability import THRESHOLDS
 from unigen.eval.report import Report, ResultRow, metric_texts
-from unigen.eval.section import Section
-from unigen.eval.stability import THRESHOLDS
+from unigen.eval.tables import Section
+from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import column_distributions, distributions
+from unigen.report.figures.hull import hull_figure
+from unigen.report.figures.scatter import asked_figure
 from unigen.report.generation_page import UNITS
-from unigen.report.hull_figure import hull_figure
 from unigen.report.page import Figure, Item, Kind, Page, Table, Value, write_page
-from unigen.report.scatter import asked_figure
-from unigen.report.source_link import SourceLinks
+from unigen.report.source_links import SourceLinks
 
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""

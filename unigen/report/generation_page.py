@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from unigen.config import read_yaml
-from unigen.data.crystal import Crystal
-from unigen.data.molecule import Molecule
+from unigen.crystals.crystal import Crystal
+from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import distributions
-from unigen.report.journal import RUN, Row, file_names
-from unigen.report.molecule_folder import SDF, molecule_of
 from unigen.report.page import PAGE, Item, Kind, Page, Value, write_page
-from unigen.report.run_folder import crystal_of
+from unigen.runs.crystal_files import crystal_of
+from unigen.runs.folder import RUN, Row, file_names
+from unigen.runs.molecule_files import SDF, molecule_of
 
 UNITS = {
     "density": "g/cm³",
@@ -74,7 +74,7 @@ def _all_in_one(folder: Path) -> list[str]:
 
 
 def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Molecule | None]) -> list[Item]:
-    """Each with its CIF, named as `unigen.report.run_folder` does, or its entry in the SD file that holds all."""
+    """Each with its CIF, named as `unigen.runs.crystal_files` does, or its entry in the SD file that holds all."""
     made = [row for row, structure in zip(rows, structures, strict=True) if structure is not None]
     stems = {id(row): stem for row, stem in zip(made, file_names(made), strict=True)}
     entries = {id(row): number for number, row in enumerate(made, start=1)}

@@ -16,11 +16,11 @@ from urllib.parse import quote
 
 import unigen
 from unigen.config import flat
-from unigen.data.crystal import Crystal
-from unigen.data.durable import durable
-from unigen.data.molecule import Molecule
-from unigen.report import markup
-from unigen.report.scene import palette, scene_of
+from unigen.crystals.crystal import Crystal
+from unigen.disk import durable
+from unigen.molecules.molecule import Molecule
+from unigen.report import html as markup
+from unigen.report.pictures.scene import palette, scene_of
 
 PAGE = "report.html"
 

@@ -8,14 +8,14 @@ from itertools import count
 from pathlib import Path
 
 from unigen.config import read_yaml
+from unigen.energies.relaxation import Relaxation
+from unigen.energies.relaxed_crystals import FRAMES
+from unigen.energies.relaxed_molecules import MOLECULES
+from unigen.journal import RUN
 from unigen.report.distributions import column_distributions
 from unigen.report.generation_page import UNITS
 from unigen.report.page import PAGE, Item, Kind, Page, write_page
-from unigen.stability.relax_molecule_files import RelaxedEntry
-from unigen.stability.relaxation import Relaxation
-from unigen.stability.relaxed_molecules import MOLECULES
-from unigen.stability.relaxed_set import FRAMES
-from unigen.stability.result_journal import RUN
+from unigen.runs.relaxation import RelaxedEntry
 
 _DRAWN = ("energy_drop", "displacement", "volume_change", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
@@ -25,7 +25,7 @@ def write_crystals_page(folder: Path, named: Sequence[tuple[str, Relaxation]]) -
     """Write ``report.html`` into a folder of relaxed crystals.
 
     Args:
-        folder: as `unigen.stability.relax_files.relax_files` leaves it.
+        folder: as `unigen.runs.relax_files.relax_files` leaves it.
         named: what it returns.
 
     Raises:
@@ -54,7 +54,7 @@ def write_molecules_page(folder: Path, found: Sequence[RelaxedEntry]) -> Path:
     """Write ``report.html`` into a folder of relaxed molecules.
 
     Args:
-        folder: as `unigen.stability.relax_molecule_files.relax_molecule_files` leaves it.
+        folder: as `unigen.runs.relaxation.relax_molecule_files` leaves it.
         found: what it returns.
 
     Raises:

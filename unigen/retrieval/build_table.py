@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from unigen.data.crystal import Crystal
-from unigen.data.durable import durable
-from unigen.data.store import open_dataset, resolve_dataset
-from unigen.data.symmetric import SymmetricCrystal
-from unigen.data.workers import Workers
+from unigen.crystals.crystal import Crystal
+from unigen.crystals.symmetric import SymmetricCrystal
+from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.disk import durable
 from unigen.errors import UserError
+from unigen.parallel import Workers
 from unigen.retrieval.compositions import stability_of
 from unigen.retrieval.table import Looks, TemplateTable, is_table, read_table, write_table
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from unigen.data.store import CrystalDataset
+from unigen.data.crystal_store import CrystalDataset
 from unigen.elements import reduce_counts
 from unigen.shapes import Float, Int
 

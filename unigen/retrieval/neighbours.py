@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unigen.element_similarity import element_distances
 from unigen.elements import format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.retrieval.assignment import cheapest, choose
-from unigen.retrieval.chemistry import element_distances
 from unigen.retrieval.compositions import Compositions
-from unigen.retrieval.templates import CountGroup, group_by_counts
+from unigen.retrieval.count_groups import CountGroup, group_by_counts
 from unigen.shapes import Float, Int
 
 

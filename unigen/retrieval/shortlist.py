@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from unigen.data.symmetric import SymmetricCrystal
+from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.elements import reduce_counts, written_order
 from unigen.errors import UserError
 from unigen.retrieval.fingerprint import CONTACTS

@@ -16,15 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.data.dataset_file import chosen_items, row_index, rows_of_split
-from unigen.data.durable import durable
-from unigen.data.symmetric import SymmetricCrystal
+from unigen.disk import durable
 from unigen.errors import UserError
 from unigen.geometry.lattice import lattice_matrix
-from unigen.geometry.symmetry import space_group
 from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.fingerprint import CONTACTS, NEAREST, contacts, fingerprint
 from unigen.shapes import Float, Int, UInt8
+from unigen.symmetry.space_groups import space_group
 
 FEATURES = 2 * NEAREST
 """Numbers in the fingerprint of an element."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import overload
 
-from unigen.data.crystal import Crystal
-from unigen.data.molecule import Molecule
+from unigen.crystals.crystal import Crystal
 from unigen.elements import parse_formula
 from unigen.errors import UserError
+from unigen.models.generator import Draft, Generator, Job, Sample
+from unigen.models.smiles.decoding import MoleculeSettings
+from unigen.models.smiles.generator import MoleculeGenerator
+from unigen.molecules.molecule import Molecule
 from unigen.request import CrystalRequest, MoleculeRequest
-from unigen.sample.job import Draft, Generator, Job, Sample
 from unigen.sample.load import load
-from unigen.sample.molecule_decoder import MoleculeSettings
-from unigen.sample.molecule_generator import MoleculeGenerator
 
 Request = CrystalRequest | MoleculeRequest
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from unigen.cards import find_cards, published, sha256_of
-from unigen.data.store import open_dataset, resolve_dataset
+from unigen.data.crystal_store import open_dataset, resolve_dataset
 from unigen.device import check_device
 from unigen.errors import UserError
-from unigen.models.autoregressive import Autoregressive
 from unigen.models.checkpoint import WEIGHTS, load_model
-from unigen.models.joint import JointModel
-from unigen.models.molecule import MoleculeModel
-from unigen.models.predictor import PropertyNetwork
-from unigen.models.wyckoff import WyckoffModel
+from unigen.models.generator import Generator
+from unigen.models.joint.network import JointModel
+from unigen.models.nearest.generator import NearestGenerator
+from unigen.models.predictor.network import PropertyNetwork
+from unigen.models.smiles.decoding import MoleculeSettings
+from unigen.models.smiles.generator import MoleculeGenerator
+from unigen.models.smiles.network import MoleculeModel
+from unigen.models.words.decoding import DecodeSettings
+from unigen.models.words.generator import NetworkGenerator
+from unigen.models.words.network import Autoregressive
+from unigen.models.wyckoff.generator import WyckoffGenerator
+from unigen.models.wyckoff.network import WyckoffModel
 from unigen.retrieval.build_table import TABLE, open_table, table_path
 from unigen.retrieval.shortlist import Retriever
-from unigen.sample.decoder import DecodeSettings
-from unigen.sample.job import Generator
-from unigen.sample.molecule_decoder import MoleculeSettings
-from unigen.sample.molecule_generator import MoleculeGenerator
-from unigen.sample.network import NetworkGenerator
-from unigen.sample.substitution import NearestGenerator
-from unigen.sample.wyckoff_generator import WyckoffGenerator
 
 NEAREST = "nearest"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unigen.errors import UserError
 from unigen.request import MoleculeRequest
-from unigen.sample.request_file import read_properties, request_rows
+from unigen.sample.requests import read_properties, request_rows
 
 _WORDS = ("id", "smiles", "formula")
 

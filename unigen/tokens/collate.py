@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from unigen.batch import MoleculeBatch, NeighbourBatch, TokenBatch, WyckoffBatch, pad
+from unigen.models.smiles.tokens import MIDDLE, UNREACHED, MoleculeSequence
+from unigen.models.wyckoff.tokens import WyckoffSequence
 from unigen.retrieval.shortlist import KINDS, Shortlist
 from unigen.shapes import Float, Integer
-from unigen.tokens.molecule import MIDDLE, UNREACHED, MoleculeSequence
 from unigen.tokens.sequence import Sequence
-from unigen.tokens.wyckoff import WyckoffSequence
 
 
 def collate(sequences: list[Sequence]) -> TokenBatch:

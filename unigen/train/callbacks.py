@@ -8,11 +8,11 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from unigen.models.checkpoint import save_model
+from unigen.models.training_set import Material
 from unigen.train.averaging import AveragedWeights
 from unigen.train.checkpoints import Checkpoints
 from unigen.train.continuation import last_checkpoint
 from unigen.train.match import MatchRate, choose_references
-from unigen.train.material import Material
 from unigen.train.module import TrainingModule
 from unigen.train.progress import progress_bar
 from unigen.train.settings import TrainConfig

@@ -14,7 +14,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
-from unigen.data.durable import durable
+from unigen.disk import durable
 from unigen.train.module import Batch, TrainingModule
 
 

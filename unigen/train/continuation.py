@@ -10,8 +10,8 @@ import torch
 
 from unigen.config import flat, load, to_plain
 from unigen.errors import UserError
-from unigen.models.build import Model
 from unigen.models.checkpoint import save_model
+from unigen.models.families import Model
 from unigen.train.optim import schedule
 from unigen.train.settings import OptimConfig, TrainConfig
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from unigen.data.crystal import Crystal
-from unigen.data.store import CrystalDataset
+from unigen.crystals.crystal import Crystal
+from unigen.data.crystal_store import CrystalDataset
 from unigen.elements import format_formula
-from unigen.models.build import Model
+from unigen.models.families import Model
+from unigen.models.generator import Generator, Job
 from unigen.request import CrystalRequest
-from unigen.sample.job import Generator, Job
 from unigen.train.module import TrainingModule
 
 _SITE_PAIRS = 20_000_000
@@ -76,9 +76,9 @@ def _request(reference: Crystal) -> CrystalRequest:
 
 
 def _matching() -> ModuleType | None:
-    """``unigen.eval.matching`` where its library is installed: training itself must run without."""
+    """``unigen.crystals.matching`` where its library is installed: training itself must run without."""
     try:
-        from unigen.eval import matching
+        from unigen.crystals import matching
     except ModuleNotFoundError as error:
         logging.getLogger(__name__).warning("no val_match_rate in the logs: %s is not installed", error.name)
         return None

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from unigen.batch import JointBatch, MoleculeBatch, PropertyBatch, TokenBatch, WyckoffBatch
 from unigen.errors import UserError
-from unigen.models.autoregressive import Autoregressive
-from unigen.models.build import Model
-from unigen.models.joint import JointModel
-from unigen.models.molecule import MoleculeModel
-from unigen.models.predictor import PropertyNetwork
-from unigen.models.wyckoff import WyckoffModel
-from unigen.sample.likelihood import log_likelihoods
+from unigen.models.families import Model
+from unigen.models.joint.network import JointModel
+from unigen.models.predictor.network import PropertyNetwork
+from unigen.models.smiles.network import MoleculeModel
+from unigen.models.words.likelihood import log_likelihoods
+from unigen.models.words.network import Autoregressive
+from unigen.models.wyckoff.network import WyckoffModel
 from unigen.train.continuation import retune
 from unigen.train.optim import build_optimizer, schedule
 from unigen.train.settings import TrainConfig

@@ -16,15 +16,15 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from unigen.config import write_yaml
-from unigen.data.loader import StepBatches
 from unigen.errors import UserError
-from unigen.models.build import Model, build_model
 from unigen.models.checkpoint import begin_with
-from unigen.models.predictor import PropertyNetwork
+from unigen.models.families import Model, build_model
+from unigen.models.predictor.network import PropertyNetwork
+from unigen.models.training_set import Material, open_material
+from unigen.train.batches import StepBatches
 from unigen.train.callbacks import build_callbacks
 from unigen.train.checkpoints import DurableFiles, Stopped
 from unigen.train.continuation import check_same_run, last_checkpoint, publish, read_checkpoint
-from unigen.train.material import Material, open_material
 from unigen.train.module import TrainingModule
 from unigen.train.settings import TrainConfig
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from unigen.models.build import ModelConfig
+from unigen.models.families import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,79 @@
+"""The choice of cell changes nothing about the crystal."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from crystals.real_crystals import crystals, elemental_crystals, prototypes, unimodular, vectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.analysis.structure_matcher import StructureMatcher
+
+from unigen.crystals.crystal import Crystal
+
+
+def rebased(crystal: Crystal, matrix: np.ndarray) -> Crystal:
+    return Crystal(crystal.numbers, crystal.frac_coords @ np.linalg.inv(matrix), matrix @ crystal.lattice)
+
+
+def supercell(crystal: Crystal, times: tuple[int, int, int]) -> Crystal:
+    cells = np.array(list(product(*map(range, times))))
+    coords = (crystal.frac_coords[None] + cells[:, None]).reshape(-1, 3) / times
+    return Crystal(np.tile(crystal.numbers, len(cells)), coords, crystal.lattice * np.array(times)[:, None])
+
+
+def same(one: Crystal, other: Crystal) -> bool:
+    matcher = StructureMatcher(ltol=0.01, stol=0.01, angle_tol=0.5, primitive_cell=False, scale=False)
+    return matcher.fit(one.to_pymatgen(), other.to_pymatgen())
+
+
+@settings(max_examples=25, deadline=None)
+@given(crystals(), unimodular(), vectors(-2, 2), st.tuples(*[st.integers(1, 2)] * 3), st.randoms(use_true_random=False))
+def test_reduced_forgets_basis_origin_order_and_supercell(crystal, matrix, origin, times, shuffler):
+    order = list(range(len(crystal)))
+    shuffler.shuffle(order)
+    moved = Crystal(crystal.numbers[order], crystal.frac_coords[order] + np.array(origin), crystal.lattice)
+    one, other = crystal.reduced(), supercell(rebased(moved, matrix), times).reduced()
+    assert len(one) == len(other)
+    assert np.linalg.det(other.lattice) > 0
+    assert other.volume == pytest.approx(one.volume, rel=1e-6)
+    assert np.sort(np.linalg.norm(other.lattice, axis=1)) == pytest.approx(
+        np.sort(np.linalg.norm(one.lattice, axis=1)), abs=1e-4
+    )
+    assert ((other.frac_coords >= 0) & (other.frac_coords.astype(np.float32) < 1)).all()
+    assert same(one, other)
+
+
+@pytest.mark.parametrize("crystal", [*elemental_crystals()[::12], *prototypes(8)], ids=lambda c: c.formula)
+def test_real_crystals_reduce_to_the_same_crystal(crystal):
+    reduced = crystal.reduced()
+    assert len(crystal) % len(reduced) == 0
+    assert reduced.reduced_formula == crystal.reduced_formula
+    assert len(supercell(crystal, (1, 2, 1)).reduced()) == len(reduced)
+    assert reduced.smallest_distance() == pytest.approx(crystal.smallest_distance(), abs=1e-3)
+    assert reduced.space_group(0.05) == crystal.space_group(0.05)
+    assert StructureMatcher().fit(crystal.to_pymatgen(), reduced.to_pymatgen())
+
+
+@settings(max_examples=25, deadline=None)
+@given(crystals(), unimodular())
+def test_smallest_distance_is_the_brute_force_one_in_any_cell(crystal, matrix):
+    images = np.array(list(product(range(-4, 5), repeat=3)))
+    cartesian = crystal.frac_coords @ crystal.lattice
+    steps = cartesian[:, None, None] - cartesian[None, :, None] + (images @ crystal.lattice)[None, None]
+    distances = np.linalg.norm(steps, axis=-1)
+    assert rebased(crystal, matrix).smallest_distance() == pytest.approx(distances[distances > 1e-9].min(), rel=1e-6)
+
+
+def test_one_atom_sees_its_own_image():
+    assert Crystal(np.array([26]), np.zeros((1, 3)), np.diag([2.5, 4, 5])).smallest_distance() == pytest.approx(2.5)
+
+
+def test_known_space_groups():
+    rocksalt = Crystal(np.array([11, 17]), np.array([[0, 0, 0], [0.5] * 3]), 2.8 * (np.ones((3, 3)) - np.eye(3)))
+    assert rocksalt.space_group() == (225, "Fm-3m")
+    left = Crystal(rocksalt.numbers, rocksalt.frac_coords, rocksalt.lattice[[1, 0, 2]])
+    assert left.space_group().number == 225
+    assert np.linalg.det(left.reduced().lattice) > 0

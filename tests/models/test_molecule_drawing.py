@@ -1,0 +1,97 @@
+"""From nothing, or from a formula, to molecules in space: what is written is what stands there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from models.small_molecules import small_molecule_model
+from rdkit import Chem
+
+from unigen.models.smiles.decoding import MoleculeSettings
+from unigen.models.smiles.drawing import Writing, draw_molecules
+from unigen.models.smiles.writing import draw_smiles
+from unigen.smiles.grammar import SmilesGrammar
+from unigen.smiles.text import smiles_symbols, smiles_text
+
+FORMULAS = [None, None, {6: 2, 1: 6, 8: 1}, {6: 6, 1: 6}, {6: 3, 1: 7, 7: 1, 8: 2}]
+GRAMMARS = [SmilesGrammar(formula=formula) for formula in FORMULAS]
+VALUES: list[dict[int, float]] = [{}, {1: 0.3}, {}, {}, {1: 0.1}]
+SETTINGS = MoleculeSettings(steps=3)
+
+
+def uniforms(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((len(GRAMMARS), 80))
+
+
+@pytest.fixture(scope="module")
+def written() -> list[list[int]]:
+    return draw_smiles(small_molecule_model(), GRAMMARS, VALUES, uniforms(), 1.0)
+
+
+def writings(written: list[list[int]]) -> list[Writing]:
+    rngs = [np.random.default_rng([7, row]) for row in range(len(written))]
+    return [Writing(*row) for row in zip(written, VALUES, rngs, strict=True)]
+
+
+def test_what_is_written_is_a_molecule_of_the_formula_asked_for(written):
+    for symbols, formula in zip(written, FORMULAS, strict=True):
+        mol = Chem.AddHs(Chem.MolFromSmiles(smiles_text(symbols)))
+        counts = np.bincount([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+        if formula:
+            assert {n: int(c) for n, c in enumerate(counts) if c} == formula
+
+
+def test_a_row_is_written_alone_as_in_its_batch(written):
+    for row, grammar in enumerate(GRAMMARS):
+        alone = draw_smiles(small_molecule_model(), [grammar], [VALUES[row]], uniforms()[row : row + 1], 1.0)
+        assert alone[0] == written[row]
+
+
+def test_what_is_begun_is_gone_on_with():
+    begun = smiles_symbols("C1CC1")
+    for symbols in draw_smiles(small_molecule_model(), GRAMMARS[:2], VALUES[:2], uniforms(), 1.0, begun=[begun] * 2):
+        assert symbols[: len(begun)] == begun
+
+
+def test_without_guidance_properties_are_left_out(written):
+    """Guidance 0 is the model that was asked for nothing, 1 the model as it is."""
+    model, none = small_molecule_model(), [{}] * len(GRAMMARS)
+    asked = draw_smiles(model, GRAMMARS, VALUES, uniforms(), 1.0, guidance=0.0)
+    assert asked == draw_smiles(model, GRAMMARS, none, uniforms(), 1.0)
+    bare = [replace(one, values={}) for one in writings(written)]
+    plain = draw_molecules(model, bare, SETTINGS)
+    unguided = draw_molecules(model, writings(written), replace(SETTINGS, guidance=0.0))
+    guided = draw_molecules(model, writings(written), replace(SETTINGS, guidance=4.0))
+    for one, other, third in zip(plain, unguided, guided, strict=True):
+        np.testing.assert_allclose(one.positions, other.positions, atol=5e-3)
+        assert one.numbers.tolist() == third.numbers.tolist()
+    assert np.abs(plain[1].positions - guided[1].positions).max() > 1e-2
+
+
+def test_the_molecules_are_those_that_were_written(written):
+    drawn = draw_molecules(small_molecule_model(), writings(written), SETTINGS)
+    for molecule, symbols in zip(drawn, written, strict=True):
+        text = smiles_text(symbols)
+        assert molecule.smiles == text
+        mol = molecule.to_rdkit()
+        Chem.RemoveStereochemistry(mol)
+        assert Chem.MolToSmiles(Chem.RemoveHs(mol)) == Chem.CanonSmiles(text)
+        heavy = [atom.GetAtomicNum() for atom in Chem.MolFromSmiles(text).GetAtoms()]
+        assert molecule.numbers[: len(heavy)].tolist() == heavy
+
+
+def test_the_same_random_numbers_give_the_same_molecules_in_any_batch(written):
+    together = draw_molecules(small_molecule_model(), writings(written), SETTINGS)
+    for row in range(len(written)):
+        alone = draw_molecules(small_molecule_model(), [writings(written)[row]], SETTINGS)[0]
+        np.testing.assert_allclose(alone.positions, together[row].positions, atol=5e-3)
+
+
+def test_charges_are_kept():
+    writing = Writing(smiles_symbols("[NH3+]CC(=O)[O-]"), {}, np.random.default_rng(0))
+    molecule = draw_molecules(small_molecule_model(), [writing], SETTINGS)[0]
+    assert molecule.charges.sum() == 0
+    assert min(molecule.charges.tolist()) == -1
+    assert molecule.formula == "C2H5NO2"

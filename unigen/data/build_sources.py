@@ -1,0 +1,113 @@
+"""What a dataset is built from: public files of a card, local copies of them, anyone's files, a built dataset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from unigen.cards import DatasetCard, Kind
+from unigen.checksum import checksum
+from unigen.data import recipes
+from unigen.data.dataset_file import built_kind, dataset_path, split_off
+from unigen.data.readers.arrays import read_molecule_parquet
+from unigen.data.readers.count import count_entries
+from unigen.data.readers.crystals import read_records
+from unigen.data.readers.kind import kind_of, mixed
+from unigen.data.readers.merge_arrays import read_parquet
+from unigen.data.readers.molecules import read_molecules
+from unigen.data.readers.record import Record
+from unigen.errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of a build: a path, a built dataset, or (no path yet) the public files of a card."""
+
+    label: str
+    kind: Kind
+    card: DatasetCard | None = None
+    path: Path | None = None
+    dataset: str | None = None
+
+    def records(self, folder: Path, limit: int | None = None) -> Iterator[Record]:
+        """Raw records, the first ``limit`` of each split; public files are fetched into the folder first."""
+        records = self._all_records(folder)
+        if self.card is not None:
+            records = recipes.assign_splits(records, self.card)
+        return records if limit is None else first_of_each_split(records, limit)
+
+    def _all_records(self, folder: Path) -> Iterator[Record]:
+        if self.dataset is not None:
+            return (read_parquet if self.kind == "crystals" else read_molecule_parquet)(self.dataset)
+        if self.path is not None:
+            return (read_records if self.kind == "crystals" else read_molecules)(self.path)
+        assert self.card is not None
+        return recipes.read_files(self.card, recipes.fetch(self.card, folder))
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether the card knows the checksum of its files; None for what the user brings."""
+        if self.card is None or self.path is not None:
+            return None
+        return all(file.sha256 for file in self.card.files)
+
+    def count(self) -> int | None:
+        """Entries, where that is quickly known."""
+        if self.dataset is not None:
+            return None if ":" in self.dataset else count_entries(dataset_path(self.dataset, self.kind))
+        if self.path is not None:
+            return count_entries(self.path)
+        assert self.card is not None
+        return self.card.counts.get("rows")
+
+    def checksum(self, folder: Path) -> str:
+        """SHA-256 that changes when the source does."""
+        if self.dataset is not None:
+            return checksum(dataset_path(split_off(self.dataset)[0], self.kind))
+        if self.path is not None:
+            return checksum(self.path)
+        assert self.card is not None
+        known = [file.sha256 for file in self.card.files]
+        if None in known:
+            return ",".join(checksum(path) for path in recipes.fetch(self.card, folder))
+        return ",".join(str(item) for item in known)
+
+
+def first_of_each_split(records: Iterator[Record], limit: int) -> Iterator[Record]:
+    """Leave out what comes after the first ``limit`` records of a split."""
+    seen: Counter[str] = Counter()
+    for record in records:
+        seen[record.split] += 1
+        if seen[record.split] <= limit:
+            yield record
+
+
+def resolve(name: str, texts: tuple[str, ...]) -> list[Source]:
+    """The sources of a dataset called ``name``; none given means the public files of its recipe.
+
+    Raises:
+        UserError: no such recipe, path or dataset; crystals and molecules together.
+    """
+    card = recipes.recipe(name)
+    if not texts:
+        if card is None:
+            known = ", ".join(sorted(recipes.names()))
+            raise UserError(f"no recipe {name!r}", wanted=known, next_step="or say --from PATH for your own structures")
+        return [Source(f"recipe {name}", card.kind, card)]
+    sources = [_source(text, card) for text in texts]
+    if len({source.kind for source in sources}) > 1:
+        raise mixed("--from", {source.kind: Path(source.label) for source in reversed(sources)})
+    return sources
+
+
+def _source(text: str, card: DatasetCard | None) -> Source:
+    if Path(text).exists():
+        return Source(Path(text).name, card.kind if card else kind_of(Path(text)), card, path=Path(text))
+    name = text.rsplit(":", 1)[0]
+    kind = built_kind(name)
+    if kind is not None:
+        return Source(text, kind, None, dataset=text)
+    hint = f"run: unigen data build {name}" if recipes.recipe(name) else "names: unigen data list"
+    raise UserError("neither a path nor a built dataset", where=f"--from {text}", next_step=hint)

@@ -1,0 +1,1 @@
+"""Anyone's files, one raw record after the other."""

@@ -1,0 +1,58 @@
+"""Text files of entries: opened whether compressed or not, and extended XYZ cut into its frames."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator
+from io import TextIOWrapper
+from pathlib import Path
+
+from unigen.data.readers.record import Record, split_from_name
+
+LONGEST_FIELD = 200
+"""Characters; longer fields (a second CIF in a CSV) are no information worth carrying with every row."""
+
+
+_ID = re.compile(r'(?:^|\s)id=(?:"([^"]+)"|(?!\d+(?:\s|$))(\S+))')
+"""The name a frame gives itself; a bare number is a row count as a rule."""
+
+
+def stem(path: Path) -> str:
+    """The file's name without ``.gz`` and its suffix."""
+    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
+
+
+def suffix(path: Path) -> str:
+    """The last suffix besides ``.gz``, in small letters; empty when there is none."""
+    name = path.name.lower().removesuffix(".gz")
+    return name[name.rfind(".") :] if "." in name else ""
+
+
+def open_text(path: Path) -> TextIOWrapper:
+    """To read, line ends as they are."""
+    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8", newline="")
+
+
+def number(text: object) -> object:
+    """A number where the text is one, else the text."""
+    try:
+        return float(str(text))
+    except ValueError:
+        return text
+
+
+def read_frames(path: Path) -> Iterator[Record]:
+    """Cut an extended XYZ file into frames without parsing them, so that a bad frame does not end the file."""
+    with open_text(path) as file:
+        for index, head in enumerate(iter(file.readline, ""), start=1):
+            if not head.strip():
+                return
+            name, where = f"{path.stem}-{index}", f"{path} frame {index}"
+            if not head.strip().isdigit():
+                yield Record(name, "bad", f"no atom count but {head.strip()[:40]!r}: the rest is not read", where)
+                return
+            body = [file.readline() for _ in range(int(head) + 1)]
+            named = _ID.search(body[0])
+            info: dict[str, object] = {"id": named.group(1) or named.group(2)} if named else {}
+            yield Record(name, "frame", head + "".join(body), where, split_from_name(path.stem), info)

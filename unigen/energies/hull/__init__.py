@@ -1,0 +1,1 @@
+"""The convex hull: reference entries, their energies, distances above it."""

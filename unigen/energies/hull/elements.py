@@ -1,0 +1,129 @@
+"""What an atom of each element counts in a potential's energies: total energy minus these is formation energy.
+
+Fitted, because potentials err most on the elements' own odd crystals (and molecules such as O2): least squares over
+compounds whose formation energy is known. The fit takes up a constant error an element, so a formation energy by it is
+as good as the potential is on compounds. Its error on compounds left out is on the card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unigen import config
+from unigen.elements import ATOMIC_NUMBER, SYMBOLS
+from unigen.energies.potential import Potential
+from unigen.errors import UserError
+from unigen.shapes import Float
+
+FEWEST = 3
+"""Compounds an element must be in, or it has no energy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElementEnergies:
+    """Energies of the elements for one potential in one scheme.
+
+    Attributes:
+        potential: its identity.
+        energies: eV/atom by symbol.
+        structures: compounds fitted to.
+        mean_error: mean absolute error of formation energies of compounds left out, eV/atom, by five-fold crossing.
+        sources: datasets of the compounds.
+    """
+
+    potential: dict[str, str]
+    energies: dict[str, float]
+    structures: int
+    mean_error: float
+    sources: tuple[str, ...]
+
+    def by_number(self) -> dict[int, float]:
+        """eV/atom by atomic number."""
+        return {ATOMIC_NUMBER[symbol]: energy for symbol, energy in self.energies.items()}
+
+
+def fit_element_energies(
+    counts: Sequence[Mapping[int, int]],
+    energies: Float[np.ndarray, "compounds"],
+    formation: Float[np.ndarray, "compounds"],
+    potential: Potential,
+    sources: Sequence[str],
+) -> ElementEnergies:
+    """Least squares: minimise sum over compounds of (E - sum_el x_el mu_el - E_formation)^2.
+
+    Args:
+        counts: atoms by atomic number.
+        energies: of the potential, eV/atom.
+        formation: known formation energies in the potential's scheme, eV/atom.
+        potential: that computed the energies.
+        sources: for the card.
+
+    Raises:
+        UserError: fewer than ten compounds.
+    """
+    if len(counts) < 10:
+        raise UserError("too few compounds to fit energies of the elements", got=len(counts), wanted="at least 10")
+    columns = sorted({number for each in counts for number in each})
+    shares = np.array([[each.get(number, 0) / sum(each.values()) for number in columns] for each in counts])
+    target = energies - formation
+    fitted = np.linalg.lstsq(shares, target, rcond=None)[0]
+    enough = (shares > 0).sum(axis=0) >= FEWEST
+    return ElementEnergies(
+        potential=potential.identity,
+        energies={SYMBOLS[n]: float(mu) for n, mu, kept in zip(columns, fitted, enough, strict=True) if kept},
+        structures=len(counts),
+        mean_error=_crossed_error(shares, target),
+        sources=tuple(sources),
+    )
+
+
+def _crossed_error(shares: Float[np.ndarray, "compounds elements"], target: Float[np.ndarray, "compounds"]) -> float:
+    """Mean absolute error on compounds that the fit has not seen and whose elements it has."""
+    errors = []
+    for part in range(5):
+        held = np.arange(len(target)) % 5 == part
+        fitted = np.linalg.lstsq(shares[~held], target[~held], rcond=None)[0]
+        seen = (shares[~held] > 0).sum(axis=0) >= FEWEST
+        fair = held & ~(shares[:, ~seen] > 0).any(axis=1)
+        errors.append(np.abs(target[fair] - shares[fair] @ fitted))
+    return float(np.concatenate(errors).mean())
+
+
+def elements_file(folder: Path, potential: Potential) -> Path:
+    """Where the energies for a potential lie beside a reference set."""
+    return folder / f"elements-{potential.name.replace(':', '-')}.yaml"
+
+
+def write_element_energies(folder: Path, potential: Potential, found: ElementEnergies) -> Path:
+    """Write them beside the reference set; returns the file."""
+    path = elements_file(folder, potential)
+    config.write_yaml(path, asdict(found))
+    return path
+
+
+def open_element_energies(folder: Path, potential: Potential) -> ElementEnergies:
+    """The energies for exactly this potential.
+
+    Raises:
+        UserError: there are none, or they belong to other weights.
+    """
+    path = elements_file(folder, potential)
+    step = f"run: unigen hull elements {folder.name} --potential {potential.name} --from DATASET"
+    if not path.exists():
+        raise UserError(
+            f"this hull has no energies of the elements for {potential.name}", where=str(folder), next_step=step
+        )
+    found = config.load(ElementEnergies, path)
+    if found.potential != potential.identity:
+        raise UserError(
+            "energies of the elements are of another potential",
+            where=str(path),
+            got=str(potential.identity),
+            wanted=str(found.potential),
+            next_step=step,
+        )
+    return found

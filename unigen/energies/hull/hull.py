@@ -1,0 +1,170 @@
+"""Energy above the convex hull of a reference set, by a phase diagram of each chemical system, made when asked for.
+
+Ong et al., Chemistry of Materials 20, 1798 (2008); the geometry is pymatgen's PhaseDiagram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from unigen.elements import SYMBOLS, chemical_rank, format_formula
+from unigen.energies.hull.elements import ElementEnergies, open_element_energies
+from unigen.energies.hull.phases import StablePhases
+from unigen.energies.hull.reference import HullReference, hull_folder, open_reference
+from unigen.energies.potential import Potential
+from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from pymatgen.analysis.phase_diagram import PhaseDiagram
+
+_DIAGRAMS = 64
+"""Kept in memory; samples are judged system by system."""
+
+
+@dataclass(frozen=True)
+class HullVerdict:
+    """Where an energy stands.
+
+    Attributes:
+        above_hull: eV/atom above the hull of the reference set; negative below it. None where it is unknown.
+        formation_energy: eV/atom against the elements of the reference set.
+        decomposition: the phases at the hull, such as "0.4 SrO + 0.6 TiO2", shares of atoms.
+        reason: why it is unknown.
+    """
+
+    above_hull: float | None = None
+    formation_energy: float | None = None
+    decomposition: str = ""
+    reason: str = ""
+
+
+class Hull:
+    """The hull of a reference set, for energies of one scheme.
+
+    Args:
+        reference: the entries.
+        element_energies: eV/atom by atomic number, for total energies over a set of formation energies; None when the
+            energies judged are of the same quantity as the set's.
+        fit: where the energies of the elements come from, for reports.
+    """
+
+    def __init__(
+        self,
+        reference: HullReference,
+        element_energies: Mapping[int, float] | None = None,
+        fit: ElementEnergies | None = None,
+    ) -> None:
+        self.reference, self.fit = reference, fit
+        self._elements = element_energies
+        self._diagram = lru_cache(_DIAGRAMS)(self._make_diagram)
+
+    @classmethod
+    def open(cls, name: str, potential: Potential) -> Hull:
+        """The hull of this name for energies of a potential.
+
+        Raises:
+            UserError: it is not built; its scheme is not the potential's; its energies are of another potential; it
+                lacks energies of the elements for this potential.
+        """
+        reference = open_reference(name)
+        card = reference.card
+        if card.scheme != potential.scheme:
+            raise UserError(
+                "energies of two schemes cannot stand in one hull",
+                got=f"{potential.name}: {potential.scheme}",
+                wanted=f"hull {card.name}: {card.scheme}",
+                next_step="choose a potential of the hull's scheme, or build the hull with this potential",
+            )
+        if card.potential and card.potential != potential.identity:
+            raise UserError(
+                "the hull's energies are of another potential",
+                where=card.name,
+                got=str(potential.identity),
+                wanted=str(card.potential),
+            )
+        if card.quantity == "total":
+            return cls(reference)
+        fit = open_element_energies(hull_folder(name), potential)
+        return cls(reference, fit.by_number(), fit)
+
+    def facts(self) -> dict[str, object]:
+        """What its verdicts depend on, for a report."""
+        facts: dict[str, object] = asdict(self.reference.card)
+        return facts | ({"elements": asdict(self.fit)} if self.fit else {})
+
+    def judge(self, counts: Mapping[int, int], energy_per_atom: float) -> HullVerdict:
+        """Where a crystal stands.
+
+        Args:
+            counts: atoms by atomic number.
+            energy_per_atom: eV/atom: total where the hull has energies of the elements, else of the set's quantity.
+
+        Example:
+            >>> from unigen.energies.hull.reference import HullCard
+            >>> card = HullCard(name="x", quantity="formation", scheme="PBE", sources={})
+            >>> reference = HullReference(card, ["a"], ["NaCl"], np.array([-2.0]))
+            >>> Hull(reference).judge({11: 1, 17: 1}, -1.9).above_hull
+            0.1
+        """
+        from pymatgen.analysis.phase_diagram import PDEntry
+        from pymatgen.core import Composition
+
+        atoms = sum(counts.values())
+        if self._elements is not None:
+            missing = [SYMBOLS[number] for number in counts if number not in self._elements]
+            if missing:
+                return HullVerdict(reason=f"no energy of the element {missing[0]}")
+            energy_per_atom -= sum(count * self._elements[number] for number, count in counts.items()) / atoms
+        diagram = self._diagram(frozenset(counts))
+        if isinstance(diagram, str):
+            return HullVerdict(reason=diagram)
+        composition = Composition({SYMBOLS[number]: count for number, count in counts.items()})
+        entry = PDEntry(composition, energy_per_atom * atoms)
+        phases, above = diagram.get_decomp_and_e_above_hull(entry, allow_negative=True, check_stable=False)
+        if phases is None or above is None:
+            return HullVerdict(reason="outside the phase diagram")
+        said = sorted(((share, phase.composition.reduced_formula) for phase, share in phases.items()), reverse=True)
+        return HullVerdict(
+            above_hull=float(above),
+            formation_energy=float(diagram.get_form_energy_per_atom(entry)),
+            decomposition=" + ".join(f"{share:.2g} {formula}" for share, formula in said),
+        )
+
+    def stable_phases(self, elements: Collection[int]) -> StablePhases | None:
+        """The hull of a chemical system, from cation to anion; None where an element has no energy.
+
+        Args:
+            elements: atomic numbers.
+        """
+        diagram = self._diagram(frozenset(elements))
+        symbols = [SYMBOLS[number] for number in sorted(elements, key=chemical_rank)]
+        return None if isinstance(diagram, str) else StablePhases.of(diagram, symbols)
+
+    def _make_diagram(self, elements: frozenset[int]) -> PhaseDiagram | str:
+        """The diagram of a chemical system, or why there is none."""
+        from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+        from pymatgen.core import Composition
+
+        reference = self.reference
+        rows = [
+            row
+            for size in range(1, len(elements) + 1)
+            for system in combinations(sorted(elements), size)
+            for row in reference.by_elements.get(frozenset(system), ())
+        ]
+        energies = {reference.formulas[row]: float(reference.energies[row]) for row in rows}
+        for number in elements:
+            symbol = format_formula({number: 1})
+            if reference.card.quantity == "formation":
+                energies[symbol] = min(0.0, energies.get(symbol, 0.0))
+            elif symbol not in energies:
+                return f"the hull has no energy of the element {symbol}"
+        entries = []
+        for formula, energy in energies.items():
+            composition = Composition(formula)
+            entries.append(PDEntry(composition, energy * composition.num_atoms))
+        return PhaseDiagram(entries)

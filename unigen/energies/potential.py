@@ -1,0 +1,242 @@
+"""Interatomic potentials by name, each with the scheme of its energies and a checksum of its weights.
+
+CHGNet: Deng et al., Nature Machine Intelligence 5, 1031 (2023). SevenNet: Park et al., J. Chem. Theory Comput. 20,
+4857 (2024). Any other ASE calculator is given by import path, with its scheme.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unigen.cards import sha256_of
+from unigen.crystals.files import PARSER_ERRORS
+from unigen.device import check_device
+from unigen.energies.batched_forces import Compute, by_chgnet, by_sevennet
+from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+GPU_BATCH = 64
+"""Structures of some tens of atoms; a batch that does not fit into memory is halved."""
+
+MISSING = "run: pip install 'unigen-matter[stability]'"
+_IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A potential whose weights lie in its wheel."""
+
+    scheme: str
+    package: str
+    weights: str
+    load: Callable[[str], Calculator]
+    together: Callable[[Any], Compute]
+
+
+def _chgnet(model: str) -> Callable[[str], Calculator]:
+    def load(device: str) -> Calculator:
+        from chgnet.model import CHGNet
+        from chgnet.model.dynamics import CHGNetCalculator
+
+        network = CHGNet.load(model_name=model, use_device=device, verbose=False)
+        return CHGNetCalculator(network, use_device=device, on_isolated_atoms="ignore")
+
+    return load
+
+
+def _sevennet(model: str) -> Callable[[str], Calculator]:
+    def load(device: str) -> Calculator:
+        from sevenn.calculator import SevenNetCalculator
+
+        return SevenNetCalculator(model, device=device)
+
+    return load
+
+
+_CHGNET, _SEVENNET = "pretrained", "pretrained_potentials"
+KNOWN = {
+    "chgnet": _Known(
+        "MP2020", "chgnet", f"{_CHGNET}/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar", _chgnet("0.3.0"), by_chgnet
+    ),
+    "chgnet-r2scan": _Known(
+        "r2SCAN",
+        "chgnet",
+        f"{_CHGNET}/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
+        _chgnet("r2scan"),
+        by_chgnet,
+    ),
+    "7net-0": _Known(
+        "MP-uncorrected",
+        "sevenn",
+        f"{_SEVENNET}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
+        _sevennet("7net-0"),
+        by_sevennet,
+    ),
+    "7net-l3i5": _Known(
+        "MP-uncorrected",
+        "sevenn",
+        f"{_SEVENNET}/SevenNet_l3i5/checkpoint_l3i5.pth",
+        _sevennet("7net-l3i5"),
+        by_sevennet,
+    ),
+}
+"""By name. Schemes: MP2020 is PBE(+U) with the Materials Project's 2020 corrections, MP-uncorrected without them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Potential:
+    """A potential and what its energies mean.
+
+    Attributes:
+        name: one of `KNOWN`, or the import path ``package.module:factory`` of an ASE calculator.
+        scheme: of its energies; only energies of one scheme may stand in one hull.
+        checkpoint: SHA-256 of its weights; empty for a calculator by import path.
+        version: of the package it comes from; empty where it has none.
+        device: of torch, for those that use it.
+        batch: structures computed together.
+    """
+
+    name: str
+    scheme: str
+    checkpoint: str = ""
+    version: str = ""
+    device: str = "cpu"
+    batch: int = 1
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What its energies depend on."""
+        return {
+            "name": self.name,
+            "scheme": self.scheme,
+            "checkpoint": self.checkpoint[:16],
+            "version": self.version,
+        }
+
+    def calculator(self) -> Calculator:
+        """The ASE calculator, loaded once a process.
+
+        Raises:
+            UserError: the factory of an import path does not make one.
+        """
+        return _calculator(self.name, self.device)
+
+    def together(self) -> Compute:
+        """Energies and forces of many structures at a time, for a potential of `KNOWN`."""
+        return KNOWN[self.name].together(self.calculator())
+
+
+def find_potential(name: str, scheme: str | None = None, device: str = "cpu", batch: int | None = None) -> Potential:
+    """A potential by name or import path.
+
+    Args:
+        name: one of `KNOWN`, or ``package.module:factory``; the factory is called without arguments.
+        scheme: energy scheme; needed with an import path, and must agree with a known potential's.
+        device: of torch.
+        batch: structures computed together; by default `GPU_BATCH` on a GPU where the potential can, else 1.
+
+    Raises:
+        UserError: unknown name, missing package or device, a scheme that is missing or another one, a batch for a
+            calculator that computes one structure at a time.
+
+    Example:
+        >>> find_potential("ase.calculators.emt:EMT", "EMT").scheme
+        'EMT'
+    """
+    if name in KNOWN:
+        return _known(name, scheme, device, batch or (1 if device == "cpu" else GPU_BATCH))
+    if not _IMPORT_PATH.fullmatch(name):
+        wanted = f"{', '.join(KNOWN)}, or the import path of an ASE calculator such as package.module:Class"
+        raise UserError("no such potential", got=name, wanted=wanted)
+    if not scheme:
+        raise UserError(
+            "a calculator by import path needs the scheme of its energies",
+            got=name,
+            next_step="give --energy-scheme, such as MP2020, MP-uncorrected, r2SCAN",
+        )
+    if batch not in (None, 1):
+        raise UserError("this calculator computes one structure at a time", where=name, got=f"--batch {batch}")
+    _factory(name)
+    return Potential(
+        name=name, scheme=scheme, version=_version(name.partition(".")[0].partition(":")[0]), device=device
+    )
+
+
+def _known(name: str, scheme: str | None, device: str, batch: int) -> Potential:
+    known = KNOWN[name]
+    if scheme is not None and scheme != known.scheme:
+        raise UserError(f"energies of {name} have another scheme", got=scheme, wanted=known.scheme)
+    found = importlib.util.find_spec(known.package)
+    if found is None or found.origin is None:
+        raise UserError(f"{name} needs the package {known.package}", next_step=MISSING)
+    check_device(device)
+    weights = Path(found.origin).parent / known.weights
+    if not weights.exists():
+        got = f"{known.package} {_version(known.package)}"
+        raise UserError(f"the weights of {name} are not in its package", where=str(weights), got=got, next_step=MISSING)
+    return Potential(
+        name=name,
+        scheme=known.scheme,
+        checkpoint=_checksum(weights),
+        version=f"{known.package} {_version(known.package)}",
+        device=device,
+        batch=batch,
+    )
+
+
+@lru_cache
+def _checksum(weights: Path) -> str:
+    return sha256_of(weights)
+
+
+@lru_cache(maxsize=2)
+def _calculator(name: str, device: str) -> Calculator:
+    if name in KNOWN:
+        with contextlib.redirect_stdout(io.StringIO()):  # CHGNet says hello
+            return KNOWN[name].load(device)
+    try:
+        made = _factory(name)()
+    except PARSER_ERRORS as error:
+        raise UserError("this calculator cannot be made", where=name, got=str(error)[:120]) from error
+    if not callable(getattr(made, "get_property", None)):
+        raise UserError("not an ASE calculator", where=name, got=type(made).__name__)
+    return made
+
+
+def _factory(path: str) -> Callable[[], Calculator]:
+    module, _, factory = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), factory)
+    except (ImportError, AttributeError) as error:
+        raise UserError("cannot be imported", where=path, got=str(error)[:120]) from error
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Structures are small: workers side by side beat threads inside one, and threads change the last digits."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,198 @@
+"""Relax one crystal, cell and all, between gates: potentials say plausible things of impossible structures.
+
+FIRE: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006), over the cell too by ASE's FrechetCellFilter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from unigen.crystals.crystal import Crystal
+from unigen.crystals.files import PARSER_ERRORS
+from unigen.energies.potential import Potential
+from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Outcome = Literal["converged", "limit", "gated", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaxSettings:
+    """How a crystal is relaxed, and what is no crystal.
+
+    Attributes:
+        fmax: largest force at the end, eV/Angstrom, on atoms and cell.
+        max_steps: of FIRE; 0 computes the energy of the structure as it is.
+        min_distance: smallest distance before and after, Angstrom, own periodic images included.
+        min_volume: smallest volume an atom, at every step, cubic Angstrom.
+        max_volume: largest volume an atom, at every step, cubic Angstrom.
+    """
+
+    fmax: float = 0.05
+    max_steps: int = 500
+    min_distance: float = 0.5
+    min_volume: float = 1.0
+    max_volume: float = 500.0
+
+    def __post_init__(self) -> None:
+        if not self.fmax > 0:
+            raise UserError("fmax: not a positive force", got=self.fmax, wanted="such as 0.05 eV/A")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Relaxation:
+    """What became of a crystal.
+
+    Attributes:
+        outcome: "converged"; "limit" (out of steps: its energy is an upper bound); "gated" (impossible before, after
+            or on the way); "failed" (the calculator raised, or gave no finite energy).
+        reason: why it was gated or failed.
+        crystal: relaxed; None unless converged or at the limit.
+        energy_per_atom: eV/atom, relaxed.
+        initial_energy_per_atom: eV/atom, as given.
+        steps: of FIRE.
+        largest_force: at the end, eV/Angstrom, on atoms and cell.
+        displacement: root mean square path of an atom, Angstrom, see `displacement`.
+        volume_change: relaxed volume over the one given, minus 1.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    crystal: Crystal | None = None
+    energy_per_atom: float | None = None
+    initial_energy_per_atom: float | None = None
+    steps: int = 0
+    largest_force: float | None = None
+    displacement: float | None = None
+    volume_change: float | None = None
+
+    @property
+    def energy_drop(self) -> float | None:
+        """Energy as given minus energy relaxed, eV/atom."""
+        if self.initial_energy_per_atom is None or self.energy_per_atom is None:
+            return None
+        return self.initial_energy_per_atom - self.energy_per_atom
+
+
+Descent = Generator["Atoms", None, Relaxation]
+"""Yields the atoms whose energy, forces and stress it needs next: set their calculator, and go on."""
+
+
+def relax(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Relaxation:
+    """Follow the forces of a potential down; never raises for a structure, however odd.
+
+    Args:
+        crystal: as generated.
+        potential: whose energies.
+        settings: stops and gates.
+
+    Raises:
+        UserError: the potential is none.
+
+    Example:
+        >>> from unigen.energies.potential import find_potential
+        >>> cell = Crystal(np.array([29]), np.zeros((1, 3)), 3.5 * (np.ones((3, 3)) - np.eye(3)) / 2)
+        >>> relax(cell, find_potential("ase.calculators.emt:EMT", "EMT"), RelaxSettings()).outcome
+        'converged'
+    """
+    path = descend(crystal, settings)
+    while not isinstance(state := advance(path), Relaxation):
+        calculator = potential.calculator()  # what is wrong with it is not this structure's failure
+        try:
+            state.calc = calculator
+        except PARSER_ERRORS as error:  # some say here that they do not know an element
+            return failed(error)
+    return state
+
+
+def advance(path: Descent) -> Atoms | Relaxation:
+    """Up to the next atoms to be computed, or to the end; an exception is an end too."""
+    try:
+        return next(path)
+    except StopIteration as end:
+        return end.value
+    except PARSER_ERRORS as error:
+        return failed(error)
+
+
+def failed(error: Exception) -> Relaxation:
+    """The end of a structure that a calculator raised at."""
+    return Relaxation(outcome="failed", reason=f"{type(error).__name__}: {str(error)[:120]}")
+
+
+def descend(crystal: Crystal, settings: RelaxSettings) -> Descent:
+    """A relaxation that leaves computing to whoever drives it, one structure or many at a time."""
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import FIRE
+
+    impossible = _gate(crystal, settings)
+    if impossible:
+        return Relaxation(outcome="gated", reason=f"before: {impossible}")
+    atoms = crystal.to_ase()
+    yield atoms
+    initial = float(atoms.get_potential_energy() / len(atoms))
+    both = FrechetCellFilter(atoms)
+    optimizer = FIRE(both, logfile=None)
+    optimizer.fmax = settings.fmax
+    while True:
+        broken = _broken(atoms, settings)
+        if broken:
+            return Relaxation(outcome=broken[0], reason=f"step {optimizer.nsteps}: {broken[1]}", steps=optimizer.nsteps)
+        converged = bool(optimizer.converged(both.get_forces()))
+        if converged or optimizer.nsteps >= settings.max_steps:
+            break
+        optimizer.step()
+        optimizer.nsteps += 1
+        yield atoms
+    relaxed = Crystal(crystal.numbers, atoms.get_scaled_positions(), atoms.cell.array)
+    impossible = _gate(relaxed, settings)
+    if impossible:
+        return Relaxation(outcome="gated", reason=f"after: {impossible}", steps=optimizer.nsteps)
+    return Relaxation(
+        outcome="converged" if converged else "limit",
+        crystal=relaxed,
+        energy_per_atom=float(atoms.get_potential_energy() / len(atoms)),
+        initial_energy_per_atom=initial,
+        steps=optimizer.nsteps,
+        largest_force=float(np.linalg.norm(both.get_forces(), axis=1).max()),
+        displacement=displacement(crystal, relaxed),
+        volume_change=relaxed.volume / crystal.volume - 1,
+    )
+
+
+def _broken(atoms: Atoms, settings: RelaxSettings) -> tuple[Outcome, str] | None:
+    """Whether the path has left what is physical; checked at each step, before a neighbour list explodes."""
+    if not (np.isfinite(atoms.get_potential_energy()) and np.isfinite(atoms.get_forces()).all()):
+        return "failed", "energy or forces are not finite"
+    volume = _volume_reason(atoms.get_volume() / len(atoms), settings)
+    return ("gated", volume) if volume else None
+
+
+def _gate(crystal: Crystal, settings: RelaxSettings) -> str:
+    """Why a structure is impossible; empty when it is not."""
+    closest = crystal.smallest_distance()
+    if closest < settings.min_distance:
+        return f"atoms {closest:.2f} A apart"
+    return _volume_reason(crystal.volume / len(crystal), settings)
+
+
+def _volume_reason(volume: float, settings: RelaxSettings) -> str:
+    return "" if settings.min_volume <= volume <= settings.max_volume else f"{volume:.3g} A^3 an atom"
+
+
+def displacement(before: Crystal, after: Crystal) -> float:
+    """Root mean square displacement of the atoms in Angstrom, atom by atom, in the cell after.
+
+    Differences of fractional coordinates, nearest images, without the common shift (a crystal has no origin), in the
+    lattice after: the strain of the cell itself does not count.
+    """
+    moved = after.frac_coords - before.frac_coords
+    moved -= np.round(moved)
+    moved = (moved - moved.mean(axis=0)) @ after.lattice
+    return float(np.sqrt((moved**2).sum(axis=1).mean()))

@@ -1,0 +1,118 @@
+"""A folder of relaxed crystals; `RelaxedSet.write` adds ``relaxed.extxyz`` to the files of its `ResultJournal`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unigen.crystals.crystal import Crystal
+from unigen.disk import durable
+from unigen.energies.potential import Potential, one_thread
+from unigen.energies.relaxation import Relaxation, RelaxSettings, relax
+from unigen.energies.together import relax_together
+from unigen.journal import ResultJournal, Take, digest
+from unigen.line_journal import Line
+from unigen.parallel import Workers
+
+FRAMES = "relaxed.extxyz"
+
+
+class RelaxedSet:
+    """The folder, new or continued.
+
+    Args:
+        path: made if need be; None keeps everything in memory.
+        potential: whose energies.
+        settings: stops and gates.
+
+    Raises:
+        UserError: the folder holds the results of another potential or of other settings, or cannot be written.
+    """
+
+    def __init__(self, path: Path | None, potential: Potential, settings: RelaxSettings) -> None:
+        self.path, self.potential, self.settings = path, potential, settings
+        self._journal = ResultJournal(
+            path,
+            {"potential": potential.identity, "settings": asdict(settings)},
+            key=structure_key,
+            to_line=_to_line,
+            from_line=_from_line,
+        )
+
+    def relax(self, crystals: Sequence[Crystal], workers: Workers) -> list[Relaxation]:
+        """One result a crystal, in their order; what the folder holds is not computed again.
+
+        Args:
+            crystals: as generated; equal ones are relaxed once.
+            workers: one thread each, side by side; where the potential computes batches, all is done here.
+        """
+        label = f"Relaxing ({self.potential.name})"
+
+        def one_by_one(tasks: list[Crystal], take: Take[Relaxation]) -> None:
+            workers.each(partial(_relax_one, potential=self.potential, settings=self.settings), tasks, label, take)
+
+        def together(tasks: list[Crystal], take: Take[Relaxation]) -> None:
+            if not tasks:
+                return
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as in worker processes
+                found = relax_together(tasks, self.potential.together(), self.settings, self.potential.batch)
+                for place, result in workers.shown(found, len(tasks), label):
+                    take(place, result)
+
+        return self._journal.results(crystals, one_by_one if self.potential.batch == 1 else together)
+
+    def write(self, named: Iterable[tuple[str, Relaxation]]) -> Path | None:
+        """Write ``relaxed.extxyz`` of what has a relaxed structure, energies beside it; returns its path."""
+        from ase.io import write
+
+        if self.path is None:
+            return None
+        of_all = {"potential": self.potential.name, "energy_scheme": self.potential.scheme}
+        frames = []
+        for name, result in named:
+            if result.crystal is not None:
+                atoms = result.crystal.to_ase()
+                atoms.info = {"id": name} | of_all | _numbers(result)
+                frames.append(atoms)
+        with durable(self.path / FRAMES) as partial_path:
+            write(partial_path, frames, format="extxyz")
+        return self.path / FRAMES
+
+
+def structure_key(crystal: Crystal) -> str:
+    """A digest of exactly these arrays."""
+    return digest(crystal.numbers, crystal.frac_coords, crystal.lattice)
+
+
+def _relax_one(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Relaxation:
+    with one_thread():
+        return relax(crystal, potential, settings)
+
+
+def _numbers(result: Relaxation) -> dict[str, Any]:
+    """What a line says besides the structure."""
+    return {each.name: getattr(result, each.name) for each in fields(result) if each.name not in {"crystal", "reason"}}
+
+
+def _to_line(result: Relaxation) -> Line:
+    line: Line = {"reason": result.reason} | _numbers(result)
+    if result.crystal is not None:
+        crystal = result.crystal
+        arrays = {"numbers": crystal.numbers, "frac_coords": crystal.frac_coords, "lattice": crystal.lattice}
+        line |= {name: array.tolist() for name, array in arrays.items()}
+    return line
+
+
+def _from_line(line: Line, crystal: Crystal) -> Relaxation:
+    relaxed = None
+    if "lattice" in line:
+        relaxed = Crystal(crystal.numbers, np.array(line["frac_coords"]), np.array(line["lattice"]))
+    names = {each.name for each in fields(Relaxation)} - {"crystal"}
+    return Relaxation(crystal=relaxed, **{name: value for name, value in line.items() if name in names})

@@ -1,0 +1,1 @@
+"""Judging generated crystals: validity, coverage, novelty, match rate, stability."""

@@ -1,0 +1,129 @@
+"""How far generated conformers are from reference conformers: heavy atoms, best over symmetry-equivalent orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unigen.errors import UserError
+from unigen.eval.molecules.etkdg import etkdg_conformers
+from unigen.molecules.bonds import with_bonds
+from unigen.molecules.molecule import Molecule
+from unigen.molecules.rdkit_smiles import without_stereo
+from unigen.shapes import Float
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+FAILED, OTHER_MOLECULE, OTHER_STEREO = "failed", "another molecule", "another stereoisomer"
+"""Why a sample has no distance; a sample that has one has no reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConformerTask:
+    """One molecule.
+
+    Attributes:
+        smiles: canonical, with stereo.
+        references: its reference conformers.
+        samples: its generated conformers, None for a failure; None in their place for a baseline.
+        n: generated conformers, failures included.
+        mmff: whether the baseline is cleaned up.
+        seed: of the baseline.
+    """
+
+    smiles: str
+    references: tuple[Molecule, ...]
+    samples: tuple[Molecule | None, ...] | None
+    n: int
+    mmff: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ConformerVerdict:
+    """What was found for one molecule.
+
+    Attributes:
+        rms: root mean square deviations in Angstrom, infinite for samples that are not of the molecule.
+        reasons: why a sample has none, one a sample; empty where it has.
+        bounded: there may be more symmetry-equivalent orders than were tried.
+    """
+
+    rms: Float[np.ndarray, "samples references"]
+    reasons: tuple[str, ...]
+    bounded: bool = False
+
+
+def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdict:
+    """All deviations between samples and references of one molecule.
+
+    A sample of another graph, or of other stereo, is no conformer of the molecule: it counts as a failure. Where it
+    carries no bonds they are perceived with the charge of the references.
+
+    Args:
+        task: the molecule.
+        max_matches: orders of the atoms tried for one pair, at most.
+    """
+    references = [_heavy(reference) for reference in task.references]
+    samples: Sequence[Molecule | None] = task.samples if task.samples is not None else _baseline(task)
+    rms = np.full((len(samples), len(references)), np.inf)
+    reasons = []
+    for row, sample in enumerate(samples):
+        probe, reason = _prepare(sample, task)
+        reasons.append(reason)
+        if probe is not None:
+            rms[row] = [_best_rms(probe, reference, max_matches) for reference in references]
+    return ConformerVerdict(rms, tuple(reasons), _is_bounded(references[0], max_matches))
+
+
+def _baseline(task: ConformerTask) -> list[Molecule | None]:
+    made = etkdg_conformers(task.smiles, task.n, task.seed, mmff=task.mmff)
+    return [*made, *[None] * (task.n - len(made))]
+
+
+def _prepare(sample: Molecule | None, task: ConformerTask) -> tuple[Mol | None, str]:
+    """The heavy atoms of a sample, or why there are none to compare."""
+    if sample is None:
+        return None, FAILED
+    try:
+        if not len(sample.bonds) and len(sample) > 1:
+            sample = with_bonds(sample, task.references[0].total_charge)
+        found = sample.to_smiles()
+    except UserError:
+        return None, OTHER_MOLECULE
+    if found != task.smiles:
+        same = without_stereo(found) == without_stereo(task.smiles)
+        return None, OTHER_STEREO if same else OTHER_MOLECULE
+    return _heavy(sample), ""
+
+
+def _heavy(molecule: Molecule) -> Mol:
+    from rdkit import Chem
+
+    return Chem.RemoveAllHs(molecule.to_rdkit())
+
+
+def _best_rms(probe: Mol, reference: Mol, max_matches: int) -> float:
+    """Terminal atoms of conjugated groups (carboxylates, nitro groups) count as equal, as RDKit has it by default."""
+    from rdkit.Chem import rdMolAlign
+
+    return float(rdMolAlign.GetBestRMS(probe, reference, maxMatches=max_matches))
+
+
+def _is_bounded(mol: Mol, max_matches: int) -> bool:
+    """Whether the graph, bond orders and charges left out, has more symmetries than are tried: so never too few."""
+    from rdkit import Chem
+
+    plain = Chem.RWMol(mol)
+    for bond in plain.GetBonds():
+        bond.SetBondType(Chem.BondType.SINGLE)
+        bond.SetIsAromatic(False)
+    for atom in plain.GetAtoms():
+        atom.SetFormalCharge(0)
+        atom.SetIsAromatic(False)
+    found = plain.GetSubstructMatches(plain, uniquify=False, useChirality=False, maxMatches=max_matches + 1)
+    return len(found) > max_matches

@@ -1,0 +1,189 @@
+"""Coverage and matching of conformers, molecule by molecule, of samples and of the baselines beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from unigen.eval.molecules.conformer_pairing import ConformerPairing, ReferenceGroup
+from unigen.eval.molecules.conformer_rms import (
+    FAILED,
+    OTHER_MOLECULE,
+    OTHER_STEREO,
+    ConformerTask,
+    ConformerVerdict,
+    compare_conformers,
+)
+from unigen.eval.molecules.protocol import ConformerRules
+from unigen.eval.molecules.samples import MoleculeEntry
+from unigen.eval.outcome import Outcome, dropped
+from unigen.eval.report import ResultRow
+from unigen.eval.statistics import Metric
+from unigen.eval.tables import Section
+from unigen.molecules.molecule import Molecule
+from unigen.parallel import Workers
+
+MEASURES = ("cov_r", "mat_r", "cov_p", "mat_p")
+BASELINES = {"etkdg": False, "etkdg_mmff": True}
+"""Whether the conformers are cleaned up with MMFF94, by name."""
+
+_NOTE = (
+    "means over molecules, MAT in Angstrom over those with a usable conformer; unusable: failures, other molecules, "
+    "other stereoisomers; as many conformers a molecule as there are samples"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConformerResult(ResultRow):
+    """The row of a conformer.
+
+    Attributes:
+        index: which sample of its molecule it is, where it says so.
+        molecule: canonical SMILES of the molecule it is held against.
+        rms: distance to the nearest reference conformer, Angstrom.
+        covered: it is below the threshold.
+        reason: why there is no distance.
+    """
+
+    index: int | None = None
+    molecule: str | None = None
+    rms: float | None = None
+    covered: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class ConformerScoring:
+    """Samples paired with molecules.
+
+    Attributes:
+        entries: all samples; none where the baseline stands in their place.
+        groups: the molecules.
+        pairing: which samples are of which.
+        unusable: reference entries left out.
+        rules: the protocol.
+        seed: of intervals and baseline.
+    """
+
+    entries: tuple[MoleculeEntry, ...]
+    groups: tuple[ReferenceGroup, ...]
+    pairing: ConformerPairing
+    unusable: int
+    rules: ConformerRules
+    seed: int
+
+    def outcome(self, workers: Workers, *, baseline: bool) -> Outcome:
+        """Everything for the report."""
+        tasks = self.tasks() if self.entries else self.baseline_tasks(mmff=False)
+        found = self.compare(tasks, workers, "Conformers")
+        beside = {name: mmff for name, mmff in BASELINES.items() if baseline and (self.entries or mmff)}
+        rows = {"samples" if self.entries else "etkdg": self.row(found)}
+        for name, mmff in beside.items():
+            rows[name] = self.row(self.compare(self.baseline_tasks(mmff=mmff), workers, name))
+        return Outcome(
+            metrics=self.metrics(found),
+            counts=self.counts(found),
+            rows=self.rows(found),
+            structures=tuple(entry.molecule for entry in self.entries),
+            sources=tuple(entry.where for entry in self.entries),
+            references=tuple(conformer for group in self.groups for conformer in group.conformers),
+            dropped=[dropped(entry, entry.reason) for entry in self.entries if entry.molecule is None],
+            sections={"baseline": Section("Beside RDKit's ETKDG", rows, _NOTE)} if beside else {},
+        )
+
+    def tasks(self) -> list[ConformerTask]:
+        """The samples of every molecule."""
+        return [
+            ConformerTask(
+                group.smiles, group.conformers, tuple(self.entries[n].molecule for n in numbers), len(numbers)
+            )
+            for group, numbers in zip(self.groups, self.pairing.of_group, strict=True)
+        ]
+
+    def baseline_tasks(self, *, mmff: bool) -> list[ConformerTask]:
+        """As many conformers by ETKDG, or two a reference where a molecule has no samples."""
+        sizes = [
+            len(numbers) or self.rules.samples_per_reference * len(group.conformers)
+            for group, numbers in zip(self.groups, self.pairing.of_group, strict=True)
+        ]
+        return [
+            ConformerTask(group.smiles, group.conformers, None, size, mmff, self.seed)
+            for group, size in zip(self.groups, sizes, strict=True)
+        ]
+
+    def compare(self, tasks: list[ConformerTask], workers: Workers, label: str) -> list[ConformerVerdict]:
+        """The verdict on every molecule."""
+        return workers.map(partial(compare_conformers, max_matches=self.rules.max_matches), tasks, label)
+
+    def metrics(self, found: list[ConformerVerdict]) -> dict[str, Metric]:
+        """Means over molecules with intervals, medians, and samples a reference."""
+        columns = measures(found, self.rules.threshold)
+        metrics = self.rules.intervals(columns, self.seed)
+        for name, column in columns.items():
+            known = column[np.isfinite(column)]
+            metrics[f"{name}_median"] = Metric(float(np.median(known)) if len(known) else None, n=len(known))
+        samples, references = (sum(each.rms.shape[axis] for each in found) for axis in (0, 1))
+        return metrics | {"samples_per_reference": Metric(samples / references, n=references)}
+
+    def row(self, found: list[ConformerVerdict]) -> dict[str, Metric | int]:
+        """The line of the table of baselines."""
+        metrics = self.metrics(found)
+        cells: dict[str, Metric | int] = {name: metrics[name] for name in MEASURES}
+        return cells | {"unusable": sum(reason != "" for each in found for reason in each.reasons)}
+
+    def counts(self, found: list[ConformerVerdict]) -> dict[str, int]:
+        """How many of everything."""
+        reasons = [reason for each in found for reason in each.reasons]
+        return {
+            "generated": len(self.entries) or len(reasons),
+            "failed": reasons.count(FAILED),
+            "other_molecule": reasons.count(OTHER_MOLECULE),
+            "other_stereoisomer": reasons.count(OTHER_STEREO),
+            "unpaired": len(self.pairing.unpaired),
+            "molecules": len(self.groups),
+            "molecules_without_samples": sum(not len(each.rms) for each in found),
+            "references": sum(len(group.conformers) for group in self.groups),
+            "references_unusable": self.unusable,
+            "symmetry_bounded": sum(each.bounded for each in found),
+        }
+
+    def rows(self, found: list[ConformerVerdict]) -> tuple[ConformerResult, ...]:
+        """One a sample, in their order."""
+        rows = [
+            ConformerResult(id=each.id, index=each.index, reason=each.reason or "belongs to no molecule")
+            for each in self.entries
+        ]
+        for group, numbers, verdict in zip(self.groups, self.pairing.of_group, found, strict=True):
+            for number, distances, reason in zip(numbers, verdict.rms, verdict.reasons, strict=bool(self.entries)):
+                rms = float(distances.min())
+                rows[number] = replace(
+                    rows[number],
+                    molecule=group.smiles,
+                    rms=rms if np.isfinite(rms) else None,
+                    covered=rms < self.rules.threshold,
+                    reason=self.entries[number].reason or reason,
+                )
+        return tuple(rows)
+
+
+def _usable(entry: MoleculeEntry) -> Molecule | None:
+    """Bonds that RDKit refuses are not mended by looking at the distances."""
+    return None if entry.carried == "refused" else entry.molecule
+
+
+def measures(found: Sequence[ConformerVerdict], threshold: float) -> dict[str, np.ndarray]:
+    """Of each molecule COV-R, MAT-R, COV-P, MAT-P; distances are NaN where no sample has one."""
+    values = np.array([_measure(each.rms, threshold) for each in found])
+    return dict(zip(MEASURES, values.T, strict=True))
+
+
+def _measure(rms: np.ndarray, threshold: float) -> tuple[float, float, float, float]:
+    if not np.isfinite(rms).any():
+        return 0.0, np.nan, 0.0, np.nan
+    nearest_sample, nearest_reference = rms.min(axis=0), rms.min(axis=1)
+    usable = nearest_reference[np.isfinite(nearest_reference)]
+    covered = (nearest_sample < threshold).mean(), (nearest_reference < threshold).mean()
+    return float(covered[0]), float(nearest_sample.mean()), float(covered[1]), float(usable.mean())

@@ -1,0 +1,82 @@
+"""How alike the sizes, elements and bond lengths of samples and reference are."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from unigen.elements import SYMBOLS
+from unigen.eval.crystals.denovo import wasserstein
+from unigen.eval.molecules.verdict import Graph
+from unigen.eval.statistics import Metric
+from unigen.eval.tables import Section
+from unigen.molecules.molecule import Molecule
+
+Lengths = dict[str, list[float]]
+
+
+def size_metrics(samples: Sequence[Molecule], references: Sequence[Molecule]) -> dict[str, Metric]:
+    """Wasserstein distances of the numbers of atoms and of heavy atoms, total variation of the elements' shares."""
+    n = len(samples)
+    sizes, heavy = ([_sizes(each, heavy=only) for each in (samples, references)] for only in (False, True))
+    return {
+        "w_atoms": Metric(wasserstein(*sizes), n=n),
+        "w_heavy_atoms": Metric(wasserstein(*heavy), n=n),
+        "tv_elements": Metric(_variation(_elements(samples), _elements(references)), n=n),
+    }
+
+
+def _sizes(molecules: Sequence[Molecule], *, heavy: bool) -> list[float]:
+    return [float((molecule.numbers > heavy).sum()) for molecule in molecules]
+
+
+def _elements(molecules: Sequence[Molecule]) -> np.ndarray:
+    """Share of each element among all atoms, by atomic number."""
+    counts = np.zeros(len(SYMBOLS))
+    for molecule in molecules:
+        counts += np.bincount(molecule.numbers, minlength=len(SYMBOLS))
+    return counts / max(counts.sum(), 1)
+
+
+def _variation(samples: np.ndarray, references: np.ndarray) -> float | None:
+    return float(np.abs(samples - references).sum() / 2) if samples.any() and references.any() else None
+
+
+def lengths_by_kind(graphs: Iterable[Graph]) -> Lengths:
+    """Every bond length in Angstrom by kind of bond, ``"C-H"``."""
+    found: Lengths = defaultdict(list)
+    for graph in graphs:
+        for kind, length in graph.lengths:
+            found[kind].append(length)
+    return found
+
+
+def length_metric(samples: Lengths, references: Lengths) -> Metric:
+    """Wasserstein distance of bond lengths in Angstrom: mean over the kinds of bond, weighted as in the reference.
+
+    Kinds that no sample has are left out; the section shows them.
+    """
+    shared = [kind for kind in references if samples.get(kind)]
+    if not shared:
+        return Metric(None)
+    distances = [wasserstein(samples[kind], references[kind]) or 0.0 for kind in shared]
+    weights = [len(references[kind]) for kind in shared]
+    return Metric(float(np.average(distances, weights=weights)), n=sum(len(samples[kind]) for kind in shared))
+
+
+def length_section(samples: Lengths, references: Lengths) -> Section:
+    """Bonds by kind, the most frequent in the reference first."""
+    order = [kind for kind, _ in Counter({kind: len(found) for kind, found in references.items()}).most_common()]
+    rows: dict[str, dict[str, Metric | int]] = {}
+    for kind in [*order, *sorted(samples.keys() - references.keys())]:
+        here, there = samples.get(kind, []), references.get(kind, [])
+        rows[kind] = {
+            "bonds": len(here),
+            "mean_length": Metric(float(np.mean(here)) if here else None, n=len(here)),
+            "mean_length_reference": Metric(float(np.mean(there)) if there else None, n=len(there)),
+            "w_length": Metric(wasserstein(here, there), n=len(here)),
+        }
+    note = "Angstrom; '-' single, '=' double, '#' triple, ':' aromatic; bonds as the positions say, on both sides"
+    return Section("Bond lengths", rows, note, printed=10)

@@ -1,0 +1,92 @@
+"""Molecules that are known: what novelty, distributions and the rates of real molecules are measured with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unigen.data.molecule_store import MoleculeDataset, open_molecules
+from unigen.data.readers import molecules as molecule_sources
+from unigen.data.readers.record import MoleculeRow, Record
+from unigen.errors import UserError
+from unigen.molecules.molecule import Molecule
+from unigen.molecules.rdkit_smiles import flat_smiles, parse_smiles
+from unigen.parallel import Workers
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeReference:
+    """A reference set.
+
+    Attributes:
+        name: where it comes from, for the report.
+        smiles: one a molecule, in any form.
+        molecules: those that have positions.
+        ids: one a molecule that has positions.
+        unreadable: entries that are not used.
+    """
+
+    name: str
+    smiles: Sequence[str]
+    molecules: Sequence[Molecule] | MoleculeDataset
+    ids: Sequence[str]
+    unreadable: int = 0
+
+    def drawn(self, count: int, seed: int) -> list[Molecule]:
+        """So many molecules with positions, or all there are, in a random order."""
+        order = np.random.default_rng(seed).permutation(len(self.molecules))[:count]
+        return [self.molecules[int(index)] for index in order]
+
+    def graphs(self, workers: Workers) -> set[str]:
+        """The canonical SMILES without stereo."""
+        texts = [str(text) for text in dict.fromkeys(self.smiles)]
+        return set(workers.map(_flat, texts, "Reference graphs")) - {""}
+
+
+def read_reference(name_or_path: str | Path, workers: Workers) -> MoleculeReference:
+    """A built dataset (``"qm9:train"``, or its Parquet file), files of molecules, or SMILES (for novelty alone).
+
+    Raises:
+        UserError: neither a dataset nor files, or nothing readable there.
+    """
+    path = Path(name_or_path)
+    if not path.exists() or path.suffix == ".parquet":
+        dataset = open_molecules(name_or_path)
+        return MoleculeReference(str(name_or_path), dataset.smiles.tolist(), dataset, dataset.ids.tolist())
+    records = list(molecule_sources.read_molecules(path))
+    rows = workers.map(_parse, records, "Reading the reference")
+    placed = [(row.id, row.molecule) for row in rows if row.molecule is not None]
+    texts = [str(record.content) for record in records if record.kind == "smiles"]
+    texts += [molecule.smiles or flat_smiles(molecule.to_rdkit()) for _, molecule in placed]
+    if not texts:
+        raise UserError("no readable molecule", where=str(path), got=rows[0].reason if rows else "no entries")
+    molecules, ids = [molecule for _, molecule in placed], [name for name, _ in placed]
+    return MoleculeReference(str(path), texts, molecules, ids, len(records) - len(texts))
+
+
+def reference_of(reference: str | Path | Sequence[Molecule], workers: Workers) -> MoleculeReference:
+    """A reference by name, by path, or already in memory; raises as `read_reference` and `as_reference`."""
+    return read_reference(reference, workers) if isinstance(reference, str | Path) else as_reference(reference)
+
+
+def as_reference(molecules: Sequence[Molecule], name: str = "reference") -> MoleculeReference:
+    """Molecules already in memory, with bonds."""
+    texts = [flat_smiles(molecule.to_rdkit()) for molecule in molecules]
+    return MoleculeReference(name, texts, molecules, [f"{name}-{n}" for n in range(len(molecules))])
+
+
+def _parse(record: Record) -> MoleculeRow:
+    """A SMILES stays as it is: no positions are made up for it."""
+    if record.kind == "smiles":
+        return MoleculeRow(record.id, None, "a SMILES without positions", record.where)
+    return molecule_sources.parse_molecule(record)
+
+
+def _flat(text: str) -> str:
+    try:
+        return flat_smiles(parse_smiles(text))
+    except UserError:
+        return ""

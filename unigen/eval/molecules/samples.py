@@ -1,0 +1,206 @@
+"""One molecule to be scored, as its file has it, and how samples are read: nothing is refused that can be looked at.
+
+Data for training has to be sound; a sample may have any fault and must still be counted. So the bonds a file carries
+are kept apart from the positions: where RDKit refuses the bonds, the positions are scored all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from unigen.crystals.files import PARSER_ERRORS
+from unigen.data.readers import molecules as molecule_sources
+from unigen.data.readers.record import MoleculeArrays, Record
+from unigen.data.readers.text import open_text
+from unigen.errors import UserError
+from unigen.molecules import files as molecule_convert
+from unigen.molecules.molecule import Molecule
+from unigen.molecules.rdkit_graph import one_line
+
+Carried = Literal["none", "accepted", "refused"]
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeEntry:
+    """A sample, or a reference conformer.
+
+    Attributes:
+        id: its name; of a conformer, perhaps the name of the molecule it was made for.
+        molecule: None for what could not be read or was never made: it counts as a failure. It has bonds when its
+            file carries some and RDKit accepts them.
+        carried: what became of the bonds its file carries.
+        index: which sample of its molecule it is, where it says so.
+        reason: why there is no molecule, or why its bonds are refused.
+        where: file and entry, for messages.
+        seed: the seed it was made with, where it says so.
+        smiles: what it was asked to be, where it says so.
+        requested: values of properties it was asked to have, where it says so.
+    """
+
+    id: str
+    molecule: Molecule | None
+    carried: Carried = "none"
+    index: int | None = None
+    reason: str = ""
+    where: str = ""
+    seed: int | None = None
+    smiles: str = ""
+    requested: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeSet:
+    """Entries with the name of where they come from, for the report."""
+
+    name: str
+    entries: tuple[MoleculeEntry, ...] = field(default=())
+
+
+def entry_of(record: Record) -> MoleculeEntry:
+    """The entry of a raw record; ``info`` may hold what UniGen's own output does: id, index, seed, smiles, request."""
+    named, request = record.info.get("id"), record.info.get("request")
+    asked = request.get("smiles") if isinstance(request, Mapping) else record.info.get("smiles")
+    entry = MoleculeEntry(
+        id=named if isinstance(named, str) and named else record.id,
+        molecule=None,
+        index=_integer(record.info.get("index")),
+        where=record.where,
+        seed=_integer(record.info.get("seed")),
+        smiles=asked if isinstance(asked, str) else "",
+        requested=_numbers(request.get("properties")) if isinstance(request, Mapping) else {},
+    )
+    try:
+        molecule, reason = _read(record)
+    except UserError as error:
+        return replace(entry, reason=str(error))
+    except PARSER_ERRORS as error:
+        return replace(entry, reason=f"{record.where}: {type(error).__name__}: {one_line(error)}")
+    carried: Carried = "refused" if reason else "accepted" if len(molecule.bonds) else "none"
+    return replace(entry, molecule=molecule, carried=carried, reason=reason, smiles=entry.smiles or molecule.smiles)
+
+
+def _read(record: Record) -> tuple[Molecule, str]:
+    """The molecule, and why it lacks the bonds that the record carries."""
+    content: Any = record.content
+    if record.kind == "frame":
+        return molecule_convert.from_xyz(content, where=record.where, bonds=False), ""
+    if record.kind == "arrays" and isinstance(content, MoleculeArrays):
+        bare = Molecule(content.numbers.astype(np.int64), content.positions.astype(np.float64), smiles=content.smiles)
+        if content.bonds is None or content.charges is None:
+            return bare, ""
+        return replace(bare, bonds=content.bonds, charges=content.charges), ""
+    if record.kind == "sdf":
+        return _read_sdf(content, record.where)
+    if record.kind == "smiles":
+        raise UserError("a SMILES without positions", where=record.where, wanted="SDF, XYZ, extxyz")
+    raise UserError(str(content), where=record.where)
+
+
+def _read_sdf(text: str, where: str) -> tuple[Molecule, str]:
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False)
+    if mol is None or not mol.GetNumAtoms() or not mol.GetNumConformers():
+        raise UserError("not a readable SD entry", where=where)
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.int64)
+    bare = Molecule(numbers, mol.GetConformer().GetPositions())
+    if not mol.GetNumBonds():
+        return bare, ""
+    try:
+        return molecule_convert.from_sdf(text, where), ""
+    except UserError as error:
+        return bare, str(error)
+
+
+def _integer(value: object) -> int | None:
+    try:
+        return int(str(value))
+    except ValueError:
+        return None
+
+
+def _numbers(values: object) -> dict[str, float]:
+    """What is a number among named values; nothing where they are somebody else's."""
+    if not isinstance(values, Mapping):
+        return {}
+    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    return {str(name): float(value) for name, value in numbers.items() if math.isfinite(value)}
+
+
+def read_samples(path: str | Path) -> MoleculeSet:
+    """The molecules to be scored: SD and XYZ files, ragged npz, a Parquet store, folders of these, a run folder.
+
+    Raises:
+        UserError: nothing at the path, or not one readable molecule there.
+    """
+    return _some_readable(MoleculeSet(str(path), tuple(map(entry_of, _records(Path(path))))))
+
+
+def samples_of(samples: str | Path | Iterable[Molecule | MoleculeEntry]) -> MoleculeSet:
+    """Samples from a path or already in memory; raises as `read_samples` and `as_set`."""
+    return read_samples(samples) if isinstance(samples, str | Path) else as_set(samples, "samples")
+
+
+def as_set(molecules: Iterable[Molecule | MoleculeEntry], name: str) -> MoleculeSet:
+    """Molecules already in memory, in the order given.
+
+    Raises:
+        UserError: not one molecule among them.
+    """
+    entries = (
+        each
+        if isinstance(each, MoleculeEntry)
+        else MoleculeEntry(f"{name}-{n}", each, "accepted" if len(each.bonds) else "none", smiles=each.smiles)
+        for n, each in enumerate(molecules)
+    )
+    return _some_readable(MoleculeSet(name, tuple(entries)))
+
+
+def _some_readable(found: MoleculeSet) -> MoleculeSet:
+    if not any(entry.molecule is not None for entry in found.entries):
+        count = len(found.entries)
+        got = f"{count} unreadable entries, the first: {found.entries[0].reason}" if count else "no entries"
+        raise UserError("no readable molecule", where=found.name, got=got)
+    return found
+
+
+def _records(path: Path) -> Iterator[Record]:
+    if (path / "samples.jsonl").exists():
+        return _records_of_run(path)
+    return molecule_sources.read_molecules(path)
+
+
+def _records_of_run(folder: Path) -> Iterator[Record]:
+    """A folder written by ``unigen generate``: a line of facts a sample; those that were made stand in samples.sdf."""
+    sdf = folder / "samples.sdf"
+    made = molecule_sources.read_molecules(sdf) if sdf.exists() else iter(())
+    with open_text(folder / "samples.jsonl") as file:
+        for number, line in enumerate(filter(str.strip, file), start=1):
+            where = f"{folder / 'samples.jsonl'} line {number}"
+            facts = _facts(line, where)
+            failed = facts.get("reason")
+            if failed:
+                yield Record(f"sample-{number}", "bad", str(failed), where, info=facts)
+                continue
+            record = next(made, None) or Record(f"sample-{number}", "bad", "not in samples.sdf", where)
+            yield replace(record, info=record.info | facts)
+    if next(made, None) is not None:
+        raise UserError("more molecules in samples.sdf than lines in samples.jsonl", where=str(folder))
+
+
+def _facts(line: str, where: str) -> dict[str, object]:
+    try:
+        facts = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError("not JSON", where=where, got=error.msg) from error
+    if not isinstance(facts, dict):
+        raise UserError("not a JSON object", where=where, got=str(facts)[:60])
+    return facts

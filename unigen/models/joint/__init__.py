@@ -1,0 +1,1 @@
+"""One network for crystals and molecules."""

@@ -1,0 +1,85 @@
+"""One backbone for crystals and molecules: what each kind reads and draws is its own, what is between is shared.
+
+The model of words writes crystals, the model of molecules molecules; both read elements by the same vectors and think
+in the same layers. Trained on a batch of each at every step, it answers whether one helps the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from unigen.batch import JointBatch
+from unigen.errors import UserError
+from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
+from unigen.models.words.network import Autoregressive, AutoregressiveConfig
+from unigen.nn.heads.vectors import VectorHead
+from unigen.nn.mixers.backbone import Backbone
+from unigen.shapes import Float
+
+SHARED = ("mixers", "width", "heads", "dropout")
+"""What the two configs must agree in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointConfig:
+    """Two models with one backbone.
+
+    Attributes:
+        crystal: of the model of words.
+        molecule: of the model of molecules.
+
+    Raises:
+        UserError: their backbones differ.
+    """
+
+    kind: Literal["joint"]
+    crystal: AutoregressiveConfig
+    molecule: MoleculeConfig
+
+    def __post_init__(self) -> None:
+        for name in SHARED:
+            ours, theirs = getattr(self.crystal, name), getattr(self.molecule, name)
+            if ours != theirs:
+                raise UserError(f"joint: crystal.{name} and molecule.{name} differ", got=f"{ours} and {theirs}")
+
+
+class JointModel(nn.Module):
+    """See the module's docstring. ``crystal`` and ``molecule`` are used like models of their own."""
+
+    def __init__(self, config: JointConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.crystal = Autoregressive(config.crystal)
+        self.molecule = MoleculeModel(config.molecule)
+        self._share(self.molecule, "backbone", self.crystal.backbone)
+        self._share(self.molecule.embedding, "element", self.crystal.embedding.element)
+
+    @staticmethod
+    def _share(borrower: nn.Module, name: str, part: nn.Module) -> None:
+        """Let a module use a part without owning it: weights are then saved, moved and averaged once."""
+        delattr(borrower, name)
+        object.__setattr__(borrower, name, part)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The shared one."""
+        return self.crystal.backbone
+
+    @property
+    def vector_heads(self) -> tuple[VectorHead, ...]:
+        """All diffusion heads."""
+        return (*self.crystal.vector_heads, *self.molecule.vector_heads)
+
+    def losses(
+        self, batch: JointBatch, generator: torch.Generator, repeats: int = 4
+    ) -> dict[str, Float[torch.Tensor, ""]]:
+        """The losses of both, each with the name of its kind before it."""
+        parts = {
+            "crystal": self.crystal.losses(batch.crystals, generator, repeats),
+            "molecule": self.molecule.losses(batch.molecules, generator, repeats),
+        }
+        return {f"{kind}_{name}": loss for kind, losses in parts.items() for name, loss in losses.items()}

@@ -1,0 +1,1 @@
+"""Molecules as a SMILES string and then its atoms in space."""

@@ -1,0 +1,110 @@
+"""Molecules as a model is shown them: each time another SMILES, turned at random, with some of its properties."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from unigen.data.molecule_store import MoleculeDataset, open_molecules
+from unigen.errors import UserError
+from unigen.geometry.rotation import random_rotation
+from unigen.models.families import Model
+from unigen.models.smiles.atoms_first import atoms_first
+from unigen.models.smiles.embedding import CHARGES
+from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
+from unigen.models.smiles.tokens import MoleculeSequence, encode
+from unigen.molecules.molecule import Molecule
+from unigen.shapes import Int
+
+_UNASKED, _ALONE = 0.25, 0.5
+"""How often a molecule is shown without any property, so that de novo generation stays (with ``values_of_half`` every
+molecule of the other half is, too); how often with a single one otherwise."""
+
+_STEREO = 0.5
+"""How often its SMILES says its stereo."""
+
+
+class MoleculeItems:
+    """The molecules of one split that fit a model; ``items.encode(place, molecule, rng)`` gives one as it is shown.
+
+    Args:
+        dataset: ``NAME:SPLIT`` of a built dataset.
+        config: sizes and properties of the model.
+        half: show only the properties of molecules of this half (their property ``half``); None: of all.
+        rotate: turn them at random.
+        shuffle: place their atoms in any order.
+
+    Raises:
+        UserError: no molecule fits, or a property the dataset does not have.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        config: MoleculeConfig,
+        half: int | None = None,
+        *,
+        rotate: bool = True,
+        shuffle: bool = False,
+    ) -> None:
+        molecules = open_molecules(dataset)
+        needed = (*config.properties, "half") if half is not None else config.properties
+        missing = [name for name in needed if name not in molecules.properties]
+        if missing:
+            raise UserError(
+                f"{dataset} has no property {missing[0]!r}", wanted=f"some of {sorted(molecules.properties)}"
+            )
+        self.molecules: MoleculeDataset = molecules.select(molecules.num_atoms <= config.max_atoms)
+        self.properties, self.half = config.properties, half
+        self.rotate, self.shuffle, self.layout = rotate, shuffle, config.layout
+        if shuffle and self.layout == "atoms-first":
+            raise UserError("shuffle_atoms: an atom cannot be placed before the SMILES names it", wanted="graph-first")
+        if not len(self.molecules):
+            raise UserError("no molecule fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
+
+    def __len__(self) -> int:
+        return len(self.molecules)
+
+    @property
+    def num_atoms(self) -> Int[np.ndarray, "molecules"]:
+        """Atoms of each, for batches of similar length."""
+        return self.molecules.num_atoms
+
+    def __getitem__(self, place: int) -> Molecule:
+        return self.molecules[place]
+
+    def encode(self, _place: int, molecule: Molecule, rng: np.random.Generator) -> MoleculeSequence:
+        """A molecule as the model is shown it this time."""
+        told = self.half is None or molecule.properties.get("half") == self.half
+        values = self._asked(molecule, rng) if rng.random() >= _UNASKED and told else {}
+        turned = molecule.positions @ random_rotation(rng) if self.rotate else molecule.positions
+        stereo = self.layout == "graph-first" and bool(rng.random() < _STEREO)
+        sequence = encode(molecule, rng, values, stereo=stereo, positions=turned, shuffle=self.shuffle)
+        return sequence if self.layout == "graph-first" else atoms_first(sequence)
+
+    def _asked(self, molecule: Molecule, rng: np.random.Generator) -> dict[int, float]:
+        """One of the properties, as users mostly ask, or each with even chance: value by number, from 1."""
+        known = {place: molecule.properties.get(name) for place, name in enumerate(self.properties, start=1)}
+        values = {place: value for place, value in known.items() if value is not None}
+        if values and rng.random() < _ALONE:
+            chosen = list(values)[int(rng.integers(len(values)))]
+            return {chosen: values[chosen]}
+        return {place: value for place, value in values.items() if rng.random() < 0.5}
+
+    def prepare(self, model: Model) -> None:
+        """Tell the model which atoms there are, and mean, spread and range of the properties."""
+        assert isinstance(model, MoleculeModel)
+        numbers, charges = (column.astype(np.int64) for column in (self.molecules.numbers, self.molecules.charges))
+        known = np.abs(charges) <= CHARGES
+        seen = np.zeros(model.atoms_seen.shape, dtype=np.int64)
+        np.add.at(seen, (numbers[known], charges[known] + CHARGES), 1)
+        model.atoms_seen.copy_(torch.from_numpy(seen))
+        heavy = np.add.reduceat(numbers > 1, self.molecules.offsets[:-1])
+        model.most_heavy.fill_(int(heavy.max()))
+        embedding = model.embedding
+        for place, name in enumerate(self.properties, start=1):
+            values = torch.from_numpy(self.molecules.properties[name])
+            values = values[torch.isfinite(values)]
+            embedding.property_mean[place] = values.mean()
+            embedding.property_std[place] = values.std() + 1e-12
+            embedding.property_range[place] = torch.stack([values.min(), values.max()])

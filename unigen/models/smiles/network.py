@@ -1,0 +1,196 @@
+"""The model of molecules: first their graph as a SMILES, then atom after atom where the next one goes.
+
+``p(molecule | properties) = p(SMILES | properties) prod_i p(x_i | SMILES, properties, x_1 ... x_(i-1))``
+
+The backbone reads properties, SMILES and placed atoms as one sequence. Before each atom it is told which atom comes and
+what the atoms that stand look like from there (``placement.py``); its output conditions a diffusion head that draws the
+atom's vector in its local frame (``geometry/local_frame.py``). So no output depends on how a molecule is turned.
+
+After UniGenX (Zhang et al. 2025: one sequence of symbols and vectors), Quetzal (Cheng et al. 2025: atom after atom with
+a diffusion head) and the local frames of G-SphereNet (Luo and Ji 2022).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from unigen.batch import MoleculeBatch, TokenBatch
+from unigen.elements import SYMBOLS
+from unigen.geometry.local_frame import LocalFrames, local_frames
+from unigen.models.smiles.embedding import CHARGES, MoleculeEmbedding
+from unigen.models.smiles.placement import PlacementContext
+from unigen.models.smiles.springs import PULLS, Springs
+from unigen.models.smiles.stereo_hints import stereo_hints
+from unigen.models.smiles.tokens import SHIFTS
+from unigen.nn.heads.symbol_scores import start_small, symbol_scores
+from unigen.nn.heads.symbols import SymbolHead
+from unigen.nn.heads.vectors import VectorHead
+from unigen.nn.mixers.backbone import Backbone
+from unigen.nn.process.gaussian import GaussianProcess
+from unigen.shapes import Float, Int
+from unigen.tokens.sequence import Channel
+from unigen.tokens.vocabulary import PAD, VOCABULARY_SIZE
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoleculeConfig:
+    """Size and parts of the model.
+
+    Attributes:
+        max_atoms: the largest molecule, hydrogens counted.
+        properties: names of the properties that may be asked for, in the units of the training data.
+        units: of the properties.
+        layout: the whole SMILES and then the atoms, or each atom as soon as the SMILES has named it.
+        mixers: one name a layer.
+        width: of the backbone.
+        heads: of attention.
+        head_width: of the diffusion head.
+        head_blocks: residual blocks of the diffusion head.
+        context_width: of the description of a pair of atoms.
+        context_noise: Angstrom; in training the atoms that stand are varied so much, as they are when drawn.
+        frame: axes that turn with the molecule, or fixed ones (then turned molecules must be learnt one by one).
+        dropout: of the backbone's residual branches.
+    """
+
+    kind: Literal["molecule"] = "molecule"
+    max_atoms: int = 32
+    properties: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    layout: Literal["graph-first", "atoms-first"] = "graph-first"
+    mixers: tuple[str, ...] = ("attention",) * 6
+    width: int = 160
+    heads: int = 5
+    head_width: int = 192
+    head_blocks: int = 3
+    context_width: int = 64
+    context_noise: float = 0.03
+    frame: Literal["local", "fixed"] = "local"
+    dropout: float = 0.0
+
+
+class MoleculeModel(nn.Module):
+    """See the module's docstring; decoding lives in ``unigen.sample``.
+
+    What it was trained on, and so what it may write, is kept with the weights: ``atoms_seen[number, charge + CHARGES]``
+    atoms of each element and formal charge, and ``most_heavy`` heavy atoms in one molecule.
+    """
+
+    atoms_seen: Tensor
+    most_heavy: Tensor
+
+    def __init__(self, config: MoleculeConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("atoms_seen", torch.zeros(len(SYMBOLS), 2 * CHARGES + 1, dtype=torch.int64))
+        self.register_buffer("most_heavy", torch.zeros((), dtype=torch.int64))
+        self.embedding = MoleculeEmbedding(
+            config.width, config.max_atoms, len(config.properties), backwards=config.layout == "atoms-first"
+        )
+        self.context = PlacementContext(config.width, config.context_width, config.width)
+        self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
+        self.symbol_head = SymbolHead(config.width, VOCABULARY_SIZE)
+        process = GaussianProcess(sigma_max=10.0, log_std=1.6)
+        self.atom_head = VectorHead(process, 3, config.width, config.head_width, config.head_blocks, PULLS)
+        self.apply(start_small)
+
+    def forward(self, tokens: TokenBatch, names: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
+        """Backbone output for properties and SMILES, finished or not; position t knows the tokens up to t."""
+        return self.backbone(self.embedding.written(tokens, names), tokens.layout)
+
+    def frames(self, batch: MoleculeBatch, chosen: Int[Tensor, "batch chosen"]) -> LocalFrames:
+        """The frames in which atoms are placed, told from ``batch.positions``."""
+        frames = local_frames(batch.positions, batch.near, chosen)
+        if self.config.frame == "local":
+            return frames
+        any_free = (frames.free.sum(-1, keepdim=True) > 0).to(frames.free.dtype)
+        axes = torch.eye(3, device=frames.axes.device).expand_as(frames.axes)
+        return replace(frames, axes=axes, free=any_free.expand_as(frames.free))
+
+    def upcoming(
+        self,
+        atoms: Float[Tensor, "batch atoms width"],
+        batch: MoleculeBatch,
+        frames: LocalFrames,
+        chosen: Int[Tensor, "batch chosen"],
+    ) -> tuple[Float[Tensor, "batch chosen width"], Springs]:
+        """What is known before each of the chosen atoms is placed; ``atoms`` as ``embedding.atoms`` gives them."""
+        seen = frames.seen(batch.positions)
+        around, springs = self.context(atoms, seen, batch, frames, chosen)
+        hints = stereo_hints(batch, frames, chosen)
+        return around + self.embedding.upcoming(atoms, batch, frames.parent, chosen, hints), springs
+
+    def states(
+        self, batch: MoleculeBatch, vectors: Float[Tensor, "batch atoms 3"], frames: LocalFrames
+    ) -> tuple[Float[Tensor, "batch tokens width"], Springs]:
+        """Backbone output of whole molecules; before each slot it knows what ``upcoming`` says.
+
+        Args:
+            batch: positions are those that the next atoms see.
+            vectors: of all atoms, in their frames.
+            frames: of all atoms.
+        """
+        chosen = torch.arange(vectors.shape[1], device=vectors.device).expand(len(batch), -1)
+        x, atoms = self.embedding.written(batch.tokens, batch.names), self.embedding.atoms(batch)
+        there = (batch.numbers > 0)[..., None]
+        x = _add(x, batch.slot, self.embedding.placed(atoms, vectors, chosen) * there)
+        upcoming, springs = self.upcoming(atoms, batch, frames, chosen)
+        x = _add(x, (batch.slot - 1).clamp(min=0), upcoming * there)
+        return self.backbone(x, batch.tokens.layout), springs
+
+    @property
+    def vector_heads(self) -> tuple[VectorHead, ...]:
+        """All diffusion heads."""
+        return (self.atom_head,)
+
+    def losses(
+        self, batch: MoleculeBatch, generator: torch.Generator, repeats: int = 4
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Mean loss of each channel: nats a symbol, EDM loss a free number of an atom's vector.
+
+        Args:
+            batch: encoded molecules.
+            generator: draws noise and noise levels.
+            repeats: noise levels drawn a slot for one pass of the backbone (MAR, section 3.3).
+        """
+        varied = self._varied(batch, generator)
+        chosen = torch.arange(batch.numbers.shape[1], device=batch.numbers.device).expand(len(batch), -1)
+        frames = self.frames(varied, chosen)
+        vectors = frames.local(batch.positions)
+        h, springs = self.states(varied, vectors, frames)
+        losses = {"symbol": self._symbol_loss(batch.tokens, h)}
+        drawn = (batch.numbers > 0) & (frames.free.sum(-1) > 0)
+        before = h.gather(1, (batch.slot - 1).clamp(min=0)[..., None].expand(-1, -1, h.shape[-1]))[drawn]
+        x, free = vectors[drawn].repeat(repeats, 1), frames.free[drawn].repeat(repeats, 1)
+        springs = springs.of(drawn.flatten()).repeated(repeats)
+        loss = self.atom_head.loss(self.atom_head.context(before).repeat(repeats, 1), x, generator, free, springs.pulls)
+        losses["site"] = (loss * free.sum(-1)).sum() / free.sum().clamp(min=1)
+        return losses
+
+    def symbol_log_likelihoods(self, tokens: TokenBatch, names: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch"]:
+        """Log probability of each SMILES given its properties, in nats."""
+        return symbol_scores(self.symbol_head, self(tokens, names)[:, :-1], tokens).sum(1)
+
+    def _symbol_loss(self, tokens: TokenBatch, h: Float[Tensor, "batch tokens width"]) -> Float[Tensor, ""]:
+        """Properties are given, not drawn."""
+        drawn = (tokens.channel[:, 1:] == Channel.SYMBOL) & (tokens.symbols[:, 1:] != PAD)
+        drawn &= tokens.channel[:, :-1] != Channel.PROPERTY
+        return self.symbol_head.loss(h[:, :-1][drawn], tokens.symbols[:, 1:][drawn]).mean()
+
+    def _varied(self, batch: MoleculeBatch, generator: torch.Generator) -> MoleculeBatch:
+        """As the next atoms see it: in training every atom a little out of its place, and counted from anywhere."""
+        if not self.training:
+            return batch
+        device = batch.positions.device
+        noise = self.config.context_noise * torch.randn(batch.positions.shape, generator=generator, device=device)
+        shift = torch.randint(SHIFTS, (len(batch),), generator=generator, device=device)
+        return replace(batch, positions=batch.positions + noise, shift=shift)
+
+
+def _add(
+    x: Float[Tensor, "batch tokens width"], at: Int[Tensor, "batch atoms"], what: Float[Tensor, "batch atoms width"]
+) -> Float[Tensor, "batch tokens width"]:
+    return x.scatter_add(1, at[..., None].expand(*at.shape, x.shape[-1]), what)

@@ -1,0 +1,1 @@
+"""Crystals as words: elements, lattice, one slot an atom."""

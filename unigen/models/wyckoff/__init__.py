@@ -1,0 +1,1 @@
+"""Crystals as orbits: space group, letters, free parameters; retrieval of known structures."""

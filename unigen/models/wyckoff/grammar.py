@@ -1,0 +1,158 @@
+"""Which space group and which Wyckoff letter may come next: only templates of the requested cell can be written.
+
+A template is a space group and, element by element in the order of ``composition_pairs``, the letters of its orbits in
+the order of the alphabet. Positions without a free parameter hold one orbit in a crystal, the others any number. When
+an element has all its atoms the next one follows, so the letters need no separators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from unigen.elements import format_formula, reduce_counts
+from unigen.errors import UserError
+from unigen.models.wyckoff.capacity import Positions, Whole, fills, holds, positions
+from unigen.shapes import Bool
+from unigen.symmetry.space_groups import LETTERS
+from unigen.tokens.composition import Pairs, composition_pairs
+from unigen.tokens.vocabulary import MAX_COUNT
+
+SPACE_GROUPS = frozenset(range(1, 231))
+"""The numbers of all space groups."""
+
+
+class _State(NamedTuple):
+    """Where the writing stands: elements done, counts still to place, first letter allowed, fixed letters used."""
+
+    done: int
+    counts: Whole
+    first: int
+    used: int
+
+
+@dataclass(frozen=True)
+class WyckoffGrammar:
+    """The legal next choices while a template is written; every legal choice can be completed.
+
+    Attributes:
+        counts: atoms in the primitive cell by atomic number.
+        space_groups: numbers of those that may occur.
+
+    Example:
+        >>> perovskite = WyckoffGrammar({38: 1, 22: 1, 8: 3})
+        >>> [LETTERS[letter] for letter in np.flatnonzero(perovskite.legal_letters(221, [0, 1]))]
+        ['c', 'd']
+    """
+
+    counts: dict[int, int]
+    space_groups: frozenset[int] = SPACE_GROUPS
+
+    def __post_init__(self) -> None:
+        assert self.counts, "a cell holds atoms"
+        assert min(self.counts.values()) > 0, "counts are positive"
+
+    def legal_space_groups(self) -> Bool[np.ndarray, "231"]:
+        """Mask by number of the space groups that can hold the cell; entry 0 is False."""
+        return _groups_that_hold(self._counts, self.space_groups)
+
+    def legal_letters(self, space_group: int, letters: Sequence[int]) -> Bool[np.ndarray, "27"]:
+        """Mask of the letters (0 = 'a') that may follow; none when the template is complete.
+
+        Args:
+            space_group: number of a legal space group.
+            letters: those so far, in the order of writing, each of them legal where it stands.
+        """
+        state = self._state(space_group, letters)
+        return _mask(space_group, state.counts, state.first, state.used).copy()
+
+    def current(self, space_group: int, letters: Sequence[int]) -> tuple[int, int] | None:
+        """Atomic number of the element that comes next and how many of its atoms are to be placed; None at the end."""
+        state = self._state(space_group, letters)
+        return (self.pairs[state.done][0], state.counts[0]) if state.counts else None
+
+    def check(self) -> None:
+        """See that some allowed space group can hold the cell.
+
+        Raises:
+            UserError: none can; it names those asked for and the numbers of formula units that would do.
+        """
+        if self.legal_space_groups().any():
+            return
+        would_do = self._units_that_fit(reduce_counts(self.counts)[0])
+        raise UserError(
+            f"no allowed space group can hold {format_formula(self.counts)} in its primitive cell",
+            got=f"space groups {_ranges(self.space_groups)}",
+            next_step=f"ask for another z or n_atoms: {_advice(would_do)}",
+        )
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """(atomic number, count) in the order of writing."""
+        return composition_pairs(self.counts)
+
+    @cached_property
+    def _counts(self) -> Whole:
+        return tuple(count for _, count in self.pairs)
+
+    def _state(self, space_group: int, letters: Sequence[int]) -> _State:
+        multiplicity, fixed, _ = positions(space_group)
+        counts, done, first, used = self._counts, 0, 0, 0
+        rest = counts[0]
+        for letter in letters:
+            rest -= multiplicity[letter]
+            first, used = letter, used | fixed[letter] << letter
+            if rest == 0:
+                done, first = done + 1, 0
+                rest = counts[done] if done < len(counts) else 0
+            assert rest >= 0, "more atoms than the composition has"
+        return _State(done, (rest, *counts[done + 1 :]) if rest else (), first, used)
+
+    def _units_that_fit(self, reduced: dict[int, int]) -> list[int]:
+        """Numbers of formula units that some allowed space group can hold."""
+        largest = max(MAX_COUNT // sum(reduced.values()), 1)
+        cells = {z: {number: count * z for number, count in reduced.items()} for z in range(1, largest + 1)}
+        return [z for z, cell in cells.items() if WyckoffGrammar(cell, self.space_groups).legal_space_groups().any()]
+
+
+def _groups_that_hold(counts: Whole, numbers: Iterable[int]) -> Bool[np.ndarray, "231"]:
+    mask = np.zeros(231, dtype=bool)
+    mask[[number for number in numbers if holds(positions(number).capacity(0), counts)]] = True
+    return mask
+
+
+@lru_cache(maxsize=1 << 16)
+def _mask(space_group: int, counts: Whole, first: int, used: int) -> Bool[np.ndarray, "27"]:
+    """The legal letters for the first of the counts, from one letter on, with these fixed positions used."""
+    mask = np.zeros(len(LETTERS), dtype=bool)
+    table = positions(space_group)
+    for letter in range(first, len(table.fixed)):
+        mask[letter] = not used >> letter & 1 and _completes(table, counts, letter, used)
+    return mask
+
+
+def _completes(table: Positions, counts: Whole, letter: int, used: int) -> bool:
+    """Whether all atoms can be placed when this letter takes some of the first element's."""
+    rest = counts[0] - table.multiplicity[letter] if counts else -1
+    if rest < 0:
+        return False
+    used |= table.fixed[letter] << letter
+    if rest == 0:
+        return holds(table.capacity(used), counts[1:])
+    return fills(table.capacity(used, letter), table.capacity(used), (rest, *counts[1:]))
+
+
+def _ranges(numbers: frozenset[int]) -> str:
+    """``{1, 2, 3, 7}`` as ``1-3, 7``."""
+    starts = sorted(number for number in numbers if number - 1 not in numbers)
+    ends = sorted(number for number in numbers if number + 1 not in numbers)
+    return ", ".join(f"{a}-{b}" if a < b else str(a) for a, b in zip(starts, ends, strict=True)) or "none"
+
+
+def _advice(units: list[int]) -> str:
+    """The smallest numbers of formula units that would do, in words."""
+    return f"z = {', '.join(map(str, units[:4]))} fits" if units else f"none of up to {MAX_COUNT} atoms fits"

@@ -1,0 +1,183 @@
+"""The model of symmetric crystals that starts from what is known: a reranker, a backbone, heads for what is left free.
+
+``p(structure | cell) = sum_k p(follow k) p(numbers | template and numbers of k) + p(none) p(template) p(numbers)``
+
+The reranker reads the shortlist of known neighbours and says which to follow (``reranker.py``). The backbone then reads
+composition, neighbour and template, or writes a template anew, and its states condition diffusion heads that draw the
+lattice and the free parameters of each orbit, as displacements from the numbers they start from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from unigen.batch import NeighbourBatch, TokenBatch, WyckoffBatch
+from unigen.geometry.torus import wrap
+from unigen.models.wyckoff.embedding import WyckoffEmbedding
+from unigen.models.wyckoff.reranker import NeighbourEncoder, Reranker
+from unigen.nn.conditions.properties import PropertyAdapter
+from unigen.nn.heads.symbol_scores import start_small, symbol_scores
+from unigen.nn.heads.symbols import SymbolHead
+from unigen.nn.heads.vectors import VectorHead
+from unigen.nn.mixers.backbone import Backbone
+from unigen.nn.process.gaussian import GaussianProcess
+from unigen.nn.process.torus import TorusProcess
+from unigen.shapes import Float
+from unigen.tokens.sequence import SLOT_WIDTH, Channel
+from unigen.tokens.vocabulary import COPY, CRYSTAL_VOCABULARY_SIZE
+
+_UNITS = (((0.25,) * 3 + (0.15,) * 3), ((0.06,) * 3 + (0.04,) * 3))
+"""Typical displacement of ln lengths and angles, from a plain start and from a neighbour: the lattice head's units."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WyckoffConfig:
+    """Size and parts of the model.
+
+    Attributes:
+        max_atoms: the largest primitive cell.
+        max_orbits: the most orbits it is trained on.
+        mixers: one name a layer.
+        width: of the backbone.
+        heads: of attention.
+        head_width: of the diffusion heads.
+        head_blocks: residual blocks of a diffusion head.
+        dropout: of the backbone's residual branches.
+        element_dropout: how often an element's own vector is hidden.
+        reranker_width: of the set encoder over the shortlist.
+        reranker_layers: of its transformer.
+        reranker_dropout: of its hidden layers.
+        neighbour_dropout: largest share of a shortlist that is hidden in training.
+        properties: at most three that may be asked for: ``density`` (of the cell, g/cm^3), and those of the data.
+        units: of the properties.
+    """
+
+    kind: Literal["wyckoff"]
+    max_atoms: int = 52
+    max_orbits: int = 24
+    mixers: tuple[str, ...] = ("attention",) * 6
+    width: int = 192
+    heads: int = 6
+    head_width: int = 256
+    head_blocks: int = 3
+    dropout: float = 0.1
+    element_dropout: float = 0.15
+    reranker_width: int = 96
+    reranker_layers: int = 2
+    reranker_dropout: float = 0.1
+    neighbour_dropout: float = 0.5
+    properties: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+
+
+class WyckoffModel(nn.Module):
+    """See the module's docstring; decoding lives in ``unigen.sample``."""
+
+    units: Tensor
+
+    def __init__(self, config: WyckoffConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = WyckoffEmbedding(config.width, config.element_dropout)
+        self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
+        self.symbol_head = SymbolHead(config.width, CRYSTAL_VOCABULARY_SIZE)
+        size = {"condition_width": config.width, "width": config.head_width, "blocks": config.head_blocks}
+        self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
+        self.site_head = VectorHead(TorusProcess(), SLOT_WIDTH[Channel.FRACTIONAL], **size)
+        self.reranker = Reranker(
+            config.reranker_width, config.reranker_layers, config.reranker_dropout, config.element_dropout
+        )
+        self.neighbour = NeighbourEncoder(config.reranker_width, config.reranker_dropout, config.element_dropout)
+        self.from_neighbour = nn.Linear(config.reranker_width, config.width)
+        self.adapter = PropertyAdapter(len(config.properties), config.width) if config.properties else None
+        self.register_buffer("units", torch.tensor(_UNITS), persistent=False)
+        self.apply(start_small)
+
+    def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
+        """Backbone output for compositions, finished or not; position t knows the tokens up to t."""
+        shape = tokens.vectors.shape
+        zeros = torch.zeros(shape, device=tokens.vectors.device)
+        elements = self.embedding.elements()
+        content = self.embedding.content(
+            elements, tokens.symbols, tokens.vectors, zeros, tokens.channel, tokens.descriptor
+        )
+        none = torch.zeros_like(tokens.symbols)
+        upcoming = self.embedding.upcoming(elements, none, torch.zeros_like(tokens.descriptor), zeros, zeros, none)
+        return self.told(self.backbone(content + upcoming, tokens.layout), tokens.vectors[:, 0])
+
+    def told(
+        self, h: Float[Tensor, "batch *tokens width"], asked: Float[Tensor, "batch 6"]
+    ) -> Float[Tensor, "batch *tokens width"]:
+        """Backbone output, moved by the properties asked for in the vectors of BEGIN."""
+        return h if self.adapter is None else self.adapter(h, asked)
+
+    def inputs(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
+        """What the backbone reads: the tokens, and behind the composition the neighbour that is followed."""
+        x = self.embedding(batch)
+        followed = self.from_neighbour(self.neighbour(batch.neighbours, batch.followed))
+        here = (batch.tokens.symbols == COPY)[..., None]
+        return x + here * followed[:, None]
+
+    def states(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
+        """Backbone output; position t knows the tokens up to t and the descriptor of t + 1."""
+        return self.told(self.backbone(self.inputs(batch), batch.tokens.layout), batch.tokens.vectors[:, 0])
+
+    def slots(self, channel: Channel) -> tuple[VectorHead, Callable[[Tensor, Tensor, Tensor], Tensor]]:
+        """The head of a channel, and the map (vectors, start, copied) to the displacements it draws."""
+        if channel == Channel.LATTICE:
+            return self.lattice_head, lambda vectors, start, copied: (vectors - start) / self.units[copied.long()]
+        return self.site_head, lambda vectors, start, _copied: wrap(vectors - start)[..., :3]
+
+    @property
+    def vector_heads(self) -> tuple[VectorHead, ...]:
+        """All diffusion heads."""
+        return (self.lattice_head, self.site_head)
+
+    def losses(self, batch: WyckoffBatch, generator: torch.Generator, repeats: int = 4) -> dict[str, Float[Tensor, ""]]:
+        """Mean loss of each part: nats a symbol, EDM loss a free number, nats a choice of neighbour.
+
+        Args:
+            batch: encoded structures.
+            generator: draws noise, noise levels and which neighbours are hidden.
+            repeats: noise levels drawn a slot for one pass of the backbone (MAR, section 3.3).
+        """
+        tokens = batch.tokens
+        before = self.states(batch)[:, :-1]
+        drawn = batch.written[:, 1:]
+        losses = {"symbol": self.symbol_head.loss(before[drawn], tokens.symbols[:, 1:][drawn]).mean()}
+        for name, channel in (("lattice", Channel.LATTICE), ("site", Channel.FRACTIONAL)):
+            head, _ = self.slots(channel)
+            here = tokens.channel[:, 1:] == channel
+            x, free = (part.repeat(repeats, 1) for part in self.displacements(batch, channel, here))
+            loss = head.loss(head.context(before[here]).repeat(repeats, 1), x, generator, free)
+            losses[name] = (loss * free.sum(-1)).sum() / free.sum().clamp(min=1)
+        return losses | self.source_loss(batch, generator)
+
+    def source_loss(self, batch: WyckoffBatch, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:
+        """Nats a choice of neighbour."""
+        return {"source": self.reranker.loss(self._hide_some(batch.neighbours, generator)).mean()}
+
+    def displacements(self, batch: WyckoffBatch, channel: Channel, here: Tensor) -> tuple[Tensor, Tensor]:
+        """Displacements of the slots ``here`` (a mask over positions 1, 2, ...), and which numbers are free."""
+        head, displacement = self.slots(channel)
+        copied = (batch.followed >= 0)[:, None].expand_as(here)[here]
+        free = batch.free[:, 1:][here][:, : head.slot_width]
+        moved = displacement(batch.tokens.vectors[:, 1:][here], batch.start[:, 1:][here], copied)
+        return moved * free, free
+
+    def symbol_log_likelihoods(self, tokens: TokenBatch) -> Float[Tensor, "batch"]:
+        """Log probability of each composition, in nats."""
+        return symbol_scores(self.symbol_head, self(tokens)[:, :-1], tokens).sum(1)
+
+    def _hide_some(self, neighbours: NeighbourBatch, generator: torch.Generator) -> NeighbourBatch:
+        """Other shortlists of the same crystals, as they would be if less were known."""
+        if not self.training or not self.config.neighbour_dropout:
+            return neighbours
+        shape, device = neighbours.kind.shape, neighbours.kind.device
+        rate = self.config.neighbour_dropout * torch.rand(shape[0], 1, generator=generator, device=device)
+        return neighbours.keep(torch.rand(shape, generator=generator, device=device) >= rate)

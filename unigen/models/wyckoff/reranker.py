@@ -1,0 +1,254 @@
+"""Which known structure will the composition take? A set encoder over a shortlist of neighbours, with a pointer.
+
+Two readings of the shortlist are added. A **learned kernel** over all neighbours (Vinyals et al. 2016, matching
+networks): neighbour i votes for its kind with weight
+
+    ``w_i = exp(-beta (sum_e (n_e / n) c(e, r_e) + d_i / 2))``
+
+where c >= 0 is a learned cost of giving element e the role of r_e and d_i the chemical distance. And a **transformer**
+over the kinds, each described by its nearest neighbour: who replaces whom, and what the sites look like. One more
+choice is "none of them": the structure is then written anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unigen.batch import NeighbourBatch
+from unigen.nn.embeddings import ElementTable
+from unigen.retrieval.fingerprint import CONTACTS
+from unigen.retrieval.shortlist import KINDS
+from unigen.retrieval.table import FEATURES, UNIT
+from unigen.shapes import Bool, Float, Int
+
+_PAIR = 6  # chemical distance, three differences of descriptors, share, count
+_KIND = 9
+_NEVER = -1e9
+_UNKNOWN_STABILITY = 0.05  # eV per atom
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Each wanted element beside the one whose role it takes, for every neighbour."""
+
+    wanted: Int[Tensor, "batch elements"]
+    roles: Int[Tensor, "batch neighbours elements"]
+    facts: Float[Tensor, "batch neighbours elements 6"]
+    looks: Float[Tensor, "batch neighbours elements features"]
+    share: Float[Tensor, "batch elements"]
+
+    def of(self, neighbour: Int[Tensor, "batch chosen"]) -> _Pairs:
+        """Those of some neighbours."""
+        row = torch.arange(len(neighbour), device=neighbour.device)[:, None]
+        return _Pairs(
+            self.wanted, self.roles[row, neighbour], self.facts[row, neighbour], self.looks[row, neighbour], self.share
+        )
+
+
+class PairEncoder(nn.Module):
+    """A vector of a wanted element, the element it replaces, and what is known of the two.
+
+    Args:
+        width: hidden.
+        looks: whether it sees what the sites look like.
+        dropout: on the hidden layer.
+        out: width of the result.
+    """
+
+    def __init__(self, width: int, out: int, dropout: float, *, looks: bool) -> None:
+        super().__init__()
+        self.wanted = nn.Linear(width, width)
+        self.role = nn.Linear(width, width, bias=False)
+        self.facts = nn.Linear(_PAIR, width, bias=False)
+        self.looks = nn.Linear(FEATURES, width, bias=False) if looks else None
+        self.hidden = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
+        self.out = nn.Linear(width, out)
+
+    def forward(self, elements: Float[Tensor, "table width"], pairs: _Pairs) -> Float[Tensor, "batch neighbours n out"]:
+        """One vector a pair."""
+        x = functional.embedding(pairs.wanted, self.wanted(elements))[:, None]
+        x = x + functional.embedding(pairs.roles, self.role(elements)) + self.facts(pairs.facts)
+        if self.looks is not None:
+            x = x + self.looks(pairs.looks)
+        return self.out(self.hidden(x))
+
+
+class ContactEncoder(nn.Module):
+    """What it means that these two elements are so far from each other, summed over all pairs of a structure.
+
+    A learned pair potential of sorts: distances are seen both in mean atomic spacings and in Angstrom, as they would be
+    at the volume that the wanted elements are expected to take.
+
+    Args:
+        width: hidden, and of the result.
+        dropout: on the hidden layer.
+    """
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.centre, self.other = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.distances = nn.Linear(2 * len(CONTACTS), width, bias=False)
+        self.hidden = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self, elements: Float[Tensor, "table width"], neighbours: NeighbourBatch, chosen: Int[Tensor, "batch chosen"]
+    ) -> Float[Tensor, "batch chosen width"]:
+        """One vector a chosen neighbour, with the wanted elements in their roles."""
+        row = torch.arange(len(chosen), device=chosen.device)[:, None]
+        spacings = neighbours.contacts[row, chosen].float() * UNIT
+        seen = torch.cat([spacings, (spacings * neighbours.spacing[:, None, None, None, None] - 3.0) / 2.0], dim=-1)
+        centre = functional.embedding(neighbours.elements, self.centre(elements))[:, None, :, None]
+        other = functional.embedding(neighbours.elements, self.other(elements))[:, None, None]
+        there = (neighbours.elements > 0).float()
+        counts = neighbours.counts.float()
+        weight = (counts / counts.sum(1, keepdim=True))[:, :, None] * there[:, None]
+        hidden = self.hidden(centre + other + self.distances(seen)) * weight[:, None, :, :, None]
+        return self.out(hidden.sum((2, 3)))
+
+
+class NeighbourEncoder(nn.Module):
+    """What following a neighbour means, as a vector: who replaces whom, and where.
+
+    Args:
+        width: of the vector.
+        dropout: on the hidden layer.
+        element_dropout: how often an element's own vector is hidden, in training.
+    """
+
+    def __init__(self, width: int, dropout: float, element_dropout: float) -> None:
+        super().__init__()
+        self.elements = ElementTable(width, element_dropout)
+        self.describe = PairEncoder(width, width, dropout, looks=True)
+
+    def forward(self, neighbours: NeighbourBatch, followed: Int[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
+        """Of one neighbour a shortlist; zero for followed = -1."""
+        with torch.autocast(neighbours.distance.device.type, enabled=False):
+            pairs = _pairs(neighbours, self.elements.known).of(followed.clamp(min=0)[:, None])
+            described = _sum_elements(self.describe(self.elements(), pairs), neighbours)[:, 0]
+            return described * (followed >= 0)[:, None]
+
+
+class Reranker(nn.Module):
+    """Logits of the kinds on a shortlist, "none of them" first.
+
+    Args:
+        width: of the encoder.
+        layers: of the transformer.
+        dropout: everywhere.
+        element_dropout: how often an element's own vector is hidden, in training.
+    """
+
+    def __init__(self, width: int, layers: int, dropout: float, element_dropout: float) -> None:
+        super().__init__()
+        self.elements = ElementTable(width, element_dropout)
+        self.cost = PairEncoder(width, 1, dropout, looks=False)
+        self.describe = PairEncoder(width, width, dropout, looks=True)
+        self.contacts = ContactEncoder(width, dropout)
+        self.beta = nn.Parameter(torch.tensor(4.0))
+        self.vote_facts = nn.Linear(2, 1)
+        self.kind_facts = nn.Sequential(nn.Linear(_KIND, width), nn.SiLU(), nn.Linear(width, width))
+        self.query = nn.Sequential(nn.Linear(width + 2, width), nn.SiLU(), nn.Linear(width, width))
+        self.none = nn.Parameter(torch.zeros(width))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(width, 4, 2 * width, dropout, "gelu", batch_first=True, norm_first=True)
+            for _ in range(layers)
+        )
+        self.to_logit = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, 1)
+        )
+        self.vote_weight = nn.Parameter(torch.tensor(1.0))
+        self.none_bias = nn.Parameter(torch.tensor(-2.0))
+
+    def forward(self, neighbours: NeighbourBatch) -> Float[Tensor, "batch choices"]:
+        """Unnormalised log probabilities, in fp32: "none of them", then each kind; very low for kinds not there."""
+        with torch.autocast(neighbours.distance.device.type, enabled=False):
+            return self._logits(neighbours)
+
+    def loss(self, neighbours: NeighbourBatch, patience: float = 0.15) -> Float[Tensor, "batch"]:
+        """``-ln sum_k p_k q_k`` with ``q_k = exp(-rms_k / patience)``, 0 for kinds that do not match.
+
+        "None of them" is right (q = 1) where no kind matches. With small rms this is the negative log probability of
+        choosing a kind that matches; the exponent prefers the closer of two that do.
+        """
+        logits = self(neighbours)
+        there = logits[:, 1:] > _NEVER / 2
+        right = torch.nan_to_num(torch.exp(-neighbours.rms / patience), nan=0.0) * there
+        none = (right.amax(1) <= 0).float()
+        quality = torch.cat([none[:, None], right], dim=1)
+        return -(functional.log_softmax(logits, dim=1) + (quality + 1e-6).log()).logsumexp(1)
+
+    def _logits(self, neighbours: NeighbourBatch) -> Tensor:
+        elements, pairs, facts = self.elements(), _pairs(neighbours, self.elements.known), _facts(neighbours)
+        member = neighbours.kind[..., None] == torch.arange(KINDS, device=neighbours.kind.device)
+        votes = self._votes(elements, pairs, facts, neighbours, member)
+        head = member.to(torch.int8).argmax(1)
+        there = member.any(1)
+        described = _sum_elements(self.describe(elements, pairs.of(head)), neighbours)
+        described = described + self.contacts(elements, neighbours, head)
+        kinds = described + self.kind_facts(_kind_facts(neighbours, facts, member, head, votes))
+        query = self._query(elements, neighbours)
+        x = torch.cat([(self.none + query)[:, None], kinds + 0.5 * query[:, None]], dim=1)
+        hidden = torch.cat([torch.zeros_like(there[:, :1]), ~there], dim=1)
+        for layer in self.layers:
+            x = layer(x, src_key_padding_mask=hidden)
+        own = torch.cat([self.none_bias.expand(len(x), 1), self.vote_weight * votes], dim=1)
+        return (self.to_logit(x)[..., 0] + own).masked_fill(hidden, _NEVER)
+
+    def _votes(
+        self, elements: Tensor, pairs: _Pairs, facts: Tensor, neighbours: NeighbourBatch, member: Tensor
+    ) -> Float[Tensor, "batch kinds"]:
+        """Ln of the share of all votes that each kind gets."""
+        there = (neighbours.elements > 0)[:, None]
+        cost = (functional.softplus(self.cost(elements, pairs)[..., 0]) * pairs.share[:, None] * there).sum(2)
+        votes = -self.beta * (cost + 0.5 * neighbours.distance) + self.vote_facts(facts)[..., 0]
+        votes = votes.masked_fill(~neighbours.valid, _NEVER)
+        return votes[..., None].masked_fill(~member, _NEVER).logsumexp(1) - votes.logsumexp(1, keepdim=True)
+
+    def _query(self, elements: Tensor, neighbours: NeighbourBatch) -> Float[Tensor, "batch width"]:
+        counts = neighbours.counts.float()
+        amounts = torch.stack([counts / counts.sum(1, keepdim=True), counts / 8], dim=-1)
+        encoded = self.query(torch.cat([functional.embedding(neighbours.elements, elements), amounts], dim=-1))
+        return (encoded * (neighbours.elements > 0)[..., None]).sum(1)
+
+
+def _sum_elements(
+    described: Float[Tensor, "batch neighbours elements width"], neighbours: NeighbourBatch
+) -> Float[Tensor, "batch neighbours width"]:
+    return (described * (neighbours.elements > 0)[:, None, :, None]).sum(2)
+
+
+def _pairs(neighbours: NeighbourBatch, known: Float[Tensor, "table descriptors"]) -> _Pairs:
+    counts = neighbours.counts.float()
+    share = counts / counts.sum(1, keepdim=True)
+    difference = (known[neighbours.elements][:, None] - known[neighbours.roles]) * (neighbours.roles > 0)[..., None]
+    amounts = torch.stack([share, counts / 8], dim=-1)[:, None].expand(*neighbours.roles.shape, 2)
+    facts = torch.cat([difference.abs().sum(-1, keepdim=True), difference, amounts], dim=-1)
+    return _Pairs(neighbours.elements, neighbours.roles, facts, neighbours.looks.float() * UNIT, share)
+
+
+def _facts(neighbours: NeighbourBatch) -> Float[Tensor, "batch neighbours 2"]:
+    excess, stability = neighbours.facts.unbind(-1)
+    known = torch.nan_to_num(stability, nan=_UNKNOWN_STABILITY).clamp(0.0, 0.5)
+    return torch.stack([excess.clamp(-1.0, 1.0), known], dim=-1)
+
+
+def _kind_facts(
+    neighbours: NeighbourBatch,
+    facts: Float[Tensor, "batch neighbours 2"],
+    member: Bool[Tensor, "batch neighbours kinds"],
+    head: Int[Tensor, "batch kinds"],
+    votes: Float[Tensor, "batch kinds"],
+) -> Float[Tensor, "batch kinds 9"]:
+    """Numbers about each kind: how near, how many, how good, and how large the wanted cell is."""
+    distance = neighbours.distance.gather(1, head)
+    nearest = neighbours.distance.masked_fill(~neighbours.valid, -_NEVER).amin(1, keepdim=True).clamp(max=9.0)
+    row = torch.arange(len(head), device=head.device)[:, None]
+    order = member.any(1).float().cumsum(1) / KINDS
+    atoms = neighbours.counts.sum(1, keepdim=True).expand_as(head) / 20.0
+    columns = [distance, distance - nearest, order, member.float().sum(1) / 16, votes.clamp(min=-8) / 4, votes.exp()]
+    return torch.cat([torch.stack([*columns, atoms], dim=-1), facts[row, head]], dim=-1)

@@ -1,0 +1,137 @@
+"""Which of its neighbours would have been right? What a model learns from when it learns whom to follow.
+
+For every crystal of a dataset: its shortlist among the crystals of other formulas, StructureMatcher's verdict on one
+substituted structure of each kind, and the crystal itself in the setting of those neighbours that share its template.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from unigen.crystals.alignment import align
+from unigen.crystals.crystal import Crystal
+from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.errors import UserError
+from unigen.models.wyckoff.lessons import LESSONS, Lesson, write_lessons
+from unigen.parallel import Workers
+from unigen.retrieval.build_table import open_table, table_path
+from unigen.retrieval.shortlist import Retriever, Shortlist
+from unigen.shapes import Float, Int
+
+MAX_ALIGNED = 4
+"""Neighbours of the same template that a crystal is aligned with, at most."""
+
+BOUND = 1_000_000
+"""Site pairs a verdict may take; a pair that takes more counts as no match unless its template is the same."""
+
+BOUNDED_RMS = 0.1
+"""What a neighbour of the same template is given when its verdict took too long."""
+
+
+@dataclass(frozen=True)
+class VerdictResult:
+    """What was written.
+
+    Attributes:
+        path: the lessons.
+        crystals: of the dataset.
+        first: share of them that the nearest neighbour matches.
+        any_kind: share that some kind on the shortlist matches.
+        same_template: share that has a neighbour of the same template.
+    """
+
+    path: Path
+    crystals: int
+    first: float
+    any_kind: float
+    same_template: float
+
+
+def judge_neighbours(
+    name: str, retrieve_from: str, *, workers: int | None = None, progress: bool = False
+) -> VerdictResult:
+    """Write the lessons of a dataset beside it (some 50 ms a crystal of up to 20 atoms).
+
+    Args:
+        name: a built dataset with templates.
+        retrieve_from: where neighbours come from, such as ``"mine:train"``; must have templates.
+        workers: processes; None for one a core.
+        progress: show a progress bar.
+
+    Raises:
+        UserError: a dataset without templates.
+    """
+    path, _ = resolve_dataset(name)
+    size = len(open_table(name))
+    source, split = table_path(retrieve_from)
+    if size != len(open_dataset(path)):
+        raise UserError("templates of another version of the dataset", where=str(path), next_step="build them again")
+    task = partial(_judge, name, f"{source}", split)
+    _opened.cache_clear()  # where the work is done in this process, and the dataset was built again
+    with Workers(workers, progress=progress) as pool:
+        lessons = pool.map(task, range(size), f"neighbours of {name}")
+    target = path.with_name(LESSONS)
+    write_lessons(target, lessons)
+    matched = [~np.isnan(lesson.rms) for lesson in lessons]
+    return VerdictResult(
+        path=target,
+        crystals=size,
+        first=float(np.mean([bool(row[:1].any()) for row in matched])),
+        any_kind=float(np.mean([bool(row.any()) for row in matched])),
+        same_template=float(np.mean([len(lesson.aligned_at) > 0 for lesson in lessons])),
+    )
+
+
+@cache
+def _opened(name: str, source: str, split: str | None) -> tuple:
+    """One copy a worker process."""
+    table = open_table(source)
+    retriever = Retriever(table.only(split) if split else table)
+    return open_dataset(resolve_dataset(name)[0]), open_table(name), retriever
+
+
+def _judge(name: str, source: str, split: str | None, index: int) -> Lesson:
+    dataset, table, retriever = _opened(name, source, split)
+    shortlist = retriever.shortlist(table.counts(index), exclude_formula=True)
+    target = table[index]
+    at: list[int] = []
+    lattices: list[np.ndarray] = []
+    free: list[np.ndarray] = []
+    for neighbour in range(len(shortlist)):
+        if len(at) == MAX_ALIGNED:
+            break
+        aligned = align(target, retriever.substitute(shortlist, neighbour))
+        if aligned is not None:
+            at.append(neighbour)
+            lattices.append(aligned.lattice)
+            free.append(aligned.free)
+    rms = _verdicts(dataset[index], retriever, shortlist, np.array(at, dtype=np.int64))
+    return Lesson(
+        shortlist=shortlist,
+        rms=rms,
+        aligned_at=np.array(at, dtype=np.int64),
+        aligned_lattice=np.array(lattices, dtype=np.float64).reshape(-1, 6),
+        aligned_free=np.array(free, dtype=np.float64).reshape(len(at), len(target.numbers), 3),
+    )
+
+
+def _verdicts(
+    crystal: Crystal, retriever: Retriever, shortlist: Shortlist, same_template: Int[np.ndarray, "aligned"]
+) -> Float[np.ndarray, "kinds"]:
+    # late: networks are imported where there is no pymatgen
+    from unigen.crystals.matching import BoundedMatcher, MatchSettings
+
+    matcher = BoundedMatcher(MatchSettings(max_site_pairs=BOUND))
+    reference = matcher.reduce(crystal)
+    rms = np.full(len(shortlist.heads), np.nan)
+    for kind, head in enumerate(shortlist.heads):
+        found = matcher.rms(matcher.reduce(retriever.substitute(shortlist, int(head)).to_crystal()), reference)
+        if found.rms is not None:
+            rms[kind] = found.rms
+        elif found.bounded and kind in shortlist.kind[same_template]:
+            rms[kind] = BOUNDED_RMS
+    return rms

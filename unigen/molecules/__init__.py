@@ -1,0 +1,1 @@
+"""One molecule: the object, its graph, its geometry, its files."""

@@ -1,0 +1,89 @@
+"""Bonds of a molecule in space from the SMILES its source gives with it, held against the distances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unigen.errors import UserError
+from unigen.molecules.bonds import with_bonds
+from unigen.molecules.rdkit_graph import AROMATIC, kekule_form
+from unigen.molecules.rdkit_smiles import flat_smiles, parse_smiles
+from unigen.shapes import Float, Int
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+    from unigen.molecules.molecule import Molecule
+
+LONGEST_BOND = 1.3
+"""In sums of covalent radii; RDKit draws the same line."""
+
+
+def with_bonds_of(molecule: Molecule, smiles: str, where: str = "") -> Molecule:
+    """The molecule with the bonds and charges of a SMILES.
+
+    As a rule the heavy atoms stand in the SMILES' order; hydrogens then belong to the nearest heavy atom. It is taken
+    when every heavy atom has as many hydrogens as the SMILES says and every bond is shorter, in sums of covalent radii,
+    than every distance that is no bond. Otherwise bonds are perceived from the distances alone and must give the same
+    graph.
+
+    Raises:
+        UserError: the SMILES does not parse, or the positions are not of its molecule.
+    """
+    graph = parse_smiles(smiles, where)
+    bonded = _in_order(molecule, graph, where)
+    if bonded is not None:
+        return replace(bonded, smiles=smiles)
+    charge = sum(atom.GetFormalCharge() for atom in graph.GetAtoms())
+    try:
+        bonded = with_bonds(molecule, charge, where)
+        found = flat_smiles(bonded.to_rdkit())
+    except UserError:
+        found = "no bonds that fit"
+    if bonded is None or found != flat_smiles(graph):
+        raise UserError("the positions are not of the SMILES", where=where, got=found, wanted=smiles)
+    return replace(bonded, smiles=smiles)
+
+
+def _in_order(molecule: Molecule, graph: Mol, where: str) -> Molecule | None:
+    """The bonds when the heavy atoms stand in the order of the graph and the distances agree, else None."""
+    heavy, hydrogens = np.flatnonzero(molecule.numbers > 1), np.flatnonzero(molecule.numbers == 1)
+    if [atom.GetAtomicNum() for atom in graph.GetAtoms()] != molecule.numbers[heavy].tolist():
+        return None
+    lengths = _relative_distances(molecule)
+    parents = lengths[np.ix_(hydrogens, heavy)].argmin(axis=1)
+    wanted = [atom.GetTotalNumHs() for atom in graph.GetAtoms()]
+    if np.bincount(parents, minlength=len(heavy)).tolist() != wanted:
+        return None
+    ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), int(bond.GetBondType())) for bond in graph.GetBonds()]
+    bonds = [(heavy[one], heavy[other], order) for one, other, order in ends]
+    bonds += [(heavy[parent], atom, 1) for parent, atom in zip(parents, hydrogens, strict=True)]
+    table = np.array(sorted((min(a, b), max(a, b), order) for a, b, order in bonds), dtype=np.int64).reshape(-1, 3)
+    if not _apart(lengths, table):
+        return None
+    charges = np.zeros(len(molecule), dtype=np.int64)
+    charges[heavy] = [atom.GetFormalCharge() for atom in graph.GetAtoms()]
+    if (table[:, 2] == AROMATIC).any():
+        table = kekule_form(molecule.numbers, charges, table, where)
+    return replace(molecule, bonds=table, charges=charges)
+
+
+def _relative_distances(molecule: Molecule) -> Float[np.ndarray, "atoms atoms"]:
+    """Distances in sums of the two covalent radii, infinite of an atom to itself."""
+    from rdkit.Chem import GetPeriodicTable
+
+    radii = np.array([GetPeriodicTable().GetRcovalent(number) for number in molecule.numbers.tolist()])
+    distances = np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    return distances / (radii[:, None] + radii)
+
+
+def _apart(lengths: Float[np.ndarray, "atoms atoms"], bonds: Int[np.ndarray, "bonds 3"]) -> bool:
+    """Whether the bonds are the shortest distances and none is too long to be one."""
+    bonded = np.zeros(lengths.shape, dtype=bool)
+    bonded[bonds[:, 0], bonds[:, 1]] = bonded[bonds[:, 1], bonds[:, 0]] = True
+    longest = float(lengths[bonded].max(initial=0.0))
+    return longest <= LONGEST_BOND and longest < float(lengths[~bonded].min(initial=np.inf))

@@ -1,0 +1,271 @@
+"""One molecule: the domain object that comes from files and SMILES and leaves to RDKit, ASE and files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unigen.elements import SYMBOLS, hill_formula
+from unigen.errors import UserError
+from unigen.molecules import bonds as bond_perception
+from unigen.molecules import conformer
+from unigen.molecules import files as molecule_convert
+from unigen.molecules import graph as molecular_graph
+from unigen.molecules import limits as molecule_limits
+from unigen.molecules import rdkit_graph as molecule_rdkit
+from unigen.shapes import Float, Int, Integer
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from rdkit.Chem import Mol
+
+
+@dataclass(frozen=True, eq=False)
+class Molecule:
+    """A molecule in space, every hydrogen an atom of its own.
+
+    Unpaired electrons are not kept: where all hydrogens are atoms they follow from bonds and formal charges (RDKit's
+    rule), and the RDKit molecule has them. So it is with stereo: it is what the positions say.
+
+    Attributes:
+        numbers: atomic numbers, shape (atoms,).
+        positions: Cartesian coordinates in Angstrom, shape (atoms, 3).
+        bonds: rows (i, j, order) with i < j, sorted, shape (bonds, 3); order 1, 2 or 3 (of aromatic rings one Kekule
+            form). No rows where nobody knows them.
+        charges: formal charges, shape (atoms,); zeros where not given.
+        properties: named scalars (units are on the card of the dataset they come from).
+        smiles: SMILES as the source gives it, empty where it gives none; it need not list atoms in our order.
+
+    Raises:
+        UserError: shapes that disagree, NaN, an unknown element, a bond that is none, two bonds of one pair.
+    """
+
+    numbers: Integer[np.ndarray, "atoms"]
+    positions: Float[np.ndarray, "atoms 3"]
+    bonds: Integer[np.ndarray, "bonds 3"] = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int64))
+    charges: Integer[np.ndarray, "atoms"] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    properties: dict[str, float] = field(default_factory=dict)
+    smiles: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = np.array(self.numbers, dtype=np.int64)
+        positions = np.array(self.positions, dtype=np.float64)
+        bonds = np.array(self.bonds, dtype=np.int64)
+        charges = np.array(self.charges, dtype=np.int64) if len(self.charges) else np.zeros_like(numbers)
+        shapes = {"numbers": numbers, "positions": positions, "bonds": bonds, "charges": charges}
+        wanted = [(numbers.size,), (numbers.size, 3), (len(bonds), 3), (numbers.size,)]
+        if not numbers.size or [array.shape for array in shapes.values()] != wanted:
+            got = ", ".join(f"{name} {array.shape}" for name, array in shapes.items())
+            raise UserError("array shapes disagree", got=got, wanted="(atoms,), (atoms, 3), (bonds, 3), (atoms,)")
+        if not np.isfinite(positions).all():
+            atom = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
+            raise UserError(f"atom {atom}: coordinates are not finite", got=positions[atom].tolist())
+        unknown = np.flatnonzero((numbers < 1) | (numbers >= len(SYMBOLS)))
+        if len(unknown):
+            raise UserError(f"atom {unknown[0]}: unknown element", got=int(numbers[unknown[0]]))
+        shapes["bonds"] = molecular_graph.sorted_bonds(bonds, len(numbers))
+        for name, array in shapes.items():
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Number of atoms by atomic number, ascending."""
+        return dict(sorted(Counter(self.numbers.tolist()).items()))
+
+    @property
+    def formula(self) -> str:
+        """Composition in Hill's order, ``C2H6O``; charges are not in it."""
+        return hill_formula(self.counts)
+
+    @property
+    def total_charge(self) -> int:
+        """Sum of the formal charges."""
+        return int(self.charges.sum())
+
+    @property
+    def fragments(self) -> Int[np.ndarray, "atoms"]:
+        """Which connected piece each atom belongs to, numbered from 0 by their first atoms."""
+        return molecular_graph.fragments(self.bonds, len(self))
+
+    def closest_pair(self) -> tuple[int, int, float]:
+        """The two closest atoms and their distance in Angstrom, infinite where there is one atom only."""
+        distances = np.linalg.norm(self.positions[:, None] - self.positions, axis=2)
+        np.fill_diagonal(distances, np.inf)
+        first, second = np.unravel_index(int(distances.argmin()), distances.shape)
+        return int(first), int(second), float(distances[first, second])
+
+    def checked(
+        self,
+        where: str = "",
+        *,
+        elements: Collection[int] | None = None,
+        max_atoms: int | None = None,
+        connected: bool = False,
+    ) -> Molecule:
+        """This molecule, when it may be used.
+
+        Args:
+            where: file and entry, for messages.
+            elements: atomic numbers that may occur; None for all.
+            max_atoms: most atoms, hydrogens counted.
+            connected: whether it must be in one piece.
+
+        Raises:
+            UserError: two atoms closer than 0.1 Angstrom, another element, too many atoms, several fragments.
+        """
+        molecule_limits.check_size(len(self), max_atoms, where)
+        molecule_limits.check_elements(self.counts, elements, where)
+        first, second, distance = self.closest_pair()
+        molecule_limits.check_distance(self.numbers, (first, second), distance, where)
+        if connected:
+            molecule_limits.check_fragments(int(self.fragments.max()) + 1, where)
+        return self
+
+    def selected(self, atoms: Int[np.ndarray, "chosen"]) -> Molecule:
+        """The atoms of these indices, none twice, in this order, with the bonds among them: also a way to reorder."""
+        place = np.full(len(self), -1)
+        place[atoms] = np.arange(len(atoms))
+        bonds = np.column_stack([place[self.bonds[:, 0]], place[self.bonds[:, 1]], self.bonds[:, 2]])
+        return replace(
+            self,
+            numbers=self.numbers[atoms],
+            positions=self.positions[atoms],
+            bonds=bonds[(bonds[:, :2] >= 0).all(axis=1)],
+            charges=self.charges[atoms],
+        )
+
+    def largest_fragment(self) -> Molecule:
+        """The connected piece with the most heavy atoms, then atoms; of equal ones the first."""
+        labels = self.fragments
+        size, hydrogens = np.bincount(labels), np.bincount(labels[self.numbers == 1], minlength=labels.max() + 1)
+        return self.selected(np.flatnonzero(labels == ((size - hydrogens) * (len(self) + 1) + size).argmax()))
+
+    def heavy_first(self) -> Molecule:
+        """Heavy atoms in their order, then hydrogens in the order of their parents; needs bonds to know these."""
+        return self.selected(molecular_graph.heavy_first(self.numbers, self.bonds))
+
+    def canonical(self) -> Molecule:
+        """The same molecule, heavy atoms in the order of its canonical SMILES, then hydrogens by parent.
+
+        ``smiles`` is then that text, with the stereo that the positions say. Raises as `to_rdkit`.
+        """
+        return molecule_rdkit.canonical(self)
+
+    def with_bonds(self, charge: int = 0) -> Molecule:
+        """The same atoms with the bonds and formal charges that distances and a total charge say.
+
+        Raises:
+            UserError: no assignment fits, or none was found in a bounded search.
+        """
+        return bond_perception.with_bonds(self, charge)
+
+    @classmethod
+    def from_rdkit(cls, mol: Mol) -> Molecule:
+        """From a sanitised RDKit molecule with explicit hydrogens and a conformer, its atoms in its order.
+
+        Isotopes and atom maps are dropped; numbers among its properties are kept.
+
+        Raises:
+            UserError: no conformer or one in two dimensions, hydrogens that are no atoms, bonds that are neither
+                single, double, triple nor aromatic, atoms closer than 0.1 Angstrom.
+        """
+        return molecule_rdkit.from_rdkit(mol)
+
+    def to_rdkit(self) -> Mol:
+        """As a sanitised RDKit molecule in this order, aromaticity by RDKit, stereo from the positions.
+
+        Raises:
+            UserError: the bonds are not known, or RDKit does not accept the valences.
+        """
+        return molecule_rdkit.to_rdkit(self)
+
+    def to_smiles(self) -> str:
+        """Canonical isomeric SMILES by RDKit, hydrogens implied, stereo from the positions; raises as `to_rdkit`."""
+        return molecule_rdkit.to_smiles(self)
+
+    @classmethod
+    def from_smiles(
+        cls,
+        smiles: str,
+        seed: int = 0,
+        largest_fragment: bool = False,
+        *,
+        elements: Collection[int] | None = None,
+        max_atoms: int | None = None,
+    ) -> Molecule:
+        """A SMILES with hydrogens added and one conformer by RDKit's ETKDGv3: an estimate, not a computed geometry.
+
+        Args:
+            smiles: the text; atoms keep its order, hydrogens follow.
+            seed: of the conformer; stereo that the text leaves open is drawn too.
+            largest_fragment: take the largest piece (of a salt, say).
+            elements: atomic numbers that may occur; None for all.
+            max_atoms: most atoms, hydrogens counted.
+
+        Raises:
+            UserError: the text does not parse (with RDKit's reason), several fragments, another element, too many
+                atoms, no conformer in a bounded number of tries.
+        """
+        return conformer.from_smiles(smiles, seed, largest_fragment, elements=elements, max_atoms=max_atoms)
+
+    @classmethod
+    def from_sdf(cls, path_or_text: str | Path) -> Molecule:
+        """From the first entry of an SD file or MOL block, V2000 or V3000; raises as `from_rdkit`."""
+        return molecule_convert.from_sdf(path_or_text)
+
+    def to_sdf(self, path: str | Path | None = None, name: str = "") -> str:
+        """One SD entry with properties as fields, written to ``path`` too when given; several: their concatenation.
+
+        V2000 (positions rounded to 0.0001 Angstrom), V3000 where V2000 has no room (1,000 atoms, say). Raises as
+        `to_rdkit`.
+
+        Args:
+            path: file to write.
+            name: title of the entry.
+        """
+        return molecule_convert.to_sdf(self, path, name)
+
+    @classmethod
+    def from_xyz(cls, path_or_text: str | Path, charge: int | None = None, *, bonds: bool = True) -> Molecule:
+        """From the first frame of an XYZ file or text, plain or extended.
+
+        Args:
+            path_or_text: the file or the text.
+            charge: total charge, needed to find bonds; None for what an extended frame says, else 0.
+            bonds: False to leave the bonds unknown.
+
+        Raises:
+            UserError: not readable, a periodic frame, atoms closer than 0.1 Angstrom, or as `with_bonds`.
+        """
+        return molecule_convert.from_xyz(path_or_text, charge, bonds=bonds)
+
+    def to_xyz(self, path: str | Path | None = None) -> str:
+        """One plain XYZ frame (elements and positions only), written to ``path`` too when given."""
+        return molecule_convert.to_xyz(self, path)
+
+    @classmethod
+    def from_extxyz(cls, path_or_text: str | Path, charge: int | None = None, *, bonds: bool = True) -> Molecule:
+        """As `from_xyz`, which reads both forms."""
+        return molecule_convert.from_xyz(path_or_text, charge, bonds=bonds)
+
+    def to_extxyz(self) -> str:
+        """One extended XYZ frame with properties and formal charges; bonds have no place in it."""
+        return molecule_convert.to_extxyz(self)
+
+    @classmethod
+    def from_ase(cls, atoms: Atoms, charge: int | None = None, *, bonds: bool = True) -> Molecule:
+        """From ASE Atoms that are not periodic; numbers in ``atoms.info`` become properties. Raises as `from_xyz`."""
+        return molecule_convert.from_ase(atoms, charge, bonds=bonds)
+
+    def to_ase(self) -> Atoms:
+        """As ASE Atoms, formal charges as initial charges, properties and SMILES in ``info``."""
+        return molecule_convert.to_ase(self)

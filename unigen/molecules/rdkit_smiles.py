@@ -1,0 +1,99 @@
+"""SMILES text to an RDKit graph, or one line that says what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from unigen.errors import UserError
+from unigen.molecules.limits import check_fragments
+from unigen.molecules.rdkit_graph import to_rdkit, without_hydrogens
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+    from unigen.molecules.molecule import Molecule
+
+_STAMP = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
+_LONGEST = 80
+"""Characters of a SMILES that a message repeats."""
+
+
+def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) -> Mol:
+    """The sanitised graph of one molecule, hydrogens implied.
+
+    Raises:
+        UserError: naming the SMILES and what RDKit objects to, with the position where it says one; or several
+            fragments, unless ``largest_fragment`` takes the one with the most heavy atoms (of equal ones the first).
+    """
+    from rdkit import Chem, rdBase
+
+    label = f"SMILES {text.strip()[:_LONGEST]!r}"
+    here = f"{where}: {label}" if where else label
+    if not text.strip() or text.split() != [text.strip()]:
+        raise UserError("not a SMILES", where=here, wanted="one word")
+    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
+        mol = Chem.MolFromSmiles(text.strip())
+    if mol is None or not mol.GetNumAtoms():
+        raise UserError("not a SMILES", where=here, got=_reason(log.messages))
+    pieces = Chem.GetMolFrags(mol, asMols=True) if "." in text else (mol,)
+    if not largest_fragment:
+        check_fragments(len(pieces), here)
+    return max(pieces, key=lambda piece: (piece.GetNumHeavyAtoms(), piece.GetNumAtoms()))
+
+
+def canonical_smiles(text: str) -> str:
+    """The canonical isomeric form, as `Molecule.to_smiles` writes it; raises UserError as `parse_smiles`."""
+    from rdkit import Chem
+
+    return Chem.MolToSmiles(without_hydrogens(parse_smiles(text)))
+
+
+def flat_smiles(mol: Mol) -> str:
+    """Canonical SMILES of the graph alone: stereoisomers and conformers have one."""
+    from rdkit import Chem
+
+    flat = Chem.Mol(mol)
+    Chem.RemoveStereochemistry(flat)
+    return Chem.MolToSmiles(without_hydrogens(flat))
+
+
+def without_stereo(smiles: str) -> str:
+    """`flat_smiles` of a text that parses."""
+    from rdkit import Chem
+
+    return flat_smiles(Chem.MolFromSmiles(smiles))
+
+
+def _reason(log: str) -> str:
+    """The first thing RDKit says, with the place where it saw it."""
+    said = [_STAMP.sub("", line).strip() for line in log.splitlines()]
+    place = next((line.rstrip(":").rsplit(" ", 1)[1] for line in said if "around position" in line), "")
+    first = said[0].split(" while parsing:")[0].split(" for input:")[0] if said else "no atoms"
+    return f"{first} at character {place}" if place else first
+
+
+def kekule_smiles(text: str, where: str = "", *, largest_fragment: bool = False) -> str:
+    """The same molecule without aromatic symbols, isotopes and atom maps, stereo kept; raises as `parse_smiles`."""
+    from rdkit import Chem
+
+    mol = without_hydrogens(parse_smiles(text, where, largest_fragment=largest_fragment))
+    for atom in mol.GetAtoms():
+        atom.SetIsotope(0)
+        atom.SetAtomMapNum(0)
+    Chem.Kekulize(mol, clearAromaticFlags=True)
+    return Chem.MolToSmiles(mol, kekuleSmiles=True)
+
+
+def is_molecule(molecule: Molecule, smiles: str) -> bool:
+    """Whether a molecule in space is the one of a SMILES: its graph, and all stereo that the text says.
+
+    Stereo that the text leaves open may be any.
+    """
+    from rdkit import Chem
+
+    mol = without_hydrogens(to_rdkit(molecule))
+    wanted = without_hydrogens(parse_smiles(smiles))
+    if Chem.MolToSmiles(mol) == Chem.MolToSmiles(wanted):
+        return True
+    return flat_smiles(mol) == flat_smiles(wanted) and mol.HasSubstructMatch(wanted, useChirality=True)

@@ -1,0 +1,1 @@
+"""What a network is told besides the structure: properties, patterns."""

@@ -1,0 +1,1 @@
+"""A structure as one vector an atom, and as one vector."""

@@ -1,0 +1,1 @@
+"""Pictures of structures: crystals, molecules, the scenes that the viewer shows."""

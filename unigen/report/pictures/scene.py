@@ -1,0 +1,102 @@
+"""What the page needs to draw a structure and to write its file: exact coordinates, images, bonds and a view.
+
+Everything is lists of numbers, flat to keep the page small: a crystal of ten atoms takes about a kilobyte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from unigen.crystals.crystal import Crystal
+from unigen.elements import SYMBOLS
+from unigen.molecules.molecule import Molecule
+from unigen.report.pictures.crystals import look_at_cell
+from unigen.report.pictures.images import BOND_FACTOR, close_cell, find_bonds
+from unigen.report.pictures.molecules import look_flat_on
+from unigen.shapes import Float, Int
+
+_FRACTION_DIGITS, _ANGSTROM_DIGITS, _VIEW_DIGITS = 6, 5, 4
+
+Scene = dict[str, Any]
+"""Ready for JSON; `crystal_scene` and `molecule_scene` say what it holds."""
+
+
+def scene_of(structure: Crystal | Molecule) -> Scene:
+    """The scene of either kind."""
+    return crystal_scene(structure) if isinstance(structure, Crystal) else molecule_scene(structure)
+
+
+def crystal_scene(crystal: Crystal) -> Scene:
+    """A crystal.
+
+    Returns:
+        ``numbers`` of the crystal's atoms and their fractional ``coords``, ``lattice`` (rows), the drawn ``images``
+        (atom and three whole cells each; drawn atoms are its own, then these), ``bonds`` (two drawn atoms each),
+        ``cut`` bonds (a drawn atom, an atom, three whole cells each), and ``view``, a quaternion (x, y, z, w).
+    """
+    closed = close_cell(crystal.frac_coords)
+    bonds = find_bonds(crystal, closed)
+    own = len(crystal)
+    return {
+        "numbers": crystal.numbers.tolist(),
+        "coords": _rounded(closed.inside, _FRACTION_DIGITS),
+        "lattice": _rounded(crystal.lattice, _FRACTION_DIGITS),
+        "images": np.column_stack([closed.atoms, closed.shifts])[own:].ravel().tolist(),
+        "bonds": bonds.pairs.ravel().tolist(),
+        "cut": np.column_stack([bonds.cut, bonds.cut_shifts]).ravel().tolist(),
+        "view": _quaternion(look_at_cell(crystal.lattice)),
+    }
+
+
+def molecule_scene(molecule: Molecule) -> Scene:
+    """A molecule.
+
+    Returns:
+        ``numbers``, Cartesian ``coords``, ``bonds`` (two atoms and an order each), ``charges`` where any atom has one,
+        and ``view``, a quaternion (x, y, z, w). Where bonds are unknown, ``near``: pairs of atoms by covalent radii.
+    """
+    scene = {
+        "numbers": molecule.numbers.tolist(),
+        "coords": _rounded(molecule.positions, _ANGSTROM_DIGITS),
+        "bonds": molecule.bonds.ravel().tolist(),
+        "view": _quaternion(look_flat_on(molecule.positions)),
+    }
+    if molecule.charges.any():
+        scene["charges"] = molecule.charges.tolist()
+    if not len(molecule.bonds):
+        scene["near"] = _near(molecule).ravel().tolist()
+    return scene
+
+
+def palette(numbers: Iterable[int]) -> dict[int, tuple[str, str, float]]:
+    """Symbol, Jmol's colour and covalent radius in Angstrom by atomic number."""
+    from ase.data import covalent_radii
+    from ase.data.colors import jmol_colors
+
+    found = {}
+    for number in sorted(set(numbers)):
+        red, green, blue = (round(255 * value) for value in jmol_colors[min(number, len(jmol_colors) - 1)])
+        radius = round(float(covalent_radii[min(number, len(covalent_radii) - 1)]), 2)
+        found[number] = (SYMBOLS[number], f"#{red:02x}{green:02x}{blue:02x}", radius)
+    return found
+
+
+def _near(molecule: Molecule) -> Int[np.ndarray, "near 2"]:
+    from ase.data import covalent_radii
+
+    radii = BOND_FACTOR * covalent_radii[molecule.numbers]
+    distances = np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2)
+    return np.argwhere(np.triu(distances <= radii[:, None] + radii, k=1))
+
+
+def _rounded(values: Float[np.ndarray, "rows 3"], digits: int) -> list[float]:
+    return (values.round(digits) + 0.0).ravel().tolist()  # no minus zero
+
+
+def _quaternion(view: Float[np.ndarray, "3 3"]) -> list[float]:
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_matrix(view.T).as_quat().round(_VIEW_DIGITS).tolist()

@@ -1,0 +1,1 @@
+"""Runs and their folders: generate, relax, campaigns; resumed where they were cut off."""

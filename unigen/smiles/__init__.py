@@ -1,0 +1,1 @@
+"""The SMILES language: text, grammar, stereo, skeletons."""

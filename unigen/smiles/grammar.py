@@ -1,0 +1,243 @@
+"""Which symbol of a SMILES may come next: only molecules that satisfy the request can be written.
+
+Everything that is written ends in END and is the SMILES of one molecule in the normal form of the writer: branches,
+brackets and rings are closed, no two atoms are bonded twice, valences are as `unigen.smiles.atoms` has them, and
+charges, size and formula are as asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from unigen.elements import SYMBOLS, hill_formula
+from unigen.errors import UserError
+from unigen.shapes import Bool
+from unigen.smiles.atoms import Kind, kinds
+from unigen.smiles.completion import BOUND, Completion
+from unigen.smiles.state import (
+    Rest,
+    State,
+    closed,
+    first,
+    free_digit,
+    may_end,
+    opened,
+    placed,
+    returned,
+)
+from unigen.tokens.vocabulary import END, VOCABULARY_SIZE, mark_of, mark_symbol
+
+QM9_ELEMENTS = frozenset({6, 7, 8, 9})
+QM9_CHARGES = frozenset({(6, -1), (7, 1), (7, -1), (8, -1)})
+"""(Atomic number, charge) of the charged atoms in QM9."""
+
+_OPEN, _CLOSE, _BRACKET = mark_symbol("("), mark_symbol(")"), mark_symbol("[")
+_ORDER = {mark_symbol("="): 2, mark_symbol("#"): 3}
+_SIGN = {mark_symbol("/"): 1, mark_symbol("\\"): -1}
+
+
+@dataclass(frozen=True)
+class SmilesGrammar:
+    """What may be written.
+
+    Attributes:
+        elements: atomic numbers of the heavy atoms that may occur.
+        max_heavy: most heavy atoms.
+        charges: (atomic number, charge) of the charged atoms that may occur.
+        total_charge: their sum.
+        formula: exact counts by atomic number, hydrogens (1) among them; None to leave it open.
+        stereo: whether chirality and directions of bonds may be written.
+        max_rings: most rings open at once, 1 to 9.
+
+    Raises:
+        UserError: a valence that is not known, a formula that is no molecule of these atoms.
+
+    Example:
+        >>> walk = SmilesGrammar(formula={6: 1, 1: 4}).start()
+        >>> walk = walk.write(smiles_symbols("C")[0])
+        >>> np.flatnonzero(walk.legal()).tolist() == [END]
+        True
+    """
+
+    elements: frozenset[int] = QM9_ELEMENTS
+    max_heavy: int = 9
+    charges: frozenset[tuple[int, int]] = QM9_CHARGES
+    total_charge: int = 0
+    formula: dict[int, int] | None = None
+    stereo: bool = False
+    max_rings: int = 9
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_rings <= 9:
+            raise UserError("max_rings: too many or too few rings open at once", got=self.max_rings, wanted="1 to 9")
+        if self.formula is not None:
+            self._check_formula(self.formula)
+        if not self.completion.begins(self.rest):
+            raise UserError(
+                "no molecule of these atoms that the grammar can write",
+                got=hill_formula(self.formula) if self.formula else f"charge {self.total_charge:+d}",
+                wanted=f"closed shells, one piece, of {_listed(self.elements)} and hydrogen",
+            )
+
+    def _check_formula(self, formula: dict[int, int]) -> None:
+        foreign = sorted(number for number, count in formula.items() if count and number not in (*self.elements, 1))
+        heavy = sum(count for number, count in formula.items() if number != 1)
+        if foreign:
+            raise UserError("element that may not occur", got=SYMBOLS[foreign[0]], wanted=_listed(self.elements))
+        if not 1 <= heavy <= self.max_heavy:
+            raise UserError("number of heavy atoms", got=heavy, wanted=f"1 to {self.max_heavy}")
+
+    def start(self) -> SmilesWalk:
+        """Before the first symbol."""
+        return SmilesWalk(self)
+
+    @cached_property
+    def completion(self) -> Completion:
+        """Tells what can be completed."""
+        allowed = frozenset(charged for charged in self.charges if charged[0] in self.elements)
+        ways = kinds(self.elements, allowed, stereo=self.stereo)
+        return Completion(tuple(sorted(self.elements)), tuple(ways), self.max_rings)
+
+    @cached_property
+    def spelled(self) -> dict[tuple[int, ...], Kind]:
+        """Ways to write an atom, by their symbols."""
+        return {kind.symbols: kind for kind in self.completion.kinds}
+
+    @cached_property
+    def rest(self) -> Rest:
+        """What is to be written at the beginning."""
+        if self.formula is None:
+            return Rest(self.max_heavy, self.total_charge)
+        counts = tuple(self.formula.get(number, 0) for number in self.completion.elements)
+        return Rest(sum(counts), self.total_charge, counts, self.formula.get(1, 0))
+
+
+def _listed(elements: Iterable[int]) -> str:
+    return ", ".join(SYMBOLS[number] for number in sorted(elements))
+
+
+@dataclass(frozen=True, eq=False)
+class SmilesWalk:
+    r"""What is written so far; never changed, so that copies cost nothing.
+
+    Attributes:
+        grammar: what may be written.
+        state: behind the last atom, ring or branch; None before the first atom.
+        branch: whether a parenthesis is open that nothing follows yet.
+        order: of the bond that is written and leads nowhere yet; 0 for none.
+        sign: its direction, +1 for ``/``, -1 for ``\\``, 0 for none.
+        bracket: symbols from an open bracket on; empty outside.
+        ended: whether END is written.
+    """
+
+    grammar: SmilesGrammar
+    state: State | None = None
+    branch: bool = False
+    order: int = 0
+    sign: int = 0
+    bracket: tuple[int, ...] = ()
+    ended: bool = False
+
+    def legal(self) -> Bool[np.ndarray, "vocabulary"]:
+        """Mask of the symbols that may follow; none behind END. Every path of legal symbols ends in END."""
+        mask = np.zeros(VOCABULARY_SIZE, dtype=bool)
+        if not self.ended:
+            symbols = set(self._following(BOUND)) or set(self._following(None))
+            assert symbols, "what is legal can be completed"
+            mask[list(symbols)] = True
+        return mask
+
+    def write(self, symbol: int) -> SmilesWalk:
+        """With one more symbol, a legal one."""
+        if symbol == END:
+            return replace(self, ended=True)
+        if self.bracket:
+            return self._spell((*self.bracket, symbol))
+        if symbol in _ORDER or symbol in _SIGN:
+            return replace(self, order=_ORDER.get(symbol, 1), sign=_SIGN.get(symbol, 0))
+        if symbol == _OPEN:
+            return replace(self, branch=True)
+        if symbol == _BRACKET or (symbol,) in self.grammar.spelled:
+            return self._spell((symbol,))
+        assert self.state is not None, "a molecule begins with an atom"
+        return self._after(returned(self.state) if symbol == _CLOSE else self._ring(int(mark_of(symbol) or 0)))
+
+    def _after(self, state: State | None) -> SmilesWalk:
+        assert state is not None, "an illegal symbol"
+        return SmilesWalk(self.grammar, state)
+
+    def _spell(self, symbols: tuple[int, ...]) -> SmilesWalk:
+        """One more symbol of an atom, which may be the last."""
+        kind = self.grammar.spelled.get(symbols)
+        return replace(self, bracket=symbols) if kind is None else self._after(self._placed(kind))
+
+    def _ring(self, digit: int) -> State | None:
+        """Where a digit leads."""
+        assert self.state is not None, "a molecule begins with an atom"
+        ring = next((ring for ring in self.state.rings if ring.digit == digit), None)
+        if ring is None or self.order:
+            return opened(self.state, self.order or 1, self.grammar.max_rings, self.sign)
+        return closed(self.state, ring)
+
+    def _placed(self, kind: Kind, order: int = 0, sign: int = 0, *, branch: bool = False) -> State | None:
+        """Where an atom leads behind the bond and parenthesis that are written, or behind these."""
+        element = self.grammar.completion.place[kind.number]
+        if self.state is None:
+            return first(kind, element, self.grammar.rest)
+        order, sign = order or self.order or 1, sign or self.sign
+        return placed(self.state, kind, element, order, branch=branch or self.branch, sign=sign)
+
+    def _following(self, bound: int | None) -> Iterator[int]:
+        """The symbols that may follow, as far as searches of this bound see."""
+        yield from self._atoms(bound)
+        if self.state is None or self.bracket:
+            return
+        if not self.order:
+            yield from self._bonds(bound)
+        if not self.branch:
+            yield from self._rings(self.state, bound)
+        if not self.branch and not self.order:
+            yield from [END] * may_end(self.state)
+            yield from [_CLOSE] * self._completes(returned(self.state), bound)
+            yield from [_OPEN] * any(self._leads(order, 0, bound, branch=True) for order in (1, 2, 3))
+
+    def _atoms(self, bound: int | None) -> Iterator[int]:
+        """The next symbols of atoms that may stand here."""
+        start, seen = len(self.bracket), set()
+        for kind in self.grammar.completion.kinds:
+            symbol = kind.symbols[start] if kind.symbols[:start] == self.bracket else 0
+            if symbol and symbol not in seen and self._completes(self._placed(kind), bound):
+                seen.add(symbol)
+                yield symbol
+
+    def _leads(self, order: int, sign: int, bound: int | None, *, branch: bool = False) -> bool:
+        """Whether any atom may follow such a bond."""
+        ways = (self._placed(kind, order, sign, branch=branch) for kind in self.grammar.completion.kinds)
+        return any(self._completes(way, bound) for way in ways if way)
+
+    def _bonds(self, bound: int | None) -> Iterator[int]:
+        """The bonds that may be written here."""
+        assert self.state is not None, "a bond stands behind an atom"
+        for symbol, order in _ORDER.items():
+            ring = None if self.branch else opened(self.state, order, self.grammar.max_rings)
+            if self._completes(ring, bound) or self._leads(order, 0, bound):
+                yield symbol
+        for symbol, sign in _SIGN.items() if self.grammar.stereo else ():
+            ring = None if self.branch else opened(self.state, 1, self.grammar.max_rings, sign)
+            if self._completes(ring, bound) or self._leads(1, sign, bound):
+                yield symbol
+
+    def _rings(self, state: State, bound: int | None) -> Iterator[int]:
+        """The digits that may be written here."""
+        if self._completes(opened(state, self.order or 1, self.grammar.max_rings, self.sign), bound):
+            yield mark_symbol(str(free_digit(state)))
+        for ring in state.rings if not self.order else ():
+            if self._completes(closed(state, ring), bound):
+                yield mark_symbol(str(ring.digit))
+
+    def _completes(self, state: State | None, bound: int | None) -> bool:
+        return self.grammar.completion.completes(state, bound)

@@ -1,0 +1,1 @@
+"""Space groups: operations, Wyckoff positions, settings, cells."""
