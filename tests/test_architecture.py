@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import finished
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "unigen"
 
@@ -212,7 +214,7 @@ def bare_node(tmp_path_factory) -> Path:
 def _run_bare(site: Path, code: str) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(site), "HOME": str(site), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-S", "-c", code]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return finished(command, environment=environment)
 
 
 def test_the_bare_node_is_bare(bare_node):

@@ -6,7 +6,6 @@ import csv
 import gzip
 import json
 import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,6 +14,7 @@ import pymatgen.analysis.prototypes
 import pytest
 from pymatgen.core import Composition, Structure
 
+from tests.processes import finished
 from unigen.config import read_yaml, write_yaml
 from unigen.data.crystal_store import open_dataset
 from unigen.data.readers.crystals import read_rows
@@ -40,9 +40,7 @@ class Shell:
     def unigen(self, *arguments: object) -> None:
         command = [sys.executable, "-c", "from unigen.cli import main; main()", *map(str, arguments)]
         environment = os.environ | {"UNIGEN_HOME": str(self.folder / "home"), "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+        done = finished(command, environment=environment, folder=self.folder)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         self.said[" ".join(map(str, arguments[:2]))] = done.stdout

@@ -15,8 +15,8 @@ import pytest
 from ase.build import bulk
 from ase.collections import dcdft
 from safetensors.torch import load_file, save_file
-from small_generators import save_untrained
 
+from tests.small_generators import save_untrained
 from unigen import cli
 from unigen.config import read_yaml, write_yaml
 from unigen.crystals.crystal import Crystal

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from crystals.real_crystals import elemental_crystals
-from models.small_model import small_model
 
+from tests.crystals.real_crystals import elemental_crystals
+from tests.models.small_model import small_model
 from unigen.cli import app
 from unigen.models.checkpoint import save_model
 from unigen.models.words.tokens import WordsTokenizer

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from models.small_molecules import molecules, small_molecule_model
 from rdkit import Chem
 
+from tests.models.small_molecules import molecules, small_molecule_model
 from unigen import cli
 from unigen.config import read_yaml
 from unigen.data.build import build_dataset

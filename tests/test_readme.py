@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from crystals.real_crystals import prototypes
 from pymatgen.entries.computed_entries import ComputedEntry
 
+from tests.crystals.real_crystals import prototypes
 from unigen.molecules.molecule import Molecule
 
 ROOT = Path(__file__).resolve().parents[1]

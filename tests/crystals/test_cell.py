@@ -6,11 +6,11 @@ from itertools import product
 
 import numpy as np
 import pytest
-from crystals.real_crystals import crystals, elemental_crystals, prototypes, unimodular, vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
+from tests.crystals.real_crystals import crystals, elemental_crystals, prototypes, unimodular, vectors
 from unigen.crystals.crystal import Crystal
 
 

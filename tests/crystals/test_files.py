@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
-from crystals.real_crystals import crystals, prototypes
 from hypothesis import given, settings
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
+from tests.crystals.real_crystals import crystals, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.errors import UserError
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from eval.known_samples import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from scipy.spatial.transform import Rotation
+
+from tests.eval.known_samples import (
     SAME_RMS,
     caesium_chloride,
     crystal,
@@ -14,11 +19,6 @@ from eval.known_samples import (
     rock_salt,
     shaken,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pymatgen.analysis.structure_matcher import StructureMatcher
-from scipy.spatial.transform import Rotation
-
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.matching import BoundedMatcher, Match, MatchSettings, rms_to_reference
 

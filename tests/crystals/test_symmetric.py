@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crystals.real_crystals import crystals, elemental_crystals, prototypes, unimodular, vectors
-from crystals.scrambled_crystals import assert_same_description, made_up, scrambled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.crystals.real_crystals import crystals, elemental_crystals, prototypes, unimodular, vectors
+from tests.crystals.scrambled_crystals import assert_same_description, made_up, scrambled
 from unigen.crystals.alignment import align
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.matching import BoundedMatcher, MatchSettings

@@ -11,9 +11,9 @@ import sys
 
 import numpy as np
 import pytest
-from crystals.real_crystals import elemental_crystals, prototypes
-from test_sources import ragged
 
+from tests.crystals.real_crystals import elemental_crystals, prototypes
+from tests.data.test_sources import ragged
 from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.data.assemble import moved

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from test_sources import FORMS
 
+from tests.data.test_sources import FORMS
 from unigen.data.readers.count import count_entries
 from unigen.data.readers.crystals import read_rows
 

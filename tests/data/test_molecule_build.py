@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crystals.real_crystals import elemental_crystals
-from molecules.real_molecules import VARIED, embedded, nci_smiles
-from test_build import build_elsewhere, contents
 
+from tests.crystals.real_crystals import elemental_crystals
+from tests.data.test_build import build_elsewhere, contents
+from tests.molecules.real_molecules import VARIED, embedded, nci_smiles
 from unigen.config import read_yaml
 from unigen.data import recipes
 from unigen.data.build import BuildOptions, build_dataset

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from molecules.real_molecules import embedded
 
+from tests.molecules.real_molecules import embedded
 from unigen.crystals.crystal import Crystal
 from unigen.data.readers.kind import kind_of
 from unigen.data.readers.molecules import read_molecule_rows

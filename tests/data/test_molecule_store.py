@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from molecules.real_molecules import embedded, molecules
-from test_sources import ragged
 
+from tests.data.test_sources import ragged
+from tests.molecules.real_molecules import embedded, molecules
 from unigen.crystals.crystal import Crystal
 from unigen.data.build import build_dataset
 from unigen.data.crystal_store import open_dataset

@@ -13,10 +13,10 @@ from pathlib import Path
 import ase.db
 import numpy as np
 import pytest
-from crystals.real_crystals import elemental_crystals
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from rich.console import Console
 
+from tests.crystals.real_crystals import elemental_crystals
 from unigen.cards import SourceFile
 from unigen.crystals.crystal import Crystal
 from unigen.data import recipes

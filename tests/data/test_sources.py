@@ -10,8 +10,8 @@ import ase.db
 import ase.io
 import numpy as np
 import pytest
-from crystals.real_crystals import elemental_crystals
 
+from tests.crystals.real_crystals import elemental_crystals
 from unigen.crystals.crystal import Crystal
 from unigen.data.readers.crystals import read_rows
 from unigen.data.readers.record import split_from_name

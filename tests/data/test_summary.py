@@ -7,10 +7,10 @@ import io
 
 import numpy as np
 import pytest
-from crystals.real_crystals import elemental_crystals
 from rich.console import Console
-from test_sources import ragged, write_cifs
 
+from tests.crystals.real_crystals import elemental_crystals
+from tests.data.test_sources import ragged, write_cifs
 from unigen.crystals.crystal import Crystal
 from unigen.data.build import build_dataset
 from unigen.data.crystal_store import open_dataset

@@ -8,13 +8,13 @@ import json
 
 import numpy as np
 import pytest
-from energies.alloys import potential
 from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 from pymatgen.entries.computed_entries import ComputedEntry, ConstantEnergyAdjustment
 
+from tests.energies.alloys import potential
 from unigen.elements import parse_formula
 from unigen.energies.hull.build import build_from_energies
 from unigen.energies.hull.elements import fit_element_energies

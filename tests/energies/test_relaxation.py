@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import make_supercell
-from energies.alloys import fcc, ordered, potential, strained
 from hypothesis import given, settings
 
+from tests.energies.alloys import fcc, ordered, potential, strained
 from unigen.crystals.crystal import Crystal
 from unigen.energies.potential import find_potential
 from unigen.energies.relaxation import RelaxSettings, displacement, relax
 from unigen.errors import UserError
 from unigen.geometry.rotation import random_rotation
 
-ODD = "energies.odd_calculators"
+ODD = "tests.energies.odd_calculators"
 TIGHT = RelaxSettings(fmax=0.005)
 
 

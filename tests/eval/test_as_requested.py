@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from eval.known_samples import caesium_chloride, crystal, rock_salt, shaken
 
+from tests.eval.known_samples import caesium_chloride, crystal, rock_salt, shaken
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.samples import Entry

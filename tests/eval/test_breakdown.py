@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from eval.known_samples import caesium_chloride, crystal, prototypes, rock_salt, shaken
 from rich.console import Console
 
+from tests.eval.known_samples import caesium_chloride, crystal, prototypes, rock_salt, shaken
 from unigen.data.build import build_dataset
 from unigen.errors import UserError
 from unigen.eval.crystals.breakdown import ATOMS, DISTANCE, FAMILIARITY, FREE, Breakdown

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from eval.known_molecules import PLAIN, embedded
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.eval.known_molecules import PLAIN, embedded
 from unigen.errors import UserError
 from unigen.eval.molecules.merge_conditional import PropertyPredictor, mean_distances, median_by_size, score_conditional
 from unigen.eval.molecules.protocol import CONDITIONAL

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from eval.known_molecules import embedded, mirrored, moved, permuted
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from molecules.real_molecules import rotations
 from rdkit.Chem import rdMolAlign
 
+from tests.eval.known_molecules import embedded, mirrored, moved, permuted
+from tests.molecules.real_molecules import rotations
 from unigen.errors import UserError
 from unigen.eval.molecules.conformer_pairing import pair_conformers
 from unigen.eval.molecules.conformer_rms import ConformerTask, ConformerVerdict, compare_conformers

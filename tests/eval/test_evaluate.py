@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from eval.known_samples import caesium_chloride, crystal, elements, mp20_test, prototypes, rock_salt, shaken
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
+from tests.eval.known_samples import caesium_chloride, crystal, elements, mp20_test, prototypes, rock_salt, shaken
 from unigen.data.readers.record import Row
 from unigen.errors import UserError
 from unigen.eval.crystals import validity as composition

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from eval.known_molecules import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.eval.known_molecules import (
     PLAIN,
     atoms,
     benzene,
@@ -19,10 +22,7 @@ from eval.known_molecules import (
     thirty_nitrogens,
     two_methanes,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from molecules.real_molecules import rotations
-
+from tests.molecules.real_molecules import rotations
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.errors import UserError
 from unigen.eval.molecules import edm as bond_lengths

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from eval.known_molecules import PLAIN, embedded, five_bonds, methane, mirrored, permuted, two_methanes
 from rdkit import Chem
 
+from tests.eval.known_molecules import PLAIN, embedded, five_bonds, methane, mirrored, permuted, two_methanes
 from unigen.data.readers.record import Record
 from unigen.errors import UserError
 from unigen.eval.molecules.evaluate import evaluate_molecules

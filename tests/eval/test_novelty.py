@@ -6,11 +6,11 @@ from functools import cache
 
 import numpy as np
 import pytest
-from eval.known_samples import caesium_chloride, crystal, mp20_test, prototypes, rock_salt, shaken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
+from tests.eval.known_samples import caesium_chloride, crystal, mp20_test, prototypes, rock_salt, shaken
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.matching import MatchSettings
 from unigen.eval.crystals.novelty import find_novel, find_unique

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from eval.known_molecules import PLAIN, embedded, moved
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_model import small_model
-from models.small_predictor import SIZES, electrons_network
 
+from tests.eval.known_molecules import PLAIN, embedded, moved
+from tests.models.small_model import small_model
+from tests.models.small_predictor import SIZES, electrons_network
 from unigen.errors import UserError
 from unigen.eval.molecules.merge_conditional import PropertyPredictor, score_conditional
 from unigen.models.checkpoint import save_model

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from eval.known_molecules import PLAIN, embedded
-from models.small_predictor import electrons_network
 
+from tests.eval.known_molecules import PLAIN, embedded
+from tests.models.small_predictor import electrons_network
 from unigen.data.molecule_store import to_table
 from unigen.data.readers.record import Record
 from unigen.errors import UserError

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ase.io import read, write
-from energies.alloys import EMT, METALS, fcc, ordered, potential
 
+from tests.energies.alloys import EMT, METALS, fcc, ordered, potential
 from unigen.cards import published
 from unigen.energies.hull.build import build_by_potential
 from unigen.energies.hull.hull import Hull

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from eval.known_molecules import atoms, embedded, methane, moved, permuted
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from molecules.real_molecules import rotations
 from scipy.spatial.transform import Rotation
 
+from tests.eval.known_molecules import atoms, embedded, methane, moved, permuted
+from tests.molecules.real_molecules import rotations
 from unigen.data.readers.molecules import read_molecule_rows
 from unigen.energies.molecule_relaxation import XTB, MoleculeRelaxation, XtbSettings, relax_molecule
 from unigen.energies.relaxed_molecules import RelaxedMolecules

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from eval.known_samples import caesium_chloride, elements, prototypes, rock_salt, shaken
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.eval.known_samples import caesium_chloride, elements, prototypes, rock_salt, shaken
 from unigen.eval.crystals import symmetry as symmetry_shares
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.samples import Entry

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from eval.known_samples import crystal, elements, mp20_test, prototypes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.eval.known_samples import crystal, elements, mp20_test, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals import validity as composition_module
 from unigen.eval.crystals.merge_validity import describe, structure_valid, structure_valid_cdvae

@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 import torch
-from models.small_molecules import molecules
 
+from tests.models.small_molecules import molecules
 from unigen.batch import PropertyBatch
 from unigen.models.predictor.items import PropertyItem, collate_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork

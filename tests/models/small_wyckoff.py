@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 import torch
-from retrieval.known_templates import retriever, table
 
+from tests.retrieval.known_templates import retriever, table
 from unigen.batch import NeighbourBatch, TokenBatch, WyckoffBatch
 from unigen.crystals.alignment import align
 from unigen.models.wyckoff.items import Item, collate_items

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from models.small_wyckoff import small_wyckoff
-from retrieval.known_templates import retriever
 
+from tests.models.small_wyckoff import small_wyckoff
+from tests.retrieval.known_templates import retriever
 from unigen.element_similarity import element_distances
 from unigen.elements import ATOMIC_NUMBER, format_formula, reduce_counts
 from unigen.models.words.decoding import DecodeSettings

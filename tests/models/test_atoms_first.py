@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_molecules import molecules
 
+from tests.models.small_molecules import molecules
 from unigen.models.smiles.atoms_first import atoms_first, beginning, seen_so_far
 from unigen.models.smiles.tokens import encode, graph_distances
 from unigen.tokens import vocabulary

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_molecules import molecules, small_molecule_model
 from rdkit import Chem
 
+from tests.models.small_molecules import molecules, small_molecule_model
 from unigen import MoleculeRequest, UserError
 from unigen.models.generator import Job
 from unigen.models.smiles.atoms_first import atoms_first, beginning

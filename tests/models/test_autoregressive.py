@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from crystals.real_crystals import prototypes
-from models.small_model import small_model
 
+from tests.crystals.real_crystals import prototypes
+from tests.models.small_model import small_model
 from unigen.models.words.embedding import ElementEmbedding
 from unigen.models.words.tokens import WordsTokenizer
 from unigen.testing import assert_close

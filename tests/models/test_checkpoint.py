@@ -1,8 +1,8 @@
 import pytest
 import torch
-from models.small_model import small_model
 from safetensors.torch import load_file, save_file
 
+from tests.models.small_model import small_model
 from unigen.errors import UserError
 from unigen.models.checkpoint import CONFIG, FORMAT, WEIGHTS, load_model, save_model
 

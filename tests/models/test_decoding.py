@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_model import small_model
 
+from tests.models.small_model import small_model
 from unigen.models.words.decoding import DecodeSettings, Noise, decode
 from unigen.models.words.likelihood import log_likelihoods
 from unigen.nn.process.schedule import karras_levels

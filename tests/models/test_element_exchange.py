@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from retrieval.known_crystals import dataset_of, prototype_generator, prototypes
 
+from tests.retrieval.known_crystals import dataset_of, prototype_generator, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.element_similarity import element_distances
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from retrieval.known_templates import retriever, table
 
+from tests.retrieval.known_templates import retriever, table
 from unigen.element_similarity import element_distances
 from unigen.elements import written_order
 from unigen.models.wyckoff.exchange import SIMILAR, draw_exchange, exchanged_lesson

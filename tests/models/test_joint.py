@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from crystals.real_crystals import prototypes
-from models.small_molecules import SIZES, small_molecule_model
-from models.small_molecules import batch as molecule_batch
 
+from tests.crystals.real_crystals import prototypes
+from tests.models.small_molecules import SIZES, small_molecule_model
+from tests.models.small_molecules import batch as molecule_batch
 from unigen.batch import JointBatch
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model, save_model

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from models.small_molecules import batch, small_molecule_model
 
+from tests.models.small_molecules import batch, small_molecule_model
 from unigen.models.smiles.decoding import MoleculeSettings, draw_positions
 from unigen.nn.process.schedule import karras_levels
 from unigen.nn.process.solvers import dpm_solver_2m

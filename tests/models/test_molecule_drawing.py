@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from models.small_molecules import small_molecule_model
 from rdkit import Chem
 
+from tests.models.small_molecules import small_molecule_model
 from unigen.models.smiles.decoding import MoleculeSettings
 from unigen.models.smiles.drawing import Writing, draw_molecules
 from unigen.models.smiles.writing import draw_smiles

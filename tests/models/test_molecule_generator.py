@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from models.small_molecules import molecules, small_molecule_model
 from rdkit import Chem
 
+from tests.models.small_molecules import molecules, small_molecule_model
 from unigen import CrystalRequest, MoleculeRequest, UserError, generate
 from unigen.elements import hill_formula
 from unigen.models.generator import Draft, Job

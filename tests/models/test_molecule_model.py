@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_molecules import batch, sequences, small_molecule_model
 
+from tests.models.small_molecules import batch, sequences, small_molecule_model
 from unigen.batch import MoleculeBatch
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model, save_model

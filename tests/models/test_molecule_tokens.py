@@ -6,11 +6,11 @@ import networkx as nx
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from models.small_molecules import molecules
 from rdkit import Chem
 from scipy.sparse.csgraph import shortest_path
-from smiles.real_skeletons import nci_smiles
 
+from tests.models.small_molecules import molecules
+from tests.smiles.real_skeletons import nci_smiles
 from unigen.models.smiles.tokens import UNREACHED, encode, graph_distances, prompt
 from unigen.molecules.rdkit_smiles import kekule_smiles
 from unigen.smiles.reader import read_smiles

@@ -10,10 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_molecules import molecules
-from models.small_predictor import POOLINGS, batch, items, small_predictor
 from torch import Tensor
 
+from tests.models.small_molecules import molecules
+from tests.models.small_predictor import POOLINGS, batch, items, small_predictor
 from unigen.batch import PropertyBatch
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model, save_model

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_wyckoff import small_wyckoff, some_items
 from torch import nn
 
+from tests.models.small_wyckoff import small_wyckoff, some_items
 from unigen import CrystalRequest, UserError
 from unigen.models.checkpoint import begin_with, load_model, save_model, with_adapter
 from unigen.models.wyckoff.items import collate_items

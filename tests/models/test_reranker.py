@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_wyckoff import rows_of, small_wyckoff, some_items
 
+from tests.models.small_wyckoff import rows_of, small_wyckoff, some_items
 from unigen.batch import NeighbourBatch
 from unigen.nn.embeddings import ElementTable
 from unigen.retrieval.shortlist import KINDS, Shortlist

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_molecules import molecules
 
+from tests.models.small_molecules import molecules
 from unigen.batch import MoleculeBatch
 from unigen.geometry.local_frame import local_frames
 from unigen.models.smiles.stereo_hints import stereo_hints

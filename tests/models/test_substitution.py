@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from retrieval.known_crystals import dataset_of, prototype_generator, prototypes, ragged, shared
 
+from tests.retrieval.known_crystals import dataset_of, prototype_generator, prototypes, ragged, shared
 from unigen.crystals.crystal import Crystal
 from unigen.element_similarity import element_distances
 from unigen.elements import SYMBOLS, format_formula

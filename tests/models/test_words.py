@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crystals.real_crystals import crystals, elemental_crystals, prototypes, unimodular
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
+from tests.crystals.real_crystals import crystals, elemental_crystals, prototypes, unimodular
 from unigen.crystals.crystal import Crystal
 from unigen.errors import UserError
 from unigen.models.words.tokens import WordsTokenizer

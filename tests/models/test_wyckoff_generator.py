@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_model import small_model
-from models.small_wyckoff import small_wyckoff
-from models.test_property_adapter import told_model
-from retrieval.known_crystals import prototypes
-from retrieval.known_templates import retriever, table
 
+from tests.models.small_model import small_model
+from tests.models.small_wyckoff import small_wyckoff
+from tests.models.test_property_adapter import told_model
+from tests.retrieval.known_crystals import prototypes
+from tests.retrieval.known_templates import retriever, table
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula, reduce_counts
 from unigen.models.cell_choice import unit_probabilities

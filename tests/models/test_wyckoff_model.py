@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from models.small_wyckoff import batch_of, rows_of, small_wyckoff, some_items
 
+from tests.models.small_wyckoff import batch_of, rows_of, small_wyckoff, some_items
 from unigen.batch import TokenBatch, WyckoffBatch
 from unigen.errors import UserError
 from unigen.models.cell_choice import prompt_batch

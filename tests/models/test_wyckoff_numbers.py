@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from models.small_wyckoff import batch_of, small_wyckoff, some_items
 
+from tests.models.small_wyckoff import batch_of, small_wyckoff, some_items
 from unigen.batch import WyckoffBatch
 from unigen.models.words.decoding import DecodeSettings
 from unigen.models.wyckoff.items import Item

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crystals.scrambled_crystals import assert_same_description, made_up
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from retrieval.known_templates import symmetric_crystals, with_elements
 
+from tests.crystals.scrambled_crystals import assert_same_description, made_up
+from tests.retrieval.known_templates import symmetric_crystals, with_elements
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, encode, plain_start, plan

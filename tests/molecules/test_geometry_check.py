@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from models.small_molecules import molecules
 
+from tests.models.small_molecules import molecules
 from unigen.molecules.force_field import CONVERGED, NO_PARAMETERS, mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.molecule import Molecule

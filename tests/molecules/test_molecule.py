@@ -10,10 +10,10 @@ from ase import Atoms
 from ase.collections import g2
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from molecules.real_molecules import VARIED, embedded, molecules, nci_smiles, rotations
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
+from tests.molecules.real_molecules import VARIED, embedded, molecules, nci_smiles, rotations
 from unigen.errors import UserError
 from unigen.molecules.conformer import embed
 from unigen.molecules.molecule import Molecule

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import HANGS
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 # As root Chromium has no sandbox; without a graphics card WebGL is drawn by the processor.
@@ -44,7 +46,7 @@ def opened(browser, path: Path, **settings) -> Iterator:
     context = browser.new_context(viewport={"width": 1000, "height": 500}, accept_downloads=True, **settings)
     context.set_offline(True)
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(HANGS * 1000)
     page.on("request", lambda asked: trouble.append(asked.url) if asked.url.startswith(("http", "ws", "ftp")) else None)
     page.on("console", lambda said: trouble.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: trouble.append(str(error)))

@@ -6,8 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from crystals.real_crystals import prototypes
-
+from tests.crystals.real_crystals import prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.samples import Entry

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from ase.neighborlist import natural_cutoffs, neighbor_list
-from crystals.real_crystals import crystals, prototypes
 from hypothesis import given
 
+from tests.crystals.real_crystals import crystals, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.report.pictures.images import BOND_FACTOR, close_cell, find_bonds
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from models.small_molecules import molecules
 
+from tests.models.small_molecules import molecules
 from unigen.errors import UserError
 from unigen.report.pictures.molecules import draw_molecules, flat_on
 

@@ -10,9 +10,9 @@ from html import unescape
 
 import numpy as np
 import pytest
-from crystals.real_crystals import crystals, prototypes
 from hypothesis import given
 
+from tests.crystals.real_crystals import crystals, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
 from unigen.report.page import Item, Page, Table, write_page

@@ -14,10 +14,10 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from energies.alloys import EMT, fcc, ordered
 from rdkit import Chem
-from report.chromium import chromium, find_chromium, opened
 
+from tests.energies.alloys import EMT, fcc, ordered
+from tests.report.chromium import chromium, find_chromium, opened
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
 from unigen.report.page import Figure, Item, Page, Table, write_page

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from ase.io import read, write
-from energies.alloys import EMT, fcc, ordered
 
+from tests.energies.alloys import EMT, fcc, ordered
 from unigen.crystals.crystal import Crystal
 
 

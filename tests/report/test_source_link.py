@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from crystals.real_crystals import prototypes
 
+from tests.crystals.real_crystals import prototypes
 from unigen.elements import SYMBOLS
 from unigen.eval.crystals.samples import read_samples
 from unigen.eval.molecules import samples as molecule_entry

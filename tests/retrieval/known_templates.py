@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from retrieval.known_crystals import prototypes
 
+from tests.retrieval.known_crystals import prototypes
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.table import Looks, TemplateTable, read_table, write_table

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from retrieval.known_templates import retriever, symmetric_crystals, table
 
+from tests.retrieval.known_templates import retriever, symmetric_crystals, table
 from unigen.crystals.alignment import align
 from unigen.elements import reduce_counts
 from unigen.errors import UserError

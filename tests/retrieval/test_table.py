@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from crystals.scrambled_crystals import assert_same_description, made_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from retrieval.known_templates import save_table, symmetric_crystals, symmetric_prototypes, table
 
+from tests.crystals.scrambled_crystals import assert_same_description, made_up
+from tests.retrieval.known_templates import save_table, symmetric_crystals, symmetric_prototypes, table
 from unigen.data.build import BuildOptions, build_dataset
 from unigen.errors import UserError
 from unigen.retrieval.build_table import build_table, open_table

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from retrieval.known_crystals import dataset_of, prototype_generator, prototypes
 
+from tests.retrieval.known_crystals import dataset_of, prototype_generator, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.volume import SMALLEST, VolumeModel

@@ -6,8 +6,8 @@ import json
 
 import pytest
 from rich.console import Console
-from small_generators import Counting, save_untrained
 
+from tests.small_generators import Counting, save_untrained
 from unigen.config import read_yaml
 from unigen.errors import UserError
 from unigen.models.words.decoding import DecodeSettings

@@ -6,8 +6,8 @@ import json
 import os
 
 import pytest
-from small_generators import Counting
 
+from tests.small_generators import Counting
 from unigen.data.readers.crystals import read_rows
 from unigen.errors import UserError
 from unigen.request import CrystalRequest

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.small_model import small_model
 
+from tests.models.small_model import small_model
 from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.words.decoding import DecodeSettings

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
-from smiles.real_skeletons import nci_smiles
 
+from tests.smiles.real_skeletons import nci_smiles
 from unigen.errors import UserError
 from unigen.molecules.rdkit_smiles import kekule_smiles
 from unigen.smiles.reader import read_smiles

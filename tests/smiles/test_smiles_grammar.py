@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem, rdBase
-from smiles.real_skeletons import qm9_molecules
 
+from tests.smiles.real_skeletons import qm9_molecules
 from unigen.errors import UserError
 from unigen.smiles.atoms import CHARGED, NEUTRAL
 from unigen.smiles.grammar import QM9_CHARGES, QM9_ELEMENTS, SmilesGrammar

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from smiles.real_skeletons import nci_smiles
 
+from tests.smiles.real_skeletons import nci_smiles
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 from unigen.smiles.text import TEXT, smiles_symbols, smiles_text, split_smiles

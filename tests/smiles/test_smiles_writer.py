@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
-from smiles.real_skeletons import canonical, nci_molecules, qm9_molecules, same, skeleton_of_mol
 
+from tests.smiles.real_skeletons import canonical, nci_molecules, qm9_molecules, same, skeleton_of_mol
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule

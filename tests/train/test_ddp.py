@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from train.tiny_run import interference, logged, python, train, write_config
+
+from tests.train.tiny_run import interference, logged, python, train, write_config
 
 
 def _watched(folder: Path) -> list[list[list[str]]]:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from train.tiny_run import logged
 
+from tests.train.tiny_run import logged
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
 from unigen.data.molecule_store import open_molecules, to_table

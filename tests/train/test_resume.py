@@ -6,8 +6,8 @@ import signal
 
 import pytest
 import torch
-from train.tiny_run import interference, logged, train, write_config
 
+from tests.train.tiny_run import interference, logged, train, write_config
 from unigen.models.checkpoint import load_model
 
 STEPS = 16

@@ -11,11 +11,11 @@ import ase.io
 import numpy as np
 import pytest
 import torch
-from models.small_model import small_model
-from models.small_wyckoff import RERANKER, SIZES, small_wyckoff
-from retrieval.known_templates import save_table, symmetric_crystals, symmetric_prototypes
-from train.tiny_run import CONFIG, logged
 
+from tests.models.small_model import small_model
+from tests.models.small_wyckoff import RERANKER, SIZES, small_wyckoff
+from tests.retrieval.known_templates import save_table, symmetric_crystals, symmetric_prototypes
+from tests.train.tiny_run import CONFIG, logged
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
 from unigen.crystals.template import parse_template

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.processes import finished
 from unigen.config import write_yaml
 
 CONFIG = {
@@ -45,9 +46,7 @@ def write_config(folder: Path, crystals: Path, **changes: object) -> Path:
 def python(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Python with these arguments, one thread."""
     variables = os.environ | {"OMP_NUM_THREADS": "1"} | environment
-    return subprocess.run(
-        [sys.executable, *command], env=variables, capture_output=True, text=True, timeout=200, check=False
-    )
+    return finished([sys.executable, *command], environment=variables)
 
 
 def interference(what: str) -> dict[str, str]:
