@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 HANGS = 3600
-"""Seconds after which a process hangs: no test depends on the clock, and a cold compile beside other work takes long."""
+"""Seconds after which a process hangs. No test depends on the clock; a cold compile on a busy machine takes long."""
 
 
 def finished(
