@@ -35,12 +35,9 @@ LAYERS = (
         "config",
         "symmetry",
         "element_similarity",
-        "line_journal",
-        "claimed_folder",
-        "checksum",
     ),
-    ("batch", "geometry", "elements", "disk", "parallel", "device"),
-    ("errors", "shapes"),
+    ("batch", "geometry", "elements", "disk", "parallel", "parsing", "device"),
+    ("version", "shapes", "errors"),
 )
 UNTIL = {  # imports that still point up, each with the file it will leave
     ("tokens/collate.py", "retrieval"),

@@ -1,4 +1,4 @@
-"""The chemical elements by atomic number, and reading a formula."""
+"""The chemical elements by atomic number, reading a formula, and the crystal systems by their space groups."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ SYMBOLS: tuple[str, ...] = tuple(_ALL.split())
 """``SYMBOLS[Z]`` is the symbol of atomic number Z; index 0 is no element."""
 
 ATOMIC_NUMBER: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
+
+SYSTEM_SPACE_GROUPS: dict[str, range] = {
+    "triclinic": range(1, 3),
+    "monoclinic": range(3, 16),
+    "orthorhombic": range(16, 75),
+    "tetragonal": range(75, 143),
+    "trigonal": range(143, 168),
+    "hexagonal": range(168, 195),
+    "cubic": range(195, 231),
+}
+"""The numbers of the space groups of each crystal system."""
 
 _PIECE = re.compile(r"([A-Z][a-z]?)(\d*)|(\()|(\))(\d*)|(\s+)")
 

@@ -1,27 +1,98 @@
-"""Results of slow work in a folder: each is written down when it is done, so that nothing is computed twice.
+"""Folders of slow results: claimed by what makes them, written line by line, gone on with where they stopped.
 
-``relax.yaml`` what makes the results, ``relaxed.jsonl`` one line a distinct task, in the order of finishing.
+A folder says in one YAML file what makes its results, so that only the same work goes on in it. Beside it a file of
+JSON lines only grows, synced line by line: an interrupted run loses nothing that was finished. `ResultJournal` joins
+the two: ``relax.yaml`` what makes the results, ``relaxed.jsonl`` one line a distinct task, in the order of finishing.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from unigen.claimed_folder import claim_folder
+from unigen.config import flat, read_yaml, write_yaml
 from unigen.disk import writing
-from unigen.line_journal import Line, append_lines, read_lines
+from unigen.errors import UserError
 
 RUN, JOURNAL = "relax.yaml", "relaxed.jsonl"
+
+Line = dict[str, Any]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Take = Callable[[int, Result], None]
 """Receives the place of a task and its result."""
+
+
+def claim_folder(path: Path, name: str, facts: dict[str, Any], told: Collection[str] = ()) -> None:
+    """Make a folder ours, or check that it is.
+
+    Args:
+        path: the folder; made if need be.
+        name: of the file in it.
+        facts: what makes the results.
+        told: names of facts that are for the reader alone: other ones make the same results.
+
+    Raises:
+        UserError: the folder holds results of other facts, or other files, or cannot be written.
+    """
+    facts = json.loads(json.dumps(facts))  # as it will be read
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if not (path / name).exists():
+            _check_empty(path, name)
+            write_yaml(path / name, facts)
+            return
+        held = read_yaml(path / name)
+    here, there = (flat({key: value for key, value in each.items() if key not in told}) for each in (facts, held))
+    for key in sorted({*here, *there}):
+        if here.get(key) != there.get(key):
+            raise UserError(
+                "this folder holds other results",
+                where=str(path),
+                got=f"{key}: {str(here.get(key))[:60]}",
+                wanted=f"{key}: {str(there.get(key))[:60]}",
+                next_step="give another --out",
+            )
+
+
+def _check_empty(path: Path, name: str) -> None:
+    if any(file.name != f".{name}.partial" for file in path.iterdir()):  # that one: killed at its start
+        raise UserError("this folder holds other files", where=str(path), next_step="give another --out")
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines that are whole. The end of a line torn by a kill is cut off; what it held is made again."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)  # never rewritten: on a full disk that would lose it
+    for line in content[:whole].splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:  # a crash of the machine may leave zeros: made again, to the same bytes
+            continue
+
+
+def append_lines(path: Path, lines: Iterable[Line]) -> None:
+    """Add lines, synced to disk before this returns."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(line_text(line) for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def line_text(line: Line) -> str:
+    """One line of the file."""
+    return json.dumps(line) + "\n"
 
 
 class ResultJournal(Generic[Task, Result]):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
 from unigen.errors import UserError
 
+Key = TypeVar("Key")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -117,6 +119,33 @@ class Workers:
 
         console = Console(stderr=True)
         return track(results, label, total, console=console, transient=True, disable=not console.is_terminal)
+
+
+def in_order(
+    items: Iterator[tuple[Key, Task]], work: Callable[[Task], Result], workers: int
+) -> Iterator[tuple[Key, Result]]:
+    """Results in order, a bounded number of items under way: memory does not grow with the dataset."""
+    if workers == 1:
+        yield from ((key, work(item)) for key, item in items)
+        return
+    # Spawned, not forked: the parent has threads (pyarrow, the progress bar), and a fork may inherit a held lock.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting: deque[tuple[Key, Future[Result]]] = deque()
+        try:
+            for key, item in items:
+                waiting.append((key, pool.submit(work, item)))
+                if len(waiting) > 2 * workers:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a worker process died",
+                got=str(error)[:120],
+                next_step="run again: it goes on where it stopped (with --workers 1 if memory was short)",
+            ) from error
 
 
 def _killed(label: str) -> UserError:

@@ -14,24 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unigen.errors import UserError
+from unigen.parsing import PARSER_ERRORS, numeric, read_text
 
 if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
     from unigen.crystals.crystal import Crystal
-
-PARSER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What the parsers of pymatgen and ASE raise on broken files: nearly anything that is no bug of ours."""
 
 
 def from_pymatgen(structure: Structure, where: str = "") -> Crystal:
@@ -86,14 +75,6 @@ def from_ase(atoms: Atoms, where: str = "") -> Crystal:
     return sound(where, lambda: Crystal(atoms.numbers, coords, atoms.cell.array, numeric(known)))
 
 
-def numeric(values: dict) -> dict[str, float]:
-    """The entries that are finite numbers, as floats: what can be a property."""
-    kinds = (int, float, np.integer, np.floating)
-    return {
-        str(name): float(value) for name, value in values.items() if isinstance(value, kinds) and np.isfinite(value)
-    }
-
-
 def to_ase(crystal: Crystal) -> Atoms:
     """As ASE Atoms, properties in ``info``."""
     from ase import Atoms
@@ -105,16 +86,6 @@ def to_ase(crystal: Crystal) -> Atoms:
         pbc=True,
         info=dict(crystal.properties),
     )
-
-
-def read_text(path_or_text: str | Path) -> tuple[str, str]:
-    """The text and the name for messages: of a path, or of text itself (which has more than one line)."""
-    if isinstance(path_or_text, str) and "\n" in path_or_text:
-        return path_or_text, "the text"
-    try:
-        return Path(path_or_text).read_text(encoding="utf-8", errors="replace"), str(path_or_text)
-    except OSError as error:
-        raise UserError("cannot be read", where=str(path_or_text), got=error.strerror) from error
 
 
 def from_cif(path_or_text: str | Path, where: str = "") -> Crystal:

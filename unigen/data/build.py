@@ -16,13 +16,11 @@ import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
 
 from unigen.cards import KINDS
-from unigen.checksum import checksum
 from unigen.config import read_yaml, write_yaml
 from unigen.data import recipes
 from unigen.data.assemble import Assembly, assemble
@@ -33,8 +31,9 @@ from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
 from unigen.data.row_kind import Rejected, RowKind, Task, Treatment
 from unigen.data.shards import SHARD_ROWS, build_parts
-from unigen.disk import durable
+from unigen.disk import checksum, durable
 from unigen.errors import UserError
+from unigen.version import version_of
 
 _FORMAT = 1
 """Raise it when the same sources and options would give another store."""
@@ -210,15 +209,11 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
         }
         for source in sources
     ]
-    plan = {"format": _FORMAT, "version": _version("unigen-matter"), "sources": origins, "options": settings}
-    return plan if kind == "crystals" else plan | {"rdkit": _version("rdkit")}  # bonds, SMILES, conformers are RDKit's
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "source"
+    ours = version_of("unigen-matter") or "source"
+    plan = {"format": _FORMAT, "version": ours, "sources": origins, "options": settings}
+    if kind == "molecules":
+        plan["rdkit"] = version_of("rdkit")  # bonds, SMILES and conformers are RDKit's
+    return plan
 
 
 def _prepare(work: Path, plan: dict) -> None:

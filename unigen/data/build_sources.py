@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unigen.cards import DatasetCard, Kind
-from unigen.checksum import checksum
 from unigen.data import recipes
 from unigen.data.dataset_file import built_kind, dataset_path, split_off
 from unigen.data.readers.arrays import read_molecule_parquet
@@ -18,6 +17,7 @@ from unigen.data.readers.kind import kind_of, mixed
 from unigen.data.readers.merge_arrays import read_parquet
 from unigen.data.readers.molecules import read_molecules
 from unigen.data.readers.record import Record
+from unigen.disk import checksum
 from unigen.errors import UserError
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from unigen.crystals.crystal import Crystal
 from unigen.data.compositions import reduced_formulas
 from unigen.data.crystal_store import CrystalDataset
-from unigen.data.shards import in_order
+from unigen.parallel import in_order
 
 _BUCKETS_A_TASK = 64
 

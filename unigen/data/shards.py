@@ -6,27 +6,18 @@ its metadata. It appears under its name only when complete, so a killed build go
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.data.row_kind import Task, rejected_of
 from unigen.disk import durable
-from unigen.errors import UserError
+from unigen.parallel import in_order
 
 SHARD_ROWS = 512
-
-Key = TypeVar("Key")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def build_parts(
@@ -61,30 +52,3 @@ def build_parts(
             pq.write_table(table, temporary, compression="zstd")
         report(len(table), len(rejected_of(path)))
     return parts
-
-
-def in_order(
-    items: Iterator[tuple[Key, Item]], work: Callable[[Item], Result], workers: int
-) -> Iterator[tuple[Key, Result]]:
-    """Results in order, a bounded number of items under way: memory does not grow with the dataset."""
-    if workers == 1:
-        yield from ((key, work(item)) for key, item in items)
-        return
-    # Spawned, not forked: the parent has threads (pyarrow, the progress bar), and a fork may inherit a held lock.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting: deque[tuple[Key, Future[Result]]] = deque()
-        try:
-            for key, item in items:
-                waiting.append((key, pool.submit(work, item)))
-                if len(waiting) > 2 * workers:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a worker process died",
-                got=str(error)[:120],
-                next_step="run again: it goes on where it stopped (with --workers 1 if memory was short)",
-            ) from error

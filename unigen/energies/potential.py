@@ -13,15 +13,15 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unigen.cards import sha256_of
-from unigen.crystals.files import PARSER_ERRORS
 from unigen.device import check_device
+from unigen.disk import sha256_of
 from unigen.energies.batched_forces import Compute, by_chgnet, by_sevennet
 from unigen.errors import UserError
+from unigen.parsing import PARSER_ERRORS
+from unigen.version import version_of
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -169,7 +169,7 @@ def find_potential(name: str, scheme: str | None = None, device: str = "cpu", ba
         raise UserError("this calculator computes one structure at a time", where=name, got=f"--batch {batch}")
     _factory(name)
     return Potential(
-        name=name, scheme=scheme, version=_version(name.partition(".")[0].partition(":")[0]), device=device
+        name=name, scheme=scheme, version=version_of(name.partition(".")[0].partition(":")[0]), device=device
     )
 
 
@@ -183,13 +183,13 @@ def _known(name: str, scheme: str | None, device: str, batch: int) -> Potential:
     check_device(device)
     weights = Path(found.origin).parent / known.weights
     if not weights.exists():
-        got = f"{known.package} {_version(known.package)}"
+        got = f"{known.package} {version_of(known.package)}"
         raise UserError(f"the weights of {name} are not in its package", where=str(weights), got=got, next_step=MISSING)
     return Potential(
         name=name,
         scheme=known.scheme,
         checkpoint=_checksum(weights),
-        version=f"{known.package} {_version(known.package)}",
+        version=f"{known.package} {version_of(known.package)}",
         device=device,
         batch=batch,
     )
@@ -220,13 +220,6 @@ def _factory(path: str) -> Callable[[], Calculator]:
         return getattr(importlib.import_module(module), factory)
     except (ImportError, AttributeError) as error:
         raise UserError("cannot be imported", where=path, got=str(error)[:120]) from error
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 @contextlib.contextmanager

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.files import PARSER_ERRORS
 from unigen.energies.potential import Potential
 from unigen.errors import UserError
+from unigen.parsing import PARSER_ERRORS
 
 if TYPE_CHECKING:
     from ase import Atoms

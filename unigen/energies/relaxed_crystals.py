@@ -16,8 +16,7 @@ from unigen.disk import durable
 from unigen.energies.potential import Potential, one_thread
 from unigen.energies.relaxation import Relaxation, RelaxSettings, relax
 from unigen.energies.together import relax_together
-from unigen.journal import ResultJournal, Take, digest
-from unigen.line_journal import Line
+from unigen.journal import Line, ResultJournal, Take, digest
 from unigen.parallel import Workers
 
 FRAMES = "relaxed.extxyz"

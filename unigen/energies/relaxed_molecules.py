@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from unigen.disk import durable
-from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings, relax_molecule, require_tblite
-from unigen.journal import ResultJournal, Take, digest
-from unigen.line_journal import Line
+from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings, relax_molecule
+from unigen.journal import Line, ResultJournal, Take, digest
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
+from unigen.version import require
 
 MOLECULES = "relaxed.sdf"
 
@@ -32,7 +32,7 @@ class RelaxedMolecules:
     """
 
     def __init__(self, path: Path | None, settings: XtbSettings) -> None:
-        require_tblite()
+        require("xtb", "tblite.ase", "energies of molecules need")
         self.path, self.settings = path, settings
         self._journal = ResultJournal(
             path,

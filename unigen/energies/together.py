@@ -10,9 +10,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.files import PARSER_ERRORS
 from unigen.energies.batched_forces import Answer, Compute
 from unigen.energies.relaxation import Descent, Relaxation, RelaxSettings, advance, descend, failed
+from unigen.parsing import PARSER_ERRORS
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -9,6 +9,7 @@ import numpy as np
 
 from unigen.errors import UserError
 from unigen.molecules import rdkit_graph as molecule_rdkit
+from unigen.parsing import one_line
 
 if TYPE_CHECKING:
     from unigen.molecules.molecule import Molecule
@@ -45,7 +46,7 @@ def with_bonds(molecule: Molecule, charge: int = 0, where: str = "") -> Molecule
 
 
 def _refusal(error: Exception, charge: int, where: str) -> UserError:
-    said = molecule_rdkit.one_line(error)
+    said = one_line(error)
     if "Max Iterations" in said:
         said = f"none found among {MAX_ASSIGNMENTS:,} sets of valences"
     return UserError(

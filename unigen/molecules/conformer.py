@@ -12,6 +12,7 @@ from unigen.errors import UserError
 from unigen.molecules import limits as molecule_limits
 from unigen.molecules import rdkit_graph as molecule_rdkit
 from unigen.molecules.rdkit_smiles import parse_smiles
+from unigen.parsing import one_line
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -62,7 +63,7 @@ def embed(mol: Mol, seed: int, where: str = "") -> None:
             with rdBase.BlockLogs():
                 found = rdDistGeom.EmbedMolecule(mol, settings)
         except (ValueError, RuntimeError) as error:  # elements without parameters, say
-            raise UserError("no conformer", where=where, got=molecule_rdkit.one_line(error)) from error
+            raise UserError("no conformer", where=where, got=one_line(error)) from error
         if found >= 0:
             return
     counts = list(settings.GetFailureCounts())

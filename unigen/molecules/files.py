@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.crystals.files import PARSER_ERRORS, numeric, read_text
 from unigen.errors import UserError
 from unigen.molecules import bonds as bond_perception
 from unigen.molecules import rdkit_graph as molecule_rdkit
+from unigen.parsing import PARSER_ERRORS, numeric, one_line, read_text
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -102,7 +102,7 @@ def from_xyz(path_or_text: str | Path, charge: int | None = None, where: str = "
     try:
         atoms: Any = ase.io.read(io.StringIO(text), index=0, format="extxyz")
     except PARSER_ERRORS as error:
-        raise UserError("not a readable XYZ frame", where=where, got=molecule_rdkit.one_line(error)) from error
+        raise UserError("not a readable XYZ frame", where=where, got=one_line(error)) from error
     return from_ase(atoms, charge, where, bonds=bonds)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.crystals.files import numeric
 from unigen.errors import UserError
+from unigen.parsing import numeric, one_line
 from unigen.shapes import Integer
 
 if TYPE_CHECKING:
@@ -175,8 +175,3 @@ def canonical(molecule: Molecule) -> Molecule:
     first = [small.GetAtomWithIdx(int(index)).GetIntProp("place") for index in listed if index]
     order = np.array(first + sorted(set(range(len(molecule))) - set(first)), dtype=np.int64)
     return replace(molecule.selected(order).heavy_first(), smiles=smiles)
-
-
-def one_line(message: object) -> str:
-    """What a library says, on one line of a length that can be read."""
-    return " ".join(str(message).split())[:160] or type(message).__name__

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-import unigen
 from unigen.config import flat
 from unigen.crystals.crystal import Crystal
 from unigen.disk import durable
 from unigen.molecules.molecule import Molecule
 from unigen.report import html as markup
 from unigen.report.pictures.scene import palette, scene_of
+from unigen.version import __version__
 
 PAGE = "report.html"
 
@@ -155,7 +155,7 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
             ("settings", "Settings", [markup.table(_settings(page.settings))] if page.settings else [], "tables"),
         ),
         data=_data(page, shown),
-        version=unigen.__version__,
+        version=__version__,
     )
 
 

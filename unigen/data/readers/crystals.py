@@ -21,6 +21,7 @@ from unigen.data.readers.merge_arrays import read_npz, read_parquet
 from unigen.data.readers.record import Record, Row, split_from_name
 from unigen.data.readers.text import LONGEST_FIELD, number, open_text, read_frames, stem
 from unigen.errors import UserError
+from unigen.parsing import PARSER_ERRORS, numeric
 
 Reader = Callable[[Path], Iterator[Record]]
 
@@ -59,10 +60,10 @@ def parse(record: Record) -> Row:
         crystal = _crystal(record)
     except UserError as error:
         return Row(given_id, None, str(error), record.where, record.split, info)
-    except convert.PARSER_ERRORS as error:
+    except PARSER_ERRORS as error:
         reason = f"{record.where}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
         return Row(given_id, None, reason, record.where, record.split, info)
-    properties = convert.numeric({k: v for k, v in info.items() if k not in _NOT_PROPERTIES}) | crystal.properties
+    properties = numeric({k: v for k, v in info.items() if k not in _NOT_PROPERTIES}) | crystal.properties
     crystal = Crystal(crystal.numbers, crystal.frac_coords, crystal.lattice, properties)
     return Row(given_id, crystal, "", record.where, str(info.get("split") or record.split), info)
 
@@ -220,7 +221,7 @@ def _read_ase(path: Path) -> Iterator[Record]:
             info, atoms.info = atoms.info, {}  # left on the atoms they would be properties past a recipe's renaming
             name = str(info.pop("unigen_id", f"{stem(path)}-{index}"))
             yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), info)
-    except (UnknownFileTypeError, *convert.PARSER_ERRORS) as error:
+    except (UnknownFileTypeError, *PARSER_ERRORS) as error:
         reason = f"ASE cannot read it: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
         if index == 0:
             raise UserError(reason, where=str(path)) from error

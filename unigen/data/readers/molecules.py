@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from unigen.crystals import files as convert
 from unigen.data.readers.arrays import read_molecule_npz, read_molecule_parquet
 from unigen.data.readers.record import MoleculeArrays, MoleculeRow, Record, split_from_name
 from unigen.data.readers.text import LONGEST_FIELD, number, open_text, read_frames, stem, suffix
@@ -25,6 +24,7 @@ from unigen.molecules import bonds_of_smiles, conformer
 from unigen.molecules import files as molecule_convert
 from unigen.molecules import rdkit_graph as molecule_rdkit
 from unigen.molecules.molecule import Molecule
+from unigen.parsing import PARSER_ERRORS, numeric, one_line
 
 Reader = Callable[[Path], Iterator[Record]]
 
@@ -72,10 +72,10 @@ def parse_molecule(record: Record, *, largest_fragment: bool = False, max_atoms:
         molecule = _molecule(record, largest_fragment, max_atoms)
     except UserError as error:
         return replace(row, reason=str(error))
-    except convert.PARSER_ERRORS as error:
-        return replace(row, reason=f"{record.where}: {type(error).__name__}: {molecule_rdkit.one_line(error)}")
+    except PARSER_ERRORS as error:
+        return replace(row, reason=f"{record.where}: {type(error).__name__}: {one_line(error)}")
     fields = record.info | molecule.properties
-    known = convert.numeric({name: value for name, value in fields.items() if name.lower() not in _NOT_PROPERTIES})
+    known = numeric({name: value for name, value in fields.items() if name.lower() not in _NOT_PROPERTIES})
     molecule = replace(molecule, properties=known)
     return replace(row, molecule=molecule, origin="ETKDGv3" if record.kind == "smiles" else "given")
 

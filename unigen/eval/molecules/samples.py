@@ -15,14 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unigen.crystals.files import PARSER_ERRORS
 from unigen.data.readers import molecules as molecule_sources
 from unigen.data.readers.record import MoleculeArrays, Record
 from unigen.data.readers.text import open_text
 from unigen.errors import UserError
 from unigen.molecules import files as molecule_convert
 from unigen.molecules.molecule import Molecule
-from unigen.molecules.rdkit_graph import one_line
+from unigen.parsing import PARSER_ERRORS, one_line
 
 Carried = Literal["none", "accepted", "refused"]
 
