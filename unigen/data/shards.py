@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from unigen.data.row_kind import Task, rejected_of
 from unigen.disk import durable
-from unigen.parallel import in_order
+from unigen.parallel import Workers
 
 SHARD_ROWS = 512
 
@@ -47,8 +47,9 @@ def build_parts(
             else:
                 yield parts[-1], shard
 
-    for path, table in in_order(wanted(), work, workers):
-        with durable(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
-        report(len(table), len(rejected_of(path)))
+    with Workers(workers) as pool:
+        for path, table in pool.in_order(work, wanted(), "building"):
+            with durable(path) as temporary:
+                pq.write_table(table, temporary, compression="zstd")
+            report(len(table), len(rejected_of(path)))
     return parts
