@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 import unigen
 from unigen.config import flat
@@ -24,14 +24,28 @@ ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("3Dmol-min", "columns", "structure", "viewer", "filters", "gallery", "dialog", "page")
 """In the order in which they run; each uses names of those before it."""
 
-Section = tuple[str, str, Sequence[str], str]
-"""Anchor, heading, pieces of HTML, and the class of what holds them; without pieces it is left out."""
-
 MOST_ITEMS = 500
 """Structures a page holds at most: some 1.5 MB with them all."""
 
 MOST_FAILURES = 200
 """Failures listed one by one; all are counted by their reason."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with a heading; without tables and figures it is left out.
+
+    Attributes:
+        anchor: its id.
+        heading: text.
+        tables: it holds either these
+        figures: or these.
+    """
+
+    anchor: str
+    heading: str
+    tables: Sequence[Table] = ()
+    figures: Sequence[Figure] = ()
 
 
 def write_page(page: Page, path: str | Path, most_items: int = MOST_ITEMS) -> Path:
@@ -63,22 +77,44 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
     notes = list(page.notes)
     if len(shown) < len(made):
         notes.append(f"This page shows the first {len(shown)} of {len(made)} structures.")
-    return _document(
+    settings = Table("", ("setting", "value"), [(name, str(value)) for name, value in flat(page.settings).items()])
+    before = _filled(Section("numbers", "Numbers", page.tables), Section("figures", "Figures", figures=page.figures))
+    after = _filled(
+        Section("appendix", "Further numbers", page.appendix),
+        Section("failures", "Failures", _failures(failed)),
+        Section("settings", "Settings", [settings] if page.settings else []),
+    )
+    links = [(each.anchor, each.heading) for each in (*before, Section("structures", "Structures"), *after)]
+    scripts = [_asset(f"{name}.js") for name in SCRIPTS]
+    return _template("page.html").render(
+        policy=_policy(scripts),
         title=page.title,
         lead=f"{len(made)} {page.kind}, {len(failed)} failed",
         notes=notes,
-        sections=(
-            ("numbers", "Numbers", [_table(each) for each in page.tables], "tables"),
-            ("figures", "Figures", [_figure(each) for each in page.figures], "figures"),
-        ),
-        closing=(
-            ("appendix", "Further numbers", [_table(each) for each in page.appendix], "tables"),
-            ("failures", "Failures", [_table(each) for each in _failures(failed)], "tables"),
-            ("settings", "Settings", [_table(_settings(page.settings))] if page.settings else [], "tables"),
-        ),
+        links=links,
+        before=before,
+        after=after,
         data=_data(page, shown),
+        style=_asset("page.css"),
+        scripts=scripts,
+        licence=_asset("3Dmol-LICENSE.txt"),
         version=unigen.__version__,
     )
+
+
+def _template(name: str) -> Template:
+    """A template among the assets; what it is given is escaped, and what it is not given is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    # `tojson` leaves no ``<`` in the data, so that no text in it can end the element or begin another.
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
+    environment.filters["base64"] = lambda text: b64encode(text.encode()).decode()
+    return environment.get_template(name)
+
+
+def _filled(*sections: Section) -> list[Section]:
+    return [each for each in sections if each.tables or each.figures]
 
 
 def _failures(failed: Sequence[Item]) -> list[Table]:
@@ -95,10 +131,6 @@ def _failures(failed: Sequence[Item]) -> list[Table]:
             f"and {more} more" if more > 0 else "",
         ),
     ]
-
-
-def _settings(settings: Mapping[str, Any]) -> Table:
-    return Table("", ("setting", "value"), [(name, str(value)) for name, value in flat(settings).items()])
 
 
 def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
@@ -143,87 +175,11 @@ def _plain(value: Value, kind: str) -> Value:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _document(
-    *,
-    title: str,
-    lead: str,
-    notes: Sequence[str],
-    sections: Sequence[Section],
-    closing: Sequence[Section],
-    data: dict[str, Any],
-    version: str,
-) -> str:
-    """The whole page.
-
-    Args:
-        title: heading, text.
-        lead: line below it, text.
-        notes: lines below that, text.
-        sections: before the gallery.
-        closing: behind it.
-        data: what the scripts read.
-        version: of UniGen.
-    """
-    scripts = [_asset(f"{name}.js") for name in SCRIPTS]
-    anchors = [section[:2] for section in sections if section[2]] + [("structures", "Structures")]
-    anchors += [section[:2] for section in closing if section[2]]
-    return Template(_asset("page.html")).substitute(
-        policy=_policy(scripts),
-        title=escape(title),
-        lead=escape(lead),
-        notes="\n".join(f'<p class="note">{escape(note)}</p>' for note in notes),
-        links="".join(f'<li><a href="#{anchor}">{heading}</a></li>' for anchor, heading in anchors),
-        sections="\n".join(map(_section, sections)),
-        closing="\n".join(map(_section, closing)),
-        data=_json(data),
-        style=_asset("page.css"),
-        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
-        licence=escape(_asset("3Dmol-LICENSE.txt")),
-        version=escape(version),
-    )
-
-
-def _table(content: Table) -> str:
-    """A table with its heading."""
-    heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in content.columns)
-    rows = "\n".join(
-        f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-        for name, *cells in content.rows
-    )
-    note = f'<p class="note">{escape(content.note)}</p>' if content.note else ""
-    caption = f"<caption><h3>{escape(content.title)}</h3></caption>" if content.title else ""
-    body = f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>"
-    return f'<div><div class="wide">{body}</div>{note}</div>'
-
-
-def _figure(content: Figure) -> str:
-    """A picture with its title."""
-    image = b64encode(content.svg.encode()).decode()
-    source = f'<img alt="{escape(content.text)}" src="data:image/svg+xml;base64,{image}">'
-    opening = '<figure class="double">' if content.wide else "<figure>"
-    return f"{opening}<figcaption>{escape(content.title)}</figcaption>{source}</figure>"
-
-
-def _section(section: Section) -> str:
-    anchor, heading, pieces, kind = section
-    if not pieces:
-        return ""
-    inner = "\n".join(pieces)
-    name = f"{anchor}-heading"
-    content = f'<h2 id="{name}">{heading}</h2><div class="{kind}">{inner}</div>'
-    return f'<section id="{anchor}" aria-labelledby="{name}">{content}</section>'
-
-
 def _policy(scripts: Sequence[str]) -> str:
     """Only these scripts run, and nothing is loaded."""
     hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
     sources = f"script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
     return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
-
-
-def _json(data: dict[str, Any]) -> str:
-    """Without ``<``, so that no text in it can end the element or begin another."""
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
 def _asset(name: str) -> str:
