@@ -12,9 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from unigen.crystals import files as convert
 from unigen.crystals import json_form as sites
 from unigen.crystals.crystal import Crystal
 from unigen.data.readers.merge_arrays import read_npz, read_parquet
@@ -73,30 +70,26 @@ def _crystal(record: Record) -> Crystal:
     if record.kind == "bad":
         raise UserError(content, where=record.where)
     if record.kind == "arrays":
-        return convert.sound(record.where, lambda: _from_arrays(*content))
+        numbers, frac_coords, lattice = content
+        return Crystal.from_arrays(numbers, frac_coords, lattice, where=record.where)
     if record.kind == "json":
         if isinstance(content.get("cif"), str) and not sites.holds_structure(content):
-            return convert.from_cif(content["cif"] + "\n", record.where)
+            return Crystal.from_cif(content["cif"] + "\n", record.where)
         return sites.from_json(content, record.where)
     return _CONVERTERS[record.kind](content, record.where)
-
-
-def _from_arrays(numbers: np.ndarray, frac_coords: np.ndarray, lattice: np.ndarray) -> Crystal:
-    """Of any number type: files hold small ones."""
-    return Crystal(numbers.astype(np.int64), frac_coords.astype(np.float64), lattice.astype(np.float64))
 
 
 def _from_file(path: str, where: str) -> Crystal:
     is_cif = path.lower().removesuffix(".gz").endswith(".cif")
     with open_text(Path(path)) as file:
-        return (convert.from_cif if is_cif else convert.from_poscar)(file.read() + "\n", where)
+        return (Crystal.from_cif if is_cif else Crystal.from_poscar)(file.read() + "\n", where)
 
 
 _CONVERTERS: dict[str, Callable[[Any, str], Crystal]] = {
-    "cif": lambda text, where: convert.from_cif(text + "\n", where),
-    "frame": lambda text, where: convert.from_extxyz(text + "\n", where),
+    "cif": lambda text, where: Crystal.from_cif(text + "\n", where),
+    "frame": lambda text, where: Crystal.from_extxyz(text + "\n", where),
     "file": _from_file,
-    "atoms": convert.from_ase,
+    "atoms": Crystal.from_ase,
 }
 
 

@@ -19,10 +19,7 @@ from unigen.data.readers.record import MoleculeArrays, MoleculeRow, Record, spli
 from unigen.data.readers.text import LONGEST_FIELD, number, open_text, read_frames, stem, suffix
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
-from unigen.molecules import bonds as bond_perception
-from unigen.molecules import bonds_of_smiles, conformer
-from unigen.molecules import files as molecule_convert
-from unigen.molecules import rdkit_graph as molecule_rdkit
+from unigen.molecules.bonds_of_smiles import with_bonds_of
 from unigen.molecules.molecule import Molecule
 from unigen.parsing import PARSER_ERRORS, numeric, one_line
 
@@ -84,13 +81,13 @@ def _molecule(record: Record, largest_fragment: bool, max_atoms: int | None) -> 
     content: Any = record.content
     match record.kind:
         case "smiles":
-            return conformer.from_smiles(
+            return Molecule.from_smiles(
                 content, largest_fragment=largest_fragment, max_atoms=max_atoms, where=record.where
             )
         case "sdf":
-            return molecule_convert.from_sdf(content, record.where)
+            return Molecule.from_sdf(content, record.where)
         case "frame":
-            return molecule_convert.from_xyz(content, where=record.where)
+            return Molecule.from_xyz(content, where=record.where)
         case "arrays":
             charge = number(record.info.get("charge", 0))
             return _from_arrays(content, round(charge) if isinstance(charge, float) else 0, record.where)
@@ -100,14 +97,12 @@ def _molecule(record: Record, largest_fragment: bool, max_atoms: int | None) -> 
 
 def _from_arrays(content: MoleculeArrays, charge: int, where: str) -> Molecule:
     """With the bonds that are given, those of the SMILES, or those that the distances say."""
-    bare = molecule_rdkit.sound(
-        where, lambda: Molecule(content.numbers.astype(np.int64), content.positions.astype(np.float64))
-    )
+    bare = Molecule.from_arrays(content.numbers, content.positions, where=where)
     if content.bonds is not None and content.charges is not None:
         return replace(bare, bonds=content.bonds, charges=content.charges, smiles=content.smiles)
     if content.smiles:
-        return bonds_of_smiles.with_bonds_of(bare, content.smiles, where)
-    return bond_perception.with_bonds(bare, charge, where)
+        return with_bonds_of(bare, content.smiles, where)
+    return bare.with_bonds(charge, where)
 
 
 def _read_folder(folder: Path) -> Iterator[Record]:
