@@ -26,7 +26,7 @@ def write_crystals_page(folder: Path, named: Sequence[tuple[str, Relaxation]]) -
     """Write ``report.html`` into a folder of relaxed crystals.
 
     Args:
-        folder: as `unigen.runs.relax_files.relax_files` leaves it.
+        folder: as `unigen.runs.relaxation.relax_crystal_files` leaves it.
         named: what it returns.
 
     Raises:
