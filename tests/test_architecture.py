@@ -58,6 +58,7 @@ DOORS = {
     "yaml": ("config.py", "cards.py"),
     "pydantic": ("config.py", "cards.py"),
     "triton": ("nn/kernels/",),
+    "jinja2": ("report/",),
     "pymatgen": ("crystals/", "data/", "energies/", "eval/crystals/"),
     "ase": ("crystals/", "molecules/", "data/", "energies/", "report/pictures/"),
     "rdkit": ("molecules/", "eval/molecules/"),

@@ -12,9 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from unigen.crystals import files, json_form
+from unigen.crystals import json_form
 from unigen.crystals.crystal import Crystal
 from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
 from unigen.data.readers.formats import Formats
@@ -54,20 +52,19 @@ def _crystal(record: Record) -> Crystal:
     where = record.where
     match record.form:
         case "arrays":
-            numbers, (frac_coords, lattice) = content[0].astype(np.int64), content[1:]
-            crystal = files.sound(where, lambda: Crystal(numbers, frac_coords.astype(float), lattice.astype(float)))
+            crystal = Crystal.from_arrays(content.numbers, content.frac_coords, content.lattice, where=where)
         case "json":
             crystal = _from_json(content, where)
         case "cif":
-            crystal = files.from_cif(content + "\n", where)  # a line end: text, not a path
+            crystal = Crystal.from_cif(content + "\n", where)  # a line end: text, not a path
         case "frame":
-            crystal = files.from_extxyz(content + "\n", where)
+            crystal = Crystal.from_extxyz(content + "\n", where)
         case "file":
             is_cif = content.lower().removesuffix(".gz").endswith(".cif")
             with open_text(Path(content)) as file:
-                crystal = (files.from_cif if is_cif else files.from_poscar)(file.read() + "\n", where)
+                crystal = (Crystal.from_cif if is_cif else Crystal.from_poscar)(file.read() + "\n", where)
         case "atoms":
-            crystal = files.from_ase(content, where)
+            crystal = Crystal.from_ase(content, where)
         case _:
             raise UserError(str(content), where=where)
     properties = numeric({name: value for name, value in record.info.items() if name not in _NOT_PROPERTIES})
@@ -79,7 +76,7 @@ def _from_json(entry: object, where: str) -> Crystal:
     if not isinstance(entry, dict):
         raise UserError("not a JSON object", where=where, got=str(entry)[:60])
     if isinstance(entry.get("cif"), str) and not json_form.holds_structure(entry):
-        return files.from_cif(entry["cif"] + "\n", where)
+        return Crystal.from_cif(entry["cif"] + "\n", where)
     return json_form.from_json(entry, where)
 
 

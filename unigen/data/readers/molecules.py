@@ -20,7 +20,7 @@ from unigen.data.readers.record import MoleculeArrays, Record, Row, parse_record
 from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, open_text, read_frames, stem
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
-from unigen.molecules import bonds, bonds_of_smiles, conformer, files, rdkit_graph
+from unigen.molecules.bonds_of_smiles import with_bonds_of
 from unigen.molecules.molecule import Molecule
 from unigen.parsing import numeric
 
@@ -59,13 +59,13 @@ def _molecule(record: Record, *, largest_fragment: bool, max_atoms: int | None) 
     where = record.where
     match record.form:
         case "smiles":
-            molecule = conformer.from_smiles(
+            molecule = Molecule.from_smiles(
                 content, largest_fragment=largest_fragment, max_atoms=max_atoms, where=where
             )
         case "sdf":
-            molecule = files.from_sdf(content, where)
+            molecule = Molecule.from_sdf(content, where)
         case "frame":
-            molecule = files.from_xyz(content, where=where)
+            molecule = Molecule.from_xyz(content, where=where)
         case "arrays":
             molecule = _from_arrays(content, number(record.info.get("charge", 0)), where)
         case _:
@@ -77,13 +77,12 @@ def _molecule(record: Record, *, largest_fragment: bool, max_atoms: int | None) 
 
 def _from_arrays(content: MoleculeArrays, charge: object, where: str) -> Molecule:
     """With the bonds that are given, those of the SMILES, or those that the distances say at a total charge."""
-    numbers, positions = content.numbers.astype(np.int64), content.positions.astype(np.float64)
-    bare = rdkit_graph.sound(where, lambda: Molecule(numbers, positions))
+    bare = Molecule.from_arrays(content.numbers, content.positions, where=where)
     if content.bonds is not None and content.charges is not None:
         return replace(bare, bonds=content.bonds, charges=content.charges, smiles=content.smiles)
     if content.smiles:
-        return bonds_of_smiles.with_bonds_of(bare, content.smiles, where)
-    return bonds.with_bonds(bare, round(charge) if isinstance(charge, float) else 0, where)
+        return with_bonds_of(bare, content.smiles, where)
+    return bare.with_bonds(round(charge) if isinstance(charge, float) else 0, where)
 
 
 def _read_run(folder: Path) -> Iterator[Record]:

@@ -19,7 +19,6 @@ from unigen.data.readers import molecules as molecule_sources
 from unigen.data.readers.record import MoleculeArrays, Record
 from unigen.data.readers.text import open_text
 from unigen.errors import UserError
-from unigen.molecules import files as molecule_convert
 from unigen.molecules.molecule import Molecule
 from unigen.parsing import PARSER_ERRORS, one_line
 
@@ -89,7 +88,7 @@ def _read(record: Record) -> tuple[Molecule, str]:
     """The molecule, and why it lacks the bonds that the record carries."""
     content: Any = record.content
     if record.form == "frame":
-        return molecule_convert.from_xyz(content, where=record.where, bonds=False), ""
+        return Molecule.from_xyz(content, where=record.where, bonds=False), ""
     if record.form == "arrays" and isinstance(content, MoleculeArrays):
         bare = Molecule(content.numbers.astype(np.int64), content.positions.astype(np.float64), smiles=content.smiles)
         if content.bonds is None or content.charges is None:
@@ -114,7 +113,7 @@ def _read_sdf(text: str, where: str) -> tuple[Molecule, str]:
     if not mol.GetNumBonds():
         return bare, ""
     try:
-        return molecule_convert.from_sdf(text, where), ""
+        return Molecule.from_sdf(text, where), ""
     except UserError as error:
         return bare, str(error)
 

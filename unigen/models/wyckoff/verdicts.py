@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unigen.crystals.alignment import align
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.symmetric import align
 from unigen.data.crystal_store import open_dataset
 from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
