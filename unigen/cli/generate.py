@@ -131,7 +131,7 @@ def generate_molecule(
     from unigen.report.pictures.molecules import draw_molecules
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.runs.molecule_files import MoleculeFolder, molecule_of
-    from unigen.sample.molecule_request_file import molecule_requests
+    from unigen.sample.requests import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
     settings = RunSettings(

@@ -70,8 +70,8 @@ def hull_elements(
 
     chosen = find_potential(potential, energy_scheme, device, batch)
     with Crew(workers, progress=True) as crew:
-        found, path = fit_elements(name, sources, chosen, energy=energy, limit=limit, seed=seed, workers=crew)
+        fit, path = fit_elements(name, sources, chosen, energy=energy, limit=limit, seed=seed, workers=crew)
     typer.echo(
-        f"{len(found.energies)} elements from {found.structures:,} crystals; formation energies of crystals left out "
-        f"are {1000 * found.mean_error:.0f} meV/atom off on average; written to {path}"
+        f"{len(fit.energies)} elements from {fit.structures:,} crystals; formation energies of crystals left out "
+        f"are {1000 * fit.mean_error:.0f} meV/atom off on average; written to {path}"
     )

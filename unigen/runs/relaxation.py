@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unigen.data.readers.crystals import read_rows
+from unigen.data.readers.crystals import read_crystal_rows
 from unigen.data.readers.molecules import read_molecule_rows
 from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings
 from unigen.energies.potential import Potential
@@ -67,7 +67,7 @@ def relax_crystal_files(
     """Relax what a path holds; returns one result an entry, by name, unreadable ones as failed.
 
     Args:
-        samples: anything `unigen.data.readers.crystals.read_rows` reads.
+        samples: anything `unigen.data.readers.crystals.read_crystal_rows` reads.
         out: folder of the results; an interrupted run goes on.
         potential: whose energies.
         settings: stops and gates.
@@ -78,15 +78,15 @@ def relax_crystal_files(
     Raises:
         UserError: nothing readable, or the folder holds something else.
     """
-    rows = list(islice(read_rows(samples), limit))
-    crystals = [row.crystal for row in rows if row.crystal is not None]
+    rows = list(islice(read_crystal_rows(samples), limit))
+    crystals = [row.structure for row in rows if row.structure is not None]
     if not crystals:
         raise UserError("no readable structure", where=str(samples), got=rows[0].reason if rows else "no entries")
     relaxed = RelaxedCrystals(out, potential, settings)
     with Workers(workers, progress=console is not None) as pool:
         results = iter(relaxed.relax(crystals, pool))
     named = [
-        (row.name, next(results) if row.crystal is not None else Relaxation(outcome="failed", reason=row.reason))
+        (row.name, next(results) if row.structure is not None else Relaxation(outcome="failed", reason=row.reason))
         for row in rows
     ]
     written = relaxed.write(named)
@@ -133,13 +133,13 @@ def relax_molecule_files(
         UserError: nothing readable, tblite not installed, or the folder holds something else.
     """
     rows = list(islice(read_molecule_rows(samples), limit))
-    if not any(row.molecule is not None for row in rows):
+    if not any(row.structure is not None for row in rows):
         raise UserError("no readable molecule", where=str(samples), got=rows[0].reason if rows else "no entries")
     relaxed = RelaxedMolecules(out, settings)
     with Workers(workers, progress=console is not None) as pool:
-        results = relaxed.relax([row.molecule for row in rows], pool)
+        results = relaxed.relax([row.structure for row in rows], pool)
     entries = [
-        RelaxedEntry(row.id, row.reason, result, strain_of(row.molecule, result))
+        RelaxedEntry(row.id, row.reason, result, strain_of(row.structure, result))
         for row, result in zip(rows, results, strict=True)
     ]
     written = relaxed.write((entry.name, entry.relaxation) for entry in entries)
