@@ -12,9 +12,10 @@ from unigen.config import read_yaml
 from unigen.errors import UserError
 from unigen.models.words.decoding import DecodeSettings
 from unigen.report.generation_page import write_run_page
-from unigen.request import CrystalRequest
+from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.generation import RunSettings, run_generation
+from unigen.runs.molecule_files import MoleculeFolder
 
 IRON, XENON = CrystalRequest(formula="Fe", z=1), CrystalRequest(formula="Xe", z=1)
 
@@ -95,3 +96,9 @@ def test_settings_that_contradict_each_other(tmp_path):
     model = save_untrained(tmp_path / "model")
     with pytest.raises(UserError, match=r"this model retrieves nothing; got --retrieve-from mp-20"):
         RunSettings(retrieve_from="mp-20", model=str(model)).load()
+
+
+def test_a_setting_that_the_kind_does_not_have_is_refused(counting, tmp_path):
+    with pytest.raises(UserError, match="a run of molecules has no setting 'rank'; got 3"):
+        run_generation([MoleculeRequest()], MoleculeFolder(tmp_path / "run"), RunSettings(rank=3))
+    assert not (tmp_path / "run").exists()

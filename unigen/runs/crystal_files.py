@@ -34,7 +34,7 @@ class CrystalFolder(RunFolder):
         cif: write one CIF a sample.
     """
 
-    makes, noun = "crystals", "structure"
+    kind, noun = "crystals", "structure"
     written = ("n", "model", "retrieve_from", "exclude_formula", "decoding", "seed", "rank", "score", "device")
     decoding = "decoding"
     tools = ("torch", "numpy", "spglib")

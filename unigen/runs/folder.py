@@ -10,8 +10,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, KeysView, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from unigen.cards import Kind
 from unigen.disk import durable, writing
 from unigen.journal import Line as Row
 from unigen.journal import append_lines, claim_folder, line_text, read_lines
@@ -35,7 +36,7 @@ class RunFolder(ABC):
         path: the run folder; made when it is claimed.
 
     Attributes:
-        makes: what it holds.
+        kind: what it holds.
         noun: one of it, for messages.
         written: what determines its samples, in the words and the order of ``run.yaml``: names of run settings, and
             `decoding`.
@@ -43,7 +44,7 @@ class RunFolder(ABC):
         tools: whose versions ``run.yaml`` tells.
     """
 
-    makes: ClassVar[Literal["crystals", "molecules"]]
+    kind: ClassVar[Kind]
     noun: ClassVar[str]
     written: ClassVar[tuple[str, ...]]
     decoding: ClassVar[str]

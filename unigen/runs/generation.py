@@ -76,7 +76,14 @@ class RunSettings:
         """What determines the samples, for ``run.yaml``: not the batch size, nor which files are written.
 
         The model goes by the generator's name: its path may be written in many ways.
+
+        Raises:
+            UserError: a setting that structures of this kind do not have.
         """
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name not in (*folder.written, "decoding", "batch_size") and value != each.default:
+                raise UserError(f"a run of {folder.kind} has no setting {each.name!r}", got=value)
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         values |= {"model": generator.name, folder.decoding: asdict(self.decoding)}
         return {

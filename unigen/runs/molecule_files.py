@@ -26,7 +26,7 @@ _DIGITS = 5
 class MoleculeFolder(RunFolder):
     """A run folder of molecules."""
 
-    makes, noun = "molecules", "molecule"
+    kind, noun = "molecules", "molecule"
     written = ("n", "model", "drawing", "seed", "device")
     decoding = "drawing"
     tools = ("torch", "numpy", "rdkit")
