@@ -40,11 +40,7 @@ LAYERS = (
     ("version", "shapes", "errors"),
 )
 UNTIL = {  # imports that still point up, each with the file it will leave
-    ("tokens/collate.py", "retrieval"),
-    ("tokens/collate.py", "models"),
     ("crystals/template.py", "tokens"),
-    ("models/training_set.py", "train"),
-    ("models/joint/items.py", "train"),
     ("runs/generation.py", "report"),
     ("runs/molecule_generation.py", "report"),
 }

@@ -13,7 +13,7 @@ from tests.models.small_model import small_model
 from unigen.cli import app
 from unigen.models.checkpoint import save_model
 from unigen.models.words.tokens import WordsTokenizer
-from unigen.tokens.collate import collate
+from unigen.tokens.sequence import collate
 
 PACKAGE = str(Path(__file__).resolve().parents[1] / "unigen")
 

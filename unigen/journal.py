@@ -30,7 +30,9 @@ Take = Callable[[int, Result], None]
 """Receives the place of a task and its result."""
 
 
-def claim_folder(path: Path, name: str, facts: dict[str, Any], told: Collection[str] = ()) -> None:
+def claim_folder(
+    path: Path, name: str, facts: dict[str, Any], told: Collection[str] = (), sections: Collection[str] = ()
+) -> None:
     """Make a folder ours, or check that it is.
 
     Args:
@@ -38,6 +40,8 @@ def claim_folder(path: Path, name: str, facts: dict[str, Any], told: Collection[
         name: of the file in it.
         facts: what makes the results.
         told: names of facts that are for the reader alone: other ones make the same results.
+        sections: names of facts that are mappings, of which a folder may hold more keys than are given: those make no
+            difference, and are not compared.
 
     Raises:
         UserError: the folder holds results of other facts, or other files, or cannot be written.
@@ -50,6 +54,8 @@ def claim_folder(path: Path, name: str, facts: dict[str, Any], told: Collection[
             write_yaml(path / name, facts)
             return
         held = read_yaml(path / name)
+    for section in {*sections} & {*facts} & {*held}:
+        held[section] = {key: value for key, value in held[section].items() if key in facts[section]}
     here, there = (flat({key: value for key, value in each.items() if key not in told}) for each in (facts, held))
     for key in sorted({*here, *there}):
         if here.get(key) != there.get(key):

@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.small_generators import Counting, save_untrained
 from unigen.config import read_yaml
 from unigen.errors import UserError
-from unigen.models.words.decoding import DecodeSettings
+from unigen.models.generator import VectorSettings
 from unigen.request import CrystalRequest
 from unigen.runs.generation import RunSettings, run_generation
 
@@ -25,7 +25,8 @@ def counting(monkeypatch) -> Counting:
 
 
 def test_run_yaml_says_what_determines_the_samples(counting, tmp_path):
-    settings = RunSettings(n=2, seed=5, decoding=DecodeSettings(steps=7), batch_size=3, symprec=0.1)
+    counting.settings = VectorSettings(steps=7)
+    settings = RunSettings(n=2, seed=5, decoding={"steps": 7}, batch_size=3, symprec=0.1)
     run_generation([IRON], tmp_path / "run", settings)
     written = read_yaml(tmp_path / "run" / "run.yaml")
     assert (written["seed"], written["n"], written["decoding"]["steps"]) == (5, 2, 7)

@@ -12,15 +12,19 @@ from unigen.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from unigen.models.words.decoding import DecodeSettings
     from unigen.request import CrystalRequest
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
 Samples = Annotated[int, typer.Option(min=1, help="Samples a request.")]
 Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")]
-Solver = Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")]
-Guidance = Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")]
+# Settings of models: None is "not given", and what is shown is the default of the bundled models.
+Solver = Annotated[
+    Literal["dpm2m", "heun"] | None, typer.Option(help="heun evaluates twice a step.", show_default="dpm2m")
+]
+Guidance = Annotated[
+    float | None, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.", show_default="1.0")
+]
 Within = Annotated[float | None, typer.Option(min=0.0, help="De novo: unknown formulas, so near to a known one.")]
 Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
 Page = Annotated[bool, typer.Option(help="Write report.html: every sample in 3D, to filter and sort.")]
@@ -43,10 +47,12 @@ def generate_crystal(
     model: Annotated[str, typer.Option(help="Bundled name, model folder, or 'nearest'.")] = "unigen-crystal-small",
     retrieve_from: Annotated[str | None, typer.Option(help="Known structures; default: the model's own.")] = None,
     exclude_formula: Annotated[bool, typer.Option(help="Follow none of the formula's own.")] = False,
-    steps: Annotated[int, typer.Option(min=1, help="Solver steps a vector.")] = 14,
-    solver: Solver = "dpm2m",
-    guidance: Guidance = 1.0,
-    temperature: Annotated[float, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.")] = 0.7,
+    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps a vector.", show_default="14")] = None,
+    solver: Solver = None,
+    guidance: Guidance = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.", show_default="0.7")
+    ] = None,
     within: Within = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
     rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
@@ -67,7 +73,7 @@ def generate_crystal(
         model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
-        decoding=_decoding(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
+        decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
         rank=rank,
         score=score,
@@ -87,10 +93,9 @@ def _console() -> Console:
     return Console()
 
 
-def _decoding(**settings: Any) -> DecodeSettings:
-    from unigen.models.words.decoding import DecodeSettings
-
-    return DecodeSettings(**settings)
+def _given(**settings: Any) -> dict[str, Any]:
+    """Those of these options that were given: a model that does not have them refuses them, whatever their value."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _requests(file: Path | None, *fields: str | int | list[str] | None) -> list[CrystalRequest]:
@@ -118,13 +123,20 @@ def generate_molecule(
     out: Out = Path("generated"),
     model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule-small",
     largest_fragment: Annotated[bool, typer.Option(help="Of several pieces take the largest.")] = False,
-    relax: Annotated[Literal["none", "mmff"], typer.Option(help="Clean up with MMFF94; marked.")] = "none",
-    guidance: Guidance = 1.0,
-    steps: Annotated[int, typer.Option(min=1, help="Solver steps an atom.")] = 14,
-    solver: Solver = "dpm2m",
-    temperature: Annotated[float, typer.Option(min=0.05, help="Of positions; lower: likelier, less varied.")] = 0.4,
-    symbol_temperature: Annotated[float, typer.Option(min=0.05, help="Of SMILES.")] = 0.8,
-    redraws: Annotated[int, typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.")] = 4,
+    relax: Annotated[
+        Literal["none", "mmff"] | None, typer.Option(help="Clean up with MMFF94; marked.", show_default="none")
+    ] = None,
+    guidance: Guidance = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps an atom.", show_default="14")] = None,
+    solver: Solver = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.05, help="Of positions; lower: likelier, less varied.", show_default="0.4")
+    ] = None,
+    symbol_temperature: Annotated[float | None, typer.Option(min=0.05, help="Of SMILES.", show_default="0.8")] = None,
+    redraws: Annotated[
+        int | None,
+        typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.", show_default="4"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     picture: Picture = True,
     page: Page = True,
@@ -132,12 +144,11 @@ def generate_molecule(
     device: Device = "cpu",
 ) -> None:
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
-    from unigen.models.smiles.decoding import MoleculeSettings
     from unigen.runs.molecule_generation import MoleculeRun, run_molecules
     from unigen.sample.molecule_request_file import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
-    drawing = MoleculeSettings(
+    drawing = _given(
         steps=steps,
         solver=solver,
         temperature=temperature,

@@ -25,6 +25,9 @@ RUN, JOURNAL = "run.yaml", "samples.jsonl"
 NOT_COMPARED = ("versions",)
 """Written in ``run.yaml`` for the reader; a run may go on after an update of these."""
 
+DRAWN_BY = ("decoding", "drawing")
+"""Where ``run.yaml`` holds the settings of the generator. Older folders hold some that it does not have."""
+
 _LONGEST_STEM = 120
 """Characters; file systems allow 255 bytes."""
 
@@ -44,7 +47,7 @@ class Journal(ABC):
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
         self.path = path
-        claim_folder(path, RUN, run, told=NOT_COMPARED)
+        claim_folder(path, RUN, run, told=NOT_COMPARED, sections=DRAWN_BY)
         self.rows = {(row["request_index"], row["index"]): row for row in read_lines(path / JOURNAL)}
 
     @property
@@ -76,7 +79,12 @@ class Journal(ABC):
 
 
 def run_facts(
-    settings: Any, generator: Generator, requests: Sequence[Request], unsaid: Collection[str], tools: Sequence[str]
+    settings: Any,
+    generator: Generator,
+    requests: Sequence[Request],
+    unsaid: Collection[str],
+    tools: Sequence[str],
+    drawn_by: str,
 ) -> dict[str, Any]:
     """What determines the samples, for ``run.yaml``.
 
@@ -86,8 +94,10 @@ def run_facts(
         requests: what is wanted.
         unsaid: settings that change no sample, nor which files are written.
         tools: whose versions are told.
+        drawn_by: the setting in whose place all settings of the generator are written, given or not.
     """
-    kept = {key: value for key, value in asdict(settings).items() if key not in unsaid}
+    said = asdict(settings) | {drawn_by: asdict(generator.settings)}
+    kept = {key: value for key, value in said.items() if key not in unsaid}
     named = {"model": generator.name, "version": generator.version}
     versions = {name: version(name) for name in tools}
     asked = [request.to_dict() for request in requests]

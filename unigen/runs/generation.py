@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -12,7 +12,6 @@ from rich.console import Console
 
 from unigen.errors import UserError
 from unigen.models.generator import Generator
-from unigen.models.words.decoding import DecodeSettings
 from unigen.report.generation_page import write_run_page
 from unigen.report.pictures.crystals import draw_crystals
 from unigen.request import CrystalRequest
@@ -33,7 +32,7 @@ class RunSettings:
         model: bundled name, model folder, or ``nearest``.
         retrieve_from: dataset that known structures come from; by default the model's own table.
         exclude_formula: known structures of the request's own formula are left out.
-        decoding: solver, steps, temperature of a network.
+        decoding: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
         rank: candidates a sample, of which the likeliest is kept.
         score: compute each sample's exact log-likelihood.
@@ -49,7 +48,7 @@ class RunSettings:
     model: str = "unigen-crystal-small"
     retrieve_from: str | None = None
     exclude_formula: bool = False
-    decoding: DecodeSettings = field(default_factory=DecodeSettings)
+    decoding: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     rank: int = 1
     score: bool = True
@@ -69,16 +68,17 @@ class RunSettings:
         return load(
             self.model,
             device=self.device,
-            settings=self.decoding,
+            makes="crystals",
             score=self.score,
             retrieve_from=self.retrieve_from,
             exclude_formula=self.exclude_formula,
+            **self.decoding,
         )
 
     def facts(self, generator: Generator, requests: Sequence[CrystalRequest]) -> dict[str, Any]:
         """What determines the samples, for ``run.yaml``: not the batch size, nor which files are written."""
         unsaid = ("batch_size", "cif", "picture", "page", "symprec")
-        return run_facts(self, generator, requests, unsaid, ("torch", "numpy", "spglib"))
+        return run_facts(self, generator, requests, unsaid, ("torch", "numpy", "spglib"), drawn_by="decoding")
 
 
 def run_generation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -12,8 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from unigen.errors import UserError
-from unigen.models.smiles.decoding import MoleculeSettings
-from unigen.models.smiles.generator import MoleculeGenerator
+from unigen.models.generator import Generator
 from unigen.report.generation_page import write_run_page
 from unigen.report.pictures.molecules import draw_molecules
 from unigen.request import MoleculeRequest
@@ -32,7 +31,7 @@ class MoleculeRun:
     Attributes:
         n: samples a request.
         model: bundled name or model folder.
-        drawing: solver, temperatures, guidance, clean-up.
+        drawing: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
         picture: draw the first samples into ``samples.png``.
         page: write ``report.html``.
@@ -42,23 +41,21 @@ class MoleculeRun:
 
     n: int = 1
     model: str = "unigen-molecule-small"
-    drawing: MoleculeSettings = field(default_factory=MoleculeSettings)
+    drawing: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     picture: bool = True
     page: bool = True
     batch_size: int = 256
     device: str = "cpu"
 
-    def load(self) -> MoleculeGenerator:
+    def load(self) -> Generator:
         """The generator."""
-        generator = load(self.model, device=self.device, settings=self.drawing)
-        if not isinstance(generator, MoleculeGenerator):
-            raise UserError("this model makes crystals, not molecules", got=self.model)
-        return generator
+        return load(self.model, device=self.device, makes="molecules", **self.drawing)
 
-    def facts(self, generator: MoleculeGenerator, requests: Sequence[MoleculeRequest]) -> dict[str, Any]:
+    def facts(self, generator: Generator, requests: Sequence[MoleculeRequest]) -> dict[str, Any]:
         """What determines the samples, for ``run.yaml``: not the batch size, nor pictures."""
-        return run_facts(self, generator, requests, ("batch_size", "picture", "page"), ("torch", "numpy", "rdkit"))
+        unsaid, tools = ("batch_size", "picture", "page"), ("torch", "numpy", "rdkit")
+        return run_facts(self, generator, requests, unsaid, tools, drawn_by="drawing")
 
 
 def run_molecules(

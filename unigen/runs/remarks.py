@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from unigen.models.generator import Generator
-from unigen.models.smiles.generator import MoleculeGenerator
-from unigen.models.wyckoff.generator import WyckoffGenerator
-from unigen.nn.conditions.properties import property_numbers
 from unigen.request import CrystalRequest, MoleculeRequest
 
 
@@ -15,19 +12,8 @@ def remarks(generator: Generator, request: CrystalRequest | MoleculeRequest) -> 
     Raises:
         UserError: a property that the model does not know.
     """
-    if not request.properties:
-        return []
-    match generator:
-        case MoleculeGenerator():
-            ranges = generator.model.embedding.property_range[1:].tolist()
-        case WyckoffGenerator(model=model) if model.adapter is not None:
-            ranges = model.adapter.range.tolist()
-        case _:
-            return []
-    config = generator.model.config
-    numbers = property_numbers(request.properties, config.properties)
-    units = [*config.units, *[""] * len(config.properties)]
-    return [_remark(config.properties[n], value, units[n], *ranges[n]) for n, value in numbers.items()]
+    ranges = generator.ranges(request.properties)
+    return [_remark(name, request.properties[name], unit, low, high) for name, (low, high, unit) in ranges.items()]
 
 
 def _remark(name: str, value: float, unit: str, low: float, high: float) -> str:

@@ -10,12 +10,12 @@ import torch
 from unigen.crystals.template import Template, parse_template
 from unigen.models.cell_choice import Counts
 from unigen.models.generator import Job
-from unigen.models.words.decoding import DecodeSettings
+from unigen.models.wyckoff.batch import collate_shortlists
 from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.shapes import Float
-from unigen.tokens.collate import collate_shortlists
 
 _REACH = 0.02
 """Chemical distance at which a known structure's word on the size of the cell has lost a factor e."""
@@ -78,7 +78,7 @@ class SourceChooser:
     """
 
     def __init__(
-        self, model: WyckoffModel, retriever: Retriever, settings: DecodeSettings, *, exclude_formula: bool
+        self, model: WyckoffModel, retriever: Retriever, settings: WyckoffSettings, *, exclude_formula: bool
     ) -> None:
         self.model, self.retriever = model, retriever
         self.exclude_formula, self.temperature, self.anew = exclude_formula, settings.source_temperature, settings.anew

@@ -16,9 +16,9 @@ from unigen.crystals.alignment import align
 from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import open_dataset, resolve_dataset
 from unigen.errors import UserError
-from unigen.models.wyckoff.lessons import LESSONS, Lesson, write_lessons
 from unigen.parallel import Workers
 from unigen.retrieval.build_table import open_table, table_path
+from unigen.retrieval.lessons import LESSONS, Lesson, write_lessons
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.shapes import Float, Int
 
