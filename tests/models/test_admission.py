@@ -10,8 +10,8 @@ from tests.models.small_wyckoff import small_wyckoff
 from tests.retrieval.known_templates import retriever
 from unigen.element_similarity import element_distances
 from unigen.elements import ATOMIC_NUMBER, format_formula, reduce_counts
-from unigen.models.wyckoff.admission import Admission
 from unigen.models.wyckoff.generator import WyckoffGenerator
+from unigen.models.wyckoff.relatives import Admission
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.request import CrystalRequest
 from unigen.sample.generate import generate

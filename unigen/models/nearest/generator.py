@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from unigen.data.crystal_store import CrystalDataset, open_dataset, resolve_dataset
+from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import sha256_of
 from unigen.errors import UserError
 from unigen.models.generator import Draft, Job, Makes, Opened, Range, refuse_more_than_composition

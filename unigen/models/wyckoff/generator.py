@@ -9,20 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from unigen.crystals.crystal import SMALLEST_DISTANCE
+from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.disk import sha256_of
-from unigen.elements import format_formula, reduce_counts
+from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
 from unigen.models.generator import SCORE_STEPS, Draft, Job, Makes, Opened, Range
-from unigen.models.nearest.substitution import repeat_cell
-from unigen.models.wyckoff.admission import Admission, holds
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.numbers import Noise, draw_numbers, slot_log_likelihoods, with_vectors
-from unigen.models.wyckoff.relatives import Source, SourceChooser
+from unigen.models.wyckoff.relatives import Admission, Source, SourceChooser, holds
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.templates import search_templates, write_templates
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_start, plan

@@ -10,7 +10,8 @@ import torch
 
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.data.compositions import densities
-from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.data.crystal_store import open_dataset
+from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.models.wyckoff.batch import WyckoffBatch, collate_shortlists, collate_wyckoff
