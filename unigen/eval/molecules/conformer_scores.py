@@ -90,7 +90,7 @@ class ConformerScoring:
             structures=tuple(entry.molecule for entry in self.entries),
             sources=tuple(entry.where for entry in self.entries),
             references=tuple(conformer for group in self.groups for conformer in group.conformers),
-            dropped=[dropped(entry, entry.reason) for entry in self.entries if entry.molecule is None],
+            dropped=[dropped(entry, entry.reason) for entry in self.entries if _usable(entry) is None],
             sections={"baseline": Section("Beside RDKit's ETKDG", rows, _NOTE)} if beside else {},
         )
 
@@ -98,7 +98,7 @@ class ConformerScoring:
         """The samples of every molecule."""
         return [
             ConformerTask(
-                group.smiles, group.conformers, tuple(self.entries[n].molecule for n in numbers), len(numbers)
+                group.smiles, group.conformers, tuple(_usable(self.entries[n]) for n in numbers), len(numbers)
             )
             for group, numbers in zip(self.groups, self.pairing.of_group, strict=True)
         ]
