@@ -120,6 +120,21 @@ def test_imports_point_downwards(path):
 
 
 @modules
+def test_judges_know_structures_alone(path):
+    """A judge imports no network; judges of crystals and judges of molecules know nothing of each other."""
+    if _layer(path) != "eval":
+        return
+    forbidden = ["models", "nn", "sample", "train", "runs"]
+    if "crystals" in path.parts[-2:]:
+        forbidden.append("eval.molecules")
+    elif "molecules" in path.parts[-2:]:
+        forbidden.append("eval.crystals")
+    for line, name in _imports(path):
+        for room in forbidden:
+            assert not f"{name}.".startswith(f"unigen.{room}."), f"{_name(path)}:{line}: a judge must not import {name}"
+
+
+@modules
 def test_heavy_libraries_stay_behind_their_doors(path):
     for line, name in _imports(path):
         doors = DOORS.get(name.split(".")[0])

@@ -27,12 +27,11 @@ from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.errors import UserError
 from unigen.eval.molecules import edm as bond_lengths
 from unigen.eval.molecules import posebusters as plausibility
-from unigen.eval.molecules.edm import bond_orders, stable_atoms
-from unigen.eval.molecules.edm_stability import judge_edm
-from unigen.eval.molecules.molecule_verdict import judge
+from unigen.eval.molecules.edm import bond_orders, judge_edm, stable_atoms
+from unigen.eval.molecules.graph import graph_of, perceive
 from unigen.eval.molecules.protocol import EDM, RDKIT
 from unigen.eval.molecules.samples import MoleculeEntry
-from unigen.eval.molecules.verdict import graph_of, perceive
+from unigen.eval.molecules.verdict import judge
 from unigen.version import require
 
 

@@ -29,7 +29,7 @@ STRAIN = "internal_energy"
 """PoseBusters' name of the check that needs embedding."""
 
 
-def check_plausibility(molecules: Sequence[Molecule | None], checks: str, workers: Workers, label: str) -> list[Checks]:
+def run_checks(molecules: Sequence[Molecule | None], checks: str, workers: Workers, label: str) -> list[Checks]:
     """The outcome of every check by name, None where it could not be computed; nothing for no molecule.
 
     Args:
@@ -58,8 +58,8 @@ def _check(molecule: Molecule | None, checks: str) -> Checks:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = _busters(checks if embeds else f"{checks}_fast").bust([mol])
-    found = {str(name): _WORDS.get(str(value)) for name, value in table.iloc[0].items()}
-    return found if embeds else found | {STRAIN: None}
+    outcomes = {str(name): _WORDS.get(str(value)) for name, value in table.iloc[0].items()}
+    return outcomes if embeds else outcomes | {STRAIN: None}
 
 
 def _embeds(mol: Mol) -> bool:

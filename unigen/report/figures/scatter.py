@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unigen.eval.asked import AskedAndFound
+from unigen.eval.requested_property import RequestedProperty
 from unigen.report.figures import svg
 from unigen.report.figures.plot import Axis
 from unigen.report.page import Figure
@@ -17,7 +17,7 @@ _STYLE = ".dots { fill: none; stroke: #2f8583; stroke-width: 6; stroke-linecap: 
 _STYLE += "@media (prefers-color-scheme: dark) { .dots { stroke: #58aaa4; } }"
 
 
-def asked_figure(asked: AskedAndFound) -> Figure | None:
+def asked_figure(asked: RequestedProperty) -> Figure | None:
     """The picture of one property; None where no sample has a value.
 
     The frame spans what was asked for and the middle 98 % of what was found; what lies outside stands at its edge.
@@ -25,9 +25,9 @@ def asked_figure(asked: AskedAndFound) -> Figure | None:
     Args:
         asked: as a report holds it.
     """
-    if not asked.known.any():
+    if not asked.has_value.any():
         return None
-    wanted, found = asked.asked[asked.known], asked.found[asked.known]
+    wanted, found = asked.requested[asked.has_value], asked.actual[asked.has_value]
     name = asked.name.replace("_", " ")
     unit = asked.unit.replace("^2", "²").replace("^3", "³")
     label = f"{name} found against asked" + (f" ({unit})" if unit else "")
@@ -62,8 +62,8 @@ def _dots(x: Float[np.ndarray, "samples"], y: Float[np.ndarray, "samples"]) -> s
     return "".join(f"M{across:g} {upwards:g}h0" for across, upwards in places)
 
 
-def _words(name: str, unit: str, asked: AskedAndFound) -> str:
-    missing = len(asked.asked) - int(asked.known.sum())
+def _words(name: str, unit: str, asked: RequestedProperty) -> str:
+    missing = len(asked.requested) - int(asked.has_value.sum())
     said = (
         f"{name} found against asked, {len(asked.errors)} samples: mean absolute error {asked.errors.mean():.4g} {unit}"
     )
