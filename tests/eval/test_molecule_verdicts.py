@@ -182,10 +182,10 @@ def test_the_strain_of_a_cage_that_rdkit_cannot_embed_is_not_known(monkeypatch):
     pytest.importorskip("posebusters")
     monkeypatch.setattr(plausibility, "_embeds", lambda _: False)
     checks = plausibility._check(embedded("CCO"), "mol")
-    assert checks.pop(plausibility.STRAIN) is None
+    assert checks.pop(plausibility.NEEDS_EMBEDDING) is None
     assert all(checks.values())
     monkeypatch.undo()
-    assert set(checks) | {plausibility.STRAIN} == set(plausibility._check(embedded("CCO"), "mol"))
+    assert set(checks) | {plausibility.NEEDS_EMBEDDING} == set(plausibility._check(embedded("CCO"), "mol"))
 
 
 def test_without_posebusters_one_line_names_the_extra(monkeypatch):

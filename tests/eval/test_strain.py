@@ -23,7 +23,6 @@ from unigen.energies.molecule_relaxation import XTB, MoleculeRelaxation, XtbSett
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.energies.strain import Strain, deviation, keeps_bonds, strain_of
 from unigen.errors import UserError
-from unigen.eval.molecules import evaluate as molecules
 from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.molecules.protocol import STRAIN
 from unigen.eval.statistics import median_with_interval
@@ -219,7 +218,7 @@ def two_pieces():
 def test_the_card_says_what_the_code_does():
     card = yaml.safe_load((Path(__file__).parents[2] / "eval" / "protocols" / f"{STRAIN.name}.yaml").read_text())
     assert (card["name"], card["version"]) == (STRAIN.name, STRAIN.version)
-    assert card["settings"] == molecules.own_settings(STRAIN) | {
+    assert card["settings"] == STRAIN.own_settings() | {
         "bootstrap": STRAIN.bootstrap,
         "confidence": STRAIN.confidence,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
@@ -28,3 +28,8 @@ class Rules:
     def intervals(self, columns: dict[str, np.ndarray], seed: int) -> dict[str, Metric]:
         """Means and intervals of columns of one value an item, NaN where it is no item."""
         return means_with_intervals(columns, resamples=self.bootstrap, confidence=self.confidence, seed=seed)
+
+    def own_settings(self) -> dict[str, object]:
+        """What this protocol says beyond every protocol's: for reports of several, which share a bootstrap."""
+        shared = {each.name for each in fields(Rules)}
+        return {name: value for name, value in asdict(self).items() if name not in shared}

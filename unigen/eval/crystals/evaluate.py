@@ -21,7 +21,7 @@ from unigen.eval.crystals.requests import (
 )
 from unigen.eval.crystals.samples import CrystalSet, Structures, read_reference, read_samples
 from unigen.eval.crystals.scores import CrystalResult, ScoredCrystals
-from unigen.eval.crystals.stability import StabilityRules, add_stability
+from unigen.eval.crystals.stability import StabilityRules, with_stability
 from unigen.eval.crystals.validity import Description, check_composition, describe
 from unigen.eval.report import Outcome, Report, Shown
 from unigen.parallel import Workers
@@ -89,30 +89,30 @@ def evaluate_crystals(
         if value is not None and value < 1:
             raise UserError(f"{name}: not a positive count", got=value)
     require("smact", "smact", "composition validity needs")
-    made = read_samples(samples)
-    wanted = None if reference is None else read_reference(reference)
-    rules = _choose(protocol, made, wanted)
-    _check_options(rules, wanted, coverage=coverage, breakdown=breakdown)
+    sample_set = read_samples(samples)
+    reference_set = None if reference is None else read_reference(reference)
+    rules = _choose(protocol, sample_set, reference_set)
+    _check_options(rules, reference_set, coverage=coverage, breakdown=breakdown)
     classes = Breakdown.open(neighbours_of) if breakdown or neighbours_of is not None else None
     with Workers(workers, progress=progress) as crew:
-        scored = _describe(made, rules, crew, seed)
+        scored = _describe(sample_set, rules, crew, seed)
         if rules.name == CSP.name:
-            assert wanted is not None, "csp is chosen with a reference only"
-            outcome = score_csp(scored, wanted, crew, k=k, only_sampled=only_sampled, breakdown=classes)
+            assert reference_set is not None, "csp is chosen with a reference only"
+            outcome = score_csp(scored, reference_set, crew, k=k, only_sampled=only_sampled, breakdown=classes)
         else:
-            outcome = score_denovo(scored, wanted, crew, coverage=coverage)
-        outcome = _with_statements(replace(outcome, shown=_shown(scored, wanted)), scored, crew)
+            outcome = score_denovo(scored, reference_set, crew, coverage=coverage)
+        outcome = _with_statements(replace(outcome, shown=_shown(scored, reference_set)), scored, crew)
         if stability is not None:
-            outcome = add_stability(outcome, scored, wanted, stability, crew)
+            outcome = with_stability(outcome, scored, reference_set, stability, crew)
         if classes is not None and rules.name != CSP.name:
             sections = outcome.sections | classes.denovo_section(outcome.columns, scored, crew)
             settings = outcome.settings | {"neighbours_of": classes.neighbours_of}
             outcome = replace(outcome, sections=sections, settings=settings)
     return replace(outcome, counts=scored.counts() | outcome.counts).report(
         rules,
-        samples=made.name,
-        reference=wanted.name if wanted else None,
-        entries=made.entries,
+        samples=sample_set.name,
+        reference=reference_set.name if reference_set else None,
+        entries=sample_set.entries,
         seed=seed,
         tools=TOOLS,
         seconds=time.perf_counter() - started,

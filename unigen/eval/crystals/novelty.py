@@ -23,7 +23,7 @@ from unigen.parallel import Workers
 from unigen.shapes import Bool
 
 SAMPLES_A_TASK = 50
-"""Novelty of a formula with many samples is shared out in pieces of this size."""
+"""Novelty of a formula with many samples is shared out in pieces of this size; each reduces the references again."""
 
 
 @dataclass(frozen=True, eq=False)

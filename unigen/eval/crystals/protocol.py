@@ -28,12 +28,15 @@ class CrystalRules(Rules):
     """
 
     matching: MatchSettings = field(default_factory=MatchSettings)
+    # CDVAE's limits of a valid structure
     min_distance: float = 0.5
     min_volume: float = 0.1
     symprec: float = 0.1
+    # bounds of work, never of the clock: a number must not depend on the machine; 200,000 combinations take two seconds
     max_oxidation_combinations: int = 200_000
     max_candidates: int = 200
     max_metre_candidates: int = 20
+    # as CDVAE published them for MP-20
     coverage_structure: float = 0.4
     coverage_composition: float = 10.0
 

@@ -31,7 +31,7 @@ from unigen.parallel import Workers
 from unigen.shapes import Float
 
 THRESHOLDS = (0.0, 0.1)
-"""eV/atom above the hull that still counts as stable."""
+"""eV/atom above the hull that still counts as stable: on the hull, and MatterGen's limit."""
 
 DRAWN_SYSTEMS = (2, 3)
 """Elements of a chemical system whose hull is a picture."""
@@ -94,7 +94,7 @@ class StabilityRules:
         return facts | ({"against": self.against.name} if self.against else {})
 
 
-def add_stability(
+def with_stability(
     outcome: Outcome, scored: ScoredCrystals, reference: CrystalSet | None, rules: StabilityRules, workers: Workers
 ) -> Outcome:
     """The outcome with energies, stability and S.U.N. in its metrics, rows, counts and settings.

@@ -110,12 +110,12 @@ def evaluate_conditional(
         >>> report["mae.gap"], report["mae_random.gap"], report["mae_floor.gap"]  # doctest: +SKIP
     """
     started = time.perf_counter()
-    made = read_samples(samples)
-    names = list(dict.fromkeys(name for entry in made.entries for name in entry.requested))
+    sample_set = read_samples(samples)
+    names = list(dict.fromkeys(name for entry in sample_set.entries for name in entry.requested))
     if not names:
         raise UserError(
             "no sample was asked to have a property",
-            where=made.name,
+            where=sample_set.name,
             wanted='lines of samples.jsonl with {"request": {"properties": {"gap": 0.25}}}',
         )
     for name in names:
@@ -126,18 +126,18 @@ def evaluate_conditional(
                 wanted=f"some of {', '.join(predictor.properties)}",
             )
     with Workers(progress=progress) as crew:
-        real = read_reference(reference, crew)
-    molecules = list(real.molecules)
+        reference_set = read_reference(reference, crew)
+    molecules = list(reference_set.molecules)
     having = {name: [molecule for molecule in molecules if name in molecule.properties] for name in names}
     for name in names:
         if not having[name]:
-            raise UserError(f"no reference molecule has the property {name!r}", where=real.name)
-    scores = [_score(name, made, predictor, having[name], seed) for name in names]
-    return _outcome(made, scores, predictor).report(
+            raise UserError(f"no reference molecule has the property {name!r}", where=reference_set.name)
+    scores = [_score(name, sample_set, predictor, having[name], seed) for name in names]
+    return _outcome(sample_set, scores, predictor).report(
         CONDITIONAL,
-        samples=made.name,
-        reference=real.name,
-        entries=made.entries,
+        samples=sample_set.name,
+        reference=reference_set.name,
+        entries=sample_set.entries,
         seed=seed,
         tools=TOOLS,
         seconds=time.perf_counter() - started,
@@ -154,7 +154,7 @@ class _PropertyScore:
 
 
 def _score(
-    name: str, made: MoleculeSet, predictor: PropertyPredictor, reference: list[Molecule], seed: int
+    name: str, sample_set: MoleculeSet, predictor: PropertyPredictor, reference: list[Molecule], seed: int
 ) -> _PropertyScore:
     """One property, over the samples that were asked to have it."""
     unit, column = unit_of(name), predictor.properties.index(name)
@@ -162,10 +162,10 @@ def _score(
     def predict(molecules: list[Molecule]) -> Float[np.ndarray, "molecules"]:
         return unit.factor * predictor(molecules)[:, column]
 
-    entries = [entry for entry in made.entries if name in entry.requested]
+    entries = [entry for entry in sample_set.entries if name in entry.requested]
     readable = [entry.molecule for entry in entries if entry.molecule is not None]
     if not readable:
-        raise UserError(f"no molecule was made for the property {name!r}", where=made.name, got=entries[0].reason)
+        raise UserError(f"no molecule was made for the property {name!r}", where=sample_set.name, got=entries[0].reason)
     requested = unit.factor * np.array([entry.requested[name] for entry in entries])
     truth = unit.factor * np.array([molecule.properties[name] for molecule in reference])
     molecules = [entry.molecule for entry in entries]
@@ -188,9 +188,9 @@ def _score(
     return _PropertyScore(name, metrics, rows)
 
 
-def _outcome(made: MoleculeSet, scores: Sequence[_PropertyScore], predictor: PropertyPredictor) -> Outcome:
-    failed = [entry for entry in made.entries if entry.molecule is None]
-    in_rows = [entry for each in scores for entry in made.entries if each.name in entry.requested]
+def _outcome(sample_set: MoleculeSet, scores: Sequence[_PropertyScore], predictor: PropertyPredictor) -> Outcome:
+    failed = [entry for entry in sample_set.entries if entry.molecule is None]
+    in_rows = [entry for each in scores for entry in sample_set.entries if each.name in entry.requested]
     table: dict[str, dict[str, Metric | int]] = {}
     requested = []
     for each in scores:
@@ -203,9 +203,9 @@ def _outcome(made: MoleculeSet, scores: Sequence[_PropertyScore], predictor: Pro
     return Outcome(
         metrics={f"{metric}.{each.name}": value for each in scores for metric, value in each.metrics.items()},
         counts={
-            "samples": len(made.entries),
+            "samples": len(sample_set.entries),
             "failed": len(failed),
-            "asked_for_nothing": sum(not entry.requested for entry in made.entries),
+            "asked_for_nothing": sum(not entry.requested for entry in sample_set.entries),
         },
         rows=tuple(row for each in scores for row in each.rows),
         dropped=[dropped(entry, entry.reason) for entry in failed],

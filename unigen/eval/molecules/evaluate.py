@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.errors import UserError
 from unigen.eval.molecules.distributions import length_metric, length_section, lengths_by_kind, size_metrics
-from unigen.eval.molecules.posebusters import Checks, passes, run_checks
+from unigen.eval.molecules.posebusters import with_posebusters
 from unigen.eval.molecules.protocol import EDM, RDKIT, STRAIN
 from unigen.eval.molecules.reference import MoleculeReference, read_reference
 from unigen.eval.molecules.samples import MoleculeEntry, Molecules, read_samples
-from unigen.eval.molecules.scores import MoleculeResult, ScoredMolecules
+from unigen.eval.molecules.scores import ScoredMolecules
 from unigen.eval.molecules.strain import with_strain
 from unigen.eval.molecules.verdict import MoleculeVerdict, judge
 from unigen.eval.protocol import Rules
@@ -76,24 +74,24 @@ def evaluate_molecules(
     if posebusters:
         require("posebusters", "posebusters", "these checks need")
     relaxations = RelaxedMolecules(relaxed, STRAIN.relaxation) if strain else None
-    made = read_samples(samples)
+    sample_set = read_samples(samples)
     protocols: list[Rules] = [EDM, RDKIT]
     with Workers(workers, progress=progress) as crew:
-        known = None if reference is None else read_reference(reference, crew)
-        scored = ScoredMolecules(made.entries, tuple(_judge(made.entries, crew, "Judging")), seed)
-        outcome = _score(scored, known, crew)
+        reference_set = None if reference is None else read_reference(reference, crew)
+        scored = ScoredMolecules(sample_set.entries, tuple(_judge(sample_set.entries, crew, "Judging")), seed)
+        outcome = _score(scored, reference_set, crew)
         if posebusters:
-            outcome = _with_posebusters(outcome, scored, known, posebusters, crew)
+            outcome = with_posebusters(outcome, scored, reference_set, posebusters, crew)
         if relaxations is not None:
-            outcome = with_strain(outcome, scored, known, relaxations, strain, crew)
-            outcome = replace(outcome, settings=outcome.settings | {"strain": own_settings(STRAIN)})
+            outcome = with_strain(outcome, scored, reference_set, relaxations, strain, crew)
+            outcome = replace(outcome, settings=outcome.settings | {"strain": STRAIN.own_settings()})
             protocols.append(STRAIN)
     names, versions = (", ".join(getattr(rules, each) for rules in protocols) for each in ("name", "version"))
     return outcome.report(
         Rules(name=names, version=versions),
-        samples=made.name,
-        reference=known.name if known else None,
-        entries=made.entries,
+        samples=sample_set.name,
+        reference=reference_set.name if reference_set else None,
+        entries=sample_set.entries,
         seed=seed,
         tools=TOOLS,
         seconds=time.perf_counter() - started,
@@ -105,29 +103,23 @@ def _judge(entries: Sequence[MoleculeEntry], workers: Workers, label: str) -> li
 
 
 def _score(scored: ScoredMolecules, reference: MoleculeReference | None, workers: Workers) -> Outcome:
-    known = None if reference is None else reference.graphs(workers)
+    reference_graphs = None if reference is None else reference.graphs(workers)
     outcome = Outcome(
-        metrics=scored.metrics(known),
+        metrics=scored.metrics(reference_graphs),
         counts=scored.counts(),
-        rows=scored.rows(known),
+        rows=scored.rows(reference_graphs),
         dropped=[dropped(entry, entry.reason) for entry in scored.entries if entry.molecule is None],
-        settings={"edm": own_settings(EDM), "rdkit": own_settings(RDKIT) | {"max_assignments": MAX_ASSIGNMENTS}},
+        settings={"edm": EDM.own_settings(), "rdkit": RDKIT.own_settings() | {"max_assignments": MAX_ASSIGNMENTS}},
         shown=Shown(
             structures=tuple(entry.molecule for entry in scored.entries),
             sources=tuple(entry.where for entry in scored.entries),
         ),
     )
-    if reference is None or known is None:
+    if reference is None or reference_graphs is None:
         return outcome
-    counts = {"reference_graphs": len(known), "reference_unreadable": reference.unreadable}
+    counts = {"reference_graphs": len(reference_graphs), "reference_unreadable": reference.unreadable}
     outcome = replace(outcome, counts=outcome.counts | counts)
     return _beside(outcome, scored, reference, workers) if len(reference.molecules) else outcome
-
-
-def own_settings(rules: Rules) -> dict[str, object]:
-    """What a protocol says beyond name, version and bootstrap, which stand once in a report of several protocols."""
-    shared = {each.name for each in fields(Rules)}
-    return {name: value for name, value in asdict(rules).items() if name not in shared}
 
 
 def _beside(outcome: Outcome, scored: ScoredMolecules, reference: MoleculeReference, workers: Workers) -> Outcome:
@@ -158,47 +150,3 @@ def _beside(outcome: Outcome, scored: ScoredMolecules, reference: MoleculeRefere
         sections=outcome.sections | sections,
         shown=replace(outcome.shown, references=tuple(drawn)),
     )
-
-
-def _with_posebusters(
-    outcome: Outcome, scored: ScoredMolecules, reference: MoleculeReference | None, count: int, workers: Workers
-) -> Outcome:
-    """With the checks of the first samples, and of as many reference molecules."""
-    stated = [verdict.stated if verdict else None for verdict in scored.verdicts[:count]]
-    molecules = [graph.molecule if graph else None for graph in stated]
-    checked = run_checks(molecules, RDKIT.posebusters, workers, "PoseBusters")
-    sets = {"posebusters.pass": checked}
-    if reference is not None and len(reference.molecules):
-        drawn = reference.drawn(len(checked), scored.seed)
-        label = "PoseBusters, reference"
-        sets["posebusters.pass_reference"] = run_checks(drawn, RDKIT.posebusters, workers, label)
-    unknown = sum(None in checks.values() for checks in checked)
-    metrics: dict[str, Metric] = {}
-    for name, each in sets.items():
-        passed = np.array([passes(checks) for checks in each], dtype=bool)
-        metrics |= RDKIT.intervals({name: passed}, scored.seed)
-    rows = [
-        replace(row, posebusters=passes(checks), failed_checks=" ".join(n for n, held in checks.items() if not held))
-        for row, checks in zip(outcome.rows, checked, strict=False)
-        if isinstance(row, MoleculeResult)
-    ]
-    return replace(
-        outcome,
-        metrics=outcome.metrics | metrics,
-        counts=outcome.counts | {"posebusters": len(checked), "posebusters_not_computed": unknown},
-        rows=(*rows, *outcome.rows[len(rows) :]),
-        sections=outcome.sections | {"posebusters": _section_by_check(sets)},
-    )
-
-
-def _section_by_check(sets: dict[str, list[Checks]]) -> Section:
-    """Share of all that pass each check; what is no molecule passes none."""
-    names = dict.fromkeys(name for molecules in sets.values() for checks in molecules for name in checks)
-    rows: dict[str, dict[str, Metric | int]] = {
-        name: {
-            column: Metric(float(np.mean([checks.get(name) is True for checks in molecules])), n=len(molecules))
-            for column, molecules in sets.items()
-        }
-        for name in names
-    }
-    return Section("PoseBusters by check", rows, "share of the first samples, failures among them, that pass")
