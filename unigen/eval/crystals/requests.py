@@ -35,7 +35,7 @@ class SpaceGroupCheck(NamedTuple):
 
 
 SYMPREC = 0.01
-"""Tolerance in Angstrom at which a stated space group must be found: what is written is exact, so the tight one."""
+"""Tolerance in Angstrom at which a stated space group must be found: the tighter of `symmetry.SYMPRECS`."""
 
 _ROWS: dict[str, SymmetryVerdict] = {
     "space_group_stated_and_found": "confirmed",
