@@ -31,6 +31,9 @@ SYSTEM_SPACE_GROUPS: dict[str, range] = {
 }
 """The numbers of the space groups of each crystal system."""
 
+SMALLEST_DISTANCE = 0.1
+"""Angstrom; atoms closer than this are an error of the file, not a bond: the shortest bond, of H2, has 0.74."""
+
 _PIECE = re.compile(r"([A-Z][a-z]?)(\d*)|(\()|(\))(\d*)|(\s+)")
 
 
@@ -117,6 +120,11 @@ def chemical_rank(number: int) -> int:
     """Order by column, then row, then number: roughly from cations to anions, neighbours in the table together."""
     period, group = period_and_group(number)
     return (group * 8 + period) * 128 + number
+
+
+def composition_pairs(counts: dict[int, int]) -> list[tuple[int, int]]:
+    """(atomic number, count), in the order in which they are written."""
+    return [(number, counts[number]) for number in written_order(counts)]
 
 
 _HYDROGEN_RANK = chemical_rank(8) - 2 * 128 - 64

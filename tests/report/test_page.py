@@ -15,7 +15,8 @@ from hypothesis import given
 from tests.crystals.real_crystals import crystals, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
-from unigen.report.page import Item, Page, Table, write_page
+from unigen.report.html import write_page
+from unigen.report.page import Item, Page, Table
 from unigen.report.pictures.scene import crystal_scene, molecule_scene
 
 SOME = prototypes(6)

@@ -20,7 +20,8 @@ from tests.energies.alloys import EMT, fcc, ordered
 from tests.report.chromium import chromium, find_chromium, opened
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
-from unigen.report.page import Figure, Item, Page, Table, write_page
+from unigen.report.html import write_page
+from unigen.report.page import Figure, Item, Page, Table
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,8 @@ from unigen.report.distributions import column_distributions, distributions
 from unigen.report.figures.hull import hull_figure
 from unigen.report.figures.scatter import asked_figure
 from unigen.report.generation_page import UNITS
-from unigen.report.page import Figure, Item, Kind, Page, Table, Value, write_page
+from unigen.report.html import write_page
+from unigen.report.page import Figure, Item, Kind, Page, Table, Value
 from unigen.report.source_links import SourceLinks
 
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")

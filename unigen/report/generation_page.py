@@ -10,7 +10,8 @@ from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import distributions
-from unigen.report.page import PAGE, Item, Kind, Page, Value, write_page
+from unigen.report.html import write_page
+from unigen.report.page import PAGE, Item, Kind, Page, Value
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import RUN, Row, file_names
 from unigen.runs.molecule_files import SDF, molecule_of

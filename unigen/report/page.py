@@ -6,29 +6,14 @@ as markup, and the page's content security policy lets no script run but ours an
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
-from unigen.config import flat
 from unigen.crystals.crystal import Crystal
-from unigen.disk import durable
 from unigen.molecules.molecule import Molecule
-from unigen.report import html as markup
-from unigen.report.pictures.scene import palette, scene_of
-from unigen.version import __version__
 
 PAGE = "report.html"
-
-MOST_ITEMS = 500
-"""Structures a page holds at most: some 1.5 MB with them all."""
-
-MOST_FAILURES = 200
-"""Failures listed one by one; all are counted by their reason."""
 
 Value = float | int | bool | str | None
 
@@ -110,112 +95,3 @@ class Page:
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     units: Mapping[str, str] = field(default_factory=dict)
-
-
-def write_page(page: Page, path: str | Path, most_items: int = MOST_ITEMS) -> Path:
-    """Write the page; the same page gives the same bytes.
-
-    Args:
-        page: what is on it.
-        path: the file.
-        most_items: structures shown; of more the first ones are, and the page says so.
-
-    Returns:
-        The path written.
-
-    Raises:
-        UserError: the disk is full.
-
-    Example:
-        >>> write_page(Page("My run", "crystals", [Item("a", crystal, {"density": 5.1})]), "a.html")  # doctest: +SKIP
-    """
-    path = Path(path)
-    made = [item for item in page.items if item.structure is not None]
-    with durable(path) as partial:
-        partial.write_text(_html(page, made, made[:most_items]), encoding="utf-8")
-    return path
-
-
-def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
-    failed = [item for item in page.items if item.structure is None]
-    notes = list(page.notes)
-    if len(shown) < len(made):
-        notes.append(f"This page shows the first {len(shown)} of {len(made)} structures.")
-    return markup.document(
-        title=page.title,
-        lead=f"{len(made)} {page.kind}, {len(failed)} failed",
-        notes=notes,
-        sections=(
-            ("numbers", "Numbers", [markup.table(each) for each in page.tables], "tables"),
-            ("figures", "Figures", [markup.figure(each) for each in page.figures], "figures"),
-        ),
-        closing=(
-            ("appendix", "Further numbers", [markup.table(each) for each in page.appendix], "tables"),
-            ("failures", "Failures", [markup.table(each) for each in _failures(failed)], "tables"),
-            ("settings", "Settings", [markup.table(_settings(page.settings))] if page.settings else [], "tables"),
-        ),
-        data=_data(page, shown),
-        version=__version__,
-    )
-
-
-def _failures(failed: Sequence[Item]) -> list[Table]:
-    if not failed:
-        return []
-    reasons = Counter(item.reason or "no reason given" for item in failed)
-    more = len(failed) - MOST_FAILURES
-    return [
-        Table("By reason", ("reason", "samples"), [(reason, str(count)) for reason, count in reasons.most_common()]),
-        Table(
-            "One by one",
-            ("sample", "reason"),
-            [(item.id, item.reason) for item in failed[:MOST_FAILURES]],
-            f"and {more} more" if more > 0 else "",
-        ),
-    ]
-
-
-def _settings(settings: Mapping[str, Any]) -> Table:
-    return Table("", ("setting", "value"), [(name, str(value)) for name, value in flat(settings).items()])
-
-
-def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
-    """What the scripts read."""
-    names = dict.fromkeys(name for item in shown for name, value in item.columns.items() if value is not None)
-    columns = [
-        {"name": name, "label": name.replace("_", " "), "unit": page.units.get(name, ""), "type": _type(name, shown)}
-        for name in names
-    ]
-    structures = [item.structure for item in shown if item.structure is not None]
-    items = [
-        {
-            "id": item.id,
-            "title": structure.formula,
-            "subtitle": item.subtitle,
-            "file": quote(item.file),
-            "place": item.place,
-            "values": [
-                _plain(item.columns.get(name), column["type"]) for name, column in zip(names, columns, strict=True)
-            ],
-            "scene": scene_of(structure),
-        }
-        for item, structure in zip(shown, structures, strict=True)
-    ]
-    numbers = (number for structure in structures for number in structure.numbers.tolist())
-    return {"kind": page.kind, "columns": columns, "items": items, "elements": palette(numbers)}
-
-
-def _type(name: str, shown: Sequence[Item]) -> str:
-    known = [value for item in shown if (value := item.columns.get(name)) is not None]
-    if all(isinstance(value, bool) for value in known):
-        return "boolean"
-    return "number" if all(isinstance(value, int | float) for value in known) else "text"
-
-
-def _plain(value: Value, kind: str) -> Value:
-    """Ready for JSON: six digits are more than anybody sees, and what is no number is nothing."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    if kind == "text":
-        return str(value)
-    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -14,7 +14,8 @@ from unigen.energies.relaxed_molecules import MOLECULES
 from unigen.journal import RUN
 from unigen.report.distributions import column_distributions
 from unigen.report.generation_page import UNITS
-from unigen.report.page import PAGE, Item, Kind, Page, write_page
+from unigen.report.html import write_page
+from unigen.report.page import PAGE, Item, Kind, Page
 from unigen.runs.relaxation import RelaxedEntry
 
 _DRAWN = ("energy_drop", "displacement", "volume_change", "strain", "strain_rmsd")

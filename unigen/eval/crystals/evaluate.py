@@ -60,8 +60,8 @@ def evaluate_crystals(
     """Score generated crystals.
 
     Args:
-        samples: a path (anything `unigen.data.readers.crystals.read_rows` reads), or crystals, rows or entries in
-            memory.
+        samples: a path (anything `unigen.data.readers.crystals.read_crystal_rows` reads), or crystals, rows or entries
+            in memory.
         reference: a dataset name (``"mp-20:test"``), a path, or structures in memory; csp needs it, denovo uses it for
             novelty and distances between distributions.
         protocol: "csp" or "denovo"; by default csp when a sample carries the id of a reference, else denovo.

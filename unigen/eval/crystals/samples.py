@@ -9,7 +9,7 @@ from pathlib import Path
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.template import apply_template
 from unigen.data.crystal_store import CrystalDataset, open_dataset
-from unigen.data.readers.crystals import read_rows
+from unigen.data.readers.crystals import read_crystal_rows
 from unigen.data.readers.record import Row
 from unigen.errors import UserError
 from unigen.eval.samples import Entry, read_integer, read_number, require_readable
@@ -57,18 +57,18 @@ class CrystalSet:
         return [entry.crystal for entry in self.entries if entry.crystal is not None]
 
 
-Structures = str | Path | Iterable[Crystal | Row | CrystalEntry]
+Structures = str | Path | Iterable[Crystal | Row[Crystal] | CrystalEntry]
 """A path, or crystals, rows or entries in memory."""
 
 
-def entry_from_row(row: Row) -> CrystalEntry:
+def entry_from_row(row: Row[Crystal]) -> CrystalEntry:
     """The entry of a row as read; ``info`` may hold what UniGen's own output does.
 
     That is ``id``, ``index``, ``seed``, ``score``; ``request``, ``space_group``, ``template`` as in `read_statement`.
     """
     return CrystalEntry(
         id=row.name,
-        crystal=row.crystal,
+        crystal=row.structure,
         index=read_integer(row.info.get("index")),
         reason=row.reason,
         where=row.where,
@@ -114,7 +114,7 @@ def _request(value: object) -> CrystalRequest | None:
 
 
 def read_samples(samples: Structures) -> CrystalSet:
-    """The structures to be scored, from anything `unigen.data.readers.crystals.read_rows` reads, or already in memory.
+    """The structures to be scored: anything `unigen.data.readers.crystals.read_crystal_rows` reads, or in memory.
 
     Raises:
         UserError: nothing at the path, or not one readable structure there.
@@ -141,10 +141,10 @@ def read_reference(reference: Structures) -> CrystalSet:
 
 
 def _read_files(path: str | Path) -> CrystalSet:
-    return _readable(CrystalSet(str(path), tuple(entry_from_row(row) for row in read_rows(path))))
+    return _readable(CrystalSet(str(path), tuple(entry_from_row(row) for row in read_crystal_rows(path))))
 
 
-def _from_memory(structures: Iterable[Crystal | Row | CrystalEntry], name: str) -> CrystalSet:
+def _from_memory(structures: Iterable[Crystal | Row[Crystal] | CrystalEntry], name: str) -> CrystalSet:
     """In the order given."""
     entries = []
     for position, structure in enumerate(structures):
