@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.report.figures import svg
-from unigen.report.figures.plot import Axis
+from unigen.report.figures import plot
 from unigen.report.page import Figure
 from unigen.shapes import Float
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
 WIDTH, HEIGHT = 320, 170
-_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 12, 24, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 24, 22
+"""Pixels; on the left there is room for ``100 %``."""
 _MOST_BINS = 24
 
 
@@ -81,38 +85,25 @@ def _shares(values: Float[np.ndarray, "values"], edges: Float[np.ndarray, "edges
 
 def _svg(edges: Float[np.ndarray, "edges"], shares: Sequence[Float[np.ndarray, "bins"]], marks: Sequence[float]) -> str:
     most = max(float(share.max()) for share in shares)
-    axis, floor = Axis(float(edges[0]), float(edges[-1]), _LEFT, WIDTH - _RIGHT), HEIGHT - _BOTTOM
-    across = axis.place(edges)
-    drawn = [
-        f'<path class="{kind}" d="{_outline(across, floor - share / most * (floor - _TOP), floor)}"/>'
-        for kind, share in zip(("sample", "reference"), shares, strict=False)
-    ]
-    pieces = [
-        *_legend(len(shares) > 1, marks),
-        *drawn,
-        *(svg.line("mark", (axis.at(mark), _TOP - 4), (axis.at(mark), floor)) for mark in marks),
-        *axis.to_the_right(floor, whole=bool((edges % 1 == 0.5).all())),
-        svg.text(f"{100 * most:.0f} %", (_LEFT - 4, _TOP + 4), "end"),
-    ]
-    return svg.document(WIDTH, HEIGHT, pieces)
 
+    def paint(figure: MatplotlibFigure) -> None:
+        axes = plot.axes_within(figure, _LEFT, _TOP, _RIGHT, _BOTTOM)
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, most))
+        axes.stairs(shares[0], edges, fill=True, color=plot.LIGHT["sample"], alpha=0.55, label="samples", gid="sample")
+        for share in shares[1:]:
+            colour = plot.LIGHT["reference"]
+            axes.stairs(share, edges, color=colour, linewidth=2, clip_on=False, label="reference", gid="reference")
+        if marks:
+            dashed: dict[str, Any] = {"colors": plot.LIGHT["ink"], "linewidth": 1, "linestyles": (0, (3, 2))}
+            values = ", ".join(f"{mark:g}" for mark in marks)
+            # a little above the highest bar, so that a mark on its edge can be seen
+            axes.vlines(marks, 0, 1.03 * most, label=values, clip_on=False, gid="mark", **dashed)
+        plot.round_numbers(axes.xaxis, whole=bool((edges % 1 == 0.5).all()))
+        axes.spines.left.set_visible(False)
+        axes.set_yticks([most], labels=[f"{100 * most:.0f} %"])
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.04), ncols=3)
 
-def _legend(beside: bool, marks: Sequence[float]) -> list[str]:
-    x = _LEFT
-    pieces = [f'<rect class="sample" x="{x}" y="6" width="12" height="9"/>', svg.text("samples", (x + 17, 14))]
-    if beside:
-        x += 80
-        pieces += [svg.line("reference", (x, 11), (x + 14, 11)), svg.text("reference", (x + 19, 14))]
-    if marks:
-        x += 80
-        said = ", ".join(f"{mark:g}" for mark in marks)
-        pieces += [svg.line("mark", (x + 4, 5), (x + 4, 16)), svg.text(said, (x + 12, 14))]
-    return pieces
-
-
-def _outline(across: Float[np.ndarray, "edges"], heights: Float[np.ndarray, "bins"], floor: int) -> str:
-    steps = "".join(f"V{y:.1f}H{x:.1f}" for y, x in zip(heights, across[1:], strict=True))
-    return f"M{across[0]:.1f} {floor}{steps}V{floor}"
+    return plot.draw(WIDTH, HEIGHT, paint)
 
 
 def _words(

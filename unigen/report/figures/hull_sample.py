@@ -8,20 +8,6 @@ from unigen.crystals.crystal import Crystal
 from unigen.elements import ATOMIC_NUMBER
 from unigen.eval.report import Report, SampleResult
 
-HULL_STYLE = """
-.hull { fill: none; stroke: #9a5b13; stroke-width: 1.5; }
-.phase { fill: #9a5b13; }
-.sample { fill-opacity: .8; }
-.name { fill: #20242a; paint-order: stroke; stroke: #fbfaf7; stroke-width: 3; stroke-linejoin: round; }
-.leader { stroke: #20242a; stroke-width: .8; }
-.zero { stroke: #8b929b; stroke-dasharray: 1 3; }
-@media (prefers-color-scheme: dark) {
-  .hull { stroke: #dba462; } .phase { fill: #dba462; } .name { fill: #e6e6e2; stroke: #15181c; }
-  .leader { stroke: #e6e6e2; }
-}
-"""
-"""Of pictures of hulls, in the colours of the page."""
-
 
 @dataclass(frozen=True)
 class HullSample:

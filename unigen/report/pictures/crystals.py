@@ -57,8 +57,7 @@ def draw_crystals(crystals: Sequence[Crystal], path: str | Path, titles: Sequenc
         The path written.
 
     Raises:
-        UserError: matplotlib is not installed, nothing to draw, as many titles as crystals are not there, or an ending
-            that is no picture format.
+        UserError: nothing to draw, as many titles as crystals are not there, or an ending that is no picture format.
     """
     return draw_sheet(crystals, path, titles, _title, lambda axes, crystal, title: _draw(axes, project(crystal), title))
 
@@ -121,10 +120,8 @@ def _rotation() -> Float[np.ndarray, "3 3"]:
 
 
 def _sheet(panels: int) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UserError("pictures need matplotlib", next_step="run: pip install 'unigen-matter[pictures]'") from error
+    from matplotlib.figure import Figure
+
     columns = min(COLUMNS, panels)
     rows = ceil(panels / columns)
     figure = Figure(figsize=(PANEL_INCHES * columns, (PANEL_INCHES + 0.3) * rows), layout="constrained")

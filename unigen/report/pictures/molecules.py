@@ -32,8 +32,7 @@ def draw_molecules(molecules: Sequence[Molecule], path: str | Path, titles: Sequ
         The path written.
 
     Raises:
-        UserError: matplotlib is not installed, nothing to draw, as many titles as molecules are not there, or an ending
-            that is no picture format.
+        UserError: nothing to draw, as many titles as molecules are not there, or an ending that is no picture format.
     """
     return draw_sheet(molecules, path, titles, lambda molecule: molecule.formula, _draw)
 
