@@ -24,6 +24,7 @@ _ROOM = 0.28
 """Below the hull, for names, as a share of the height of what is drawn."""
 
 _DOWNWARDS = tuple(turn / 32 for turn in (8, 9, 7, 10, 6, 11, 5, 12, 4, 13, 3, 14, 2, 15, 1))
+"""As `AROUND`: straight down first, then ever further to both sides, never upwards, where samples are."""
 
 
 def binary_hull(phases: StablePhases, samples: Sequence[HullSample]) -> str:
@@ -91,12 +92,12 @@ def _names(
     phases: StablePhases, corners: Float[np.ndarray, "phases 2"], marks: Float[np.ndarray, "drawn 2"]
 ) -> tuple[list[Label | None], int]:
     """Of the phases, below the hull, the lowest first; and how many find no room."""
-    places: list[Point] = list(map(tuple, corners.tolist()))
+    points: list[Point] = list(map(tuple, corners.tolist()))
     board = LabelBoard(WIDTH, HEIGHT - _BOTTOM)
     board.keep_free([(0.0, 0.0, _LEFT - 2.0, float(HEIGHT))])
-    board.keep_points_free([*places, *map(tuple, marks.tolist())], 4.0)
+    board.keep_points_free([*points, *map(tuple, marks.tolist())], 4.0)
     for one, other in phases.tie_lines:
-        board.keep_line_free(places[one], places[other])
-    order = sorted(range(len(places)), key=lambda n: phases.phases[n].formation_energy)
-    labels = [board.label(subscripted(phases.phases[n].formula), places[n], _DOWNWARDS) for n in order]
+        board.keep_line_free(points[one], points[other])
+    order = sorted(range(len(points)), key=lambda n: phases.phases[n].formation_energy)
+    labels = [board.label(subscripted(phases.phases[n].formula), points[n], _DOWNWARDS) for n in order]
     return labels, board.left_out

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 320, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 24, 22
 """Pixels; on the left there is room for ``100 %``."""
-_MOST_BINS = 24
+_LEAST_BINS, _MOST_BINS = 8, 24
+"""Fewer show no shape; more are bars of less than a dozen pixels."""
 
 
 def histogram(
@@ -40,14 +41,15 @@ def histogram(
         marks: two values or none, with a thin line each, inside the picture whatever the samples are; the words count
             the samples up to each.
     """
-    made = _finite(samples)
-    known = _finite(reference or ())
-    if not len(made):
+    sampled = _finite(samples)
+    expected = _finite(reference or ())
+    if not len(sampled):
         return None
-    edges = _edges(np.concatenate([made, known]), marks, bins=min(_MOST_BINS, max(8, int(np.sqrt(len(made))))))
-    shares = [_shares(values, edges) for values in (made, known) if len(values)]
+    bins = min(_MOST_BINS, max(_LEAST_BINS, int(np.sqrt(len(sampled)))))  # the square root rule
+    edges = _edges(np.concatenate([sampled, expected]), marks, bins)
+    shares = [_shares(values, edges) for values in (sampled, expected) if len(values)]
     label = f"{title} ({unit})" if unit else title
-    return Figure(label, _svg(edges, shares, marks), _words(label, made, known, marks))
+    return Figure(label, _svg(edges, shares, marks), _words(label, sampled, expected, marks))
 
 
 def _finite(values: Sequence[int | float]) -> Float[np.ndarray, "values"]:
@@ -56,14 +58,14 @@ def _finite(values: Sequence[int | float]) -> Float[np.ndarray, "values"]:
 
 
 def _edges(values: Float[np.ndarray, "values"], marks: Sequence[float], bins: int) -> Float[np.ndarray, "edges"]:
-    low, high = np.quantile(values, [0.005, 0.995])
+    low, high = np.quantile(values, [0.005, 0.995])  # the middle 99 %
     if marks:
         return _edges_at(marks, min(low, *marks), max(high, *marks), bins)
     if (values == np.round(values)).all():
         low, high = np.floor(low), np.ceil(high)
         width = (high - low) // _MOST_BINS + 1
         return np.arange(low, high + width + 1, width) - 0.5
-    if high - low < 1e-9 * max(1.0, abs(high)):
+    if high - low < 1e-9 * max(1.0, abs(high)):  # the same but for rounding
         low, high = low - 0.5, high + 0.5
     return np.linspace(low, high, bins + 1)
 
@@ -107,12 +109,15 @@ def _svg(edges: Float[np.ndarray, "edges"], shares: Sequence[Float[np.ndarray, "
 
 
 def _words(
-    label: str, made: Float[np.ndarray, "values"], known: Float[np.ndarray, "others"], marks: Sequence[float]
+    label: str,
+    sampled: Float[np.ndarray, "values"],
+    expected: Float[np.ndarray, "others"],
+    marks: Sequence[float],
 ) -> str:
-    said = [f"{label}: {len(made)} samples, {_spread(made)}"]
-    said += [f"{int((made <= mark).sum())} of them at most {mark:g}" for mark in marks]
-    if len(known):
-        said.append(f"{len(known)} of the reference, {_spread(known)}")
+    said = [f"{label}: {len(sampled)} samples, {_spread(sampled)}"]
+    said += [f"{int((sampled <= mark).sum())} of them at most {mark:g}" for mark in marks]
+    if len(expected):
+        said.append(f"{len(expected)} of the reference, {_spread(expected)}")
     return "; ".join(said)
 
 

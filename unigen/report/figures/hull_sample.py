@@ -31,12 +31,12 @@ def hull_samples(report: Report) -> list[HullSample]:
     if report.phases is None:
         return []
     numbers = [ATOMIC_NUMBER[symbol] for symbol in report.phases.elements]
-    found = []
+    samples = []
     for row, structure in zip(report.rows, report.structures, strict=True):
         if not isinstance(row, SampleResult) or not isinstance(structure, Crystal):
             continue
         if row.formation_energy is None or row.above_hull is None:
             continue
         shares = tuple(structure.counts.get(number, 0) / len(structure) for number in numbers)
-        found.append(HullSample(structure.reduced_formula, shares, row.formation_energy, row.above_hull))
-    return sorted(found, key=lambda sample: sample.above_hull)
+        samples.append(HullSample(structure.reduced_formula, shares, row.formation_energy, row.above_hull))
+    return sorted(samples, key=lambda sample: sample.above_hull)

@@ -22,6 +22,8 @@ _NEAR = 9.0
 """Pixels from a point to its name, where no line is needed to say that they belong together."""
 
 _APART = (18.0, 26.0, 36.0, 48.0, 62.0, 78.0, 96.0)
+"""Pixels from a point to its name, where a line joins them: the nearest with room, in steps that grow."""
+
 _MARK = 6
 """Pixels; no mark of a point is larger."""
 
@@ -41,7 +43,7 @@ def subscripted(formula: str) -> str:
 
 @dataclass(frozen=True)
 class Label:
-    """Text that has its place.
+    """Text with its position.
 
     Attributes:
         text: what it says.
@@ -55,7 +57,7 @@ class Label:
 
 
 def draw_labels(pixels: Axes, labels: Iterable[Label | None]) -> None:
-    """Write labels where they have their place.
+    """Write labels where they belong.
 
     Args:
         pixels: as `unigen.report.figures.plot.pixel_axes` makes them.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SIZE = 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 24, 38
 _MARGIN = 0.06
+"""Around what is shown, as a share of it: room for half a dot."""
 
 
 def asked_figure(asked: AskedAndFound) -> Figure | None:

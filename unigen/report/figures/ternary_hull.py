@@ -23,7 +23,7 @@ _CORNERS = ((50.0, 404.0), (470.0, 404.0), (260.0, 40.0))
 """Of the elements in their order: left, right, top; all sides are equally long."""
 
 CLASSES = ((0.0, "at most 0"), (0.1, "to 0.1"), (0.3, "to 0.3"), (float("inf"), "higher"))
-"""Upper ends, eV/atom above the hull, and what the legend calls them."""
+"""Upper ends, eV/atom above the hull, and what the legend calls them; the first two are `THRESHOLDS` of evaluations."""
 
 _COLOURS = ("lowest", "low", "high", "highest")
 """Of these classes, in `plot.LIGHT`."""
@@ -37,8 +37,8 @@ def ternary_hull(phases: StablePhases, samples: Sequence[HullSample]) -> str:
         samples: in their system.
     """
     lowest = {sample.shares: sample.above_hull for sample in sorted(samples, key=lambda each: -each.above_hull)}
-    counts = Counter(_place(sample.shares) for sample in samples)
-    corners = [_place(phase.shares) for phase in phases.phases]
+    counts = Counter(_point(sample.shares) for sample in samples)
+    corners = [_point(phase.shares) for phase in phases.phases]
     labels, left_out = _names(phases, corners, counts)
 
     def paint(figure: Figure) -> None:
@@ -49,7 +49,7 @@ def ternary_hull(phases: StablePhases, samples: Sequence[HullSample]) -> str:
         pixels.add_collection(LineCollection(ties, color=plot.LIGHT["axis"], alpha=0.65, linewidths=1, gid="tie"))
         least = -float("inf")
         for n, (most, name) in enumerate(CLASSES):
-            marks = [_place(shares) for shares, above in lowest.items() if least < above <= most]
+            marks = [_point(shares) for shares, above in lowest.items() if least < above <= most]
             least = most
             x, y = np.array(marks).reshape(-1, 2).T
             colours: dict[str, Any] = {"color": plot.LIGHT[_COLOURS[n]], "edgecolor": plot.LIGHT["paper"]}
@@ -70,14 +70,14 @@ def ternary_hull(phases: StablePhases, samples: Sequence[HullSample]) -> str:
     return plot.draw(WIDTH, HEIGHT, paint)
 
 
-def _place(shares: Sequence[float]) -> Point:
+def _point(shares: Sequence[float]) -> Point:
     x, y = (sum(share * corner[axis] for share, corner in zip(shares, _CORNERS, strict=True)) for axis in (0, 1))
     return x, y
 
 
 def _names(phases: StablePhases, corners: Sequence[Point], counts: Counter[Point]) -> tuple[list[Label | None], int]:
     """Of the phases: those at the rim, outside of it, then those that have samples; and how many find no room."""
-    places = range(len(corners))
+    order = range(len(corners))
     tries = [
         _names_in_turn(
             sorted(turns, key=lambda n: (-_missing(phases.phases[n].shares), corners[n] not in counts)),
@@ -85,7 +85,7 @@ def _names(phases: StablePhases, corners: Sequence[Point], counts: Counter[Point
             corners,
             counts,
         )
-        for turns in (places, places[::-1])
+        for turns in (order, order[::-1])
     ]
     return min(tries, key=lambda each: each[1])
 
@@ -94,10 +94,10 @@ def _names_in_turn(
     turns: Sequence[int], phases: StablePhases, corners: Sequence[Point], counts: Counter[Point]
 ) -> tuple[list[Label | None], int]:
     board = LabelBoard(WIDTH, HEIGHT)
-    board.keep_free([(0.0, 0.0, 165.0, 100.0)])
+    board.keep_free([(0.0, 0.0, 165.0, 100.0)])  # the legend
     board.keep_points_free(corners, 4.0)
     board.keep_points_free(counts, 7.0)
-    labels = [board.label(f"\N{MULTIPLICATION SIGN}{count}", place) for place, count in counts.items() if count > 1]
+    labels = [board.label(f"\N{MULTIPLICATION SIGN}{count}", point) for point, count in counts.items() if count > 1]
     for n in turns:
         shares = phases.phases[n].shares
         towards = _outwards(shares) if _missing(shares) else AROUND

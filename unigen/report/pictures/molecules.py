@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _RADIUS_SCALE, _HYDROGEN_SCALE = 0.55, 0.75
+"""Drawn radius in covalent radii, and of hydrogen in those: small enough to see the bonds."""
 _WIDTH = {1: 1.6, 2: 3.4, 3: 5.2}
 """Points of the line of a bond, by its order."""
 
