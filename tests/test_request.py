@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from unigen import cli
+from unigen.elements import SYSTEM_SPACE_GROUPS
 from unigen.errors import UserError
-from unigen.request import SYSTEM_SPACE_GROUPS, CrystalRequest
+from unigen.request import CrystalRequest
 from unigen.sample.requests import read_requests, request_of
 from unigen.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_system
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from unigen.version import __version__
+
 if TYPE_CHECKING:
     from unigen.crystals.crystal import Crystal
     from unigen.errors import UserError
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from unigen.sample.generate import generate
     from unigen.sample.load import load
 
-__version__ = "0.1.0"
 __all__ = [
     "Crystal",
     "CrystalRequest",
@@ -28,6 +29,7 @@ __all__ = [
     "Report",
     "Sample",
     "UserError",
+    "__version__",
     "evaluate",
     "generate",
     "load",

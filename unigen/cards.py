@@ -6,7 +6,6 @@ carries copies under ``unigen/published``.
 
 from __future__ import annotations
 
-import hashlib
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from unigen import config
-from unigen.disk import durable
+from unigen.disk import durable, sha256_of
 from unigen.errors import UserError
 
 Shelf = Literal["data", "models", "eval/protocols"]
@@ -102,15 +101,6 @@ def read_dataset_card(path: Path) -> DatasetCard:
     if not card.files:
         raise UserError("files: empty", where=str(path), wanted="at least one file")
     return card
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def check_sha256(path: Path, wanted: str | None) -> str:

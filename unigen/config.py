@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import yaml
 
-from unigen.disk import durable
+from unigen.disk import write_text
 from unigen.errors import UserError
 
 T = TypeVar("T")
@@ -63,8 +63,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 def write_yaml(path: str | Path, values: object) -> None:
     """Write a dataclass or mapping as YAML, in field order, completely or not at all."""
     text = yaml.safe_dump(to_plain(values), sort_keys=False, allow_unicode=True, width=120)
-    with durable(Path(path)) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(Path(path), text)
 
 
 def to_plain(values: object) -> Any:

@@ -1,8 +1,9 @@
-"""Write a file so that it is either there completely or not at all."""
+"""Files that are there completely or not at all, and their checksums."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,3 +53,29 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(
             "cannot write the run", where=str(path), got=os.strerror(error.errno or 0), next_step=step
         ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file in UTF-8, completely or not at all."""
+    with durable(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file; of a folder, of the sorted list of its files' names and sizes (not of their contents)."""
+    if path.is_file():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
+    return f"listing-{digest.hexdigest()}"

@@ -1,4 +1,4 @@
-"""The chemical elements by atomic number, and reading a formula."""
+"""The chemical elements by atomic number, reading a formula, and the crystal systems by their space groups."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ SYMBOLS: tuple[str, ...] = tuple(_ALL.split())
 """``SYMBOLS[Z]`` is the symbol of atomic number Z; index 0 is no element."""
 
 ATOMIC_NUMBER: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
+
+SYSTEM_SPACE_GROUPS: dict[str, range] = {
+    "triclinic": range(1, 3),
+    "monoclinic": range(3, 16),
+    "orthorhombic": range(16, 75),
+    "tetragonal": range(75, 143),
+    "trigonal": range(143, 168),
+    "hexagonal": range(168, 195),
+    "cubic": range(195, 231),
+}
+"""The numbers of the space groups of each crystal system."""
+
+SMALLEST_DISTANCE = 0.1
+"""Angstrom; atoms closer than this are an error of the file, not a bond: the shortest bond, of H2, has 0.74."""
 
 _PIECE = re.compile(r"([A-Z][a-z]?)(\d*)|(\()|(\))(\d*)|(\s+)")
 
@@ -106,6 +120,11 @@ def chemical_rank(number: int) -> int:
     """Order by column, then row, then number: roughly from cations to anions, neighbours in the table together."""
     period, group = period_and_group(number)
     return (group * 8 + period) * 128 + number
+
+
+def composition_pairs(counts: dict[int, int]) -> list[tuple[int, int]]:
+    """(atomic number, count), in the order in which they are written."""
+    return [(number, counts[number]) for number in written_order(counts)]
 
 
 _HYDROGEN_RANK = chemical_rank(8) - 2 * 128 - 64

@@ -1,27 +1,100 @@
-"""Results of slow work in a folder: each is written down when it is done, so that nothing is computed twice.
+"""Folders of slow results: claimed by what makes them, written line by line, gone on with where they stopped.
 
-``relax.yaml`` what makes the results, ``relaxed.jsonl`` one line a distinct task, in the order of finishing.
+A folder says in one YAML file what makes its results, so that only the same work goes on in it. Beside it a file of
+JSON lines only grows, synced line by line: an interrupted run loses nothing that was finished. `ResultJournal` joins
+the two: ``relax.yaml`` what makes the results, ``relaxed.jsonl`` one line a distinct task, in the order of finishing.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from unigen.claimed_folder import claim_folder
+from unigen.config import flat, read_yaml, write_yaml
 from unigen.disk import writing
-from unigen.line_journal import Line, append_lines, read_lines
+from unigen.errors import UserError
 
 RUN, JOURNAL = "relax.yaml", "relaxed.jsonl"
 
+Line = dict[str, Any]
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Take = Callable[[int, Result], None]
-"""Receives the place of a task and its result."""
+Compute = Callable[[list[Task]], Iterable[tuple[int, Result]]]
+"""The index of each task and its result, in the order of finishing."""
+
+
+def claim_folder(path: Path, name: str, facts: dict[str, Any], not_compared: Collection[str] = ()) -> None:
+    """Make a folder ours, or check that it is.
+
+    Args:
+        path: the folder; made if need be.
+        name: of the file in it.
+        facts: what makes the results.
+        not_compared: names of facts that are for the reader alone: other ones make the same results.
+
+    Raises:
+        UserError: the folder holds results of other facts, or other files, or cannot be written.
+    """
+    facts = json.loads(json.dumps(facts))  # as it will be read
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if not (path / name).exists():
+            _check_empty(path, name)
+            write_yaml(path / name, facts)
+            return
+        held = read_yaml(path / name)
+    ours, held = (
+        flat({key: value for key, value in each.items() if key not in not_compared}) for each in (facts, held)
+    )
+    for key in sorted({*ours, *held}):
+        if ours.get(key) != held.get(key):
+            raise UserError(
+                "this folder holds other results",
+                where=str(path),
+                got=f"{key}: {str(ours.get(key))[:60]}",
+                wanted=f"{key}: {str(held.get(key))[:60]}",
+                next_step="give another --out",
+            )
+
+
+def _check_empty(path: Path, name: str) -> None:
+    if any(file.name != f".{name}.partial" for file in path.iterdir()):  # that one: killed at its start
+        raise UserError("this folder holds other files", where=str(path), next_step="give another --out")
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines that are whole. The end of a line torn by a kill is cut off; what it held is made again."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)  # never rewritten: on a full disk that would lose it
+    for line in content[:whole].splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:  # a crash of the machine may leave zeros: made again, to the same bytes
+            continue
+
+
+def append_lines(path: Path, lines: Iterable[Line]) -> None:
+    """Add lines, synced to disk before this returns."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(line_text(line) for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def line_text(line: Line) -> str:
+    """One line of the file."""
+    return json.dumps(line) + "\n"
 
 
 class ResultJournal(Generic[Task, Result]):
@@ -54,31 +127,29 @@ class ResultJournal(Generic[Task, Result]):
             claim_folder(path, RUN, facts)
             self._lines = {line["structure"]: line for line in read_lines(path / JOURNAL)}
 
-    def results(self, tasks: Sequence[Task], compute: Callable[[list[Task], Take[Result]], None]) -> list[Result]:
+    def results(self, tasks: Sequence[Task], compute: Compute[Task, Result]) -> list[Result]:
         """One a task, in their order.
 
         Args:
             tasks: those in the journal are not computed again.
-            compute: hands over each result once it is there.
+            compute: called with those that are not; each result is written down once it is there.
         """
         keys = [self._key(task) for task in tasks]
-        todo = {key: task for key, task in zip(keys, tasks, strict=True) if key not in self._lines}
-        names = list(todo)
-
-        def take(place: int, result: Result) -> None:
-            line = {"structure": names[place]} | self._to_line(result)
+        missing = {key: task for key, task in zip(keys, tasks, strict=True) if key not in self._lines}
+        missing_keys = list(missing)
+        for index, result in compute(list(missing.values())):
+            key = missing_keys[index]
+            line = {"structure": key} | self._to_line(result)
             if self.path is not None:
                 with writing(self.path):
                     append_lines(self.path / JOURNAL, [line])
-            self._lines[names[place]] = line
-
-        compute(list(todo.values()), take)
+            self._lines[key] = line
         return [self._from_line(self._lines[key], task) for key, task in zip(keys, tasks, strict=True)]
 
 
 def digest(*arrays: np.ndarray) -> str:
     """A key of exactly these arrays."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for array in arrays:
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()[:32]
+        sha256.update(np.ascontiguousarray(array).tobytes())
+    return sha256.hexdigest()[:32]  # 128 bits: no two structures of any set meet by chance

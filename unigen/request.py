@@ -6,19 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 
-from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
+from unigen.elements import ATOMIC_NUMBER, SYSTEM_SPACE_GROUPS, parse_formula, reduce_counts
 from unigen.errors import UserError
-
-SYSTEM_SPACE_GROUPS: dict[str, range] = {
-    "triclinic": range(1, 3),
-    "monoclinic": range(3, 16),
-    "orthorhombic": range(16, 75),
-    "tetragonal": range(75, 143),
-    "trigonal": range(143, 168),
-    "hexagonal": range(168, 195),
-    "cubic": range(195, 231),
-}
-"""The numbers of the space groups of each crystal system."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from tests.crystals.real_crystals import crystals, elemental_crystals, prototypes, unimodular, vectors
 from tests.crystals.scrambled_crystals import assert_same_description, made_up, scrambled
-from unigen.crystals.alignment import align
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.matching import BoundedMatcher, MatchSettings
-from unigen.crystals.symmetric import SymmetricCrystal
-from unigen.crystals.symmetry_finder import canonical
+from unigen.crystals.symmetric import SymmetricCrystal, align
+from unigen.crystals.symmetry_finder import canonical, find_symmetric
 from unigen.errors import UserError
 from unigen.symmetry.space_groups import space_group
 
@@ -52,7 +51,7 @@ def varied(crystal: Crystal, basis: np.ndarray, times: tuple[int, ...], origin: 
 
 @pytest.mark.parametrize("crystal", real_crystals(), ids=lambda crystal: crystal.formula)
 def test_real_crystals_come_back(crystal):
-    found = SymmetricCrystal.from_crystal(crystal)
+    found = find_symmetric(crystal)
     decoded = found.to_crystal()
     assert found.counts == decoded.counts
     assert decoded.reduced_formula == crystal.reduced_formula
@@ -63,7 +62,7 @@ def test_real_crystals_come_back(crystal):
 @settings(max_examples=20)
 @given(crystals())
 def test_any_crystal_comes_back(crystal):
-    decoded = SymmetricCrystal.from_crystal(crystal).to_crystal()
+    decoded = find_symmetric(crystal).to_crystal()
     assert decoded.reduced_formula == crystal.reduced_formula
     assert rms(decoded, crystal) < SAME
 
@@ -71,8 +70,8 @@ def test_any_crystal_comes_back(crystal):
 @settings(max_examples=60)
 @given(st.sampled_from(real_crystals()), unimodular(), st.tuples(*[st.integers(1, 2)] * 3), vectors(-2, 2), seeds)
 def test_the_form_forgets_cell_origin_orientation_and_order(crystal, basis, times, origin, seed):
-    wanted = SymmetricCrystal.from_crystal(crystal)
-    got = SymmetricCrystal.from_crystal(varied(crystal, basis, times, np.array(origin), seed))
+    wanted = find_symmetric(crystal)
+    got = find_symmetric(varied(crystal, basis, times, np.array(origin), seed))
     assert_same_description(got, wanted, tolerance=2e-3)
 
 
@@ -149,7 +148,7 @@ def test_align_refuses_another_template():
 
 
 def test_rock_salt():
-    found = SymmetricCrystal.from_crystal(
+    found = find_symmetric(
         Crystal(np.array([11, 17]), np.array([[0.1, 0.2, 0.3], [0.6, 0.7, 0.8]]), 2.8 * (np.ones((3, 3)) - np.eye(3)))
     )
     assert (found.space_group, found.numbers.tolist(), found.letters.tolist()) == (225, [11, 17], [0, 1])
@@ -160,7 +159,7 @@ def test_rock_salt():
 
 def test_without_any_tolerance_it_is_p1():
     crystal = prototypes(3)[0]
-    found = SymmetricCrystal.from_crystal(crystal, symprecs=())
+    found = find_symmetric(crystal, symprecs=())
     assert (found.space_group, found.symprec) == (1, 0.0)
     assert rms(found.to_crystal(), crystal) < SAME
 
@@ -169,9 +168,9 @@ def test_noise_costs_the_symmetry_unless_it_is_allowed():
     ideal = prototypes(3)[0]
     noise = np.random.default_rng(0).normal(scale=0.006, size=(len(ideal), 3)) @ np.linalg.inv(ideal.lattice)
     noisy = Crystal(ideal.numbers, ideal.frac_coords + noise, ideal.lattice)
-    assert SymmetricCrystal.from_crystal(noisy).space_group == 1
-    found = SymmetricCrystal.from_crystal(noisy, faithful=0.05)
-    assert found.space_group == SymmetricCrystal.from_crystal(ideal).space_group
+    assert find_symmetric(noisy).space_group == 1
+    found = find_symmetric(noisy, faithful=0.05)
+    assert found.space_group == find_symmetric(ideal).space_group
     assert SAME < rms(found.to_crystal(), noisy) < 0.05
 
 
@@ -180,7 +179,7 @@ def test_the_hand_is_kept():
     left = made_up(152, 0)
     right = SymmetricCrystal(154, left.lattice, left.numbers, left.letters, left.free)
     for crystal in (left, right):
-        assert SymmetricCrystal.from_crystal(crystal.to_crystal()).space_group == crystal.space_group
+        assert find_symmetric(crystal.to_crystal()).space_group == crystal.space_group
 
 
 def test_a_letter_that_is_not_there_is_refused():
@@ -190,14 +189,14 @@ def test_a_letter_that_is_not_there_is_refused():
 
 @pytest.mark.skipif("UNIGEN_DATA" not in os.environ, reason="UNIGEN_DATA names no folder of benchmark data")
 def test_mp_20_comes_back_in_any_cell():
-    from unigen.data.readers.crystals import read_rows
+    from unigen.data.readers.crystals import read_crystal_rows
 
     folder = Path(os.environ["UNIGEN_DATA"]) / "mp_20" / "mp_20_val_test.npz"
     random = np.random.default_rng(0)
-    for seed, row in zip(range(100), read_rows(folder), strict=False):
-        found = SymmetricCrystal.from_crystal(row.crystal)
-        assert found.counts == row.crystal.counts
-        assert rms(found.to_crystal(), row.crystal) < SAME
+    for seed, row in zip(range(100), read_crystal_rows(folder), strict=False):
+        found = find_symmetric(row.structure)
+        assert found.counts == row.structure.counts
+        assert rms(found.to_crystal(), row.structure) < SAME
         basis = np.linalg.multi_dot([[[1, 0, 1], [0, 1, 0], [0, 0, 1]], [[1, 0, 0], [-1, 1, 0], [0, 0, 1]], np.eye(3)])
-        again = SymmetricCrystal.from_crystal(varied(row.crystal, basis, (1, 1, 2), random.random(3), seed))
+        again = find_symmetric(varied(row.structure, basis, (1, 1, 2), random.random(3), seed))
         assert_same_description(again, found, tolerance=2e-3)

@@ -15,11 +15,11 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from tests.eval.known_samples import caesium_chloride, crystal, elements, mp20_test, prototypes, rock_salt, shaken
 from unigen.data.readers.record import Row
 from unigen.errors import UserError
-from unigen.eval.crystals import validity as composition
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.pairing import pair
 from unigen.eval.crystals.samples import Entry, split_name
 from unigen.eval.protocol import CSP, DENOVO, find_protocol
+from unigen.version import require
 
 REFERENCES = [Entry(f"ref-{n}", each) for n, each in enumerate(prototypes()[:12])]
 
@@ -289,7 +289,7 @@ def test_what_bad_input_says(tmp_path, monkeypatch):
         evaluate_crystals([rock_salt()], "no-such-dataset")
     monkeypatch.setitem(__import__("sys").modules, "smact", None)
     with pytest.raises(UserError, match=r"unigen-matter\[smact\]"):
-        composition.require_smact()
+        require("smact", "smact", "composition validity needs")
 
 
 def test_mp20_against_itself():

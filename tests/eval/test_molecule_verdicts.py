@@ -33,6 +33,7 @@ from unigen.eval.molecules.molecule_verdict import judge
 from unigen.eval.molecules.protocol import EDM, RDKIT
 from unigen.eval.molecules.samples import MoleculeEntry
 from unigen.eval.molecules.verdict import graph_of, perceive
+from unigen.version import require
 
 
 def verdict(molecule, carried="none"):
@@ -191,4 +192,4 @@ def test_the_strain_of_a_cage_that_rdkit_cannot_embed_is_not_known(monkeypatch):
 def test_without_posebusters_one_line_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "posebusters", None)
     with pytest.raises(UserError, match=r"unigen-matter\[posebusters\]"):
-        plausibility.require_posebusters()
+        require("posebusters", "posebusters", "these checks need")

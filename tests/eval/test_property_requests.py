@@ -13,7 +13,7 @@ import yaml
 
 from tests.eval.known_molecules import PLAIN, embedded
 from tests.models.small_predictor import electrons_network
-from unigen.data.molecule_store import to_table
+from unigen.data.molecule_store import MoleculeDataset
 from unigen.data.readers.record import Record
 from unigen.errors import UserError
 from unigen.eval.molecules.conditional import evaluate_conditional
@@ -49,7 +49,7 @@ def place(tmp_path, monkeypatch):
         )
         for each in map(embedded, PLAIN)
     ]
-    table = to_table(known, list(PLAIN), ["test"] * len(known), ["gap", "mu"])
+    table = MoleculeDataset.to_table(known, list(PLAIN), ["test"] * len(known))
     pq.write_table(table, folder / "molecules.parquet")
     save_model(electrons_network({"gap": "attention", "Cv": "sum"}, PER_ELECTRON), tmp_path / "judge")
     return tmp_path

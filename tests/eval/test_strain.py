@@ -252,12 +252,12 @@ def test_the_relaxed_molecules_are_kept_and_go_on(tmp_path, monkeypatch, unigen,
     assert lines.startswith(first)
     assert lines.count("\n") == 3
     ethanol, amide, glycine = read_molecule_rows("out/relaxed.sdf")
-    assert (ethanol.id, amide.molecule.to_smiles(), glycine.molecule.total_charge) == ("ethanol", "CC(N)=O", 0)
+    assert (ethanol.id, amide.structure.to_smiles(), glycine.structure.total_charge) == ("ethanol", "CC(N)=O", 0)
     for row in (ethanol, amide, glycine):
-        known = row.molecule.properties
+        known = row.structure.properties
         assert known["energy"] < known["initial_energy"]
-        assert known["energy"] == pytest.approx(direct(row.molecule), abs=2e-3)  # an SD file has four digits
-        assert strain(row.molecule).energy == pytest.approx(0, abs=SAME_ENERGY)
+        assert known["energy"] == pytest.approx(direct(row.structure), abs=2e-3)  # an SD file has four digits
+        assert strain(row.structure).energy == pytest.approx(0, abs=SAME_ENERGY)
     assert "got settings.fmax: 0.1; wanted settings.fmax: 0.05" in refused(
         "relax", "mine.smi", "--out", "out", "--fmax", 0.1
     )

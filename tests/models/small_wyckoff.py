@@ -10,7 +10,7 @@ import torch
 
 from tests.retrieval.known_templates import retriever, table
 from unigen.batch import NeighbourBatch, TokenBatch, WyckoffBatch
-from unigen.crystals.alignment import align
+from unigen.crystals.symmetric import align
 from unigen.models.wyckoff.items import Item, collate_items
 from unigen.models.wyckoff.lessons import Lesson
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel

@@ -8,11 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.retrieval.known_crystals import dataset_of, prototype_generator, prototypes, ragged, shared
-from unigen.crystals.crystal import Crystal
+from unigen.crystals.crystal import Crystal, repeat_cell
 from unigen.element_similarity import element_distances
 from unigen.elements import SYMBOLS, format_formula
 from unigen.errors import UserError
-from unigen.models.nearest.substitution import SAME_TEMPLATE, SubstitutionGenerator, repeat_cell
+from unigen.models.nearest.substitution import SAME_TEMPLATE, SubstitutionGenerator
 from unigen.request import CrystalRequest
 from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.fingerprint import fingerprint

@@ -8,11 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from unigen.crystals.template import Template
+from unigen.elements import composition_pairs
 from unigen.errors import UserError
 from unigen.models.wyckoff.capacity import positions
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.symmetry.space_groups import LETTERS, space_group
-from unigen.tokens.composition import composition_pairs
 
 GROUPS = (1, 2, 10, 47, 62, 123, 139, 166, 191, 194, 221, 225, 227, 230)
 SMALL = ((1,), (2,), (3,), (6,), (8,), (1, 1), (1, 3), (2, 2), (2, 6), (1, 1, 1), (1, 1, 3), (1, 2, 3), (2, 2, 2))

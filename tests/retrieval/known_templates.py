@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.retrieval.known_crystals import prototypes
 from unigen.crystals.symmetric import SymmetricCrystal
+from unigen.crystals.symmetry_finder import find_symmetric
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.table import Looks, TemplateTable, read_table, write_table
 
@@ -21,7 +22,7 @@ def symmetric_prototypes() -> tuple[SymmetricCrystal, ...]:
     """Small prototypes in canonical form."""
     known = prototypes()
     small = np.flatnonzero(known.num_atoms <= MAX_ATOMS)[:PROTOTYPES].tolist()
-    return tuple(SymmetricCrystal.from_crystal(known[index]) for index in small)
+    return tuple(find_symmetric(known[index]) for index in small)
 
 
 def with_elements(crystal: SymmetricCrystal, random: np.random.Generator) -> SymmetricCrystal:

@@ -8,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.retrieval.known_templates import retriever, symmetric_crystals, table
-from unigen.crystals.alignment import align
-from unigen.elements import reduce_counts
+from unigen.crystals.symmetric import align
+from unigen.elements import composition_pairs, reduce_counts
 from unigen.errors import UserError
 from unigen.models.wyckoff.lessons import Lesson, read_lessons, write_lessons
 from unigen.retrieval.shortlist import KINDS, NEIGHBOURS, SAME_KIND, Shortlist
 from unigen.retrieval.table import UNIT
-from unigen.tokens.composition import composition_pairs
 
 rows = st.integers(0, len(symmetric_crystals()) - 1)
 MULTISETS = sorted({tuple(sorted(crystal.counts.values())) for crystal in symmetric_crystals()})

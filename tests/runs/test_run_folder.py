@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests.small_generators import Counting
-from unigen.data.readers.crystals import read_rows
+from unigen.data.readers.crystals import read_crystal_rows
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 from unigen.runs.crystal_files import FRAMES, RunFolder, crystal_of
@@ -132,10 +132,10 @@ def test_failures_keep_their_reason_and_have_no_structure(tmp_path):
 
 def test_rows_read_back_carry_name_index_and_seed(tmp_path):
     _whole(tmp_path)
-    rows = list(read_rows(tmp_path))
+    rows = list(read_crystal_rows(tmp_path))
     assert [(row.id, row.info["index"]) for row in rows] == [(r.formula, i) for r in REQUESTS for i in range(2)]
-    assert all(row.info["seed"] == 0 and row.crystal is not None for row in rows)
+    assert all(row.info["seed"] == 0 and row.structure is not None for row in rows)
     lines = [json.loads(line) for line in (tmp_path / JOURNAL).read_text().splitlines()]
     assert [line["score"] for line in lines] == [line["log_likelihood"] for line in lines]
-    frames = list(read_rows(tmp_path / FRAMES))
-    assert [row.crystal.reduced_formula for row in frames] == [row.crystal.reduced_formula for row in rows]
+    frames = list(read_crystal_rows(tmp_path / FRAMES))
+    assert [row.structure.reduced_formula for row in frames] == [row.structure.reduced_formula for row in rows]

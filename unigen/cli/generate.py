@@ -134,7 +134,7 @@ def generate_molecule(
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
     from unigen.models.smiles.decoding import MoleculeSettings
     from unigen.runs.molecule_generation import MoleculeRun, run_molecules
-    from unigen.sample.molecule_request_file import molecule_requests
+    from unigen.sample.requests import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
     drawing = MoleculeSettings(

@@ -34,7 +34,7 @@ def relax(
     """Relax anyone's crystals, cell and all, with a named potential, or molecules with GFN2-xTB; all done is kept."""
     from rich.console import Console
 
-    from unigen.data.readers.kind import kind_of
+    from unigen.data.readers.contents import kind_of
     from unigen.energies.molecule_relaxation import XtbSettings
     from unigen.energies.potential import find_potential
     from unigen.energies.relaxation import RelaxSettings

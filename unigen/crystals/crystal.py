@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unigen.crystals import cell
-from unigen.crystals import files as convert
-from unigen.elements import SYMBOLS, format_formula, reduce_counts
+from unigen.crystals import cell, files
+from unigen.elements import SMALLEST_DISTANCE, SYMBOLS, format_formula, reduce_counts
 from unigen.errors import UserError
+from unigen.parsing import read_text
 from unigen.shapes import Float, Integer
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 GRAM_PER_CUBIC_CENTIMETRE = 1.66053906660
 """Of one atomic mass unit in a cubic Angstrom."""
-
-SMALLEST_DISTANCE = 0.1
-"""Angstrom; atoms closer than this are an error of the file, not a bond."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +106,12 @@ class Crystal:
         Args:
             symprec: tolerance in Angstrom for the translations that make the cell smaller.
         """
-        small = cell.reduce_cell(cell.Cell(self.lattice, self.frac_coords, self.numbers), symprec)
+        small = cell.reduce_cell(self._cell(), symprec)
         return Crystal(small.numbers, small.frac_coords, small.lattice, self.properties)
 
     def space_group(self, symprec: float = 0.01) -> cell.SpaceGroup:
         """Number and symbol of the space group at a tolerance in Angstrom; P1 where none is found; needs spglib."""
-        return cell.find_space_group(cell.Cell(self.lattice, self.frac_coords, self.numbers), symprec)
+        return cell.find_space_group(self._cell(), symprec)
 
     def checked(self, where: str = "") -> Crystal:
         """This crystal, when no two atoms are closer than 0.1 Angstrom.
@@ -133,32 +130,73 @@ class Crystal:
             wanted=f"at least {SMALLEST_DISTANCE} A",
         )
 
+    def _cell(self) -> cell.Cell:
+        return cell.Cell(self.lattice, self.frac_coords, self.numbers)
+
     @classmethod
-    def from_pymatgen(cls, structure: Structure) -> Crystal:
+    def from_arrays(
+        cls,
+        numbers: np.ndarray,
+        frac_coords: np.ndarray,
+        lattice: np.ndarray,
+        properties: dict[str, float] | None = None,
+        where: str = "",
+    ) -> Crystal:
+        """A checked crystal of arrays as files hold them, of any width of number.
+
+        Args:
+            numbers: atomic numbers, shape (atoms,).
+            frac_coords: fractional coordinates, shape (atoms, 3).
+            lattice: rows are the lattice vectors, in Angstrom, shape (3, 3).
+            properties: named scalars.
+            where: file and entry, for messages.
+
+        Raises:
+            UserError: as `Crystal` and `checked` do, naming ``where``.
+        """
+        try:
+            crystal = cls(numbers.astype(np.int64), frac_coords.astype(np.float64), lattice.astype(np.float64))
+            return replace(crystal, properties=properties or {}).checked()
+        except UserError as error:
+            raise UserError(str(error), where=where) from error
+
+    @classmethod
+    def from_pymatgen(cls, structure: Structure, where: str = "") -> Crystal:
         """From a pymatgen Structure; oxidation states and site properties are dropped.
+
+        Args:
+            structure: every site fully occupied by one element.
+            where: file and entry, for messages.
 
         Raises:
             UserError: naming the site: partial occupancy, unknown species, atoms closer than 0.1 Angstrom, NaN.
         """
-        return convert.from_pymatgen(structure)
+        lattice, frac_coords, numbers = files.cell_of_structure(structure, where)
+        return cls.from_arrays(numbers, frac_coords, lattice, where=where)
 
     def to_pymatgen(self) -> Structure:
         """As a pymatgen Structure."""
-        return convert.to_pymatgen(self)
+        return files.structure_of_cell(self._cell())
 
     @classmethod
-    def from_ase(cls, atoms: Atoms) -> Crystal:
-        """From ASE Atoms with a cell; numbers in ``atoms.info`` become properties. Raises as `from_pymatgen` does."""
-        return convert.from_ase(atoms)
+    def from_ase(cls, atoms: Atoms, where: str = "") -> Crystal:
+        """From ASE Atoms with a cell; numbers in ``atoms.info`` become properties.
+
+        Cells that are periodic in one or two directions are refused, a cell without pbc is periodic. Raises as
+        `from_pymatgen` does.
+        """
+        (lattice, frac_coords, numbers), properties = files.cell_of_atoms(atoms, where)
+        return cls.from_arrays(numbers, frac_coords, lattice, properties, where)
 
     def to_ase(self) -> Atoms:
         """As ASE Atoms, periodic in three directions, properties in ``info``."""
-        return convert.to_ase(self)
+        return files.atoms_of_cell(self._cell(), self.properties)
 
     @classmethod
-    def from_cif(cls, path_or_text: str | Path) -> Crystal:
+    def from_cif(cls, path_or_text: str | Path, where: str = "") -> Crystal:
         """From a CIF that holds one structure: a path, or the text itself. Raises as `from_pymatgen` does."""
-        return convert.from_cif(path_or_text)
+        text, name = read_text(path_or_text)
+        return cls.from_pymatgen(files.parse_cif(text, where or name), where or name)
 
     def to_cif(self, path: str | Path | None = None, symprec: float | None = None) -> str:
         """CIF text, written to ``path`` too when it is given.
@@ -167,22 +205,53 @@ class Crystal:
             path: file to write.
             symprec: with a tolerance in Angstrom the conventional, symmetrised cell of its space group; else P1.
         """
-        return convert.to_cif(self, path, symprec)
+        text = files.write_cif(self.to_pymatgen(), symprec)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
 
     @classmethod
-    def from_poscar(cls, path_or_text: str | Path) -> Crystal:
+    def from_poscar(cls, path_or_text: str | Path, where: str = "") -> Crystal:
         """From a VASP 5 POSCAR: a path, or the text itself. Raises as `from_pymatgen` does."""
-        return convert.from_poscar(path_or_text)
+        text, name = read_text(path_or_text)
+        return cls.from_pymatgen(files.parse_poscar(text, where or name), where or name)
 
     def to_poscar(self, path: str | Path | None = None) -> str:
         """POSCAR text (VASP 5, direct coordinates), written to ``path`` too when it is given."""
-        return convert.to_poscar(self, path)
+        text = files.write_poscar(self.to_pymatgen())
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
 
     @classmethod
-    def from_extxyz(cls, path_or_text: str | Path) -> Crystal:
+    def from_extxyz(cls, path_or_text: str | Path, where: str = "") -> Crystal:
         """From the first frame of an extended XYZ file or text. Raises as `from_pymatgen` does."""
-        return convert.from_extxyz(path_or_text)
+        text, name = read_text(path_or_text)
+        return cls.from_ase(files.parse_extxyz(text, where or name), where or name)
 
     def to_extxyz(self) -> str:
         """One extended XYZ frame with its properties; a file of several is their concatenation."""
-        return convert.to_extxyz(self)
+        return files.write_extxyz(self.to_ase())
+
+
+def repeat_cell(crystal: Crystal, copies: int) -> Crystal:
+    """The same crystal in a cell of so many copies, always doubled (tripled, ...) along its shortest vector."""
+    for factor in _prime_factors(copies):
+        axis = int(np.argmin(np.linalg.norm(crystal.lattice, axis=1)))
+        shift = np.zeros((factor, 1, 3))
+        shift[:, 0, axis] = np.arange(factor)
+        scale = np.ones(3)
+        scale[axis] = factor
+        crystal = Crystal(
+            numbers=np.tile(crystal.numbers, factor),
+            frac_coords=((crystal.frac_coords + shift) / scale).reshape(-1, 3),
+            lattice=crystal.lattice * scale[:, None],
+        )
+    return crystal
+
+
+def _prime_factors(number: int) -> list[int]:
+    for factor in range(2, number + 1):
+        if number % factor == 0:
+            return [*_prime_factors(number // factor), factor]
+    return []

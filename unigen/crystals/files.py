@@ -1,45 +1,30 @@
-"""A crystal from and to pymatgen, ASE, CIF, POSCAR and extended XYZ; the libraries load at the first call.
+"""Crystals as arrays from and to pymatgen, ASE, CIF, POSCAR and extended XYZ; the libraries load at the first call.
 
-Deuterium and tritium are read as hydrogen: the models know elements, not isotopes.
+Arrays in, arrays or a library's object out: `unigen.crystals.crystal.Crystal` makes crystals of them. Deuterium and
+tritium are read as hydrogen: the models know elements, not isotopes.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unigen.crystals.cell import Cell
 from unigen.errors import UserError
+from unigen.parsing import PARSER_ERRORS, numeric, one_line
 
 if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
-    from unigen.crystals.crystal import Crystal
 
-PARSER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What the parsers of pymatgen and ASE raise on broken files: nearly anything that is no bug of ours."""
-
-
-def from_pymatgen(structure: Structure, where: str = "") -> Crystal:
-    """From a pymatgen Structure; raises UserError naming the site that cannot be read."""
-    from unigen.crystals.crystal import Crystal
-
-    numbers = [_atomic_number(structure, index, where) for index in range(len(structure))]
-    return sound(where, lambda: Crystal(np.array(numbers), structure.frac_coords, structure.lattice.matrix))
+def cell_of_structure(structure: Structure, where: str = "") -> Cell:
+    """The arrays of a pymatgen Structure; raises UserError naming the site that cannot be read."""
+    numbers = np.array([_atomic_number(structure, index, where) for index in range(len(structure))])
+    return Cell(structure.lattice.matrix, structure.frac_coords, numbers)
 
 
 def _atomic_number(structure: Structure, index: int, where: str) -> int:
@@ -55,91 +40,56 @@ def _atomic_number(structure: Structure, index: int, where: str) -> int:
     return int(site.specie.Z)
 
 
-def sound(where: str, build: Callable[[], Crystal]) -> Crystal:
-    """Build and check a crystal; its errors get the name of the file and entry."""
-    try:
-        return build().checked()
-    except UserError as error:
-        raise UserError(str(error), where=where) from error
-
-
-def to_pymatgen(crystal: Crystal) -> Structure:
+def structure_of_cell(cell: Cell) -> Structure:
     """As a pymatgen Structure."""
     from pymatgen.core import Lattice, Structure
 
-    return Structure(Lattice(crystal.lattice), crystal.numbers.tolist(), crystal.frac_coords)
+    return Structure(Lattice(cell.lattice), cell.numbers.tolist(), cell.frac_coords)
 
 
-def from_ase(atoms: Atoms, where: str = "") -> Crystal:
-    """From ASE Atoms; cells that are periodic in one or two directions are refused, a cell without pbc is periodic."""
-    from unigen.crystals.crystal import Crystal
+def cell_of_atoms(atoms: Atoms, where: str = "") -> tuple[Cell, dict[str, float]]:
+    """The arrays of ASE Atoms, and the numbers in their ``info`` and results.
 
+    Raises:
+        UserError: a cell that is periodic in one or two directions (one without pbc is periodic), or without volume.
+    """
     if atoms.pbc.any() and not atoms.pbc.all():
         raise UserError("not periodic in all three directions", where=where, got=f"pbc {atoms.pbc.tolist()}")
-    if not len(atoms) or abs(atoms.cell.volume) < 1e-3:
+    if not len(atoms) or abs(atoms.cell.volume) < 1e-3:  # as `Crystal`: less than any atom needs
         raise UserError("the cell has no volume", where=where, got=f"{len(atoms)} atoms, {atoms.cell.volume:.3g} A^3")
-    known = dict(atoms.info)
+    scalars = dict(atoms.info)
     if atoms.calc is not None:
-        known.update(atoms.calc.results)
+        scalars.update(atoms.calc.results)
     # Not get_scaled_positions: it wraps, and a NaN must reach the check that names its site.
     coords = atoms.positions @ np.linalg.inv(atoms.cell.array)
-    return sound(where, lambda: Crystal(atoms.numbers, coords, atoms.cell.array, numeric(known)))
+    return Cell(atoms.cell.array, coords, atoms.numbers), numeric(scalars)
 
 
-def numeric(values: dict) -> dict[str, float]:
-    """The entries that are finite numbers, as floats: what can be a property."""
-    kinds = (int, float, np.integer, np.floating)
-    return {
-        str(name): float(value) for name, value in values.items() if isinstance(value, kinds) and np.isfinite(value)
-    }
-
-
-def to_ase(crystal: Crystal) -> Atoms:
-    """As ASE Atoms, properties in ``info``."""
+def atoms_of_cell(cell: Cell, info: dict[str, float]) -> Atoms:
+    """As ASE Atoms, periodic in three directions."""
     from ase import Atoms
 
-    return Atoms(
-        numbers=crystal.numbers,
-        scaled_positions=crystal.frac_coords,
-        cell=crystal.lattice,
-        pbc=True,
-        info=dict(crystal.properties),
-    )
+    return Atoms(numbers=cell.numbers, scaled_positions=cell.frac_coords, cell=cell.lattice, pbc=True, info=dict(info))
 
 
-def read_text(path_or_text: str | Path) -> tuple[str, str]:
-    """The text and the name for messages: of a path, or of text itself (which has more than one line)."""
-    if isinstance(path_or_text, str) and "\n" in path_or_text:
-        return path_or_text, "the text"
-    try:
-        return Path(path_or_text).read_text(encoding="utf-8", errors="replace"), str(path_or_text)
-    except OSError as error:
-        raise UserError("cannot be read", where=str(path_or_text), got=error.strerror) from error
-
-
-def from_cif(path_or_text: str | Path, where: str = "") -> Crystal:
-    """From a CIF with one structure; raises UserError with pymatgen's own words when it cannot be parsed."""
+def parse_cif(text: str, where: str) -> Structure:
+    """A CIF with one structure; raises UserError with pymatgen's own words when it cannot be parsed."""
     from pymatgen.io.cif import CifParser
 
-    text, name = read_text(path_or_text)
-    where = where or name
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             structures = CifParser(io.StringIO(text)).parse_structures(primitive=False)
         except PARSER_ERRORS as error:
             reasons = [str(warning.message) for warning in caught if "No structure parsed" in str(warning.message)]
-            raise UserError("not a readable CIF", where=where, got=_line(reasons[-1] if reasons else error)) from error
+            reason = one_line(reasons[-1] if reasons else error)
+            raise UserError("not a readable CIF", where=where, got=reason) from error
     if len(structures) > 1:
         raise UserError(f"{len(structures)} structures in one CIF", where=where, wanted="one a file")
-    return from_pymatgen(structures[0], where)
+    return structures[0]
 
 
-def _line(message: object) -> str:
-    return " ".join(str(message).split())[:160] or type(message).__name__
-
-
-def to_cif(crystal: Crystal, path: str | Path | None = None, symprec: float | None = None) -> str:
+def write_cif(structure: Structure, symprec: float | None = None) -> str:
     """CIF text; with ``symprec`` (Angstrom) of the conventional symmetrised cell, P1 where no symmetry can be found."""
     from pymatgen.io.cif import CifWriter
     from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
@@ -147,60 +97,50 @@ def to_cif(crystal: Crystal, path: str | Path | None = None, symprec: float | No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no electronegativity of helium, how spglib will report failures one day, ...
         try:
-            text = str(CifWriter(to_pymatgen(crystal), symprec=symprec))
+            return str(CifWriter(structure, symprec=symprec))
         except SymmetryUndeterminedError:  # atoms on top of each other, say
-            text = str(CifWriter(to_pymatgen(crystal)))
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8")
-    return text
+            return str(CifWriter(structure))
 
 
-def from_poscar(path_or_text: str | Path, where: str = "") -> Crystal:
-    """From a POSCAR of VASP 5, which names its elements (VASP 4's form does not and is refused)."""
+def parse_poscar(text: str, where: str) -> Structure:
+    """A POSCAR of VASP 5, which names its elements (VASP 4's form does not and is refused)."""
     from pymatgen.io.vasp import Poscar
 
-    text, name = read_text(path_or_text)
-    where = where or name
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             structure = Poscar.from_str(text).structure
         except PARSER_ERRORS as error:
-            raise UserError("not a readable POSCAR", where=where, got=_line(error)) from error
+            raise UserError("not a readable POSCAR", where=where, got=one_line(error)) from error
     if any("cannot be determined" in str(warning.message) for warning in caught):
         raise UserError(
             "the POSCAR does not name its elements", where=where, wanted="a line of symbols above the counts"
         )
-    return from_pymatgen(structure, where)
+    return structure
 
 
-def to_poscar(crystal: Crystal, path: str | Path | None = None) -> str:
+def write_poscar(structure: Structure) -> str:
     """POSCAR text; like atoms that are not neighbours in the list make several blocks, so that their order is kept."""
     from pymatgen.io.vasp import Poscar
 
-    text = Poscar(to_pymatgen(crystal)).get_str()
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8")
-    return text
+    return Poscar(structure).get_str()
 
 
-def from_extxyz(path_or_text: str | Path, where: str = "") -> Crystal:
-    """From the first frame of an extended XYZ file."""
+def parse_extxyz(text: str, where: str) -> Atoms:
+    """The first frame of an extended XYZ file."""
     import ase.io
 
-    text, name = read_text(path_or_text)
-    where = where or name
     try:
         atoms: Any = ase.io.read(io.StringIO(text), index=0, format="extxyz")
     except PARSER_ERRORS as error:
-        raise UserError("not a readable extended XYZ frame", where=where, got=_line(error)) from error
-    return from_ase(atoms, where)
+        raise UserError("not a readable extended XYZ frame", where=where, got=one_line(error)) from error
+    return atoms
 
 
-def to_extxyz(crystal: Crystal) -> str:
+def write_extxyz(atoms: Atoms) -> str:
     """One extended XYZ frame."""
     import ase.io
 
     frame = io.StringIO()
-    ase.io.write(frame, to_ase(crystal), format="extxyz")
+    ase.io.write(frame, atoms, format="extxyz")
     return frame.getvalue()

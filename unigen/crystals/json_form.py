@@ -39,15 +39,12 @@ def from_json(entry: dict, where: str = "") -> Crystal:
     sites = entry.get("sites", entry.get("atoms"))
     if isinstance(sites, list):
         numbers = [_atomic_number(_first(site, _ELEMENT, where), index, where) for index, site in enumerate(sites)]
-        coords = _coords([_place(site, lattice, index, where) for index, site in enumerate(sites)], where)
+        coords = _coords([_site_coords(site, lattice, index, where) for index, site in enumerate(sites)], where)
     else:
         listed = _first(entry, _ALL_ELEMENTS, where)
         numbers = [_atomic_number(element, index, where) for index, element in enumerate(listed)]
-        coords = _all_places(entry, lattice, where)
-    try:
-        return Crystal(np.array(numbers, dtype=np.int64), coords, lattice).checked()
-    except UserError as error:
-        raise UserError(str(error), where=where) from error
+        coords = _all_coords(entry, lattice, where)
+    return Crystal.from_arrays(np.array(numbers, dtype=np.int64), coords, lattice, where=where)
 
 
 def _first(entry: dict, names: tuple[str, ...], where: str) -> Any:
@@ -71,18 +68,18 @@ def _coords(value: object, where: str) -> np.ndarray:
         raise UserError("not an array of numbers", where=where, got=str(value)[:60]) from error
 
 
-def _place(site: dict, lattice: np.ndarray, index: int, where: str) -> np.ndarray:
-    for names, to_fractional in ((_FRACTIONAL, np.eye(3)), (_CARTESIAN, None)):
+def _site_coords(site: dict, lattice: np.ndarray, index: int, where: str) -> np.ndarray:
+    for names, fractional in ((_FRACTIONAL, True), (_CARTESIAN, False)):
         for name in names:
             if name in site:
-                place = _coords(site[name], f"{where} site {index}")
-                if place.shape != (3,):
+                coords = _coords(site[name], f"{where} site {index}")
+                if coords.shape != (3,):
                     raise UserError(f"site {index}: {name} are not three numbers", where=where, got=site[name])
-                return place if to_fractional is not None else np.linalg.solve(lattice.T, place)
+                return coords if fractional else np.linalg.solve(lattice.T, coords)
     raise UserError(f"site {index}: no coordinates", where=where, wanted=_FRACTIONAL[0])
 
 
-def _all_places(entry: dict, lattice: np.ndarray, where: str) -> np.ndarray:
+def _all_coords(entry: dict, lattice: np.ndarray, where: str) -> np.ndarray:
     for name in (*_FRACTIONAL, "coords"):
         if name in entry:
             return _coords(entry[name], where)

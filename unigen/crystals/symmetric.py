@@ -1,4 +1,7 @@
-"""A crystal as its space group, its orbits and what is left free: exact symmetry, few numbers, one canonical form."""
+"""A crystal as its space group, its orbits and what is left free: exact symmetry, few numbers, one canonical form.
+
+`unigen.crystals.symmetry_finder.find_symmetric` describes a crystal so, `align` in the setting of another one.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,9 @@ from unigen.errors import UserError
 from unigen.geometry.lattice import lattice_matrix
 from unigen.shapes import Float, Integer
 from unigen.symmetry.crystal_systems import free_lattice
+from unigen.symmetry.nearest_setting import nearest_description
+from unigen.symmetry.setting import Description
 from unigen.symmetry.space_groups import orbit_operations, representative, space_group, transform
-
-SYMPRECS = (0.1, 0.01, 0.001)
-"""Tolerances in Angstrom tried one after the other."""
-
-FAITHFUL = 1e-3
-"""Root mean square displacement, in units of (V/atoms)^(1/3), below which two crystals count as the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,24 +86,30 @@ class SymmetricCrystal:
         coords = wrap(np.concatenate(points) @ np.linalg.inv(group.to_primitive))
         return Crystal(np.repeat(self.numbers, [len(p) for p in points]), coords, lattice)
 
-    @classmethod
-    def from_crystal(
-        cls, crystal: Crystal, symprecs: tuple[float, ...] = SYMPRECS, faithful: float = FAITHFUL
-    ) -> SymmetricCrystal:
-        """The canonical symmetric form of a crystal; needs spglib.
 
-        The same for every cell, origin and order of atoms of one crystal: among the descriptions that the space
-        group's normaliser makes equivalent the one with the smallest letters and numbers is taken (see
-        `unigen.symmetry.setting`), elements in the order of their counts, then of their chemical rank.
+def align(target: SymmetricCrystal, reference: SymmetricCrystal) -> SymmetricCrystal | None:
+    """The target described in the reference's setting, or None where their templates differ.
 
-        Args:
-            crystal: any cell of it.
-            symprecs: tolerances in Angstrom, the first taken that keeps the crystal as it is; where none does, the
-                crystal is described in P1.
-            faithful: how far idealising may move the atoms (root mean square, in units of (V/atoms)^(1/3)); lengths
-                and angles of the cell may change by five times this. A structure that is noisier than this loses its
-                symmetry; give more where symmetry matters more than the last digits.
-        """
-        from unigen.crystals.symmetry_finder import find_symmetric
+    They have the same template when they are of one space group and, in some setting of it, have the same elements at
+    the same letters. The orbits of the result are in the reference's order, ``numbers`` and ``letters`` are the
+    reference's; origin, axes and representatives are those for which free parameters and cell are nearest to it.
 
-        return find_symmetric(crystal, symprecs, faithful)
+    Args:
+        target: the crystal to describe anew; its handedness is kept.
+        reference: the crystal that gives the setting, with the elements of the target in their places.
+    """
+    if target.space_group != reference.space_group or len(target.numbers) != len(reference.numbers):
+        return None
+    if not np.array_equal(np.sort(target.numbers), np.sort(reference.numbers)):
+        return None
+    here, there = _description(target), _description(reference)
+    found = nearest_description(target.space_group, here, there, target.numbers, reference.numbers)
+    if found is None:
+        return None
+    return SymmetricCrystal(
+        target.space_group, found.lattice, reference.numbers, reference.letters, found.free, target.symprec
+    )
+
+
+def _description(crystal: SymmetricCrystal) -> Description:
+    return Description(crystal.lattice, crystal.letters, crystal.free, np.arange(len(crystal.letters)))

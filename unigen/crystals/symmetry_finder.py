@@ -20,6 +20,12 @@ from unigen.symmetry.space_groups import LETTERS, SpaceGroupTable, space_group, 
 if TYPE_CHECKING:
     from spglib import SpglibDataset
 
+SYMPRECS = (0.1, 0.01, 0.001)
+"""Tolerances in Angstrom tried one after the other."""
+
+FAITHFUL = 1e-3
+"""Root mean square displacement, in units of (V/atoms)^(1/3), below which two crystals count as the same."""
+
 STRAIN = 5.0
 """Largest change of a scalar product of cell vectors, relative to their lengths, in units of the atoms' limit."""
 
@@ -27,8 +33,23 @@ OFF_POSITION = 1e-3
 """Largest fractional distance of an idealised atom from its Wyckoff position."""
 
 
-def find_symmetric(crystal: Crystal, symprecs: tuple[float, ...], faithful: float) -> SymmetricCrystal:
-    """The canonical symmetric form at the first tolerance that keeps the crystal; see SymmetricCrystal.from_crystal."""
+def find_symmetric(
+    crystal: Crystal, symprecs: tuple[float, ...] = SYMPRECS, faithful: float = FAITHFUL
+) -> SymmetricCrystal:
+    """The canonical symmetric form of a crystal; needs spglib.
+
+    The same for every cell, origin and order of atoms of one crystal: among the descriptions that the space
+    group's normaliser makes equivalent the one with the smallest letters and numbers is taken (see
+    `unigen.symmetry.setting`), elements in the order of their counts, then of their chemical rank.
+
+    Args:
+        crystal: any cell of it.
+        symprecs: tolerances in Angstrom, the first taken that keeps the crystal as it is; where none does, the
+            crystal is described in P1.
+        faithful: how far idealising may move the atoms (root mean square, in units of (V/atoms)^(1/3)); lengths
+            and angles of the cell may change by five times this. A structure that is noisier than this loses its
+            symmetry; give more where symmetry matters more than the last digits.
+    """
     small = cell.right_handed(cell.Cell(crystal.lattice, crystal.frac_coords, crystal.numbers))
     for symprec in symprecs:
         found = _dataset(small, symprec)

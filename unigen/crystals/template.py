@@ -10,12 +10,23 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from unigen.elements import ATOMIC_NUMBER, SYMBOLS, format_formula, parse_formula, reduce_counts
+from unigen.crystals.crystal import Crystal
+from unigen.crystals.symmetry_finder import find_symmetric
+from unigen.elements import (
+    ATOMIC_NUMBER,
+    SYMBOLS,
+    composition_pairs,
+    format_formula,
+    parse_formula,
+    reduce_counts,
+)
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 from unigen.symmetry.space_group_names import space_group_number
 from unigen.symmetry.space_groups import LETTERS, space_group
-from unigen.tokens.composition import composition_pairs
+
+SYMPREC = 0.01
+"""Angstrom: the tolerance at which stated space groups hold."""
 
 _FORM = "a space group and letters by element, such as '221 Sr:a Ti:b O:c'"
 
@@ -156,3 +167,14 @@ def _agree(request: CrystalRequest, template: Template) -> None:
                 wanted=wanted,
                 next_step=f"leave {name} out: the template says it",
             )
+
+
+def template_of(crystal: Crystal) -> str | None:
+    """Space group and orbits of a structure at SYMPREC, as text; None where they do not describe it.
+
+    A structure may have more symmetry than the template it was drawn with, when its numbers take special values.
+    """
+    symmetric = find_symmetric(crystal, symprecs=(SYMPREC,), faithful=SYMPREC)
+    if symmetric.symprec == 0:
+        return None
+    return str(Template(symmetric.space_group, tuple(symmetric.numbers.tolist()), tuple(symmetric.letters.tolist())))

@@ -14,6 +14,7 @@ import numpy as np
 
 from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
+from unigen.version import require
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -79,16 +80,6 @@ class MoleculeRelaxation:
     steps: int = 0
 
 
-def require_tblite() -> None:
-    """Raises UserError, naming the extra, where tblite is not installed or does not load."""
-    try:
-        import tblite.ase  # noqa: F401
-    except ImportError as error:  # its library wants an OpenMP run-time of the system
-        raise UserError(
-            "energies of molecules need tblite", got=error, next_step="run: pip install 'unigen-matter[xtb]'"
-        ) from error
-
-
 def relax_molecule(molecule: Molecule, settings: XtbSettings = XTB) -> MoleculeRelaxation:
     """Walk downhill until no force is larger than ``settings.fmax``.
 
@@ -107,7 +98,7 @@ def relax_molecule(molecule: Molecule, settings: XtbSettings = XTB) -> MoleculeR
         >>> found.ending, found.energy[1] < found.energy[0]
         ('converged', True)
     """
-    require_tblite()
+    require("xtb", "tblite.ase", "energies of molecules need")
     from ase.calculators.calculator import CalculationFailed, InputError
     from tblite.ase import TBLite
 

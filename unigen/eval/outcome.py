@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -18,6 +17,7 @@ from unigen.eval.report import Report, ResultRow
 from unigen.eval.statistics import Metric
 from unigen.eval.tables import Section
 from unigen.molecules.molecule import Molecule
+from unigen.version import version_of
 
 MANY_SEEDS = 20
 """More seeds than these are reported as first, last and count."""
@@ -91,7 +91,7 @@ class Outcome:
             settings=protocol | self.settings,
             seeds=_seeds(entries),
             bootstrap_seed=seed,
-            versions={tool: installed for tool in tools if (installed := _version(tool))},
+            versions={tool: installed for tool in tools if (installed := version_of(tool))},
             provenance=provenance(samples),
             seconds=round(seconds, 2),
             sections=self.sections,
@@ -113,10 +113,3 @@ def dropped(entry: Named, reason: str) -> dict[str, str]:
 def _seeds(entries: Iterable[Named]) -> list[int]:
     seeds = sorted({entry.seed for entry in entries if entry.seed is not None})
     return seeds if len(seeds) <= MANY_SEEDS else [seeds[0], seeds[-1], len(seeds)]
-
-
-def _version(tool: str) -> str:
-    try:
-        return version(tool)
-    except PackageNotFoundError:
-        return ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unigen.crystals.crystal import Crystal
+from unigen.disk import durable, write_text
 from unigen.energies.hull.phases import StablePhases
 from unigen.eval.asked import AskedAndFound
 from unigen.eval.statistics import Metric
@@ -165,15 +166,12 @@ class Report:
     def write(self, path: str | Path) -> tuple[Path, Path]:
         """Write ``report.json`` and, beside it, ``report.csv`` with a row a sample; returns both paths."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, json.dumps(self.to_dict(), indent=2, default=str) + "\n")
+        write_text(path, json.dumps(self.to_dict(), indent=2, default=str) + "\n")
         table = path.with_suffix(".csv")
-        partial = table.with_name(table.name + ".part")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with durable(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [each.name for each in fields(self.rows[0] if self.rows else ResultRow)])
             writer.writeheader()
             writer.writerows(_plain(asdict(row)) for row in self.rows)
-        partial.replace(table)
         return path, table
 
     def table(self) -> Table:
@@ -214,10 +212,3 @@ def _plain(row: Mapping[str, object]) -> dict[str, object]:
         name: f"{value:.6g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else value
         for name, value in row.items()
     }
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Through a neighbouring file, so that an interrupted run leaves the old report or the new one."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from unigen.errors import UserError
-from unigen.molecules import rdkit_graph as molecule_rdkit
-
-if TYPE_CHECKING:
-    from unigen.molecules.molecule import Molecule
+from unigen.molecules.rdkit_graph import add_conformer, fields_of_mol
+from unigen.parsing import one_line
+from unigen.shapes import Float, Int, Integer
 
 MAX_ASSIGNMENTS = 20_000
 """Sets of valences that are tried. Thirty nitrogens in a row have so many that the search would not end in a lifetime;
 so many take half a second, and a count, unlike a clock, gives the same answer on every machine."""
 
 
-def with_bonds(molecule: Molecule, charge: int = 0, where: str = "") -> Molecule:
-    """The molecule with the bonds that the distances say, after Kim and Kim, Bull. Korean Chem. Soc. 36, 1769 (2015).
+def perceive_bonds(
+    numbers: Integer[np.ndarray, "atoms"], positions: Float[np.ndarray, "atoms 3"], charge: int = 0, where: str = ""
+) -> tuple[Int[np.ndarray, "bonds 3"], Int[np.ndarray, "atoms"]]:
+    """Bonds and formal charges that the distances say, after Kim and Kim, Bull. Korean Chem. Soc. 36, 1769 (2015).
 
     Formal charges are placed so that they sum to ``charge``; no radicals are made to fit it.
 
     Raises:
         UserError: no assignment of bonds fits, or none was found in a bounded search.
     """
-    if len(molecule) == 1:
-        return replace(molecule, charges=np.array([charge]))
+    if len(numbers) == 1:
+        return np.zeros((0, 3), dtype=np.int64), np.array([charge])
     from rdkit import Chem, rdBase
     from rdkit.Chem import rdDetermineBonds
 
     mol = Chem.RWMol()
-    for number in molecule.numbers.tolist():
+    for number in numbers.tolist():
         mol.AddAtom(Chem.Atom(number))
-    molecule_rdkit.place(mol, molecule.positions)
+    add_conformer(mol, positions)
     try:
         with rdBase.BlockLogs():
             rdDetermineBonds.DetermineBonds(mol, charge=charge, maxIterations=MAX_ASSIGNMENTS)
     except (ValueError, RuntimeError) as error:
         raise _refusal(error, charge, where) from error
-    found = molecule_rdkit.from_rdkit(mol, where)
-    return replace(molecule, bonds=found.bonds, charges=found.charges)
+    perceived = fields_of_mol(mol, where)
+    return perceived.bonds, perceived.charges
 
 
 def _refusal(error: Exception, charge: int, where: str) -> UserError:
-    said = molecule_rdkit.one_line(error)
+    said = one_line(error)
     if "Max Iterations" in said:
         said = f"none found among {MAX_ASSIGNMENTS:,} sets of valences"
     return UserError(

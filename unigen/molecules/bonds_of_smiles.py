@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.errors import UserError
-from unigen.molecules.bonds import with_bonds
 from unigen.molecules.rdkit_graph import AROMATIC, kekule_form
 from unigen.molecules.rdkit_smiles import flat_smiles, parse_smiles
 from unigen.shapes import Float, Int
@@ -39,7 +38,7 @@ def with_bonds_of(molecule: Molecule, smiles: str, where: str = "") -> Molecule:
         return replace(bonded, smiles=smiles)
     charge = sum(atom.GetFormalCharge() for atom in graph.GetAtoms())
     try:
-        bonded = with_bonds(molecule, charge, where)
+        bonded = molecule.with_bonds(charge, where)
         found = flat_smiles(bonded.to_rdkit())
     except UserError:
         found = "no bonds that fit"

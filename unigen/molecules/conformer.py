@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unigen.errors import UserError
-from unigen.molecules import limits as molecule_limits
-from unigen.molecules import rdkit_graph as molecule_rdkit
-from unigen.molecules.rdkit_smiles import parse_smiles
+from unigen.molecules.limits import check_elements, check_size
+from unigen.molecules.rdkit_smiles import parse_smiles, smiles_label
+from unigen.parsing import one_line
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
-
-    from unigen.molecules.molecule import Molecule
 
 _TRIES = 20
 """Attempts from distance bounds, and as many again from random coordinates, which cages and large rings need."""
 
 
-def from_smiles(
+def embedded_mol(
     smiles: str,
     seed: int = 0,
     largest_fragment: bool = False,
@@ -30,17 +27,16 @@ def from_smiles(
     elements: Collection[int] | None = None,
     max_atoms: int | None = None,
     where: str = "",
-) -> Molecule:
-    """A molecule with one conformer after Wang et al., J. Chem. Inf. Model. 60, 2044 (2020); see `Molecule`."""
+) -> Mol:
+    """A SMILES with its hydrogens and one conformer after Wang et al., J. Chem. Inf. Model. 60, 2044 (2020)."""
     from rdkit import Chem
 
     mol = Chem.AddHs(parse_smiles(smiles, where, largest_fragment=largest_fragment))
-    label = f"SMILES {smiles.strip()[:80]!r}"
-    here = f"{where}: {label}" if where else label
-    molecule_limits.check_size(mol.GetNumAtoms(), max_atoms, here)
-    molecule_limits.check_elements((atom.GetAtomicNum() for atom in mol.GetAtoms()), elements, here)
+    here = smiles_label(smiles, where)
+    check_size(mol.GetNumAtoms(), max_atoms, here)
+    check_elements((atom.GetAtomicNum() for atom in mol.GetAtoms()), elements, here)
     embed(mol, seed, here)
-    return replace(molecule_rdkit.from_rdkit(mol, here), smiles=smiles.strip())
+    return mol
 
 
 def embed(mol: Mol, seed: int, where: str = "") -> None:
@@ -62,7 +58,7 @@ def embed(mol: Mol, seed: int, where: str = "") -> None:
             with rdBase.BlockLogs():
                 found = rdDistGeom.EmbedMolecule(mol, settings)
         except (ValueError, RuntimeError) as error:  # elements without parameters, say
-            raise UserError("no conformer", where=where, got=molecule_rdkit.one_line(error)) from error
+            raise UserError("no conformer", where=where, got=one_line(error)) from error
         if found >= 0:
             return
     counts = list(settings.GetFailureCounts())

@@ -1,88 +1,70 @@
-"""A molecule from and to SD files, XYZ and ASE; the libraries load at the first call."""
+"""Molecules as arrays from and to SD files, XYZ and ASE; the libraries load at the first call.
+
+Arrays in, arrays or a library's object out: `unigen.molecules.molecule.Molecule` makes molecules of them.
+"""
 
 from __future__ import annotations
 
 import io
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.crystals.files import PARSER_ERRORS, numeric, read_text
 from unigen.errors import UserError
-from unigen.molecules import bonds as bond_perception
-from unigen.molecules import rdkit_graph as molecule_rdkit
+from unigen.molecules.graph import MoleculeFields
+from unigen.parsing import PARSER_ERRORS, numeric, one_line
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from rdkit.Chem import Mol
 
-    from unigen.molecules.molecule import Molecule
 
-
-def from_sdf(path_or_text: str | Path, where: str = "") -> Molecule:
-    """From the first entry of an SD file or MOL block; numeric fields become properties."""
+def parse_sdf(text: str, where: str) -> Mol:
+    """The first entry of an SD file or MOL block."""
     from rdkit import Chem, rdBase
 
-    text, name = read_text(path_or_text)
-    where = where or name
     supplier = Chem.SDMolSupplier()
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         supplier.SetData(text, removeHs=False)
         mol = next(iter(supplier), None)
     if mol is None or not mol.GetNumAtoms():
-        said = [line.partition("] ")[2].removeprefix("ERROR: ") for line in log.messages.splitlines()]
-        raise UserError("not a readable SD entry", where=where, got=said[0][:160] if said else "no atoms")
-    return molecule_rdkit.from_rdkit(mol, where)
+        errors = [line.partition("] ")[2].removeprefix("ERROR: ") for line in log.messages.splitlines()]
+        raise UserError("not a readable SD entry", where=where, got=errors[0][:160] if errors else "no atoms")
+    return mol
 
 
-def to_sdf(molecule: Molecule, path: str | Path | None = None, name: str = "") -> str:
-    """One SD entry: V2000 where it has room, else V3000."""
+def write_sdf(mol: Mol, name: str, fields: dict[str, str]) -> str:
+    """One SD entry with its title and fields: V2000 where it has room, else V3000."""
     from rdkit import Chem
 
-    mol = molecule_rdkit.to_rdkit(molecule)
     mol.SetProp("_Name", " ".join(name.split()))
     block = Chem.MolToMolBlock(mol)
-    fields = {known: repr(value) for known, value in molecule.properties.items()}
-    if molecule.smiles:
-        fields["smiles"] = molecule.smiles
-    text = block + "".join(f">  <{known}>\n{value}\n\n" for known, value in fields.items()) + "$$$$\n"
-    _write(text, path)
-    return text
+    return block + "".join(f">  <{field}>\n{value}\n\n" for field, value in fields.items()) + "$$$$\n"
 
 
-def _write(text: str, path: str | Path | None) -> None:
-    if path is not None:
-        Path(path).write_text(text, encoding="utf-8")
+def fields_of_atoms(atoms: Atoms, charge: int | None = None, where: str = "") -> tuple[MoleculeFields, int]:
+    """The fields of ASE Atoms that are not periodic, without bonds, and their total charge.
 
-
-def from_ase(atoms: Atoms, charge: int | None = None, where: str = "", *, bonds: bool = True) -> Molecule:
-    """From ASE Atoms that are not periodic.
-
-    The total charge is ``charge``, or ``info["charge"]``, or the sum of the initial charges.
+    It is ``charge``, or ``info["charge"]``, or the sum of the initial charges. These are the formal charges of the
+    arrays where they are whole numbers; else those are zeros.
     """
-    from unigen.molecules.molecule import Molecule
-
     if atoms.pbc.any():
         raise UserError("periodic, so not a molecule", where=where, got=f"pbc {atoms.pbc.tolist()}")
-    known = dict(atoms.info)
+    scalars = dict(atoms.info)
     if atoms.calc is not None:
-        known.update(atoms.calc.results)
-    placed = atoms.get_initial_charges()
-    stated = known.pop("charge", None)
-    smiles = str(known.pop("smiles", ""))
+        scalars.update(atoms.calc.results)
+    initial = atoms.get_initial_charges()
+    stated = scalars.pop("charge", None)
+    smiles = str(scalars.pop("smiles", ""))
     if charge is None:
-        charge = round(float(placed.sum() if stated is None else stated))
-    molecule = molecule_rdkit.sound(
-        where, lambda: Molecule(atoms.numbers, atoms.positions, properties=numeric(known), smiles=smiles)
-    )
-    if bonds:
-        return bond_perception.with_bonds(molecule, charge, where)
-    formal = np.rint(placed).astype(np.int64)
-    return replace(molecule, charges=formal) if np.allclose(formal, placed) else molecule
+        charge = round(float(initial.sum() if stated is None else stated))
+    formal = np.rint(initial).astype(np.int64)
+    charges = formal if np.allclose(formal, initial) else np.zeros_like(formal)
+    no_bonds = np.zeros((0, 3), dtype=np.int64)
+    return MoleculeFields(atoms.numbers, atoms.positions, no_bonds, charges, numeric(scalars), smiles), charge
 
 
-def to_ase(molecule: Molecule) -> Atoms:
+def atoms_of_fields(molecule: MoleculeFields) -> Atoms:
     """As ASE Atoms, formal charges as initial charges, properties and SMILES in ``info``."""
     from ase import Atoms
 
@@ -93,33 +75,21 @@ def to_ase(molecule: Molecule) -> Atoms:
     return Atoms(numbers=molecule.numbers, positions=molecule.positions, charges=charges, info=info)
 
 
-def from_xyz(path_or_text: str | Path, charge: int | None = None, where: str = "", *, bonds: bool = True) -> Molecule:
-    """From the first frame of an XYZ file, plain or extended."""
+def parse_xyz(text: str, where: str) -> Atoms:
+    """The first frame of an XYZ file, plain or extended."""
     import ase.io
 
-    text, name = read_text(path_or_text)
-    where = where or name
     try:
         atoms: Any = ase.io.read(io.StringIO(text), index=0, format="extxyz")
     except PARSER_ERRORS as error:
-        raise UserError("not a readable XYZ frame", where=where, got=molecule_rdkit.one_line(error)) from error
-    return from_ase(atoms, charge, where, bonds=bonds)
+        raise UserError("not a readable XYZ frame", where=where, got=one_line(error)) from error
+    return atoms
 
 
-def to_xyz(molecule: Molecule, path: str | Path | None = None) -> str:
-    """One plain XYZ frame."""
+def write_xyz(atoms: Atoms, *, extended: bool = False) -> str:
+    """One XYZ frame."""
     import ase.io
 
     frame = io.StringIO()
-    ase.io.write(frame, to_ase(molecule), format="xyz")
-    _write(frame.getvalue(), path)
-    return frame.getvalue()
-
-
-def to_extxyz(molecule: Molecule) -> str:
-    """One extended XYZ frame; without the SMILES, whose backslashes ASE would lose."""
-    import ase.io
-
-    frame = io.StringIO()
-    ase.io.write(frame, to_ase(replace(molecule, smiles="")), format="extxyz")
+    ase.io.write(frame, atoms, format="extxyz" if extended else "xyz")
     return frame.getvalue()

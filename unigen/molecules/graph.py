@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from unigen.errors import UserError
 from unigen.shapes import Int, Integer
 
 LARGEST_ORDER = 3
+"""A triple bond; RDKit's dative and quadruple bonds have no place in a SMILES of ours."""
+
+
+class MoleculeFields(NamedTuple):
+    """What libraries and files hold of a molecule, in the order of `unigen.molecules.molecule.Molecule`.
+
+    Attributes:
+        numbers: atomic numbers, shape (atoms,).
+        positions: Cartesian coordinates in Angstrom, shape (atoms, 3).
+        bonds: rows (i, j, order), shape (bonds, 3); none where nobody knows them.
+        charges: formal charges, shape (atoms,).
+        properties: named scalars.
+        smiles: as the source gives it, empty where it gives none.
+    """
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    bonds: np.ndarray
+    charges: np.ndarray
+    properties: dict[str, float]
+    smiles: str
 
 
 def sorted_bonds(bonds: Integer[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.ndarray, "bonds 3"]:
@@ -55,3 +78,13 @@ def heavy_first(numbers: Int[np.ndarray, "atoms"], bonds: Int[np.ndarray, "bonds
     hydrogens = np.flatnonzero(hydrogen)
     by_parent = hydrogens[np.argsort(parent[hydrogens], kind="stable")]
     return np.concatenate([np.flatnonzero(~hydrogen), by_parent])
+
+
+def bonds_among(
+    bonds: Int[np.ndarray, "bonds 3"], atoms: Int[np.ndarray, "chosen"], n_atoms: int
+) -> Int[np.ndarray, "kept 3"]:
+    """The bonds between these atoms, none of which occurs twice, each atom called by its place among them."""
+    new_index = np.full(n_atoms, -1)
+    new_index[atoms] = np.arange(len(atoms))
+    renamed = np.column_stack([new_index[bonds[:, 0]], new_index[bonds[:, 1]], bonds[:, 2]])
+    return renamed[(renamed[:, :2] >= 0).all(axis=1)]

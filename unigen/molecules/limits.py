@@ -6,12 +6,9 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from unigen.elements import SYMBOLS
+from unigen.elements import SMALLEST_DISTANCE, SYMBOLS
 from unigen.errors import UserError
 from unigen.shapes import Integer
-
-SMALLEST_DISTANCE = 0.1
-"""Angstrom; atoms closer than this are an error of the file, not a bond."""
 
 
 def check_elements(numbers: Iterable[int], elements: Collection[int] | None, where: str = "") -> None:

@@ -6,18 +6,17 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
-from unigen.molecules import bonds as bond_perception
-from unigen.molecules import conformer
-from unigen.molecules import files as molecule_convert
-from unigen.molecules import graph as molecular_graph
-from unigen.molecules import limits as molecule_limits
-from unigen.molecules import rdkit_graph as molecule_rdkit
+from unigen.molecules import files, graph, limits, rdkit_graph
+from unigen.molecules.bonds import perceive_bonds
+from unigen.molecules.conformer import embedded_mol
+from unigen.molecules.rdkit_smiles import smiles_label
+from unigen.parsing import read_text
 from unigen.shapes import Float, Int, Integer
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class Molecule:
         unknown = np.flatnonzero((numbers < 1) | (numbers >= len(SYMBOLS)))
         if len(unknown):
             raise UserError(f"atom {unknown[0]}: unknown element", got=int(numbers[unknown[0]]))
-        shapes["bonds"] = molecular_graph.sorted_bonds(bonds, len(numbers))
+        shapes["bonds"] = graph.sorted_bonds(bonds, len(numbers))
         for name, array in shapes.items():
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -94,7 +93,7 @@ class Molecule:
     @property
     def fragments(self) -> Int[np.ndarray, "atoms"]:
         """Which connected piece each atom belongs to, numbered from 0 by their first atoms."""
-        return molecular_graph.fragments(self.bonds, len(self))
+        return graph.fragments(self.bonds, len(self))
 
     def closest_pair(self) -> tuple[int, int, float]:
         """The two closest atoms and their distance in Angstrom, infinite where there is one atom only."""
@@ -122,24 +121,21 @@ class Molecule:
         Raises:
             UserError: two atoms closer than 0.1 Angstrom, another element, too many atoms, several fragments.
         """
-        molecule_limits.check_size(len(self), max_atoms, where)
-        molecule_limits.check_elements(self.counts, elements, where)
+        limits.check_size(len(self), max_atoms, where)
+        limits.check_elements(self.counts, elements, where)
         first, second, distance = self.closest_pair()
-        molecule_limits.check_distance(self.numbers, (first, second), distance, where)
+        limits.check_distance(self.numbers, (first, second), distance, where)
         if connected:
-            molecule_limits.check_fragments(int(self.fragments.max()) + 1, where)
+            limits.check_fragments(int(self.fragments.max()) + 1, where)
         return self
 
     def selected(self, atoms: Int[np.ndarray, "chosen"]) -> Molecule:
         """The atoms of these indices, none twice, in this order, with the bonds among them: also a way to reorder."""
-        place = np.full(len(self), -1)
-        place[atoms] = np.arange(len(atoms))
-        bonds = np.column_stack([place[self.bonds[:, 0]], place[self.bonds[:, 1]], self.bonds[:, 2]])
         return replace(
             self,
             numbers=self.numbers[atoms],
             positions=self.positions[atoms],
-            bonds=bonds[(bonds[:, :2] >= 0).all(axis=1)],
+            bonds=graph.bonds_among(self.bonds, atoms, len(self)),
             charges=self.charges[atoms],
         )
 
@@ -151,34 +147,81 @@ class Molecule:
 
     def heavy_first(self) -> Molecule:
         """Heavy atoms in their order, then hydrogens in the order of their parents; needs bonds to know these."""
-        return self.selected(molecular_graph.heavy_first(self.numbers, self.bonds))
+        return self.selected(graph.heavy_first(self.numbers, self.bonds))
 
     def canonical(self) -> Molecule:
         """The same molecule, heavy atoms in the order of its canonical SMILES, then hydrogens by parent.
 
         ``smiles`` is then that text, with the stereo that the positions say. Raises as `to_rdkit`.
         """
-        return molecule_rdkit.canonical(self)
+        smiles, order = rdkit_graph.canonical_order(self.to_rdkit())
+        return replace(self.selected(order).heavy_first(), smiles=smiles)
 
-    def with_bonds(self, charge: int = 0) -> Molecule:
+    def with_bonds(self, charge: int = 0, where: str = "") -> Molecule:
         """The same atoms with the bonds and formal charges that distances and a total charge say.
+
+        Args:
+            charge: what the formal charges sum to.
+            where: file and entry, for messages.
 
         Raises:
             UserError: no assignment fits, or none was found in a bounded search.
         """
-        return bond_perception.with_bonds(self, charge)
+        bonds, charges = perceive_bonds(self.numbers, self.positions, charge, where)
+        return replace(self, bonds=bonds, charges=charges).checked(where)
+
+    def _fields(self) -> graph.MoleculeFields:
+        return graph.MoleculeFields(
+            self.numbers, self.positions, self.bonds, self.charges, self.properties, self.smiles
+        )
 
     @classmethod
-    def from_rdkit(cls, mol: Mol) -> Molecule:
+    def from_arrays(
+        cls,
+        numbers: np.ndarray,
+        positions: np.ndarray,
+        bonds: np.ndarray | None = None,
+        charges: np.ndarray | None = None,
+        properties: dict[str, float] | None = None,
+        smiles: str = "",
+        where: str = "",
+    ) -> Molecule:
+        """A checked molecule of arrays as files hold them, of any width of number.
+
+        Args:
+            numbers: atomic numbers, shape (atoms,).
+            positions: Cartesian coordinates in Angstrom, shape (atoms, 3).
+            bonds: rows (i, j, order), shape (bonds, 3); None where nobody knows them.
+            charges: formal charges, shape (atoms,); None for zeros.
+            properties: named scalars.
+            smiles: as the source gives it.
+            where: file and entry, for messages.
+
+        Raises:
+            UserError: as `Molecule` and `checked` do, naming ``where``.
+        """
+        given = {"bonds": bonds, "charges": charges, "properties": properties}
+        known: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        try:
+            return cls(numbers.astype(np.int64), positions.astype(np.float64), smiles=smiles, **known).checked()
+        except UserError as error:
+            raise UserError(str(error), where=where) from error
+
+    @classmethod
+    def from_rdkit(cls, mol: Mol, where: str = "") -> Molecule:
         """From a sanitised RDKit molecule with explicit hydrogens and a conformer, its atoms in its order.
 
         Isotopes and atom maps are dropped; numbers among its properties are kept.
+
+        Args:
+            mol: as it is.
+            where: file and entry, for messages.
 
         Raises:
             UserError: no conformer or one in two dimensions, hydrogens that are no atoms, bonds that are neither
                 single, double, triple nor aromatic, atoms closer than 0.1 Angstrom.
         """
-        return molecule_rdkit.from_rdkit(mol)
+        return cls.from_arrays(*rdkit_graph.fields_of_mol(mol, where), where)
 
     def to_rdkit(self) -> Mol:
         """As a sanitised RDKit molecule in this order, aromaticity by RDKit, stereo from the positions.
@@ -186,11 +229,11 @@ class Molecule:
         Raises:
             UserError: the bonds are not known, or RDKit does not accept the valences.
         """
-        return molecule_rdkit.to_rdkit(self)
+        return rdkit_graph.mol_of_fields(self._fields())
 
     def to_smiles(self) -> str:
         """Canonical isomeric SMILES by RDKit, hydrogens implied, stereo from the positions; raises as `to_rdkit`."""
-        return molecule_rdkit.to_smiles(self)
+        return rdkit_graph.smiles_of_mol(self.to_rdkit())
 
     @classmethod
     def from_smiles(
@@ -201,6 +244,7 @@ class Molecule:
         *,
         elements: Collection[int] | None = None,
         max_atoms: int | None = None,
+        where: str = "",
     ) -> Molecule:
         """A SMILES with hydrogens added and one conformer by RDKit's ETKDGv3: an estimate, not a computed geometry.
 
@@ -210,17 +254,20 @@ class Molecule:
             largest_fragment: take the largest piece (of a salt, say).
             elements: atomic numbers that may occur; None for all.
             max_atoms: most atoms, hydrogens counted.
+            where: file and entry, for messages.
 
         Raises:
             UserError: the text does not parse (with RDKit's reason), several fragments, another element, too many
                 atoms, no conformer in a bounded number of tries.
         """
-        return conformer.from_smiles(smiles, seed, largest_fragment, elements=elements, max_atoms=max_atoms)
+        mol = embedded_mol(smiles, seed, largest_fragment, elements=elements, max_atoms=max_atoms, where=where)
+        return replace(cls.from_rdkit(mol, smiles_label(smiles, where)), smiles=smiles.strip())
 
     @classmethod
-    def from_sdf(cls, path_or_text: str | Path) -> Molecule:
+    def from_sdf(cls, path_or_text: str | Path, where: str = "") -> Molecule:
         """From the first entry of an SD file or MOL block, V2000 or V3000; raises as `from_rdkit`."""
-        return molecule_convert.from_sdf(path_or_text)
+        text, name = read_text(path_or_text)
+        return cls.from_rdkit(files.parse_sdf(text, where or name), where or name)
 
     def to_sdf(self, path: str | Path | None = None, name: str = "") -> str:
         """One SD entry with properties as fields, written to ``path`` too when given; several: their concatenation.
@@ -232,40 +279,59 @@ class Molecule:
             path: file to write.
             name: title of the entry.
         """
-        return molecule_convert.to_sdf(self, path, name)
+        fields = {field: repr(value) for field, value in self.properties.items()}
+        if self.smiles:
+            fields["smiles"] = self.smiles
+        return _written(files.write_sdf(self.to_rdkit(), name, fields), path)
 
     @classmethod
-    def from_xyz(cls, path_or_text: str | Path, charge: int | None = None, *, bonds: bool = True) -> Molecule:
+    def from_xyz(
+        cls, path_or_text: str | Path, charge: int | None = None, where: str = "", *, bonds: bool = True
+    ) -> Molecule:
         """From the first frame of an XYZ file or text, plain or extended.
 
         Args:
             path_or_text: the file or the text.
             charge: total charge, needed to find bonds; None for what an extended frame says, else 0.
+            where: file and entry, for messages.
             bonds: False to leave the bonds unknown.
 
         Raises:
             UserError: not readable, a periodic frame, atoms closer than 0.1 Angstrom, or as `with_bonds`.
         """
-        return molecule_convert.from_xyz(path_or_text, charge, bonds=bonds)
+        text, name = read_text(path_or_text)
+        return cls.from_ase(files.parse_xyz(text, where or name), charge, where or name, bonds=bonds)
 
     def to_xyz(self, path: str | Path | None = None) -> str:
         """One plain XYZ frame (elements and positions only), written to ``path`` too when given."""
-        return molecule_convert.to_xyz(self, path)
+        return _written(files.write_xyz(self.to_ase()), path)
 
     @classmethod
     def from_extxyz(cls, path_or_text: str | Path, charge: int | None = None, *, bonds: bool = True) -> Molecule:
         """As `from_xyz`, which reads both forms."""
-        return molecule_convert.from_xyz(path_or_text, charge, bonds=bonds)
+        return cls.from_xyz(path_or_text, charge, bonds=bonds)
 
     def to_extxyz(self) -> str:
-        """One extended XYZ frame with properties and formal charges; bonds have no place in it."""
-        return molecule_convert.to_extxyz(self)
+        """One extended XYZ frame with properties and formal charges; bonds have no place in it.
+
+        Nor has the SMILES, whose backslashes ASE would lose.
+        """
+        return files.write_xyz(replace(self, smiles="").to_ase(), extended=True)
 
     @classmethod
-    def from_ase(cls, atoms: Atoms, charge: int | None = None, *, bonds: bool = True) -> Molecule:
+    def from_ase(cls, atoms: Atoms, charge: int | None = None, where: str = "", *, bonds: bool = True) -> Molecule:
         """From ASE Atoms that are not periodic; numbers in ``atoms.info`` become properties. Raises as `from_xyz`."""
-        return molecule_convert.from_ase(atoms, charge, bonds=bonds)
+        fields, charge = files.fields_of_atoms(atoms, charge, where)
+        molecule = cls.from_arrays(*fields, where)
+        return molecule.with_bonds(charge, where) if bonds else molecule
 
     def to_ase(self) -> Atoms:
         """As ASE Atoms, formal charges as initial charges, properties and SMILES in ``info``."""
-        return molecule_convert.to_ase(self)
+        return files.atoms_of_fields(self._fields())
+
+
+def _written(text: str, path: str | Path | None) -> str:
+    """The same text, also in a file where there is a path."""
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8")
+    return text

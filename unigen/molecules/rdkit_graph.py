@@ -6,29 +6,28 @@ same one for the same order of atoms, so that what it has read once stays as it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.crystals.files import numeric
 from unigen.errors import UserError
-from unigen.shapes import Integer
+from unigen.molecules.graph import MoleculeFields
+from unigen.parsing import numeric, one_line
+from unigen.shapes import Int, Integer
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol, RWMol
-
-    from unigen.molecules.molecule import Molecule
 
 AROMATIC = 12
 """RDKit's number of the aromatic bond; 1, 2, 3 are the orders themselves."""
 
 
-def from_rdkit(mol: Mol, where: str = "") -> Molecule:
-    """From a sanitised RDKit molecule with explicit hydrogens and one conformer in space."""
-    from unigen.molecules.molecule import Molecule
+def fields_of_mol(mol: Mol, where: str = "") -> MoleculeFields:
+    """The fields of a sanitised RDKit molecule with explicit hydrogens and one conformer in space.
 
+    Raises:
+        UserError: hydrogens that are no atoms, bonds of another kind, no conformer, or one in two dimensions.
+    """
     numbers, charges, bonds = _graph(mol, where)
     if (bonds[:, 2] == AROMATIC).any():
         bonds = kekule_form(numbers, charges, bonds, where)
@@ -37,18 +36,9 @@ def from_rdkit(mol: Mol, where: str = "") -> Molecule:
     conformer = mol.GetConformer()
     if not conformer.Is3D():
         raise UserError("drawn in two dimensions", where=where, wanted="positions in space")
-    known = mol.GetPropsAsDict()
-    smiles = str(known.pop("smiles", ""))
-    positions = conformer.GetPositions()
-    return sound(where, lambda: Molecule(numbers, positions, bonds, charges, numeric(known), smiles))
-
-
-def sound(where: str, build: Callable[[], Molecule]) -> Molecule:
-    """Build and check a molecule; its errors get the name of the file and entry."""
-    try:
-        return build().checked()
-    except UserError as error:
-        raise UserError(str(error), where=where) from error
+    fields = mol.GetPropsAsDict()
+    smiles = str(fields.pop("smiles", ""))
+    return MoleculeFields(numbers, conformer.GetPositions(), bonds, charges, numeric(fields), smiles)
 
 
 def _graph(mol: Mol, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,7 +105,7 @@ def _assembled(
     return mol
 
 
-def place(mol: RWMol, positions: np.ndarray) -> None:
+def add_conformer(mol: RWMol, positions: np.ndarray) -> None:
     """Give a molecule its only conformer."""
     from rdkit import Chem
 
@@ -124,14 +114,18 @@ def place(mol: RWMol, positions: np.ndarray) -> None:
     mol.AddConformer(conformer)
 
 
-def to_rdkit(molecule: Molecule, where: str = "") -> Mol:
-    """As a sanitised RDKit molecule; stereo from the positions, properties and SMILES among its properties."""
+def mol_of_fields(molecule: MoleculeFields, where: str = "") -> Mol:
+    """A sanitised RDKit molecule; stereo from the positions, properties and SMILES among its properties.
+
+    Raises:
+        UserError: the bonds are not known, or RDKit does not accept the valences.
+    """
     from rdkit import Chem, rdBase
 
-    if len(molecule) > 1 and not len(molecule.bonds):
+    if len(molecule.numbers) > 1 and not len(molecule.bonds):
         raise UserError("the bonds are not known", where=where, next_step="find them from the distances: with_bonds()")
     mol = _assembled(molecule.numbers, molecule.charges, molecule.bonds)
-    place(mol, molecule.positions)
+    add_conformer(mol, molecule.positions)
     try:
         with rdBase.BlockLogs():
             Chem.SanitizeMol(mol)
@@ -145,11 +139,11 @@ def to_rdkit(molecule: Molecule, where: str = "") -> Mol:
     return mol.GetMol()
 
 
-def to_smiles(molecule: Molecule) -> str:
+def smiles_of_mol(mol: Mol) -> str:
     """Canonical isomeric SMILES, hydrogens implied where they can be."""
     from rdkit import Chem
 
-    return Chem.MolToSmiles(without_hydrogens(to_rdkit(molecule)))
+    return Chem.MolToSmiles(without_hydrogens(mol))
 
 
 def without_hydrogens(mol: Mol) -> Mol:
@@ -162,21 +156,15 @@ def without_hydrogens(mol: Mol) -> Mol:
     return Chem.RemoveHs(mol, settings)
 
 
-def canonical(molecule: Molecule) -> Molecule:
-    """The molecule with its canonical SMILES, the heavy atoms in the order of that text, hydrogens by parent."""
+def canonical_order(mol: Mol) -> tuple[str, Int[np.ndarray, "atoms"]]:
+    """The canonical SMILES, and all atoms: those that it writes in its order, then the others in theirs."""
     from rdkit import Chem
 
-    mol = to_rdkit(molecule)
     for atom in mol.GetAtoms():
         atom.SetIntProp("place", atom.GetIdx())
     small = without_hydrogens(mol)
     smiles = Chem.MolToSmiles(small)
     listed = small.GetProp("_smilesAtomOutputOrder").strip("[]").split(",")
-    first = [small.GetAtomWithIdx(int(index)).GetIntProp("place") for index in listed if index]
-    order = np.array(first + sorted(set(range(len(molecule))) - set(first)), dtype=np.int64)
-    return replace(molecule.selected(order).heavy_first(), smiles=smiles)
-
-
-def one_line(message: object) -> str:
-    """What a library says, on one line of a length that can be read."""
-    return " ".join(str(message).split())[:160] or type(message).__name__
+    written = [small.GetAtomWithIdx(int(index)).GetIntProp("place") for index in listed if index]
+    others = sorted(set(range(mol.GetNumAtoms())) - set(written))
+    return smiles, np.array(written + others, dtype=np.int64)

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from unigen.errors import UserError
 from unigen.molecules.limits import check_fragments
-from unigen.molecules.rdkit_graph import to_rdkit, without_hydrogens
+from unigen.molecules.rdkit_graph import without_hydrogens
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
-
-    from unigen.molecules.molecule import Molecule
 
 _STAMP = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
 _LONGEST = 80
@@ -28,8 +26,7 @@ def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) 
     """
     from rdkit import Chem, rdBase
 
-    label = f"SMILES {text.strip()[:_LONGEST]!r}"
-    here = f"{where}: {label}" if where else label
+    here = smiles_label(text, where)
     if not text.strip() or text.split() != [text.strip()]:
         raise UserError("not a SMILES", where=here, wanted="one word")
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
@@ -40,6 +37,12 @@ def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) 
     if not largest_fragment:
         check_fragments(len(pieces), here)
     return max(pieces, key=lambda piece: (piece.GetNumHeavyAtoms(), piece.GetNumAtoms()))
+
+
+def smiles_label(text: str, where: str = "") -> str:
+    """How messages name a SMILES: the file and entry it stands in, and the text itself."""
+    label = f"SMILES {text.strip()[:_LONGEST]!r}"
+    return f"{where}: {label}" if where else label
 
 
 def canonical_smiles(text: str) -> str:
@@ -85,14 +88,14 @@ def kekule_smiles(text: str, where: str = "", *, largest_fragment: bool = False)
     return Chem.MolToSmiles(mol, kekuleSmiles=True)
 
 
-def is_molecule(molecule: Molecule, smiles: str) -> bool:
-    """Whether a molecule in space is the one of a SMILES: its graph, and all stereo that the text says.
+def is_molecule(molecule: Mol, smiles: str) -> bool:
+    """Whether a molecule with its stereo is the one of a SMILES: its graph, and all stereo that the text says.
 
     Stereo that the text leaves open may be any.
     """
     from rdkit import Chem
 
-    mol = without_hydrogens(to_rdkit(molecule))
+    mol = without_hydrogens(molecule)
     wanted = without_hydrogens(parse_smiles(smiles))
     if Chem.MolToSmiles(mol) == Chem.MolToSmiles(wanted):
         return True

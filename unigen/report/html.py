@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-import unigen
 from unigen.config import flat
 from unigen.disk import durable
 from unigen.report.page import Figure, Item, Page, Table, Value
 from unigen.report.pictures.scene import palette, scene_of
+from unigen.version import __version__
 
 ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("3Dmol-min", "columns", "structure", "viewer", "filters", "gallery", "dialog", "page")
@@ -98,7 +98,7 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
         style=_asset("page.css"),
         scripts=scripts,
         licence=_asset("3Dmol-LICENSE.txt"),
-        version=unigen.__version__,
+        version=__version__,
     )
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetric import SymmetricCrystal
-from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.crystals.symmetry_finder import find_symmetric
+from unigen.data.crystal_store import open_dataset
+from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import durable
 from unigen.errors import UserError
 from unigen.parallel import Workers
@@ -91,5 +93,5 @@ def build_table(name: str, *, workers: int | None = None, progress: bool = False
 
 
 def _describe(crystal: Crystal) -> tuple[SymmetricCrystal, Looks]:
-    symmetric = SymmetricCrystal.from_crystal(crystal)
+    symmetric = find_symmetric(crystal)
     return symmetric, Looks.of(symmetric)

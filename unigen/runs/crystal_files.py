@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.symmetry import found_template
+from unigen.crystals.template import template_of
 from unigen.disk import durable, writing
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
@@ -96,7 +96,7 @@ def _row(sample: Sample[CrystalRequest, Crystal]) -> Row:
     checks = check_sample(sample.structure)
     template = sample.template
     if template and checks["space_group_number"] != _stated(template)["space_group"]:
-        template = found_template(sample.structure) or template  # its numbers happen to have more symmetry
+        template = template_of(sample.structure) or template  # its numbers happen to have more symmetry
     return row | _stated(template) | {"checks": checks, **_structure(sample.structure)}
 
 

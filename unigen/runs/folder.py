@@ -14,13 +14,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import unigen
-from unigen.claimed_folder import claim_folder
 from unigen.disk import durable, writing
-from unigen.line_journal import Line as Row
-from unigen.line_journal import append_lines, line_text, read_lines
+from unigen.journal import Line as Row
+from unigen.journal import append_lines, claim_folder, line_text, read_lines
 from unigen.models.generator import Generator, Sample
 from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.version import __version__
 
 RUN, JOURNAL = "run.yaml", "samples.jsonl"
 NOT_COMPARED = ("versions",)
@@ -45,7 +44,7 @@ class Journal(ABC):
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
         self.path = path
-        claim_folder(path, RUN, run, told=NOT_COMPARED)
+        claim_folder(path, RUN, run, not_compared=NOT_COMPARED)
         self.rows = {(row["request_index"], row["index"]): row for row in read_lines(path / JOURNAL)}
 
     @property
@@ -92,7 +91,7 @@ def run_facts(
     named = {"model": generator.name, "version": generator.version}
     versions = {name: version(name) for name in tools}
     asked = [request.to_dict() for request in requests]
-    return {"unigen": unigen.__version__, **kept, **named, "versions": versions, "requests": asked}
+    return {"unigen": __version__, **kept, **named, "versions": versions, "requests": asked}
 
 
 def file_names(rows: list[Row]) -> list[str]:

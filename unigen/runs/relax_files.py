@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unigen.data.readers.crystals import read_rows
+from unigen.data.readers.crystals import read_crystal_rows
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
-from unigen.energies.relaxed_crystals import RelaxedSet
+from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.errors import UserError
 from unigen.parallel import Workers
 from unigen.runs.relax_table import outcome_counts, relax_table
@@ -36,7 +36,7 @@ def relax_files(
     """Relax what a path holds; returns one result an entry, by name, unreadable ones as failed.
 
     Args:
-        samples: anything `unigen.data.readers.crystals.read_rows` reads.
+        samples: anything `unigen.data.readers.crystals.read_crystal_rows` reads.
         out: folder of the results; an interrupted run goes on.
         potential: whose energies.
         settings: stops and gates.
@@ -47,15 +47,15 @@ def relax_files(
     Raises:
         UserError: nothing readable, or the folder holds something else.
     """
-    rows = list(islice(read_rows(samples), limit))
-    crystals = [row.crystal for row in rows if row.crystal is not None]
+    rows = list(islice(read_crystal_rows(samples), limit))
+    crystals = [row.structure for row in rows if row.structure is not None]
     if not crystals:
         raise UserError("no readable structure", where=str(samples), got=rows[0].reason if rows else "no entries")
-    relaxed = RelaxedSet(out, potential, settings)
+    relaxed = RelaxedCrystals(out, potential, settings)
     with Workers(workers, progress=console is not None) as crew:
         results = iter(relaxed.relax(crystals, crew))
     named = [
-        (row.name, next(results) if row.crystal is not None else Relaxation(outcome="failed", reason=row.reason))
+        (row.name, next(results) if row.structure is not None else Relaxation(outcome="failed", reason=row.reason))
         for row in rows
     ]
     written = relaxed.write(named)

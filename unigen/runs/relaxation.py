@@ -71,13 +71,13 @@ def relax_molecule_files(
         UserError: nothing readable, tblite not installed, or the folder holds something else.
     """
     rows = list(islice(read_molecule_rows(samples), limit))
-    if not any(row.molecule is not None for row in rows):
+    if not any(row.structure is not None for row in rows):
         raise UserError("no readable molecule", where=str(samples), got=rows[0].reason if rows else "no entries")
     relaxed = RelaxedMolecules(out, settings)
     with Workers(workers, progress=console is not None) as crew:
-        results = relaxed.relax([row.molecule for row in rows], crew)
+        results = relaxed.relax([row.structure for row in rows], crew)
     found = [
-        RelaxedEntry(row.id, row.reason, result, strain_of(row.molecule, result))
+        RelaxedEntry(row.id, row.reason, result, strain_of(row.structure, result))
         for row, result in zip(rows, results, strict=True)
     ]
     written = relaxed.write((each.name, each.relaxation) for each in found)

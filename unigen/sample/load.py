@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unigen.cards import find_cards, published, sha256_of
-from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.cards import find_cards, published
+from unigen.data.crystal_store import open_dataset
+from unigen.data.dataset_file import resolve_dataset
 from unigen.device import check_device
+from unigen.disk import sha256_of
 from unigen.errors import UserError
 from unigen.models.checkpoint import WEIGHTS, load_model
 from unigen.models.generator import Generator

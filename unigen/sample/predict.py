@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from unigen.batch import pad
-from unigen.cards import sha256_of
+from unigen.disk import sha256_of
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
 from unigen.models.checkpoint import WEIGHTS, load_model

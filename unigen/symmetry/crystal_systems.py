@@ -9,32 +9,30 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unigen.elements import SYSTEM_SPACE_GROUPS
 from unigen.errors import UserError
 from unigen.shapes import Bool, Float
 
 
 class _System(NamedTuple):
-    """Name, last space group, for each number which number it copies (or -1), and the value it has when it is fixed."""
+    """For each of the six numbers which one it copies (or -1), and the values that angles have when they are fixed."""
 
-    name: str
-    last: int
     copies: tuple[int, int, int, int, int, int]
     fixed: tuple[float, float, float]
 
 
 _RIGHT, _WIDE = np.pi / 2, 2 * np.pi / 3
-_SYSTEMS = (
-    _System("triclinic", 2, (0, 1, 2, 3, 4, 5), (0.0, 0.0, 0.0)),
-    _System("monoclinic", 15, (0, 1, 2, -1, 4, -1), (_RIGHT, 0.0, _RIGHT)),
-    _System("orthorhombic", 74, (0, 1, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
-    _System("tetragonal", 142, (0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
-    _System("trigonal", 167, (0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _WIDE)),
-    _System("hexagonal", 194, (0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _WIDE)),
-    _System("cubic", 230, (0, 0, 0, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
-)
-_BY_NAME = {system.name: system for system in _SYSTEMS}
+_SYSTEMS = {
+    "triclinic": _System((0, 1, 2, 3, 4, 5), (0.0, 0.0, 0.0)),
+    "monoclinic": _System((0, 1, 2, -1, 4, -1), (_RIGHT, 0.0, _RIGHT)),
+    "orthorhombic": _System((0, 1, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
+    "tetragonal": _System((0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
+    "trigonal": _System((0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _WIDE)),
+    "hexagonal": _System((0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _WIDE)),
+    "cubic": _System((0, 0, 0, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
+}
 
-CRYSTAL_SYSTEMS: tuple[str, ...] = tuple(_BY_NAME)
+CRYSTAL_SYSTEMS: tuple[str, ...] = tuple(SYSTEM_SPACE_GROUPS)
 """From the least to the most symmetric lattice, trigonal before hexagonal."""
 
 
@@ -50,7 +48,7 @@ def crystal_system(number: int) -> str:
     """
     if not 1 <= number <= 230:
         raise UserError("there is no such space group", got=number, wanted="1 to 230")
-    return next(system.name for system in _SYSTEMS if number <= system.last)
+    return next(system for system, numbers in SYSTEM_SPACE_GROUPS.items() if number in numbers)
 
 
 def free_lattice(system: str) -> Bool[np.ndarray, "6"]:
@@ -60,7 +58,7 @@ def free_lattice(system: str) -> Bool[np.ndarray, "6"]:
         >>> free_lattice("tetragonal").tolist()
         [True, False, True, False, False, False]
     """
-    return np.array(_BY_NAME[system].copies) == np.arange(6)
+    return np.array(_SYSTEMS[system].copies) == np.arange(6)
 
 
 def complete_lattice(system: str, six: Float[np.ndarray, "*batch 6"]) -> Float[np.ndarray, "*batch 6"]:
@@ -70,6 +68,6 @@ def complete_lattice(system: str, six: Float[np.ndarray, "*batch 6"]) -> Float[n
         system: a name of CRYSTAL_SYSTEMS.
         six: lengths (or their logarithms, or anything else by axis) and angles in radians; only free ones are read.
     """
-    rule = _BY_NAME[system]
+    rule = _SYSTEMS[system]
     full = six[..., np.maximum(rule.copies, 0)]
     return np.where(np.array(rule.copies) >= 0, full, np.array([0.0, 0.0, 0.0, *rule.fixed]))

@@ -10,18 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, written_order
+from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, composition_pairs
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 from unigen.shapes import Bool
 from unigen.tokens import vocabulary
 
 Pairs = list[tuple[int, int]]
-
-
-def composition_pairs(counts: dict[int, int]) -> Pairs:
-    """(atomic number, count), in the order in which they are written."""
-    return [(number, counts[number]) for number in written_order(counts)]
 
 
 def composition_symbols(counts: dict[int, int]) -> list[int]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unigen.cards import sha256_of
 from unigen.data.compositions import compositions
 from unigen.data.crystal_store import CrystalDataset, open_dataset
 from unigen.data.dataset_file import resolve_dataset
 from unigen.data.readers.text import open_text
+from unigen.disk import sha256_of
 from unigen.elements import format_formula, parse_formula
 from unigen.errors import UserError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.symmetric import SymmetricCrystal
+from unigen.crystals.symmetry_finder import find_symmetric
 from unigen.eval.crystals.scores import Scored
 from unigen.eval.statistics import Metric
 from unigen.eval.tables import Section
@@ -133,7 +133,7 @@ class Breakdown:
 
 def _describe(crystal: Crystal) -> tuple[dict[int, int], int]:
     """Atoms of the primitive cell by atomic number, and how many parameters are free."""
-    symmetric = SymmetricCrystal.from_crystal(crystal)
+    symmetric = find_symmetric(crystal)
     return symmetric.counts, symmetric.n_free
 
 

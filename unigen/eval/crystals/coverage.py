@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.errors import UserError
 from unigen.parallel import Workers
 from unigen.shapes import Float
+from unigen.version import require
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +33,6 @@ class Coverage:
     recall: float
     precision: float
     failed: int
-
-
-def require_matminer() -> None:
-    """Raises UserError, naming the extra, where matminer is not installed."""
-    try:
-        import matminer  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError("coverage needs matminer", next_step="run: pip install 'unigen-matter[coverage]'") from error
 
 
 def fingerprint(crystal: Crystal) -> Fingerprint | None:
@@ -78,7 +70,7 @@ def cover(
     Raises:
         UserError: matminer is not installed.
     """
-    require_matminer()
+    require("coverage", "matminer", "coverage needs")
     prints = workers.map(fingerprint, [*samples, *references], "Fingerprints")
     made = [each for each in prints[: len(samples)] if each is not None]
     wanted = [each for each in prints[len(samples) :] if each is not None]

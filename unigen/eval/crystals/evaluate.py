@@ -11,7 +11,6 @@ from pathlib import Path
 from unigen.crystals.crystal import Crystal
 from unigen.data.readers.record import Row
 from unigen.errors import UserError
-from unigen.eval.crystals import coverage as cov
 from unigen.eval.crystals.breakdown import Breakdown
 from unigen.eval.crystals.csp import score_csp
 from unigen.eval.crystals.denovo import score_denovo
@@ -21,11 +20,12 @@ from unigen.eval.crystals.requests import as_requested, asked_sections, densitie
 from unigen.eval.crystals.samples import Entry, EntrySet, as_entries, read_reference, read_samples
 from unigen.eval.crystals.scores import Scored
 from unigen.eval.crystals.stability import StabilityRules, add_stability
-from unigen.eval.crystals.validity import CompositionVerdict, check_composition, require_smact
+from unigen.eval.crystals.validity import CompositionVerdict, check_composition
 from unigen.eval.outcome import Outcome
 from unigen.eval.protocol import DENOVO, Protocol, find_protocol
 from unigen.eval.report import Report, SampleResult
 from unigen.parallel import Workers
+from unigen.version import require
 
 Structures = str | Path | Iterable[Crystal | Row | Entry]
 
@@ -62,8 +62,8 @@ def evaluate_crystals(
     """Score generated crystals.
 
     Args:
-        samples: a path (anything `unigen.data.readers.crystals.read_rows` reads), or crystals, rows or entries in
-            memory.
+        samples: a path (anything `unigen.data.readers.crystals.read_crystal_rows` reads), or crystals, rows or entries
+            in memory.
         reference: a dataset name (``"mp-20:test"``), a path, or structures in memory; csp needs it, denovo uses it for
             novelty and distances between distributions.
         protocol: "csp" or "denovo"; by default csp when a sample carries the id of a reference, else denovo.
@@ -88,7 +88,7 @@ def evaluate_crystals(
     """
     started = time.perf_counter()
     _check(k, workers)
-    require_smact()
+    require("smact", "smact", "composition validity needs")
     made = read_samples(samples) if isinstance(samples, str | Path) else as_entries(samples, "samples")
     wanted = _reference(reference)
     chosen = _choose(protocol, made, wanted)
@@ -118,7 +118,7 @@ def _check(k: int | None, workers: int | None) -> None:
 def _check_coverage(reference: EntrySet | None, protocol: Protocol) -> None:
     if reference is None or protocol.name != DENOVO.name:
         raise UserError("coverage compares with a reference, under protocol denovo", next_step="give both")
-    cov.require_matminer()
+    require("coverage", "matminer", "coverage needs")
 
 
 def _breakdown(wanted: bool, neighbours_of: str | Path | None, protocol: Protocol) -> Breakdown | None:

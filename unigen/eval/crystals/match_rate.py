@@ -13,8 +13,7 @@ from functools import partial
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.matching import BoundedMatcher, MatchSettings
-from unigen.crystals.nearness import mean_distances, nearest_first
+from unigen.crystals.matching import BoundedMatcher, MatchSettings, average_minimum_distances, nearest_first
 from unigen.eval.crystals.merge_match_rate import MatchTask, readable
 from unigen.eval.crystals.pairing import Pairing
 from unigen.parallel import Workers
@@ -85,8 +84,8 @@ def _any_match(task: MatchTask, limit: int, settings: MatchSettings) -> tuple[bo
     target = matcher.reduce(task.reference)
     tried, stopped = task.samples, len(task.samples) > limit
     if stopped:
-        shells = np.array([mean_distances(sample) for sample in task.samples])
-        tried = tuple(task.samples[i] for i in nearest_first(mean_distances(task.reference), shells, limit))
+        shells = np.array([average_minimum_distances(sample) for sample in task.samples])
+        tried = tuple(task.samples[i] for i in nearest_first(average_minimum_distances(task.reference), shells, limit))
     for sample in tried:
         match = matcher.rms(matcher.reduce(sample), target)
         if match.rms is not None:

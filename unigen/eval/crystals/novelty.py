@@ -17,8 +17,13 @@ from functools import partial
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.matching import BoundedMatcher, MatchSettings, ReducedCell
-from unigen.crystals.nearness import mean_distances, nearest_first
+from unigen.crystals.matching import (
+    BoundedMatcher,
+    MatchSettings,
+    ReducedCell,
+    average_minimum_distances,
+    nearest_first,
+)
 from unigen.parallel import Workers
 from unigen.shapes import Bool
 
@@ -138,7 +143,7 @@ class _Known:
     def add(self, crystal: Crystal) -> None:
         self._cells.append(self._matcher.reduce(crystal))
         if self._ordered:
-            self._shells.append(mean_distances(crystal))
+            self._shells.append(average_minimum_distances(crystal))
 
     def has(self, crystal: Crystal) -> tuple[bool, bool]:
         """Whether a known crystal matches, and whether the search was cut short without a match."""
@@ -146,7 +151,7 @@ class _Known:
         order: Sequence[int] = range(len(self._cells))
         bounded = len(self._cells) > self._limit
         if bounded:
-            order = nearest_first(mean_distances(crystal), np.array(self._shells), self._limit).tolist()
+            order = nearest_first(average_minimum_distances(crystal), np.array(self._shells), self._limit).tolist()
         for position in order:
             match = self._matcher.same(cell, self._cells[position])
             if match.rms is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import CrystalDataset, open_dataset
-from unigen.data.readers.crystals import read_rows
+from unigen.data.readers.crystals import read_crystal_rows
 from unigen.data.readers.record import Row
 from unigen.errors import UserError
 from unigen.eval.crystals.statement import Statement, read_statement
@@ -63,7 +63,7 @@ def entry_from_row(row: Row) -> Entry:
     """
     return Entry(
         id=row.name,
-        crystal=row.crystal,
+        crystal=row.structure,
         index=_integer(row.info.get("index")),
         reason=row.reason,
         where=row.where,
@@ -101,7 +101,7 @@ def read_samples(path: str | Path) -> EntrySet:
     Raises:
         UserError: nothing at the path, or not one readable structure there.
     """
-    entries = tuple(entry_from_row(row) for row in read_rows(path))
+    entries = tuple(entry_from_row(row) for row in read_crystal_rows(path))
     _some_readable(entries, str(path))
     return EntrySet(str(path), entries)
 
@@ -114,7 +114,7 @@ def read_reference(name_or_path: str | Path) -> EntrySet:
     """
     path = Path(name_or_path)
     if path.exists() and path.suffix != ".parquet":
-        entries = tuple(entry_from_row(row) for row in read_rows(path))
+        entries = tuple(entry_from_row(row) for row in read_crystal_rows(path))
         _some_readable(entries, str(path))
         return EntrySet(str(path), entries)
     return EntrySet(str(name_or_path), tuple(entries_of_dataset(open_dataset(name_or_path))))

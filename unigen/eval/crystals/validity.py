@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from unigen.errors import UserError
+from unigen.version import require
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def check_composition(formula: str, max_combinations: int = 200_000) -> Composit
         >>> check_composition("NaCl").valid_cdvae, check_composition("NaCl2").valid_cdvae
         (True, False)
     """
-    require_smact()
+    require("smact", "smact", "composition validity needs")
     from smact.screening import smact_validity
 
     if _combinations(formula) > max_combinations:
@@ -65,13 +65,3 @@ def _combinations(formula: str) -> int:
     elements = smact.element_dictionary(symbols).values()
     lists = [(each.oxidation_states_smact14 or (), each.oxidation_states_icsd24 or ()) for each in elements]
     return max(prod(len(states) for states in each) for each in zip(*lists, strict=True))
-
-
-def require_smact() -> None:
-    """Raises UserError, naming the extra, where smact is not installed."""
-    try:
-        import smact  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "composition validity needs smact", next_step="run: pip install 'unigen-matter[smact]'"
-        ) from error

@@ -10,7 +10,6 @@ import numpy as np
 
 from unigen.errors import UserError
 from unigen.eval.molecules.etkdg import etkdg_conformers
-from unigen.molecules.bonds import with_bonds
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import without_stereo
 from unigen.shapes import Float
@@ -91,7 +90,7 @@ def _prepare(sample: Molecule | None, task: ConformerTask) -> tuple[Mol | None, 
         return None, FAILED
     try:
         if not len(sample.bonds) and len(sample) > 1:
-            sample = with_bonds(sample, task.references[0].total_charge)
+            sample = sample.with_bonds(task.references[0].total_charge)
         found = sample.to_smiles()
     except UserError:
         return None, OTHER_MOLECULE

@@ -14,7 +14,7 @@ from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.errors import UserError
 from unigen.eval.molecules.distributions import length_metric, length_section, lengths_by_kind, size_metrics
 from unigen.eval.molecules.molecule_verdict import MoleculeVerdict, judge
-from unigen.eval.molecules.posebusters import Checks, check_plausibility, passes, require_posebusters
+from unigen.eval.molecules.posebusters import Checks, check_plausibility, passes
 from unigen.eval.molecules.protocol import EDM, RDKIT, STRAIN
 from unigen.eval.molecules.reference import MoleculeReference, reference_of
 from unigen.eval.molecules.samples import MoleculeEntry, samples_of
@@ -28,6 +28,7 @@ from unigen.eval.tables import Section
 from unigen.molecules.bonds import MAX_ASSIGNMENTS
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
+from unigen.version import require
 
 Molecules = str | Path | Iterable[Molecule | MoleculeEntry]
 
@@ -80,7 +81,7 @@ def evaluate_molecules(
         if count < 0:
             raise UserError(f"{name}: not a count of samples", got=count)
     if posebusters:
-        require_posebusters()
+        require("posebusters", "posebusters", "these checks need")
     relaxations = RelaxedMolecules(relaxed, STRAIN.relaxation) if strain else None
     made = samples_of(samples)
     with Workers(workers, progress=progress) as crew:

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
+from unigen.version import require
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -27,16 +27,6 @@ Checks = dict[str, bool | None]
 
 STRAIN = "internal_energy"
 """PoseBusters' name of the check that needs embedding."""
-
-
-def require_posebusters() -> None:
-    """Raises UserError, naming the extra, where posebusters is not installed."""
-    try:
-        import posebusters  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "these checks need posebusters", next_step="run: pip install 'unigen-matter[posebusters]'"
-        ) from error
 
 
 def check_plausibility(molecules: Sequence[Molecule | None], checks: str, workers: Workers, label: str) -> list[Checks]:
@@ -51,7 +41,7 @@ def check_plausibility(molecules: Sequence[Molecule | None], checks: str, worker
     Raises:
         UserError: posebusters is not installed.
     """
-    require_posebusters()
+    require("posebusters", "posebusters", "these checks need")
     return workers.map(partial(_check, checks=checks), molecules, label)
 
 

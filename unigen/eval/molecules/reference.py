@@ -10,7 +10,7 @@ import numpy as np
 
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.data.readers import molecules as molecule_sources
-from unigen.data.readers.record import MoleculeRow, Record
+from unigen.data.readers.record import Record, Row
 from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import flat_smiles, parse_smiles
@@ -56,10 +56,10 @@ def read_reference(name_or_path: str | Path, workers: Workers) -> MoleculeRefere
     if not path.exists() or path.suffix == ".parquet":
         dataset = open_molecules(name_or_path)
         return MoleculeReference(str(name_or_path), dataset.smiles.tolist(), dataset, dataset.ids.tolist())
-    records = list(molecule_sources.read_molecules(path))
+    records = list(molecule_sources.MOLECULE_FORMATS.records(path))
     rows = workers.map(_parse, records, "Reading the reference")
-    placed = [(row.id, row.molecule) for row in rows if row.molecule is not None]
-    texts = [str(record.content) for record in records if record.kind == "smiles"]
+    placed = [(row.id, row.structure) for row in rows if row.structure is not None]
+    texts = [str(record.content) for record in records if record.form == "smiles"]
     texts += [molecule.smiles or flat_smiles(molecule.to_rdkit()) for _, molecule in placed]
     if not texts:
         raise UserError("no readable molecule", where=str(path), got=rows[0].reason if rows else "no entries")
@@ -78,10 +78,10 @@ def as_reference(molecules: Sequence[Molecule], name: str = "reference") -> Mole
     return MoleculeReference(name, texts, molecules, [f"{name}-{n}" for n in range(len(molecules))])
 
 
-def _parse(record: Record) -> MoleculeRow:
+def _parse(record: Record) -> Row[Molecule]:
     """A SMILES stays as it is: no positions are made up for it."""
-    if record.kind == "smiles":
-        return MoleculeRow(record.id, None, "a SMILES without positions", record.where)
+    if record.form == "smiles":
+        return Row(record.id, None, "a SMILES without positions", record.where)
     return molecule_sources.parse_molecule(record)
 
 

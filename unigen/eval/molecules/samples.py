@@ -15,14 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unigen.crystals.files import PARSER_ERRORS
 from unigen.data.readers import molecules as molecule_sources
 from unigen.data.readers.record import MoleculeArrays, Record
 from unigen.data.readers.text import open_text
 from unigen.errors import UserError
-from unigen.molecules import files as molecule_convert
 from unigen.molecules.molecule import Molecule
-from unigen.molecules.rdkit_graph import one_line
+from unigen.parsing import PARSER_ERRORS, one_line
 
 Carried = Literal["none", "accepted", "refused"]
 
@@ -89,16 +87,16 @@ def entry_of(record: Record) -> MoleculeEntry:
 def _read(record: Record) -> tuple[Molecule, str]:
     """The molecule, and why it lacks the bonds that the record carries."""
     content: Any = record.content
-    if record.kind == "frame":
-        return molecule_convert.from_xyz(content, where=record.where, bonds=False), ""
-    if record.kind == "arrays" and isinstance(content, MoleculeArrays):
+    if record.form == "frame":
+        return Molecule.from_xyz(content, where=record.where, bonds=False), ""
+    if record.form == "arrays" and isinstance(content, MoleculeArrays):
         bare = Molecule(content.numbers.astype(np.int64), content.positions.astype(np.float64), smiles=content.smiles)
         if content.bonds is None or content.charges is None:
             return bare, ""
         return replace(bare, bonds=content.bonds, charges=content.charges), ""
-    if record.kind == "sdf":
+    if record.form == "sdf":
         return _read_sdf(content, record.where)
-    if record.kind == "smiles":
+    if record.form == "smiles":
         raise UserError("a SMILES without positions", where=record.where, wanted="SDF, XYZ, extxyz")
     raise UserError(str(content), where=record.where)
 
@@ -115,7 +113,7 @@ def _read_sdf(text: str, where: str) -> tuple[Molecule, str]:
     if not mol.GetNumBonds():
         return bare, ""
     try:
-        return molecule_convert.from_sdf(text, where), ""
+        return Molecule.from_sdf(text, where), ""
     except UserError as error:
         return bare, str(error)
 
@@ -175,13 +173,13 @@ def _some_readable(found: MoleculeSet) -> MoleculeSet:
 def _records(path: Path) -> Iterator[Record]:
     if (path / "samples.jsonl").exists():
         return _records_of_run(path)
-    return molecule_sources.read_molecules(path)
+    return molecule_sources.MOLECULE_FORMATS.records(path)
 
 
 def _records_of_run(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen generate``: a line of facts a sample; those that were made stand in samples.sdf."""
     sdf = folder / "samples.sdf"
-    made = molecule_sources.read_molecules(sdf) if sdf.exists() else iter(())
+    made = molecule_sources.MOLECULE_FORMATS.records(sdf) if sdf.exists() else iter(())
     with open_text(folder / "samples.jsonl") as file:
         for number, line in enumerate(filter(str.strip, file), start=1):
             where = f"{folder / 'samples.jsonl'} line {number}"

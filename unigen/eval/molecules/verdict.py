@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unigen.errors import UserError
-from unigen.molecules.bonds import MAX_ASSIGNMENTS, with_bonds
+from unigen.molecules.bonds import MAX_ASSIGNMENTS
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import flat_smiles
 
@@ -90,7 +90,7 @@ def perceive(molecule: Molecule, charges: Sequence[int] = (0, 1, -1)) -> Percept
     bounded, reason = False, ""
     for charge in charges:
         try:
-            return Perception(graph_of(with_bonds(bare, charge)), bounded)
+            return Perception(graph_of(bare.with_bonds(charge)), bounded)
         except UserError as error:
             bounded = bounded or _BOUNDED in str(error)
             reason = reason or str(error)

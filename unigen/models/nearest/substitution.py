@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from unigen.crystals.crystal import Crystal
+from unigen.crystals.crystal import Crystal, repeat_cell
 from unigen.data.crystal_store import CrystalDataset
 from unigen.elements import parse_formula
 from unigen.errors import UserError
@@ -134,26 +134,3 @@ class SubstitutionGenerator:
             source_id=str(self.dataset.ids[neighbour.source]),
             source_formula=source.reduced_formula,
         )
-
-
-def repeat_cell(crystal: Crystal, copies: int) -> Crystal:
-    """The same crystal in a cell of so many copies, always doubled (tripled, ...) along its shortest vector."""
-    for factor in _prime_factors(copies):
-        axis = int(np.argmin(np.linalg.norm(crystal.lattice, axis=1)))
-        shift = np.zeros((factor, 1, 3))
-        shift[:, 0, axis] = np.arange(factor)
-        scale = np.ones(3)
-        scale[axis] = factor
-        crystal = Crystal(
-            numbers=np.tile(crystal.numbers, factor),
-            frac_coords=((crystal.frac_coords + shift) / scale).reshape(-1, 3),
-            lattice=crystal.lattice * scale[:, None],
-        )
-    return crystal
-
-
-def _prime_factors(number: int) -> list[int]:
-    for factor in range(2, number + 1):
-        if number % factor == 0:
-            return [*_prime_factors(number // factor), factor]
-    return []

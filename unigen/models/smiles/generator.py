@@ -134,7 +134,7 @@ class MoleculeGenerator:
             fault = fault_of(molecule)
             if fault:
                 return Draft(None, reason=f"broken: {fault}", source=source)
-            if not is_molecule(molecule, str(task.job.request.smiles)):
+            if not is_molecule(molecule.to_rdkit(), str(task.job.request.smiles)):
                 return Draft(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
         asked = {f"{name}_asked": float(value) for name, value in task.job.request.properties.items()}
         return Draft(replace(molecule, properties=asked), source=source)

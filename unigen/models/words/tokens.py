@@ -13,18 +13,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
+from unigen.elements import composition_pairs
 from unigen.errors import UserError
 from unigen.geometry.lattice import automorphisms, lattice_matrix, lattice_parameters
 from unigen.request import CrystalRequest
 from unigen.shapes import Float, Int
 from unigen.tokens import vocabulary
-from unigen.tokens.composition import (
-    CompositionGrammar,
-    composition_pairs,
-    composition_symbols,
-    grammar_for,
-    read_pairs,
-)
+from unigen.tokens.composition import CompositionGrammar, composition_symbols, grammar_for, read_pairs
 from unigen.tokens.sequence import DESCRIPTOR_WIDTH, SLOT_WIDTH, VECTOR_WIDTH, Channel, Sequence
 
 _GRID = 48  # common fractions lie on it, so noise does not reorder symmetric sites

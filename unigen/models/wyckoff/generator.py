@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from unigen.crystals.crystal import SMALLEST_DISTANCE
+from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.template import Template, apply_template, parse_template
-from unigen.elements import format_formula, reduce_counts
+from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
 from unigen.models.generator import Draft, Job
-from unigen.models.nearest.substitution import repeat_cell
 from unigen.models.words.decoding import DecodeSettings
 from unigen.models.wyckoff.admission import Admission, holds
 from unigen.models.wyckoff.grammar import WyckoffGrammar

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unigen.elements import format_formula, reduce_counts
+from unigen.elements import composition_pairs, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.wyckoff.capacity import Positions, Whole, fills, holds, positions
 from unigen.shapes import Bool
 from unigen.symmetry.space_groups import LETTERS
-from unigen.tokens.composition import Pairs, composition_pairs
+from unigen.tokens.composition import Pairs
 from unigen.tokens.vocabulary import MAX_COUNT
 
 SPACE_GROUPS = frozenset(range(1, 231))

@@ -18,11 +18,12 @@ import numpy as np
 
 from unigen.crystals.cell import wrap
 from unigen.crystals.symmetric import SymmetricCrystal
+from unigen.elements import composition_pairs
 from unigen.shapes import Bool, Float, Int
 from unigen.symmetry.crystal_systems import complete_lattice, free_lattice
 from unigen.symmetry.space_groups import SpaceGroupTable, space_group
 from unigen.tokens import vocabulary
-from unigen.tokens.composition import composition_pairs, composition_symbols
+from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel, Sequence
 
 _WIDE_ANGLE_FACTOR = 2 / np.sqrt(3)  # a cell on hexagonal axes has a^2 c sin(120 deg)
@@ -121,7 +122,7 @@ def encode(target: SymmetricCrystal, start: Start) -> WyckoffSequence:
 
     Args:
         target: with the space group, elements and letters of ``start.crystal``, orbit by orbit (see
-            ``unigen.crystals.alignment.align``).
+            ``unigen.crystals.symmetric.align``).
         start: what its slots start from.
     """
     sequence = plan(start)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from unigen.crystals.alignment import align
 from unigen.crystals.crystal import Crystal
-from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.crystals.symmetric import align
+from unigen.data.crystal_store import open_dataset
+from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
 from unigen.models.wyckoff.lessons import LESSONS, Lesson, write_lessons
 from unigen.parallel import Workers
