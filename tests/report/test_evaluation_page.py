@@ -32,7 +32,7 @@ def test_crystals_beside_their_reference(tmp_path):
         assert item.columns["novel"] == row.novel
     assert page.items[-1].structure is None
     assert page.items[-1].reason == "no cell"
-    assert all((item.file, item.place) == ("", "") for item in page.items)  # they were in memory
+    assert all((item.file, item.location) == ("", "") for item in page.items)  # they were in memory
     assert page.figures[0].title == "density (g/cm³)"
     assert "3 of the reference" in page.figures[0].text
     assert {row[0] for row in page.tables[0].rows} == {name.replace("_", " ") for name in report.metrics}

@@ -14,9 +14,8 @@ from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import column_distributions, distributions
 from unigen.report.figures.hull import hull_figure
 from unigen.report.figures.scatter import asked_figure
-from unigen.report.generation_page import UNITS
 from unigen.report.html import write_page
-from unigen.report.page import Figure, Item, Kind, Page, Table, Value
+from unigen.report.page import UNITS, Figure, Item, Kind, Page, Table, Value
 from unigen.report.source_links import SourceLinks
 
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
@@ -63,7 +62,7 @@ def _items(report: Report, links: SourceLinks) -> list[Item]:
     return [_item(row, structure, *links.to(where)) for row, structure, where in samples]
 
 
-def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, place: str) -> Item:
+def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, location: str) -> Item:
     columns: dict[str, Value] = {each.name: getattr(row, each.name) for each in fields(row)}
     index, reason = columns.get("index"), str(columns.get("reason") or "")
     return Item(
@@ -72,7 +71,7 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, place
         columns={name: value for name, value in columns.items() if name not in ("id", "formula") and value != ""},
         subtitle=str(columns.get("space_group") or columns.get("smiles") or row.id),
         file=file,
-        place=place,
+        location=location,
         reason=reason,
     )
 
