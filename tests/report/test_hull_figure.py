@@ -14,8 +14,9 @@ from unigen.crystals.crystal import Crystal
 from unigen.elements import parse_formula
 from unigen.energies.hull.phases import Phase, StablePhases
 from unigen.eval.crystals.evaluate import evaluate_crystals
-from unigen.eval.crystals.samples import Entry
-from unigen.eval.report import SampleResult
+from unigen.eval.crystals.samples import CrystalEntry
+from unigen.eval.crystals.scores import CrystalResult
+from unigen.eval.report import Shown
 from unigen.report.figures.hull import hull_figure
 
 TI_O = StablePhases(
@@ -41,17 +42,17 @@ def crystal(formula: str) -> Crystal:
     return Crystal(numbers, coords, 8 * np.eye(3))
 
 
-EMPTY = evaluate_crystals([Entry("a", crystal("TiO2"))], protocol="denovo", workers=1)
+EMPTY = evaluate_crystals([CrystalEntry("a", crystal("TiO2"))], protocol="denovo", workers=1)
 
 
 def figure(phases, *samples: tuple[str, float, float]):
     """Of samples: formula, formation energy, energy above the hull."""
     rows = [
-        SampleResult(id=str(n), formation_energy=energy, above_hull=above)
+        CrystalResult(id=str(n), formation_energy=energy, above_hull=above)
         for n, (_, energy, above) in enumerate(samples)
     ]
     structures = tuple(crystal(formula) for formula, *_ in samples)
-    return hull_figure(replace(EMPTY, phases=phases, rows=tuple(rows), structures=structures))
+    return hull_figure(replace(EMPTY, rows=tuple(rows), shown=Shown(phases=phases, structures=structures)))
 
 
 def test_two_elements():
@@ -93,7 +94,7 @@ def test_all_that_is_drawn_lies_in_the_frame(samples):
 
 def test_no_picture_without_a_hull_or_an_energy():
     assert hull_figure(EMPTY) is None
-    assert hull_figure(replace(EMPTY, phases=TI_O)) is None
+    assert hull_figure(replace(EMPTY, shown=replace(EMPTY.shown, phases=TI_O))) is None
 
 
 @pytest.mark.parametrize("count", [4000])

@@ -40,14 +40,15 @@ def write_evaluation_page(report: Report, path: str | Path) -> Path:
 
 def evaluation_page(report: Report, folder: Path) -> Page:
     """The page of a report that will lie in a folder; see `write_evaluation_page`."""
-    made = [structure for structure in report.structures if structure is not None]
-    kind: Kind = "molecules" if any(isinstance(each, Molecule) for each in (*made, *report.references)) else "crystals"
+    made = [structure for structure in report.shown.structures if structure is not None]
+    references = report.shown.references
+    kind: Kind = "molecules" if any(isinstance(each, Molecule) for each in (*made, *references)) else "crystals"
     beside = f", beside {report.reference}" if report.reference else ""
     return Page(
         title=f"{report.samples} under {report.protocol}",
         kind=kind,
         items=_items(report, SourceLinks(folder)),
-        figures=[*_judged(report), *distributions(kind, made, report.references)],
+        figures=[*_judged(report), *distributions(kind, made, references)],
         tables=[_metrics(report), _counts(report)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
@@ -57,7 +58,7 @@ def evaluation_page(report: Report, folder: Path) -> Page:
 
 
 def _items(report: Report, links: SourceLinks) -> list[Item]:
-    samples = zip(report.rows, report.structures, report.sources, strict=True)
+    samples = zip(report.rows, report.shown.structures, report.shown.sources, strict=True)
     return [_item(row, structure, *links.to(where)) for row, structure, where in samples]
 
 
@@ -78,7 +79,7 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, locat
 def _judged(report: Report) -> list[Figure]:
     """The hull, what was asked for, and what relaxation found, of the samples that have it."""
     columns = {name: [getattr(row, name, None) for row in report.rows] for name in _RELAXED}
-    pictures = [figure for figure in (hull_figure(report), *map(asked_figure, report.asked)) if figure]
+    pictures = [figure for figure in (hull_figure(report), *map(asked_figure, report.shown.requested)) if figure]
     return pictures + column_distributions(columns, UNITS, {"above_hull": THRESHOLDS})
 
 

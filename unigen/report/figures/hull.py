@@ -22,7 +22,7 @@ def hull_figure(report: Report) -> Figure | None:
     Args:
         report: as an evaluation in this process returned it.
     """
-    phases, samples = report.phases, hull_samples(report)
+    phases, samples = report.shown.phases, hull_samples(report)
     if phases is None or not samples:
         return None
     binary = len(phases.elements) == 2

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from unigen.crystals.crystal import Crystal
 from unigen.elements import ATOMIC_NUMBER
-from unigen.eval.report import Report, SampleResult
+from unigen.eval.crystals.scores import CrystalResult
+from unigen.eval.report import Report
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ class HullSample:
 
 def hull_samples(report: Report) -> list[HullSample]:
     """All samples with an energy in the system that the report has a hull of, the lowest above it first."""
-    if report.phases is None:
+    if report.shown.phases is None:
         return []
-    numbers = [ATOMIC_NUMBER[symbol] for symbol in report.phases.elements]
+    numbers = [ATOMIC_NUMBER[symbol] for symbol in report.shown.phases.elements]
     samples = []
-    for row, structure in zip(report.rows, report.structures, strict=True):
-        if not isinstance(row, SampleResult) or not isinstance(structure, Crystal):
+    for row, structure in zip(report.rows, report.shown.structures, strict=True):
+        if not isinstance(row, CrystalResult) or not isinstance(structure, Crystal):
             continue
         if row.formation_energy is None or row.above_hull is None:
             continue

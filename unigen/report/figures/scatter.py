@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.eval.asked import AskedAndFound
+from unigen.eval.requested_property import RequestedProperty
 from unigen.report.figures import plot
 from unigen.report.page import Figure
 from unigen.shapes import Float
@@ -21,7 +21,7 @@ _MARGIN = 0.06
 """Around what is shown, as a share of it: room for half a dot."""
 
 
-def asked_figure(asked: AskedAndFound) -> Figure | None:
+def asked_figure(asked: RequestedProperty) -> Figure | None:
     """The picture of one property; None where no sample has a value.
 
     The frame spans what was asked for and the middle 98 % of what was found; what lies outside stands at its edge.
@@ -29,9 +29,9 @@ def asked_figure(asked: AskedAndFound) -> Figure | None:
     Args:
         asked: as a report holds it.
     """
-    if not asked.known.any():
+    if not asked.has_value.any():
         return None
-    wanted, found = asked.asked[asked.known], asked.found[asked.known]
+    wanted, found = asked.requested[asked.has_value], asked.actual[asked.has_value]
     name = asked.name.replace("_", " ")
     unit = asked.unit.replace("^2", "²").replace("^3", "³")
     label = f"{name} found against asked" + (f" ({unit})" if unit else "")
@@ -75,8 +75,8 @@ def _dots(places: Float[np.ndarray, "samples 2"]) -> PathPatch:
     return PathPatch(path, fill=False, clip_on=False, snap=False, gid="dots", **line)
 
 
-def _words(name: str, unit: str, asked: AskedAndFound) -> str:
-    missing = len(asked.asked) - int(asked.known.sum())
+def _words(name: str, unit: str, asked: RequestedProperty) -> str:
+    missing = len(asked.requested) - int(asked.has_value.sum())
     said = (
         f"{name} found against asked, {len(asked.errors)} samples: mean absolute error {asked.errors.mean():.4g} {unit}"
     )
