@@ -25,23 +25,30 @@ def counting(console: Console | None, label: str, noun: str, total: int | None) 
     if console is None:
         yield lambda _passed, _rejected: None
     elif console.is_terminal:
-        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn()
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[sums]}"),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=console) as progress:
-            task = progress.add_task(label, total=total, said="")
-            yield _Count(lambda done, said: progress.update(task, completed=done, said=said), noun, 1)
+            task = progress.add_task(label, total=total, sums="")
+            yield _Counter(lambda done, sums: progress.update(task, completed=done, sums=sums), noun, 1)
     else:
-        yield _Count(lambda _done, said: console.print(f"{label}: {said}"), noun, _PLAIN_EVERY)
+        yield _Counter(lambda _done, sums: console.print(f"{label}: {sums}"), noun, _PLAIN_EVERY)
 
 
-class _Count:
-    def __init__(self, say: Callable[[int, str], None], noun: str, every: int) -> None:
-        self._say, self._noun, self._every = say, noun, every
-        self._passed = self._rejected = self._said = 0
+class _Counter:
+    """Adds up rows and shows the sums whenever ``every`` more have passed by."""
+
+    def __init__(self, show: Callable[[int, str], None], noun: str, every: int) -> None:
+        self._show, self._noun, self._every = show, noun, every
+        self._passed = self._rejected = self._shown = 0
 
     def __call__(self, passed: int, rejected: int) -> None:
         self._passed += passed
         self._rejected += rejected
         total = self._passed + self._rejected
-        if total - self._said >= self._every:
-            self._said = total
-            self._say(total, f"{self._passed:,} {self._noun}, {self._rejected:,} rejected")
+        if total - self._shown >= self._every:
+            self._shown = total
+            self._show(total, f"{self._passed:,} {self._noun}, {self._rejected:,} rejected")
