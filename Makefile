@@ -25,6 +25,7 @@ lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell unigen tests data models eval configs $(wildcard $(PROSE))
 
 clean:

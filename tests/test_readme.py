@@ -1,4 +1,4 @@
-"""The README's commands run as written, in order, in one folder."""
+"""The commands of every README run as written, in order, each document in a folder of its own."""
 
 import json
 import os
@@ -14,17 +14,37 @@ from tests.crystals.real_crystals import prototypes
 from unigen.molecules.molecule import Molecule
 
 ROOT = Path(__file__).resolve().parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "models/README.md", "eval/README.md", "data/README.md", "configs/README.md")
+}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
+def blocks(language: str, text: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
+def lines(text: str) -> list[str]:
+    return [line for block in blocks("bash", text) for line in block.splitlines() if line]
+
+
+FETCHED = ("oqmd-icsd", "qm9", "moses")
+PYTHON = [(name, block) for name, text in DOCUMENTS.items() for block in blocks("python", text)]
+THAT_FETCH = sorted({line for text in DOCUMENTS.values() for line in lines(text) if any(f in line for f in FETCHED)})
+MADE = {
+    "README.md": ("run/samples.extxyz", "denovo.json", "csp.csv", "molecules.json", "from_mine/run.yaml"),
+    "models/README.md": ("ranked/cif_symmetrised", "grown/samples.sdf"),
+    "eval/README.md": ("denovo.json", "csp.csv", "stable.csv", "relaxed/relaxed.extxyz", "conformers.json"),
+    "data/README.md": ("home/datasets/mine", "home/datasets/my-molecules"),
+    "configs/README.md": ("from_mine/run.yaml", "runs/mine-wyckoff/model"),
+}
+
+
+@pytest.fixture
+def desk(tmp_path):
     """A user's folder: some CIFs and molecules of their own, some samples and references, the configs."""
-    desk = tmp_path_factory.mktemp("desk")
+    desk = tmp_path / "desk"
+    desk.mkdir()
     for folder in ("my_cifs", "my_samples", "my_references"):
         (desk / folder).mkdir()
         for index, crystal in enumerate(prototypes(40)):
@@ -49,30 +69,34 @@ def run(command: list[str], desk: Path) -> None:
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
-FETCHED = ("oqmd-icsd", "qm9", "moses")
-LINES = [line for block in blocks("bash") for line in block.splitlines() if line]
-
-
 def test_there_is_something_to_run():
-    assert len(LINES) >= 10
-    assert len(blocks("python")) >= 1
+    assert sum(len(lines(text)) for text in DOCUMENTS.values()) >= 25
+    assert len(PYTHON) >= 2
+    assert set(MADE) == set(DOCUMENTS)
 
 
-def test_the_command_lines_run_in_order(desk):
-    local = [line for line in LINES if not any(name in line for name in FETCHED)]
-    for line in local:
-        run(["bash", "-c", line], desk)
-    files = ("denovo.json", "csp.csv", "stable.csv", "from_mine/run.yaml", "relaxed/relaxed.extxyz")
-    for made in ("run/samples.extxyz", "ranked/cif_symmetrised", *files):
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_command_lines_run_in_order(document, desk):
+    for line in lines(DOCUMENTS[document]):
+        if line not in THAT_FETCH:
+            run(["bash", "-c", line], desk)
+    for made in MADE[document]:
         assert (desk / made).exists()
 
 
-@pytest.mark.parametrize("block", blocks("python"))
-def test_the_python_examples_run(block, desk):
+@pytest.mark.parametrize(("document", "block"), PYTHON)
+def test_the_python_examples_run(document, block, desk):
     run([sys.executable, "-c", block], desk)
 
 
-@pytest.mark.parametrize("command", [line for line in LINES if any(name in line for name in FETCHED)])
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_between_documents_lead_somewhere(document):
+    folder = (ROOT / document).parent
+    targets = re.findall(r"\]\(([^)#:]+)\)", DOCUMENTS[document])
+    assert [target for target in targets if not (folder / target).exists()] == []
+
+
+@pytest.mark.parametrize("command", THAT_FETCH)
 def test_commands_that_fetch_data_are_understood(command, desk):
     """Fetching takes minutes, so only their spelling is held here; the recipe has its own test."""
     words = command.split()
@@ -89,7 +113,8 @@ def test_commands_that_fetch_data_are_understood(command, desk):
 
 
 def test_the_tree_names_what_there_is():
-    tree = TEXT.split("unigen/\n", 1)[1].split("```", 1)[0]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tree = text.split("unigen/\n", 1)[1].split("```", 1)[0]
     named = {line.split()[0].rstrip("/") for line in tree.splitlines() if line.startswith("  ")}
     there = {p.name for p in (ROOT / "unigen").iterdir() if p.name not in ("__init__.py", "__pycache__", "published")}
     assert named <= there

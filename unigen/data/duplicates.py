@@ -9,7 +9,7 @@ from itertools import islice
 from unigen.crystals.crystal import Crystal
 from unigen.data.compositions import reduced_formulas
 from unigen.data.crystal_store import CrystalDataset
-from unigen.parallel import in_order
+from unigen.parallel import Workers
 
 _BUCKETS_A_TASK = 64
 """Sent to a worker at once: most buckets hold two or three crystals, too little work to be sent alone."""
@@ -35,9 +35,10 @@ def find_duplicates(crystals: CrystalDataset, workers: int = 1) -> dict[int, int
             yield several, [[crystals[index] for index in indices] for indices in several]
 
     repeated: dict[int, int] = {}
-    for several, firsts in in_order(tasks(), match_buckets, workers):
-        for indices, first in zip(several, firsts, strict=True):
-            repeated |= {indices[later]: indices[earlier] for later, earlier in first.items()}
+    with Workers(workers) as pool:
+        for several, firsts in pool.in_order(match_buckets, tasks(), "finding duplicates"):
+            for indices, first in zip(several, firsts, strict=True):
+                repeated |= {indices[later]: indices[earlier] for later, earlier in first.items()}
     return dict(sorted(repeated.items()))
 
 

@@ -22,7 +22,7 @@ from unigen.cards import DatasetCard
 from unigen.data.readers.record import Record, Row, Structure
 from unigen.data.store import Dataset
 from unigen.disk import durable
-from unigen.parallel import in_order
+from unigen.parallel import Workers
 
 SHARD_ROWS = 512
 """Some seconds of work for a process: what a kill loses. It is part of the stamp by which parts are found again."""
@@ -128,10 +128,11 @@ def build_parts(
             else:
                 yield parts[-1], shard
 
-    for path, table in in_order(missing(), partial(part_table, kind, treatment), workers):
-        with durable(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
-        report(len(table), len(rejected_of(path)))
+    with Workers(workers) as pool:
+        for path, table in pool.in_order(partial(part_table, kind, treatment), missing(), "building"):
+            with durable(path) as temporary:
+                pq.write_table(table, temporary, compression="zstd")
+            report(len(table), len(rejected_of(path)))
     return parts
 
 

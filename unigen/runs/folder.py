@@ -44,7 +44,7 @@ class Journal(ABC):
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
         self.path = path
-        claim_folder(path, RUN, run, told=NOT_COMPARED)
+        claim_folder(path, RUN, run, not_compared=NOT_COMPARED)
         self.rows = {(row["request_index"], row["index"]): row for row in read_lines(path / JOURNAL)}
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from unigen.data.readers.crystals import read_crystal_rows
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
-from unigen.energies.relaxed_crystals import RelaxedSet
+from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.errors import UserError
 from unigen.parallel import Workers
 from unigen.runs.relax_table import outcome_counts, relax_table
@@ -51,7 +51,7 @@ def relax_files(
     crystals = [row.structure for row in rows if row.structure is not None]
     if not crystals:
         raise UserError("no readable structure", where=str(samples), got=rows[0].reason if rows else "no entries")
-    relaxed = RelaxedSet(out, potential, settings)
+    relaxed = RelaxedCrystals(out, potential, settings)
     with Workers(workers, progress=console is not None) as crew:
         results = iter(relaxed.relax(crystals, crew))
     named = [

@@ -26,7 +26,7 @@ from unigen.energies.hull.reference import (
 from unigen.energies.hull.sources import Entry, dataset_checksum, dataset_with, read_energies
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import RelaxSettings
-from unigen.energies.relaxed_crystals import RelaxedSet
+from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.errors import UserError
 from unigen.parallel import Workers
 
@@ -76,7 +76,7 @@ def build_by_potential(
         relaxation=asdict(settings),
     )
     _check_name(card)
-    relaxed = RelaxedSet(hulls_home() / name / WORK, potential, settings)
+    relaxed = RelaxedCrystals(hulls_home() / name / WORK, potential, settings)
     entries: list[Entry] = []
     skipped: Counter[str] = Counter()
     for dataset in datasets:
@@ -122,7 +122,7 @@ def fit_elements(
     chosen = np.sort(np.random.default_rng(seed).permutation(len(crystals))[:limit]).tolist()
     folder = hull_folder(name)
     work = folder / f"static-{potential.name.replace(':', '-')}"
-    results = RelaxedSet(work, potential, RelaxSettings(max_steps=0)).relax([crystals[n] for n in chosen], workers)
+    results = RelaxedCrystals(work, potential, RelaxSettings(max_steps=0)).relax([crystals[n] for n in chosen], workers)
     rows = [
         (n, result.energy_per_atom)
         for n, result in zip(chosen, results, strict=True)

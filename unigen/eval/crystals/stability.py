@@ -18,7 +18,7 @@ from unigen.energies.hull.hull import Hull, HullVerdict
 from unigen.energies.hull.phases import StablePhases
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
-from unigen.energies.relaxed_crystals import RelaxedSet
+from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.errors import UserError
 from unigen.eval.crystals.energy_agreement import STATED, energy_agreement
 from unigen.eval.crystals.novelty import find_novel, find_unique
@@ -49,7 +49,7 @@ class StabilityRules:
         against: structures of another method, to compare energies with, composition by composition.
     """
 
-    relaxed: RelaxedSet
+    relaxed: RelaxedCrystals
     hull: Hull | None = None
     count: int | None = None
     against: EntrySet | None = None
@@ -73,7 +73,7 @@ class StabilityRules:
         return cls(
             hull=Hull.open(hull, potential) if hull else None,
             against=read_samples(against) if against else None,
-            relaxed=RelaxedSet(folder, potential, settings),
+            relaxed=RelaxedCrystals(folder, potential, settings),
             count=count,
         )
 
@@ -136,7 +136,7 @@ def add_stability(
     )
 
 
-def _relax(crystals: Sequence[Crystal | None], relaxed: RelaxedSet, workers: Workers) -> list[Relaxation]:
+def _relax(crystals: Sequence[Crystal | None], relaxed: RelaxedCrystals, workers: Workers) -> list[Relaxation]:
     """One a sample; what has no structure has failed."""
     results = iter(relaxed.relax([crystal for crystal in crystals if crystal is not None], workers))
     missing = Relaxation(outcome="failed", reason="no structure")
