@@ -1,7 +1,7 @@
 """YAML with ``key.sub=value`` overrides to frozen dataclasses; every mistake is one clear line.
 
-Own code rather than pydantic because training must run where only torch, numpy, pyarrow, safetensors and lightning
-(which brings yaml) are installed.
+Own code rather than pydantic because training must run where only torch, numpy, scipy, pyarrow, safetensors and
+lightning (which brings yaml) are installed.
 """
 
 from __future__ import annotations

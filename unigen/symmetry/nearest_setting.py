@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from unigen.shapes import Float, Int
-from unigen.symmetry.bipartite import cheapest_pairs
 from unigen.symmetry.conventional_cells import metric_of, moved_lattices, nearest_triclinic
 from unigen.symmetry.crystal_systems import complete_lattice
 from unigen.symmetry.setting import Description, Moved, moved_by, moved_cosets, parameter_shift, unit_interval
@@ -52,7 +51,7 @@ def nearest_description(
     branches = _branches(group, moved, codes, wanted, reference)
     cost = _costs(group, moved, codes, branches, wanted, reference)
     far = _lattice_distance(moved.lattices, reference.lattice)[branches.element]
-    best, pairs = _cheapest_branch(cost, far, wanted)
+    best, pairs = _cheapest_branch(cost, far)
     element, shift = int(branches.element[best]), branches.shift[best]
     free = np.array(
         [
@@ -161,31 +160,21 @@ def _squared(
 
 
 def _cheapest_branch(
-    cost: Float[np.ndarray, "branches orbits orbits"],
-    far: Float[np.ndarray, "branches"],
-    wanted: Int[np.ndarray, "orbits"],
+    cost: Float[np.ndarray, "branches orbits orbits"], far: Float[np.ndarray, "branches"]
 ) -> tuple[int, Int[np.ndarray, "orbits"]]:
     """The best branch, and the target's orbit for each of the reference's in it."""
+    from scipy.optimize import linear_sum_assignment  # a third of a second to load, and only lessons come here
+
     bound = cost.min(axis=1).sum(axis=1) + far
-    best, least, chosen = -1, np.inf, np.zeros(0, dtype=np.int64)
+    best, least, pairs = -1, np.inf, np.zeros(0, dtype=np.int64)
     for branch in np.argsort(bound, kind="stable"):
-        if bound[branch] >= least - 1e-12:
+        if bound[branch] >= least - 1e-12:  # a bound that is as low but for rounding cannot win
             break
-        pairs = _pairs(cost[branch], wanted)
-        total = cost[branch][pairs, np.arange(len(pairs))].sum() + far[branch]
+        references, targets = linear_sum_assignment(cost[branch].T)
+        total = cost[branch][targets, references].sum() + far[branch]
         if total < least:
-            best, least, chosen = int(branch), float(total), pairs
-    return best, chosen
-
-
-def _pairs(cost: Float[np.ndarray, "orbits orbits"], wanted: Int[np.ndarray, "orbits"]) -> Int[np.ndarray, "orbits"]:
-    """For each orbit of the reference one of the target of its kind, cheapest in total."""
-    pairs = np.empty(len(wanted), dtype=np.int64)
-    for kind in np.unique(wanted):
-        columns = np.flatnonzero(wanted == kind)
-        rows = np.flatnonzero(np.isfinite(cost[:, columns[0]]))
-        pairs[columns] = rows[cheapest_pairs(cost[np.ix_(rows, columns)].T)]
-    return pairs
+            best, least, pairs = int(branch), float(total), targets
+    return best, pairs
 
 
 def _nearest_variant(
