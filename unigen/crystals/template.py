@@ -22,8 +22,7 @@ from unigen.elements import (
 )
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
-from unigen.symmetry.space_group_names import space_group_number
-from unigen.symmetry.space_groups import LETTERS, space_group
+from unigen.symmetry.space_groups import LETTERS, space_group, space_group_number
 
 SYMPREC = 0.01
 """Angstrom: the tolerance at which stated space groups hold, and the default of pymatgen's SpacegroupAnalyzer."""

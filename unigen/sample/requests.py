@@ -12,7 +12,7 @@ from typing import Any
 from unigen.crystals.template import apply_template
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
-from unigen.symmetry.space_group_names import space_group_number
+from unigen.symmetry.space_groups import space_group_number
 
 _FIELDS = tuple(field.name for field in fields(CrystalRequest))
 _WHOLE_NUMBERS = ("z", "n_atoms")

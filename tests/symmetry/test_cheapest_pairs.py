@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from unigen.symmetry.bipartite import cheapest_pairs
+from unigen.symmetry.nearest_setting import cheapest_pairs
 
 
 @given(st.integers(1, 12), st.integers(0, 10_000), st.booleans())
