@@ -95,9 +95,8 @@ def local_frames(
     second = _nearest(from_parent, apart)
     has_first, has_second = others.any(-1), apart.any(-1)
     e1 = torch.where(has_first[..., None], e1, torch.eye(3, dtype=e1.dtype, device=e1.device)[0])
-    least_along_e1 = functional.one_hot(e1.abs().argmin(-1), 3).to(
-        e1.dtype
-    )  # the Cartesian axis farthest from its line
+    # Where nothing fixes e2, the Cartesian axis that lies least along e1 does.
+    least_along_e1 = functional.one_hot(e1.abs().argmin(-1), 3).to(e1.dtype)
     e2 = torch.where(has_second[..., None], _pick(direction, second), least_along_e1)
     e2 = functional.normalize(e2 - (e2 * e1).sum(-1, keepdim=True) * e1, dim=-1)
     axes = torch.stack([e1, e2, torch.linalg.cross(e1, e2)], dim=-2)

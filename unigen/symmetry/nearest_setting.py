@@ -21,8 +21,9 @@ from unigen.symmetry.setting import (
 from unigen.symmetry.space_groups import SpaceGroupTable, space_group
 
 FARTHER = 0.1
-"""Cells farther from the reference than the nearest by this (sum of squares of log lengths and radians) are left out. It
-saves work and changes nothing: 68 of 68 pairs of triclinic and monoclinic crystals of MP-20 come out the same with 10."""
+"""Cells farther from the reference than the nearest by this (sum of squares of log lengths and radians) are left out.
+It saves work and changes nothing: with 10 in its place 68 of 68 pairs of triclinic and monoclinic crystals of MP-20
+come out the same."""
 
 
 class _Branches(NamedTuple):
