@@ -48,7 +48,7 @@ MOST_FILES = 20
 NO_NOUN = {"utils", "util", "common", "core", "misc", "helpers", "helper", "globals", "tools", "base"}
 
 # What training and sampling on a bare node may need, with all that these themselves depend on.
-BARE = ("torch", "numpy", "pyarrow", "safetensors", "lightning")
+BARE = ("torch", "numpy", "scipy", "pyarrow", "safetensors", "lightning")
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -25,7 +25,7 @@ def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxatio
     """Write ``report.html`` into a folder of relaxed crystals.
 
     Args:
-        folder: as `unigen.runs.relax_files.relax_files` leaves it.
+        folder: as `unigen.runs.relaxation.relax_crystal_files` leaves it.
         relaxations: what it returns, each with its name.
 
     Raises:
