@@ -17,7 +17,7 @@ from pymatgen.core import Composition, Structure
 from tests.processes import finished
 from unigen.config import read_yaml, write_yaml
 from unigen.data.crystal_store import open_dataset
-from unigen.data.readers.crystals import read_rows
+from unigen.data.readers.crystals import read_crystal_rows
 
 CRYSTALS = 60
 MAX_ATOMS = 16
@@ -115,15 +115,15 @@ def test_training_left_a_model_and_a_log(shell):
 
 
 def test_every_sample_has_exactly_the_composition_asked_for(shell, wanted):
-    rows = list(read_rows(shell.folder / "made"))
+    rows = list(read_crystal_rows(shell.folder / "made"))
     assert len(rows) == 2 * len(wanted)
     assert Counter(row.id for row in rows) == dict.fromkeys([row["id"] for row in wanted], 2)
     asked = {row["id"]: row for row in wanted}
-    made = [row for row in rows if row.crystal is not None]
+    made = [row for row in rows if row.structure is not None]
     assert len(made) >= len(wanted)
     for row in made:
-        assert len(row.crystal) == int(asked[row.id]["n_atoms"])
-        assert row.crystal.to_pymatgen().composition == Composition(asked[row.id]["formula"])
+        assert len(row.structure) == int(asked[row.id]["n_atoms"])
+        assert row.structure.to_pymatgen().composition == Composition(asked[row.id]["formula"])
     lines = (shell.folder / "made" / "samples.jsonl").read_text().splitlines()
     written = sum("sites" in json.loads(line) for line in lines)  # also those whose atoms are too close to be read back
     assert len(list((shell.folder / "made" / "cif").iterdir())) == written

@@ -1,7 +1,7 @@
 """YAML with ``key.sub=value`` overrides to frozen dataclasses; every mistake is one clear line.
 
-Own code rather than pydantic because training must run where only torch, numpy, pyarrow, safetensors and lightning
-are installed: lightning brings yaml, but not pydantic.
+Own code rather than pydantic because training must run where only torch, numpy, scipy, pyarrow, safetensors and
+lightning are installed: lightning brings yaml, but not pydantic.
 """
 
 from __future__ import annotations

@@ -26,18 +26,18 @@ Line = dict[str, Any]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Take = Callable[[int, Result], None]
-"""Receives the place of a task and its result."""
+Compute = Callable[[list[Task]], Iterable[tuple[int, Result]]]
+"""The index of each task and its result, in the order of finishing."""
 
 
-def claim_folder(path: Path, name: str, facts: dict[str, Any], told: Collection[str] = ()) -> None:
+def claim_folder(path: Path, name: str, facts: dict[str, Any], not_compared: Collection[str] = ()) -> None:
     """Make a folder ours, or check that it is.
 
     Args:
         path: the folder; made if need be.
         name: of the file in it.
         facts: what makes the results.
-        told: names of facts that are for the reader alone: other ones make the same results.
+        not_compared: names of facts that are for the reader alone: other ones make the same results.
 
     Raises:
         UserError: the folder holds results of other facts, or other files, or cannot be written.
@@ -50,14 +50,16 @@ def claim_folder(path: Path, name: str, facts: dict[str, Any], told: Collection[
             write_yaml(path / name, facts)
             return
         held = read_yaml(path / name)
-    here, there = (flat({key: value for key, value in each.items() if key not in told}) for each in (facts, held))
-    for key in sorted({*here, *there}):
-        if here.get(key) != there.get(key):
+    ours, held = (
+        flat({key: value for key, value in each.items() if key not in not_compared}) for each in (facts, held)
+    )
+    for key in sorted({*ours, *held}):
+        if ours.get(key) != held.get(key):
             raise UserError(
                 "this folder holds other results",
                 where=str(path),
-                got=f"{key}: {str(here.get(key))[:60]}",
-                wanted=f"{key}: {str(there.get(key))[:60]}",
+                got=f"{key}: {str(ours.get(key))[:60]}",
+                wanted=f"{key}: {str(held.get(key))[:60]}",
                 next_step="give another --out",
             )
 
@@ -125,31 +127,29 @@ class ResultJournal(Generic[Task, Result]):
             claim_folder(path, RUN, facts)
             self._lines = {line["structure"]: line for line in read_lines(path / JOURNAL)}
 
-    def results(self, tasks: Sequence[Task], compute: Callable[[list[Task], Take[Result]], None]) -> list[Result]:
+    def results(self, tasks: Sequence[Task], compute: Compute[Task, Result]) -> list[Result]:
         """One a task, in their order.
 
         Args:
             tasks: those in the journal are not computed again.
-            compute: hands over each result once it is there.
+            compute: called with those that are not; each result is written down once it is there.
         """
         keys = [self._key(task) for task in tasks]
-        todo = {key: task for key, task in zip(keys, tasks, strict=True) if key not in self._lines}
-        names = list(todo)
-
-        def take(place: int, result: Result) -> None:
-            line = {"structure": names[place]} | self._to_line(result)
+        missing = {key: task for key, task in zip(keys, tasks, strict=True) if key not in self._lines}
+        missing_keys = list(missing)
+        for index, result in compute(list(missing.values())):
+            key = missing_keys[index]
+            line = {"structure": key} | self._to_line(result)
             if self.path is not None:
                 with writing(self.path):
                     append_lines(self.path / JOURNAL, [line])
-            self._lines[names[place]] = line
-
-        compute(list(todo.values()), take)
+            self._lines[key] = line
         return [self._from_line(self._lines[key], task) for key, task in zip(keys, tasks, strict=True)]
 
 
 def digest(*arrays: np.ndarray) -> str:
     """A key of exactly these arrays."""
-    found = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for array in arrays:
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()[:32]
+        sha256.update(np.ascontiguousarray(array).tobytes())
+    return sha256.hexdigest()[:32]  # 128 bits: no two structures of any set meet by chance

@@ -1,8 +1,11 @@
-"""The same function over many tasks, in worker processes of one thread each, in order, with a progress bar."""
+"""The same function over many tasks, in worker processes of one thread each, in order, with a progress bar.
+
+Ours and not joblib's, because builds stream datasets through `Workers.in_order`: joblib's generators hand out tasks as
+fast as workers finish them, however far behind the one who takes the results is, so that memory grows with the dataset.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import warnings
 from collections import deque
@@ -10,9 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TypeVar
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import TYPE_CHECKING, TypeVar
 
 from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 Key = TypeVar("Key")
 Task = TypeVar("Task")
@@ -21,17 +28,65 @@ Result = TypeVar("Result")
 FEW_TASKS = 64
 """Fewer tasks than this are done here: starting processes would take longer than the work."""
 
+_LARGEST_CHUNK = 64
+"""Tasks sent to a worker at once, at most, so that the bar moves; at least 8 chunks a worker, so that none waits long
+for the last one."""
+
+_WAITING = 2
+"""Tasks of a stream under way a worker: one that it does, one that it finds when that is done."""
+
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class ProgressBar:
+    """A bar on standard error where that is a terminal, nothing elsewhere; gone when its ``with`` block ends.
+
+    Args:
+        label: what is going on.
+        total: how many there are; None where that is unknown.
+        done: how many were done before.
+        shown: False for no bar at all.
+    """
+
+    def __init__(self, label: str, total: int | None, *, done: int = 0, shown: bool = True) -> None:
+        self._label, self._total, self._done, self._shown = label, total, done, shown
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> ProgressBar:  # noqa: PYI034 - beartype cannot check Self on a method decorated alone
+        if self._shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            console = Console(stderr=True)
+            if console.is_terminal:
+                label, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+                columns = (label, BarColumn(), MofNCompleteColumn(), note, TimeRemainingColumn())
+                self._progress = Progress(*columns, console=console, transient=True)
+                self._task = self._progress.add_task(self._label, total=self._total, completed=self._done, note="")
+                self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = self._task = None
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """So many more are done; the note stands beside the bar."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, advance=count, note=note)
 
 
 class Workers:
     """Processes that start at the first long list of tasks and stay until the ``with`` block ends.
 
-    Results are returned in the order of the tasks and no task knows its worker, so numbers do not depend on ``count``.
+    No task knows its worker, so numbers do not depend on ``count``. Functions must be importable, or partials of some
+    that are.
 
     Args:
         count: processes; None for one a core.
-        progress: show a progress bar on standard error.
+        progress: show progress bars.
     """
 
     def __init__(self, count: int | None = None, *, progress: bool = False) -> None:
@@ -51,7 +106,7 @@ class Workers:
     def map(
         self, function: Callable[[Task], Result], tasks: Sequence[Task], label: str, *, here: bool = True
     ) -> list[Result]:
-        """``[function(task) for task in tasks]``; the function must be importable, or a partial of one that is.
+        """``[function(task) for task in tasks]``.
 
         Args:
             function: what to do.
@@ -64,113 +119,123 @@ class Workers:
         """
         few = self._count == 1 or len(tasks) < 2 or (not self._always and len(tasks) < FEW_TASKS)
         if (few and here) or not tasks:
-            with warnings.catch_warnings():
-                _quiet()
-                return list(self.shown(map(function, tasks), len(tasks), label))
-        chunk = max(1, min(64, len(tasks) // (self._count * 8)))
+            with _quiet_warnings():
+                return list(self.with_progress(map(function, tasks), len(tasks), label))
+        chunk = max(1, min(_LARGEST_CHUNK, len(tasks) // (self._count * 8)))
         try:
-            return list(self.shown(self._start().map(function, tasks, chunksize=chunk), len(tasks), label))
+            return list(self.with_progress(self._start().map(function, tasks, chunksize=chunk), len(tasks), label))
         except BrokenProcessPool as error:
             raise _killed(label) from error
 
-    def each(
-        self,
-        function: Callable[[Task], Result],
-        tasks: Sequence[Task],
-        label: str,
-        take: Callable[[int, Result], None],
-        *,
-        here: bool = True,
-    ) -> None:
-        """As `map` for tasks of seconds: every result is handed over, with the place of its task, once it is there.
+    def as_finished(
+        self, function: Callable[[Task], Result], tasks: Sequence[Task], label: str, *, here: bool = True
+    ) -> Iterator[tuple[int, Result]]:
+        """As `map` for tasks of seconds: the index of each task and its result, once it is there.
 
         Raises:
             UserError: a worker process was killed from outside (out of memory, as a rule).
         """
         if not tasks or (here and (self._count == 1 or len(tasks) < 2)):
-            with warnings.catch_warnings():
-                _quiet()
-                for place, result in enumerate(self.shown(map(function, tasks), len(tasks), label)):
-                    take(place, result)
+            with _quiet_warnings():
+                yield from enumerate(self.with_progress(map(function, tasks), len(tasks), label))
             return
         pool = self._start()
-        places = {pool.submit(function, task): place for place, task in enumerate(tasks)}
+        indices = {pool.submit(function, task): index for index, task in enumerate(tasks)}
         try:
-            for future in self.shown(as_completed(places), len(tasks), label):
-                take(places[future], future.result())
+            for future in self.with_progress(as_completed(indices), len(tasks), label):
+                yield indices[future], future.result()
         except BrokenProcessPool as error:
             raise _killed(label) from error
 
-    def _start(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            # spawn: a fork would copy locks held by torch's threads, were torch loaded in this process
-            context = multiprocessing.get_context("spawn")
-            with _single_threaded():
-                self._pool = ProcessPoolExecutor(self._count, context, initializer=_quiet)
-                self._pool.submit(_quiet).result()  # spawned processes start at the first task, in this environment
-        return self._pool
+    def in_order(
+        self, function: Callable[[Task], Result], items: Iterable[tuple[Key, Task]], label: str
+    ) -> Iterator[tuple[Key, Result]]:
+        """Results of a stream of tasks, in order, each with its key; memory does not grow with the stream.
 
-    def shown(self, results: Iterable[Result], total: int, label: str) -> Iterable[Result]:
-        """The same, with the progress bar."""
-        if not self._progress or not total:
-            return results
-        from rich.console import Console
-        from rich.progress import track
+        Args:
+            function: what to do.
+            items: keys, which stay here, and tasks; read as far ahead as workers need.
+            label: for the error.
 
-        console = Console(stderr=True)
-        return track(results, label, total, console=console, transient=True, disable=not console.is_terminal)
-
-
-def in_order(
-    items: Iterator[tuple[Key, Task]], work: Callable[[Task], Result], workers: int
-) -> Iterator[tuple[Key, Result]]:
-    """Results in order, a bounded number of items under way: memory does not grow with the dataset."""
-    if workers == 1:
-        yield from ((key, work(item)) for key, item in items)
-        return
-    # Spawned, not forked: the parent has threads (pyarrow, the progress bar), and a fork may inherit a held lock.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        Raises:
+            UserError: a worker process was killed from outside (out of memory, as a rule).
+        """
+        if self._count == 1:
+            for key, task in items:
+                yield key, function(task)
+            return
+        pool = self._start()
         waiting: deque[tuple[Key, Future[Result]]] = deque()
         try:
-            for key, item in items:
-                waiting.append((key, pool.submit(work, item)))
-                if len(waiting) > 2 * workers:
+            for key, task in items:
+                waiting.append((key, pool.submit(function, task)))
+                if len(waiting) > _WAITING * self._count:
                     first, future = waiting.popleft()
                     yield first, future.result()
             while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
         except BrokenProcessPool as error:
-            raise UserError(
-                "a worker process died",
-                got=str(error)[:120],
-                next_step="run again: it goes on where it stopped (with --workers 1 if memory was short)",
-            ) from error
+            raise _killed(label) from error
+
+    def with_progress(self, results: Iterable[Result], total: int, label: str) -> Iterator[Result]:
+        """The same, with the progress bar."""
+        with ProgressBar(label, total, shown=self._progress and total > 0) as bar:
+            for result in results:
+                yield result
+                bar.advance()
+
+    def _start(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self._count, _SpawnWithOneThread(), initializer=_ignore_warnings)
+        return self._pool
+
+
+class _ProcessOfOneThread(SpawnProcess):
+    """Libraries read their thread count when they are loaded, which may be before any code of ours runs."""
+
+    def start(self) -> None:
+        before = {name: os.environ.get(name) for name in _THREADS}
+        os.environ.update(dict.fromkeys(_THREADS, "1"))
+        try:
+            super().start()
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+
+class _SpawnWithOneThread(SpawnContext):
+    """Spawn: a fork would copy locks held by threads of this process (torch's, pyarrow's, the progress bar's).
+
+    A pool starts its processes one by one as tasks come in, so each has to see to its environment itself.
+    """
+
+    Process = _ProcessOfOneThread  # type: ignore[assignment]
 
 
 def _killed(label: str) -> UserError:
-    return UserError("a worker process was killed", where=label, next_step="set fewer workers if memory ran out")
+    return UserError(
+        "a worker process was killed",
+        where=label,
+        next_step="run again: what is finished is kept (with fewer workers if memory ran out)",
+    )
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _quiet() -> None:
+def _ignore_warnings() -> None:
     """Pymatgen and smact warn once a structure; thousands of lines would hide the table."""
     warnings.simplefilter("ignore")
 
 
 @contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Workers read their thread count from the environment when they load numpy, before any code of ours runs."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
+def _quiet_warnings() -> Iterator[None]:
+    """What is done in this process is as silent as in a worker."""
+    with warnings.catch_warnings():
+        _ignore_warnings()
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

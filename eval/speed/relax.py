@@ -19,8 +19,7 @@ from measurement import circumstances, write
 from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import open_dataset
 from unigen.energies.potential import find_potential
-from unigen.energies.relaxation import Relaxation, RelaxSettings, relax
-from unigen.energies.together import relax_together
+from unigen.energies.relaxation import Relaxation, RelaxSettings, relax, relax_together
 
 MOVED = 0.1
 """Angstrom, standard deviation of every coordinate."""
@@ -54,7 +53,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     potential = find_potential(options.potential, device=options.device, batch=options.batch)
-    settings, compute = RelaxSettings(max_steps=options.steps), potential.together()
+    settings, compute = RelaxSettings(max_steps=options.steps), potential.batch_calculator()
     crystals = drawn(options.crystals, options.count)
     relax(crystals[0], potential, RelaxSettings(max_steps=2))  # the first call is slow
     seconds, steps = {"one_by_one": 0.0, "together": 0.0}, {"one_by_one": 0, "together": 0}

@@ -189,14 +189,14 @@ def test_a_letter_that_is_not_there_is_refused():
 
 @pytest.mark.skipif("UNIGEN_DATA" not in os.environ, reason="UNIGEN_DATA names no folder of benchmark data")
 def test_mp_20_comes_back_in_any_cell():
-    from unigen.data.readers.crystals import read_rows
+    from unigen.data.readers.crystals import read_crystal_rows
 
     folder = Path(os.environ["UNIGEN_DATA"]) / "mp_20" / "mp_20_val_test.npz"
     random = np.random.default_rng(0)
-    for seed, row in zip(range(100), read_rows(folder), strict=False):
-        found = find_symmetric(row.crystal)
-        assert found.counts == row.crystal.counts
-        assert rms(found.to_crystal(), row.crystal) < SAME
+    for seed, row in zip(range(100), read_crystal_rows(folder), strict=False):
+        found = find_symmetric(row.structure)
+        assert found.counts == row.structure.counts
+        assert rms(found.to_crystal(), row.structure) < SAME
         basis = np.linalg.multi_dot([[[1, 0, 1], [0, 1, 0], [0, 0, 1]], [[1, 0, 0], [-1, 1, 0], [0, 0, 1]], np.eye(3)])
-        again = find_symmetric(varied(row.crystal, basis, (1, 1, 2), random.random(3), seed))
+        again = find_symmetric(varied(row.structure, basis, (1, 1, 2), random.random(3), seed))
         assert_same_description(again, found, tolerance=2e-3)

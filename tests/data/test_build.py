@@ -16,7 +16,7 @@ from tests.crystals.real_crystals import elemental_crystals, prototypes
 from tests.data.test_sources import ragged
 from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
-from unigen.data.assemble import moved
+from unigen.data.assemble import val_split_off
 from unigen.data.build import BuildOptions, build_dataset
 from unigen.data.compositions import reduced_formulas
 from unigen.data.crystal_rows import CRYSTALS
@@ -220,7 +220,7 @@ def test_the_side_of_a_formula_never_changes():
     """Published splits depend on it: these sides are part of the file format."""
 
     def side(split, formula, fraction):
-        return moved(split, CRYSTALS.side_key(formula), fraction)
+        return val_split_off(split, CRYSTALS.side_key(formula), fraction)
 
     formulas = ["SrTiO3", "NaCl", "H2O", "Fe", "CaF2", "LiFePO4", "GaAs", "TiO2", "Cu", "MgO"]
     assert [formula for formula in formulas if side("train", formula, 0.3) == "val"] == ["SrTiO3", "H2O", "MgO"]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.molecules.real_molecules import embedded
 from unigen.crystals.crystal import Crystal
-from unigen.data.readers.kind import kind_of
+from unigen.data.readers.contents import kind_of
 from unigen.data.readers.molecules import read_molecule_rows
 from unigen.errors import UserError
 from unigen.molecules.bonds_of_smiles import with_bonds_of
@@ -96,15 +96,15 @@ def test_every_form_gives_the_same_molecules(tmp_path, write):
     assert kind_of(path) == "molecules"
     rows = list(read_molecule_rows(path))
     assert [row.reason for row in rows] == [""] * len(SOME)
-    assert [row.molecule.to_smiles() for row in rows] == [canonical_smiles(smiles) for smiles in SMILES]
+    assert [row.structure.to_smiles() for row in rows] == [canonical_smiles(smiles) for smiles in SMILES]
     assert [row.origin for row in rows] == ["given" if write in PLACED else "ETKDGv3"] * len(SOME)
     if write is not write_extxyz:
         assert [row.id for row in rows] == [f"m{index}" for index in range(len(SOME))]
     if write is not write_smi:
-        assert [row.molecule.properties for row in rows] == [molecule.properties for molecule in SOME]
+        assert [row.structure.properties for row in rows] == [molecule.properties for molecule in SOME]
     for row, molecule in zip(rows, SOME, strict=True):
         if write in PLACED:
-            assert row.molecule.positions == pytest.approx(molecule.positions, abs=6e-5)
+            assert row.structure.positions == pytest.approx(molecule.positions, abs=6e-5)
 
 
 @pytest.mark.parametrize("smiles", SMILES)
@@ -170,13 +170,13 @@ def bad_frame(path):
 )
 def test_bad_entries_are_named_and_the_rest_is_read(tmp_path, write, reasons):
     rows = list(read_molecule_rows(write(tmp_path / "some")))
-    bad = [row.reason for row in rows if row.molecule is None]
+    bad = [row.reason for row in rows if row.structure is None]
     assert len(bad) == len(reasons)
     for reason, said in zip(bad, reasons, strict=True):
         assert said in reason
         assert reason.startswith(str(tmp_path))
         assert "\n" not in reason
-    assert sum(row.molecule is not None for row in rows) >= 2
+    assert sum(row.structure is not None for row in rows) >= 2
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_an_unreadable_file_in_a_folder_is_one_bad_row(tmp_path):
     write_smi(tmp_path / "good")
     (tmp_path / "torn.npz").write_bytes(b"PK")
     (tmp_path / "README.md").write_text("not a molecule")
-    assert [row.reason.split(": ")[1] for row in read_molecule_rows(tmp_path) if row.molecule is None] == [
+    assert [row.reason.split(": ")[1] for row in read_molecule_rows(tmp_path) if row.structure is None] == [
         "not a readable npz"
     ]
 

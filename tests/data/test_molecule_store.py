@@ -14,7 +14,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.data.build import build_dataset
 from unigen.data.crystal_store import open_dataset
 from unigen.data.dataset_file import built_kind
-from unigen.data.molecule_store import COLUMNS, from_table, open_molecules, schema, to_table
+from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.errors import UserError
 
 
@@ -22,8 +22,8 @@ from unigen.errors import UserError
 @given(some=st.lists(molecules(), min_size=1, max_size=5), data=st.data())
 def test_what_is_stored_comes_back(some, data):
     count = len(some)
-    table = to_table(some, [f"m{index}" for index in range(count)], (["train", "test"] * count)[:count], ["energy"])
-    dataset = from_table("some", table)
+    table = MoleculeDataset.to_table(some, [f"m{index}" for index in range(count)], (["train", "test"] * count)[:count])
+    dataset = MoleculeDataset.from_table("some", table)
     order = np.array(data.draw(st.permutations(range(count))))
     for back, index in zip(dataset.select(order), order, strict=True):
         assert np.array_equal(back.positions, some[index].positions.astype(np.float32))
@@ -42,9 +42,9 @@ def home(tmp_path, monkeypatch):
 def test_splits_and_names(home):
     (home / "mine").mkdir(parents=True)
     some = [embedded("CCO"), embedded("[NH4+]"), embedded("[H][H]")]
-    table = to_table(some, ["a", "b", "c"], ["train", "test", "train"], [])
+    table = MoleculeDataset.to_table(some, ["a", "b", "c"], ["train", "test", "train"])
     pq.write_table(table, home / "mine" / "molecules.parquet")
-    assert table.schema == schema([])
+    assert table.schema == MoleculeDataset.schema([])
     assert len(open_molecules("mine")) == 3
     assert open_molecules("mine:train").ids.tolist() == ["a", "c"]
     assert open_molecules(home / "mine" / "molecules.parquet")[1].to_smiles() == "[NH4+]"
@@ -60,10 +60,10 @@ def test_the_other_kind_is_refused_by_name(home, tmp_path):
     with pytest.raises(UserError, match="dataset 'metals' holds crystals; wanted molecules"):
         open_molecules("metals:train")
     (home / "mine").mkdir()
-    pq.write_table(to_table([embedded("CCO")], ["a"], ["train"], []), home / "mine" / "molecules.parquet")
+    pq.write_table(MoleculeDataset.to_table([embedded("CCO")], ["a"], ["train"]), home / "mine" / "molecules.parquet")
     with pytest.raises(UserError, match="dataset 'mine' holds molecules; wanted crystals"):
         open_dataset("mine")
-    with pytest.raises(UserError, match=f"columns missing: .*wanted {', '.join(COLUMNS)}"):
+    with pytest.raises(UserError, match=f"columns missing: .*wanted {', '.join(MoleculeDataset.column_names())}"):
         open_molecules(home / "metals" / "crystals.parquet")
     with pytest.raises(UserError, match="'nothing' is not built"):
         open_molecules("nothing")

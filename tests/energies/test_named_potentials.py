@@ -8,8 +8,7 @@ from ase.build import bulk
 
 from unigen.crystals.crystal import Crystal
 from unigen.energies.potential import KNOWN, find_potential
-from unigen.energies.relaxation import RelaxSettings, relax
-from unigen.energies.together import relax_together
+from unigen.energies.relaxation import RelaxSettings, relax, relax_together
 
 NICKEL_OXIDE = Crystal.from_ase(bulk("NiO", "rocksalt", a=4.19))
 STATIC = RelaxSettings(max_steps=0)
@@ -63,7 +62,7 @@ def test_relaxed_together_each_goes_as_it_would_alone(name):
     crystals = [*rocksalt[:2], lost, unknown, *rocksalt[2:]]
     potential, stops = find_potential(name), RelaxSettings(max_steps=6)
     alone = [relax(crystal, potential, stops) for crystal in crystals]
-    together = dict(relax_together(crystals, potential.together(), stops, batch=3))
+    together = dict(relax_together(crystals, potential.batch_calculator(), stops, batch=3))
     assert sorted(together) == list(range(len(crystals)))
     for place, one in enumerate(alone):
         other = together[place]

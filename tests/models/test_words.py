@@ -110,9 +110,9 @@ def test_too_large_a_cell_is_refused():
 
 @pytest.mark.skipif("UNIGEN_DATA" not in os.environ, reason="UNIGEN_DATA names no folder of benchmark data")
 def test_round_trip_on_mp_20():
-    from unigen.data.readers.crystals import read_rows
+    from unigen.data.readers.crystals import read_crystal_rows
 
     folder = Path(os.environ["UNIGEN_DATA"]) / "mp_20" / "mp_20_val_test.npz"
-    rows = [row.crystal for _, row in zip(range(200), read_rows(folder), strict=False)]
+    rows = [row.structure for _, row in zip(range(200), read_crystal_rows(folder), strict=False)]
     for crystal in rows:
         assert_same(TOKENIZER.decode(TOKENIZER.encode(crystal.reduced(), np.random.default_rng(1))), crystal)

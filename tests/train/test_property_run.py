@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.train.tiny_run import logged
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
-from unigen.data.molecule_store import open_molecules, to_table
+from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model
 from unigen.models.predictor.items import PropertyItems, collate_properties
@@ -80,7 +80,7 @@ def home(tmp_path_factory):
     folder = home / "datasets" / "mine"
     folder.mkdir(parents=True)
     splits = ["train"] * 12 + ["val"] * 4
-    table = to_table(molecules(), list(SMILES), splits, [*POOLINGS, "half"])
+    table = MoleculeDataset.to_table(molecules(), list(SMILES), splits)
     pq.write_table(table, folder / "molecules.parquet")
     return home
 

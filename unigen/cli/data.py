@@ -51,8 +51,8 @@ def data_templates(
     from unigen.retrieval.build_table import build_table
 
     result = build_table(name, workers=workers, progress=True)
-    found = ", ".join(f"{count:,} at {symprec:g} A" for symprec, count in sorted(result.symprec.items()))
-    typer.echo(f"{result.crystals:,} crystals ({found}), {result.templates:,} templates written to {result.path}")
+    counts = ", ".join(f"{count:,} at {symprec:g} A" for symprec, count in sorted(result.symprec.items()))
+    typer.echo(f"{result.crystals:,} crystals ({counts}), {result.templates:,} templates written to {result.path}")
 
 
 @app.command("neighbours")
@@ -78,7 +78,7 @@ def data_list() -> None:
     """Recipes and built datasets."""
     from rich.console import Console
 
-    from unigen.data.listing import list_datasets, print_datasets
+    from unigen.data.summary import list_datasets, print_datasets
 
     print_datasets(list_datasets(), Console())
 

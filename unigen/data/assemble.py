@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unigen.data.row_kind import Rejected, RowKind, rejected_of
+from unigen.data.shards import Rejected, RowKind, rejected_of
 from unigen.errors import UserError
 
 
@@ -44,25 +44,23 @@ class Assembly:
 
     def write(self, path: Path) -> None:
         """Write the store, one row group a part; properties that some parts lack are NaN there."""
-        schemas = [pq.read_schema(part) for part in self.parts]
-        names = sorted({name for part in schemas for name in part.names} - {*self.kind.columns, *self.kind.facts})
-        wanted = self.kind.schema(names)
+        columns, facts = self.kind.dataset.column_names(), self.kind.facts
+        names = {name for part in self.parts for name in pq.read_schema(part).names}
+        schema = self.kind.dataset.schema(sorted(names - {*columns, *facts}))
         start = 0
-        with pq.ParquetWriter(path, wanted, compression="zstd") as writer:
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for part in self.parts:
                 table = pq.read_table(part)
                 rows = slice(start, start + len(table))
                 start = rows.stop
-                columns = {name: table[name] for name in table.column_names if name not in self.kind.facts}
-                columns |= {
-                    "id": pa.array(self.ids[rows], pa.string()),
-                    "split": pa.array(self.split[rows], pa.string()),
-                }
+                arrays = {name: table[name] for name in table.column_names if name not in facts}
+                arrays["id"] = pa.array(self.ids[rows], pa.string())
+                arrays["split"] = pa.array(self.split[rows], pa.string())
                 unknown = pa.array(np.full(len(table), np.nan))
-                ordered = pa.table([columns.get(name, unknown) for name in wanted.names], schema=wanted)
-                chosen = ordered.filter(pa.array(self.keep[rows]))
-                if len(chosen):
-                    writer.write_table(chosen)
+                ordered = pa.table([arrays.get(name, unknown) for name in schema.names], schema=schema)
+                kept = ordered.filter(pa.array(self.keep[rows]))
+                if len(kept):
+                    writer.write_table(kept)
 
 
 def assemble(
@@ -94,9 +92,9 @@ def assemble(
     if not parts or not sum(pq.read_metadata(part).num_rows for part in parts):
         first = rejected[0].reason if rejected else "the source is empty"
         got = f"{len(rejected)} rejected rows, the first: {first}"
-        raise UserError(f"no {kind.name.removesuffix('s')} passed the checks", got=got)
+        raise UserError(f"no {kind.dataset.kind.removesuffix('s')} passed the checks", got=got)
     facts = pa.concat_tables([pq.read_table(part, columns=["id", "split", *kind.facts]) for part in parts])
-    ids, split, where, together = (facts[name].to_pylist() for name in ("id", "split", "where", "together"))
+    ids, split, where, groups = (facts[name].to_pylist() for name in ("id", "split", "where", "together"))
     keep = np.ones(len(ids), dtype=bool)
     if unique_ids:
         rejected += _drop_second_ids(ids, where, keep)
@@ -104,8 +102,8 @@ def assemble(
         rejected += _drop_duplicates(kind, parts, ids, where, keep, workers=workers)
     if merge_splits:
         split = ["train"] * len(split)
-    sides = [kind.side_key(group) for group in together] if split_val else together
-    split = [moved(word, key, split_val) for word, key in zip(split, sides, strict=True)]
+    sides = [kind.side_key(group) for group in groups] if split_val else groups
+    split = [val_split_off(word, key, split_val) for word, key in zip(split, sides, strict=True)]
     origins = facts["origin"].to_numpy()[keep] if "origin" in kind.facts else ()
     return Assembly(kind, parts, _distinct(ids), split, keep, rejected, dict(sorted(Counter(origins).items())))
 
@@ -125,21 +123,22 @@ def _drop_duplicates(
     kind: RowKind, parts: list[Path], ids: list[str], where: list[str], keep: np.ndarray, *, workers: int
 ) -> list[Rejected]:
     kept = np.flatnonzero(keep)
-    found = kind.duplicates(parts, kept, workers)
     dropped = []
-    for later, first in ((int(kept[a]), int(kept[b])) for a, b in found.items()):
+    for repeated, earlier in kind.duplicates(parts, kept, workers).items():
+        later, first = int(kept[repeated]), int(kept[earlier])
         keep[later] = False
         reason = f"{where[later]}: duplicate; got the structure of {ids[first]}"
         dropped.append(Rejected(ids[later], where[later], reason))
     return dropped
 
 
-def moved(split: str, key: str, fraction: float) -> str:
+def val_split_off(split: str, key: str, fraction: float) -> str:
     """The split of a row after ``fraction`` of the keys of "train" went to "val"; equal keys go the same way."""
     if split != "train" or fraction <= 0:
         return split
-    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
-    return "val" if place < fraction else "train"
+    # a hash, not a draw: a formula keeps its side whatever else is in the dataset; eight bytes are uniform in [0, 1)
+    uniform = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    return "val" if uniform < fraction else "train"
 
 
 def _distinct(ids: list[str]) -> list[str]:

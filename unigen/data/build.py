@@ -15,22 +15,20 @@ import re
 import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from unigen.cards import KINDS
+from unigen.cards import KINDS, Kind
 from unigen.config import read_yaml, write_yaml
 from unigen.data import recipes
 from unigen.data.assemble import Assembly, assemble
-from unigen.data.build_sources import Source, resolve
+from unigen.data.build_sources import Source, resolve_sources
 from unigen.data.crystal_rows import CRYSTALS
-from unigen.data.dataset_file import dataset_path, datasets_home, split_off
+from unigen.data.dataset_file import dataset_path, datasets_home, name_and_split
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
-from unigen.data.row_kind import Rejected, RowKind, Task, Treatment
-from unigen.data.shards import SHARD_ROWS, build_parts
+from unigen.data.shards import SHARD_ROWS, Rejected, RowKind, Task, Treatment, build_parts
 from unigen.disk import checksum, durable
 from unigen.errors import UserError
 from unigen.version import version_of
@@ -41,9 +39,10 @@ _FORMAT = 1
 _PARTS = 2
 """Raise it when parts get other columns: those of an interrupted build are then made again."""
 
-_SMILES = re.compile(r"^SMILES '[^']*': ")
+_NAMED_SMILES = re.compile(r"^SMILES '[^']*': ")
 
-_KINDS = {"crystals": CRYSTALS, "molecules": MOLECULES}
+ROW_KINDS: dict[Kind, RowKind] = {"crystals": CRYSTALS, "molecules": MOLECULES}
+"""How the rows of each kind of structure are made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +111,7 @@ def build_dataset(
 
     Args:
         name: a recipe (``unigen data list``) or a name of your own.
-        sources: paths (see `sources.read_rows`, `molecule_sources.read_molecule_rows`) or built datasets, ``NAME`` or
+        sources: paths (see `read_crystal_rows`, `read_molecule_rows`) or built datasets, ``NAME`` or
             ``NAME:SPLIT``; none for the public source of a recipe.
         options: what gets in.
         workers: processes; by default one a core.
@@ -127,14 +126,17 @@ def build_dataset(
         raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
     home = datasets_home() / name
     work = home / ".build"
-    chosen = resolve(name, sources)
-    kind = _KINDS[chosen[0].kind]
+    chosen = resolve_sources(name, sources)
+    kind = ROW_KINDS[chosen[0].kind]
     plan = _plan(chosen, options, work)
     done = _already_built(name, home, kind, plan)
     if done is not None:
         return done
     _prepare(work, plan)
-    _report_unverified(plan, console)
+    for origin in plan["sources"]:
+        if origin["verified"] is False and console is not None:
+            advice = f"no checksum on the card to verify against; sha256 {origin['checksum']}"
+            console.print(f"{origin['source']}: {advice}")
     workers = workers or os.cpu_count() or 1
     parts = _make_parts(name, chosen, options, work, workers, console)
     if options.dedup and console is not None:
@@ -157,19 +159,19 @@ def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildRes
         return None
     done = read_yaml(home / "build.yaml")
     before = {key: done.get(key) for key in plan}
-    if before | {"options": _set(done["options"])} != plan | {"options": _set(plan["options"])}:
+    if before | {"options": _given(done["options"])} != plan | {"options": _given(plan["options"])}:
         return None
     return BuildResult(name, home / kind.store, done["splits"], done["rejected"], already_built=True)
 
 
-def _set(options: dict) -> dict:
+def _given(options: dict) -> dict:
     return {name: value for name, value in options.items() if value}
 
 
 def _make_parts(
     name: str, sources: list[Source], options: BuildOptions, work: Path, workers: int, console: Console | None
 ) -> list[Path]:
-    kind = _KINDS[sources[0].kind]
+    kind = ROW_KINDS[sources[0].kind]
     treatment = Treatment(
         symprec=options.symprec,
         max_atoms=options.max_atoms,
@@ -178,34 +180,24 @@ def _make_parts(
     )
     records = ((record, source) for source in sources for record in source.records(work / "source", options.limit))
     tasks = (Task(record, source.card) for record, source in records)
-    total = None if options.limit else _total(sources)
-    with counting(console, f"building {name}", kind.name, total) as report:
-        return build_parts(tasks, partial(kind.treat, treatment=treatment), work, workers, report)
-
-
-def _report_unverified(plan: dict, console: Console | None) -> None:
-    for origin in plan["sources"]:
-        if origin["verified"] is False and console is not None:
-            console.print(f"{origin['source']}: no checksum on the card to verify against; sha256 {origin['checksum']}")
-
-
-def _total(sources: list[Source]) -> int | None:
-    counts = [source.count() for source in sources]
-    return None if None in counts else sum(count for count in counts if count is not None)
+    counts = [None] if options.limit else [source.count() for source in sources]
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    with counting(console, f"building {name}", kind.dataset.kind, total) as report:
+        return build_parts(kind, tasks, treatment, work, workers, report)
 
 
 def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
     """What the store is determined by; two equal plans give equal bytes."""
     kind = sources[0].kind
     others = options.exclude_compositions_of
-    excluded = {other: checksum(dataset_path(split_off(other)[0], kind)) for other in others}
+    excluded = {other: checksum(dataset_path(name_and_split(other)[0], kind)) for other in others}
     settings = asdict(options) | {"exclude_compositions_of": excluded}
     origins = [
         {
             "source": source.label,
             "checksum": source.checksum(work / "source"),
             "verified": source.verified,
-            "recipe": recipes.reading(source.card) if source.card else None,
+            "recipe": recipes.row_rules(source.card) if source.card else None,
         }
         for source in sources
     ]
@@ -232,8 +224,7 @@ def _prepare(work: Path, plan: dict) -> None:
 
 def _publish(name: str, home: Path, plan: dict, assembly: Assembly) -> BuildResult:
     """Write the three files, the store last: while it is missing the dataset is not built."""
-    kinds = Counter(_kind(row) for row in assembly.rejected)
-    rejected = dict(sorted(kinds.items()))
+    rejected = dict(sorted(Counter(_reason_without_values(row) for row in assembly.rejected).items()))
     with durable(home / "rejected.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(("id", "where", "reason"))
@@ -250,7 +241,7 @@ def _publish(name: str, home: Path, plan: dict, assembly: Assembly) -> BuildResu
     return BuildResult(name, store, assembly.splits, rejected)
 
 
-def _kind(row: Rejected) -> str:
+def _reason_without_values(row: Rejected) -> str:
     """The reason without file, entry, SMILES and values, to count by."""
-    reason = _SMILES.sub("", row.reason.removeprefix(f"{row.where}: ")).split(";")[0]
+    reason = _NAMED_SMILES.sub("", row.reason.removeprefix(f"{row.where}: ")).split(";")[0]
     return " ".join(word for word in reason.split() if not any(letter.isdigit() for letter in word))[:80]

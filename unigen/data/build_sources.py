@@ -9,13 +9,9 @@ from pathlib import Path
 
 from unigen.cards import DatasetCard, Kind
 from unigen.data import recipes
-from unigen.data.dataset_file import built_kind, dataset_path, split_off
-from unigen.data.readers.arrays import read_molecule_parquet
-from unigen.data.readers.count import count_entries
-from unigen.data.readers.crystals import read_records
-from unigen.data.readers.kind import kind_of, mixed
-from unigen.data.readers.merge_arrays import read_parquet
-from unigen.data.readers.molecules import read_molecules
+from unigen.data.dataset_file import built_kind, dataset_path, name_and_split
+from unigen.data.readers.arrays import read_crystal_store, read_molecule_store
+from unigen.data.readers.contents import FORMATS, count_entries, kind_of, mixed
 from unigen.data.readers.record import Record
 from unigen.disk import checksum
 from unigen.errors import UserError
@@ -40,9 +36,9 @@ class Source:
 
     def _all_records(self, folder: Path) -> Iterator[Record]:
         if self.dataset is not None:
-            return (read_parquet if self.kind == "crystals" else read_molecule_parquet)(self.dataset)
+            return (read_crystal_store if self.kind == "crystals" else read_molecule_store)(self.dataset)
         if self.path is not None:
-            return (read_records if self.kind == "crystals" else read_molecules)(self.path)
+            return FORMATS[self.kind].records(self.path)
         assert self.card is not None
         return recipes.read_files(self.card, recipes.fetch(self.card, folder))
 
@@ -65,14 +61,14 @@ class Source:
     def checksum(self, folder: Path) -> str:
         """SHA-256 that changes when the source does."""
         if self.dataset is not None:
-            return checksum(dataset_path(split_off(self.dataset)[0], self.kind))
+            return checksum(dataset_path(name_and_split(self.dataset)[0], self.kind))
         if self.path is not None:
             return checksum(self.path)
         assert self.card is not None
-        known = [file.sha256 for file in self.card.files]
-        if None in known:
+        stated = [file.sha256 for file in self.card.files]
+        if None in stated:
             return ",".join(checksum(path) for path in recipes.fetch(self.card, folder))
-        return ",".join(str(item) for item in known)
+        return ",".join(str(sha256) for sha256 in stated)
 
 
 def first_of_each_split(records: Iterator[Record], limit: int) -> Iterator[Record]:
@@ -84,7 +80,7 @@ def first_of_each_split(records: Iterator[Record], limit: int) -> Iterator[Recor
             yield record
 
 
-def resolve(name: str, texts: tuple[str, ...]) -> list[Source]:
+def resolve_sources(name: str, texts: tuple[str, ...]) -> list[Source]:
     """The sources of a dataset called ``name``; none given means the public files of its recipe.
 
     Raises:
@@ -93,8 +89,8 @@ def resolve(name: str, texts: tuple[str, ...]) -> list[Source]:
     card = recipes.recipe(name)
     if not texts:
         if card is None:
-            known = ", ".join(sorted(recipes.names()))
-            raise UserError(f"no recipe {name!r}", wanted=known, next_step="or say --from PATH for your own structures")
+            names = ", ".join(sorted(recipes.names()))
+            raise UserError(f"no recipe {name!r}", wanted=names, next_step="or say --from PATH for your own structures")
         return [Source(f"recipe {name}", card.kind, card)]
     sources = [_source(text, card) for text in texts]
     if len({source.kind for source in sources}) > 1:

@@ -9,12 +9,12 @@ import numpy as np
 
 from unigen.crystals.crystal import GRAM_PER_CUBIC_CENTIMETRE
 from unigen.data.crystal_store import CrystalDataset
-from unigen.data.molecule_store import MoleculeDataset
+from unigen.data.store import Dataset
 from unigen.elements import format_formula, reduce_counts
 from unigen.shapes import Float
 
 
-def compositions(dataset: CrystalDataset | MoleculeDataset) -> Iterator[dict[int, int]]:
+def compositions(dataset: Dataset) -> Iterator[dict[int, int]]:
     """Atoms in each cell or molecule by atomic number, ascending."""
     for start, end in zip(dataset.offsets[:-1].tolist(), dataset.offsets[1:].tolist(), strict=True):
         yield dict(sorted(Counter(dataset.numbers[start:end].tolist()).items()))

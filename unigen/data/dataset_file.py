@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.cards import KINDS, Kind
 from unigen.errors import UserError
-from unigen.shapes import Int
 
 
 def datasets_home() -> Path:
@@ -25,7 +23,7 @@ def built_kind(name: str) -> Kind | None:
     return next((kind for kind in KINDS if (datasets_home() / name / f"{kind}.parquet").exists()), None)
 
 
-def split_off(name: str) -> tuple[str, str | None]:
+def name_and_split(name: str) -> tuple[str, str | None]:
     """Dataset and split of ``"mp-20:test"``; of a path or a plain name, itself and None."""
     if ":" in name and not Path(name).exists():
         dataset, split = name.rsplit(":", 1)
@@ -59,7 +57,7 @@ def dataset_path(name_or_path: str | Path, kind: Kind = "crystals") -> Path:
 
 def resolve_dataset(name: str | Path, kind: Kind = "crystals") -> tuple[Path, str | None]:
     """Parquet file and split of ``"mp-20:test"``, ``"mp-20"`` or a path; raises UserError as `dataset_path`."""
-    dataset, split = split_off(str(name))
+    dataset, split = name_and_split(str(name))
     return dataset_path(dataset, kind), split
 
 
@@ -79,36 +77,3 @@ def open_table(path: Path, columns: tuple[str, ...]) -> pa.Table:
     if missing:
         raise UserError(f"columns missing: {', '.join(missing)}", where=str(path), wanted=", ".join(columns))
     return table
-
-
-def flat(column: pa.ChunkedArray) -> np.ndarray:
-    """The items of all lists, one after the other."""
-    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-
-
-def list_offsets(column: pa.ChunkedArray, width: int = 1) -> Int[np.ndarray, "rows_plus_1"]:
-    """Where the list of each row starts among all items, counted in groups of ``width``; at last, how many."""
-    lengths = column.combine_chunks().value_lengths().to_numpy() // width
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def row_index(keep: np.ndarray) -> Int[np.ndarray, "chosen"]:
-    """Row numbers, of a mask or of themselves."""
-    return np.flatnonzero(keep) if np.asarray(keep).dtype == bool else np.asarray(keep, dtype=np.int64)
-
-
-def rows_of_split(splits: np.ndarray, split: str, dataset: str) -> Int[np.ndarray, "chosen"]:
-    """The rows of one split; raises UserError, naming the splits there are, when it is empty."""
-    rows = np.flatnonzero(splits == split)
-    if not len(rows):
-        raise UserError(f"no split {split!r}", where=dataset, wanted=f"one of {sorted(set(splits))}")
-    return rows
-
-
-def chosen_items(
-    offsets: Int[np.ndarray, "rows_plus_1"], index: Int[np.ndarray, "chosen"]
-) -> tuple[Int[np.ndarray, "chosen_plus_1"], Int[np.ndarray, "items"]]:
-    """New offsets, and the items in the lists of the chosen rows."""
-    counts = np.diff(offsets)[index]
-    new = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return new, np.repeat(offsets[:-1][index] - new[:-1], counts) + np.arange(new[-1])

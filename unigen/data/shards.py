@@ -6,23 +6,103 @@ its metadata. It appears under its name only when complete, so a killed build go
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Generic
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unigen.data.row_kind import Task, rejected_of
+from unigen.cards import DatasetCard
+from unigen.data.readers.record import Record, Row, Structure
+from unigen.data.store import Dataset
 from unigen.disk import durable
-from unigen.parallel import in_order
+from unigen.parallel import Workers
 
 SHARD_ROWS = 512
+"""Some seconds of work for a process: what a kill loses. It is part of the stamp by which parts are found again."""
+
+_REJECTED = b"rejected"
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that did not get in."""
+
+    id: str
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treatment:
+    """What is done to every row by itself.
+
+    Attributes:
+        symprec: tolerance of the primitive cell, Angstrom (crystals).
+        max_atoms: largest primitive cell, or largest molecule, that gets in.
+        excluded: formulas that do not get in: reduced ones of crystals, whole ones of molecules.
+        largest_fragment: of several molecules in one entry, keep the largest instead of rejecting it.
+    """
+
+    symprec: float = 0.01
+    max_atoms: int | None = None
+    excluded: frozenset[str] = frozenset()
+    largest_fragment: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """A record and the card of the recipe it comes through, if any."""
+
+    record: Record
+    card: DatasetCard | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowKind(Generic[Structure]):
+    """How rows of one kind of structure are made, kept and compared; its functions are sent to other processes.
+
+    Attributes:
+        dataset: what a store of them is opened as.
+        read_rows: of a file or folder, as they are.
+        treat: makes the row that gets in, or the reason why it does not.
+        group: structures of one group fall on one side of a split.
+        keeps_origin: whether it is worth saying where the positions come from.
+        duplicates: of the kept rows of all parts, the index of each that repeats an earlier one, and of that.
+        side_key: the text by whose hash a group gets its side.
+        formulas: the formulas of a dataset, by name, as `Treatment.excluded` wants them.
+    """
+
+    dataset: type[Dataset[Structure]]
+    read_rows: Callable[[str | Path], Iterator[Row[Structure]]]
+    treat: Callable[[Task, Treatment], Row[Structure]]
+    group: Callable[[Structure], str]
+    keeps_origin: bool
+    duplicates: Callable[[list[Path], np.ndarray, int], dict[int, int]]
+    side_key: Callable[[str], str]
+    formulas: Callable[[str], Iterable[str]]
+
+    @property
+    def store(self) -> str:
+        """Name of the file of a dataset."""
+        return f"{self.dataset.kind}.parquet"
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Columns of a part that the store lacks."""
+        return ("where", "together", "origin") if self.keeps_origin else ("where", "together")
 
 
 def build_parts(
+    kind: RowKind,
     tasks: Iterable[Task],
-    work: Callable[[tuple[Task, ...]], pa.Table],
+    treatment: Treatment,
     folder: Path,
     workers: int,
     report: Callable[[int, int], None],
@@ -30,15 +110,16 @@ def build_parts(
     """Make the part files that are not there yet; all parts, in the order of the source.
 
     Args:
+        kind: of structure.
         tasks: what to read, in a fixed order; for parts that exist it is read again but not parsed.
-        work: what makes the part of a shard; it must be importable, or a partial of what is.
+        treatment: of every row.
         folder: where the parts are.
         workers: processes; with 1 everything happens in this one.
         report: called with the numbers of rows passed and rejected after every part.
     """
     parts: list[Path] = []
 
-    def wanted() -> Iterator[tuple[Path, tuple[Task, ...]]]:
+    def missing() -> Iterator[tuple[Path, tuple[Task, ...]]]:
         stream = iter(tasks)
         for index, shard in enumerate(iter(lambda: tuple(islice(stream, SHARD_ROWS)), ())):
             parts.append(folder / f"part-{index:05d}.parquet")
@@ -47,8 +128,31 @@ def build_parts(
             else:
                 yield parts[-1], shard
 
-    for path, table in in_order(wanted(), work, workers):
-        with durable(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
-        report(len(table), len(rejected_of(path)))
+    with Workers(workers) as pool:
+        for path, table in pool.in_order(partial(part_table, kind, treatment), missing(), "building"):
+            with durable(path) as temporary:
+                pq.write_table(table, temporary, compression="zstd")
+            report(len(table), len(rejected_of(path)))
     return parts
+
+
+def part_table(kind: RowKind, treatment: Treatment, tasks: tuple[Task, ...]) -> pa.Table:
+    """The table of a part: the rows that passed with their facts, and the rejected ones in its metadata."""
+    rows = [kind.treat(task, treatment) for task in tasks]
+    passed = [(row, row.structure) for row in rows if row.structure is not None]
+    structures = [structure for _, structure in passed]
+    table = kind.dataset.to_table(structures, [row.id for row, _ in passed], [row.split for row, _ in passed])
+    facts: dict[str, list[str]] = {
+        "where": [row.where for row, _ in passed],
+        "together": [kind.group(structure) for structure in structures],
+        "origin": [row.origin for row, _ in passed],
+    }
+    for name in kind.facts:
+        table = table.append_column(name, pa.array(facts[name], pa.string()))
+    rejected = [(row.id, row.where, row.reason) for row in rows if row.structure is None]
+    return table.replace_schema_metadata({_REJECTED: json.dumps(rejected).encode()})
+
+
+def rejected_of(part: Path) -> list[Rejected]:
+    """The rows a part rejected."""
+    return [Rejected(*entry) for entry in json.loads(pq.read_schema(part).metadata[_REJECTED])]

@@ -1,4 +1,4 @@
-"""What is in a dataset: its facts, what its build rejected, and the requests it makes as a benchmark."""
+"""Which datasets there are and what is in one: its facts, and what its build rejected."""
 
 from __future__ import annotations
 
@@ -7,33 +7,84 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Column, Table
 
-from unigen.cards import Kind, find_cards, read_dataset_card
-from unigen.data.build import BuildResult
+from unigen.cards import KINDS, Kind, find_cards, read_dataset_card
+from unigen.data.build import ROW_KINDS, BuildResult
 from unigen.data.compositions import compositions, reduced_formulas
-from unigen.data.crystal_store import CrystalDataset, open_dataset
-from unigen.data.crystal_store import from_table as crystals_of_table
-from unigen.data.crystal_store import to_table as crystal_table
-from unigen.data.dataset_file import built_kind, split_off
-from unigen.data.molecule_store import MoleculeDataset, open_molecules
-from unigen.data.molecule_store import from_table as molecules_of_table
-from unigen.data.molecule_store import to_table as molecule_table
-from unigen.data.readers.crystals import read_rows
-from unigen.data.readers.kind import kind_of
-from unigen.data.readers.molecules import read_molecule_rows
+from unigen.data.crystal_store import CrystalDataset
+from unigen.data.dataset_file import built_kind, datasets_home, name_and_split
+from unigen.data.readers.contents import kind_of
+from unigen.data.store import Dataset
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 
-_BAR = 40
-"""Characters of the longest histogram bar."""
+_LONGEST_BAR = 40
+"""Characters; label, count and bar fit a terminal of 80 columns."""
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A line of ``unigen data list``.
+
+    Attributes:
+        name: dataset name.
+        title: from its card, empty for own data.
+        licence: from its card.
+        kind: what it holds.
+        rows: structures, when built here and readable, else None.
+        path: the store when built here.
+    """
+
+    name: str
+    title: str
+    licence: str
+    kind: Kind
+    rows: int | None
+    path: Path | None
+
+
+def list_datasets() -> list[DatasetEntry]:
+    """All recipes and all datasets built here, by name."""
+    cards = {name: read_dataset_card(path) for name, path in find_cards("data").items()}
+    built: dict[str, Kind] = {}
+    for kind in KINDS:
+        built |= {path.parent.name: kind for path in datasets_home().glob(f"*/{kind}.parquet")}
+    entries = []
+    for name in sorted(cards.keys() | built.keys()):
+        card, kind_built = cards.get(name), built.get(name)
+        title, licence = (card.title, card.licence) if card else ("", "")
+        store = datasets_home() / name / f"{kind_built}.parquet" if kind_built else None
+        rows = None
+        if store is not None:
+            try:
+                rows = pq.read_metadata(store).num_rows
+            except (pa.ArrowException, OSError):
+                rows = None  # a torn store must not hide the others
+        kind = kind_built or (card.kind if card else "crystals")
+        entries.append(DatasetEntry(name, title, licence, kind, rows, store))
+    return entries
+
+
+def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
+    """The list as a table."""
+    table = Table(title="Datasets", caption="build one: unigen data build NAME")
+    for column in ("name", "rows", "holds", "licence", "what"):
+        table.add_column(column, justify="right" if column == "rows" else "left")
+    for entry in entries:
+        missing = "unreadable" if entry.path else "not built"
+        built = f"{entry.rows:,}" if entry.rows is not None else missing
+        table.add_row(entry.name, built, entry.kind, entry.licence, entry.title)
+    console.print(table)
 
 
 def print_result(result: BuildResult, console: Console) -> None:
     """Print what a build made, and the table of rejected rows."""
-    said = ", ".join(f"{count:,} {split}" for split, count in result.splits.items())
-    console.print(f"{result.name}: {said}{' (already built)' if result.already_built else ''}", highlight=False)
+    counts = ", ".join(f"{count:,} {split}" for split, count in result.splits.items())
+    console.print(f"{result.name}: {counts}{' (already built)' if result.already_built else ''}", highlight=False)
     if result.rejected:
         table = Table("rejected because", Column("rows", justify="right"))
         for reason, count in sorted(result.rejected.items(), key=lambda item: -item[1]):
@@ -105,7 +156,7 @@ def summarise(name_or_path: str | Path) -> Summary:
         formulas = map(hill_formula, compositions(dataset))
     return Summary(
         name=str(name_or_path),
-        kind="crystals" if isinstance(dataset, CrystalDataset) else "molecules",
+        kind=dataset.kind,
         rows=len(dataset),
         splits=dict(sorted(Counter(dataset.split.tolist()).items())),
         elements=dict(elements.most_common()),
@@ -116,42 +167,24 @@ def summarise(name_or_path: str | Path) -> Summary:
     )
 
 
-def open_any(name: str) -> tuple[CrystalDataset | MoleculeDataset, list[str]]:
+def open_any(name: str) -> tuple[Dataset, list[str]]:
     """A store as it is; any other path read to memory, with the reasons of what could not be read."""
     path = Path(name)
-    if not path.exists():
-        return (open_molecules if built_kind(split_off(name)[0]) == "molecules" else open_dataset)(name), []
-    kind = kind_of(path)
-    if path.suffix == ".parquet":
-        return (open_molecules if kind == "molecules" else open_dataset)(name), []
-    return _read_molecules(name) if kind == "molecules" else _read_crystals(name)
+    kind = kind_of(path) if path.exists() else built_kind(name_and_split(name)[0]) or "crystals"
+    dataset = ROW_KINDS[kind].dataset
+    if not path.exists() or path.suffix == ".parquet":
+        return dataset.open(name), []
+    rows = list(ROW_KINDS[kind].read_rows(name))
+    passed = [(row, row.structure) for row in rows if row.structure is not None]
+    unreadable = [row.reason for row in rows if row.structure is None]
+    if not passed:
+        raise UserError(f"no {kind.removesuffix('s')} in it", where=name, got=unreadable[0] if unreadable else None)
+    ids, splits = [row.id for row, _ in passed], [row.split for row, _ in passed]
+    table = dataset.to_table([structure for _, structure in passed], ids, splits)
+    return dataset.from_table(name, table), unreadable
 
 
-def _read_crystals(name: str) -> tuple[CrystalDataset, list[str]]:
-    rows = list(read_rows(name))
-    read = [(row, row.crystal) for row in rows if row.crystal is not None]
-    unreadable = [row.reason for row in rows if row.crystal is None]
-    if not read:
-        raise UserError("no crystal in it", where=name, got=unreadable[0] if unreadable else None)
-    crystals = [crystal for _, crystal in read]
-    columns = sorted({column for crystal in crystals for column in crystal.properties})
-    table = crystal_table(crystals, [row.id for row, _ in read], [row.split for row, _ in read], columns)
-    return crystals_of_table(name, table), unreadable
-
-
-def _read_molecules(name: str) -> tuple[MoleculeDataset, list[str]]:
-    rows = list(read_molecule_rows(name))
-    read = [(row, row.molecule) for row in rows if row.molecule is not None]
-    unreadable = [row.reason for row in rows if row.molecule is None]
-    if not read:
-        raise UserError("no molecule in it", where=name, got=unreadable[0] if unreadable else None)
-    molecules = [molecule for _, molecule in read]
-    columns = sorted({column for molecule in molecules for column in molecule.properties})
-    table = molecule_table(molecules, [row.id for row, _ in read], [row.split for row, _ in read], columns)
-    return molecules_of_table(name, table), unreadable
-
-
-def _ranges(dataset: CrystalDataset | MoleculeDataset) -> dict[str, Range]:
+def _ranges(dataset: Dataset) -> dict[str, Range]:
     card_path = find_cards("data").get(dataset.name.split(":")[0])
     units = read_dataset_card(card_path).properties if card_path else {}
     ranges = {}
@@ -191,5 +224,5 @@ def _print_histogram(sizes: dict[int, int], console: Console) -> None:
         bins[(atoms - 1) // width] += count
     for index, count in sorted(bins.items()):
         label = f"{index * width + 1}-{(index + 1) * width}" if width > 1 else str(index + 1)
-        bar = "#" * max(1, round(_BAR * count / max(bins.values())))
+        bar = "#" * max(1, round(_LONGEST_BAR * count / max(bins.values())))
         console.print(f"{label:>9} {count:>8,} {bar}", highlight=False)

@@ -18,42 +18,44 @@ if TYPE_CHECKING:
     from sevenn.calculator import SevenNetCalculator
 
 
-class Answer(TypedDict):
-    """What a calculator says of one structure: eV, eV/Angstrom, eV/Angstrom^3 (Voigt's order)."""
+class SinglePoint(TypedDict):
+    """What a calculator computes of one structure: eV, eV/Angstrom, eV/Angstrom^3 (Voigt's order)."""
 
     energy: float
     forces: Float[np.ndarray, "atoms 3"]
     stress: Float[np.ndarray, "6"]
 
 
-Compute = Callable[[Sequence["Atoms"]], list[Answer]]
+BatchCalculator = Callable[[Sequence["Atoms"]], list[SinglePoint]]
+"""One result a structure, in their order; raises what the potential raises at any one of them."""
 
 
-def by_chgnet(chgnet: CHGNetCalculator) -> Compute:
+def chgnet_batches(chgnet: CHGNetCalculator) -> BatchCalculator:
     """As CHGNet's calculator computes them one by one."""
 
-    def compute(structures: Sequence[Atoms]) -> list[Answer]:
+    def compute(structures: Sequence[Atoms]) -> list[SinglePoint]:
         from pymatgen.io.ase import AseAtomsAdaptor
 
         graphs = [chgnet.model.graph_converter(AseAtomsAdaptor.get_structure(atoms)) for atoms in structures]
-        found: Any = chgnet.model.predict_graph(graphs, task="efs", batch_size=len(graphs))
-        answers = found if len(graphs) > 1 else [found]
+        predictions: Any = chgnet.model.predict_graph(graphs, task="efs", batch_size=len(graphs))
+        if len(graphs) == 1:  # CHGNet then returns the dictionary itself
+            predictions = [predictions]
         return [
-            Answer(
+            SinglePoint(
                 energy=float(each["e"]) * (len(atoms) if chgnet.model.is_intensive else 1),
                 forces=each["f"],
                 stress=_voigt(each["s"] * chgnet.stress_weight),
             )
-            for atoms, each in zip(structures, answers, strict=True)
+            for atoms, each in zip(structures, predictions, strict=True)
         ]
 
     return compute
 
 
-def by_sevennet(sevennet: SevenNetCalculator) -> Compute:
+def sevennet_batches(sevennet: SevenNetCalculator) -> BatchCalculator:
     """As SevenNet's calculator computes them one by one."""
 
-    def compute(structures: Sequence[Atoms]) -> list[Answer]:
+    def compute(structures: Sequence[Atoms]) -> list[SinglePoint]:
         from sevenn import _keys as KEY  # noqa: N812 - their name of it
         from sevenn.atom_graph_data import AtomGraphData
         from sevenn.train.dataload import unlabeled_atoms_to_graph
@@ -66,13 +68,13 @@ def by_sevennet(sevennet: SevenNetCalculator) -> Compute:
         batch = Batch.from_data_list([AtomGraphData.from_numpy_dict(graph) for graph in graphs])
         sevennet.model.set_is_batch_data(True)
         try:
-            found = to_atom_graph_list(sevennet.model(batch.to(sevennet.device)))
+            predictions = to_atom_graph_list(sevennet.model(batch.to(sevennet.device)))
         finally:
             sevennet.model.set_is_batch_data(False)
-        for graph in found:
+        for graph in predictions:
             graph[KEY.PRED_STRESS] = graph[KEY.PRED_STRESS][0]  # to_atom_graph_list adds an axis
-        results = map(sevennet.output_to_results, found)
-        return [Answer(energy=each["energy"], forces=each["forces"], stress=each["stress"]) for each in results]
+        results = map(sevennet.output_to_results, predictions)
+        return [SinglePoint(energy=each["energy"], forces=each["forces"], stress=each["stress"]) for each in results]
 
     return compute
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from unigen.device import check_device
 from unigen.disk import sha256_of
-from unigen.energies.batched_forces import Compute, by_chgnet, by_sevennet
+from unigen.energies.batched_forces import BatchCalculator, chgnet_batches, sevennet_batches
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS
 from unigen.version import version_of
@@ -34,14 +34,14 @@ _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
-class _Known:
+class _BundledPotential:
     """A potential whose weights lie in its wheel."""
 
     scheme: str
     package: str
     weights: str
     load: Callable[[str], Calculator]
-    together: Callable[[Any], Compute]
+    batches: Callable[[Any], BatchCalculator]
 
 
 def _chgnet(model: str) -> Callable[[str], Calculator]:
@@ -66,29 +66,29 @@ def _sevennet(model: str) -> Callable[[str], Calculator]:
 
 _CHGNET, _SEVENNET = "pretrained", "pretrained_potentials"
 KNOWN = {
-    "chgnet": _Known(
-        "MP2020", "chgnet", f"{_CHGNET}/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar", _chgnet("0.3.0"), by_chgnet
+    "chgnet": _BundledPotential(
+        "MP2020", "chgnet", f"{_CHGNET}/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar", _chgnet("0.3.0"), chgnet_batches
     ),
-    "chgnet-r2scan": _Known(
+    "chgnet-r2scan": _BundledPotential(
         "r2SCAN",
         "chgnet",
         f"{_CHGNET}/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
         _chgnet("r2scan"),
-        by_chgnet,
+        chgnet_batches,
     ),
-    "7net-0": _Known(
+    "7net-0": _BundledPotential(
         "MP-uncorrected",
         "sevenn",
         f"{_SEVENNET}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
         _sevennet("7net-0"),
-        by_sevennet,
+        sevennet_batches,
     ),
-    "7net-l3i5": _Known(
+    "7net-l3i5": _BundledPotential(
         "MP-uncorrected",
         "sevenn",
         f"{_SEVENNET}/SevenNet_l3i5/checkpoint_l3i5.pth",
         _sevennet("7net-l3i5"),
-        by_sevennet,
+        sevennet_batches,
     ),
 }
 """By name. Schemes: MP2020 is PBE(+U) with the Materials Project's 2020 corrections, MP-uncorrected without them."""
@@ -132,9 +132,9 @@ class Potential:
         """
         return _calculator(self.name, self.device)
 
-    def together(self) -> Compute:
-        """Energies and forces of many structures at a time, for a potential of `KNOWN`."""
-        return KNOWN[self.name].together(self.calculator())
+    def batch_calculator(self) -> BatchCalculator:
+        """Energies, forces and stresses of many structures at a time, for a potential of `KNOWN`."""
+        return KNOWN[self.name].batches(self.calculator())
 
 
 def find_potential(name: str, scheme: str | None = None, device: str = "cpu", batch: int | None = None) -> Potential:
@@ -155,7 +155,7 @@ def find_potential(name: str, scheme: str | None = None, device: str = "cpu", ba
         'EMT'
     """
     if name in KNOWN:
-        return _known(name, scheme, device, batch or (1 if device == "cpu" else GPU_BATCH))
+        return _bundled(name, scheme, device, batch or (1 if device == "cpu" else GPU_BATCH))
     if not _IMPORT_PATH.fullmatch(name):
         wanted = f"{', '.join(KNOWN)}, or the import path of an ASE calculator such as package.module:Class"
         raise UserError("no such potential", got=name, wanted=wanted)
@@ -173,23 +173,23 @@ def find_potential(name: str, scheme: str | None = None, device: str = "cpu", ba
     )
 
 
-def _known(name: str, scheme: str | None, device: str, batch: int) -> Potential:
-    known = KNOWN[name]
-    if scheme is not None and scheme != known.scheme:
-        raise UserError(f"energies of {name} have another scheme", got=scheme, wanted=known.scheme)
-    found = importlib.util.find_spec(known.package)
-    if found is None or found.origin is None:
-        raise UserError(f"{name} needs the package {known.package}", next_step=MISSING)
+def _bundled(name: str, scheme: str | None, device: str, batch: int) -> Potential:
+    bundled = KNOWN[name]
+    if scheme is not None and scheme != bundled.scheme:
+        raise UserError(f"energies of {name} have another scheme", got=scheme, wanted=bundled.scheme)
+    spec = importlib.util.find_spec(bundled.package)
+    if spec is None or spec.origin is None:
+        raise UserError(f"{name} needs the package {bundled.package}", next_step=MISSING)
     check_device(device)
-    weights = Path(found.origin).parent / known.weights
+    weights = Path(spec.origin).parent / bundled.weights
     if not weights.exists():
-        got = f"{known.package} {version_of(known.package)}"
+        got = f"{bundled.package} {version_of(bundled.package)}"
         raise UserError(f"the weights of {name} are not in its package", where=str(weights), got=got, next_step=MISSING)
     return Potential(
         name=name,
-        scheme=known.scheme,
+        scheme=bundled.scheme,
         checkpoint=_checksum(weights),
-        version=f"{known.package} {version_of(known.package)}",
+        version=f"{bundled.package} {version_of(bundled.package)}",
         device=device,
         batch=batch,
     )
@@ -206,12 +206,12 @@ def _calculator(name: str, device: str) -> Calculator:
         with contextlib.redirect_stdout(io.StringIO()):  # CHGNet says hello
             return KNOWN[name].load(device)
     try:
-        made = _factory(name)()
+        calculator = _factory(name)()
     except PARSER_ERRORS as error:
         raise UserError("this calculator cannot be made", where=name, got=str(error)[:120]) from error
-    if not callable(getattr(made, "get_property", None)):
-        raise UserError("not an ASE calculator", where=name, got=type(made).__name__)
-    return made
+    if not callable(getattr(calculator, "get_property", None)):
+        raise UserError("not an ASE calculator", where=name, got=type(calculator).__name__)
+    return calculator
 
 
 def _factory(path: str) -> Callable[[], Calculator]:

@@ -1,17 +1,21 @@
-"""Relax one crystal, cell and all, between gates: potentials say plausible things of impossible structures.
+"""Relax crystals, cell and all, between gates: potentials say plausible things of impossible structures.
 
-FIRE: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006), over the cell too by ASE's FrechetCellFilter.
+FIRE: Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006), over the cell too by ASE's FrechetCellFilter. One crystal at a
+time (`relax`), or many in step, their forces computed in one batch (`relax_together`): what a GPU is good for. Each
+crystal then still walks by itself; only the network sees all of them at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
+from unigen.energies.batched_forces import BatchCalculator, SinglePoint
 from unigen.energies.potential import Potential
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS
@@ -24,7 +28,7 @@ Outcome = Literal["converged", "limit", "gated", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class RelaxSettings:
-    """How a crystal is relaxed, and what is no crystal.
+    """How a crystal is relaxed, and what is no crystal. The defaults are those of our protocols of stability.
 
     Attributes:
         fmax: largest force at the end, eV/Angstrom, on atoms and cell.
@@ -101,32 +105,82 @@ def relax(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Re
         >>> relax(cell, find_potential("ase.calculators.emt:EMT", "EMT"), RelaxSettings()).outcome
         'converged'
     """
-    path = descend(crystal, settings)
-    while not isinstance(state := advance(path), Relaxation):
+    descent = _descend(crystal, settings)
+    while not isinstance(state := _advance(descent), Relaxation):
         calculator = potential.calculator()  # what is wrong with it is not this structure's failure
         try:
             state.calc = calculator
         except PARSER_ERRORS as error:  # some say here that they do not know an element
-            return failed(error)
+            return _failed(error)
     return state
 
 
-def advance(path: Descent) -> Atoms | Relaxation:
+def relax_together(
+    crystals: Iterable[Crystal], compute: BatchCalculator, settings: RelaxSettings, batch: int
+) -> Iterator[tuple[int, Relaxation]]:
+    """The index of each crystal and what became of it, in the order of finishing.
+
+    Args:
+        crystals: as generated.
+        compute: energies, forces and stresses of many structures.
+        settings: stops and gates.
+        batch: crystals on their way at a time; where one arrives the next sets out.
+    """
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    waiting = enumerate(crystals)
+    running: dict[int, Descent] = {}
+    while True:
+        for index, crystal in islice(waiting, batch - len(running)):
+            running[index] = _descend(crystal, settings)
+        if not running:
+            return
+        to_compute: dict[int, Atoms] = {}
+        for index, descent in list(running.items()):
+            state = _advance(descent)
+            if isinstance(state, Relaxation):
+                del running[index]
+                yield index, state
+            else:
+                to_compute[index] = state
+        results = _compute_or_halve(compute, list(to_compute.values()))
+        for (index, atoms), result in zip(to_compute.items(), results, strict=True):
+            if isinstance(result, Exception):
+                del running[index]
+                yield index, _failed(result)
+            else:
+                atoms.calc = SinglePointCalculator(atoms, **result)
+
+
+def _compute_or_halve(compute: BatchCalculator, structures: Sequence[Atoms]) -> list[SinglePoint | Exception]:
+    """One result a structure; a batch that fails (one odd structure, or no memory left) is tried again by halves."""
+    if not structures:
+        return []
+    try:
+        return [*compute(structures)]
+    except PARSER_ERRORS as error:
+        if len(structures) == 1:
+            return [error]
+    half = len(structures) // 2
+    return _compute_or_halve(compute, structures[:half]) + _compute_or_halve(compute, structures[half:])
+
+
+def _advance(descent: Descent) -> Atoms | Relaxation:
     """Up to the next atoms to be computed, or to the end; an exception is an end too."""
     try:
-        return next(path)
+        return next(descent)
     except StopIteration as end:
         return end.value
     except PARSER_ERRORS as error:
-        return failed(error)
+        return _failed(error)
 
 
-def failed(error: Exception) -> Relaxation:
+def _failed(error: Exception) -> Relaxation:
     """The end of a structure that a calculator raised at."""
     return Relaxation(outcome="failed", reason=f"{type(error).__name__}: {str(error)[:120]}")
 
 
-def descend(crystal: Crystal, settings: RelaxSettings) -> Descent:
+def _descend(crystal: Crystal, settings: RelaxSettings) -> Descent:
     """A relaxation that leaves computing to whoever drives it, one structure or many at a time."""
     from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE

@@ -1,9 +1,9 @@
-"""A folder of relaxed crystals; `RelaxedSet.write` adds ``relaxed.extxyz`` to the files of its `ResultJournal`."""
+"""A folder of relaxed crystals; `RelaxedCrystals.write` adds ``relaxed.extxyz`` to the files of its `ResultJournal`."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,14 @@ import numpy as np
 from unigen.crystals.crystal import Crystal
 from unigen.disk import durable
 from unigen.energies.potential import Potential, one_thread
-from unigen.energies.relaxation import Relaxation, RelaxSettings, relax
-from unigen.energies.together import relax_together
-from unigen.journal import Line, ResultJournal, Take, digest
+from unigen.energies.relaxation import Relaxation, RelaxSettings, relax, relax_together
+from unigen.journal import Line, ResultJournal, digest
 from unigen.parallel import Workers
 
 FRAMES = "relaxed.extxyz"
 
 
-class RelaxedSet:
+class RelaxedCrystals:
     """The folder, new or continued.
 
     Args:
@@ -53,17 +52,18 @@ class RelaxedSet:
         """
         label = f"Relaxing ({self.potential.name})"
 
-        def one_by_one(tasks: list[Crystal], take: Take[Relaxation]) -> None:
-            workers.each(partial(_relax_one, potential=self.potential, settings=self.settings), tasks, label, take)
+        def one_by_one(missing: list[Crystal]) -> Iterator[tuple[int, Relaxation]]:
+            work = partial(_relax_in_one_thread, potential=self.potential, settings=self.settings)
+            return workers.as_finished(work, missing, label)
 
-        def together(tasks: list[Crystal], take: Take[Relaxation]) -> None:
-            if not tasks:
+        def together(missing: list[Crystal]) -> Iterator[tuple[int, Relaxation]]:
+            if not missing:  # the potential need not be loaded
                 return
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # as in worker processes
-                found = relax_together(tasks, self.potential.together(), self.settings, self.potential.batch)
-                for place, result in workers.shown(found, len(tasks), label):
-                    take(place, result)
+                compute = self.potential.batch_calculator()
+                results = relax_together(missing, compute, self.settings, self.potential.batch)
+                yield from workers.with_progress(results, len(missing), label)
 
         return self._journal.results(crystals, one_by_one if self.potential.batch == 1 else together)
 
@@ -73,12 +73,12 @@ class RelaxedSet:
 
         if self.path is None:
             return None
-        of_all = {"potential": self.potential.name, "energy_scheme": self.potential.scheme}
+        energies = {"potential": self.potential.name, "energy_scheme": self.potential.scheme}
         frames = []
         for name, result in named:
             if result.crystal is not None:
                 atoms = result.crystal.to_ase()
-                atoms.info = {"id": name} | of_all | _numbers(result)
+                atoms.info = {"id": name} | energies | _numbers(result)
                 frames.append(atoms)
         with durable(self.path / FRAMES) as partial_path:
             write(partial_path, frames, format="extxyz")
@@ -90,7 +90,7 @@ def structure_key(crystal: Crystal) -> str:
     return digest(crystal.numbers, crystal.frac_coords, crystal.lattice)
 
 
-def _relax_one(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Relaxation:
+def _relax_in_one_thread(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Relaxation:
     with one_thread():
         return relax(crystal, potential, settings)
 

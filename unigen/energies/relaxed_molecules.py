@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
@@ -12,7 +12,7 @@ import numpy as np
 
 from unigen.disk import durable
 from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings, relax_molecule
-from unigen.journal import Line, ResultJournal, Take, digest
+from unigen.journal import Line, ResultJournal, digest
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
 from unigen.version import require
@@ -56,12 +56,12 @@ class RelaxedMolecules:
             label: of the progress bar.
         """
 
-        def compute(tasks: list[Molecule], take: Take[MoleculeRelaxation]) -> None:
+        def compute(missing: list[Molecule]) -> Iterator[tuple[int, MoleculeRelaxation]]:
             work = partial(relax_molecule, settings=self.settings)
-            workers.each(work, tasks, f"{label} ({self.settings.method})", take, here=False)
+            return workers.as_finished(work, missing, f"{label} ({self.settings.method})", here=False)
 
-        found = iter(self._journal.results([molecule for molecule in molecules if molecule is not None], compute))
-        return [MoleculeRelaxation("no molecule") if molecule is None else next(found) for molecule in molecules]
+        results = iter(self._journal.results([molecule for molecule in molecules if molecule is not None], compute))
+        return [MoleculeRelaxation("no molecule") if molecule is None else next(results) for molecule in molecules]
 
     def write(self, named: Iterable[tuple[str, MoleculeRelaxation]]) -> Path | None:
         """Write ``relaxed.sdf`` of what has a molecule at the end, energies in eV; returns its path."""
@@ -71,8 +71,8 @@ class RelaxedMolecules:
             for name, result in named:
                 if result.molecule is not None and result.energy is not None:
                     before, after = result.energy
-                    said = {"energy": after, "initial_energy": before, "converged": float(result.ending == "converged")}
-                    properties = result.molecule.properties | said
+                    outcome = {"converged": float(result.ending == "converged")}
+                    properties = result.molecule.properties | {"energy": after, "initial_energy": before} | outcome
                     file.write(replace(result.molecule, properties=properties).to_sdf(name=name))
         return self.path / MOLECULES
 

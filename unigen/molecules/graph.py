@@ -56,6 +56,7 @@ def sorted_bonds(bonds: Integer[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.
 
 def fragments(bonds: Int[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.ndarray, "atoms"]:
     """Which connected piece each atom belongs to, numbered from 0 by their first atoms."""
+    # scipy's connected_components says the same, but making its matrix takes eight times as long at twenty atoms
     labels = list(range(n_atoms))
     for first, second, _ in bonds.tolist():
         low, high = sorted((labels[first], labels[second]))

@@ -10,7 +10,8 @@ from pathlib import Path
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.crystals.symmetry_finder import find_symmetric
-from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.data.crystal_store import open_dataset
+from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import durable
 from unigen.errors import UserError
 from unigen.parallel import Workers

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.crystals.symmetric import SymmetricCrystal
-from unigen.data.dataset_file import chosen_items, row_index, rows_of_split
+from unigen.data.ragged import chosen_items, row_index, rows_of_split
 from unigen.disk import durable
 from unigen.errors import UserError
 from unigen.geometry.lattice import lattice_matrix

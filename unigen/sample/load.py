@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from unigen.cards import find_cards, published
-from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.data.crystal_store import open_dataset
+from unigen.data.dataset_file import resolve_dataset
 from unigen.device import check_device
 from unigen.disk import sha256_of
 from unigen.errors import UserError

@@ -1,22 +1,25 @@
-"""Requests from a CSV or JSON-lines file, one a row."""
+"""Requests for crystals and molecules, as files of rows, SMILES files and the command line write them."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from unigen.crystals.template import apply_template
 from unigen.errors import UserError
-from unigen.request import CrystalRequest
+from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.symmetry.space_groups import space_group_number
 
-_FIELDS = tuple(field.name for field in fields(CrystalRequest))
+Request = TypeVar("Request", CrystalRequest, MoleculeRequest)
+
+_CRYSTAL_FIELDS = tuple(field.name for field in fields(CrystalRequest))
 _WHOLE_NUMBERS = ("z", "n_atoms")
-_WORDS = ("formula", "crystal_system", "template", "id")
+_CRYSTAL_TEXTS = ("formula", "crystal_system", "template", "id")
+_MOLECULE_TEXTS = ("id", "smiles", "formula")
 
 
 def read_requests(path: str | Path) -> list[CrystalRequest]:
@@ -28,35 +31,116 @@ def read_requests(path: str | Path) -> list[CrystalRequest]:
     Raises:
         UserError: naming file and row: unreadable, an unknown column, a request that contradicts itself.
     """
-    return [_request(values, where) for values, where in request_rows(Path(path), _FIELDS)]
+    return _requests(Path(path), _CRYSTAL_FIELDS, request_of)
 
 
-def request_rows(path: Path, known: Sequence[str] | None) -> list[tuple[dict, str]]:
-    """The rows of a file, empty fields left out, with where each stands.
-
-    Args:
-        path: CSV, or JSON lines by its ending.
-        known: columns there may be; None for any.
+def read_molecule_requests(path: str | Path, *, largest_fragment: bool = False) -> list[MoleculeRequest]:
+    """Requests from a CSV or JSON-lines file: ``id``, ``smiles``, ``formula``; every other column is a property.
 
     Raises:
-        UserError: unreadable, no row, a column that is not known.
+        UserError: naming file and row: unreadable, a value that is no number, a request that contradicts itself.
     """
+
+    def request(values: Mapping[str, object]) -> MoleculeRequest:
+        texts = {name: str(values[name]) for name in _MOLECULE_TEXTS if name in values}
+        properties = read_properties({name: value for name, value in values.items() if name not in _MOLECULE_TEXTS})
+        return MoleculeRequest(**texts, properties=properties, largest_fragment=largest_fragment)
+
+    return _requests(Path(path), None, request)
+
+
+def read_smiles_file(path: str | Path, *, largest_fragment: bool = False) -> list[MoleculeRequest]:
+    """One request a line: a SMILES and, behind blanks, a name; empty lines and lines with ``#`` are left out.
+
+    Raises:
+        UserError: a file that cannot be read, or holds nothing.
+    """
+    lines = _text(Path(path), "cannot read").splitlines()
+    words = [line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#")]
+    if not words:
+        raise UserError("no SMILES in the file", where=str(path), wanted="one a line, perhaps a name behind it")
+    return [
+        MoleculeRequest(smiles=row[0], id=row[1].strip() if len(row) > 1 else None, largest_fragment=largest_fragment)
+        for row in words
+    ]
+
+
+def molecule_requests(
+    smiles: str | None,
+    smiles_file: Path | None,
+    requests: Path | None,
+    formula: str | None,
+    properties: Iterable[str],
+    scaffold: Path | None,
+    largest_fragment: bool,
+) -> list[MoleculeRequest]:
+    """What the command line asks for; see `MoleculeRequest`.
+
+    Raises:
+        UserError: a file that cannot be read, a request that contradicts itself.
+    """
+    readers = {"--smiles-file": (smiles_file, read_smiles_file), "--requests": (requests, read_molecule_requests)}
+    others = {"--smiles": smiles, "--formula": formula, "--scaffold": scaffold, "--property": list(properties)}
+    given = [name for name, (path, _) in readers.items() if path] + [name for name, value in others.items() if value]
+    for path, read in readers.values():
+        if path and len(given) > 1:
+            raise UserError(f"{given[0]} and {given[1]} exclude each other")
+        if path:
+            return read(path, largest_fragment=largest_fragment)
+    return [
+        MoleculeRequest(
+            smiles=smiles,
+            formula=formula,
+            properties=read_properties(list(properties)),
+            scaffold=None if scaffold is None else _text(scaffold, "cannot read"),
+            largest_fragment=largest_fragment,
+        )
+    ]
+
+
+def _text(path: Path, error: str) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError("cannot read the requests", where=str(path), got=getattr(error, "strerror", error)) from error
-    rows = _json_rows(text, path) if path.suffix in (".jsonl", ".json", ".ndjson") else _csv_rows(text, path, known)
-    found = [(_values(row, f"{path}:{number}", known), f"{path}:{number}") for number, row in rows]
-    if not found:
+        return path.read_text(encoding="utf-8-sig")  # with the mark that spreadsheets put at the beginning
+    except (OSError, UnicodeDecodeError) as reason:
+        raise UserError(error, where=str(path), got=getattr(reason, "strerror", reason)) from reason
+
+
+def _requests(
+    path: Path, columns: Sequence[str] | None, request: Callable[[Mapping[str, object]], Request]
+) -> list[Request]:
+    """One request a row of a CSV file, or of JSON lines by its ending; with ``columns`` None there may be any column.
+
+    Raises:
+        UserError: naming file and row: unreadable, an unknown column, what ``request`` raises.
+    """
+    text = _text(path, "cannot read the requests")
+    if path.suffix in (".jsonl", ".json", ".ndjson"):
+        rows = list(_json_rows(text, path))
+    else:
+        rows = list(_csv_rows(text, path, columns))
+    if not rows:
         raise UserError("no requests in the file", where=str(path))
-    return found
+    requests = []
+    for number, row in rows:
+        where = f"{path}:{number}"
+        values = {name: value for name, value in row.items() if value not in (None, "")}
+        if None in values:  # what csv.DictReader calls the fields beyond its columns
+            raise UserError("more fields than columns", where=where, got=values[None])
+        unknown = [str(name) for name in values if columns is not None and name not in columns]
+        if unknown:
+            raise UserError(f"unknown field {unknown[0]!r}", where=where, wanted=", ".join(columns or ()))
+        try:
+            requests.append(request(values))
+        except UserError as error:
+            raise UserError(str(error), where=where) from error
+    return requests
 
 
-def _csv_rows(text: str, path: Path, known: Sequence[str] | None) -> Iterator[tuple[int, dict]]:
+def _csv_rows(text: str, path: Path, columns: Sequence[str] | None) -> Iterator[tuple[int, dict]]:
     table = csv.DictReader(text.splitlines())
-    unknown = [name for name in table.fieldnames or () if known is not None and name not in known]
+    unknown = [name for name in table.fieldnames or () if columns is not None and name not in columns]
     if unknown:
-        raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(known or ()))
+        raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(columns or ()))
     yield from enumerate(table, start=2)
 
 
@@ -72,23 +156,6 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict]]:
             yield number, row
 
 
-def _values(row: dict, where: str, known: Sequence[str] | None) -> dict:
-    values = {name: value for name, value in row.items() if value not in (None, "")}
-    if None in values:  # what csv.DictReader calls the fields beyond its columns
-        raise UserError("more fields than columns", where=where, got=values[None])
-    unknown = [str(name) for name in values if known is not None and name not in known]
-    if unknown:
-        raise UserError(f"unknown field {unknown[0]!r}", where=where, wanted=", ".join(known or ()))
-    return values
-
-
-def _request(values: dict, where: str) -> CrystalRequest:
-    try:
-        return request_of(values)
-    except UserError as error:
-        raise UserError(str(error), where=where) from error
-
-
 def request_of(fields: Mapping[str, object]) -> CrystalRequest:
     """A request from the fields that are given, as files and the command line write them.
 
@@ -100,8 +167,8 @@ def request_of(fields: Mapping[str, object]) -> CrystalRequest:
         'NaCl'
     """
     values: dict[str, Any] = dict(fields)
-    values |= {name: _whole(name, values[name]) for name in _WHOLE_NUMBERS if name in values}
-    values |= {name: str(values[name]) for name in _WORDS if name in values}
+    values |= {name: _whole_number(name, values[name]) for name in _WHOLE_NUMBERS if name in values}
+    values |= {name: str(values[name]) for name in _CRYSTAL_TEXTS if name in values}
     if "elements" in values:
         values["elements"] = split_elements(values["elements"])
     if "properties" in values:
@@ -138,12 +205,12 @@ def read_properties(properties: object) -> dict[str, float]:
 def _space_group(value: object) -> int:
     """A number, also as the ``225.0`` that spreadsheets make of it, or a symbol."""
     try:
-        return _whole("space_group", value)
+        return _whole_number("space_group", value)
     except UserError:
         return space_group_number(str(value))
 
 
-def _whole(name: str, value: object) -> int:
+def _whole_number(name: str, value: object) -> int:
     """A whole number, also as the ``5.0`` that spreadsheets make of it."""
     try:
         number = float(value)  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ def nearest_description(
     branches = _branches(group, moved, codes, wanted, reference)
     cost = _costs(group, moved, codes, branches, wanted, reference)
     lattice_distances = _lattice_distances(moved.lattices, reference.lattice)[branches.element]
-    best, pairs = _cheapest_branch(cost, lattice_distances, wanted)
+    best, pairs = _cheapest_branch(cost, lattice_distances)
     element, shift = int(branches.element[best]), branches.shift[best]
     free = np.empty_like(reference.free)
     for orbit, (source, letter) in enumerate(zip(pairs, reference.letters.tolist(), strict=True)):
@@ -175,72 +175,22 @@ def _squared_lengths(
 
 
 def _cheapest_branch(
-    cost: Float[np.ndarray, "branches orbits orbits"],
-    lattice_distances: Float[np.ndarray, "branches"],
-    wanted: Int[np.ndarray, "orbits"],
+    cost: Float[np.ndarray, "branches orbits orbits"], lattice_distances: Float[np.ndarray, "branches"]
 ) -> tuple[int, Int[np.ndarray, "orbits"]]:
     """The best branch, and the target's orbit for each of the reference's in it."""
+    from scipy.optimize import linear_sum_assignment  # a third of a second to load, and only lessons come here
+
     # Least cost of every column by itself: no pairing is cheaper, so branches are tried until the bound is no better.
     bound = cost.min(axis=1).sum(axis=1) + lattice_distances
-    best, least, chosen = -1, np.inf, np.zeros(0, dtype=np.int64)
+    best, least, pairs = -1, np.inf, np.zeros(0, dtype=np.int64)
     for branch in np.argsort(bound, kind="stable"):
-        if bound[branch] >= least - 1e-12:  # equal but for rounding is not better: the first found stays
+        if bound[branch] >= least - 1e-12:  # a bound that is as low but for rounding cannot win
             break
-        pairs = _pairs(cost[branch], wanted)
-        total = cost[branch][pairs, np.arange(len(pairs))].sum() + lattice_distances[branch]
+        references, targets = linear_sum_assignment(cost[branch].T)
+        total = cost[branch][targets, references].sum() + lattice_distances[branch]
         if total < least:
-            best, least, chosen = int(branch), float(total), pairs
-    return best, chosen
-
-
-def _pairs(cost: Float[np.ndarray, "orbits orbits"], wanted: Int[np.ndarray, "orbits"]) -> Int[np.ndarray, "orbits"]:
-    """For each orbit of the reference one of the target of its kind, cheapest in total."""
-    pairs = np.empty(len(wanted), dtype=np.int64)
-    for kind in np.unique(wanted):
-        columns = np.flatnonzero(wanted == kind)
-        rows = np.flatnonzero(np.isfinite(cost[:, columns[0]]))
-        pairs[columns] = rows[cheapest_pairs(cost[np.ix_(rows, columns)].T)]
-    return pairs
-
-
-def cheapest_pairs(cost: Float[np.ndarray, "n n"]) -> Int[np.ndarray, "n"]:
-    """The column of each row in a pairing of least total cost: exact, for any n, in numpy alone.
-
-    The Hungarian method with potentials u, v and shortest augmenting paths, O(n^3) (Jonker and Volgenant, Computing 38,
-    325, 1987): every row in turn is added by a path along which the reduced costs ``cost - u - v`` are least.
-
-    Example:
-        >>> cheapest_pairs(np.array([[4.0, 1.0], [2.0, 0.0]])).tolist()
-        [1, 0]
-    """
-    n = len(cost)
-    if n <= 2:  # two sums say it
-        straight = n < 2 or cost[0, 0] + cost[1, 1] <= cost[0, 1] + cost[1, 0]
-        return np.arange(n) if straight else np.array([1, 0])
-    u, v = np.zeros(n + 1), np.zeros(n + 1)
-    owner = np.full(n + 1, -1)  # the row of each column; the last column is where a new row starts
-    for new_row in range(n):
-        owner[n] = new_row
-        distance, before = np.full(n, np.inf), np.full(n, n)
-        visited = np.zeros(n + 1, dtype=bool)
-        column = n
-        while owner[column] >= 0:  # the shortest path to a column without a row (Dijkstra on reduced costs)
-            visited[column] = True
-            row = owner[column]
-            reduced = cost[row] - u[row] - v[:n]
-            shorter = ~visited[:n] & (reduced < distance)
-            distance[shorter], before[shorter] = reduced[shorter], column
-            column = int(np.where(visited[:n], np.inf, distance).argmin())
-            step = distance[column]
-            u[owner[visited]] += step
-            v[visited] -= step
-            distance[~visited[:n]] -= step
-        while column != n:  # every row on the path moves one column on
-            owner[column] = owner[before[column]]
-            column = int(before[column])
-    pairs = np.empty(n, dtype=np.int64)
-    pairs[owner[:n]] = np.arange(n)
-    return pairs
+            best, least, pairs = int(branch), float(total), targets
+    return best, pairs
 
 
 def _centred(

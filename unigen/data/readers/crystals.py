@@ -1,31 +1,30 @@
 """Read anyone's crystals: folders, CIF, CSV, extended XYZ, whatever ASE reads, JSON lines, ragged npz, Parquet.
 
-Reading has two stages. `read_records` walks a path and yields cheap raw records in a fixed order; `parse` turns one
-into a row and is where the time goes, so builders call it in worker processes. A bad entry becomes a row with a reason.
+Reading has two stages. `CRYSTAL_FORMATS` yields cheap raw records in a fixed order; `parse_crystal` turns one into a
+row and is where the time goes, so builders call it in worker processes. A bad entry becomes a row with a reason.
 """
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unigen.crystals import json_form as sites
+from unigen.crystals import json_form
 from unigen.crystals.crystal import Crystal
-from unigen.data.readers.merge_arrays import read_npz, read_parquet
-from unigen.data.readers.record import Record, Row, split_from_name
-from unigen.data.readers.text import LONGEST_FIELD, number, open_text, read_frames, stem
+from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
+from unigen.data.readers.formats import Formats
+from unigen.data.readers.record import Record, Row, parse_record, split_from_name
+from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, open_text, read_frames, stem
 from unigen.errors import UserError
-from unigen.parsing import PARSER_ERRORS, numeric
-
-Reader = Callable[[Path], Iterator[Record]]
+from unigen.parsing import PARSER_ERRORS, numeric, one_line
 
 _NOT_PROPERTIES = frozenset(("id", "material_id", "index", "", "Unnamed: 0", "split"))
 
 
-def read_rows(path: str | Path) -> Iterator[Row]:
+def read_crystal_rows(path: str | Path) -> Iterator[Row[Crystal]]:
     """Every entry of a file or folder, one after the other, in a fixed order; bad ones with the reason why.
 
     Understands a folder (searched recursively, or the output of ``unigen generate``), CIF, POSCAR, CSV with a ``cif``
@@ -35,121 +34,66 @@ def read_rows(path: str | Path) -> Iterator[Row]:
     Raises:
         UserError: nothing at the path, or nothing in it that can be read as crystals.
     """
-    return map(parse, read_records(path))
+    return map(parse_crystal, CRYSTAL_FORMATS.records(path))
 
 
-def read_records(path: str | Path) -> Iterator[Record]:
-    """The raw entries of a file or folder; raises UserError as `read_rows` does."""
-    path = Path(path)
-    if path.is_dir():
-        return _read_folder(path)
-    if not path.exists():
-        raise UserError("no such file or folder", where=str(path))
-    return (_reader(path) or _read_ase)(path)
-
-
-def parse(record: Record) -> Row:
+def parse_crystal(record: Record) -> Row[Crystal]:
     """The crystal of a record, or the reason why there is none."""
-    given_id, info = record.id, dict(record.info)
-    try:
-        if record.kind == "json":
-            given_id, info = _json_fields(record)
-        crystal = _crystal(record)
-    except UserError as error:
-        return Row(given_id, None, str(error), record.where, record.split, info)
-    except PARSER_ERRORS as error:
-        reason = f"{record.where}: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
-        return Row(given_id, None, reason, record.where, record.split, info)
-    properties = numeric({k: v for k, v in info.items() if k not in _NOT_PROPERTIES}) | crystal.properties
-    crystal = Crystal(crystal.numbers, crystal.frac_coords, crystal.lattice, properties)
-    return Row(given_id, crystal, "", record.where, str(info.get("split") or record.split), info)
+    content = record.content
+    if record.form == "json" and isinstance(content, dict):
+        name = content.get("id", content.get("material_id", content.get("name")))
+        fields = {key: value for key, value in content.items() if key not in json_form.STRUCTURE_KEYS and key != "cif"}
+        record = replace(record, id=str(name) if name is not None else record.id, info=fields | record.info)
+    return parse_record(record, _crystal)
 
 
 def _crystal(record: Record) -> Crystal:
     content: Any = record.content
-    if record.kind == "bad":
-        raise UserError(content, where=record.where)
-    if record.kind == "arrays":
-        numbers, frac_coords, lattice = content
-        return Crystal.from_arrays(numbers, frac_coords, lattice, where=record.where)
-    if record.kind == "json":
-        if isinstance(content.get("cif"), str) and not sites.holds_structure(content):
-            return Crystal.from_cif(content["cif"] + "\n", record.where)
-        return sites.from_json(content, record.where)
-    return _CONVERTERS[record.kind](content, record.where)
+    where = record.where
+    match record.form:
+        case "arrays":
+            crystal = Crystal.from_arrays(content.numbers, content.frac_coords, content.lattice, where=where)
+        case "json":
+            crystal = _from_json(content, where)
+        case "cif":
+            crystal = Crystal.from_cif(content + "\n", where)  # a line end: text, not a path
+        case "frame":
+            crystal = Crystal.from_extxyz(content + "\n", where)
+        case "file":
+            is_cif = content.lower().removesuffix(".gz").endswith(".cif")
+            with open_text(Path(content)) as file:
+                crystal = (Crystal.from_cif if is_cif else Crystal.from_poscar)(file.read() + "\n", where)
+        case "atoms":
+            crystal = Crystal.from_ase(content, where)
+        case _:
+            raise UserError(str(content), where=where)
+    properties = numeric({name: value for name, value in record.info.items() if name not in _NOT_PROPERTIES})
+    return replace(crystal, properties=properties | crystal.properties)
 
 
-def _from_file(path: str, where: str) -> Crystal:
-    is_cif = path.lower().removesuffix(".gz").endswith(".cif")
-    with open_text(Path(path)) as file:
-        return (Crystal.from_cif if is_cif else Crystal.from_poscar)(file.read() + "\n", where)
+def _from_json(entry: object, where: str) -> Crystal:
+    """A structure in one of the forms of `json_form`, or a CIF as the text of a field."""
+    if not isinstance(entry, dict):
+        raise UserError("not a JSON object", where=where, got=str(entry)[:60])
+    if isinstance(entry.get("cif"), str) and not json_form.holds_structure(entry):
+        return Crystal.from_cif(entry["cif"] + "\n", where)
+    return json_form.from_json(entry, where)
 
 
-_CONVERTERS: dict[str, Callable[[Any, str], Crystal]] = {
-    "cif": lambda text, where: Crystal.from_cif(text + "\n", where),
-    "frame": lambda text, where: Crystal.from_extxyz(text + "\n", where),
-    "file": _from_file,
-    "atoms": Crystal.from_ase,
-}
-
-
-def _json_fields(record: Record) -> tuple[str, dict[str, object]]:
-    if not isinstance(record.content, dict):
-        raise UserError("not a JSON object", where=record.where, got=str(record.content)[:60])
-    entry = record.content
-    name = entry.get("id", entry.get("material_id", entry.get("name")))
-    info = {key: value for key, value in entry.items() if key not in sites.STRUCTURE_KEYS and key != "cif"}
-    return (str(name) if name is not None else record.id), info | record.info
-
-
-def _read_folder(folder: Path) -> Iterator[Record]:
-    if (folder / "samples.jsonl").exists():
-        return _read_output(folder)
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and _reader(file))
-    if not files:
-        raise UserError(
-            "no structures in this folder", where=str(folder), wanted="CIF, CSV, extxyz, JSON lines, npz, ..."
-        )
-    return (record for file in files for record in _contained(file))
-
-
-def _contained(file: Path) -> Iterator[Record]:
-    """A file of a folder: unlike a file the user named, an unreadable one is one bad entry among others."""
-    try:
-        yield from (_reader(file) or _read_ase)(file)
-    except UserError as error:
-        yield Record(file.stem, "bad", error.reason, str(file))
-
-
-def _read_output(folder: Path) -> Iterator[Record]:
+def _read_run(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen generate``: a line of facts a sample, the structure in it or in samples.extxyz."""
-    lines = _read_json_lines(folder / "samples.jsonl")
     frames = read_frames(folder / "samples.extxyz") if (folder / "samples.extxyz").exists() else iter(())
-    for line in lines:
-        if _failed(line):
-            facts: dict = line.content  # type: ignore[assignment]
+    for line in _read_json_lines(folder / "samples.jsonl"):
+        facts = line.content if isinstance(line.content, dict) else {}
+        complete = json_form.holds_structure(facts)
+        if "reason" in facts and not complete:  # no structure was made, so it has no frame either
             yield Record(str(facts.get("id", line.id)), "bad", str(facts["reason"]), line.where, "train", facts)
             continue
         frame = next(frames, None)
-        if line.kind == "bad" or frame is None or sites.holds_structure(line.content):  # type: ignore[arg-type]
+        if complete or frame is None or not isinstance(line.content, dict):
             yield line
         else:
-            facts = line.content  # type: ignore[assignment]
-            yield Record(str(facts.get("id", frame.id)), frame.kind, frame.content, frame.where, "train", facts)
-
-
-def _failed(line: Record) -> bool:
-    """Whether a line says that no structure was made: it has no frame either."""
-    facts = line.content
-    return isinstance(facts, dict) and "reason" in facts and not sites.holds_structure(facts)
-
-
-def _reader(path: Path) -> Reader | None:
-    """How to read a file, by its name; None when the name says nothing."""
-    name = path.name.lower().removesuffix(".gz")
-    if name.startswith(("poscar", "contcar")):
-        return _read_single
-    return _READERS.get(name[name.rfind(".") :] if "." in name else "")
+            yield Record(str(facts.get("id", frame.id)), frame.form, frame.content, frame.where, "train", facts)
 
 
 def _read_single(path: Path) -> Iterator[Record]:
@@ -157,35 +101,27 @@ def _read_single(path: Path) -> Iterator[Record]:
 
 
 def _read_csv(path: Path) -> Iterator[Record]:
-    csv.field_size_limit(2**31 - 1)  # a CIF of a large cell is longer than the default field
-    with open_text(path) as file:
-        rows = csv.DictReader(file)
-        if "cif" not in (rows.fieldnames or ()):
-            raise UserError("no column 'cif'", where=str(path), got=",".join(rows.fieldnames or ())[:80])
-        for index, row in enumerate(rows, start=1):
-            where = f"{path} row {index}"
-            name = row.get("material_id") or row.get("id") or str(index)
-            split = row.get("split") or split_from_name(path.stem)
-            text = row.pop("cif")
-            info = {key: number(value) for key, value in row.items() if key and len(str(value)) <= LONGEST_FIELD}
-            kind, content = ("cif", text) if text else ("bad", "the cif field is empty")
-            yield Record(str(name), kind, content, where, str(split), info)  # type: ignore[arg-type]
+    for index, (where, row) in enumerate(csv_rows(path, "cif"), start=1):
+        name = row.get("material_id") or row.get("id") or str(index)
+        split = row.get("split") or split_from_name(path.stem)
+        text = row.pop("cif")
+        info = {key: number(value) for key, value in row.items() if key and len(str(value)) <= LONGEST_FIELD}
+        if text:
+            yield Record(name, "cif", text, where, split, info)
+        else:
+            yield Record(name, "bad", "the cif field is empty", where, split, info)
 
 
 def _read_json_lines(path: Path) -> Iterator[Record]:
     with open_text(path) as file:
         for index, line in enumerate(file, start=1):
-            if line.strip():
-                yield _json_record(path, index, line)
-
-
-def _json_record(path: Path, index: int, line: str) -> Record:
-    name, where = f"{path.stem}-{index}", f"{path} line {index}"
-    try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        return Record(name, "bad", f"not JSON: {error.msg}", where)
-    return Record(name, "json", entry, where, split_from_name(path.stem))
+            if not line.strip():
+                continue
+            name, where = f"{path.stem}-{index}", f"{path} line {index}"
+            try:
+                yield Record(name, "json", json.loads(line), where, split_from_name(path.stem))
+            except json.JSONDecodeError as error:
+                yield Record(name, "bad", f"not JSON: {error.msg}", where)
 
 
 def _read_json(path: Path) -> Iterator[Record]:
@@ -195,7 +131,7 @@ def _read_json(path: Path) -> Iterator[Record]:
             document = json.load(file)
         except ValueError as error:
             raise UserError("not readable JSON", where=str(path), got=str(error)[:80]) from error
-    if isinstance(document, dict) and not sites.holds_structure(document):
+    if isinstance(document, dict) and not json_form.holds_structure(document):
         yield from _read_ase(path)
         return
     for index, entry in enumerate(document if isinstance(document, list) else [document], start=1):
@@ -215,7 +151,7 @@ def _read_ase(path: Path) -> Iterator[Record]:
             name = str(info.pop("unigen_id", f"{stem(path)}-{index}"))
             yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), info)
     except (UnknownFileTypeError, *PARSER_ERRORS) as error:
-        reason = f"ASE cannot read it: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        reason = f"ASE cannot read it: {type(error).__name__}: {one_line(error)[:120]}"
         if index == 0:
             raise UserError(reason, where=str(path)) from error
         yield Record(f"{path.stem}-{index + 1}", "bad", f"{reason}: the rest is not read", f"{path} entry {index + 1}")
@@ -230,17 +166,26 @@ def _database(path: Path) -> Iterator:
         yield atoms
 
 
-_READERS: dict[str, Reader] = {
-    ".cif": _read_single,
-    ".vasp": _read_single,
-    ".poscar": _read_single,
-    ".csv": _read_csv,
-    ".jsonl": _read_json_lines,
-    ".ndjson": _read_json_lines,
-    ".json": _read_json,
-    ".xyz": read_frames,
-    ".extxyz": read_frames,
-    ".npz": read_npz,
-    ".parquet": read_parquet,
-    **dict.fromkeys((".db", ".traj", ".xsf", ".res", ".cell", ".gen"), _read_ase),
-}
+CRYSTAL_FORMATS = Formats(
+    kind="crystals",
+    by_ending={
+        ".cif": _read_single,
+        ".vasp": _read_single,
+        ".poscar": _read_single,
+        ".csv": _read_csv,
+        ".jsonl": _read_json_lines,
+        ".ndjson": _read_json_lines,
+        ".json": _read_json,
+        ".xyz": read_frames,
+        ".extxyz": read_frames,
+        ".npz": read_crystal_npz,
+        ".parquet": read_crystal_store,
+        **dict.fromkeys((".db", ".traj", ".xsf", ".res", ".cell", ".gen"), _read_ase),
+    },
+    by_start={"poscar": _read_single, "contcar": _read_single},
+    otherwise=_read_ase,
+    run_file="samples.jsonl",
+    read_run=_read_run,
+    noun="structures",
+    wanted="CIF, CSV, extxyz, JSON lines, npz, ...",
+)

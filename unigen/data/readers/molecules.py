@@ -1,29 +1,28 @@
 """Read anyone's molecules: SD files, SMILES lists, CSV, XYZ, ragged npz, Parquet, folders of these.
 
-As with crystals (`sources`), `read_molecules` yields cheap raw records in a fixed order and `parse_molecule` does the
-work of one. A bad entry becomes a row with a reason.
+As with crystals, `MOLECULE_FORMATS` yields cheap raw records in a fixed order and `parse_molecule` does the work of
+one. A bad entry becomes a row with a reason.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unigen.data.readers.arrays import read_molecule_npz, read_molecule_parquet
-from unigen.data.readers.record import MoleculeArrays, MoleculeRow, Record, split_from_name
-from unigen.data.readers.text import LONGEST_FIELD, number, open_text, read_frames, stem, suffix
+from unigen.data.readers.arrays import read_molecule_npz, read_molecule_store
+from unigen.data.readers.formats import Formats, one_of_many
+from unigen.data.readers.record import MoleculeArrays, Record, Row, parse_record, split_from_name
+from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, open_text, read_frames, stem
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 from unigen.molecules.bonds_of_smiles import with_bonds_of
 from unigen.molecules.molecule import Molecule
-from unigen.parsing import PARSER_ERRORS, numeric, one_line
-
-Reader = Callable[[Path], Iterator[Record]]
+from unigen.parsing import numeric
 
 _NAMES = ("id", "name", "mol_id", "molecule_id", "index")
 _NOT_PROPERTIES = frozenset((*_NAMES, "", "unnamed: 0", "split", "smiles", "charge"))
@@ -31,7 +30,7 @@ _ELEMENTS, _POSITIONS = "elements", "xyz_ang"
 """Columns of a CSV that holds positions too, as the distribution of QM9 writes them: lists in brackets."""
 
 
-def read_molecule_rows(path: str | Path) -> Iterator[MoleculeRow]:
+def read_molecule_rows(path: str | Path) -> Iterator[Row[Molecule]]:
     """Every entry of a file or folder, one after the other, in a fixed order; bad ones with the reason why.
 
     Understands SD and MOL files, ``.smi`` lists (a SMILES and perhaps a name a line), CSV with a ``smiles`` column,
@@ -40,86 +39,55 @@ def read_molecule_rows(path: str | Path) -> Iterator[MoleculeRow]:
     Raises:
         UserError: nothing at the path, or nothing in it that can be read as molecules.
     """
-    return map(parse_molecule, read_molecules(path))
+    return map(parse_molecule, MOLECULE_FORMATS.records(path))
 
 
-def read_molecules(path: str | Path) -> Iterator[Record]:
-    """The raw entries of a file or folder; raises UserError as `read_molecule_rows` does."""
-    path = Path(path)
-    if path.is_dir():
-        return _read_folder(path)
-    if not path.exists():
-        raise UserError("no such file or folder", where=str(path))
-    reader = _READERS.get(suffix(path))
-    if reader is None:
-        raise UserError("not a file of molecules", where=str(path), wanted=", ".join(_READERS))
-    return reader(path)
-
-
-def parse_molecule(record: Record, *, largest_fragment: bool = False, max_atoms: int | None = None) -> MoleculeRow:
+def parse_molecule(record: Record, *, largest_fragment: bool = False, max_atoms: int | None = None) -> Row[Molecule]:
     """The molecule of a record, or the reason why there is none.
 
     Args:
-        record: as `read_molecules` yields it.
+        record: as `MOLECULE_FORMATS` yields it.
         largest_fragment: of a SMILES of several molecules, take the largest.
         max_atoms: most atoms; a SMILES of more is not embedded.
     """
-    row = MoleculeRow(record.id, None, "", record.where, str(record.info.get("split") or record.split), record.info)
-    try:
-        molecule = _molecule(record, largest_fragment, max_atoms)
-    except UserError as error:
-        return replace(row, reason=str(error))
-    except PARSER_ERRORS as error:
-        return replace(row, reason=f"{record.where}: {type(error).__name__}: {one_line(error)}")
-    fields = record.info | molecule.properties
-    known = numeric({name: value for name, value in fields.items() if name.lower() not in _NOT_PROPERTIES})
-    molecule = replace(molecule, properties=known)
-    return replace(row, molecule=molecule, origin="ETKDGv3" if record.kind == "smiles" else "given")
+    parse = partial(_molecule, largest_fragment=largest_fragment, max_atoms=max_atoms)
+    return parse_record(record, parse, "ETKDGv3" if record.form == "smiles" else "given")
 
 
-def _molecule(record: Record, largest_fragment: bool, max_atoms: int | None) -> Molecule:
+def _molecule(record: Record, *, largest_fragment: bool, max_atoms: int | None) -> Molecule:
     content: Any = record.content
-    match record.kind:
+    where = record.where
+    match record.form:
         case "smiles":
-            return Molecule.from_smiles(
-                content, largest_fragment=largest_fragment, max_atoms=max_atoms, where=record.where
+            molecule = Molecule.from_smiles(
+                content, largest_fragment=largest_fragment, max_atoms=max_atoms, where=where
             )
         case "sdf":
-            return Molecule.from_sdf(content, record.where)
+            molecule = Molecule.from_sdf(content, where)
         case "frame":
-            return Molecule.from_xyz(content, where=record.where)
+            molecule = Molecule.from_xyz(content, where=where)
         case "arrays":
-            charge = number(record.info.get("charge", 0))
-            return _from_arrays(content, round(charge) if isinstance(charge, float) else 0, record.where)
+            molecule = _from_arrays(content, number(record.info.get("charge", 0)), where)
         case _:
-            raise UserError(str(content), where=record.where)
+            raise UserError(str(content), where=where)
+    fields = record.info | molecule.properties
+    properties = numeric({name: value for name, value in fields.items() if name.lower() not in _NOT_PROPERTIES})
+    return replace(molecule, properties=properties)
 
 
-def _from_arrays(content: MoleculeArrays, charge: int, where: str) -> Molecule:
-    """With the bonds that are given, those of the SMILES, or those that the distances say."""
+def _from_arrays(content: MoleculeArrays, charge: object, where: str) -> Molecule:
+    """With the bonds that are given, those of the SMILES, or those that the distances say at a total charge."""
     bare = Molecule.from_arrays(content.numbers, content.positions, where=where)
     if content.bonds is not None and content.charges is not None:
         return replace(bare, bonds=content.bonds, charges=content.charges, smiles=content.smiles)
     if content.smiles:
         return with_bonds_of(bare, content.smiles, where)
-    return bare.with_bonds(charge, where)
+    return bare.with_bonds(round(charge) if isinstance(charge, float) else 0, where)
 
 
-def _read_folder(folder: Path) -> Iterator[Record]:
-    output = folder / "samples.sdf"
-    files = [output] if output.exists() else sorted(file for file in folder.rglob("*") if file.is_file())
-    files = [file for file in files if suffix(file) in _READERS]
-    if not files:
-        raise UserError("no molecules in this folder", where=str(folder), wanted=", ".join(_READERS))
-    return (record for file in files for record in _contained(file))
-
-
-def _contained(file: Path) -> Iterator[Record]:
-    """A file of a folder: unlike a file the user named, an unreadable one is one bad entry among others."""
-    try:
-        yield from _READERS[suffix(file)](file)
-    except UserError as error:
-        yield Record(file.stem, "bad", error.reason, str(file))
+def _read_run(folder: Path) -> Iterator[Record]:
+    """A folder written by ``unigen generate``: its other files say the same again."""
+    return one_of_many(folder / "samples.sdf", _read_sdf)
 
 
 def _read_sdf(path: Path) -> Iterator[Record]:
@@ -154,38 +122,32 @@ def _read_smiles(path: Path) -> Iterator[Record]:
 
 
 def _read_csv(path: Path) -> Iterator[Record]:
-    csv.field_size_limit(2**31 - 1)
-    with open_text(path) as file:
-        rows = csv.DictReader(file)
-        if "smiles" not in {name.lower() for name in rows.fieldnames or ()}:
-            raise UserError("no column 'smiles'", where=str(path), got=",".join(rows.fieldnames or ())[:80])
-        for index, row in enumerate(rows, start=1):
-            yield _csv_record(path, index, row)
+    for index, (where, row) in enumerate(csv_rows(path, "smiles"), start=1):
+        lowered = {name.lower(): text for name, text in row.items() if name and text}
+        name = next((lowered[key] for key in _NAMES if key in lowered), f"{stem(path)}-{index}")
+        info = {key: number(text) for key, text in row.items() if key and text and len(text) <= LONGEST_FIELD}
+        split = lowered.get("split") or split_from_name(path.stem)
+        record = Record(name, "smiles", lowered.get("smiles", "").strip(), where, split, info)
+        if not record.content:
+            yield replace(record, form="bad", content="the smiles field is empty")
+        elif _POSITIONS in lowered and _ELEMENTS in lowered:
+            yield _with_positions(record, lowered)
+        else:
+            yield record
 
 
-def _csv_record(path: Path, index: int, row: dict[str, str]) -> Record:
-    lowered = {name.lower(): text for name, text in row.items() if name and text}
-    name = next((lowered[key] for key in _NAMES if key in lowered), f"{stem(path)}-{index}")
-    info = {key: number(text) for key, text in row.items() if key and text and len(text) <= LONGEST_FIELD}
-    split = lowered.get("split") or split_from_name(path.stem)
-    record = Record(name, "smiles", lowered.get("smiles", "").strip(), f"{path} row {index}", split, info)
-    if not record.content:
-        return replace(record, kind="bad", content="the smiles field is empty")
-    return _placed(record, lowered) if _POSITIONS in lowered and _ELEMENTS in lowered else record
-
-
-def _placed(record: Record, row: dict[str, str]) -> Record:
+def _with_positions(record: Record, row: dict[str, str]) -> Record:
     """The same entry with the positions that the row gives."""
     symbols = _items(row[_ELEMENTS])
     unknown = [symbol for symbol in symbols if symbol not in ATOMIC_NUMBER]
     if unknown:
-        return replace(record, kind="bad", content=f"unknown element; got {unknown[0]}")
+        return replace(record, form="bad", content=f"unknown element; got {unknown[0]}")
     numbers = np.array([ATOMIC_NUMBER[symbol] for symbol in symbols])
     try:  # Mathematica, which wrote some of QM9, has its own sign for a power of ten
         positions = np.array([float(item.replace("*^", "e")) for item in _items(row[_POSITIONS])]).reshape(-1, 3)
     except ValueError as error:
-        return replace(record, kind="bad", content=f"positions are not numbers; got {error}")
-    return replace(record, kind="arrays", content=MoleculeArrays(numbers, positions, str(record.content)))
+        return replace(record, form="bad", content=f"positions are not numbers; got {error}")
+    return replace(record, form="arrays", content=MoleculeArrays(numbers, positions, str(record.content)))
 
 
 def _items(listed: str) -> list[str]:
@@ -193,15 +155,23 @@ def _items(listed: str) -> list[str]:
     return listed.translate(str.maketrans("[],'\"", "     ")).split()
 
 
-_READERS: dict[str, Reader] = {
-    ".sdf": _read_sdf,
-    ".sd": _read_sdf,
-    ".mol": _read_sdf,
-    ".smi": _read_smiles,
-    ".smiles": _read_smiles,
-    ".csv": _read_csv,
-    ".xyz": read_frames,
-    ".extxyz": read_frames,
-    ".npz": read_molecule_npz,
-    ".parquet": read_molecule_parquet,
-}
+MOLECULE_FORMATS = Formats(
+    kind="molecules",
+    by_ending={
+        ".sdf": _read_sdf,
+        ".sd": _read_sdf,
+        ".mol": _read_sdf,
+        ".smi": _read_smiles,
+        ".smiles": _read_smiles,
+        ".csv": _read_csv,
+        ".xyz": read_frames,
+        ".extxyz": read_frames,
+        ".npz": read_molecule_npz,
+        ".parquet": read_molecule_store,
+    },
+    by_start={},
+    otherwise=None,
+    run_file="samples.sdf",
+    read_run=_read_run,
+    noun="molecules",
+)

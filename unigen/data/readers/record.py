@@ -1,15 +1,20 @@
-"""One entry of a source: the raw record as found, and the row it becomes."""
+"""One entry of a source: the raw record as read, and the row it becomes."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
+from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
+from unigen.parsing import PARSER_ERRORS, one_line
+
+Structure = TypeVar("Structure", Crystal, Molecule)
 
 Form = Literal["cif", "frame", "file", "atoms", "arrays", "json", "smiles", "sdf", "bad"]
 
@@ -20,48 +25,34 @@ class Record:
 
     Attributes:
         id: name of the entry.
-        kind: what ``content`` is: CIF, extended XYZ, SMILES or SD text, the path of a file, ASE Atoms, a tuple of
-            arrays (numbers, frac_coords, lattice; of a molecule, the fields of `MoleculeArrays`), a JSON object, or for
-            "bad" the reason why there is nothing to parse.
-        content: see ``kind``.
+        form: what ``content`` is: CIF, extended XYZ, SMILES or SD text, the path of a file, ASE Atoms, arrays
+            (`CrystalArrays`, `MoleculeArrays`), a JSON object, or for "bad" the reason why there is nothing to parse.
+        content: see ``form``.
         where: file and entry, for messages.
         split: "train", "val", "test" or the source's own word.
-        info: the entry's other fields; finite numbers become properties of the crystal.
+        info: the entry's other fields; finite numbers become properties of the structure.
     """
 
     id: str
-    kind: Form
+    form: Form
     content: object
     where: str
     split: str = "train"
     info: dict[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Row:
-    """An entry parsed: a crystal, or ``None`` and the reason in one line that names file and entry.
+class CrystalArrays(NamedTuple):
+    """A crystal as files of arrays hold it, of any number type.
 
     Attributes:
-        id: name of the entry.
-        crystal: the structure in the cell it was given in; numeric fields of the entry are its properties.
-        reason: empty when there is a crystal.
-        where: file and entry.
-        split: "train", "val", "test" or the source's own word.
-        info: the entry's other fields.
+        numbers: shape (atoms,).
+        frac_coords: shape (atoms, 3).
+        lattice: shape (3, 3), rows are vectors, Angstrom.
     """
 
-    id: str
-    crystal: Crystal | None
-    reason: str = ""
-    where: str = ""
-    split: str = "train"
-    info: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """What the entry calls itself, where it does: a number there is a row count as a rule, not a name."""
-        named = self.info.get("id")
-        return named if isinstance(named, str) and named else self.id
+    numbers: np.ndarray
+    frac_coords: np.ndarray
+    lattice: np.ndarray
 
 
 class MoleculeArrays(NamedTuple):
@@ -87,13 +78,13 @@ Origin = Literal["given", "ETKDGv3"]
 
 
 @dataclass(frozen=True)
-class MoleculeRow:
-    """An entry parsed: a molecule, or ``None`` and the reason in one line that names file and entry.
+class Row(Generic[Structure]):
+    """An entry parsed: a crystal or a molecule, or ``None`` and the reason in one line that names file and entry.
 
     Attributes:
         id: name of the entry.
-        molecule: the structure; numeric fields of the entry are its properties.
-        reason: empty when there is a molecule.
+        structure: as the entry gives it (a crystal in its own cell); numeric fields of the entry are its properties.
+        reason: empty when there is a structure.
         where: file and entry.
         split: "train", "val", "test" or the source's own word.
         info: the entry's other fields.
@@ -101,12 +92,34 @@ class MoleculeRow:
     """
 
     id: str
-    molecule: Molecule | None
+    structure: Structure | None
     reason: str = ""
     where: str = ""
     split: str = "train"
     info: dict[str, object] = field(default_factory=dict)
     origin: Origin = "given"
+
+    @property
+    def name(self) -> str:
+        """What the entry calls itself, where it does: a number there is a row count as a rule, not a name."""
+        named = self.info.get("id")
+        return named if isinstance(named, str) and named else self.id
+
+    def rejected(self, reason: str) -> Row[Structure]:
+        """The same row without its structure."""
+        return replace(self, structure=None, reason=reason)
+
+
+def parse_record(record: Record, parse: Callable[[Record], Structure], origin: Origin = "given") -> Row[Structure]:
+    """The row of a record: what ``parse`` makes of it, or the reason why it fails, its own or a library's."""
+    split = str(record.info.get("split") or record.split)
+    try:
+        structure, reason = parse(record), ""
+    except UserError as error:
+        structure, reason = None, str(error)
+    except PARSER_ERRORS as error:
+        structure, reason = None, f"{record.where}: {type(error).__name__}: {one_line(error)}"
+    return Row(record.id, structure, reason, record.where, split, record.info, origin)
 
 
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|val|valid|test)(?=[^a-z]|$)")
@@ -114,5 +127,5 @@ _SPLIT = re.compile(r"(?:^|[^a-z])(train|val|valid|test)(?=[^a-z]|$)")
 
 def split_from_name(name: str) -> str:
     """The split a file name tells, ``mp_20_val.csv -> "val"``; "train" when it tells none or two."""
-    told = {"val" if word == "valid" else word for word in _SPLIT.findall(name.lower())}
-    return told.pop() if len(told) == 1 else "train"
+    splits = {"val" if word == "valid" else word for word in _SPLIT.findall(name.lower())}
+    return splits.pop() if len(splits) == 1 else "train"

@@ -1,7 +1,8 @@
-"""Text files of entries: opened whether compressed or not, and extended XYZ cut into its frames."""
+"""Text files of entries: opened whether compressed or not; rows of a CSV, frames of an extended XYZ file."""
 
 from __future__ import annotations
 
+import csv
 import gzip
 import re
 from collections.abc import Iterator
@@ -9,10 +10,10 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from unigen.data.readers.record import Record, split_from_name
+from unigen.errors import UserError
 
 LONGEST_FIELD = 200
 """Characters; longer fields (a second CIF in a CSV) are no information worth carrying with every row."""
-
 
 _ID = re.compile(r'(?:^|\s)id=(?:"([^"]+)"|(?!\d+(?:\s|$))(\S+))')
 """The name a frame gives itself; a bare number is a row count as a rule."""
@@ -40,6 +41,22 @@ def number(text: object) -> object:
         return float(str(text))
     except ValueError:
         return text
+
+
+def csv_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a CSV with where each stands; raises UserError when it lacks a column, in whatever case.
+
+    Rows have that column in small letters and the others as the file writes them.
+    """
+    csv.field_size_limit(2**31 - 1)  # a CIF of a large cell is longer than the default field
+    with open_text(path) as file:
+        rows = csv.DictReader(file)
+        names = rows.fieldnames or ()
+        if column not in {name.lower() for name in names}:
+            raise UserError(f"no column {column!r}", where=str(path), got=",".join(names)[:80])
+        rows.fieldnames = [name.lower() if name.lower() == column else name for name in names]
+        for index, row in enumerate(rows, start=1):
+            yield f"{path} row {index}", row
 
 
 def read_frames(path: Path) -> Iterator[Record]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.data.readers import molecules as molecule_sources
-from unigen.data.readers.record import MoleculeRow, Record
+from unigen.data.readers.record import Record, Row
 from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import flat_smiles, parse_smiles
@@ -46,20 +46,23 @@ class MoleculeReference:
         return set(workers.map(_flat, texts, "Reference graphs")) - {""}
 
 
-def read_reference(name_or_path: str | Path, workers: Workers) -> MoleculeReference:
-    """A built dataset (``"qm9:train"``, or its Parquet file), files of molecules, or SMILES (for novelty alone).
+def read_reference(reference: str | Path | Sequence[Molecule], workers: Workers) -> MoleculeReference:
+    """A built dataset (``"qm9:train"``, or its Parquet file), files of molecules or of SMILES, or molecules.
 
     Raises:
-        UserError: neither a dataset nor files, or nothing readable there.
+        UserError: neither a dataset nor files, or nothing readable there; molecules in memory without bonds.
     """
-    path = Path(name_or_path)
+    if not isinstance(reference, str | Path):
+        smiles = [flat_smiles(molecule.to_rdkit()) for molecule in reference]
+        return MoleculeReference("reference", smiles, reference, [f"reference-{n}" for n in range(len(reference))])
+    path = Path(reference)
     if not path.exists() or path.suffix == ".parquet":
-        dataset = open_molecules(name_or_path)
-        return MoleculeReference(str(name_or_path), dataset.smiles.tolist(), dataset, dataset.ids.tolist())
-    records = list(molecule_sources.read_molecules(path))
+        dataset = open_molecules(reference)
+        return MoleculeReference(str(reference), dataset.smiles.tolist(), dataset, dataset.ids.tolist())
+    records = list(molecule_sources.MOLECULE_FORMATS.records(path))
     rows = workers.map(_parse, records, "Reading the reference")
-    placed = [(row.id, row.molecule) for row in rows if row.molecule is not None]
-    texts = [str(record.content) for record in records if record.kind == "smiles"]
+    placed = [(row.id, row.structure) for row in rows if row.structure is not None]
+    texts = [str(record.content) for record in records if record.form == "smiles"]
     texts += [molecule.smiles or flat_smiles(molecule.to_rdkit()) for _, molecule in placed]
     if not texts:
         raise UserError("no readable molecule", where=str(path), got=rows[0].reason if rows else "no entries")
@@ -67,21 +70,10 @@ def read_reference(name_or_path: str | Path, workers: Workers) -> MoleculeRefere
     return MoleculeReference(str(path), texts, molecules, ids, len(records) - len(texts))
 
 
-def reference_of(reference: str | Path | Sequence[Molecule], workers: Workers) -> MoleculeReference:
-    """A reference by name, by path, or already in memory; raises as `read_reference` and `as_reference`."""
-    return read_reference(reference, workers) if isinstance(reference, str | Path) else as_reference(reference)
-
-
-def as_reference(molecules: Sequence[Molecule], name: str = "reference") -> MoleculeReference:
-    """Molecules already in memory, with bonds."""
-    texts = [flat_smiles(molecule.to_rdkit()) for molecule in molecules]
-    return MoleculeReference(name, texts, molecules, [f"{name}-{n}" for n in range(len(molecules))])
-
-
-def _parse(record: Record) -> MoleculeRow:
+def _parse(record: Record) -> Row[Molecule]:
     """A SMILES stays as it is: no positions are made up for it."""
-    if record.kind == "smiles":
-        return MoleculeRow(record.id, None, "a SMILES without positions", record.where)
+    if record.form == "smiles":
+        return Row(record.id, None, "a SMILES without positions", record.where)
     return molecule_sources.parse_molecule(record)
 
 

@@ -11,7 +11,8 @@ import torch
 from unigen.batch import WyckoffBatch
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.data.compositions import densities
-from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.data.crystal_store import open_dataset
+from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
 from unigen.models.families import Model
 from unigen.models.wyckoff.exchange import draw_exchange, exchanged_lesson

@@ -14,7 +14,8 @@ import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetric import align
-from unigen.data.crystal_store import open_dataset, resolve_dataset
+from unigen.data.crystal_store import open_dataset
+from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
 from unigen.models.wyckoff.lessons import LESSONS, Lesson, write_lessons
 from unigen.parallel import Workers

@@ -1,0 +1,124 @@
+"""What a file or folder holds, told before reading it: crystals or molecules, and how many.
+
+Most endings tell the kind. Of those that both kinds have: molecules are in CSV with a ``smiles`` column and none called
+``cif``, in XYZ whose first frame has no lattice, in npz of ``positions`` without ``lattice``, in stores with ``bonds``.
+Everything else that can be read holds crystals.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unigen.cards import Kind
+from unigen.data.readers.crystals import CRYSTAL_FORMATS
+from unigen.data.readers.formats import Formats
+from unigen.data.readers.molecules import MOLECULE_FORMATS
+from unigen.data.readers.text import open_text, suffix
+from unigen.errors import UserError
+
+FORMATS: dict[Kind, Formats] = {"crystals": CRYSTAL_FORMATS, "molecules": MOLECULE_FORMATS}
+"""How the files of each kind of structure are read."""
+
+_ONE_STRUCTURE = (".cif", ".vasp", ".poscar")
+"""Endings of files that hold one structure each."""
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file or folder holds.
+
+    Raises:
+        UserError: a folder that holds both.
+    """
+    if not path.is_dir():
+        return _kind_of_file(path) or "crystals"
+    if (path / "samples.sdf").exists():  # the output of a generation stands beside its facts in JSON
+        return "molecules"
+    first: dict[Kind, Path] = {}
+    for file in sorted(path.rglob("*")):
+        kind = _kind_of_file(file) if file.is_file() else None
+        if kind is not None:
+            first.setdefault(kind, file)
+    if len(first) > 1:
+        raise mixed(str(path), first)
+    return next(iter(first), "crystals")
+
+
+def mixed(where: str, examples: dict[Kind, Path]) -> UserError:
+    """The error of a source that holds both kinds."""
+    got = ", ".join(f"{kind} in {file.name}" for kind, file in sorted(examples.items()))
+    return UserError("crystals and molecules together", where=where, got=got, next_step="build a dataset of each")
+
+
+def _kind_of_file(path: Path) -> Kind | None:
+    """None where the name says nothing, or the file does not open: whoever reads it will say why."""
+    kinds = [kind for kind, formats in FORMATS.items() if formats.reader(path)]
+    if len(kinds) < 2:
+        return next(iter(kinds), None)
+    try:
+        return _look_inside(path, suffix(path))
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException):
+        return None
+
+
+def _look_inside(path: Path, ending: str) -> Kind | None:
+    match ending:
+        case ".csv":
+            with open_text(path) as file:
+                columns = {name.strip(' "\r\n').lower() for name in file.readline().split(",")}
+            return _by_names(columns, "cif", "smiles")
+        case ".xyz" | ".extxyz":
+            with open_text(path) as file:
+                head = list(islice(file, 2))
+            return "crystals" if len(head) == 2 and "lattice=" in head[1].lower() else "molecules"
+        case ".npz":
+            with path.open("rb") as binary, np.load(binary, allow_pickle=False) as archive:
+                return _by_names(set(archive.files), "lattice", "positions")
+        case ".parquet":
+            return _by_names(set(pq.read_schema(path).names), "lattice", "bonds")
+        case _:
+            return None
+
+
+def _by_names(names: set[str], crystal: str, molecule: str) -> Kind | None:
+    if crystal in names:
+        return "crystals"
+    return "molecules" if molecule in names else None
+
+
+def count_entries(path: Path) -> int | None:
+    """Entries of a file or folder, for the progress bar; None when only reading it all would tell."""
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if file.is_file()]
+        single = [file for file in files if file.suffix.lower() in _ONE_STRUCTURE]
+        return len(single) if len(single) > len(files) / 2 else None
+    try:
+        return _count_file(path)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, pa.ArrowException):
+        return None  # whoever reads it will say what is wrong with it
+
+
+def _count_file(path: Path) -> int | None:
+    match path.suffix:
+        case ".npz":
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                return len(archive["num_atoms"])
+        case ".parquet":
+            return pq.read_metadata(path).num_rows
+        case ".jsonl" | ".smi" | ".smiles":
+            with path.open("rb") as file:
+                return sum(1 for _ in file)
+        case ".sdf":
+            with path.open("rb") as file:
+                return sum(line.startswith(b"$$$$") for line in file)
+        case ".db":
+            from ase.db import connect
+
+            return connect(str(path)).count()
+        case _:
+            return None
