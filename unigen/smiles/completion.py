@@ -37,8 +37,8 @@ from unigen.smiles.state import (
 )
 
 BOUND = 1000
-"""States that one search looks at: some 0.02 seconds. With the formulas of 60 molecules of QM9 88 % of 37,000 questions
-need no search, 90 % of the searches end within 17 states, and 23 searches end at this bound."""
+"""States that one search looks at: some hundredths of a second. With the formulas of 60 molecules of QM9 88 % of 37,000
+questions need no search, 90 % of the searches end within 17 states, and 23 searches end at this bound."""
 
 _BOUND_OF_FIRST = 5000
 """The same before the first atom, where a search is made once a grammar and a wrong no would refuse the request."""
@@ -55,7 +55,7 @@ class Completion:
 
     Attributes:
         elements: atomic numbers, ascending; counts of a formula follow them.
-        kinds: ways to write an atom.
+        spellings: ways to write an atom.
         most_rings: most rings open at once.
     """
 
