@@ -32,6 +32,7 @@ DOORS = {
     "pydantic": ("config.py", "cards.py"),
     "triton": ("nn/kernels/",),
     "jinja2": ("report/",),
+    "matplotlib": ("report/figures/", "report/pictures/"),
     "pymatgen": ("crystals/", "data/", "energies/", "eval/crystals/"),
     "ase": ("crystals/", "molecules/", "data/", "energies/", "report/pictures/"),
     "rdkit": ("molecules/", "eval/molecules/"),

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from unigen.data.crystal_store import CrystalDataset, open_dataset
 from unigen.eval.crystals.evaluate import evaluate_crystals
-from unigen.eval.crystals.samples import Entry
-from unigen.eval.provenance import provenance
+from unigen.eval.crystals.samples import CrystalEntry
+from unigen.eval.report import provenance
 from unigen.models.generator import Generator
-from unigen.models.words.decoding import DecodeSettings
 from unigen.request import CrystalRequest
 from unigen.sample.generate import generate
 from unigen.sample.load import load
@@ -36,8 +34,11 @@ def judge(generator: Generator, references: CrystalDataset, seed: int) -> dict[s
     requests = [CrystalRequest(formula=crystal.formula, n_atoms=len(crystal)) for crystal in crystals]
     ids = references.ids.tolist()
     drawn = generate(requests, model=generator, seed=seed)
-    samples = [Entry(name, sample.structure, 0, reason=sample.reason) for name, sample in zip(ids, drawn, strict=True)]
-    report = evaluate_crystals(samples, [Entry(*pair) for pair in zip(ids, crystals, strict=True)], workers=1)
+    samples = [
+        CrystalEntry(name, sample.structure, index=0, reason=sample.reason)
+        for name, sample in zip(ids, drawn, strict=True)
+    ]
+    report = evaluate_crystals(samples, [CrystalEntry(*pair) for pair in zip(ids, crystals, strict=True)], workers=1)
     return {name: round(report[name] or 0.0, 4) for name in METRICS} | {"of": len(crystals)}
 
 
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--reference", required=True)
     parser.add_argument("--max-atoms", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--vary", action="append", default=[], help="name=value of DecodeSettings, one variant each")
+    parser.add_argument("--vary", action="append", default=[], help="name=value of a setting, one variant each")
     options = parser.parse_args()
     references = open_dataset(options.reference)
     references = references.select(references.num_atoms <= options.max_atoms)
@@ -59,8 +60,8 @@ def main() -> None:
     rows.append({"settings": "nearest"} | judge(load("nearest", **known), references, options.seed))
     for change in options.vary:
         name, _, value = change.partition("=")
-        settings = replace(DecodeSettings(), **{name: type(getattr(DecodeSettings(), name))(value)})
-        generator = load(options.model, settings=settings, score=False, **known)
+        usual = getattr(load(options.model, score=False, **known).settings, name)
+        generator = load(options.model, score=False, **known, **{name: type(usual)(value)})
         rows.append({"settings": change} | judge(generator, references, options.seed))
         print(json.dumps(rows[-1]), flush=True)
     table = {"reference": options.reference, "model": options.model, "provenance": provenance(options.model)}

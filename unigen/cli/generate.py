@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from unigen.errors import UserError
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from unigen.models.words.decoding import DecodeSettings
-    from unigen.request import CrystalRequest
-
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
+
+PICTURE, DRAWN = "samples.png", 12
+"""The picture of a run, and how many samples it shows: as many as can still be told apart on a screen."""
 
 Samples = Annotated[int, typer.Option(min=1, help="Samples a request.")]
 Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")]
-Solver = Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")]
-Guidance = Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")]
+# Settings of models: None is "not given", and what is shown is the default of the bundled models.
+Solver = Annotated[
+    Literal["dpm2m", "heun"] | None, typer.Option(help="heun evaluates twice a step.", show_default="dpm2m")
+]
+Guidance = Annotated[
+    float | None, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.", show_default="1.0")
+]
 Within = Annotated[float | None, typer.Option(min=0.0, help="De novo: unknown formulas, so near to a known one.")]
 Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
 Page = Annotated[bool, typer.Option(help="Write report.html: every sample in 3D, to filter and sort.")]
@@ -43,10 +45,12 @@ def generate_crystal(
     model: Annotated[str, typer.Option(help="Bundled name, model folder, or 'nearest'.")] = "unigen-crystal-small",
     retrieve_from: Annotated[str | None, typer.Option(help="Known structures; default: the model's own.")] = None,
     exclude_formula: Annotated[bool, typer.Option(help="Follow none of the formula's own.")] = False,
-    steps: Annotated[int, typer.Option(min=1, help="Solver steps a vector.")] = 14,
-    solver: Solver = "dpm2m",
-    guidance: Guidance = 1.0,
-    temperature: Annotated[float, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.")] = 0.7,
+    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps a vector.", show_default="14")] = None,
+    solver: Solver = None,
+    guidance: Guidance = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.", show_default="0.7")
+    ] = None,
     within: Within = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
     rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
@@ -59,51 +63,49 @@ def generate_crystal(
     device: Device = "cpu",
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
-    wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template, property_)
-    from unigen.runs.generation import RunSettings, run_generation
+    from rich.console import Console
 
+    from unigen.report.generation_page import write_run_page
+    from unigen.report.pictures.crystals import draw_crystals
+    from unigen.runs.crystal_files import CrystalFolder, crystal_of
+    from unigen.runs.generation import RunSettings, run_generation
+    from unigen.sample.requests import read_requests, request_of
+
+    given = _given(
+        formula=formula,
+        z=z,
+        n_atoms=n_atoms,
+        elements=elements,
+        space_group=space_group,
+        crystal_system=crystal_system,
+        template=template,
+        properties=property_,
+    )
+    if requests is not None and given:
+        raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
+    wanted = [request_of(given)] if requests is None else read_requests(requests)
     settings = RunSettings(
         n=n,
         model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
-        decoding=_decoding(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
+        decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
         rank=rank,
         score=score,
-        symprec=symprec,
-        cif=cif,
-        picture=picture,
-        page=page,
         batch_size=batch_size,
         device=device,
     )
-    run_generation(wanted, out, settings, _console())
+    rows = run_generation(wanted, CrystalFolder(out, symprec=symprec, cif=cif), settings, Console())
+    if picture:
+        draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
+    if page:
+        write_run_page(out, rows, "crystals")
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
-
-
-def _decoding(**settings: Any) -> DecodeSettings:
-    from unigen.models.words.decoding import DecodeSettings
-
-    return DecodeSettings(**settings)
-
-
-def _requests(file: Path | None, *fields: str | int | list[str] | None) -> list[CrystalRequest]:
-    """The requests of a file, or the one that these fields make."""
-    from unigen.sample.requests import read_requests, request_of
-
-    names = ("formula", "z", "n_atoms", "elements", "space_group", "crystal_system", "template", "properties")
-    given = {name: value for name, value in zip(names, fields, strict=True) if value is not None}
-    if file is None:
-        return [request_of(given)]
-    if given:
-        raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
-    return read_requests(file)
+def _given(**options: object) -> dict[str, object]:
+    """Those of these options that were given; what a model does not have it refuses, whatever its value."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @app.command("molecule")
@@ -118,13 +120,20 @@ def generate_molecule(
     out: Out = Path("generated"),
     model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule-small",
     largest_fragment: Annotated[bool, typer.Option(help="Of several pieces take the largest.")] = False,
-    relax: Annotated[Literal["none", "mmff"], typer.Option(help="Clean up with MMFF94; marked.")] = "none",
-    guidance: Guidance = 1.0,
-    steps: Annotated[int, typer.Option(min=1, help="Solver steps an atom.")] = 14,
-    solver: Solver = "dpm2m",
-    temperature: Annotated[float, typer.Option(min=0.05, help="Of positions; lower: likelier, less varied.")] = 0.4,
-    symbol_temperature: Annotated[float, typer.Option(min=0.05, help="Of SMILES.")] = 0.8,
-    redraws: Annotated[int, typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.")] = 4,
+    relax: Annotated[
+        Literal["none", "mmff"] | None, typer.Option(help="Clean up with MMFF94; marked.", show_default="none")
+    ] = None,
+    guidance: Guidance = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps an atom.", show_default="14")] = None,
+    solver: Solver = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.05, help="Of positions; lower: likelier, less varied.", show_default="0.4")
+    ] = None,
+    symbol_temperature: Annotated[float | None, typer.Option(min=0.05, help="Of SMILES.", show_default="0.8")] = None,
+    redraws: Annotated[
+        int | None,
+        typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.", show_default="4"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     picture: Picture = True,
     page: Page = True,
@@ -132,28 +141,33 @@ def generate_molecule(
     device: Device = "cpu",
 ) -> None:
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
-    from unigen.models.smiles.decoding import MoleculeSettings
-    from unigen.runs.molecule_generation import MoleculeRun, run_molecules
+    from rich.console import Console
+
+    from unigen.report.generation_page import write_run_page
+    from unigen.report.pictures.molecules import draw_molecules
+    from unigen.runs.generation import RunSettings, run_generation
+    from unigen.runs.molecule_files import MoleculeFolder, molecule_of
     from unigen.sample.requests import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
-    drawing = MoleculeSettings(
-        steps=steps,
-        solver=solver,
-        temperature=temperature,
-        symbol_temperature=symbol_temperature,
-        guidance=guidance,
-        redraws=redraws,
-        relax=relax,
-    )
-    run = MoleculeRun(
+    settings = RunSettings(
         n=n,
         model=model,
-        drawing=drawing,
+        decoding=_given(
+            steps=steps,
+            solver=solver,
+            temperature=temperature,
+            symbol_temperature=symbol_temperature,
+            guidance=guidance,
+            redraws=redraws,
+            relax=relax,
+        ),
         seed=seed,
-        picture=picture,
-        page=page,
         batch_size=batch_size,
         device=device,
     )
-    run_molecules(wanted, out, run, _console())
+    rows = run_generation(wanted, MoleculeFolder(out), settings, Console())
+    if picture:
+        draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
+    if page:
+        write_run_page(out, rows, "molecules")

@@ -14,10 +14,21 @@ app = typer.Typer(help="Bundled models.", no_args_is_help=True)
 def models_list() -> None:
     """Bundled models."""
     from rich.console import Console
+    from rich.table import Table
 
-    from unigen.cli.model_list import models_table
+    from unigen.cards import find_cards
+    from unigen.models.card import read_model_card
+    from unigen.models.checkpoint import WEIGHTS
 
-    Console().print(models_table())
+    table = Table()
+    for heading in ("model", "weights", "what", "results"):
+        table.add_column(heading)
+    for name, path in find_cards("models").items():
+        card, weights = read_model_card(path), path.parent / WEIGHTS
+        size = weights.stat().st_size / 1e6 if weights.exists() else 0.0
+        table.add_row(name, f"{size:.1f} MB", card.title, card.headline)
+    table.add_row("nearest", "-", "nearest-neighbour substitution, nothing learned; needs --retrieve-from", "")
+    Console().print(table)
 
 
 @app.command("pack")
@@ -30,15 +41,14 @@ def models_pack(
     properties_from: Annotated[str | None, typer.Option(help="Model folder whose properties it gets to know.")] = None,
 ) -> None:
     """Copy a model with smaller weights, to pass it on."""
-    from unigen.models.checkpoint import load_model, save_model, take_reranker, with_adapter
+    from unigen.models.checkpoint import load_model, model_folder, save_model
     from unigen.retrieval.build_table import copy_table
-    from unigen.sample.load import model_folder
 
     packed = load_model(model_folder(model))
     if reranker_from is not None:
-        take_reranker(packed, load_model(model_folder(reranker_from)))
+        packed = packed.joined(load_model(model_folder(reranker_from)), "reranker")
     if properties_from is not None:
-        packed = with_adapter(packed, load_model(model_folder(properties_from)))
+        packed = packed.joined(load_model(model_folder(properties_from)), "properties")
     save_model(packed, out, dtype)
     if templates is not None:
         copy_table(templates, out)
