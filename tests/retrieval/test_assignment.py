@@ -33,3 +33,8 @@ def test_equals_scipy_where_brute_force_is_too_long(n, seed):
     expected = cost[linear_sum_assignment(cost)].sum()
     assert cheapest(cost[None])[0] == pytest.approx(expected)
     assert cost[np.arange(n), choose(cost)].sum() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_of_equally_cheap_ones_the_last_row_gets_the_first_column(n):
+    assert choose(np.ones((n, n))).tolist() == list(reversed(range(n)))

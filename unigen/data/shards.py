@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.cards import DatasetCard
-from unigen.data.readers.record import Record, Row, Structure
-from unigen.data.store import Dataset
+from unigen.data.readers.record import Record, Row
+from unigen.data.store import Dataset, Structure
 from unigen.disk import durable
 from unigen.parallel import Workers
 

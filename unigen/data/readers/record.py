@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple
 
 import numpy as np
 
-from unigen.crystals.crystal import Crystal
+from unigen.data.store import Structure
 from unigen.errors import UserError
-from unigen.molecules.molecule import Molecule
 from unigen.parsing import PARSER_ERRORS, one_line
-
-Structure = TypeVar("Structure", Crystal, Molecule)
 
 Form = Literal["cif", "frame", "file", "atoms", "arrays", "json", "smiles", "sdf", "bad"]
 
