@@ -69,7 +69,7 @@ class Family:
     settings: Mapping[Makes, type] = field(default_factory=dict)
     retrieves: bool = False
 
-    def told(self, makes: Makes, given: Mapping[str, Any], model: str) -> Any:
+    def settings_from(self, makes: Makes, given: Mapping[str, Any], model: str) -> Any:
         """The settings of a generator: those that are given, the others by default.
 
         Args:

@@ -72,7 +72,7 @@ def load(
             name=name,
             version=version,
             makes=wanted,
-            settings=family.told(wanted, settings, where),
+            settings=family.settings_from(wanted, settings, where),
             score=score,
             retrieve_from=retrieve_from,
             exclude_formula=exclude_formula,

@@ -278,13 +278,13 @@ def wyckoff_generator(opened: Opened) -> WyckoffGenerator:
     Raises:
         UserError: no dataset is asked for, and there is no table.
     """
-    known: str | Path
+    table: str | Path
     if opened.retrieve_from is not None:
-        known = opened.retrieve_from
+        table = opened.retrieve_from
     else:
         assert opened.folder is not None, "a trained model has a folder"
-        known = opened.folder / TABLE
-        if not known.exists():
+        table = opened.folder / TABLE
+        if not table.exists():
             raise UserError(
                 "this model retrieves known structures: from which dataset?",
                 where=str(opened.folder),
@@ -292,9 +292,9 @@ def wyckoff_generator(opened: Opened) -> WyckoffGenerator:
             )
     return WyckoffGenerator(
         opened.network,
-        Retriever(open_table(known)),
+        Retriever(open_table(table)),
         opened.name,
-        f"{opened.version}+{sha256_of(table_path(known)[0])}",
+        f"{opened.version}+{sha256_of(table_path(table)[0])}",
         opened.settings,
         opened.score_steps,
         exclude_formula=opened.exclude_formula,
