@@ -32,6 +32,7 @@ DOORS = {
     "pydantic": ("config.py", "cards.py"),
     "triton": ("nn/kernels/",),
     "jinja2": ("report/",),
+    "matplotlib": ("report/figures/", "report/pictures/"),
     "pymatgen": ("crystals/", "data/", "energies/", "eval/crystals/"),
     "ase": ("crystals/", "molecules/", "data/", "energies/", "report/pictures/"),
     "rdkit": ("molecules/", "eval/molecules/"),
@@ -47,7 +48,7 @@ MOST_FILES = 20
 NO_NOUN = {"utils", "util", "common", "core", "misc", "helpers", "helper", "globals", "tools", "base"}
 
 # What training and sampling on a bare node may need, with all that these themselves depend on.
-BARE = ("torch", "numpy", "pyarrow", "safetensors", "lightning")
+BARE = ("torch", "numpy", "scipy", "pyarrow", "safetensors", "lightning")
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

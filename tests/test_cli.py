@@ -316,6 +316,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(unigen, mode
     assert (tmp_path / "a/samples.extxyz").read_bytes() != (tmp_path / "c/samples.extxyz").read_bytes()
 
 
+def test_picture_and_page_are_written_unless_they_are_not_wanted(unigen, model, tmp_path):
+    assert unigen(*_generate(model, "whole", "--formula", "NaCl"))[0] == 0
+    assert unigen(*_generate(model, "bare", "--formula", "NaCl", "--no-picture", "--no-page"))[0] == 0
+    whole, bare = (_contents(tmp_path / name) for name in ("whole", "bare"))
+    assert whole.keys() - bare.keys() == {"samples.png", "report.html"}
+    assert {name: whole[name] for name in bare} == bare
+
+
 def test_structures_do_not_depend_on_the_batch_size(unigen, model, tmp_path, requests_file):
     samples = {}
     for size in (1, 7, 512):

@@ -83,7 +83,9 @@ def asked(monkeypatch):
     def run(*options):
         made = []
         monkeypatch.setattr("unigen.runs.generation.run_generation", lambda wanted, *_: made.extend(wanted))
-        monkeypatch.setattr(sys, "argv", ["unigen", "generate", "crystal", *map(str, options)])
+        monkeypatch.setattr(
+            sys, "argv", ["unigen", "generate", "crystal", "--no-picture", "--no-page", *map(str, options)]
+        )
         with pytest.raises(SystemExit) as stop:
             cli.main()
         return made if not stop.value.code else stop.value.code

@@ -120,10 +120,11 @@ def download(url: str, path: Path, sha256: str | None = None) -> str:
     if not url.startswith("https://"):
         raise UserError("not an https address", got=url)
     try:
-        with durable(path) as partial, urllib.request.urlopen(url, timeout=60) as answer, partial.open("wb") as file:  # noqa: S310 - https only, checked above
-            while piece := answer.read(1 << 20):
-                file.write(piece)
-            file.flush()
+        # The timeout is of one silent wait, not of the whole file: a slow line may take hours.
+        with durable(path) as partial, urllib.request.urlopen(url, timeout=60) as response, partial.open("wb") as file:  # noqa: S310 - https only, checked above
+            while chunk := response.read(1 << 20):  # a MiB: datasets are larger than we want to hold in memory
+                file.write(chunk)
+            file.flush()  # the checksum is of what is on disk
             check_sha256(partial, sha256)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise UserError(

@@ -1,7 +1,7 @@
 """YAML with ``key.sub=value`` overrides to frozen dataclasses; every mistake is one clear line.
 
-Own code rather than pydantic because training must run where only torch, numpy, pyarrow, safetensors and lightning
-(which brings yaml) are installed.
+Own code rather than pydantic because training must run where only torch, numpy, scipy, pyarrow, safetensors and
+lightning are installed: lightning brings yaml, but not pydantic.
 """
 
 from __future__ import annotations
@@ -36,7 +36,14 @@ def load(kind: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
         key, sign, text = override.partition("=")
         if not sign:
             raise UserError("not an override", got=override, wanted="key.sub=value")
-        _set(values, key.split("."), _parse(text, f"override {key}"), override)
+        value = _parse(text, f"override {key}")
+        *sections, name = key.split(".")
+        section = values
+        for section_name in sections:
+            section = section.setdefault(section_name, {})
+            if not isinstance(section, dict):
+                raise UserError(f"{section_name} is no section", where=f"override {override}")
+        section[name] = value
     return from_dict(kind, values, where=str(path))
 
 
@@ -74,10 +81,10 @@ def to_plain(values: object) -> Any:
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """``{"model": {"width": 64}}`` as ``{"model.width": 64}``."""
-    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
     for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
+        flattened |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flattened
 
 
 def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
@@ -92,14 +99,6 @@ def _parse(text: str, where: str) -> Any:
         raise UserError("not valid YAML", where=where, got=str(error)) from error
 
 
-def _set(values: dict[str, Any], keys: list[str], value: Any, override: str) -> None:
-    for key in keys[:-1]:
-        values = values.setdefault(key, {})
-        if not isinstance(values, dict):
-            raise UserError(f"{key} is no section", where=f"override {override}")
-    values[keys[-1]] = value
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
@@ -112,14 +111,14 @@ def _dataclass(kind: type[T], values: Any, where: str, key: str) -> T:
     if not isinstance(values, dict):
         raise _wrong(where, key, values, "a section")
     hints = get_type_hints(kind)
-    known = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
     prefix = f"{key}." if key else ""
     for name, value in values.items():
-        if name not in known:
+        if name not in fields:
             raise UserError(
-                f"{prefix}{name}: unknown key (got {value!r})", where=where, wanted=f"one of {sorted(known)}"
+                f"{prefix}{name}: unknown key (got {value!r})", where=where, wanted=f"one of {sorted(fields)}"
             )
-    for name, field in known.items():
+    for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in values:
             raise UserError(f"{prefix}{name}: missing", where=where)
@@ -178,6 +177,7 @@ def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:
             raise _wrong(where, key, value, "a number") from None
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    # By type, not by isinstance: True is an int in Python and must not pass for the number 1.
     if type(value) is not hint:
         raise _wrong(
             where, key, value, {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "text")

@@ -29,7 +29,7 @@ def durable(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # before the rename: a crash leaves the old file or the whole new one
         partial.replace(path)
     except OSError as error:
         if error.errno not in NO_SPACE:
@@ -62,11 +62,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in pieces."""
+    """Hexadecimal SHA-256 of a file, read in chunks."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+        while chunk := file.read(1 << 20):  # a MiB: files may be larger than memory
+            digest.update(chunk)
     return digest.hexdigest()
 
 

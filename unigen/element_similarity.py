@@ -23,8 +23,8 @@ def descriptors() -> Float[np.ndarray, "elements descriptors"]:
     text = (files("unigen") / "elements.csv").read_text()
     names, *rows = [line.split(",") for line in text.splitlines()]
     columns = [names.index(name) for name in DESCRIPTORS]
-    known = np.array([[float(row[column]) for column in columns] for row in rows])
-    scaled = (known - known.mean(axis=0)) / known.std(axis=0)
+    values = np.array([[float(row[column]) for column in columns] for row in rows])
+    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
     table = np.full((len(SYMBOLS), len(DESCRIPTORS)), np.nan)
     table[1 : len(scaled) + 1] = scaled
     table[len(scaled) + 1 :] = table[len(scaled) + 1 - PERIOD_OF_SUPERHEAVY : len(SYMBOLS) - PERIOD_OF_SUPERHEAVY]

@@ -9,13 +9,13 @@ from math import gcd
 
 from unigen.errors import UserError
 
-_ALL = (
+_BY_NUMBER = (
     "X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
     "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu "
     "Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr "
     "Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
 )
-SYMBOLS: tuple[str, ...] = tuple(_ALL.split())
+SYMBOLS: tuple[str, ...] = tuple(_BY_NUMBER.split())
 """``SYMBOLS[Z]`` is the symbol of atomic number Z; index 0 is no element."""
 
 ATOMIC_NUMBER: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
@@ -34,22 +34,22 @@ SYSTEM_SPACE_GROUPS: dict[str, range] = {
 SMALLEST_DISTANCE = 0.1
 """Angstrom; atoms closer than this are an error of the file, not a bond: the shortest bond, of H2, has 0.74."""
 
-_PIECE = re.compile(r"([A-Z][a-z]?)(\d*)|(\()|(\))(\d*)|(\s+)")
+_TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)|(\()|(\))(\d*)|(\s+)")
 
 
 def parse_formula(formula: str) -> dict[int, int]:
     """Counts by atomic number: ``parse_formula("Ca(OH)2") == {20: 1, 8: 2, 1: 2}``.
 
-    Raises UserError, naming the place, for an unknown element, a fractional or zero count, or unbalanced parentheses.
+    Raises UserError, naming the part, for an unknown element, a fractional or zero count, or unbalanced parentheses.
     """
     stack: list[Counter[int]] = [Counter()]
     position = 0
     while position < len(formula):
-        piece = _PIECE.match(formula, position)
-        if piece is None:
+        token = _TOKEN.match(formula, position)
+        if token is None:
             raise _formula_error(formula, f"cannot read {formula[position:]!r}")
-        _take(formula, stack, piece)
-        position = piece.end()
+        _add_token(formula, stack, token)
+        position = token.end()
     if len(stack) > 1:
         raise _formula_error(formula, "a '(' without its ')'")
     if not stack[0]:
@@ -57,9 +57,9 @@ def parse_formula(formula: str) -> dict[int, int]:
     return dict(stack[0])
 
 
-def _take(formula: str, stack: list[Counter[int]], piece: re.Match[str]) -> None:
-    """Add one element, or open or close a group."""
-    symbol, count, opens, closes, times, _ = piece.groups()
+def _add_token(formula: str, stack: list[Counter[int]], token: re.Match[str]) -> None:
+    """Add one element to the innermost group, or open or close a group."""
+    symbol, count, opens, closes, times, _ = token.groups()
     if symbol:
         if symbol not in ATOMIC_NUMBER:
             raise _formula_error(formula, f"unknown element {symbol!r}")
@@ -92,43 +92,42 @@ def reduce_counts(counts: dict[int, int]) -> tuple[dict[int, int], int]:
 
 def format_formula(counts: dict[int, int]) -> str:
     """Counts as text, from cations to anions, one spelling a composition: ``{8: 3, 38: 1, 22: 1} -> SrTiO3``."""
-    order = sorted(counts, key=lambda number: _HYDROGEN_RANK if number == 1 else chemical_rank(number))
+    # Hydrogen stands behind the nitrogen column and before the oxygen column: NH3, H2O.
+    hydrogen_rank = chemical_rank(8) - 2 * 128 - 64
+    order = sorted(counts, key=lambda number: hydrogen_rank if number == 1 else chemical_rank(number))
     return "".join(f"{SYMBOLS[number]}{counts[number] if counts[number] > 1 else ''}" for number in order)
 
 
 def hill_formula(counts: Mapping[int, int]) -> str:
     """Counts as chemists write molecules (Hill): carbon, hydrogen, then by symbol; all by symbol without carbon."""
-    first = [number for number in (6, 1) if number in counts and 6 in counts]
-    order = first + sorted(counts.keys() - set(first), key=lambda number: SYMBOLS[number])
+    leading = [number for number in (6, 1) if number in counts and 6 in counts]
+    order = leading + sorted(counts.keys() - set(leading), key=lambda number: SYMBOLS[number])
     return "".join(f"{SYMBOLS[number]}{counts[number] if counts[number] > 1 else ''}" for number in order)
 
 
 _NOBLE = (0, 2, 10, 18, 36, 54, 86, 118)
+"""Atomic numbers of the noble gases, which end the rows; 0 ends the row before the first."""
 
 
 def period_and_group(number: int) -> tuple[int, int]:
     """Row and column (1 to 18) of the periodic table; lanthanides and actinides stand in column 3."""
     period = next(row for row in range(1, 8) if number <= _NOBLE[row])
-    place, length = number - _NOBLE[period - 1], _NOBLE[period] - _NOBLE[period - 1]
-    if place <= 2 and not (period == 1 and place == 2):
-        return period, place
-    from_right = 18 - (length - place)
-    return period, max(from_right, 3)
+    in_row, length = number - _NOBLE[period - 1], _NOBLE[period] - _NOBLE[period - 1]
+    if in_row <= 2 and not (period == 1 and in_row == 2):  # the s block; helium stands in column 18
+        return period, in_row
+    # Counted from the noble gas; in the long rows the f block would come out left of column 3.
+    return period, max(18 - (length - in_row), 3)
 
 
 def chemical_rank(number: int) -> int:
     """Order by column, then row, then number: roughly from cations to anions, neighbours in the table together."""
     period, group = period_and_group(number)
-    return (group * 8 + period) * 128 + number
+    return (group * 8 + period) * 128 + number  # bases above 7 rows and 118 elements, so that no digit runs over
 
 
 def composition_pairs(counts: dict[int, int]) -> list[tuple[int, int]]:
     """(atomic number, count), in the order in which they are written."""
     return [(number, counts[number]) for number in written_order(counts)]
-
-
-_HYDROGEN_RANK = chemical_rank(8) - 2 * 128 - 64
-"""In a written formula hydrogen stands behind the nitrogen column and before the oxygen column: NH3, H2O."""
 
 
 def written_order(counts: Mapping[int, int]) -> list[int]:

@@ -23,9 +23,9 @@ PARSER_ERRORS = (
 
 def numeric(values: dict) -> dict[str, float]:
     """The entries that are finite numbers, as floats: what can be a property."""
-    kinds = (int, float, np.integer, np.floating)
+    scalars = (int, float, np.integer, np.floating)
     return {
-        str(name): float(value) for name, value in values.items() if isinstance(value, kinds) and np.isfinite(value)
+        str(name): float(value) for name, value in values.items() if isinstance(value, scalars) and np.isfinite(value)
     }
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from unigen.data.crystal_store import CrystalDataset, open_dataset
 from unigen.eval.crystals.evaluate import evaluate_crystals
-from unigen.eval.crystals.samples import Entry
-from unigen.eval.provenance import provenance
+from unigen.eval.crystals.samples import CrystalEntry
+from unigen.eval.report import provenance
 from unigen.models.generator import Generator
 from unigen.request import CrystalRequest
 from unigen.sample.generate import generate
@@ -34,8 +34,11 @@ def judge(generator: Generator, references: CrystalDataset, seed: int) -> dict[s
     requests = [CrystalRequest(formula=crystal.formula, n_atoms=len(crystal)) for crystal in crystals]
     ids = references.ids.tolist()
     drawn = generate(requests, model=generator, seed=seed)
-    samples = [Entry(name, sample.structure, 0, reason=sample.reason) for name, sample in zip(ids, drawn, strict=True)]
-    report = evaluate_crystals(samples, [Entry(*pair) for pair in zip(ids, crystals, strict=True)], workers=1)
+    samples = [
+        CrystalEntry(name, sample.structure, index=0, reason=sample.reason)
+        for name, sample in zip(ids, drawn, strict=True)
+    ]
+    report = evaluate_crystals(samples, [CrystalEntry(*pair) for pair in zip(ids, crystals, strict=True)], workers=1)
     return {name: round(report[name] or 0.0, 4) for name in METRICS} | {"of": len(crystals)}
 
 

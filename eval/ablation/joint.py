@@ -21,7 +21,7 @@ from run import RESULTS, last_validation
 
 from unigen.config import load
 from unigen.eval.molecules.evaluate import evaluate_molecules
-from unigen.eval.provenance import provenance
+from unigen.eval.report import provenance
 from unigen.models.checkpoint import load_model
 from unigen.models.joint.network import JointConfig, JointModel
 from unigen.models.smiles.network import MoleculeModel

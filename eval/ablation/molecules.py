@@ -23,7 +23,7 @@ from run import RESULTS, last_validation
 from unigen.config import load
 from unigen.data.molecule_store import open_molecules
 from unigen.eval.molecules.evaluate import evaluate_molecules
-from unigen.eval.provenance import provenance
+from unigen.eval.report import provenance
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model
 from unigen.models.smiles.atoms_first_drawing import Row, draw_atoms_first

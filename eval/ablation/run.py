@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from unigen.config import load
-from unigen.eval.provenance import provenance
+from unigen.eval.report import provenance
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
 

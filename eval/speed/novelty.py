@@ -25,7 +25,7 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import open_dataset
 from unigen.eval.crystals.novelty import find_novel, find_unique
-from unigen.eval.protocol import DENOVO
+from unigen.eval.crystals.protocol import DENOVO
 from unigen.parallel import Workers
 
 MOVED = 0.1

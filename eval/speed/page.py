@@ -22,8 +22,9 @@ from playwright.sync_api import Playwright, sync_playwright
 
 from unigen.report.generation_page import write_run_page
 from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.generation import RunSettings, run_generation
-from unigen.runs.molecule_generation import MoleculeRun, run_molecules
+from unigen.runs.molecule_files import MoleculeFolder
 
 ARGUMENTS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -62,9 +63,10 @@ def opened(driver: Playwright, browser_path: str, page_path: Path, *, full: bool
 
 def make_runs(folder: Path, count: int) -> dict[str, Path]:
     """A run folder of each kind."""
+    of_molecules = RunSettings(n=count, model="unigen-molecule-small", batch_size=256)
     rows = {
-        "crystals": run_generation([CrystalRequest()], folder / "crystals", RunSettings(n=count, page=False)),
-        "molecules": run_molecules([MoleculeRequest()], folder / "molecules", MoleculeRun(n=count, page=False)),
+        "crystals": run_generation([CrystalRequest()], CrystalFolder(folder / "crystals"), RunSettings(n=count)),
+        "molecules": run_generation([MoleculeRequest()], MoleculeFolder(folder / "molecules"), of_molecules),
     }
     pages = {}
     for kind, made in rows.items():

@@ -9,8 +9,7 @@ from unigen.elements import SYMBOLS, format_formula
 from unigen.errors import UserError
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.request import CrystalRequest
-from unigen.symmetry.space_group_names import space_group_number
-from unigen.symmetry.space_groups import LETTERS, space_group
+from unigen.symmetry.space_groups import LETTERS, space_group, space_group_number
 
 PEROVSKITE = "221 Sr:a Ti:b O:c"
 FIXED = {number: space_group(number).dof == 0 for number in range(1, 231)}

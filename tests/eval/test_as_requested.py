@@ -10,8 +10,7 @@ import pytest
 from tests.eval.known_samples import caesium_chloride, crystal, rock_salt, shaken
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.evaluate import evaluate_crystals
-from unigen.eval.crystals.samples import Entry
-from unigen.eval.crystals.statement import Statement, read_statement
+from unigen.eval.crystals.samples import CrystalEntry, Statement, read_statement
 from unigen.request import CrystalRequest
 
 
@@ -22,7 +21,7 @@ def _perovskite(c: float = 3.9) -> Crystal:
 
 def _verdict(made: Crystal | None, stated: int) -> str | None:
     return (
-        evaluate_crystals([Entry("a", made, statement=Statement(space_group=stated)), rock_salt()])
+        evaluate_crystals([CrystalEntry("a", made, statement=Statement(space_group=stated)), rock_salt()])
         .rows[0]
         .stated_symmetry
     )
@@ -57,7 +56,7 @@ def test_a_finer_lattice_is_higher():
 def _rows(requests: list[CrystalRequest], made: list[Crystal | None]) -> dict:
     statements = [read_statement({"request": request.to_dict()}) for request in requests]
     pairs = zip(statements, made, strict=True)
-    entries = [Entry(f"s-{n}", each, statement=statement) for n, (statement, each) in enumerate(pairs)]
+    entries = [CrystalEntry(f"s-{n}", each, statement=statement) for n, (statement, each) in enumerate(pairs)]
     return evaluate_crystals(entries).sections["as_requested"].rows
 
 
@@ -83,7 +82,8 @@ def test_composition_and_symmetry_as_requested():
 
 def test_nothing_said_nothing_reported():
     assert "as_requested" not in evaluate_crystals([rock_salt()]).sections
-    assert "as_requested" not in evaluate_crystals([Entry("a", rock_salt())], [Entry("a", rock_salt())]).sections
+    same = [CrystalEntry("a", rock_salt())]
+    assert "as_requested" not in evaluate_crystals(same, same).sections
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_fields_that_are_not_ours_are_not_read(info, group):
 def test_a_run_folder_tells_in_both_protocols(tmp_path):
     made = [(_perovskite(), 221), (_perovskite(4.2), 221), (_perovskite(), 99), (None, 221)]
     (tmp_path / "samples.jsonl").write_text("".join(json.dumps(_line(n, *each)) + "\n" for n, each in enumerate(made)))
-    references = [Entry(f"r-{n}", _perovskite()) for n in range(len(made))]
+    references = [CrystalEntry(f"r-{n}", _perovskite()) for n in range(len(made))]
     for report in (evaluate_crystals(tmp_path), evaluate_crystals(tmp_path, references, "csp")):
         rows = report.sections["as_requested"].rows
         assert {name: row["samples"] for name, row in rows.items()} == {
@@ -140,7 +140,7 @@ def test_densities_are_held_against_those_asked_for():
     light, dense = _perovskite(4.2), _perovskite(3.8)
     wanted = [light.density + 1.0, dense.density, 9.0]
     entries = [
-        Entry(f"s-{n}", crystal, statement=Statement(CrystalRequest(properties={"density": value})))
+        CrystalEntry(f"s-{n}", crystal, statement=Statement(CrystalRequest(properties={"density": value})))
         for n, (crystal, value) in enumerate(zip((light, dense, None), wanted, strict=True))
     ]
     row = evaluate_crystals(entries, protocol="denovo").sections["density_as_requested"].rows["density"]

@@ -13,15 +13,16 @@ from unigen.data.build import build_dataset
 from unigen.errors import UserError
 from unigen.eval.crystals.breakdown import ATOMS, DISTANCE, FAMILIARITY, FREE, Breakdown
 from unigen.eval.crystals.evaluate import evaluate_crystals
-from unigen.eval.crystals.samples import Entry
+from unigen.eval.crystals.samples import CrystalEntry
 from unigen.retrieval.build_table import build_table
 
-REFERENCES = [Entry(f"ref-{n}", each) for n, each in enumerate(prototypes()[:12])]
+REFERENCES = [CrystalEntry(f"ref-{n}", each) for n, each in enumerate(prototypes()[:12])]
 
 
-def _samples(k: int) -> list[Entry]:
+def _samples(k: int) -> list[CrystalEntry]:
     rng = np.random.default_rng(1)
-    return [Entry(each.id, shaken(each.crystal, rng, 0.6), index) for each in REFERENCES for index in range(k)]
+    samples = [(each, index) for each in REFERENCES for index in range(k)]
+    return [CrystalEntry(each.id, shaken(each.crystal, rng, 0.6), index=index) for each, index in samples]
 
 
 @pytest.fixture
@@ -65,8 +66,8 @@ def test_the_classes_add_up_to_the_whole():
 
 
 def test_size_and_freedom_are_those_of_the_primitive_cell():
-    cubic = Entry("cubic", crystal("Na Na Na Na Cl Cl Cl Cl", _ROCK_SALT_CUBE, 5.64))
-    zincite = Entry("ZnO", crystal("Zn Zn O O", _WURTZITE, [[3.25, 0, 0], [-1.625, 2.8146, 0], [0, 0, 5.2]]))
+    cubic = CrystalEntry("cubic", crystal("Na Na Na Na Cl Cl Cl Cl", _ROCK_SALT_CUBE, 5.64))
+    zincite = CrystalEntry("ZnO", crystal("Zn Zn O O", _WURTZITE, [[3.25, 0, 0], [-1.625, 2.8146, 0], [0, 0, 5.2]]))
     report = evaluate_crystals([cubic, zincite], [cubic, zincite], breakdown=True)
     assert report.sections["by_atoms"].rows["1-4"]["n"] == 2
     by_freedom = report.sections["by_free_parameters"].rows
@@ -81,7 +82,7 @@ _WURTZITE = [[1 / 3, 2 / 3, 0], [2 / 3, 1 / 3, 0.5], [1 / 3, 2 / 3, 0.38], [2 / 
 
 def test_the_nearest_is_of_another_formula_and_as_large(salts):
     known, lonely = rock_salt(), crystal("Ti O O", [[0, 0, 0], [0.3, 0.3, 0], [0.7, 0.7, 0]], 4.0)
-    references = [Entry("salt", known), Entry("oxide", lonely)]
+    references = [CrystalEntry("salt", known), CrystalEntry("oxide", lonely)]
     report = evaluate_crystals(references, references, neighbours_of=salts)
     rows = report.sections["by_neighbour_distance"].rows
     index = Breakdown.open(salts).index
@@ -96,8 +97,8 @@ def test_the_nearest_is_of_another_formula_and_as_large(salts):
 
 def test_de_novo_samples_by_what_is_known(salts):
     lonely = crystal("Ti O O", [[0, 0, 0], [0.3, 0.3, 0], [0.7, 0.7, 0]], 4.0)
-    lost = Entry("lost", None, reason="no cell")
-    samples = [Entry(f"s{n}", each) for n, each in enumerate((rock_salt(), rock_salt(5.0, "Rb Cl"), lonely))]
+    lost = CrystalEntry("lost", None, reason="no cell")
+    samples = [CrystalEntry(f"s{n}", each) for n, each in enumerate((rock_salt(), rock_salt(5.0, "Rb Cl"), lonely))]
     report = evaluate_crystals([*samples, lost], [rock_salt()], "denovo", neighbours_of=salts)
     rows = report.sections["by_neighbour_distance"].rows
     index = Breakdown.open(salts).index

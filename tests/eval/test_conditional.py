@@ -14,49 +14,46 @@ from hypothesis import strategies as st
 
 from tests.eval.known_molecules import PLAIN, embedded
 from unigen.errors import UserError
-from unigen.eval.molecules.merge_conditional import PropertyPredictor, mean_distances, median_by_size, score_conditional
+from unigen.eval.molecules.conditional import median_by_size, score_conditional
 from unigen.eval.molecules.protocol import CONDITIONAL
+from unigen.eval.statistics import mean_absolute_differences
 from unigen.molecules.molecule import Molecule
 
 MOLECULES = [embedded(smiles) for smiles in PLAIN]
 
 
-class Electrons:
+def electrons(molecules: list[Molecule]) -> np.ndarray:
     """The number of electrons of neutral molecules: a property that is known exactly."""
-
-    def predict(self, molecules: list[Molecule]) -> np.ndarray:
-        return np.array([float(molecule.numbers.sum()) for molecule in molecules])
+    return np.array([float(molecule.numbers.sum()) for molecule in molecules])
 
 
-class Shifted(Electrons):
-    def predict(self, molecules: list[Molecule]) -> np.ndarray:
-        return super().predict(molecules) + 2.5
+def shifted(molecules: list[Molecule]) -> np.ndarray:
+    return electrons(molecules) + 2.5
 
 
-TRUTH = Electrons().predict(MOLECULES)
+TRUTH = electrons(MOLECULES)
 
 
-def score(molecules, requested, predictor=None, **options):
-    return score_conditional(molecules, np.array(requested), predictor or Electrons(), MOLECULES, TRUTH, **options)
+def score(molecules, requested, predict=electrons, **options):
+    return score_conditional(molecules, np.array(requested), predict, MOLECULES, TRUTH, **options)
 
 
 def test_perfect_molecules_and_a_perfect_predictor_have_no_error():
     found = score(MOLECULES, TRUTH)
-    assert isinstance(Electrons(), PropertyPredictor)
     assert found["mae"].value == found["mae_floor"].value == 0
     assert found["generated"].value == 1
     assert found["mae_random"].value > 1
 
 
 def test_the_floor_is_the_predictors_own_error():
-    found = score(MOLECULES, TRUTH, Shifted())
+    found = score(MOLECULES, TRUTH, shifted)
     assert found["mae"].value == found["mae_floor"].value == pytest.approx(2.5)
 
 
 def test_baselines_by_hand():
     samples, wanted = MOLECULES[2:6], np.array([20.0, 30.0, 24.0, 41.0])
     found = score(samples, wanted)
-    predicted = Electrons().predict(samples)
+    predicted = electrons(samples)
     assert found["mae"].value == pytest.approx(np.abs(predicted - wanted).mean())
     assert found["mae_random"].value == pytest.approx(np.abs(predicted[:, None] - wanted).mean())
     sizes = np.array([len(each) for each in MOLECULES])
@@ -79,8 +76,8 @@ def test_an_unknown_size_takes_the_nearest():
     values=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=9),
     others=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=9),
 )
-def test_mean_distances_are_those_of_all_pairs(values, others):
-    found = mean_distances(np.array(values), np.array(others))
+def test_mean_absolute_differences_are_those_of_all_pairs(values, others):
+    found = mean_absolute_differences(np.array(values), np.array(others))
     assert found == pytest.approx(np.abs(np.subtract.outer(values, others)).mean(axis=1), abs=1e-9)
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rdkit import Chem
 from rdkit.Chem import rdMolAlign
 
 from tests.eval.known_molecules import embedded, mirrored, moved, permuted
@@ -23,7 +24,7 @@ from unigen.eval.molecules.conformer_scores import measures
 from unigen.eval.molecules.conformers import evaluate_conformers
 from unigen.eval.molecules.etkdg import etkdg_conformers
 from unigen.eval.molecules.protocol import CONFORMERS
-from unigen.eval.molecules.samples import MoleculeEntry
+from unigen.eval.molecules.samples import MoleculeEntry, read_samples
 from unigen.molecules.molecule import Molecule
 
 FLEXIBLE = ("CCCCO", "OCC[C@H](N)C(=O)O", "CC(C)Cc1ccccc1", "C/C=C/CO", "CC[N+](=O)[O-]", "C[C@@H]([NH3+])CC(=O)[O-]")
@@ -82,6 +83,24 @@ def test_every_failure_lowers_precision_by_its_own_part():
     nothing = score([sample(reference), sample(None, smiles="CCO")], [reference, embedded("CCO")])
     assert nothing["cov_r"] == nothing["cov_p"] == 0.5
     assert nothing.metrics["mat_r"].n == 1
+
+
+def test_bonds_that_rdkit_refuses_cover_nothing(tmp_path):
+    """Positions that RDKit would find the right bonds in do not mend the wrong ones that the file states."""
+    reference = embedded("CCO")
+    rows = Chem.MolToMolBlock(reference.to_rdkit()).splitlines()
+    first = next(n for n, row in enumerate(rows) if row.split()[:3] == ["1", "2", "1"])
+    rows[first] = rows[first].replace("  1  2  1", "  1  2  3")  # a carbon of six valences
+    (tmp_path / "samples.sdf").write_text("\n".join(rows) + "\n$$$$\n" + reference.to_sdf())
+    samples = read_samples(tmp_path / "samples.sdf").entries
+    assert [each.carried for each in samples] == ["refused", "accepted"]
+    report = score([replace(each, smiles=reference.smiles) for each in samples], [reference])
+    assert (report["cov_p"], report["cov_r"]) == (0.5, 1)
+    assert [row.covered for row in report.rows] == [False, True]
+    assert report.counts["failed"] == len(report.dropped) == 1
+    assert "valence" in report.rows[0].reason
+    alone = score([replace(samples[0], smiles=reference.smiles)], [reference])
+    assert (alone["cov_p"], alone["cov_r"], alone["mat_r"]) == (0, 0, None)
 
 
 def test_molecules_without_samples_are_failures_unless_left_out():

@@ -17,16 +17,18 @@ from unigen.data.readers.record import Row
 from unigen.errors import UserError
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.pairing import pair
-from unigen.eval.crystals.samples import Entry, split_name
-from unigen.eval.protocol import CSP, DENOVO, find_protocol
+from unigen.eval.crystals.protocol import CSP, DENOVO, find_protocol
+from unigen.eval.crystals.samples import CrystalEntry
+from unigen.eval.samples import split_name
 from unigen.version import require
 
-REFERENCES = [Entry(f"ref-{n}", each) for n, each in enumerate(prototypes()[:12])]
+REFERENCES = [CrystalEntry(f"ref-{n}", each) for n, each in enumerate(prototypes()[:12])]
 
 
-def _samples(k: int, size: float = 0.4, seed: int = 0) -> list[Entry]:
+def _samples(k: int, size: float = 0.4, seed: int = 0) -> list[CrystalEntry]:
     rng = np.random.default_rng(seed)
-    return [Entry(each.id, shaken(each.crystal, rng, size), index) for each in REFERENCES for index in range(k)]
+    samples = [(each, index) for each in REFERENCES for index in range(k)]
+    return [CrystalEntry(each.id, shaken(each.crystal, rng, size), index=index) for each, index in samples]
 
 
 def test_a_set_against_itself():
@@ -72,7 +74,10 @@ def test_k_takes_the_first_samples():
 
 
 def test_what_is_dropped_is_counted_by_reason_and_listed_so_far():
-    failed = [Entry(REFERENCES[0].id, None, n, f"file line {n}: no atoms", f"file line {n}") for n in range(150)]
+    failed = [
+        CrystalEntry(REFERENCES[0].id, None, index=n, reason=f"file line {n}: no atoms", where=f"file line {n}")
+        for n in range(150)
+    ]
     content = evaluate_crystals([*failed, REFERENCES[1]], REFERENCES).to_dict()
     assert content["dropped_by_reason"] == {"no atoms": 150}
     assert len(content["dropped"]) == 100
@@ -91,14 +96,17 @@ def test_the_best_scored_of_k_is_one_sample_and_its_rank_is_its_score():
 
 
 def test_the_best_scored_is_never_a_failure():
-    reference = [Entry("a", rock_salt())]
-    failed, made = Entry("a", None, 0, score=9.0), Entry("a", rock_salt(), 1, score=1.0)
+    reference = [CrystalEntry("a", rock_salt())]
+    failed, made = (
+        CrystalEntry("a", crystal, index=index, score=score)
+        for index, (crystal, score) in enumerate([(None, 9.0), (rock_salt(), 1.0)])
+    )
     assert evaluate_crystals([failed, made], reference)["match_rate.best_of_2"] == 1
 
 
 def test_failures_stay_in_the_denominator():
-    samples = [Entry(each.id, each.crystal) for each in REFERENCES]
-    failed = [Entry(samples[0].id, None, reason="unreadable"), *samples[1:-1]]  # the last was never made
+    samples = [CrystalEntry(each.id, each.crystal) for each in REFERENCES]
+    failed = [CrystalEntry(samples[0].id, None, reason="unreadable"), *samples[1:-1]]  # the last was never made
     report = evaluate_crystals(failed, REFERENCES)
     assert report["match_rate.k1"] == pytest.approx(1 - 2 / len(REFERENCES))
     assert report["structure_valid"] == pytest.approx(1 - 1 / len(failed))
@@ -110,14 +118,14 @@ def test_failures_stay_in_the_denominator():
 
 
 def test_a_failed_first_sample_is_a_failure_at_k_1():
-    reference = [Entry("a", rock_salt())]
-    report = evaluate_crystals([Entry("a", None, 0), Entry("a", rock_salt(), 1)], reference)
+    reference = [CrystalEntry("a", rock_salt())]
+    report = evaluate_crystals([CrystalEntry("a", None, index=0), CrystalEntry("a", rock_salt(), index=1)], reference)
     assert (report["match_rate.k1"], report["match_rate.k2"]) == (0, 1)
 
 
 def test_metre_lets_polymorphs_swap():
-    reference = [Entry("rock-salt", rock_salt()), Entry("caesium-chloride", caesium_chloride())]
-    swapped = [Entry("rock-salt", caesium_chloride()), Entry("caesium-chloride", rock_salt())]
+    reference = [CrystalEntry("rock-salt", rock_salt()), CrystalEntry("caesium-chloride", caesium_chloride())]
+    swapped = [CrystalEntry("rock-salt", caesium_chloride()), CrystalEntry("caesium-chloride", rock_salt())]
     report = evaluate_crystals(swapped, reference)
     assert (report["match_rate.k1"], report["metre.k1"]) == (0, 1)
 
@@ -125,8 +133,8 @@ def test_metre_lets_polymorphs_swap():
 def test_metre_tries_the_nearest_and_counts_what_it_leaves():
     rng = np.random.default_rng(4)
     crowd = [crystal("C C", [[0, 0, 0], rng.random(3)], rng.uniform(2, 6, 3) * np.eye(3)) for _ in range(6)]
-    reference = [Entry(f"ref-{n}", each) for n, each in enumerate(crowd)]
-    turned = [Entry(f"ref-{n}", each) for n, each in enumerate(crowd[1:] + crowd[:1])]
+    reference = [CrystalEntry(f"ref-{n}", each) for n, each in enumerate(crowd)]
+    turned = [CrystalEntry(f"ref-{n}", each) for n, each in enumerate(crowd[1:] + crowd[:1])]
     full, few = (evaluate_crystals(turned, reference, each) for each in (CSP, replace(CSP, max_metre_candidates=1)))
     assert full["metre.k1"] == few["metre.k1"] == 1  # the nearest is its own copy, given to another reference
     assert full["match_rate.k1"] < 1
@@ -135,7 +143,7 @@ def test_metre_tries_the_nearest_and_counts_what_it_leaves():
 
 def test_filtered_rates_ask_for_valid_samples():
     invalid = crystal("Na Cl Cl", [[0, 0, 0], [1 / 3, 2 / 3, 0.25], [2 / 3, 1 / 3, 0.75]], 4.0)
-    report = evaluate_crystals([Entry("a", invalid)], [Entry("a", invalid)])
+    report = evaluate_crystals([CrystalEntry("a", invalid)], [CrystalEntry("a", invalid)])
     assert (report["match_rate.k1"], report["match_rate_filtered.k1"]) == (1, 0)
     assert report["rmse_filtered.k1"] is None
 
@@ -156,13 +164,13 @@ def test_numbered_names(name, expected):
 
 def test_pairing_by_id_by_number_and_by_composition():
     salt, iron = rock_salt(), elements()[0]
-    references = [Entry("mp-1", salt), Entry("mp-1_2", salt), Entry("x", iron)]
+    references = [CrystalEntry("mp-1", salt), CrystalEntry("mp-1_2", salt), CrystalEntry("x", iron)]
     samples = [
-        Entry("mp-1__1", salt),
-        Entry("mp-1_2", salt),  # a whole name comes before a numbered one
-        Entry("unnamed", iron),
-        Entry("stranger", caesium_chloride(symbols="Cs I")),
-        Entry("mp-1__1", salt),
+        CrystalEntry("mp-1__1", salt),
+        CrystalEntry("mp-1_2", salt),  # a whole name comes before a numbered one
+        CrystalEntry("unnamed", iron),
+        CrystalEntry("stranger", caesium_chloride(symbols="Cs I")),
+        CrystalEntry("mp-1__1", salt),
     ]
     found = pair(samples, references)
     assert found.of_reference == ({0: 0}, {0: 1}, {0: 2})
@@ -216,7 +224,7 @@ def test_distances_of_distributions():
 
 
 def test_denovo_without_a_reference_has_no_novelty():
-    report = evaluate_crystals([rock_salt(), Entry("lost", None, reason="bad file")])
+    report = evaluate_crystals([rock_salt(), CrystalEntry("lost", None, reason="bad file")])
     assert report.protocol == "denovo-cdvae"
     assert report["unique"] == 0.5
     assert "novel" not in report.metrics
@@ -293,7 +301,7 @@ def test_what_bad_input_says(tmp_path, monkeypatch):
 
 
 def test_mp20_against_itself():
-    entries = [Entry(name, each) for name, each in mp20_test(60)]
+    entries = [CrystalEntry(name, each) for name, each in mp20_test(60)]
     report = evaluate_crystals(entries, entries)
     assert report["match_rate.k1"] == 1
     assert report["rmse.k1"] == pytest.approx(0, abs=1e-6)

@@ -27,12 +27,11 @@ from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.errors import UserError
 from unigen.eval.molecules import edm as bond_lengths
 from unigen.eval.molecules import posebusters as plausibility
-from unigen.eval.molecules.edm import bond_orders, stable_atoms
-from unigen.eval.molecules.edm_stability import judge_edm
-from unigen.eval.molecules.molecule_verdict import judge
+from unigen.eval.molecules.edm import bond_orders, judge_edm, stable_atoms
+from unigen.eval.molecules.graph import graph_of, perceive
 from unigen.eval.molecules.protocol import EDM, RDKIT
 from unigen.eval.molecules.samples import MoleculeEntry
-from unigen.eval.molecules.verdict import graph_of, perceive
+from unigen.eval.molecules.verdict import judge
 from unigen.version import require
 
 
@@ -183,10 +182,10 @@ def test_the_strain_of_a_cage_that_rdkit_cannot_embed_is_not_known(monkeypatch):
     pytest.importorskip("posebusters")
     monkeypatch.setattr(plausibility, "_embeds", lambda _: False)
     checks = plausibility._check(embedded("CCO"), "mol")
-    assert checks.pop(plausibility.STRAIN) is None
+    assert checks.pop(plausibility.NEEDS_EMBEDDING) is None
     assert all(checks.values())
     monkeypatch.undo()
-    assert set(checks) | {plausibility.STRAIN} == set(plausibility._check(embedded("CCO"), "mol"))
+    assert set(checks) | {plausibility.NEEDS_EMBEDDING} == set(plausibility._check(embedded("CCO"), "mol"))
 
 
 def test_without_posebusters_one_line_names_the_extra(monkeypatch):

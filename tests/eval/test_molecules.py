@@ -17,9 +17,9 @@ from unigen.data.readers.record import Record
 from unigen.errors import UserError
 from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.molecules.protocol import EDM, RDKIT
-from unigen.eval.molecules.samples import MoleculeEntry, entry_of, read_samples
+from unigen.eval.molecules.samples import MoleculeEntry, entry_from_record, read_samples
 from unigen.eval.molecules.scores import ScoredMolecules
-from unigen.eval.outcome import Outcome
+from unigen.eval.report import Outcome
 from unigen.molecules.molecule import Molecule
 
 SET = [embedded(smiles) for smiles in PLAIN]
@@ -31,7 +31,7 @@ def bare(molecule: Molecule) -> Molecule:
 
 
 def entry_of_sdf(text: str) -> MoleculeEntry:
-    return entry_of(Record("a", "sdf", text, "a.sdf entry 1"))
+    return entry_from_record(Record("a", "sdf", text, "a.sdf entry 1"))
 
 
 # ---- laws

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,8 @@ from tests.eval.known_molecules import PLAIN, embedded, moved
 from tests.models.small_model import small_model
 from tests.models.small_predictor import SIZES, electrons_network
 from unigen.errors import UserError
-from unigen.eval.molecules.merge_conditional import PropertyPredictor, score_conditional
+from unigen.eval.molecules.conditional import PropertyPredictor, evaluate_conditional, score_conditional
+from unigen.eval.molecules.samples import MoleculeEntry
 from unigen.models.checkpoint import save_model
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.sample import predict as module
@@ -39,26 +42,31 @@ def test_a_prediction_depends_on_its_molecule_alone(order, size):
     network = random_network()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BATCH", size)
-        together = NetworkPredictor(network, "random").predict([MOLECULES[place] for place in order])
-    alone = np.concatenate([NetworkPredictor(network, "random").predict([MOLECULES[place]]) for place in order])
+        together = NetworkPredictor(network, "random")([MOLECULES[place] for place in order])
+    alone = np.concatenate([NetworkPredictor(network, "random")([MOLECULES[place]]) for place in order])
     assert together.dtype == np.float64
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_each_property_is_one_column_in_the_unit_wanted():
-    judge = NetworkPredictor(random_network(), "random")
-    whole = judge.predict(MOLECULES)
-    assert isinstance(judge.of("gap"), PropertyPredictor)
-    np.testing.assert_array_equal(judge.of("gap").predict(MOLECULES), whole[:, 0])
-    np.testing.assert_array_equal(judge.of("Cv", 1000.0).predict(MOLECULES[::-1]), 1000 * whole[::-1, 1])
-    assert judge.predict([]).shape == (0, 2)
+def test_each_property_is_one_column_in_the_published_unit():
+    predictor = NetworkPredictor(random_network(), "random")
+    whole = predictor(MOLECULES)
+    assert isinstance(predictor, PropertyPredictor)
+    assert predictor.properties == ("gap", "Cv")
+    assert predictor([]).shape == (0, 2)
+    entries = [MoleculeEntry(str(n), each, requested={"gap": 0.0, "Cv": 0.0}) for n, each in enumerate(MOLECULES[::-1])]
+    known = [replace(each, properties={"gap": 0.1, "Cv": 1.0}) for each in MOLECULES]
+    rows = evaluate_conditional(entries, known, predictor).rows
+    for column, (name, factor) in enumerate({"gap": 27_211.386, "Cv": 1.0}.items()):
+        found = [row.predicted for row in rows if row.property == name]
+        np.testing.assert_array_equal(found, factor * whole[::-1, column])
 
 
 def test_no_molecule_is_looked_at_twice(monkeypatch):
     judge = NetworkPredictor(random_network(), "random")
-    first = judge.predict(MOLECULES)
-    monkeypatch.setattr(judge, "_look_at", lambda _: pytest.fail("all are known"))
-    np.testing.assert_array_equal(judge.predict(MOLECULES), first)
+    first = judge(MOLECULES)
+    monkeypatch.setattr(judge, "_run_network", lambda _: pytest.fail("all are known"))
+    np.testing.assert_array_equal(judge(MOLECULES), first)
 
 
 def test_a_folder_is_read_and_judges(folder):
@@ -67,7 +75,7 @@ def test_a_folder_is_read_and_judges(folder):
     assert len(judge.version) == 64
     truth = np.array([0.001 * float(each.numbers.sum()) for each in MOLECULES])
     moved_ones = [moved(each, np.eye(3), 3.0) for each in MOLECULES]
-    found = score_conditional(moved_ones, truth, judge.of("gap"), MOLECULES, truth)
+    found = score_conditional(moved_ones, truth, lambda molecules: judge(molecules)[:, 0], MOLECULES, truth)
     assert found["mae"].value == pytest.approx(0, abs=1e-7)
     assert found["mae_random"].value > 0.001
 
@@ -75,9 +83,9 @@ def test_a_folder_is_read_and_judges(folder):
 def test_what_it_refuses(folder, tmp_path):
     judge = load_predictor(folder)
     with pytest.raises(UserError, match=r"does not know the property 'alpha'; wanted some of gap, mu"):
-        judge.of("alpha")
+        evaluate_conditional([MoleculeEntry("a", MOLECULES[0], requested={"alpha": 1.0})], MOLECULES, judge)
     with pytest.raises(UserError, match="the predictor was trained without S"):
-        judge.predict([MOLECULES[0], embedded("CS")])
+        judge([MOLECULES[0], embedded("CS")])
     with pytest.raises(UserError, match="no model 'nothing'"):
         load_predictor("nothing")
     save_model(small_model(), tmp_path / "crystals")

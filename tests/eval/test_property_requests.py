@@ -18,9 +18,10 @@ from unigen.data.readers.record import Record
 from unigen.errors import UserError
 from unigen.eval.molecules.conditional import evaluate_conditional
 from unigen.eval.molecules.protocol import PUBLISHED_UNITS, unit_of
-from unigen.eval.molecules.samples import MoleculeEntry, entry_of, read_samples
+from unigen.eval.molecules.samples import MoleculeEntry, entry_from_record, read_samples
 from unigen.models.checkpoint import save_model
 from unigen.molecules.molecule import Molecule
+from unigen.sample.predict import load_predictor
 
 HARTREE = 27_211.386
 PER_ELECTRON = 0.001
@@ -124,11 +125,11 @@ def test_what_bad_input_says(place, unigen):
 
 def test_molecules_in_memory_are_scored_alike(place):
     entries = [MoleculeEntry("a", embedded("C"), requested={"gap": 0.01}), MoleculeEntry("b", None, reason="none")]
-    report = evaluate_conditional(entries, "mine:test", place / "judge")
+    report = evaluate_conditional(entries, "mine:test", load_predictor(place / "judge"))
     assert report["mae.gap"] == pytest.approx(0, abs=0.01)
     assert report["generated.gap"] == 1
     with pytest.raises(UserError, match="no sample was asked"):
-        evaluate_conditional([embedded("C")], "mine:test", place / "judge")
+        evaluate_conditional([embedded("C")], "mine:test", load_predictor(place / "judge"))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_molecules_in_memory_are_scored_alike(place):
 )
 def test_what_was_asked_is_read_where_it_is_said(request_, understood):
     record = Record("a", "bad", "failed", "here", info={"request": request_})
-    assert entry_of(record).requested == understood
+    assert entry_from_record(record).requested == understood
 
 
 def test_a_run_says_what_each_sample_was_asked(place):

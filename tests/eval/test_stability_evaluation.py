@@ -19,10 +19,9 @@ from unigen.energies.hull.hull import Hull
 from unigen.energies.potential import find_potential
 from unigen.energies.relaxation import RelaxSettings
 from unigen.eval.crystals.evaluate import evaluate_crystals
-from unigen.eval.crystals.samples import Entry
+from unigen.eval.crystals.protocol import DENOVO
+from unigen.eval.crystals.samples import CrystalEntry, Statement
 from unigen.eval.crystals.stability import THRESHOLDS, StabilityRules
-from unigen.eval.crystals.statement import Statement
-from unigen.eval.protocol import DENOVO
 from unigen.parallel import Workers
 from unigen.request import CrystalRequest
 
@@ -113,7 +112,9 @@ def test_energies_beside_those_that_the_reference_states(built, unigen):
 def test_formation_energies_asked_for_and_found(built):
     asked = [0.0, 0.5]
     entries = [
-        Entry(f"n{n}", crystal, statement=Statement(CrystalRequest(properties={"formation_energy_per_atom": wanted})))
+        CrystalEntry(
+            f"n{n}", crystal, statement=Statement(CrystalRequest(properties={"formation_energy_per_atom": wanted}))
+        )
         for n, (crystal, wanted) in enumerate(zip(SAMPLES[:2], asked, strict=True))
     ]
     rules = StabilityRules.of(potential(), RelaxSettings(), None, "alloys")

@@ -23,7 +23,6 @@ from unigen.energies.molecule_relaxation import XTB, MoleculeRelaxation, XtbSett
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.energies.strain import Strain, deviation, keeps_bonds, strain_of
 from unigen.errors import UserError
-from unigen.eval.molecules import evaluate as molecules
 from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.molecules.protocol import STRAIN
 from unigen.eval.statistics import median_with_interval
@@ -168,13 +167,16 @@ def test_the_step_limit_has_no_energy():
     assert (found.ending, found.energy, found.rmsd, found.steps) == ("step limit", None, None, 1)
 
 
-def test_what_tblite_cannot_compute_is_a_failure():
+def test_what_tblite_cannot_compute_is_a_failure(monkeypatch):
+    from tblite.ase import TBLite
+
     amide = embedded("CC(=O)N")
-    wild = np.random.default_rng(2).normal(scale=0.8, size=amide.positions.shape)
-    shattered = replace(amide, positions=amide.positions + wild)
-    assert strain(shattered).ending == "no self-consistent field"
     ungated = XtbSettings(min_distance=0.0)
     assert strain(squeezed(amide, 0.0), ungated).ending == "refused by tblite"
+    # two iterations make no field self-consistent, on any processor; of a wild geometry that depends on the last digits
+    monkeypatch.setitem(TBLite.default_parameters, "max_iterations", 2)
+    found = strain(amide)
+    assert (found.ending, found.energy, found.rmsd) == ("no self-consistent field", None, None)
 
 
 # ---- the report
@@ -216,7 +218,7 @@ def two_pieces():
 def test_the_card_says_what_the_code_does():
     card = yaml.safe_load((Path(__file__).parents[2] / "eval" / "protocols" / f"{STRAIN.name}.yaml").read_text())
     assert (card["name"], card["version"]) == (STRAIN.name, STRAIN.version)
-    assert card["settings"] == molecules._settings(STRAIN) | {
+    assert card["settings"] == STRAIN.own_settings() | {
         "bootstrap": STRAIN.bootstrap,
         "confidence": STRAIN.confidence,
     }

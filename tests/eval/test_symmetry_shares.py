@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.eval.known_samples import caesium_chloride, elements, prototypes, rock_salt, shaken
 from unigen.eval.crystals import symmetry as symmetry_shares
 from unigen.eval.crystals.evaluate import evaluate_crystals
-from unigen.eval.crystals.samples import Entry
-from unigen.eval.crystals.symmetry import total_variation
+from unigen.eval.crystals.samples import CrystalEntry
+from unigen.eval.statistics import total_variation
 from unigen.symmetry.crystal_systems import CRYSTAL_SYSTEMS, crystal_system
 
 counts = st.lists(st.integers(0, 20), min_size=7, max_size=7).filter(any)
@@ -43,7 +43,7 @@ def test_a_set_against_itself():
 
 def test_shares_are_those_of_a_direct_count():
     rng = np.random.default_rng(0)
-    samples = [*prototypes()[:8], *(shaken(each, rng, 0.02) for each in prototypes()[:8]), Entry("lost", None)]
+    samples = [*prototypes()[:8], *(shaken(each, rng, 0.02) for each in prototypes()[:8]), CrystalEntry("lost", None)]
     sections = evaluate_crystals(samples, list(elements()[:5]), "denovo").sections
     readable = samples[:-1]
     for symprec in (0.1, 0.01):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +12,16 @@ from hypothesis import strategies as st
 from tests.eval.known_samples import crystal, elements, mp20_test, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals import validity as composition_module
-from unigen.eval.crystals.merge_validity import describe, structure_valid, structure_valid_cdvae
-from unigen.eval.crystals.validity import check_composition
-from unigen.eval.protocol import CSP
+from unigen.eval.crystals.protocol import CSP
+from unigen.eval.crystals.validity import check_composition, describe
+
+
+def structure_valid(each: Crystal, rules=CSP) -> bool:
+    return describe(each, rules).structure_valid
+
+
+def structure_valid_cdvae(each: Crystal, rules=CSP) -> bool:
+    return describe(each, rules).structure_valid_cdvae
 
 
 def test_own_image_clash_is_seen_by_us_and_missed_by_the_published_check():
@@ -36,8 +45,8 @@ def test_the_limit_is_half_an_angstrom(distance, valid):
 
 def test_a_cell_of_hardly_any_volume_is_invalid():
     flat = Crystal(np.array([1]), np.zeros((1, 3)), np.diag([0.3, 0.5, 0.6]))
-    assert not structure_valid(flat, min_distance=0.0)
-    assert not structure_valid_cdvae(flat, min_distance=0.0)
+    assert not structure_valid(flat, replace(CSP, min_distance=0.0))
+    assert not structure_valid_cdvae(flat, replace(CSP, min_distance=0.0))
 
 
 @settings(deadline=None, max_examples=50)

@@ -17,7 +17,7 @@ from unigen.models.smiles.generator import MoleculeGenerator
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tasks import Scaffold
 from unigen.molecules.molecule import Molecule
-from unigen.runs.remarks import remarks
+from unigen.runs.generation import remarks
 
 SETTINGS = MoleculeSettings(steps=3)
 

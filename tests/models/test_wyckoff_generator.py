@@ -29,7 +29,7 @@ from unigen.models.wyckoff.templates import search_templates, write_templates
 from unigen.models.wyckoff.tokens import plain_start, plan
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever
-from unigen.runs.remarks import remarks
+from unigen.runs.generation import remarks
 from unigen.sample.generate import generate
 from unigen.symmetry.space_groups import space_group
 from unigen.tokens import vocabulary

@@ -9,8 +9,7 @@ from pathlib import Path
 from tests.crystals.real_crystals import prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.evaluate import evaluate_crystals
-from unigen.eval.crystals.samples import Entry
-from unigen.eval.crystals.statement import Statement
+from unigen.eval.crystals.samples import CrystalEntry, Statement
 from unigen.eval.molecules.conformers import evaluate_conformers
 from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.molecules.molecule import Molecule
@@ -22,7 +21,8 @@ MOLECULES = [Molecule.from_smiles(smiles, seed=1) for smiles in ("CCO", "c1ccoc1
 
 
 def test_crystals_beside_their_reference(tmp_path):
-    entries = [*(Entry(f"c{n}", crystal) for n, crystal in enumerate(CRYSTALS)), Entry("lost", None, reason="no cell")]
+    entries = [CrystalEntry(f"c{n}", crystal) for n, crystal in enumerate(CRYSTALS)]
+    entries.append(CrystalEntry("lost", None, reason="no cell"))
     report = evaluate_crystals(entries, list(CRYSTALS[3:]), "denovo", workers=1)
     page = evaluation_page(report, tmp_path)
     assert page.kind == "crystals"
@@ -32,7 +32,7 @@ def test_crystals_beside_their_reference(tmp_path):
         assert item.columns["novel"] == row.novel
     assert page.items[-1].structure is None
     assert page.items[-1].reason == "no cell"
-    assert all((item.file, item.place) == ("", "") for item in page.items)  # they were in memory
+    assert all((item.file, item.location) == ("", "") for item in page.items)  # they were in memory
     assert page.figures[0].title == "density (g/cm³)"
     assert "3 of the reference" in page.figures[0].text
     assert {row[0] for row in page.tables[0].rows} == {name.replace("_", " ") for name in report.metrics}
@@ -45,13 +45,13 @@ def test_crystals_beside_their_reference(tmp_path):
 def test_what_was_asked_for_is_beside_what_was_found():
     wanted = [crystal.density + 1 for crystal in CRYSTALS]
     entries = [
-        Entry(f"c{n}", crystal, statement=Statement(CrystalRequest(properties={"density": value})))
+        CrystalEntry(f"c{n}", crystal, statement=Statement(CrystalRequest(properties={"density": value})))
         for n, (crystal, value) in enumerate(zip(CRYSTALS, wanted, strict=True))
     ]
     report = evaluate_crystals(entries, protocol="denovo", workers=1)
-    (asked,) = report.asked
-    assert asked.asked.tolist() == wanted
-    assert asked.found.tolist() == [crystal.density for crystal in CRYSTALS]
+    (asked,) = report.shown.requested
+    assert asked.requested.tolist() == wanted
+    assert asked.actual.tolist() == [crystal.density for crystal in CRYSTALS]
     figure = evaluation_page(report, Path()).figures[0]
     assert figure.title == "density found against asked (g/cm³)"
     assert "6 samples: mean absolute error 1 g/cm³" in figure.text

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from itertools import combinations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.report.figures.labels import LabelBoard, subscripted
+from unigen.report.figures.labels import Label, LabelBoard, subscripted
 
 WIDTH, HEIGHT = 300, 200
 places = st.tuples(st.floats(0, WIDTH), st.floats(0, HEIGHT))
 
 
-def box_of(name: str) -> tuple[float, float, float, float]:
-    x, y, text = re.search(r'x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]+)<', name).groups()
-    half = 3.0 * len(text)  # narrower than any letter but an i
-    return float(x) - half, float(y) - 9, float(x) + half, float(y) + 1
+def box_of(label: Label) -> tuple[float, float, float, float]:
+    x, y = label.middle
+    half = 3.0 * len(label.text)  # narrower than any letter but an i
+    return x - half, y - 9, x + half, y + 1
 
 
 def overlap(one, other) -> bool:
@@ -28,8 +27,8 @@ def overlap(one, other) -> bool:
 def test_names_lie_apart_and_inside(points):
     board = LabelBoard(WIDTH, HEIGHT)
     board.keep_points_free(points, 3.0)
-    names = [board.name("SrTi", point) for point in points]
-    boxes = [box_of(name) for name in names if name]
+    labels = [board.label("SrTi", point) for point in points]
+    boxes = [box_of(label) for label in labels if label]
     assert len(boxes) + board.left_out == len(points)
     assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
     assert not any(overlap(box, (x - 3, y - 3, x + 3, y + 3)) for box in boxes for x, y in points)
@@ -39,7 +38,7 @@ def test_names_lie_apart_and_inside(points):
 def test_a_name_stands_where_it_is_wanted_if_there_is_room():
     board = LabelBoard(WIDTH, HEIGHT)
     for turn, side in ((0.0, 0), (0.5, 1)):
-        left, _, right, _ = box_of(board.name("TiO", (150, 100), [turn]))
+        left, _, right, _ = box_of(board.label("TiO", (150, 100), [turn]))
         assert (left > 150, right < 150)[side]
 
 
@@ -47,9 +46,9 @@ def test_a_line_is_kept_free_and_a_crowded_point_has_a_line_to_its_name():
     board = LabelBoard(WIDTH, HEIGHT)
     board.keep_line_free((0, 100), (WIDTH, 100))
     board.keep_points_free([(150, 104), (158, 104)])
-    name = board.name("TiO", (150, 104))
-    assert 'class="leader"' in name
-    assert box_of(name)[1] > 100
+    label = board.label("TiO", (150, 104))
+    assert label.leader[0] == (150, 104)
+    assert box_of(label)[1] > 100
 
 
 def test_subscripts():

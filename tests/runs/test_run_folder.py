@@ -11,13 +11,19 @@ from tests.small_generators import Counting
 from unigen.data.readers.crystals import read_crystal_rows
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
-from unigen.runs.crystal_files import FRAMES, RunFolder, crystal_of
+from unigen.runs.crystal_files import FRAMES, CrystalFolder, crystal_of
 from unigen.runs.folder import JOURNAL
 from unigen.sample.generate import iter_samples
 
 RUN = {"seed": 3, "requests": [{"formula": "Fe"}], "versions": {"torch": "1"}}
 REQUESTS = [CrystalRequest(formula=formula, z=1) for formula in ("Fe", "Cu", "Ni")]
 TASKS = [(request, index) for request in range(3) for index in range(2)]
+
+
+def _folder(path, run=RUN, **options) -> CrystalFolder:
+    folder = CrystalFolder(path, **options)
+    folder.claim(run)
+    return folder
 
 
 def _samples(requests=REQUESTS, tasks=TASKS):
@@ -29,7 +35,7 @@ def _contents(folder) -> dict[str, bytes]:
 
 
 def _whole(path) -> dict[str, bytes]:
-    folder = RunFolder(path, RUN, symprec=0.1)
+    folder = _folder(path, symprec=0.1)
     folder.append(_samples())
     folder.finish()
     return _contents(path)
@@ -37,10 +43,10 @@ def _whole(path) -> dict[str, bytes]:
 
 def test_a_continued_run_ends_in_the_same_bytes(tmp_path):
     wanted = _whole(tmp_path / "whole")
-    first = RunFolder(tmp_path / "parts", RUN, symprec=0.1)
+    first = _folder(tmp_path / "parts", symprec=0.1)
     assert not first.finished
     first.append(_samples()[:2])
-    again = RunFolder(tmp_path / "parts", RUN, symprec=0.1)
+    again = _folder(tmp_path / "parts", symprec=0.1)
     assert len(again.finished) == 2
     again.append(_samples()[2:])
     again.finish()
@@ -50,58 +56,58 @@ def test_a_continued_run_ends_in_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.999])
 def test_a_line_torn_by_a_kill_is_cut_off_and_nothing_else(tmp_path, kept):
-    RunFolder(tmp_path, RUN).append(_samples()[:3])
+    _folder(tmp_path).append(_samples()[:3])
     journal = tmp_path / JOURNAL
     *before, last = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(before) + last[: int(len(last) * kept)])
-    assert len(RunFolder(tmp_path, RUN).finished) == 2
+    assert len(_folder(tmp_path).finished) == 2
     assert journal.read_bytes() == b"".join(before)
 
 
 def test_a_line_of_zeros_after_a_crash_of_the_machine_is_drawn_again(tmp_path):
-    RunFolder(tmp_path, RUN).append(_samples()[:3])
+    _folder(tmp_path).append(_samples()[:3])
     journal = tmp_path / JOURNAL
     first, second, third = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(first + b"\0" * (len(second) - 1) + b"\n" + third)
-    assert len(RunFolder(tmp_path, RUN).finished) == 2
+    assert len(_folder(tmp_path).finished) == 2
 
 
 def test_another_run_is_refused_and_untouched(tmp_path):
     before = _whole(tmp_path)
     with pytest.raises(UserError, match=r"other results; got seed: 4; wanted seed: 3; give another --out"):
-        RunFolder(tmp_path, RUN | {"seed": 4})
+        _folder(tmp_path, RUN | {"seed": 4})
     assert _contents(tmp_path) == before
-    assert len(RunFolder(tmp_path, RUN | {"versions": {"torch": "2"}}).finished) == 6
+    assert len(_folder(tmp_path, RUN | {"versions": {"torch": "2"}}).finished) == 6
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UserError, match="holds other files"):
-        RunFolder(tmp_path, RUN)
+        _folder(tmp_path)
     assert _contents(tmp_path) == {"thesis.txt": b"mine"}
 
 
 def test_a_run_killed_while_it_wrote_its_first_file_goes_on(tmp_path):
     (tmp_path / ".run.yaml.partial").write_text("seed")
-    assert not RunFolder(tmp_path, RUN).finished
+    assert not _folder(tmp_path).finished
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_is_an_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(UserError, match="cannot write the run"):
-        RunFolder(tmp_path / "run", RUN)
+        _folder(tmp_path / "run")
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(UserError, match=r"cannot write the run.*File exists"):
-        RunFolder(tmp_path / "run", RUN)
+        _folder(tmp_path / "run")
 
 
 def test_requests_that_share_a_name_do_not_share_a_file(tmp_path):
     named = [CrystalRequest(formula=formula, z=1, id=name) for formula, name in (("Fe", "a/b"), ("Cu", "A b"))]
-    folder = RunFolder(tmp_path, RUN)
+    folder = _folder(tmp_path)
     folder.append(_samples(named, TASKS[:4]))
     folder.finish()
     assert sorted(file.name for file in (tmp_path / "cif").iterdir()) == [
@@ -116,12 +122,12 @@ def test_symmetrised_copies_follow_a_new_tolerance(tmp_path):
     _whole(tmp_path)
     copy = tmp_path / "cif_symmetrised" / "Fe__0.cif"
     copy.write_text("of another tolerance")
-    RunFolder(tmp_path, RUN, symprec=0.01).finish()
+    _folder(tmp_path, symprec=0.01).finish()
     assert "Pm-3m" in copy.read_text()
 
 
 def test_failures_keep_their_reason_and_have_no_structure(tmp_path):
-    folder = RunFolder(tmp_path, RUN)
+    folder = _folder(tmp_path)
     folder.append(_samples([CrystalRequest(formula="Xe", z=1), REQUESTS[0]], [(0, 0), (1, 0)]))
     failed, made = folder.finish()
     assert failed["reason"] == "noble"

@@ -8,7 +8,7 @@ from ase.collections import dcdft
 from rich.console import Console
 
 from unigen.crystals.crystal import Crystal
-from unigen.eval.protocol import Protocol
+from unigen.eval.crystals.protocol import CrystalRules
 from unigen.runs.tables import MIN_DISTANCE, MIN_VOLUME, SHOWN, cell_parameters, check_sample, samples_table
 
 IRON = Crystal.from_ase(dcdft["Fe"])
@@ -29,7 +29,7 @@ def test_a_clash_with_its_own_image_is_invalid():
 
 
 def test_limits_are_those_of_the_evaluation():
-    protocol = Protocol(name="csp")
+    protocol = CrystalRules(name="csp")
     assert (protocol.min_distance, protocol.min_volume) == (MIN_DISTANCE, MIN_VOLUME)
 
 

@@ -17,6 +17,7 @@ from unigen.models.checkpoint import save_model
 from unigen.models.families import FAMILIES
 from unigen.models.words.generator import NetworkGenerator
 from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.generation import RunSettings, run_generation
 from unigen.sample.generate import generate
 from unigen.sample.load import load
@@ -59,19 +60,19 @@ def test_settings_stand_in_for_no_generator():
 
 def test_a_run_says_all_settings_that_count_and_no_other(tmp_path):
     model = save_untrained(tmp_path / "words")
-    run_generation([SALT], tmp_path / "run", RunSettings(model=str(model), decoding={"steps": 3}))
+    run_generation([SALT], CrystalFolder(tmp_path / "run"), RunSettings(model=str(model), decoding={"steps": 3}))
     assert read_yaml(tmp_path / "run/run.yaml")["decoding"] == {"steps": 3, "solver": "dpm2m", "temperature": 0.7}
 
 
 def test_an_older_folder_that_says_more_than_counted_goes_on(tmp_path):
     model = save_untrained(tmp_path / "words")
     settings = RunSettings(model=str(model), decoding={"steps": 3})
-    rows = run_generation([SALT], tmp_path / "run", settings)
+    rows = run_generation([SALT], CrystalFolder(tmp_path / "run"), settings)
     said = read_yaml(tmp_path / "run/run.yaml")
     write_yaml(tmp_path / "run/run.yaml", said | {"decoding": said["decoding"] | {"within": None, "anew": 0.05}})
-    assert run_generation([SALT], tmp_path / "run", settings) == rows
+    assert run_generation([SALT], CrystalFolder(tmp_path / "run"), settings) == rows
     with pytest.raises(UserError, match=r"other results; got decoding.steps: 4; wanted decoding.steps: 3"):
-        run_generation([SALT], tmp_path / "run", RunSettings(model=str(model), decoding={"steps": 4}))
+        run_generation([SALT], CrystalFolder(tmp_path / "run"), RunSettings(model=str(model), decoding={"steps": 4}))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.smiles.real_skeletons import nci_smiles
 from unigen.errors import UserError
 from unigen.molecules.rdkit_smiles import kekule_smiles
 from unigen.smiles.reader import read_smiles
-from unigen.smiles.scaffold import begin_smiles, open_places
+from unigen.smiles.scaffold import attachment_points, begin_smiles
 from unigen.smiles.skeleton import Skeleton
 from unigen.smiles.text import smiles_symbols, smiles_text
 
@@ -26,7 +26,7 @@ def scaffold(text: str) -> Skeleton:
 def test_a_molecule_that_goes_on_holds_the_scaffold(text, seed):
     rng = np.random.default_rng(seed)
     held = scaffold(text)
-    places = open_places(held)
+    places = attachment_points(held)
     if not places:
         return
     place = int(rng.choice(places))
@@ -45,6 +45,6 @@ def test_a_molecule_that_goes_on_holds_the_scaffold(text, seed):
 
 
 def test_charged_and_full_atoms_are_not_added_to():
-    assert open_places(scaffold("C[NH3+]")) == [0]
+    assert attachment_points(scaffold("C[NH3+]")) == [0]
     with pytest.raises(UserError, match="no hydrogen"):
         begin_smiles(scaffold("FC(F)(F)F"), 1, np.random.default_rng(0))

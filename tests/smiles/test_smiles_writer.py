@@ -101,7 +101,7 @@ def assert_read_back(made, rng):
     written = write_smiles(made, rng)
     read = read_smiles(written.symbols)
     assert same(read.skeleton, made.selected(written.order)), written.text
-    assert read.place.tolist() == written.place.tolist()
+    assert read.element_token.tolist() == written.element_token.tolist()
     owner = np.where(read.atom >= 0, written.order[read.atom], -1)
     assert owner.tolist() == written.atom.tolist()
 
@@ -129,9 +129,9 @@ def test_each_token_knows_its_atom(text, seed):
     written = write_smiles(made, np.random.default_rng(seed))
     assert "".join(TEXT[symbol] for symbol in written.symbols.tolist()) == written.text
     assert sorted(written.order.tolist()) == list(range(len(made)))
-    elements = [TEXT[symbol] for symbol in written.symbols[written.place].tolist()]
+    elements = [TEXT[symbol] for symbol in written.symbols[written.element_token].tolist()]
     assert elements == [SYMBOLS[number] for number in made.numbers[written.order].tolist()]
-    assert written.atom[written.place].tolist() == written.order.tolist()
+    assert written.atom[written.element_token].tolist() == written.order.tolist()
     outside = [TEXT[symbol] for symbol in written.symbols[written.atom < 0].tolist()]
     assert set(outside) <= set("()-=#/\\%0123456789")
 

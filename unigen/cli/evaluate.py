@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Judge anyone's structures.", no_args_is_help=True)
 
+Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals and of whatever is drawn.")]
+Out = Annotated[Path, typer.Option(help="Report; a CSV with a row a sample stands beside it.")]
 Page = Annotated[bool, typer.Option(help="Also an HTML page with every structure in 3D, beside the report.")]
 
 
@@ -36,10 +38,8 @@ def evaluate_crystals(
     device: Device = "cpu",
     batch: Batch = None,
     workers: Workers = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals.")] = 0,
-    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a structure stands beside it.")] = Path(
-        "report.json"
-    ),
+    seed: Seed = 0,
+    out: Out = Path("report.json"),
     page: Page = True,
 ) -> None:
     """Match rates against references (csp), or validity, uniqueness, novelty and distributions (denovo)."""
@@ -50,8 +50,9 @@ def evaluate_crystals(
 
     stability = None
     if relax or hull or against:
-        chosen, settings = find_potential(potential, energy_scheme, device, batch), RelaxSettings(max_steps=max_steps)
-        stability = StabilityRules.of(chosen, settings, out.with_suffix(".relaxed"), hull, relax or None, against)
+        calculator = find_potential(potential, energy_scheme, device, batch)
+        settings, folder = RelaxSettings(max_steps=max_steps), out.with_suffix(".relaxed")
+        stability = StabilityRules.of(calculator, settings, folder, hull, relax or None, against)
     report = evaluate(
         samples,
         reference,
@@ -88,10 +89,8 @@ def evaluate_molecules(
     posebusters: Annotated[int, typer.Option(min=0, help="So many, and as many of the reference (slow).")] = 0,
     strain: Annotated[int, typer.Option(min=0, help="Relax so many with GFN2-xTB, and of the reference.")] = 0,
     workers: Workers = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of what is drawn.")] = 0,
-    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a molecule stands beside it.")] = Path(
-        "report.json"
-    ),
+    seed: Seed = 0,
+    out: Out = Path("report.json"),
     page: Page = True,
 ) -> None:
     """EDM's stability, validity by RDKit, uniqueness, novelty and distributions, each over all samples."""
@@ -115,16 +114,15 @@ def evaluate_conditional(
     samples: Annotated[Path, typer.Argument(help="Run folder of molecules that were asked to have properties.")],
     reference: Annotated[str, typer.Option(help="Dataset (qm9:test) or files of molecules with true values.")],
     predictor: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-qm9-predictor",
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals.")] = 0,
-    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a sample stands beside it.")] = Path(
-        "report.json"
-    ),
+    seed: Seed = 0,
+    out: Out = Path("report.json"),
     page: Page = True,
 ) -> None:
     """Error of each requested property by a trained predictor, beside its floor and what is trivial."""
     from unigen.eval.molecules.conditional import evaluate_conditional as evaluate
+    from unigen.sample.predict import load_predictor
 
-    report = evaluate(samples, reference, predictor, seed=seed, progress=True)
+    report = evaluate(samples, reference, load_predictor(predictor), seed=seed, progress=True)
     _print_report(report, out, page=page)
 
 
@@ -136,10 +134,8 @@ def evaluate_conformers(
     baseline: Annotated[Literal["etkdg", "none"], typer.Option(help="With and without MMFF clean-up.")] = "etkdg",
     only_sampled: Annotated[bool, typer.Option(help="Leave molecules without samples out.")] = False,
     workers: Workers = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the intervals and of the baseline.")] = 0,
-    out: Annotated[Path, typer.Option(help="Report; a CSV with a row a conformer stands beside it.")] = Path(
-        "report.json"
-    ),
+    seed: Seed = 0,
+    out: Out = Path("report.json"),
     page: Page = True,
 ) -> None:
     """Coverage and matching (COV, MAT) against reference conformers, beside RDKit's ETKDG."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from unigen.errors import UserError
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from unigen.request import CrystalRequest
-
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
+
+PICTURE, DRAWN = "samples.png", 12
+"""The picture of a run, and how many samples it shows: as many as can still be told apart on a screen."""
 
 Samples = Annotated[int, typer.Option(min=1, help="Samples a request.")]
 Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")]
@@ -65,9 +63,27 @@ def generate_crystal(
     device: Device = "cpu",
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
-    wanted = _requests(requests, formula, z, n_atoms, elements, space_group, crystal_system, template, property_)
-    from unigen.runs.generation import RunSettings, run_generation
+    from rich.console import Console
 
+    from unigen.report.generation_page import write_run_page
+    from unigen.report.pictures.crystals import draw_crystals
+    from unigen.runs.crystal_files import CrystalFolder, crystal_of
+    from unigen.runs.generation import RunSettings, run_generation
+    from unigen.sample.requests import read_requests, request_of
+
+    given = _given(
+        formula=formula,
+        z=z,
+        n_atoms=n_atoms,
+        elements=elements,
+        space_group=space_group,
+        crystal_system=crystal_system,
+        template=template,
+        properties=property_,
+    )
+    if requests is not None and given:
+        raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
+    wanted = [request_of(given)] if requests is None else read_requests(requests)
     settings = RunSettings(
         n=n,
         model=model,
@@ -77,38 +93,19 @@ def generate_crystal(
         seed=seed,
         rank=rank,
         score=score,
-        symprec=symprec,
-        cif=cif,
-        picture=picture,
-        page=page,
         batch_size=batch_size,
         device=device,
     )
-    run_generation(wanted, out, settings, _console())
+    rows = run_generation(wanted, CrystalFolder(out, symprec=symprec, cif=cif), settings, Console())
+    if picture:
+        draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
+    if page:
+        write_run_page(out, rows, "crystals")
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
-
-
-def _given(**settings: Any) -> dict[str, Any]:
-    """Those of these options that were given: a model that does not have them refuses them, whatever their value."""
-    return {name: value for name, value in settings.items() if value is not None}
-
-
-def _requests(file: Path | None, *fields: str | int | list[str] | None) -> list[CrystalRequest]:
-    """The requests of a file, or the one that these fields make."""
-    from unigen.sample.requests import read_requests, request_of
-
-    names = ("formula", "z", "n_atoms", "elements", "space_group", "crystal_system", "template", "properties")
-    given = {name: value for name, value in zip(names, fields, strict=True) if value is not None}
-    if file is None:
-        return [request_of(given)]
-    if given:
-        raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
-    return read_requests(file)
+def _given(**options: object) -> dict[str, object]:
+    """Those of these options that were given; what a model does not have it refuses, whatever its value."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @app.command("molecule")
@@ -144,27 +141,33 @@ def generate_molecule(
     device: Device = "cpu",
 ) -> None:
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
-    from unigen.runs.molecule_generation import MoleculeRun, run_molecules
+    from rich.console import Console
+
+    from unigen.report.generation_page import write_run_page
+    from unigen.report.pictures.molecules import draw_molecules
+    from unigen.runs.generation import RunSettings, run_generation
+    from unigen.runs.molecule_files import MoleculeFolder, molecule_of
     from unigen.sample.requests import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
-    drawing = _given(
-        steps=steps,
-        solver=solver,
-        temperature=temperature,
-        symbol_temperature=symbol_temperature,
-        guidance=guidance,
-        redraws=redraws,
-        relax=relax,
-    )
-    run = MoleculeRun(
+    settings = RunSettings(
         n=n,
         model=model,
-        drawing=drawing,
+        decoding=_given(
+            steps=steps,
+            solver=solver,
+            temperature=temperature,
+            symbol_temperature=symbol_temperature,
+            guidance=guidance,
+            redraws=redraws,
+            relax=relax,
+        ),
         seed=seed,
-        picture=picture,
-        page=page,
         batch_size=batch_size,
         device=device,
     )
-    run_molecules(wanted, out, run, _console())
+    rows = run_generation(wanted, MoleculeFolder(out), settings, Console())
+    if picture:
+        draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
+    if page:
+        write_run_page(out, rows, "molecules")

@@ -27,16 +27,16 @@ def hull_build(
     batch: Batch = None,
 ) -> None:
     """Build a reference set from energies you have, or by relaxing datasets with the potential that will judge."""
+    from unigen import parallel
     from unigen.energies.hull.build import build_by_potential, build_from_energies
     from unigen.energies.potential import find_potential
     from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
-    from unigen.parallel import Workers as Crew
 
     if potential is not None:
         chosen = find_potential(potential, energy_scheme, device, batch)
-        with Crew(workers, progress=True) as crew:
-            card = build_by_potential(name, sources, chosen, RelaxSettings(max_steps=max_steps), crew)
+        with parallel.Workers(workers, progress=True) as pool:
+            card = build_by_potential(name, sources, chosen, RelaxSettings(max_steps=max_steps), pool)
     elif energy_scheme is None:
         raise UserError(
             "energies without a scheme cannot be compared", next_step="give --energy-scheme, such as MP2020"
@@ -64,14 +64,14 @@ def hull_elements(
     batch: Batch = None,
 ) -> None:
     """Fit what an atom of each element counts for a potential, so that its energies can be held against the set."""
+    from unigen import parallel
     from unigen.energies.hull.build import fit_elements
     from unigen.energies.potential import find_potential
-    from unigen.parallel import Workers as Crew
 
     chosen = find_potential(potential, energy_scheme, device, batch)
-    with Crew(workers, progress=True) as crew:
-        found, path = fit_elements(name, sources, chosen, energy=energy, limit=limit, seed=seed, workers=crew)
+    with parallel.Workers(workers, progress=True) as pool:
+        fit, path = fit_elements(name, sources, chosen, energy=energy, limit=limit, seed=seed, workers=pool)
     typer.echo(
-        f"{len(found.energies)} elements from {found.structures:,} crystals; formation energies of crystals left out "
-        f"are {1000 * found.mean_error:.0f} meV/atom off on average; written to {path}"
+        f"{len(fit.energies)} elements from {fit.structures:,} crystals; formation energies of crystals left out "
+        f"are {1000 * fit.mean_error:.0f} meV/atom off on average; written to {path}"
     )

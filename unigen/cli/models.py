@@ -14,10 +14,21 @@ app = typer.Typer(help="Bundled models.", no_args_is_help=True)
 def models_list() -> None:
     """Bundled models."""
     from rich.console import Console
+    from rich.table import Table
 
-    from unigen.cli.model_list import models_table
+    from unigen.cards import find_cards
+    from unigen.models.card import read_model_card
+    from unigen.models.checkpoint import WEIGHTS
 
-    Console().print(models_table())
+    table = Table()
+    for heading in ("model", "weights", "what", "results"):
+        table.add_column(heading)
+    for name, path in find_cards("models").items():
+        card, weights = read_model_card(path), path.parent / WEIGHTS
+        size = weights.stat().st_size / 1e6 if weights.exists() else 0.0
+        table.add_row(name, f"{size:.1f} MB", card.title, card.headline)
+    table.add_row("nearest", "-", "nearest-neighbour substitution, nothing learned; needs --retrieve-from", "")
+    Console().print(table)
 
 
 @app.command("pack")

@@ -10,6 +10,7 @@ import typer
 from unigen.cli.options import Batch, Device, Scheme, Workers
 
 GFN2 = "gfn2-xtb"
+"""The one potential of molecules."""
 
 
 def relax(
@@ -40,8 +41,7 @@ def relax(
     from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
     from unigen.report.relaxation_page import write_crystals_page, write_molecules_page
-    from unigen.runs.relax_files import relax_files
-    from unigen.runs.relaxation import relax_molecule_files
+    from unigen.runs.relaxation import relax_crystal_files, relax_molecule_files
 
     console = Console()
     if kind_of(samples) == "crystals":
@@ -49,7 +49,7 @@ def relax(
             raise UserError("gfn2-xtb relaxes molecules", where=str(samples), got="crystals")
         chosen = find_potential(potential or "chgnet", energy_scheme, device, batch)
         settings = RelaxSettings(fmax=fmax, max_steps=max_steps)
-        crystals = relax_files(samples, out, chosen, settings, limit=limit, workers=workers, console=console)
+        crystals = relax_crystal_files(samples, out, chosen, settings, limit=limit, workers=workers, console=console)
         if page:
             write_crystals_page(out, crystals)
         return

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unigen.elements import reduce_counts
-from unigen.shapes import Float, Int
+from unigen.shapes import Float, Int, Integer
 
 
 class SpaceGroup(NamedTuple):
@@ -73,17 +73,18 @@ def _primitive(cell: Cell, symprec: float) -> Cell:
     import spglib
 
     with quiet_spglib():
-        found = spglib.standardize_cell(_plain(cell), to_primitive=True, no_idealize=True, symprec=symprec)
-    if found is None:
+        standardized = spglib.standardize_cell(_plain(cell), to_primitive=True, no_idealize=True, symprec=symprec)
+    if standardized is None:
         return cell
-    primitive = Cell(*map(np.asarray, found))
+    primitive = Cell(*map(np.asarray, standardized))
     # A tolerance near the distances between atoms can merge unlike numbers of them; such an answer is no reduction.
-    if _ratios(primitive.numbers) != _ratios(cell.numbers):
+    if reduced_counts(primitive.numbers) != reduced_counts(cell.numbers):
         return cell
     return primitive
 
 
-def _ratios(numbers: Int[np.ndarray, "atoms"]) -> dict[int, int]:
+def reduced_counts(numbers: Integer[np.ndarray, "atoms"]) -> dict[int, int]:
+    """The composition by atomic number, divided by the greatest common divisor of its counts."""
     species, counts = np.unique(numbers, return_counts=True)
     return reduce_counts(dict(zip(species.tolist(), counts.tolist(), strict=True)))[0]
 
@@ -132,15 +133,15 @@ def closest_pair(lattice: Float[np.ndarray, "3 3"], frac_coords: Float[np.ndarra
     basis = _short_basis(lattice)
     inverse = np.linalg.inv(basis)
     coords = frac_coords @ lattice @ inverse
-    longest = float(np.linalg.norm(basis, axis=1).min())
-    reach = np.floor(longest * np.linalg.norm(inverse, axis=0) + 0.5).astype(int)
-    shifts = np.array(list(product(*(range(-r, r + 1) for r in reach)))) @ basis
-    own = np.linalg.norm(shifts, axis=1)
-    best = Pair(0, 0, min(longest, float(own[own > 0].min(initial=np.inf))))
+    radius = float(np.linalg.norm(basis, axis=1).min())
+    reach = np.floor(radius * np.linalg.norm(inverse, axis=0) + 0.5).astype(int)
+    translations = np.array(list(product(*(range(-r, r + 1) for r in reach)))) @ basis
+    lengths = np.linalg.norm(translations, axis=1)
+    best = Pair(0, 0, min(radius, float(lengths[lengths > 0].min(initial=np.inf))))
     for site in range(len(coords) - 1):
         difference = coords[site + 1 :] - coords[site]
         cartesian = (difference - np.round(difference)) @ basis
-        squared = ((cartesian[:, None] + shifts) ** 2).sum(-1).min(axis=1)
+        squared = ((cartesian[:, None] + translations) ** 2).sum(-1).min(axis=1)
         nearest = int(squared.argmin())
         if squared[nearest] < best.distance**2:
             best = Pair(site, site + 1 + nearest, float(np.sqrt(squared[nearest])))
@@ -151,8 +152,7 @@ def _short_basis(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
     """Pairwise reduced: no vector gets shorter by adding whole multiples of one other."""
     basis = lattice.copy()
     for _ in range(100):  # each turn shortens a vector; a sound lattice needs a handful
-        order = np.argsort((basis**2).sum(axis=1))
-        basis = basis[order]
+        basis = basis[np.argsort((basis**2).sum(axis=1))]
         gram = basis @ basis.T
         steps = [
             (long, short, round(gram[long, short] / gram[short, short])) for long in (2, 1) for short in range(long)

@@ -60,7 +60,7 @@ class Crystal:
         unknown = np.flatnonzero((numbers < 1) | (numbers >= len(SYMBOLS)))
         if len(unknown):
             raise UserError(f"site {unknown[0]}: unknown species", got=int(numbers[unknown[0]]))
-        if abs(np.linalg.det(lattice)) < 1e-3:
+        if abs(np.linalg.det(lattice)) < 1e-3:  # cubic Angstrom: less than any atom needs
             raise UserError("the cell has no volume", got=f"{abs(np.linalg.det(lattice)):.3g} A^3")
         for name, array in (("numbers", numbers), ("frac_coords", coords), ("lattice", lattice)):
             array.flags.writeable = False
@@ -106,8 +106,8 @@ class Crystal:
         Args:
             symprec: tolerance in Angstrom for the translations that make the cell smaller.
         """
-        small = cell.reduce_cell(self._cell(), symprec)
-        return Crystal(small.numbers, small.frac_coords, small.lattice, self.properties)
+        primitive = cell.reduce_cell(self._cell(), symprec)
+        return Crystal(primitive.numbers, primitive.frac_coords, primitive.lattice, self.properties)
 
     def space_group(self, symprec: float = 0.01) -> cell.SpaceGroup:
         """Number and symbol of the space group at a tolerance in Angstrom; P1 where none is found; needs spglib."""

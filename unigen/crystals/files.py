@@ -23,21 +23,18 @@ if TYPE_CHECKING:
 
 def cell_of_structure(structure: Structure, where: str = "") -> Cell:
     """The arrays of a pymatgen Structure; raises UserError naming the site that cannot be read."""
-    numbers = np.array([_atomic_number(structure, index, where) for index in range(len(structure))])
-    return Cell(structure.lattice.matrix, structure.frac_coords, numbers)
-
-
-def _atomic_number(structure: Structure, index: int, where: str) -> int:
     from pymatgen.core import DummySpecies
 
-    site = structure[index]
-    if not site.is_ordered:
-        raise UserError(
-            f"site {index}: partial occupancy", where=where, got=site.species_string, wanted="one element a site"
-        )
-    if isinstance(site.specie, DummySpecies):
-        raise UserError(f"site {index}: unknown species", where=where, got=site.species_string)
-    return int(site.specie.Z)
+    numbers = []
+    for index, site in enumerate(structure):
+        if not site.is_ordered:
+            raise UserError(
+                f"site {index}: partial occupancy", where=where, got=site.species_string, wanted="one element a site"
+            )
+        if isinstance(site.specie, DummySpecies):
+            raise UserError(f"site {index}: unknown species", where=where, got=site.species_string)
+        numbers.append(int(site.specie.Z))
+    return Cell(structure.lattice.matrix, structure.frac_coords, np.array(numbers))
 
 
 def structure_of_cell(cell: Cell) -> Structure:

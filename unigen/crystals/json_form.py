@@ -11,14 +11,14 @@ from unigen.crystals.crystal import Crystal
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 
-_ELEMENT = ("element", "species", "symbol", "label", "name", "atomic_number", "number")
+_SITE_ELEMENT = ("element", "species", "symbol", "label", "name", "atomic_number", "number")
 _FRACTIONAL = ("fractional_coordinates", "frac_coords", "fractional_coords", "abc", "frac")
 _CARTESIAN = ("cartesian_coordinates", "cart_coords", "xyz", "position")
 _LATTICE = ("lattice", "cell", "lattice_matrix", "matrix")
-_ALL_ELEMENTS = ("numbers", "atomic_numbers", "elements", "species", "symbols", "atom_types")
-_ALL_CARTESIAN = ("cart_coords", "cartesian_coordinates", "positions")
+_ELEMENTS = ("numbers", "atomic_numbers", "elements", "species", "symbols", "atom_types")
+_CARTESIAN_ARRAY = ("cart_coords", "cartesian_coordinates", "positions")
 STRUCTURE_KEYS = frozenset(
-    ("sites", "atoms", "structure", "charge", *_LATTICE, *_ALL_ELEMENTS, *_FRACTIONAL, *_ALL_CARTESIAN)
+    ("sites", "atoms", "structure", "charge", *_LATTICE, *_ELEMENTS, *_FRACTIONAL, *_CARTESIAN_ARRAY)
 )
 """The top-level names that say the structure itself; every other field is information about it."""
 
@@ -38,12 +38,16 @@ def from_json(entry: dict, where: str = "") -> Crystal:
     lattice = _lattice(_first(entry, _LATTICE, where), where)
     sites = entry.get("sites", entry.get("atoms"))
     if isinstance(sites, list):
-        numbers = [_atomic_number(_first(site, _ELEMENT, where), index, where) for index, site in enumerate(sites)]
+        numbers = [_atomic_number(_first(site, _SITE_ELEMENT, where), index, where) for index, site in enumerate(sites)]
         coords = _coords([_site_coords(site, lattice, index, where) for index, site in enumerate(sites)], where)
     else:
-        listed = _first(entry, _ALL_ELEMENTS, where)
-        numbers = [_atomic_number(element, index, where) for index, element in enumerate(listed)]
-        coords = _all_coords(entry, lattice, where)
+        elements = _first(entry, _ELEMENTS, where)
+        numbers = [_atomic_number(element, index, where) for index, element in enumerate(elements)]
+        fractional = next((name for name in (*_FRACTIONAL, "coords") if name in entry), None)
+        if fractional is not None:
+            coords = _coords(entry[fractional], where)
+        else:
+            coords = _coords(_first(entry, _CARTESIAN_ARRAY, where), where) @ np.linalg.inv(lattice)
     return Crystal.from_arrays(np.array(numbers, dtype=np.int64), coords, lattice, where=where)
 
 
@@ -79,13 +83,6 @@ def _site_coords(site: dict, lattice: np.ndarray, index: int, where: str) -> np.
     raise UserError(f"site {index}: no coordinates", where=where, wanted=_FRACTIONAL[0])
 
 
-def _all_coords(entry: dict, lattice: np.ndarray, where: str) -> np.ndarray:
-    for name in (*_FRACTIONAL, "coords"):
-        if name in entry:
-            return _coords(entry[name], where)
-    return _coords(_first(entry, _ALL_CARTESIAN, where), where) @ np.linalg.inv(lattice)
-
-
 def _atomic_number(species: object, index: int, where: str) -> int:
     if isinstance(species, list):  # pymatgen: [{"element": "Na", "occu": 1}]
         if len(species) != 1 or not isinstance(species[0], dict) or float(species[0].get("occu", 1)) != 1:
@@ -93,8 +90,8 @@ def _atomic_number(species: object, index: int, where: str) -> int:
         species = species[0].get("element")
     if isinstance(species, int) and not isinstance(species, bool):
         return species
-    found = _SYMBOL.match(str(species))
-    symbol = _ISOTOPES.get(found.group(1), found.group(1)) if found else ""
+    match = _SYMBOL.match(str(species))  # the start of "Na+", "Na1", "Fe3+"
+    symbol = _ISOTOPES.get(match.group(1), match.group(1)) if match else ""
     if symbol not in ATOMIC_NUMBER:
         raise UserError(f"site {index}: unknown species", where=where, got=species)
     return ATOMIC_NUMBER[symbol]

@@ -54,9 +54,9 @@ class SymmetricCrystal:
             )
         if orbits and not (self.letters.min() >= 0 and self.letters.max() < len(group.dof)):
             raise UserError(f"{group.symbol} has no such Wyckoff position", got=self.letters.tolist())
-        kinds = {"numbers": np.int64, "letters": np.int64, "lattice": np.float64, "free": np.float64}
-        for name, kind in kinds.items():
-            array = np.ascontiguousarray(getattr(self, name), dtype=kind)
+        dtypes = {"numbers": np.int64, "letters": np.int64, "lattice": np.float64, "free": np.float64}
+        for name, dtype in dtypes.items():
+            array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
@@ -102,12 +102,13 @@ def align(target: SymmetricCrystal, reference: SymmetricCrystal) -> SymmetricCry
         return None
     if not np.array_equal(np.sort(target.numbers), np.sort(reference.numbers)):
         return None
-    here, there = _description(target), _description(reference)
-    found = nearest_description(target.space_group, here, there, target.numbers, reference.numbers)
-    if found is None:
+    aligned = nearest_description(
+        target.space_group, _description(target), _description(reference), target.numbers, reference.numbers
+    )
+    if aligned is None:
         return None
     return SymmetricCrystal(
-        target.space_group, found.lattice, reference.numbers, reference.letters, found.free, target.symprec
+        target.space_group, aligned.lattice, reference.numbers, reference.letters, aligned.free, target.symprec
     )
 
 

@@ -22,11 +22,10 @@ from unigen.elements import (
 )
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
-from unigen.symmetry.space_group_names import space_group_number
-from unigen.symmetry.space_groups import LETTERS, space_group
+from unigen.symmetry.space_groups import LETTERS, space_group, space_group_number
 
 SYMPREC = 0.01
-"""Angstrom: the tolerance at which stated space groups hold."""
+"""Angstrom: the tolerance at which stated space groups hold, and the default of pymatgen's SpacegroupAnalyzer."""
 
 _FORM = "a space group and letters by element, such as '221 Sr:a Ti:b O:c'"
 
@@ -54,13 +53,6 @@ class Template:
 
     def __post_init__(self) -> None:
         assert len(self.numbers) == len(self.letters), "an element and a letter for each orbit"
-        self._check()
-        place = {number: index for index, (number, _) in enumerate(composition_pairs(self.counts))}
-        orbits = sorted(zip(self.numbers, self.letters, strict=True), key=lambda orbit: (place[orbit[0]], orbit[1]))
-        object.__setattr__(self, "numbers", tuple(number for number, _ in orbits))
-        object.__setattr__(self, "letters", tuple(letter for _, letter in orbits))
-
-    def _check(self) -> None:
         group = space_group(self.space_group)
         where = f"{group.symbol} ({group.number})"
         if not self.letters:
@@ -74,6 +66,10 @@ class Template:
             if times > 1 and not group.dof[letter]:
                 name = f"{group.multiplicity[letter]}{LETTERS[letter]}"
                 raise UserError(f"{name} is a fixed position, it holds one orbit", where=where, got=f"{times} orbits")
+        rank = {number: index for index, (number, _) in enumerate(composition_pairs(self.counts))}
+        orbits = sorted(zip(self.numbers, self.letters, strict=True), key=lambda orbit: (rank[orbit[0]], orbit[1]))
+        object.__setattr__(self, "numbers", tuple(number for number, _ in orbits))
+        object.__setattr__(self, "letters", tuple(letter for _, letter in orbits))
 
     @property
     def counts(self) -> dict[int, int]:
@@ -138,24 +134,13 @@ def apply_template(request: CrystalRequest) -> CrystalRequest:
     if request.template is None:
         return request
     template = parse_template(request.template)
-    _agree(request, template)
-    return replace(
-        request,
-        formula=request.formula or format_formula(reduce_counts(template.counts)[0]),
-        n_atoms=sum(template.counts.values()),
-        space_group=template.space_group,
-    )
-
-
-def _agree(request: CrystalRequest, template: Template) -> None:
-    """Each field that is given says what the template says."""
-    reduced, units = reduce_counts(template.counts)
+    counts, group = template.counts, space_group(template.space_group)
+    reduced, units = reduce_counts(counts)
     formula = request.formula and format_formula(reduce_counts(parse_formula(request.formula))[0])
-    group = space_group(template.space_group)
     facts = {
         "formula": (formula, format_formula(reduced)),
         "z": (request.z, units),
-        "n_atoms": (request.n_atoms, sum(template.counts.values())),
+        "n_atoms": (request.n_atoms, sum(counts.values())),
         "space_group": (request.space_group, group.number),
         "crystal_system": (request.crystal_system, group.crystal_system),
     }
@@ -167,6 +152,12 @@ def _agree(request: CrystalRequest, template: Template) -> None:
                 wanted=wanted,
                 next_step=f"leave {name} out: the template says it",
             )
+    return replace(
+        request,
+        formula=request.formula or format_formula(reduced),
+        n_atoms=sum(counts.values()),
+        space_group=group.number,
+    )
 
 
 def template_of(crystal: Crystal) -> str | None:

@@ -23,9 +23,9 @@ from unigen.cards import KINDS, Kind
 from unigen.config import read_yaml, write_yaml
 from unigen.data import recipes
 from unigen.data.assemble import Assembly, assemble
-from unigen.data.build_sources import Source, resolve
+from unigen.data.build_sources import Source, resolve_sources
 from unigen.data.crystal_rows import CRYSTALS
-from unigen.data.dataset_file import dataset_path, datasets_home, split_off
+from unigen.data.dataset_file import dataset_path, datasets_home, name_and_split
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
 from unigen.data.shards import SHARD_ROWS, Rejected, RowKind, Task, Treatment, build_parts
@@ -126,7 +126,7 @@ def build_dataset(
         raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
     home = datasets_home() / name
     work = home / ".build"
-    chosen = resolve(name, sources)
+    chosen = resolve_sources(name, sources)
     kind = ROW_KINDS[chosen[0].kind]
     plan = _plan(chosen, options, work)
     done = _already_built(name, home, kind, plan)
@@ -135,8 +135,8 @@ def build_dataset(
     _prepare(work, plan)
     for origin in plan["sources"]:
         if origin["verified"] is False and console is not None:
-            said = f"no checksum on the card to verify against; sha256 {origin['checksum']}"
-            console.print(f"{origin['source']}: {said}")
+            advice = f"no checksum on the card to verify against; sha256 {origin['checksum']}"
+            console.print(f"{origin['source']}: {advice}")
     workers = workers or os.cpu_count() or 1
     parts = _make_parts(name, chosen, options, work, workers, console)
     if options.dedup and console is not None:
@@ -190,14 +190,14 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
     """What the store is determined by; two equal plans give equal bytes."""
     kind = sources[0].kind
     others = options.exclude_compositions_of
-    excluded = {other: checksum(dataset_path(split_off(other)[0], kind)) for other in others}
+    excluded = {other: checksum(dataset_path(name_and_split(other)[0], kind)) for other in others}
     settings = asdict(options) | {"exclude_compositions_of": excluded}
     origins = [
         {
             "source": source.label,
             "checksum": source.checksum(work / "source"),
             "verified": source.verified,
-            "recipe": recipes.reading(source.card) if source.card else None,
+            "recipe": recipes.row_rules(source.card) if source.card else None,
         }
         for source in sources
     ]

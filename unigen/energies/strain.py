@@ -12,7 +12,7 @@ from unigen.molecules.molecule import Molecule
 from unigen.shapes import Bool, Float
 
 BOND_LENGTH = 1.3
-"""Longest bond, in sums of two covalent radii."""
+"""Longest bond, in sums of two covalent radii: the ``covFactor`` of RDKit's DetermineConnectivity."""
 
 
 @dataclass(frozen=True)

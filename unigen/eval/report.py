@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import csv
 import json
+import platform
+import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.disk import durable, write_text
 from unigen.energies.hull.phases import StablePhases
-from unigen.eval.asked import AskedAndFound
+from unigen.eval.protocol import Rules
+from unigen.eval.requested_property import RequestedProperty
+from unigen.eval.samples import Entry
 from unigen.eval.statistics import Metric
 from unigen.eval.tables import Section, is_share
 from unigen.molecules.molecule import Molecule
+from unigen.version import version_of
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+MAX_SEEDS = 20
+"""More seeds than these are reported as first, last and count."""
+
+MAX_DROPPED = 100
+"""What was dropped is listed up to so many; the rows have the reason of every sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,78 +47,28 @@ class ResultRow:
     id: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampleResult(ResultRow):
-    """The row of a crystal; None where it does not apply or could not be computed.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shown:
+    """What a page shows beside the numbers; it is written into no report.
 
     Attributes:
-        index: which of the samples of its reference it is, from 0.
-        reference: id of its reference (csp).
-        formula: reduced formula.
-        space_group: symbol at the protocol's tolerance.
-        space_group_number: international number.
-        n_atoms: atoms in the cell as given.
-        volume: cubic Angstrom.
-        density: g/cm^3.
-        smallest_distance: Angstrom, own periodic images included.
-        structure_valid: see `unigen.eval.crystals.merge_validity.Description`.
-        structure_valid_cdvae: the published variant.
-        composition_valid: SMACT with its present oxidation states.
-        composition_valid_cdvae: SMACT as CDVAE used it.
-        matched: matches its reference (csp).
-        rms: root mean square displacement to its reference, in (V / atoms)^(1/3) (csp).
-        unique: first of its equivalence class (denovo).
-        novel: matches no reference crystal (denovo, with a reference).
-        relaxation: "converged", "limit", "gated" or "failed", see `unigen.energies.relaxation.Relaxation`.
-        energy_per_atom: relaxed, eV/atom, of the potential.
-        displacement: root mean square path of an atom in relaxation, Angstrom.
-        formation_energy: relaxed, eV/atom, against the elements of the hull.
-        above_hull: relaxed, eV/atom above the hull; negative below it.
-        decomposition: the phases at the hull.
-        stated_space_group: number that the generator wrote.
-        stated_symmetry: "confirmed", "higher", "other" or "failed", see `unigen.eval.crystals.requests`.
-        bounded: something about it ended at a bound of work.
-        reason: why there is no structure, or why it is not scored.
+        structures: one a row, None for a failure.
+        sources: one a row, file and entry it was read from, empty where it was in memory: for links.
+        references: structures of the reference, or some of them.
+        requested: properties that samples were asked to have, with what they have.
+        phases: the hull of the one chemical system that all judged samples lie in.
     """
 
-    index: int | None = None
-    reference: str | None = None
-    formula: str | None = None
-    space_group: str | None = None
-    space_group_number: int | None = None
-    n_atoms: int | None = None
-    volume: float | None = None
-    density: float | None = None
-    smallest_distance: float | None = None
-    structure_valid: bool = False
-    structure_valid_cdvae: bool = False
-    composition_valid: bool = False
-    composition_valid_cdvae: bool = False
-    matched: bool | None = None
-    rms: float | None = None
-    unique: bool | None = None
-    novel: bool | None = None
-    relaxation: str | None = None
-    energy_per_atom: float | None = None
-    displacement: float | None = None
-    formation_energy: float | None = None
-    above_hull: float | None = None
-    decomposition: str = ""
-    stated_space_group: int | None = None
-    stated_symmetry: str | None = None
-    bounded: bool = False
-    reason: str = ""
-
-
-_SHOWN = 100
-"""What was dropped is listed up to so many; the rows have the reason of every sample."""
-
-_NOT_IN_JSON = ("rows", "structures", "sources", "references", "asked", "phases")
+    structures: tuple[Crystal | Molecule | None, ...] = ()
+    sources: tuple[str, ...] = ()
+    references: tuple[Crystal | Molecule, ...] = ()
+    requested: tuple[RequestedProperty, ...] = ()
+    phases: StablePhases | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything an evaluation found.
+    """Everything an evaluation found; all but ``rows`` and ``shown`` is written as JSON, in this order.
 
     Attributes:
         protocol: its name.
@@ -121,12 +85,8 @@ class Report:
         seconds: wall-clock time of the evaluation.
         sections: further tables by name, such as "by_atoms" or "as_requested".
         dropped: id, place and reason of what could not be scored.
-        rows: one a sample.
-        structures: one a row, None for a failure: for pictures; in no file.
-        sources: one a row, file and entry it was read from, empty where it was in memory: for links; in no file.
-        references: structures of the reference, or some of them: for pictures; in no file.
-        asked: properties that samples were asked to have, with what they have: for pictures; in no file.
-        phases: the hull of the one chemical system that all judged samples lie in: for pictures; in no file.
+        rows: one a sample, written as CSV.
+        shown: for pages.
     """
 
     protocol: str
@@ -144,11 +104,7 @@ class Report:
     sections: dict[str, Section] = field(default_factory=dict)
     dropped: tuple[dict[str, str], ...] = ()
     rows: tuple[ResultRow, ...] = field(default=(), repr=False)
-    structures: tuple[Crystal | Molecule | None, ...] = field(default=(), repr=False, compare=False)
-    sources: tuple[str, ...] = field(default=(), repr=False, compare=False)
-    references: tuple[Crystal | Molecule, ...] = field(default=(), repr=False, compare=False)
-    asked: tuple[AskedAndFound, ...] = field(default=(), repr=False, compare=False)
-    phases: StablePhases | None = field(default=None, repr=False, compare=False)
+    shown: Shown = field(default_factory=Shown, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> float | None:
         """The value of a metric: ``report["match_rate.k1"]``."""
@@ -156,11 +112,11 @@ class Report:
 
     def to_dict(self) -> dict[str, object]:
         """For JSON, without rows and structures; of what was dropped, how often for which reason, and the first."""
-        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _NOT_IN_JSON}
+        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("rows", "shown")}
         metrics = {name: asdict(metric) for name, metric in self.metrics.items()}
         sections = {name: section.to_dict() for name, section in self.sections.items()}
         reasons = Counter(each["reason"].removeprefix(each["where"]).lstrip(": ") for each in self.dropped)
-        dropped = {"dropped": self.dropped[:_SHOWN], "dropped_by_reason": dict(reasons.most_common())}
+        dropped = {"dropped": self.dropped[:MAX_DROPPED], "dropped_by_reason": dict(reasons.most_common())}
         return content | {"metrics": metrics, "sections": sections} | dropped
 
     def write(self, path: str | Path) -> tuple[Path, Path]:
@@ -194,6 +150,67 @@ class Report:
         return [self.table(), *(section.table() for section in self.sections.values())]
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The parts of a report that are a protocol's own; see `Report`.
+
+    Attributes:
+        columns: what the metrics are means of, by name, one value a sample: for breakdowns.
+    """
+
+    metrics: dict[str, Metric]
+    counts: dict[str, int]
+    rows: tuple[ResultRow, ...]
+    dropped: list[dict[str, str]]
+    settings: dict[str, object] = field(default_factory=dict)
+    sections: dict[str, Section] = field(default_factory=dict)
+    shown: Shown = field(default_factory=Shown)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def report(
+        self,
+        rules: Rules,
+        *,
+        samples: str,
+        reference: str | None,
+        entries: Iterable[Entry],
+        seed: int,
+        tools: Sequence[str],
+        seconds: float,
+    ) -> Report:
+        """With everything the numbers depend on.
+
+        Args:
+            rules: the protocol.
+            samples: where the samples come from.
+            reference: where the reference comes from.
+            entries: the samples, for their seeds.
+            seed: of the bootstrap.
+            tools: distributions whose versions move a number.
+            seconds: how long it took.
+        """
+        settings = asdict(rules)
+        seeds = sorted({entry.seed for entry in entries if entry.seed is not None})
+        return Report(
+            protocol=settings.pop("name"),
+            version=settings.pop("version"),
+            samples=samples,
+            reference=reference,
+            metrics=self.metrics,
+            counts=self.counts,
+            settings=settings | self.settings,
+            seeds=seeds if len(seeds) <= MAX_SEEDS else [seeds[0], seeds[-1], len(seeds)],
+            bootstrap_seed=seed,
+            versions={tool: installed for tool in tools if (installed := version_of(tool))},
+            provenance=provenance(samples),
+            seconds=round(seconds, 2),
+            sections=self.sections,
+            dropped=tuple(self.dropped),
+            rows=self.rows,
+            shown=self.shown,
+        )
+
+
 def metric_texts(name: str, metric: Metric) -> tuple[str, str, str]:
     """Value, interval, and over how many, as they are printed; shares in percent."""
 
@@ -212,3 +229,37 @@ def _plain(row: Mapping[str, object]) -> dict[str, object]:
         name: f"{value:.6g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else value
         for name, value in row.items()
     }
+
+
+def provenance(samples: str) -> dict[str, object]:
+    """Where a number comes from: machine, code, and the run that made the samples.
+
+    Args:
+        samples: where the samples come from; the ``run.yaml`` of a run folder is quoted, without its requests.
+
+    Returns:
+        ``machine`` that scored, ``commit`` of the checkout (None in an installed wheel; "-dirty" when the package
+        differs from it), and ``run``: model, checksum, seed, device and settings of the generation where known.
+    """
+    run = Path(samples) / "run.yaml"
+    facts = read_yaml(run) if run.is_file() else {}
+    return {
+        "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
+        "commit": _commit(),
+        "run": {key: value for key, value in facts.items() if key != "requests"} or None,
+    }
+
+
+def _commit() -> str | None:
+    package = Path(__file__).parents[1]
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=package, capture_output=True, text=True, check=False)  # noqa: S603, S607 - fixed words
+        return done.stdout.strip()
+
+    if not (package.parent / ".git").exists():
+        return None
+    try:
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", ".") else "")
+    except OSError:  # no git on this machine
+        return None

@@ -46,7 +46,7 @@ def lattice_matrix(parameters: Float[np.ndarray, "*batch 6"]) -> Float[np.ndarra
 
 def _closed(cosines: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
     """Shrink the cosines by 10 % steps where ``1 - sum cos^2 + 2 prod cos`` (volume squared) is below 1e-3."""
-    for _ in range(60):
+    for _ in range(60):  # seven suffice for three cosines of -1, the worst: they must come above -1/2
         open_cell = 1.0 - (cosines**2).sum(-1) + 2.0 * cosines.prod(-1) < 1e-3
         if not open_cell.any():
             break
@@ -62,14 +62,14 @@ def short_bases() -> Int[np.ndarray, "bases 3 3"]:
 
 
 @cache
-def _action() -> Float[np.ndarray, "rows 6"]:
-    """What the short bases make of a metric, given as its 6 numbers."""
+def _metric_action() -> Float[np.ndarray, "rows 6"]:
+    """The linear map ``G -> M G M^T`` of every short basis M on the 6 numbers of a metric G; six rows a basis."""
     matrices = short_bases()
     upper = np.triu_indices(3)
-    basis = np.zeros((6, 3, 3))
+    symmetric = np.zeros((6, 3, 3))
     for k, (i, j) in enumerate(zip(*upper, strict=True)):
-        basis[k, i, j] = basis[k, j, i] = 1.0
-    moved = np.einsum("mab,kbc,mdc->mkad", matrices, basis, matrices)[..., upper[0], upper[1]]
+        symmetric[k, i, j] = symmetric[k, j, i] = 1.0
+    moved = np.einsum("mab,kbc,mdc->mkad", matrices, symmetric, matrices)[..., upper[0], upper[1]]
     return np.ascontiguousarray(moved.transpose(0, 2, 1).reshape(-1, 6))
 
 
@@ -82,7 +82,7 @@ def automorphisms(lattice: Float[np.ndarray, "3 3"], tolerance: float = 0.01) ->
         lattice: a reduced cell, rows are vectors, Angstrom.
         tolerance: allowed change of each metric entry, relative to the product of the two lengths.
     """
-    matrices, action = short_bases(), _action()
+    matrices, action = short_bases(), _metric_action()
     metric = lattice @ lattice.T
     six = metric[np.triu_indices(3)]
     lengths = np.sqrt(np.diagonal(metric))

@@ -22,9 +22,11 @@ from torch.nn import functional
 from unigen.shapes import Bool, Float, Int
 
 _STEEP, _ON_A_LINE = 0.1, 1e-3
-"""Sine of the angle at p between a and b from which b is taken as soon as it is near, and below which never."""
+"""Sine of the angle at p between a and b from which b is taken as soon as it is near, and below which never. An error
+of the positions is divided by it in e2: tenfold at the first; at the second single precision leaves four digits."""
 
 _FAR = 10_000
+"""More than the cost of any atom that is near: bonds away times atoms, plus an index."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,9 @@ def local_frames(
     second = _nearest(from_parent, apart)
     has_first, has_second = others.any(-1), apart.any(-1)
     e1 = torch.where(has_first[..., None], e1, torch.eye(3, dtype=e1.dtype, device=e1.device)[0])
-    e2 = torch.where(has_second[..., None], _pick(direction, second), _least_along(e1))
+    # Where nothing fixes e2, the Cartesian axis that lies least along e1 does.
+    least_along_e1 = functional.one_hot(e1.abs().argmin(-1), 3).to(e1.dtype)
+    e2 = torch.where(has_second[..., None], _pick(direction, second), least_along_e1)
     e2 = functional.normalize(e2 - (e2 * e1).sum(-1, keepdim=True) * e1, dim=-1)
     axes = torch.stack([e1, e2, torch.linalg.cross(e1, e2)], dim=-2)
     free = torch.stack([stands.any(-1), has_first, has_second], dim=-1).to(positions.dtype)
@@ -113,8 +117,3 @@ def rows(table: Tensor, index: Int[Tensor, "batch chosen"]) -> Tensor:
 
 def _pick(table: Float[Tensor, "batch chosen atoms 3"], index: Int[Tensor, "batch chosen"]) -> Tensor:
     return table.gather(2, index[..., None, None].expand(*index.shape, 1, 3))[:, :, 0]
-
-
-def _least_along(e1: Float[Tensor, "batch chosen 3"]) -> Float[Tensor, "batch chosen 3"]:
-    """The Cartesian axis that lies least along e1."""
-    return functional.one_hot(e1.abs().argmin(-1), 3).to(e1.dtype)

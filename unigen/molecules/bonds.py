@@ -37,19 +37,15 @@ def perceive_bonds(
         with rdBase.BlockLogs():
             rdDetermineBonds.DetermineBonds(mol, charge=charge, maxIterations=MAX_ASSIGNMENTS)
     except (ValueError, RuntimeError) as error:
-        raise _refusal(error, charge, where) from error
+        reason = one_line(error)
+        if "Max Iterations" in reason:
+            reason = f"none found among {MAX_ASSIGNMENTS:,} sets of valences"
+        raise UserError(
+            "no bonds fit the positions",
+            where=where,
+            got=reason,
+            wanted=f"a whole molecule of charge {charge:+d}" if charge else "a whole molecule without charge",
+            next_step="state its charge, or leave the bonds unknown with bonds=False",
+        ) from error
     perceived = fields_of_mol(mol, where)
     return perceived.bonds, perceived.charges
-
-
-def _refusal(error: Exception, charge: int, where: str) -> UserError:
-    said = one_line(error)
-    if "Max Iterations" in said:
-        said = f"none found among {MAX_ASSIGNMENTS:,} sets of valences"
-    return UserError(
-        "no bonds fit the positions",
-        where=where,
-        got=said,
-        wanted=f"a whole molecule of charge {charge:+d}" if charge else "a whole molecule without charge",
-        next_step="state its charge, or leave the bonds unknown with bonds=False",
-    )

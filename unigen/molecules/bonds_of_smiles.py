@@ -10,7 +10,7 @@ import numpy as np
 from unigen.errors import UserError
 from unigen.molecules.rdkit_graph import AROMATIC, kekule_form
 from unigen.molecules.rdkit_smiles import flat_smiles, parse_smiles
-from unigen.shapes import Float, Int
+from unigen.shapes import Float
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -39,11 +39,11 @@ def with_bonds_of(molecule: Molecule, smiles: str, where: str = "") -> Molecule:
     charge = sum(atom.GetFormalCharge() for atom in graph.GetAtoms())
     try:
         bonded = molecule.with_bonds(charge, where)
-        found = flat_smiles(bonded.to_rdkit())
+        perceived = flat_smiles(bonded.to_rdkit())
     except UserError:
-        found = "no bonds that fit"
-    if bonded is None or found != flat_smiles(graph):
-        raise UserError("the positions are not of the SMILES", where=where, got=found, wanted=smiles)
+        perceived = "no bonds that fit"
+    if bonded is None or perceived != flat_smiles(graph):
+        raise UserError("the positions are not of the SMILES", where=where, got=perceived, wanted=smiles)
     return replace(bonded, smiles=smiles)
 
 
@@ -52,22 +52,25 @@ def _in_order(molecule: Molecule, graph: Mol, where: str) -> Molecule | None:
     heavy, hydrogens = np.flatnonzero(molecule.numbers > 1), np.flatnonzero(molecule.numbers == 1)
     if [atom.GetAtomicNum() for atom in graph.GetAtoms()] != molecule.numbers[heavy].tolist():
         return None
-    lengths = _relative_distances(molecule)
-    parents = lengths[np.ix_(hydrogens, heavy)].argmin(axis=1)
-    wanted = [atom.GetTotalNumHs() for atom in graph.GetAtoms()]
-    if np.bincount(parents, minlength=len(heavy)).tolist() != wanted:
+    relative = _relative_distances(molecule)
+    parents = relative[np.ix_(hydrogens, heavy)].argmin(axis=1)
+    hydrogen_counts = [atom.GetTotalNumHs() for atom in graph.GetAtoms()]
+    if np.bincount(parents, minlength=len(heavy)).tolist() != hydrogen_counts:
         return None
     ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), int(bond.GetBondType())) for bond in graph.GetBonds()]
-    bonds = [(heavy[one], heavy[other], order) for one, other, order in ends]
-    bonds += [(heavy[parent], atom, 1) for parent, atom in zip(parents, hydrogens, strict=True)]
-    table = np.array(sorted((min(a, b), max(a, b), order) for a, b, order in bonds), dtype=np.int64).reshape(-1, 3)
-    if not _apart(lengths, table):
+    pairs = [(heavy[one], heavy[other], order) for one, other, order in ends]
+    pairs += [(heavy[parent], atom, 1) for parent, atom in zip(parents, hydrogens, strict=True)]
+    bonds = np.array(sorted((min(a, b), max(a, b), order) for a, b, order in pairs), dtype=np.int64).reshape(-1, 3)
+    bonded = np.zeros(relative.shape, dtype=bool)
+    bonded[bonds[:, 0], bonds[:, 1]] = bonded[bonds[:, 1], bonds[:, 0]] = True
+    longest = float(relative[bonded].max(initial=0.0))
+    if longest > LONGEST_BOND or longest >= float(relative[~bonded].min(initial=np.inf)):
         return None
     charges = np.zeros(len(molecule), dtype=np.int64)
     charges[heavy] = [atom.GetFormalCharge() for atom in graph.GetAtoms()]
-    if (table[:, 2] == AROMATIC).any():
-        table = kekule_form(molecule.numbers, charges, table, where)
-    return replace(molecule, bonds=table, charges=charges)
+    if (bonds[:, 2] == AROMATIC).any():
+        bonds = kekule_form(molecule.numbers, charges, bonds, where)
+    return replace(molecule, bonds=bonds, charges=charges)
 
 
 def _relative_distances(molecule: Molecule) -> Float[np.ndarray, "atoms atoms"]:
@@ -78,11 +81,3 @@ def _relative_distances(molecule: Molecule) -> Float[np.ndarray, "atoms atoms"]:
     distances = np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2)
     np.fill_diagonal(distances, np.inf)
     return distances / (radii[:, None] + radii)
-
-
-def _apart(lengths: Float[np.ndarray, "atoms atoms"], bonds: Int[np.ndarray, "bonds 3"]) -> bool:
-    """Whether the bonds are the shortest distances and none is too long to be one."""
-    bonded = np.zeros(lengths.shape, dtype=bool)
-    bonded[bonds[:, 0], bonds[:, 1]] = bonded[bonds[:, 1], bonds[:, 0]] = True
-    longest = float(lengths[bonded].max(initial=0.0))
-    return longest <= LONGEST_BOND and longest < float(lengths[~bonded].min(initial=np.inf))

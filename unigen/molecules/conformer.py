@@ -15,8 +15,9 @@ from unigen.parsing import one_line
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-_TRIES = 20
-"""Attempts from distance bounds, and as many again from random coordinates, which cages and large rings need."""
+_ATTEMPTS = 20
+"""Tries from distance bounds, and as many again from random coordinates, which cages and large rings need. The same
+for all sizes, so that what cannot be embedded is soon refused."""
 
 
 def embedded_mol(
@@ -32,10 +33,10 @@ def embedded_mol(
     from rdkit import Chem
 
     mol = Chem.AddHs(parse_smiles(smiles, where, largest_fragment=largest_fragment))
-    here = smiles_label(smiles, where)
-    check_size(mol.GetNumAtoms(), max_atoms, here)
-    check_elements((atom.GetAtomicNum() for atom in mol.GetAtoms()), elements, here)
-    embed(mol, seed, here)
+    label = smiles_label(smiles, where)
+    check_size(mol.GetNumAtoms(), max_atoms, label)
+    check_elements((atom.GetAtomicNum() for atom in mol.GetAtoms()), elements, label)
+    embed(mol, seed, label)
     return mol
 
 
@@ -51,22 +52,22 @@ def embed(mol: Mol, seed: int, where: str = "") -> None:
     settings: Any = rdDistGeom.ETKDGv3()
     # RDKit draws the same for 0 and 1; spread, different seeds are different
     settings.randomSeed = int(np.random.default_rng(seed).integers(2, 2**31))
-    settings.maxIterations = _TRIES
+    settings.maxIterations = _ATTEMPTS
     settings.trackFailures = True
     for settings.useRandomCoords in (False, True):
         try:
             with rdBase.BlockLogs():
-                found = rdDistGeom.EmbedMolecule(mol, settings)
+                conformer = rdDistGeom.EmbedMolecule(mol, settings)
         except (ValueError, RuntimeError) as error:  # elements without parameters, say
             raise UserError("no conformer", where=where, got=one_line(error)) from error
-        if found >= 0:
+        if conformer >= 0:
             return
     counts = list(settings.GetFailureCounts())
-    often = rdDistGeom.EmbedFailureCauses.values[counts.index(max(counts))].name.lower().replace("_", " ")
+    commonest = rdDistGeom.EmbedFailureCauses.values[counts.index(max(counts))].name.lower().replace("_", " ")
     raise UserError(
         "no conformer found",
         where=where,
-        got=f"{2 * _TRIES} tries, most failed at: {often}",
+        got=f"{2 * _ATTEMPTS} tries, most failed at: {commonest}",
         wanted="a molecule that fits into space",
         next_step="check its rings and stereo, or give an SDF",
     )

@@ -10,30 +10,30 @@ from unigen.shapes import Float
 
 STRETCHED, SQUEEZED, COLLAPSED, TOUCHING = 1.3, 0.6, 0.8, 0.9
 """In sums of two covalent radii: a bond is not longer, nor shorter; atoms two or three bonds apart keep this far, and
-atoms farther apart this far."""
+atoms farther apart this far. Wide enough that none of 4,000 molecules of QM9 has a fault."""
 
 
 def fault_of(molecule: Molecule) -> str:
-    """The worst distance that no bond, or no pair that is not bonded, has; empty for a sound molecule.
-
-    None of 4,000 molecules of QM9 has a fault.
-    """
+    """The worst distance that no bond, or no pair that is not bonded, has; empty for a sound molecule."""
     distance = np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2)
     first, second = molecule.bonds[:, 0], molecule.bonds[:, 1]
     bonded = np.zeros(distance.shape, dtype=bool)
     bonded[first, second] = bonded[second, first] = True
     ratio = distance / covalent_sums(molecule)
-    step = bonded.astype(np.float32)
-    near = (step @ step + step @ step @ step) > 0
-    apart = np.where(near, COLLAPSED, TOUCHING) / np.maximum(ratio, 1e-9)
-    worst = {
-        "a bond of": np.where(bonded, np.maximum(ratio / STRETCHED, SQUEEZED / np.maximum(ratio, 1e-9)), 0.0),
-        "no bond, but": np.where(bonded | np.eye(len(bonded), dtype=bool), 0.0, apart),
+    # Walks of two and three bonds. In float32, whose matrix product is a fast one: counts of walks are small integers.
+    adjacency = bonded.astype(np.float32)
+    near = (adjacency @ adjacency + adjacency @ adjacency @ adjacency) > 0
+    above = np.maximum(ratio, 1e-9)  # atoms on top of each other are the worst, not a division by zero
+    excess = {  # above 1 where a limit is passed
+        "a bond of": np.where(bonded, np.maximum(ratio / STRETCHED, SQUEEZED / above), 0.0),
+        "no bond, but": np.where(
+            bonded | np.eye(len(bonded), dtype=bool), 0.0, np.where(near, COLLAPSED, TOUCHING) / above
+        ),
     }
-    kind = max(worst, key=lambda name: worst[name].max())
-    if worst[kind].max() <= 1.0:
+    kind = max(excess, key=lambda name: excess[name].max())
+    if excess[kind].max() <= 1.0:
         return ""
-    one, two = np.unravel_index(int(worst[kind].argmax()), distance.shape)
+    one, two = np.unravel_index(int(excess[kind].argmax()), distance.shape)
     names = "-".join(SYMBOLS[molecule.numbers[atom]] for atom in (one, two))
     return f"{names}: {kind} {distance[one, two]:.2f} Angstrom"
 

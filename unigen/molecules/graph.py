@@ -41,21 +41,22 @@ def sorted_bonds(bonds: Integer[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.
             second bond of one pair.
     """
     low, high, orders = np.minimum(bonds[:, 0], bonds[:, 1]), np.maximum(bonds[:, 0], bonds[:, 1]), bonds[:, 2]
-    wrong = (low < 0) | (high >= n_atoms) | (low == high) | (orders < 1) | (orders > LARGEST_ORDER)
-    if wrong.any():
-        got = bonds[wrong.argmax()].tolist()
+    invalid = (low < 0) | (high >= n_atoms) | (low == high) | (orders < 1) | (orders > LARGEST_ORDER)
+    if invalid.any():
+        got = bonds[invalid.argmax()].tolist()
         raise UserError("not a bond", got=got, wanted=f"two of {n_atoms} atoms and an order of 1, 2 or 3")
     key = low * n_atoms + high
     order = key.argsort(kind="stable")
-    twice = key[order][1:] == key[order][:-1]
-    if twice.any():
-        first = order[twice.argmax()]
+    duplicate = key[order][1:] == key[order][:-1]
+    if duplicate.any():
+        first = order[duplicate.argmax()]
         raise UserError("a pair of atoms has two bonds", got=[int(low[first]), int(high[first])])
     return np.stack([low, high, orders], axis=1)[order]
 
 
 def fragments(bonds: Int[np.ndarray, "bonds 3"], n_atoms: int) -> Int[np.ndarray, "atoms"]:
     """Which connected piece each atom belongs to, numbered from 0 by their first atoms."""
+    # scipy's connected_components says the same, but making its matrix takes eight times as long at twenty atoms
     labels = list(range(n_atoms))
     for first, second, _ in bonds.tolist():
         low, high = sorted((labels[first], labels[second]))
@@ -71,7 +72,7 @@ def heavy_first(numbers: Int[np.ndarray, "atoms"], bonds: Int[np.ndarray, "bonds
     """
     hydrogen = numbers == 1
     parent = np.full(len(numbers), len(numbers))
-    for first, second, _ in bonds[::-1].tolist():
+    for first, second, _ in bonds[::-1].tolist():  # backwards: the first bond has the last word
         if hydrogen[first] != hydrogen[second]:
             atom, other = (first, second) if hydrogen[first] else (second, first)
             parent[atom] = other
@@ -83,7 +84,7 @@ def heavy_first(numbers: Int[np.ndarray, "atoms"], bonds: Int[np.ndarray, "bonds
 def bonds_among(
     bonds: Int[np.ndarray, "bonds 3"], atoms: Int[np.ndarray, "chosen"], n_atoms: int
 ) -> Int[np.ndarray, "kept 3"]:
-    """The bonds between these atoms, none of which occurs twice, each atom called by its place among them."""
+    """The bonds between these atoms, none of which occurs twice, each atom called by its index among them."""
     new_index = np.full(n_atoms, -1)
     new_index[atoms] = np.arange(len(atoms))
     renamed = np.column_stack([new_index[bonds[:, 0]], new_index[bonds[:, 1]], bonds[:, 2]])

@@ -13,10 +13,10 @@ from unigen.shapes import Integer
 
 def check_elements(numbers: Iterable[int], elements: Collection[int] | None, where: str = "") -> None:
     """Raises UserError, naming the elements, when some atomic number is not among ``elements`` (None: all may be)."""
-    other = [] if elements is None else sorted(set(numbers) - set(elements))
-    if other:
+    foreign = [] if elements is None else sorted(set(numbers) - set(elements))
+    if foreign:
         allowed = " ".join(SYMBOLS[number] for number in sorted(elements or ()))
-        got = " ".join(SYMBOLS[number] for number in other)
+        got = " ".join(SYMBOLS[number] for number in foreign)
         raise UserError("elements that may not occur", where=where, got=got, wanted=f"some of {allowed}")
 
 

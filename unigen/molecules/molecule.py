@@ -142,8 +142,10 @@ class Molecule:
     def largest_fragment(self) -> Molecule:
         """The connected piece with the most heavy atoms, then atoms; of equal ones the first."""
         labels = self.fragments
-        size, hydrogens = np.bincount(labels), np.bincount(labels[self.numbers == 1], minlength=labels.max() + 1)
-        return self.selected(np.flatnonzero(labels == ((size - hydrogens) * (len(self) + 1) + size).argmax()))
+        sizes, hydrogens = np.bincount(labels), np.bincount(labels[self.numbers == 1], minlength=labels.max() + 1)
+        # One number to rank by: heavy atoms count more than all atoms together can.
+        rank = (sizes - hydrogens) * (len(self) + 1) + sizes
+        return self.selected(np.flatnonzero(labels == rank.argmax()))
 
     def heavy_first(self) -> Molecule:
         """Heavy atoms in their order, then hydrogens in the order of their parents; needs bonds to know these."""
@@ -200,10 +202,10 @@ class Molecule:
         Raises:
             UserError: as `Molecule` and `checked` do, naming ``where``.
         """
-        given = {"bonds": bonds, "charges": charges, "properties": properties}
-        known: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        optional = {"bonds": bonds, "charges": charges, "properties": properties}
+        fields: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
         try:
-            return cls(numbers.astype(np.int64), positions.astype(np.float64), smiles=smiles, **known).checked()
+            return cls(numbers.astype(np.int64), positions.astype(np.float64), smiles=smiles, **fields).checked()
         except UserError as error:
             raise UserError(str(error), where=where) from error
 

@@ -57,7 +57,7 @@ def _graph(mol: Mol, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if int(bond.GetBondType()) not in (1, 2, 3, AROMATIC):
             raise UserError("a bond of unknown kind", where=where, got=bond.GetBondType().name.lower())
     bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), int(bond.GetBondType())) for bond in mol.GetBonds()]
-    ordered = sorted((min(one, other), max(one, other), kind) for one, other, kind in bonds)
+    ordered = sorted((min(one, other), max(one, other), order) for one, other, order in bonds)
     numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.int64)
     charges = np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()], dtype=np.int64)
     return numbers, charges, np.array(ordered, dtype=np.int64).reshape(-1, 3)
@@ -161,10 +161,10 @@ def canonical_order(mol: Mol) -> tuple[str, Int[np.ndarray, "atoms"]]:
     from rdkit import Chem
 
     for atom in mol.GetAtoms():
-        atom.SetIntProp("place", atom.GetIdx())
-    small = without_hydrogens(mol)
-    smiles = Chem.MolToSmiles(small)
-    listed = small.GetProp("_smilesAtomOutputOrder").strip("[]").split(",")
-    written = [small.GetAtomWithIdx(int(index)).GetIntProp("place") for index in listed if index]
+        atom.SetIntProp("index", atom.GetIdx())
+    heavy = without_hydrogens(mol)
+    smiles = Chem.MolToSmiles(heavy)
+    output_order = heavy.GetProp("_smilesAtomOutputOrder").strip("[]").split(",")
+    written = [heavy.GetAtomWithIdx(int(index)).GetIntProp("index") for index in output_order if index]
     others = sorted(set(range(mol.GetNumAtoms())) - set(written))
     return smiles, np.array(written + others, dtype=np.int64)

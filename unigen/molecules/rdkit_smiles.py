@@ -12,9 +12,9 @@ from unigen.molecules.rdkit_graph import without_hydrogens
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-_STAMP = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
-_LONGEST = 80
-"""Characters of a SMILES that a message repeats."""
+_LOG_PREFIX = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
+_SHOWN = 80
+"""Characters of a SMILES that a message repeats, so that it stays one line."""
 
 
 def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) -> Mol:
@@ -26,22 +26,22 @@ def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) 
     """
     from rdkit import Chem, rdBase
 
-    here = smiles_label(text, where)
+    label = smiles_label(text, where)
     if not text.strip() or text.split() != [text.strip()]:
-        raise UserError("not a SMILES", where=here, wanted="one word")
+        raise UserError("not a SMILES", where=label, wanted="one word")
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         mol = Chem.MolFromSmiles(text.strip())
     if mol is None or not mol.GetNumAtoms():
-        raise UserError("not a SMILES", where=here, got=_reason(log.messages))
-    pieces = Chem.GetMolFrags(mol, asMols=True) if "." in text else (mol,)
+        raise UserError("not a SMILES", where=label, got=_reason(log.messages))
+    fragments = Chem.GetMolFrags(mol, asMols=True) if "." in text else (mol,)
     if not largest_fragment:
-        check_fragments(len(pieces), here)
-    return max(pieces, key=lambda piece: (piece.GetNumHeavyAtoms(), piece.GetNumAtoms()))
+        check_fragments(len(fragments), label)
+    return max(fragments, key=lambda fragment: (fragment.GetNumHeavyAtoms(), fragment.GetNumAtoms()))
 
 
 def smiles_label(text: str, where: str = "") -> str:
     """How messages name a SMILES: the file and entry it stands in, and the text itself."""
-    label = f"SMILES {text.strip()[:_LONGEST]!r}"
+    label = f"SMILES {text.strip()[:_SHOWN]!r}"
     return f"{where}: {label}" if where else label
 
 
@@ -69,11 +69,11 @@ def without_stereo(smiles: str) -> str:
 
 
 def _reason(log: str) -> str:
-    """The first thing RDKit says, with the place where it saw it."""
-    said = [_STAMP.sub("", line).strip() for line in log.splitlines()]
-    place = next((line.rstrip(":").rsplit(" ", 1)[1] for line in said if "around position" in line), "")
-    first = said[0].split(" while parsing:")[0].split(" for input:")[0] if said else "no atoms"
-    return f"{first} at character {place}" if place else first
+    """The first thing RDKit's log says, with the position where it saw it."""
+    lines = [_LOG_PREFIX.sub("", line).strip() for line in log.splitlines()]
+    position = next((line.rstrip(":").rsplit(" ", 1)[1] for line in lines if "around position" in line), "")
+    first = lines[0].split(" while parsing:")[0].split(" for input:")[0] if lines else "no atoms"
+    return f"{first} at character {position}" if position else first
 
 
 def kekule_smiles(text: str, where: str = "", *, largest_fragment: bool = False) -> str:

@@ -51,13 +51,13 @@ def column_distributions(
         units: by name.
         marks: values with a line of their own, by name.
     """
-    found = []
+    figures = []
     for name, column in columns.items():
         values = [value for value in column if isinstance(value, float)]
         if values and max(values) - min(values) > _SAME:
             marked = (marks or {}).get(name, ())
-            found.append(histogram(name.replace("_", " "), values, unit=units.get(name, ""), marks=marked))
-    return [figure for figure in found if figure]
+            figures.append(histogram(name.replace("_", " "), values, unit=units.get(name, ""), marks=marked))
+    return [figure for figure in figures if figure]
 
 
 def distributions(
@@ -70,10 +70,10 @@ def distributions(
         samples: what was made.
         reference: what it should be like, if anything.
     """
-    known = reference[:: -(-len(reference) // MOST_REFERENCES) or 1]
-    found = []
+    references = reference[:: -(-len(reference) // MOST_REFERENCES) or 1]
+    figures = []
     for name, unit, value in _CRYSTALS if kind == "crystals" else _MOLECULES:
         made = [value(each) for each in samples]
-        if known or len(set(made)) > 1:
-            found.append(histogram(name, made, [value(each) for each in known], unit))
-    return [figure for figure in found if figure]
+        if references or len(set(made)) > 1:
+            figures.append(histogram(name, made, [value(each) for each in references], unit))
+    return [figure for figure in figures if figure]

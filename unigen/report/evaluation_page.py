@@ -14,9 +14,8 @@ from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import column_distributions, distributions
 from unigen.report.figures.hull import hull_figure
 from unigen.report.figures.scatter import asked_figure
-from unigen.report.generation_page import UNITS
 from unigen.report.html import write_page
-from unigen.report.page import Figure, Item, Kind, Page, Table, Value
+from unigen.report.page import UNITS, Figure, Item, Kind, Page, Table, Value
 from unigen.report.source_links import SourceLinks
 
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
@@ -41,14 +40,15 @@ def write_evaluation_page(report: Report, path: str | Path) -> Path:
 
 def evaluation_page(report: Report, folder: Path) -> Page:
     """The page of a report that will lie in a folder; see `write_evaluation_page`."""
-    made = [structure for structure in report.structures if structure is not None]
-    kind: Kind = "molecules" if any(isinstance(each, Molecule) for each in (*made, *report.references)) else "crystals"
+    made = [structure for structure in report.shown.structures if structure is not None]
+    references = report.shown.references
+    kind: Kind = "molecules" if any(isinstance(each, Molecule) for each in (*made, *references)) else "crystals"
     beside = f", beside {report.reference}" if report.reference else ""
     return Page(
         title=f"{report.samples} under {report.protocol}",
         kind=kind,
         items=_items(report, SourceLinks(folder)),
-        figures=[*_judged(report), *distributions(kind, made, report.references)],
+        figures=[*_judged(report), *distributions(kind, made, references)],
         tables=[_metrics(report), _counts(report)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
@@ -58,11 +58,11 @@ def evaluation_page(report: Report, folder: Path) -> Page:
 
 
 def _items(report: Report, links: SourceLinks) -> list[Item]:
-    samples = zip(report.rows, report.structures, report.sources, strict=True)
+    samples = zip(report.rows, report.shown.structures, report.shown.sources, strict=True)
     return [_item(row, structure, *links.to(where)) for row, structure, where in samples]
 
 
-def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, place: str) -> Item:
+def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, location: str) -> Item:
     columns: dict[str, Value] = {each.name: getattr(row, each.name) for each in fields(row)}
     index, reason = columns.get("index"), str(columns.get("reason") or "")
     return Item(
@@ -71,7 +71,7 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, place
         columns={name: value for name, value in columns.items() if name not in ("id", "formula") and value != ""},
         subtitle=str(columns.get("space_group") or columns.get("smiles") or row.id),
         file=file,
-        place=place,
+        location=location,
         reason=reason,
     )
 
@@ -79,7 +79,7 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, place
 def _judged(report: Report) -> list[Figure]:
     """The hull, what was asked for, and what relaxation found, of the samples that have it."""
     columns = {name: [getattr(row, name, None) for row in report.rows] for name in _RELAXED}
-    pictures = [figure for figure in (hull_figure(report), *map(asked_figure, report.asked)) if figure]
+    pictures = [figure for figure in (hull_figure(report), *map(asked_figure, report.shown.requested)) if figure]
     return pictures + column_distributions(columns, UNITS, {"above_hull": THRESHOLDS})
 
 

@@ -11,26 +11,10 @@ from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import distributions
 from unigen.report.html import write_page
-from unigen.report.page import PAGE, Item, Kind, Page, Value
+from unigen.report.page import PAGE, UNITS, Item, Kind, Page, Value
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import RUN, Row, file_names
 from unigen.runs.molecule_files import SDF, molecule_of
-
-UNITS = {
-    "density": "g/cm³",
-    "volume": "Å³",
-    "smallest_distance": "Å",
-    "log_likelihood": "nats",
-    "energy": "eV",
-    "energy_per_atom": "eV/atom",
-    "energy_drop": "eV/atom",
-    "formation_energy": "eV/atom",
-    "above_hull": "eV/atom",
-    "displacement": "Å",
-    "strain": "kcal/mol",
-    "strain_rmsd": "Å",
-}
-"""Of columns of runs, evaluations and relaxations."""
 
 _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "sites", "lattice", "molecule", "reason")
 _NOTE = "Nothing here says that a structure is stable: no energies were computed."
@@ -90,7 +74,7 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
                 columns={} if structure is None else _columns(row) | {"atoms": len(structure)},
                 subtitle=_subtitle(row),
                 file=files[0] if files else "",
-                place=f"entry {entries[id(row)]}" if files[:1] == [SDF] else "",
+                location=f"entry {entries[id(row)]}" if files[:1] == [SDF] else "",
                 reason=row.get("reason", ""),
             )
         )
@@ -103,12 +87,12 @@ def _subtitle(row: Row) -> str:
 
 def _columns(row: Row) -> dict[str, Value]:
     """The line's own facts, those of its checks and of its known relative, and what was asked for."""
-    columns = _plain({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
-    columns |= _plain(row.get("checks", {}))
-    columns |= {f"relative {name}": value for name, value in _plain(row.get("source", {})).items()}
-    asked = row["request"].get("properties") or {}
-    return columns | {f"{name} asked": value for name, value in _plain(asked).items()}
+    columns = _scalars({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
+    columns |= _scalars(row.get("checks", {}))
+    columns |= {f"relative {name}": value for name, value in _scalars(row.get("source", {})).items()}
+    requested = row["request"].get("properties") or {}
+    return columns | {f"{name} asked": value for name, value in _scalars(requested).items()}
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Value]:
+def _scalars(values: Mapping[str, Any]) -> dict[str, Value]:
     return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}

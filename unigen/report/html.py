@@ -137,7 +137,12 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
     """What the scripts read."""
     names = dict.fromkeys(name for item in shown for name, value in item.columns.items() if value is not None)
     columns = [
-        {"name": name, "label": name.replace("_", " "), "unit": page.units.get(name, ""), "type": _type(name, shown)}
+        {
+            "name": name,
+            "label": name.replace("_", " "),
+            "unit": page.units.get(name, ""),
+            "type": _column_type(name, shown),
+        }
         for name in names
     ]
     structures = [item.structure for item in shown if item.structure is not None]
@@ -147,9 +152,9 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
             "title": structure.formula,
             "subtitle": item.subtitle,
             "file": quote(item.file),
-            "place": item.place,
+            "place": item.location,
             "values": [
-                _plain(item.columns.get(name), column["type"]) for name, column in zip(names, columns, strict=True)
+                _for_json(item.columns.get(name), column["type"]) for name, column in zip(names, columns, strict=True)
             ],
             "scene": scene_of(structure),
         }
@@ -159,14 +164,14 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
     return {"kind": page.kind, "columns": columns, "items": items, "elements": palette(numbers)}
 
 
-def _type(name: str, shown: Sequence[Item]) -> str:
-    known = [value for item in shown if (value := item.columns.get(name)) is not None]
-    if all(isinstance(value, bool) for value in known):
+def _column_type(name: str, shown: Sequence[Item]) -> str:
+    values = [value for item in shown if (value := item.columns.get(name)) is not None]
+    if all(isinstance(value, bool) for value in values):
         return "boolean"
-    return "number" if all(isinstance(value, int | float) for value in known) else "text"
+    return "number" if all(isinstance(value, int | float) for value in values) else "text"
 
 
-def _plain(value: Value, kind: str) -> Value:
+def _for_json(value: Value, kind: str) -> Value:
     """Ready for JSON: six digits are more than anybody sees, and what is no number is nothing."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None

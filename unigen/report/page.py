@@ -15,6 +15,22 @@ from unigen.molecules.molecule import Molecule
 
 PAGE = "report.html"
 
+UNITS = {
+    "density": "g/cm³",
+    "volume": "Å³",
+    "smallest_distance": "Å",
+    "log_likelihood": "nats",
+    "energy": "eV",
+    "energy_per_atom": "eV/atom",
+    "energy_drop": "eV/atom",
+    "formation_energy": "eV/atom",
+    "above_hull": "eV/atom",
+    "displacement": "Å",
+    "strain": "kcal/mol",
+    "strain_rmsd": "Å",
+}
+"""Of columns of runs, evaluations and relaxations, as they are written on a page."""
+
 Value = float | int | bool | str | None
 
 Kind = Literal["crystals", "molecules"]
@@ -30,7 +46,7 @@ class Item:
         columns: what is known about it, by name; filtered and sorted by. Numbers, true or false, or text.
         subtitle: a short second line below the formula.
         file: a file that holds it, relative to the page, where there is one.
-        place: where in that file, such as "entry 3", if it is not a file of its own.
+        location: where in that file, such as "entry 3", if it is not a file of its own.
         reason: why there is no structure.
     """
 
@@ -39,7 +55,7 @@ class Item:
     columns: Mapping[str, Value] = field(default_factory=dict)
     subtitle: str = ""
     file: str = ""
-    place: str = ""
+    location: str = ""
     reason: str = ""
 
 

@@ -13,21 +13,20 @@ from unigen.energies.relaxed_crystals import FRAMES
 from unigen.energies.relaxed_molecules import MOLECULES
 from unigen.journal import RUN
 from unigen.report.distributions import column_distributions
-from unigen.report.generation_page import UNITS
 from unigen.report.html import write_page
-from unigen.report.page import PAGE, Item, Kind, Page
+from unigen.report.page import PAGE, UNITS, Item, Kind, Page
 from unigen.runs.relaxation import RelaxedEntry
 
 _DRAWN = ("energy_drop", "displacement", "volume_change", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
 
 
-def write_crystals_page(folder: Path, named: Sequence[tuple[str, Relaxation]]) -> Path:
+def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxation]]) -> Path:
     """Write ``report.html`` into a folder of relaxed crystals.
 
     Args:
-        folder: as `unigen.runs.relax_files.relax_files` leaves it.
-        named: what it returns.
+        folder: as `unigen.runs.relaxation.relax_crystal_files` leaves it.
+        relaxations: what it returns, each with its name.
 
     Raises:
         UserError: the disk is full.
@@ -46,17 +45,17 @@ def write_crystals_page(folder: Path, named: Sequence[tuple[str, Relaxation]]) -
                 "volume_change": result.volume_change,
             },
         )
-        for name, result in named
+        for name, result in relaxations
     ]
     return _write(folder, "crystals", items, FRAMES, "frame")
 
 
-def write_molecules_page(folder: Path, found: Sequence[RelaxedEntry]) -> Path:
+def write_molecules_page(folder: Path, entries: Sequence[RelaxedEntry]) -> Path:
     """Write ``report.html`` into a folder of relaxed molecules.
 
     Args:
         folder: as `unigen.runs.relaxation.relax_molecule_files` leaves it.
-        found: what it returns.
+        entries: what it returns.
 
     Raises:
         UserError: the disk is full.
@@ -75,16 +74,17 @@ def write_molecules_page(folder: Path, found: Sequence[RelaxedEntry]) -> Path:
                 "bonds_kept": each.strain.bonds_kept,
             },
         )
-        for each in found
+        for each in entries
     ]
     return _write(folder, "molecules", items, MOLECULES, "entry")
 
 
-def _write(folder: Path, kind: Kind, items: Sequence[Item], file: str, place: str) -> Path:
+def _write(folder: Path, kind: Kind, items: Sequence[Item], file: str, unit: str) -> Path:
     """The items in their order; those with a structure stand one after the other in the file."""
     number = count(1)
     linked = [
-        item if item.structure is None else replace(item, file=file, place=f"{place} {next(number)}") for item in items
+        item if item.structure is None else replace(item, file=file, location=f"{unit} {next(number)}")
+        for item in items
     ]
     settings = read_yaml(folder / RUN)
     columns = {name: [item.columns.get(name) for item in items] for name in _DRAWN}

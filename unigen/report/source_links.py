@@ -12,10 +12,10 @@ from unigen.data.readers.text import open_text
 from unigen.runs.folder import JOURNAL, file_names
 
 Link = tuple[str, str]
-"""A file, relative to the page and with ``/`` between its parts, and the place in it; empty where there is none."""
+"""A file, relative to the page and with ``/`` between its parts, and the location in it; empty where there is none."""
 
-_PLACE = re.compile(r"(.+) ((?:entry|frame|row|line) \d+)", re.DOTALL)
-"""As readers write the ``where`` of a record; the only structure of a file has no place."""
+_LOCATION = re.compile(r"(.+) ((?:entry|frame|row|line) \d+)", re.DOTALL)
+"""As readers write the ``where`` of a record; the only structure of a file has no location."""
 
 _NAMING = {"id", "request_index", "index"}
 """What the name of a sample's CIF is made of."""
@@ -36,15 +36,15 @@ class SourceLinks:
         """The file of a structure: its own CIF where a run folder has one, else what it was read from.
 
         Args:
-            where: file and place, as entries say them; what is no file gives no link.
+            where: file and location, as entries say them; what is no file gives no link.
         """
-        file, place = Path(where), ""
-        if not file.is_file() and (found := _PLACE.fullmatch(where)):
-            file, place = Path(found[1]), found[2]
+        file, location = Path(where), ""
+        if not file.is_file() and (match := _LOCATION.fullmatch(where)):
+            file, location = Path(match[1]), match[2]
         if not file.is_file():
             return "", ""
-        cif = self._cifs_of(file).get(place) if file.name == JOURNAL else None
-        return (self._relative(cif), "") if cif else (self._relative(file), place)
+        cif = self._cifs_of(file).get(location) if file.name == JOURNAL else None
+        return (self._relative(cif), "") if cif else (self._relative(file), location)
 
     def _relative(self, file: Path) -> str:
         try:
@@ -59,17 +59,17 @@ class SourceLinks:
 
 
 def _run_cifs(journal: Path) -> dict[str, Path]:
-    """The CIFs of a run folder by the place of their samples in its journal."""
+    """The CIFs of a run folder by the location of their samples in its journal."""
     folder = journal.with_name("cif")
     if not folder.is_dir():
         return {}
     with open_text(journal) as file:
         rows = {f"line {number}": _row(line) for number, line in enumerate(file, start=1)}
-    made = {place: row for place, row in rows.items() if "sites" in row}
+    made = {location: row for location, row in rows.items() if "sites" in row}
     if not all(row.keys() >= _NAMING for row in made.values()):
         return {}  # not a run of ours
     stems = zip(made, file_names(list(made.values())), strict=True)
-    return {place: cif for place, stem in stems if (cif := folder / f"{stem}.cif").is_file()}
+    return {location: cif for location, stem in stems if (cif := folder / f"{stem}.cif").is_file()}
 
 
 def _row(line: str) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,56 +15,94 @@ from unigen.disk import durable, writing
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.request import CrystalRequest
-from unigen.runs.folder import Journal, Row, file_names
-from unigen.runs.tables import check_sample
+from unigen.runs.folder import Row, RunFolder, file_names, was_made
+from unigen.runs.tables import SHOWN, check_sample, samples_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FRAMES = "samples.extxyz"
 _DIGITS = 6
 
 
-class RunFolder(Journal):
-    """A run folder, new or continued.
+class CrystalFolder(RunFolder):
+    """A run folder of crystals.
 
     Args:
-        path: the folder; made if need be.
-        run: everything that determines the samples. A folder that holds another run is refused.
+        path: the folder.
         symprec: tolerance of the symmetrised CIF copies, Angstrom; None writes none.
         cif: write one CIF a sample.
-
-    Raises:
-        UserError: the folder holds another run or other files, or cannot be written.
     """
 
-    def __init__(self, path: Path, run: dict[str, Any], *, symprec: float | None = None, cif: bool = True) -> None:
-        super().__init__(path, run)
+    kind, noun = "crystals", "structure"
+    written = ("n", "model", "retrieve_from", "exclude_formula", "decoding", "seed", "rank", "score", "device")
+    decoding = "decoding"
+    tools = ("torch", "numpy", "spglib")
+
+    def __init__(self, path: Path, *, symprec: float | None = None, cif: bool = True) -> None:
+        super().__init__(path)
         self.symprec, self.cif = symprec, cif
 
     def row_of(self, sample: Sample[CrystalRequest, Crystal]) -> Row:
-        """See Journal."""
-        return _row(sample)
+        """See RunFolder."""
+        request = sample.request
+        row: Row = {
+            "id": request.id or request.formula or "de_novo",
+            "request_index": sample.request_index,
+            "index": sample.index,
+            "request": request.to_dict(),
+            "seed": sample.seed,
+            "model": sample.model,
+            "log_likelihood": sample.log_likelihood,
+            "score": sample.score if sample.source or sample.log_likelihood is not None else None,
+        }
+        if sample.source:
+            row["source"] = sample.source
+        crystal, template = sample.structure, sample.template
+        if crystal is None:
+            return row | _symmetry_fields(template) | {"reason": sample.reason}
+        checks = check_sample(crystal)
+        if template and checks["space_group_number"] != _symmetry_fields(template)["space_group"]:
+            template = template_of(crystal) or template  # its numbers happen to have more symmetry
+        return row | _symmetry_fields(template) | {"checks": checks, **_structure_fields(crystal)}
 
-    def finish(self) -> list[Row]:
-        """Sort the journal and write the structure files; returns the rows in order."""
-        rows = self.sort()
-        made = [(row, crystal) for row in rows if (crystal := crystal_of(row)) is not None]
+    def write_structures(self, rows: Sequence[Row]) -> None:
+        """See RunFolder."""
+        crystals = [(row, crystal) for row in rows if (crystal := crystal_of(row)) is not None]
         with durable(self.path / FRAMES) as partial, partial.open("w", encoding="utf-8") as file:
-            for row, crystal in made:
+            for row, crystal in crystals:
                 file.write(_frame(row, crystal))
         with writing(self.path):
             if self.cif:
-                self._write_cifs("cif", made, None)
+                self._write_cifs("cif", crystals, None)
             if self.symprec is not None:
-                self._write_cifs("cif_symmetrised", made, self.symprec)
-        return rows
+                self._write_cifs("cif_symmetrised", crystals, self.symprec)
 
-    def _write_cifs(self, name: str, made: list[tuple[Row, Crystal]], symprec: float | None) -> None:
+    def _write_cifs(self, name: str, crystals: list[tuple[Row, Crystal]], symprec: float | None) -> None:
         """One file a sample; P1 files are a function of the run and kept, symmetrised ones may have a new tolerance."""
         (self.path / name).mkdir(exist_ok=True)
-        for stem, (_, crystal) in zip(file_names([row for row, _ in made]), made, strict=True):
+        for stem, (_, crystal) in zip(file_names([row for row, _ in crystals]), crystals, strict=True):
             target = self.path / name / f"{stem}.cif"
             if symprec is not None or not target.exists():
                 with durable(target) as partial:
                     crystal.to_cif(partial, symprec)
+
+    def print_summary(self, rows: Sequence[Row], console: Console) -> None:
+        """See RunFolder."""
+        made = [row for row in rows if was_made(row)]
+        failed = [row for row in rows if not was_made(row)]
+        described = [
+            row["checks"]
+            | {"crystal": crystal_of(row)}
+            | {name: row[name] for name in ("log_likelihood", "source") if name in row}
+            for row in made[:SHOWN]
+        ]
+        console.print(samples_table(described, len(made)))
+        valid = sum(row["checks"]["valid"] for row in made)
+        counts = f"{len(made)} crystals, {valid} valid, {len(failed)} failed"
+        console.print(f"{counts}; written to {self.path}", highlight=False)
+        if failed:
+            console.print(f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}", highlight=False)
 
 
 def crystal_of(row: Mapping[str, Any]) -> Crystal | None:
@@ -77,38 +115,15 @@ def crystal_of(row: Mapping[str, Any]) -> Crystal | None:
     )
 
 
-def _row(sample: Sample[CrystalRequest, Crystal]) -> Row:
-    request = sample.request
-    row: Row = {
-        "id": request.id or request.formula or "de_novo",
-        "request_index": sample.request_index,
-        "index": sample.index,
-        "request": request.to_dict(),
-        "seed": sample.seed,
-        "model": sample.model,
-        "log_likelihood": sample.log_likelihood,
-        "score": sample.score if sample.source or sample.log_likelihood is not None else None,
-    }
-    if sample.source:
-        row["source"] = sample.source
-    if sample.structure is None:
-        return row | _stated(sample.template) | {"reason": sample.reason}
-    checks = check_sample(sample.structure)
-    template = sample.template
-    if template and checks["space_group_number"] != _stated(template)["space_group"]:
-        template = template_of(sample.structure) or template  # its numbers happen to have more symmetry
-    return row | _stated(template) | {"checks": checks, **_structure(sample.structure)}
-
-
-def _stated(template: str) -> dict[str, Any]:
+def _symmetry_fields(template: str) -> dict[str, Any]:
     return {"space_group": int(template.split(maxsplit=1)[0]), "template": template} if template else {}
 
 
-def _structure(crystal: Crystal) -> dict[str, Any]:
+def _structure_fields(crystal: Crystal) -> dict[str, Any]:
     sites = zip(crystal.numbers.tolist(), crystal.frac_coords.round(_DIGITS).tolist(), strict=True)
     return {
         "lattice": crystal.lattice.round(_DIGITS).tolist(),
-        "sites": [{"element": SYMBOLS[number], "fractional_coordinates": place} for number, place in sites],
+        "sites": [{"element": SYMBOLS[number], "fractional_coordinates": position} for number, position in sites],
     }
 
 

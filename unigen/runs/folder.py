@@ -1,25 +1,25 @@
-"""The journal of a generation run: written sample by sample, so that an interrupted run goes on and loses nothing.
+"""The folder of a generation run: written sample by sample, so that an interrupted run goes on and loses nothing.
 
-``run.yaml`` what was asked, ``samples.jsonl`` one line a sample; beside them the files that readers of structures want,
-and ``report.html`` to look at them.
+``run.yaml`` what was asked for and how, ``samples.jsonl`` one line a sample; beside them the files that readers of
+structures want, which differ by kind: `unigen.runs.crystal_files`, `unigen.runs.molecule_files`.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, KeysView, Sequence
-from dataclasses import asdict
-from importlib.metadata import version
+from collections.abc import Iterable, KeysView, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from unigen.cards import Kind
 from unigen.disk import durable, writing
 from unigen.journal import Line as Row
 from unigen.journal import append_lines, claim_folder, line_text, read_lines
-from unigen.models.generator import Generator, Sample
-from unigen.request import CrystalRequest, MoleculeRequest
-from unigen.version import __version__
+from unigen.models.generator import Sample
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 RUN, JOURNAL = "run.yaml", "samples.jsonl"
 NOT_COMPARED = ("versions",)
@@ -31,37 +31,48 @@ DRAWN_BY = ("decoding", "drawing")
 _LONGEST_STEM = 120
 """Characters; file systems allow 255 bytes."""
 
-Request = CrystalRequest | MoleculeRequest
 
-
-class Journal(ABC):
-    """The folder of a run, new or continued: its rows, and in its kinds the files made of them.
+class RunFolder(ABC):
+    """The folder of a run, new or continued: the rows of its journal, and the files that its kind makes of them.
 
     Args:
-        path: the run folder; made if need be.
-        run: everything that determines the samples. A folder that holds another run is refused.
+        path: the run folder; made when it is claimed.
 
-    Raises:
-        UserError: the folder holds another run or other files, or cannot be written.
+    Attributes:
+        kind: what it holds.
+        noun: one of it, for messages.
+        written: what determines its samples, in the words and the order of ``run.yaml``: names of run settings, and
+            `decoding`.
+        decoding: the word of ``run.yaml`` for the settings of the model.
+        tools: whose versions ``run.yaml`` tells.
     """
 
-    def __init__(self, path: Path, run: dict[str, Any]) -> None:
+    kind: ClassVar[Kind]
+    noun: ClassVar[str]
+    written: ClassVar[tuple[str, ...]]
+    decoding: ClassVar[str]
+    tools: ClassVar[tuple[str, ...]]
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        claim_folder(path, RUN, run, not_compared=NOT_COMPARED, sections=DRAWN_BY)
-        self.rows = {(row["request_index"], row["index"]): row for row in read_lines(path / JOURNAL)}
+        self.rows: dict[tuple[int, int], Row] = {}
+
+    def claim(self, run: dict[str, Any]) -> None:
+        """Make the folder this run's, and read what it holds of it.
+
+        Args:
+            run: everything that determines the samples.
+
+        Raises:
+            UserError: the folder holds another run or other files, or cannot be written.
+        """
+        claim_folder(self.path, RUN, run, not_compared=NOT_COMPARED, sections=DRAWN_BY)
+        self.rows = {(row["request_index"], row["index"]): row for row in read_lines(self.path / JOURNAL)}
 
     @property
     def finished(self) -> KeysView[tuple[int, int]]:
         """(request index, sample index) of what need not be drawn again."""
         return self.rows.keys()
-
-    @abstractmethod
-    def row_of(self, sample: Sample) -> Row:
-        """The line of a sample."""
-
-    @abstractmethod
-    def finish(self) -> list[Row]:
-        """Sort the journal and write the structure files; returns the rows in order."""
 
     def append(self, samples: Iterable[Sample]) -> None:
         """Add finished samples to the journal, synced to disk."""
@@ -70,47 +81,41 @@ class Journal(ABC):
             append_lines(self.path / JOURNAL, rows)
         self.rows |= {(row["request_index"], row["index"]): row for row in rows}
 
-    def sort(self) -> list[Row]:
-        """Write the lines in order; returns them."""
+    def finish(self) -> list[Row]:
+        """Sort the journal and write the structure files; returns the rows in order."""
         rows = [self.rows[key] for key in sorted(self.rows)]
         with durable(self.path / JOURNAL) as partial:
             partial.write_text("".join(map(line_text, rows)), encoding="utf-8")
+        self.write_structures([row for row in rows if was_made(row)])
         return rows
 
+    @abstractmethod
+    def row_of(self, sample: Sample) -> Row:
+        """The line of a sample; that of a failed one has a ``reason`` instead of a structure."""
 
-def run_facts(
-    settings: Any,
-    generator: Generator,
-    requests: Sequence[Request],
-    unsaid: Collection[str],
-    tools: Sequence[str],
-    drawn_by: str,
-) -> dict[str, Any]:
-    """What determines the samples, for ``run.yaml``.
+    @abstractmethod
+    def write_structures(self, rows: Sequence[Row]) -> None:
+        """Write the files that readers of structures want, of the rows that have one."""
 
-    Args:
-        settings: a dataclass.
-        generator: its name stands for the model's path, which may be written in many ways.
-        requests: what is wanted.
-        unsaid: settings that change no sample, nor which files are written.
-        tools: whose versions are told.
-        drawn_by: the setting in whose place all settings of the generator are written, given or not.
-    """
-    said = asdict(settings) | {drawn_by: asdict(generator.settings)}
-    kept = {key: value for key, value in said.items() if key not in unsaid}
-    named = {"model": generator.name, "version": generator.version}
-    versions = {name: version(name) for name in tools}
-    asked = [request.to_dict() for request in requests]
-    return {"unigen": __version__, **kept, **named, "versions": versions, "requests": asked}
+    @abstractmethod
+    def print_summary(self, rows: Sequence[Row], console: Console) -> None:
+        """Print the first samples as a table, how many there are, and why others failed."""
 
 
-def file_names(rows: list[Row]) -> list[str]:
+def was_made(row: Row) -> bool:
+    """Whether a line has a structure."""
+    return "reason" not in row
+
+
+def file_names(rows: Sequence[Row]) -> list[str]:
     """``SrTiO3__0``; requests whose names would give one file (on any file system) carry their place in the run."""
     stems = [re.sub(r"[^A-Za-z0-9.()+-]", "_", str(row["id"]))[:_LONGEST_STEM].lstrip(".") for row in rows]
-    places: dict[str, set[int]] = {}
+    requests_of: dict[str, set[int]] = {}
     for stem, row in zip(stems, rows, strict=True):
-        places.setdefault(stem.lower(), set()).add(row["request_index"])
+        requests_of.setdefault(stem.lower(), set()).add(row["request_index"])
     return [
-        f"{stem}_{row['request_index']}__{row['index']}" if len(places[stem.lower()]) > 1 else f"{stem}__{row['index']}"
+        f"{stem}_{row['request_index']}__{row['index']}"
+        if len(requests_of[stem.lower()]) > 1
+        else f"{stem}__{row['index']}"
         for stem, row in zip(stems, rows, strict=True)
     ]

@@ -1,31 +1,33 @@
-"""A generation run from request to folder, with a progress bar: what ``unigen generate`` does."""
+"""A generation run from requests to a folder: what ``unigen generate`` does, whatever is generated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
 from itertools import product
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
+from unigen.cards import Kind
 from unigen.errors import UserError
 from unigen.models.generator import Generator
-from unigen.report.generation_page import write_run_page
-from unigen.report.pictures.crystals import draw_crystals
-from unigen.request import CrystalRequest
-from unigen.runs.crystal_files import RunFolder, crystal_of
-from unigen.runs.drawing import DRAWN, PICTURE, progress_bar, say_remarks
-from unigen.runs.folder import run_facts
-from unigen.runs.tables import SHOWN, samples_table
+from unigen.parallel import ProgressBar
+from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.runs.folder import Row, RunFolder, was_made
+from unigen.runs.tables import SHOWN
 from unigen.sample.generate import iter_samples
 from unigen.sample.load import load
+from unigen.version import __version__
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Request = CrystalRequest | MoleculeRequest
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """How a run generates.
+    """How a run generates; what a kind of structure does not have stays at its default.
 
     Attributes:
         n: samples a request.
@@ -36,10 +38,6 @@ class RunSettings:
         seed: same seed and device, same bytes.
         rank: candidates a sample, of which the likeliest is kept.
         score: compute each sample's exact log-likelihood.
-        symprec: tolerance of symmetrised CIF copies, Angstrom; None writes none.
-        cif: write one CIF a sample.
-        picture: draw the first samples into ``samples.png``.
-        page: write ``report.html``.
         batch_size: candidates drawn at once.
         device: of torch.
     """
@@ -52,10 +50,6 @@ class RunSettings:
     seed: int = 0
     rank: int = 1
     score: bool = True
-    symprec: float | None = None
-    cif: bool = True
-    picture: bool = True
-    page: bool = True
     batch_size: int = 512
     device: str = "cpu"
 
@@ -63,71 +57,99 @@ class RunSettings:
         if self.rank > 1 and not self.score:
             raise UserError("ranking needs the likelihood", next_step="leave out --no-score")
 
-    def load(self) -> Generator:
-        """The generator."""
+    def load(self, makes: Kind | None = None) -> Generator:
+        """The generator.
+
+        Args:
+            makes: what is wanted of a model that makes both.
+        """
         return load(
             self.model,
             device=self.device,
-            makes="crystals",
+            makes=makes,
             score=self.score,
             retrieve_from=self.retrieve_from,
             exclude_formula=self.exclude_formula,
             **self.decoding,
         )
 
-    def facts(self, generator: Generator, requests: Sequence[CrystalRequest]) -> dict[str, Any]:
-        """What determines the samples, for ``run.yaml``: not the batch size, nor which files are written."""
-        unsaid = ("batch_size", "cif", "picture", "page", "symprec")
-        return run_facts(self, generator, requests, unsaid, ("torch", "numpy", "spglib"), drawn_by="decoding")
+    def facts(self, generator: Generator, requests: Sequence[Request], folder: RunFolder) -> dict[str, Any]:
+        """What determines the samples, for ``run.yaml``: not the batch size, nor which files are written.
+
+        The model goes by the generator's name: its path may be written in many ways.
+
+        Raises:
+            UserError: a setting that structures of this kind do not have.
+        """
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name not in (*folder.written, "decoding", "batch_size") and value != each.default:
+                raise UserError(f"a run of {folder.kind} has no setting {each.name!r}", got=value)
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values |= {"model": generator.name, folder.decoding: asdict(generator.settings)}
+        return {
+            "unigen": __version__,
+            **{name: values[name] for name in folder.written},
+            "version": generator.version,
+            "versions": {name: version(name) for name in folder.tools},
+            "requests": [request.to_dict() for request in requests],
+        }
 
 
 def run_generation(
-    requests: Sequence[CrystalRequest], out: Path, settings: RunSettings, console: Console | None = None
-) -> list[dict[str, Any]]:
+    requests: Sequence[CrystalRequest] | Sequence[MoleculeRequest],
+    folder: RunFolder,
+    settings: RunSettings,
+    console: Console | None = None,
+) -> list[Row]:
     """Draw what the folder does not hold yet, write all files, print the table; returns one row a sample.
 
     Args:
         requests: what is wanted.
-        out: run folder; an interrupted run goes on.
+        folder: of their kind; an interrupted run goes on.
         settings: how.
-        console: for progress and table; silent without.
+        console: for remarks, progress and table; silent without.
 
     Raises:
-        UserError: the folder holds another run, the disk is full, or every sample failed.
+        UserError: a model that makes something else, the folder holds another run, the disk is full, or every sample
+            failed.
     """
-    generator = settings.load()
-    say_remarks(generator, requests, console)
-    facts = settings.facts(generator, requests)
-    folder = RunFolder(out, facts, symprec=settings.symprec, cif=settings.cif)
+    generator = settings.load(folder.kind)
+    if console is not None:
+        lines = dict.fromkeys(line for request in requests for line in remarks(generator, request))
+        for line in list(lines)[:SHOWN]:
+            console.print(line, highlight=False, soft_wrap=True)
+    folder.claim(settings.facts(generator, requests, folder))
     tasks = list(product(range(len(requests)), range(settings.n)))
-    with progress_bar(console, len(tasks), len(folder.finished)) as advance:
-        size, finished = settings.batch_size, folder.finished
-        for samples in iter_samples(generator, requests, tasks, settings.seed, settings.rank, size, finished):
+    with ProgressBar("generating", len(tasks), done=len(folder.finished), shown=console is not None) as bar:
+        for samples in iter_samples(
+            generator, requests, tasks, settings.seed, settings.rank, settings.batch_size, folder.finished
+        ):
             folder.append(samples)
-            advance(len(samples))
+            bar.advance(len(samples))
     rows = folder.finish()
-    _report(rows, out, console)
-    if settings.picture:
-        draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
-    if settings.page:
-        write_run_page(out, rows, "crystals")
+    if not any(map(was_made, rows)):
+        raise UserError(f"no {folder.noun} was made ({len(rows)} failed)", got=rows[0]["reason"])
+    if console is not None:
+        folder.print_summary(rows, console)
     return rows
 
 
-def _report(rows: list[dict[str, Any]], out: Path, console: Console | None) -> None:
-    made = [row for row in rows if "sites" in row]
-    failed = [row for row in rows if "sites" not in row]
-    if not made:
-        raise UserError(f"no structure was made ({len(failed)} failed)", got=failed[0]["reason"])
-    if console is None:
-        return
-    facts = ("log_likelihood", "source")
-    described = [
-        row["checks"] | {"crystal": crystal_of(row)} | {key: row[key] for key in facts if key in row}
-        for row in made[:SHOWN]
-    ]
-    console.print(samples_table(described, len(made)))
-    valid = sum(row["checks"]["valid"] for row in made)
-    console.print(f"{len(made)} crystals, {valid} valid, {len(failed)} failed; written to {out}", highlight=False)
-    if failed:
-        console.print(f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}", highlight=False)
+def remarks(generator: Generator, request: Request) -> list[str]:
+    """What should be known of a request before it is drawn.
+
+    Returns:
+        A line a property: its value and unit beside the range of the training data, a warning outside of it.
+
+    Raises:
+        UserError: a property that the model does not know.
+    """
+    ranges = generator.ranges(request.properties)
+    return [_remark(name, request.properties[name], unit, low, high) for name, (low, high, unit) in ranges.items()]
+
+
+def _remark(name: str, value: float, unit: str, low: float, high: float) -> str:
+    requested, seen = (f"{text} {unit}".rstrip() for text in (f"{name} {value:g}", f"{low:.4g} to {high:.4g}"))
+    if low <= value <= high:
+        return f"{requested} ({seen})"
+    return f"warning: {requested} lies outside of the training data: {seen}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,71 +13,87 @@ from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
 from unigen.request import MoleculeRequest
-from unigen.runs.folder import Journal, Row, file_names
+from unigen.runs.folder import Row, RunFolder, file_names, was_made
+from unigen.runs.tables import molecules_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SDF = "samples.sdf"
 _DIGITS = 5
 
 
-class MoleculeFolder(Journal):
+class MoleculeFolder(RunFolder):
     """A run folder of molecules."""
 
-    def row_of(self, sample: Sample[MoleculeRequest, Molecule]) -> Row:
-        """See Journal."""
-        return _row(sample)
+    kind, noun = "molecules", "molecule"
+    written = ("n", "model", "drawing", "seed", "device")
+    decoding = "drawing"
+    tools = ("torch", "numpy", "rdkit")
 
-    def finish(self) -> list[Row]:
-        """See Journal."""
-        rows = self.sort()
-        made = [row for row in rows if "molecule" in row]
+    def row_of(self, sample: Sample[MoleculeRequest, Molecule]) -> Row:
+        """See RunFolder."""
+        request, molecule = sample.request, sample.structure
+        request_fields = request.to_dict()
+        if "scaffold" in request_fields:
+            request_fields["scaffold"] = True  # its text stands in run.yaml
+        row: Row = {
+            "id": request.id or request.smiles or request.formula or "de_novo",
+            "request_index": sample.request_index,
+            "index": sample.index,
+            "request": request_fields,
+            "seed": sample.seed,
+            "model": sample.model,
+        }
+        row |= sample.source
+        if molecule is None:
+            return row | {"reason": sample.reason}
+        return row | {
+            "smiles": molecule.to_smiles(),
+            "formula": molecule.formula,
+            "smallest_distance": round(molecule.closest_pair()[2], _DIGITS) if len(molecule) > 1 else None,
+            "molecule": {
+                "elements": [SYMBOLS[number] for number in molecule.numbers.tolist()],
+                "positions": molecule.positions.round(_DIGITS).tolist(),
+                "bonds": molecule.bonds.tolist(),
+                "charges": molecule.charges.tolist(),
+            },
+        }
+
+    def write_structures(self, rows: Sequence[Row]) -> None:
+        """See RunFolder."""
         with durable(self.path / SDF) as partial, partial.open("w", encoding="utf-8") as file:
-            for name, row in zip(file_names(made), made, strict=True):
+            for name, row in zip(file_names(rows), rows, strict=True):
                 molecule = molecule_of(row)
                 assert molecule is not None
                 file.write(molecule.to_sdf(name=name))
-        return rows
+
+    def print_summary(self, rows: Sequence[Row], console: Console) -> None:
+        """See RunFolder; with how many were drawn again, and what became of those that were cleaned up."""
+        made = [row for row in rows if was_made(row)]
+        failed = [row for row in rows if not was_made(row)]
+        console.print(molecules_table(made, len(made)))
+        redraws = sum(row.get("redraws", 0) for row in rows)
+        redrawn = f", {redraws} drawn again (another stereo, or broken)" if redraws else ""
+        counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped"
+        console.print(f"{counts}; written to {self.path / SDF}", highlight=False, soft_wrap=True)
+        if cleaned := Counter(row["relaxed"] for row in made if "relaxed" in row):
+            console.print(", ".join(f"{ending}: {count}" for ending, count in cleaned.items()), highlight=False)
+        if failed:
+            reason = f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}"
+            console.print(reason, highlight=False, soft_wrap=True)
 
 
 def molecule_of(row: Mapping[str, Any]) -> Molecule | None:
     """The molecule of a journal line, with the values asked for; None for a failed sample."""
     if "molecule" not in row:
         return None
-    held = row["molecule"]
+    fields = row["molecule"]
     return Molecule(
-        np.array([ATOMIC_NUMBER[symbol] for symbol in held["elements"]]),
-        np.array(held["positions"], dtype=np.float64),
-        np.array(held["bonds"], dtype=np.int64).reshape(-1, 3),
-        np.array(held["charges"], dtype=np.int64),
+        np.array([ATOMIC_NUMBER[symbol] for symbol in fields["elements"]]),
+        np.array(fields["positions"], dtype=np.float64),
+        np.array(fields["bonds"], dtype=np.int64).reshape(-1, 3),
+        np.array(fields["charges"], dtype=np.int64),
         {f"{name}_asked": float(value) for name, value in row["request"].get("properties", {}).items()},
         row["smiles"],
     )
-
-
-def _row(sample: Sample[MoleculeRequest, Molecule]) -> Row:
-    asked = sample.request.to_dict()
-    if "scaffold" in asked:
-        asked["scaffold"] = True  # its text stands in run.yaml
-    request = sample.request
-    row: Row = {
-        "id": request.id or request.smiles or request.formula or "de_novo",
-        "request_index": sample.request_index,
-        "index": sample.index,
-        "request": asked,
-        "seed": sample.seed,
-        "model": sample.model,
-    }
-    row |= sample.source
-    if sample.structure is None:
-        return row | {"reason": sample.reason}
-    molecule = sample.structure
-    return row | {
-        "smiles": molecule.to_smiles(),
-        "formula": molecule.formula,
-        "smallest_distance": round(molecule.closest_pair()[2], _DIGITS) if len(molecule) > 1 else None,
-        "molecule": {
-            "elements": [SYMBOLS[number] for number in molecule.numbers.tolist()],
-            "positions": molecule.positions.round(_DIGITS).tolist(),
-            "bonds": molecule.bonds.tolist(),
-            "charges": molecule.charges.tolist(),
-        },
-    }

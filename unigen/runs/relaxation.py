@@ -1,8 +1,9 @@
-"""Relax the molecules of files, with a progress bar and a table: what ``unigen relax`` does with them."""
+"""Relax the structures of files, with a progress bar and a table: what ``unigen relax`` does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,24 +11,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unigen.data.readers.crystals import read_crystal_rows
 from unigen.data.readers.molecules import read_molecule_rows
 from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings
+from unigen.energies.potential import Potential
+from unigen.energies.relaxation import Relaxation, RelaxSettings
+from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.energies.strain import Strain, strain_of
 from unigen.errors import UserError
 from unigen.parallel import Workers
-from unigen.runs.relax_table import outcome_counts, relax_table
+from unigen.runs.tables import SHOWN, plain_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+Cells = tuple[str, ...]
 
-_NUMBERS = ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept")
+_CRYSTAL_NUMBERS = ("steps", "eV/atom", "drop\n(eV/atom)", "moved\n(Å)", "volume")
+_MOLECULE_NUMBERS = ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept")
 
 
 @dataclass(frozen=True, eq=False)
 class RelaxedEntry:
-    """What became of an entry.
+    """What became of a molecule.
 
     Attributes:
         name: of the entry.
@@ -45,6 +52,61 @@ class RelaxedEntry:
     def outcome(self) -> str:
         """In words."""
         return f"{self.relaxation.ending}: {self.reason}" if self.reason else self.relaxation.ending
+
+
+def relax_crystal_files(
+    samples: Path,
+    out: Path,
+    potential: Potential,
+    settings: RelaxSettings,
+    *,
+    limit: int | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> list[tuple[str, Relaxation]]:
+    """Relax what a path holds; returns one result an entry, by name, unreadable ones as failed.
+
+    Args:
+        samples: anything `unigen.data.readers.crystals.read_crystal_rows` reads.
+        out: folder of the results; an interrupted run goes on.
+        potential: whose energies.
+        settings: stops and gates.
+        limit: the first so many entries.
+        workers: processes; one a core by default.
+        console: for progress and table; silent without.
+
+    Raises:
+        UserError: nothing readable, or the folder holds something else.
+    """
+    rows = list(islice(read_crystal_rows(samples), limit))
+    crystals = [row.structure for row in rows if row.structure is not None]
+    if not crystals:
+        raise UserError("no readable structure", where=str(samples), got=rows[0].reason if rows else "no entries")
+    relaxed = RelaxedCrystals(out, potential, settings)
+    with Workers(workers, progress=console is not None) as pool:
+        results = iter(relaxed.relax(crystals, pool))
+    named = [
+        (row.name, next(results) if row.structure is not None else Relaxation(outcome="failed", reason=row.reason))
+        for row in rows
+    ]
+    written = relaxed.write(named)
+    if console is not None:
+        cells = [_crystal_cells(name, result) for name, result in named]
+        summary = f"{potential.name} ({potential.scheme} energies): {_counts(result.outcome for _, result in named)}"
+        moved = [result.displacement for _, result in named if result.displacement is not None]
+        if moved:
+            summary += f"; atoms moved {np.median(moved):.3f} A (median)"
+        _print(console, "structure", _CRYSTAL_NUMBERS, cells, summary, written)
+    return named
+
+
+def _crystal_cells(name: str, result: Relaxation) -> Cells:
+    outcome = f"{result.outcome}{': ' * bool(result.reason)}{result.reason}"
+    drop = result.energy_drop
+    if drop is None:
+        return (name, outcome, str(result.steps), "", "", "", "")
+    moved, volume = f"{result.displacement:.3f}", f"{result.volume_change:+.1%}"
+    return (name, outcome, str(result.steps), f"{result.energy_per_atom:.3f}", f"{drop:.3f}", moved, volume)
 
 
 def relax_molecule_files(
@@ -74,35 +136,49 @@ def relax_molecule_files(
     if not any(row.structure is not None for row in rows):
         raise UserError("no readable molecule", where=str(samples), got=rows[0].reason if rows else "no entries")
     relaxed = RelaxedMolecules(out, settings)
-    with Workers(workers, progress=console is not None) as crew:
-        results = relaxed.relax([row.structure for row in rows], crew)
-    found = [
+    with Workers(workers, progress=console is not None) as pool:
+        results = relaxed.relax([row.structure for row in rows], pool)
+    entries = [
         RelaxedEntry(row.id, row.reason, result, strain_of(row.structure, result))
         for row, result in zip(rows, results, strict=True)
     ]
-    written = relaxed.write((each.name, each.relaxation) for each in found)
+    written = relaxed.write((entry.name, entry.relaxation) for entry in entries)
     if console is not None:
-        console.print(relax_table("molecule", _NUMBERS, [_row(each) for each in found]))
-        console.print(_summary([each.strain for each in found], settings), highlight=False)
-        console.print(f"written: {written}", highlight=False)
-    return found
+        summary = f"{settings.method}: {_counts(entry.strain.ending for entry in entries)}"
+        energies = [entry.strain.energy for entry in entries if entry.strain.energy is not None]
+        if energies:
+            summary += f"; strain {np.median(energies):.2f} kcal/mol (median)"
+        _print(console, "molecule", _MOLECULE_NUMBERS, [_molecule_cells(entry) for entry in entries], summary, written)
+    return entries
 
 
-def _row(entry: RelaxedEntry) -> tuple[str, ...]:
-    energy = entry.relaxation.energy
-    said = "" if energy is None else f"{energy[1]:.3f}"
-    return (entry.name, entry.outcome, str(entry.relaxation.steps), said, *_cells(entry.strain))
-
-
-def _cells(strain: Strain) -> tuple[str, str, str]:
+def _molecule_cells(entry: RelaxedEntry) -> Cells:
+    relaxation, strain = entry.relaxation, entry.strain
+    energy = "" if relaxation.energy is None else f"{relaxation.energy[1]:.3f}"
+    cells = (entry.name, entry.outcome, str(relaxation.steps), energy)
     if strain.energy is None:
-        return "", "", ""
+        return (*cells, "", "", "")
     moved = "" if strain.rmsd is None else f"{strain.rmsd:.3f}"
-    return f"{strain.energy:.2f}", moved, "yes" if strain.bonds_kept else "no"
+    return (*cells, f"{strain.energy:.2f}", moved, "yes" if strain.bonds_kept else "no")
 
 
-def _summary(strains: Sequence[Strain], settings: XtbSettings) -> str:
-    said = outcome_counts(each.ending for each in strains)
-    energies = [each.energy for each in strains if each.energy is not None]
-    middle = f"; strain {np.median(energies):.2f} kcal/mol (median)" if energies else ""
-    return f"{settings.method}: {said}{middle}"
+def _counts(outcomes: Iterable[str]) -> str:
+    """Such as ``3 converged, 1 gated``, the most frequent first."""
+    return ", ".join(f"{count} {outcome}" for outcome, count in Counter(outcomes).most_common())
+
+
+def _print(
+    console: Console, noun: str, numbers: Sequence[str], rows: Sequence[Cells], summary: str, written: Path | None
+) -> None:
+    """The first structures as a table, how many ended how, and where they are."""
+    left = len(rows) - SHOWN
+    table = plain_table(f"and {left} more" if left > 0 else None)
+    table.add_column(noun, overflow="fold")
+    table.add_column("outcome", overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows[:SHOWN]:
+        table.add_row(*row)
+    console.print(table)
+    console.print(summary, highlight=False)
+    console.print(f"written: {written}", highlight=False)

@@ -1,4 +1,4 @@
-"""What a generated crystal is, in one line of a table."""
+"""What is printed of structures: the facts of a generated crystal, and tables for the terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIN_VOLUME = 0.1
 """Cubic Angstrom."""
 
 SHOWN = 20
-"""Samples in the printed table."""
+"""Structures in a printed table: with its notes it fits a terminal."""
 
 _LIKELIHOOD = "log p: log-likelihood in nats; larger is likelier within one composition"
 _ANGLES = "α β γ (°)"  # noqa: RUF001 - the field's letters
@@ -61,6 +61,14 @@ def cell_parameters(crystal: Crystal) -> tuple[float, float, float, float, float
     return a, b, c, alpha, beta, gamma
 
 
+def plain_table(caption: str | None) -> Table:
+    """An empty table as narrow as its columns, with a line under its head and words under itself."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption=caption, caption_justify="left")
+
+
 def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None) -> Table:
     """A table of samples for the terminal; every cell is whole at 80 columns.
 
@@ -70,15 +78,12 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
             a known structure (``id``, ``formula``, ``distance``, ``probability``). The first `SHOWN` are shown.
         total: how many there are, when ``rows`` is only the beginning.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     copied = any("source" in row for row in rows)
     total = len(rows) if total is None else total
     notes = [_COPIED] if copied else [_LIKELIHOOD] if any("log_likelihood" in row for row in rows) else []
     notes += [_WEIGHED] if "weight" in _merit(rows[:SHOWN]) else []
     notes += [f"and {total - SHOWN} more"] if total > SHOWN else []
-    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption="\n".join(notes) or None, caption_justify="left")
+    table = plain_table("\n".join(notes) or None)
     table.add_column("formula", overflow="fold", min_width=9)
     table.add_column("space group", overflow="fold", min_width=10)
     cell = (f"a b c (Å)\n{_ANGLES}",) if copied else ("a b c (Å)", _ANGLES)
@@ -111,9 +116,9 @@ def _copied_cells(row: Mapping[str, object]) -> tuple[str, ...]:
     source = row["source"]
     assert isinstance(source, Mapping)
     group = f"{row['space_group']}\n({row['space_group_number']})"
-    known = "formula" in source
-    origin = f"{source['formula']}\n{source['id']}" if known else "none: written\nanew"
-    merit = f"{source['distance']:.3f}" if known else ""
+    follows = "formula" in source
+    origin = f"{source['formula']}\n{source['id']}" if follows else "none: written\nanew"
+    merit = f"{source['distance']:.3f}" if follows else ""
     if "probability" in source:
         merit += f"\n{source['probability']:.0%}"
     return (_formula(row), group, "\n".join(_cell(row)), *_facts(row), origin, merit)
@@ -145,11 +150,7 @@ def molecules_table(rows: Sequence[Mapping[str, object]], total: int) -> Table:
         rows: journal lines of samples that were made; the first `SHOWN` are shown.
         total: how many there are.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    note = f"and {total - SHOWN} more" if total > SHOWN else None
-    table = Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption=note, caption_justify="left")
+    table = plain_table(f"and {total - SHOWN} more" if total > SHOWN else None)
     table.add_column("formula", overflow="fold", min_width=9)
     table.add_column("SMILES", overflow="fold")
     table.add_column("d min\n(Å)", justify="right", no_wrap=True)

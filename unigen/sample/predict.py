@@ -1,9 +1,8 @@
-"""A trained predictor as a judge of molecules: which properties they have, by elements and positions alone."""
+"""A trained predictor as a function of molecules: which properties they have, by elements and positions alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,9 @@ _BATCH = 128
 
 
 class NetworkPredictor:
-    """All properties of a network at once; molecules it has seen are remembered.
+    """A function that gives all properties of molecules at once; molecules it has seen are remembered.
+
+    It is what `unigen.eval.molecules.conditional.evaluate_conditional` judges with.
 
     Args:
         network: trained.
@@ -35,45 +36,27 @@ class NetworkPredictor:
     def __init__(self, network: PredictingNetwork, name: str, version: str = "") -> None:
         self.network = network.eval()
         self.name, self.version = name, version
-        self._known: dict[Molecule, Float[np.ndarray, "properties"]] = {}  # by identity, as molecules are compared
+        self._predicted: dict[Molecule, Float[np.ndarray, "properties"]] = {}  # by identity, as molecules are compared
 
     @property
     def properties(self) -> tuple[str, ...]:
         """What it predicts, in this order, in the units of the data it was trained on."""
         return self.network.properties
 
-    def of(self, name: str, factor: float = 1.0) -> PropertyOfNetwork:
-        """The predictor of one property.
-
-        Args:
-            name: of the property.
-            factor: from the unit of the training data to another.
-
-        Raises:
-            UserError: it does not predict this property.
-        """
-        if name not in self.properties:
-            raise UserError(
-                f"the predictor does not know the property {name!r}",
-                where=self.name,
-                wanted=f"some of {', '.join(self.properties)}",
-            )
-        return PropertyOfNetwork(self, self.properties.index(name), factor)
-
-    def predict(self, molecules: Sequence[Molecule]) -> Float[np.ndarray, "molecules properties"]:
+    def __call__(self, molecules: Sequence[Molecule]) -> Float[np.ndarray, "molecules properties"]:
         """Every property of every molecule.
 
         Raises:
             UserError: an element that was not there in training.
         """
-        new = sorted(dict.fromkeys(each for each in molecules if each not in self._known), key=len)
+        new = sorted(dict.fromkeys(each for each in molecules if each not in self._predicted), key=len)
         for start in range(0, len(new), _BATCH):
             some = new[start : start + _BATCH]
-            self._known.update(zip(some, self._look_at(some), strict=True))
-        return np.array([self._known[each] for each in molecules]).reshape(len(molecules), len(self.properties))
+            self._predicted.update(zip(some, self._run_network(some), strict=True))
+        return np.array([self._predicted[each] for each in molecules]).reshape(len(molecules), len(self.properties))
 
     @torch.no_grad()
-    def _look_at(self, molecules: list[Molecule]) -> Float[np.ndarray, "molecules properties"]:
+    def _run_network(self, molecules: list[Molecule]) -> Float[np.ndarray, "molecules properties"]:
         atoms = max(map(len, molecules))
         numbers = pad([molecule.numbers for molecule in molecules], atoms)
         unseen = numbers[~self.network.seen.cpu()[numbers] & (numbers > 0)]
@@ -84,25 +67,6 @@ class NetworkPredictor:
         return self.network(numbers.to(device), positions.to(device)).double().cpu().numpy()
 
 
-@dataclass(frozen=True, eq=False)
-class PropertyOfNetwork:
-    """One property, as ``score_conditional`` of `unigen.eval.molecules` wants it; made by ``NetworkPredictor.of``.
-
-    Attributes:
-        predictor: of all properties.
-        column: which of them.
-        factor: from the unit of the training data.
-    """
-
-    predictor: NetworkPredictor
-    column: int
-    factor: float
-
-    def predict(self, molecules: list[Molecule]) -> Float[np.ndarray, "molecules"]:
-        """One value a molecule; raises as ``NetworkPredictor.predict``."""
-        return self.factor * self.predictor.predict(molecules)[:, self.column]
-
-
 def load_predictor(name_or_folder: str | Path = BUNDLED, device: str = "cpu") -> NetworkPredictor:
     """A predictor by bundled name or by model folder.
 
@@ -110,8 +74,8 @@ def load_predictor(name_or_folder: str | Path = BUNDLED, device: str = "cpu") ->
         UserError: no such model, one that predicts nothing, weights missing or truncated.
 
     Example:
-        >>> gap = load_predictor("runs/qm9-predictor/model").of("gap")  # doctest: +SKIP
-        >>> gap.predict([Molecule.from_smiles("CCO")])  # doctest: +SKIP
+        >>> predictor = load_predictor("runs/qm9-predictor/model")  # doctest: +SKIP
+        >>> predictor([Molecule.from_smiles("CCO")])[:, predictor.properties.index("gap")]  # doctest: +SKIP
     """
     folder = model_folder(name_or_folder)
     network = load_model(folder, device)

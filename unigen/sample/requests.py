@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from unigen.crystals.template import apply_template
 from unigen.errors import UserError
 from unigen.request import CrystalRequest, MoleculeRequest
-from unigen.symmetry.space_group_names import space_group_number
+from unigen.symmetry.space_groups import space_group_number
 
 Request = TypeVar("Request", CrystalRequest, MoleculeRequest)
 

@@ -21,29 +21,30 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 
-from unigen.smiles.atoms import NEUTRAL, Kind, bonded, fewest
+from unigen.smiles.atoms import NEUTRAL, AtomSpelling, after_bond, fewest_orders
 from unigen.smiles.state import (
     BRANCHES,
     CLOSES,
     Rest,
     State,
-    closed,
-    essence,
-    first,
+    add_atom,
+    close_branch,
+    close_ring,
+    completion_key,
+    first_atom,
     may_end,
-    opened,
-    placed,
-    returned,
+    open_ring,
 )
 
 BOUND = 1000
-"""States that one search looks at."""
+"""States that one search looks at: some hundredths of a second. With the formulas of 60 molecules of QM9 88 % of 37,000
+questions need no search, 90 % of the searches end within 17 states, and 23 searches end at this bound."""
 
 _BOUND_OF_FIRST = 5000
-"""The same before the first atom."""
+"""The same before the first atom, where a search is made once a grammar and a wrong no would refuse the request."""
 
 _REMEMBERED = 1 << 19
-"""Verdicts that are kept."""
+"""Verdicts that are kept, so that a long run does not fill the memory."""
 
 CARBON, NITROGEN, OXYGEN = 6, 7, 8
 
@@ -54,43 +55,45 @@ class Completion:
 
     Attributes:
         elements: atomic numbers, ascending; counts of a formula follow them.
-        kinds: ways to write an atom.
+        spellings: ways to write an atom.
         most_rings: most rings open at once.
     """
 
     elements: tuple[int, ...]
-    kinds: tuple[Kind, ...]
+    spellings: tuple[AtomSpelling, ...]
     most_rings: int
-    _known: dict[tuple[object, ...], bool] = field(default_factory=dict, repr=False)
-    _given_up: dict[tuple[object, ...], int] = field(default_factory=dict, repr=False)
-    _sums: dict[tuple[int, ...], tuple[int, int]] = field(default_factory=dict, repr=False)
+    _decided: dict[tuple[object, ...], bool] = field(default_factory=dict, repr=False)
+    _undecided: dict[tuple[object, ...], int] = field(default_factory=dict, repr=False)
+    _valence_sums: dict[tuple[int, ...], tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def begins(self, rest: Rest) -> bool:
         """Whether any molecule is as wanted, as far as a longer search sees."""
-        starts = [state for kind in self.kinds if (state := first(kind, self.place[kind.number], rest))]
+        index = self.element_index
+        starts = [state for atom in self.spellings if (state := first_atom(atom, index[atom.number], rest))]
         return any(self.completes(state, bound) for bound in (BOUND, _BOUND_OF_FIRST) for state in starts)
 
     @cached_property
-    def place(self) -> dict[int, int]:
-        """Place of each element among the elements."""
-        return {number: place for place, number in enumerate(self.elements)}
+    def element_index(self) -> dict[int, int]:
+        """Index of each element among the elements."""
+        return {number: index for index, number in enumerate(self.elements)}
 
     @cached_property
-    def _neutral(self) -> list[Kind]:
+    def _neutral(self) -> list[AtomSpelling]:
         """Neutral atoms, those with many bonds first."""
-        found = [kind for kind in self.kinds if not kind.charge and kind.site[0] > 1]
-        return sorted(found, key=lambda kind: (kind.number != CARBON, -len(kind.site)))
+        neutral = [spelling for spelling in self.spellings if not spelling.charge and spelling.valence[0] > 1]
+        return sorted(neutral, key=lambda spelling: (spelling.number != CARBON, -len(spelling.valence)))
 
     @cached_property
-    def _simplest(self) -> list[Kind]:
+    def _simplest(self) -> list[AtomSpelling]:
         """Neutral atoms that suffice where no formula asks for others."""
         return self._neutral[:1] if CARBON in self.elements else self._neutral
 
     @cached_property
-    def _charged(self) -> list[Kind]:
+    def _charged(self) -> list[AtomSpelling]:
         """Charged atoms, those with few bonds first."""
         return sorted(
-            [kind for kind in self.kinds if kind.charge and kind.site[0] > 1], key=lambda kind: len(kind.site)
+            [spelling for spelling in self.spellings if spelling.charge and spelling.valence[0] > 1],
+            key=lambda spelling: len(spelling.valence),
         )
 
     def completes(self, state: State | None, bound: int | None = BOUND) -> bool:
@@ -100,44 +103,47 @@ class Completion:
         verdict = self._verdict(state)
         if verdict is not None:
             return verdict
-        if len(self._known) + len(self._given_up) > _REMEMBERED:
-            self._known.clear()
-            self._given_up.clear()
-        return self._search(state, [bound if bound is not None else 1 << 62])
+        if len(self._decided) + len(self._undecided) > _REMEMBERED:
+            self._decided.clear()
+            self._undecided.clear()
+        return self._search(state, [bound if bound is not None else 1 << 62])  # in a list, which all depths count down
 
-    def _search(self, state: State, left: list[int]) -> bool:
-        """Look for a way that ends, as long as there is something left of the bound."""
-        left[0] -= 1
+    def _search(self, state: State, budget: list[int]) -> bool:
+        """Look for symbols that lead to the end, depth first, as long as something is left of the budget."""
+        budget[0] -= 1
         verdict = self._verdict(state)
         if verdict is not None:
             return verdict
-        key = essence(state)
-        if key in self._known:
-            return self._known[key]
-        start = left[0]
-        if start <= self._given_up.get(key, -1):
+        key = completion_key(state)
+        if key in self._decided:
+            return self._decided[key]
+        start = budget[0]
+        if start <= self._undecided.get(key, -1):
             return False
         found = False
         for following in self._moves(state):
-            found = self._search(following, left)
-            if found or left[0] < 0:
+            found = self._search(following, budget)
+            if found or budget[0] < 0:
                 break
-        if found or left[0] >= 0:
-            self._known[key] = found
+        if found or budget[0] >= 0:
+            self._decided[key] = found
         else:
-            self._given_up[key] = start
+            self._undecided[key] = start
         return found
 
     def _verdict(self, state: State) -> bool | None:
-        """What is clear at once; None where only a search tells."""
+        """What is clear at once; None where only a search decides."""
         rest = state.rest
-        if rest.atoms < len(state.parents) + (state.stage == BRANCHES) or (rest.charge and not self._balances(rest)):
+        if rest.atoms < len(state.branch_points) + (state.stage == BRANCHES):
+            return False
+        if rest.charge and not self._balances(rest):
             return False
         if rest.atoms == 0 and not state.rings:
             return may_end(state)
-        if len(state.site) == 2 and not state.parents:
+        if len(state.valence) == 2 and not state.branch_points:
             return may_end(state)
-        needed = [fewest(state.site, state.stage == BRANCHES), *[fewest(parent.site, 1) for parent in state.parents]]
+        needed = [fewest_orders(state.valence, state.stage == BRANCHES)]
+        needed += [fewest_orders(point.valence, 1) for point in state.branch_points]
         return self._verdict_of_any(state, needed) if rest.hydrogens < 0 else self._verdict_of_formula(state, needed)
 
     def _verdict_of_any(self, state: State, needed: list[int]) -> bool | None:
@@ -149,18 +155,19 @@ class Completion:
 
     def _balances(self, rest: Rest) -> bool:
         """Whether atoms enough are left that can be charged as is needed."""
-        able = {kind.number for kind in self._charged if kind.charge * rest.charge > 0}
-        most = sum([rest.counts[self.place[number]] for number in able]) if rest.counts else rest.atoms * bool(able)
+        able = {spelling.number for spelling in self._charged if spelling.charge * rest.charge > 0}
+        index = self.element_index
+        most = sum([rest.counts[index[number]] for number in able]) if rest.counts else rest.atoms * bool(able)
         return most >= abs(rest.charge)
 
     def _verdict_of_formula(self, state: State, needed: list[int]) -> bool | None:
         """With a formula: the unsaturation to come, and whether the atoms left can hold it."""
-        rest, sites = state.rest, [state.site, *[parent.site for parent in state.parents]]
+        rest, valences = state.rest, [state.valence, *[point.valence for point in state.branch_points]]
         orders = sum([ring.order for ring in state.rings])
         low, high = self._valences(rest.counts)
         fixed = rest.charge - 2 * rest.atoms - orders - rest.hydrogens
-        twice = sum([need + site[1 + need] for need, site in zip(needed, sites, strict=True)]) + low + fixed
-        most = sum(map(len, sites)) - 2 * len(sites) + high + fixed
+        twice = sum([need + valence[1 + need] for need, valence in zip(needed, valences, strict=True)]) + low + fixed
+        most = sum(map(len, valences)) - 2 * len(valences) + high + fixed
         if twice % 2 or most < 0 or twice > 2 * (high - rest.atoms + abs(rest.charge)):
             return False
         pieces = self._pieces(state, twice // 2) if twice >= 0 else -1
@@ -172,11 +179,11 @@ class Completion:
         Each is one atom, two with a bond of higher order, or the chain that closes the rings. -1 where we know of none.
         """
         rest, rings = state.rest, len(state.rings)
-        count = {number: rest.counts[place] for number, place in self.place.items()}
+        count = {number: rest.counts[index] for number, index in self.element_index.items()}
         carbons, nitrogens = count.get(CARBON, 0) - (rings + 1 if rings else 0), count.get(NITROGEN, 0)
         if rest.charge:  # as ammonium somewhere, as alkoxide somewhere
             bearer = (NITROGEN, 1) if rest.charge > 0 else (OXYGEN, -1)
-            if count.get(bearer[0], 0) < abs(rest.charge) or all(kind[1:3] != bearer for kind in self._charged):
+            if count.get(bearer[0], 0) < abs(rest.charge) or all(spelling[1:3] != bearer for spelling in self._charged):
                 return -1
             nitrogens -= max(rest.charge, 0)
         if carbons < 0 or any(ring.order > 2 for ring in state.rings):
@@ -189,38 +196,39 @@ class Completion:
 
     def _valences(self, counts: tuple[int, ...]) -> tuple[int, int]:
         """Sums of the lowest and of the highest valences of the atoms to come."""
-        if counts not in self._sums:
+        if counts not in self._valence_sums:
             pairs = [(NEUTRAL[number], count) for number, count in zip(self.elements, counts, strict=True)]
-            self._sums[counts] = sum([v[0] * count for v, count in pairs]), sum([v[-1] * count for v, count in pairs])
-        return self._sums[counts]
+            lowest, highest = sum([v[0] * count for v, count in pairs]), sum([v[-1] * count for v, count in pairs])
+            self._valence_sums[counts] = lowest, highest
+        return self._valence_sums[counts]
 
     def _moves(self, state: State) -> Iterator[State]:
         """Where the writing may go from here, promising ways first, charges that balance none last."""
         if state.stage == CLOSES:
-            yield from [way for ring in state.rings if (way := closed(state, ring))]
-        rest, back = state.rest, returned(state)
+            yield from [following for ring in state.rings if (following := close_ring(state, ring))]
+        rest, behind_branch = state.rest, close_branch(state)
         formula = rest.hydrogens >= 0
-        spare = rest.atoms - len(state.parents) - (state.stage == BRANCHES)
+        spare = rest.atoms - len(state.branch_points) - (state.stage == BRANCHES)
         early = spare <= 0 if formula else not (state.rings or rest.charge)
-        if back and early:
-            yield back
-        charged = [kind for kind in self._charged if kind.charge * rest.charge > 0] if rest.charge else []
+        if behind_branch and early:
+            yield behind_branch
+        charged = [spelling for spelling in self._charged if spelling.charge * rest.charge > 0] if rest.charge else []
         yield from self._placements(state, charged, (1, 2, 3), (True, False))
         orders = (3, 2, 1) if formula else (1, 2, 3)
         yield from self._placements(state, self._neutral if formula else self._simplest, orders, (False, True))
-        if back and not early:
-            yield back
+        if behind_branch and not early:
+            yield behind_branch
         if formula:
-            yield from [way for order in (1, 2, 3) if (way := opened(state, order, self.most_rings))]
+            yield from [following for order in (1, 2, 3) if (following := open_ring(state, order, self.most_rings))]
             yield from self._placements(state, [] if rest.charge else self._charged, (3, 2, 1), (False, True))
 
     def _placements(
-        self, state: State, kinds: list[Kind], orders: tuple[int, ...], branches: tuple[bool, ...]
+        self, state: State, spellings: list[AtomSpelling], orders: tuple[int, ...], branches: tuple[bool, ...]
     ) -> Iterator[State]:
         counts = state.rest.counts
-        kinds = [kind for kind in kinds if not counts or counts[self.place[kind.number]]]
-        orders = tuple([order for order in orders if bonded(state.site, order)])
-        for branch, order, kind in product(branches, orders, kinds):
-            way = placed(state, kind, self.place[kind.number], order, branch=branch)
-            if way:
-                yield way
+        spellings = [spelling for spelling in spellings if not counts or counts[self.element_index[spelling.number]]]
+        orders = tuple([order for order in orders if after_bond(state.valence, order)])
+        for branch, order, spelling in product(branches, orders, spellings):
+            following = add_atom(state, spelling, self.element_index[spelling.number], order, branch=branch)
+            if following:
+                yield following

@@ -47,7 +47,7 @@ def _marked(graph: Graph, double: list[tuple[int, int, int]], parent: Sequence[i
     marked: set[tuple[int, int]] = set()
     for one, two, _ in double:
         for atom, bonded in ((one, two), (two, one)):
-            others = [other for other in graph.neighbours[atom] if other != bonded]
+            others = _others(graph, atom, bonded)
             if not any((atom, other) in marked for other in others):
                 best = min(others, key=lambda other: _cost(graph, ends, parent, atom, other))
                 marked |= {(atom, best), (best, atom)}
@@ -67,15 +67,17 @@ def _links(
     """For each marked bond, seen from an end of a double bond: the bonds whose direction follows, and equal or not."""
     links: dict[tuple[int, int], list[tuple[tuple[int, int], int]]] = defaultdict(list)
     for one, two, side in double:
-        here = [(one, other, 1 if place == 0 else -1) for place, other in enumerate(_others(graph, one, two))]
-        there = [(two, other, side if place == 0 else -side) for place, other in enumerate(_others(graph, two, one))]
-        bonds = [(atom, other, sign) for atom, other, sign in here + there if (atom, other) in marked]
+        # The side is that of the lowest neighbours; the second neighbour of an end lies opposite.
+        at_one = [(one, other, 1 if index == 0 else -1) for index, other in enumerate(_others(graph, one, two))]
+        at_two = [(two, other, side if index == 0 else -side) for index, other in enumerate(_others(graph, two, one))]
+        bonds = [(atom, other, sign) for atom, other, sign in at_one + at_two if (atom, other) in marked]
         for atom, other, sign in bonds:
             links[atom, other] += [((i, j), sign * sign2) for i, j, sign2 in bonds if (i, j) != (atom, other)]
     return links
 
 
 def _others(graph: Graph, atom: int, bonded: int) -> list[int]:
+    """The neighbours of an end of a double bond but the other end, ascending."""
     return [other for other in graph.neighbours[atom] if other != bonded]
 
 

@@ -16,22 +16,24 @@ import numpy as np
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 from unigen.shapes import Bool
-from unigen.smiles.atoms import Kind, kinds
+from unigen.smiles.atoms import AtomSpelling, atom_spellings
 from unigen.smiles.completion import BOUND, Completion
 from unigen.smiles.state import (
     Rest,
     State,
-    closed,
-    first,
+    add_atom,
+    close_branch,
+    close_ring,
+    first_atom,
     free_digit,
     may_end,
-    opened,
-    placed,
-    returned,
+    open_ring,
 )
 from unigen.tokens.vocabulary import END, VOCABULARY_SIZE, mark_of, mark_symbol
 
 QM9_ELEMENTS = frozenset({6, 7, 8, 9})
+"""The heavy elements of QM9: C, N, O, F."""
+
 QM9_CHARGES = frozenset({(6, -1), (7, 1), (7, -1), (8, -1)})
 """(Atomic number, charge) of the charged atoms in QM9."""
 
@@ -51,7 +53,7 @@ class SmilesGrammar:
         total_charge: their sum.
         formula: exact counts by atomic number, hydrogens (1) among them; None to leave it open.
         stereo: whether chirality and directions of bonds may be written.
-        max_rings: most rings open at once, 1 to 9.
+        max_rings: most rings open at once, 1 to 9: digits without ``%``.
 
     Raises:
         UserError: a valence that is not known, a formula that is no molecule of these atoms.
@@ -99,13 +101,13 @@ class SmilesGrammar:
     def completion(self) -> Completion:
         """Tells what can be completed."""
         allowed = frozenset(charged for charged in self.charges if charged[0] in self.elements)
-        ways = kinds(self.elements, allowed, stereo=self.stereo)
-        return Completion(tuple(sorted(self.elements)), tuple(ways), self.max_rings)
+        spellings = atom_spellings(self.elements, allowed, stereo=self.stereo)
+        return Completion(tuple(sorted(self.elements)), tuple(spellings), self.max_rings)
 
     @cached_property
-    def spelled(self) -> dict[tuple[int, ...], Kind]:
+    def spelled(self) -> dict[tuple[int, ...], AtomSpelling]:
         """Ways to write an atom, by their symbols."""
-        return {kind.symbols: kind for kind in self.completion.kinds}
+        return {spelling.symbols: spelling for spelling in self.completion.spellings}
 
     @cached_property
     def rest(self) -> Rest:
@@ -156,40 +158,42 @@ class SmilesWalk:
         if symbol == END:
             return replace(self, ended=True)
         if self.bracket:
-            return self._spell((*self.bracket, symbol))
+            return self._with_bracket_symbol((*self.bracket, symbol))
         if symbol in _ORDER or symbol in _SIGN:
             return replace(self, order=_ORDER.get(symbol, 1), sign=_SIGN.get(symbol, 0))
         if symbol == _OPEN:
             return replace(self, branch=True)
         if symbol == _BRACKET or (symbol,) in self.grammar.spelled:
-            return self._spell((symbol,))
+            return self._with_bracket_symbol((symbol,))
         assert self.state is not None, "a molecule begins with an atom"
-        return self._after(returned(self.state) if symbol == _CLOSE else self._ring(int(mark_of(symbol) or 0)))
+        return self._after(close_branch(self.state) if symbol == _CLOSE else self._with_ring(int(mark_of(symbol) or 0)))
 
     def _after(self, state: State | None) -> SmilesWalk:
         assert state is not None, "an illegal symbol"
         return SmilesWalk(self.grammar, state)
 
-    def _spell(self, symbols: tuple[int, ...]) -> SmilesWalk:
+    def _with_bracket_symbol(self, symbols: tuple[int, ...]) -> SmilesWalk:
         """One more symbol of an atom, which may be the last."""
-        kind = self.grammar.spelled.get(symbols)
-        return replace(self, bracket=symbols) if kind is None else self._after(self._placed(kind))
+        spelling = self.grammar.spelled.get(symbols)
+        return replace(self, bracket=symbols) if spelling is None else self._after(self._with_atom(spelling))
 
-    def _ring(self, digit: int) -> State | None:
+    def _with_ring(self, digit: int) -> State | None:
         """Where a digit leads."""
         assert self.state is not None, "a molecule begins with an atom"
         ring = next((ring for ring in self.state.rings if ring.digit == digit), None)
         if ring is None or self.order:
-            return opened(self.state, self.order or 1, self.grammar.max_rings, self.sign)
-        return closed(self.state, ring)
+            return open_ring(self.state, self.order or 1, self.grammar.max_rings, self.sign)
+        return close_ring(self.state, ring)
 
-    def _placed(self, kind: Kind, order: int = 0, sign: int = 0, *, branch: bool = False) -> State | None:
+    def _with_atom(
+        self, spelling: AtomSpelling, order: int = 0, sign: int = 0, *, branch: bool = False
+    ) -> State | None:
         """Where an atom leads behind the bond and parenthesis that are written, or behind these."""
-        element = self.grammar.completion.place[kind.number]
+        element = self.grammar.completion.element_index[spelling.number]
         if self.state is None:
-            return first(kind, element, self.grammar.rest)
+            return first_atom(spelling, element, self.grammar.rest)
         order, sign = order or self.order or 1, sign or self.sign
-        return placed(self.state, kind, element, order, branch=branch or self.branch, sign=sign)
+        return add_atom(self.state, spelling, element, order, branch=branch or self.branch, sign=sign)
 
     def _following(self, bound: int | None) -> Iterator[int]:
         """The symbols that may follow, as far as searches of this bound see."""
@@ -202,41 +206,42 @@ class SmilesWalk:
             yield from self._rings(self.state, bound)
         if not self.branch and not self.order:
             yield from [END] * may_end(self.state)
-            yield from [_CLOSE] * self._completes(returned(self.state), bound)
+            yield from [_CLOSE] * self._completes(close_branch(self.state), bound)
             yield from [_OPEN] * any(self._leads(order, 0, bound, branch=True) for order in (1, 2, 3))
 
     def _atoms(self, bound: int | None) -> Iterator[int]:
         """The next symbols of atoms that may stand here."""
-        start, seen = len(self.bracket), set()
-        for kind in self.grammar.completion.kinds:
-            symbol = kind.symbols[start] if kind.symbols[:start] == self.bracket else 0
-            if symbol and symbol not in seen and self._completes(self._placed(kind), bound):
-                seen.add(symbol)
+        start, listed = len(self.bracket), set()
+        for spelling in self.grammar.completion.spellings:
+            symbol = spelling.symbols[start] if spelling.symbols[:start] == self.bracket else 0
+            if symbol and symbol not in listed and self._completes(self._with_atom(spelling), bound):
+                listed.add(symbol)
                 yield symbol
 
     def _leads(self, order: int, sign: int, bound: int | None, *, branch: bool = False) -> bool:
         """Whether any atom may follow such a bond."""
-        ways = (self._placed(kind, order, sign, branch=branch) for kind in self.grammar.completion.kinds)
-        return any(self._completes(way, bound) for way in ways if way)
+        spellings = self.grammar.completion.spellings
+        states = (self._with_atom(spelling, order, sign, branch=branch) for spelling in spellings)
+        return any(self._completes(state, bound) for state in states if state)
 
     def _bonds(self, bound: int | None) -> Iterator[int]:
         """The bonds that may be written here."""
         assert self.state is not None, "a bond stands behind an atom"
         for symbol, order in _ORDER.items():
-            ring = None if self.branch else opened(self.state, order, self.grammar.max_rings)
+            ring = None if self.branch else open_ring(self.state, order, self.grammar.max_rings)
             if self._completes(ring, bound) or self._leads(order, 0, bound):
                 yield symbol
         for symbol, sign in _SIGN.items() if self.grammar.stereo else ():
-            ring = None if self.branch else opened(self.state, 1, self.grammar.max_rings, sign)
+            ring = None if self.branch else open_ring(self.state, 1, self.grammar.max_rings, sign)
             if self._completes(ring, bound) or self._leads(1, sign, bound):
                 yield symbol
 
     def _rings(self, state: State, bound: int | None) -> Iterator[int]:
         """The digits that may be written here."""
-        if self._completes(opened(state, self.order or 1, self.grammar.max_rings, self.sign), bound):
+        if self._completes(open_ring(state, self.order or 1, self.grammar.max_rings, self.sign), bound):
             yield mark_symbol(str(free_digit(state)))
         for ring in state.rings if not self.order else ():
-            if self._completes(closed(state, ring), bound):
+            if self._completes(close_ring(state, ring), bound):
                 yield mark_symbol(str(ring.digit))
 
     def _completes(self, state: State | None, bound: int | None) -> bool:

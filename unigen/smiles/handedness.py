@@ -30,7 +30,7 @@ FLAT = 0.1
 centre has no hand; RDKit draws the same line."""
 
 _UPRIGHT = 0.1
-"""Cosine of the torsion below which a double bond has no side."""
+"""Cosine of the torsion below which a double bond has no side: within 6 degrees of upright."""
 
 
 def volume_signs(
@@ -50,8 +50,8 @@ def volume_signs(
     )
     arms = positions[corners] - positions[np.array(centres)][:, None]
     lengths = np.linalg.norm(arms, axis=2, keepdims=True)
-    arms = arms / np.where(lengths > 0, lengths, 1.0)
-    first, second, third = (arms[:, place] - arms[:, 0] for place in (1, 2, 3))
+    arms = arms / np.where(lengths > 0, lengths, 1.0)  # the centre itself has no direction
+    first, second, third = (arms[:, corner] - arms[:, 0] for corner in (1, 2, 3))
     volume = np.einsum("ci,ci->c", first, np.cross(second, third))
     return np.where(np.abs(volume) < FLAT, 0, np.sign(volume)).astype(np.int64)
 

@@ -21,7 +21,7 @@ from unigen.smiles.handedness import odd
 from unigen.smiles.skeleton import Skeleton
 from unigen.smiles.stereo import Graph, can_have_sides
 from unigen.smiles.text import ORGANIC, TEXT
-from unigen.smiles.writer import implied_hydrogens, moves_unwritten
+from unigen.smiles.writer import implicit_is_odd, implied_hydrogens
 from unigen.tokens.vocabulary import AROMATIC
 
 _ATOM = re.compile(r"\d*([A-Z][a-z]?)(@{0,2})(?:(H)(\d*))?(?:([+-])(\d+)|(\++|-+))?(?::\d+)?")
@@ -36,12 +36,12 @@ class ReadSmiles(NamedTuple):
         skeleton: its atoms in the order of the text.
         atom: index of the atom that each token belongs to, shape (tokens,): an element and what stands with it in
             brackets; -1 of bonds, branches and ring digits.
-        place: token of the element of each atom, shape (atoms,).
+        element_token: token of the element of each atom, shape (atoms,).
     """
 
     skeleton: Skeleton
     atom: Int[np.ndarray, "tokens"]
-    place: Int[np.ndarray, "atoms"]
+    element_token: Int[np.ndarray, "atoms"]
 
 
 def read_smiles(symbols: Sequence[int] | Integer[np.ndarray, "tokens"]) -> ReadSmiles:
@@ -63,7 +63,7 @@ def read_smiles(symbols: Sequence[int] | Integer[np.ndarray, "tokens"]) -> ReadS
 
 @dataclass
 class _Ring:
-    """A ring that is open: where, and what its bond is there."""
+    """A ring that is open: its atom, its slot among the neighbours as written, and the bond written there."""
 
     atom: int
     slot: int
@@ -75,14 +75,16 @@ class _Reader:
     """Reads one SMILES token by token."""
 
     tokens: list[str]
-    at: int = 0
+    position: int = 0
     numbers: list[int] = field(default_factory=list)
     charges: list[int] = field(default_factory=list)
     hydrogens: list[int] = field(default_factory=list)
-    hands: list[int] = field(default_factory=list)
-    near: list[list[int]] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)  # -1 of @, +1 of @@, 0 of neither
+    written: list[list[int]] = field(
+        default_factory=list
+    )  # neighbours in the order of the text; -1 while a ring is open
     parent: list[int] = field(default_factory=list)
-    place: list[int] = field(default_factory=list)
+    element_token: list[int] = field(default_factory=list)
     bonds: dict[tuple[int, int], int] = field(default_factory=dict)
     directions: dict[tuple[int, int], int] = field(default_factory=dict)
     rings: dict[int, _Ring] = field(default_factory=dict)
@@ -92,66 +94,68 @@ class _Reader:
 
     def read(self) -> ReadSmiles:
         """All tokens, then what only the whole tells."""
-        owner = []
-        while self.at < len(self.tokens):
-            start, atoms = self.at, len(self.numbers)
-            self._take()
-            self.at += 1
-            owner += [atoms if len(self.numbers) > atoms else -1] * (self.at - start)
+        atom_of_token = []
+        while self.position < len(self.tokens):
+            start, atoms = self.position, len(self.numbers)
+            self._read_token()
+            self.position += 1
+            atom_of_token += [atoms if len(self.numbers) > atoms else -1] * (self.position - start)
         if not self.numbers or self.bond or self.branches or self.rings:
             ring = next(iter(self.rings), "")
             what = f"ring {ring} is not closed" if self.rings else "it ends in the middle"
             self._refuse(what if self.numbers else "it has no atoms")
-        return ReadSmiles(self._skeleton(), np.array(owner), np.array(self.place))
+        return ReadSmiles(self._skeleton(), np.array(atom_of_token), np.array(self.element_token))
 
     def _refuse(self, what: str, wanted: str | None = None, next_step: str = "") -> NoReturn:
-        got = f"{self.tokens[self.at]!r}, token {self.at + 1}" if self.at < len(self.tokens) else None
+        got = f"{self.tokens[self.position]!r}, token {self.position + 1}" if self.position < len(self.tokens) else None
         text = "".join(self.tokens)
         raise UserError(what, where=f"SMILES {text[:80]!r}", got=got, wanted=wanted, next_step=next_step)
 
-    def _take(self) -> None:
+    def _read_token(self) -> None:
         """One atom, bond, branch or ring."""
-        piece = self.tokens[self.at]
-        if piece == "[":
-            self._take_bracket()
-        elif piece in ORGANIC:
-            self._add(ATOMIC_NUMBER[piece])
-        elif piece.isdigit() or piece == "%":
-            self._take_ring(piece)
-        elif piece in _ORDERS and self.last >= 0 and not self.bond:
-            self.bond = piece
-        elif piece == "(" and self.last >= 0 and not self.bond and self.tokens[self.at - 1] != "(":
+        lexeme = self.tokens[self.position]
+        if lexeme == "[":
+            self._read_bracket()
+        elif lexeme in ORGANIC:
+            self._add_atom(ATOMIC_NUMBER[lexeme])
+        elif lexeme.isdigit() or lexeme == "%":
+            self._read_ring(lexeme)
+        elif lexeme in _ORDERS and self.last >= 0 and not self.bond:
+            self.bond = lexeme
+        elif lexeme == "(" and self.last >= 0 and not self.bond and self.tokens[self.position - 1] != "(":
             self.branches.append(self.last)
-        elif piece == ")" and self.branches and not self.bond and self.tokens[self.at - 1] != "(":
+        elif lexeme == ")" and self.branches and not self.bond and self.tokens[self.position - 1] != "(":
             self.last = self.branches.pop()
-        elif piece in AROMATIC or piece == ":":
+        elif lexeme in AROMATIC or lexeme == ":":
             self._refuse("an aromatic symbol", "the Kekule form", "let RDKit write it: MolToSmiles(kekuleSmiles=True)")
-        elif piece == ".":
+        elif lexeme == ".":
             self._refuse("several fragments", "one molecule")
         else:
             self._refuse("this cannot stand here")
 
-    def _take_bracket(self) -> None:
+    def _read_bracket(self) -> None:
         """An atom in brackets."""
         try:
-            end = self.tokens.index("]", self.at)
+            end = self.tokens.index("]", self.position)
         except ValueError:
             self._refuse("a bracket that is not closed")
-        inner = "".join(self.tokens[self.at + 1 : end])
-        atom = _ATOM.fullmatch(inner)
+        text = "".join(self.tokens[self.position + 1 : end])
+        atom = _ATOM.fullmatch(text)
         if atom is None or atom[1] not in ATOMIC_NUMBER:
-            aromatic = inner.lstrip("0123456789")[:1].islower()
+            aromatic = text.lstrip("0123456789")[:1].islower()
             step = "let RDKit write the Kekule form: MolToSmiles(kekuleSmiles=True)" if aromatic else ""
-            self._refuse(f"cannot read the atom [{inner}]", "element, @ or @@, hydrogens, charge", step)
-        element, hand, hydrogen, times, sign, size, signs = atom.groups()
+            self._refuse(f"cannot read the atom [{text}]", "element, @ or @@, hydrogens, charge", step)
+        element, mark, hydrogen, times, sign, size, signs = atom.groups()
         charge = len(signs or "") or int(size or 0)
         negative = (sign or (signs or "+")[0]) == "-"
         hydrogens = int(times or 1) if hydrogen else 0
-        place = self.at + 1 + next(i for i, token in enumerate(self.tokens[self.at + 1 :]) if token == element)
-        self.at = end
-        self._add(ATOMIC_NUMBER[element], -charge if negative else charge, hydrogens, len(hand), place)
+        element_token = self.tokens.index(element, self.position + 1)
+        self.position = end
+        self._add_atom(ATOMIC_NUMBER[element], -charge if negative else charge, hydrogens, len(mark), element_token)
 
-    def _add(self, number: int, charge: int = 0, hydrogens: int = -1, hand: int = 0, place: int = -1) -> None:
+    def _add_atom(
+        self, number: int, charge: int = 0, hydrogens: int = -1, mark: int = 0, element_token: int = -1
+    ) -> None:
         """An atom, bonded to the last one."""
         atom = len(self.numbers)
         if self.last < 0 and atom:
@@ -159,43 +163,43 @@ class _Reader:
         self.numbers.append(number)
         self.charges.append(charge)
         self.hydrogens.append(hydrogens)
-        self.hands.append((0, -1, 1)[hand])
-        self.place.append(place if place >= 0 else self.at)
+        self.marks.append((0, -1, 1)[mark])
+        self.element_token.append(element_token if element_token >= 0 else self.position)
         self.parent.append(self.last)
-        self.near.append([self.last] if self.last >= 0 else [])
+        self.written.append([self.last] if self.last >= 0 else [])
         if self.last >= 0:
-            self.near[self.last].append(atom)
-            self._join(self.last, atom, self.bond)
+            self.written[self.last].append(atom)
+            self._add_bond(self.last, atom, self.bond)
         self.last, self.bond = atom, ""
 
-    def _join(self, start: int, end: int, bond: str) -> None:
+    def _add_bond(self, start: int, end: int, bond: str) -> None:
         if start == end or (min(start, end), max(start, end)) in self.bonds:
             self._refuse("a ring of fewer than three atoms")
         self.bonds[min(start, end), max(start, end)] = _ORDERS.get(bond, 1)
         if bond in _DIRECTIONS:
             self.directions[start, end], self.directions[end, start] = _DIRECTIONS[bond], -_DIRECTIONS[bond]
 
-    def _take_ring(self, piece: str) -> None:
+    def _read_ring(self, lexeme: str) -> None:
         """A ring opens or closes at the last atom."""
-        if piece == "%":
-            piece = "".join(self.tokens[self.at + 1 : self.at + 3])
-            self.at += 2
-        if self.last < 0 or not piece.isdigit():
+        if lexeme == "%":
+            lexeme = "".join(self.tokens[self.position + 1 : self.position + 3])
+            self.position += 2
+        if self.last < 0 or not lexeme.isdigit():
             self._refuse("this cannot stand here")
-        ring, number, bond = self.rings.pop(int(piece), None), int(piece), self.bond
+        ring, number, bond = self.rings.pop(int(lexeme), None), int(lexeme), self.bond
         self.bond = ""
         if ring is None:
-            self.rings[number] = _Ring(self.last, len(self.near[self.last]), bond)
-            self.near[self.last].append(-1)
+            self.rings[number] = _Ring(self.last, len(self.written[self.last]), bond)
+            self.written[self.last].append(-1)
             return
         if bond and ring.bond and _ORDERS[bond] != _ORDERS[ring.bond]:
             self._refuse(f"ring {number} has bonds of two orders")
-        self.near[ring.atom][ring.slot] = self.last
-        self.near[self.last].append(ring.atom)
+        self.written[ring.atom][ring.slot] = self.last
+        self.written[self.last].append(ring.atom)
         if bond and not ring.bond:
-            self._join(self.last, ring.atom, bond)
+            self._add_bond(self.last, ring.atom, bond)
         else:
-            self._join(ring.atom, self.last, ring.bond)
+            self._add_bond(ring.atom, self.last, ring.bond)
 
     def _skeleton(self) -> Skeleton:
         rows = [[one, two, order] for (one, two), order in sorted(self.bonds.items())]
@@ -204,7 +208,7 @@ class _Reader:
             if self.hydrogens[atom] < 0:
                 self.hydrogens[atom] = implied_hydrogens(number, graph.valence[atom])
                 if self.hydrogens[atom] < 0:
-                    self.at = self.place[atom]
+                    self.position = self.element_token[atom]
                     self._refuse(f"{SYMBOLS[number]} has {graph.valence[atom]} bonds", "brackets, or fewer")
         return Skeleton(
             numbers=np.array(self.numbers),
@@ -217,10 +221,10 @@ class _Reader:
 
     def _chirality(self, graph: Graph, atom: int) -> int:
         """With the neighbours in ascending order what ``@`` and ``@@`` say of them as written; none where too few."""
-        near = self.near[atom]
-        if not self.hands[atom] or len(near) + min(self.hydrogens[atom], 1) not in (3, 4) or len(near) < 3:
+        written = self.written[atom]
+        if not self.marks[atom] or len(written) + min(self.hydrogens[atom], 1) not in (3, 4) or len(written) < 3:
             return 0
-        return self.hands[atom] * (-1 if odd(near) != moves_unwritten(graph, atom, self.parent[atom]) else 1)
+        return self.marks[atom] * (-1 if odd(written) != implicit_is_odd(graph, atom, self.parent[atom]) else 1)
 
     def _side(self, graph: Graph, row: int) -> int:
         """Side of the lowest neighbours of a bond, by the directions at its ends; zero where one has none."""
@@ -230,9 +234,11 @@ class _Reader:
         side = 1
         for atom, bonded in ((one, two), (two, one)):
             others = [other for other in graph.neighbours[atom] if other != bonded]
-            said = {self.directions.get((atom, other), 0) * (1, -1)[place] for place, other in enumerate(others)} - {0}
-            if len(said) > 1:
-                self.at = self.place[atom]
+            marked = [self.directions.get((atom, other), 0) for other in others]
+            # The second neighbour lies opposite the first, so its direction says the same the other way round.
+            directions = {direction * sign for direction, sign in zip(marked, (1, -1), strict=False)} - {0}
+            if len(directions) > 1:
+                self.position = self.element_token[atom]
                 self._refuse("both neighbours of a double bond are on one side")
-            side *= said.pop() if said else 0
+            side *= directions.pop() if directions else 0
         return side

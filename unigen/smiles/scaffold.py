@@ -16,8 +16,8 @@ _OPEN, _CLOSE = mark_symbol("("), mark_symbol(")")
 _BONDS = {mark_symbol(bond) for bond in "-=#"}
 
 
-class Begun(NamedTuple):
-    """A SMILES that is begun.
+class ScaffoldPrefix(NamedTuple):
+    """The beginning of a SMILES, which holds a whole scaffold.
 
     Attributes:
         symbols: of the scaffold, all but its first atom in parentheses, so that what follows is bonded to that atom.
@@ -28,17 +28,17 @@ class Begun(NamedTuple):
     order: Int[np.ndarray, "atoms"]
 
 
-def open_places(scaffold: Skeleton) -> list[int]:
+def attachment_points(scaffold: Skeleton) -> list[int]:
     """The atoms that a bond can be added to: those with a hydrogen and no charge."""
     return np.flatnonzero((scaffold.hydrogens > 0) & (scaffold.charges == 0)).tolist()
 
 
-def begin_smiles(scaffold: Skeleton, place: int, rng: np.random.Generator) -> Begun:
+def begin_smiles(scaffold: Skeleton, attachment: int, rng: np.random.Generator) -> ScaffoldPrefix:
     """Write a scaffold so that the molecule goes on at one of its atoms.
 
     Args:
         scaffold: one connected molecule; its stereo is not written.
-        place: the atom to go on at, one of ``open_places``.
+        attachment: the atom to go on at, one of ``attachment_points``.
         rng: draws the order of branches.
 
     Raises:
@@ -49,31 +49,31 @@ def begin_smiles(scaffold: Skeleton, place: int, rng: np.random.Generator) -> Be
         >>> begin_smiles(methane, 0, np.random.default_rng(0)).order.tolist()
         [0]
     """
-    if not scaffold.hydrogens[place]:
-        raise UserError(f"atom {place} of the scaffold: no hydrogen to put a bond in place of")
-    written = write_smiles(scaffold.without_stereo(), rng, root=place, stereo=False)
+    if not scaffold.hydrogens[attachment]:
+        raise UserError(f"atom {attachment} of the scaffold: no hydrogen to put a bond in place of")
+    written = write_smiles(scaffold.without_stereo(), rng, root=attachment, stereo=False)
     symbols = np.asarray(written.symbols).tolist()
     start = _behind_branches(symbols, behind_rings(symbols, 1))
     chain = symbols[start:]
-    return Begun(symbols[:start] + ([_OPEN, *chain, _CLOSE] if chain else []), written.order)
+    return ScaffoldPrefix(symbols[:start] + ([_OPEN, *chain, _CLOSE] if chain else []), written.order)
 
 
-def behind_rings(symbols: list[int], at: int) -> int:
+def behind_rings(symbols: list[int], position: int) -> int:
     """Past the digits of rings, and the bonds before them."""
-    while at < len(symbols):
-        digit = at + (symbols[at] in _BONDS)
+    while position < len(symbols):
+        digit = position + (symbols[position] in _BONDS)
         if digit >= len(symbols) or not str(mark_of(symbols[digit])).isdigit():
-            return at
-        at = digit + 1
-    return at
+            return position
+        position = digit + 1
+    return position
 
 
-def _behind_branches(symbols: list[int], at: int) -> int:
+def _behind_branches(symbols: list[int], position: int) -> int:
     """Past whole parentheses."""
-    while at < len(symbols) and symbols[at] == _OPEN:
+    while position < len(symbols) and symbols[position] == _OPEN:
         depth = 1
         while depth:
-            at += 1
-            depth += (symbols[at] == _OPEN) - (symbols[at] == _CLOSE)
-        at += 1
-    return at
+            position += 1
+            depth += (symbols[position] == _OPEN) - (symbols[position] == _CLOSE)
+        position += 1
+    return position

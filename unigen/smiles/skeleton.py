@@ -54,9 +54,9 @@ class Skeleton:
     @property
     def counts(self) -> dict[int, int]:
         """Number of atoms by atomic number, the implied hydrogens among them, ascending."""
-        found = np.bincount(self.numbers, minlength=2)
-        found[1] += self.hydrogens.sum()
-        return {number: int(found[number]) for number in np.flatnonzero(found).tolist()}
+        counts = np.bincount(self.numbers, minlength=2)
+        counts[1] += self.hydrogens.sum()
+        return {number: int(counts[number]) for number in np.flatnonzero(counts).tolist()}
 
     def without_stereo(self) -> Skeleton:
         """The graph alone."""
@@ -72,30 +72,30 @@ class Skeleton:
     def selected(self, atoms: Sequence[int] | Integer[np.ndarray, "atoms"]) -> Skeleton:
         """The same molecule with its atoms in this order, a permutation; signs of stereo follow the new order."""
         order = np.asarray(atoms, dtype=np.int64)
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        ends = np.sort(place[self.bonds[:, :2]], axis=1)
+        new_index = np.empty_like(order)
+        new_index[order] = np.arange(len(order))
+        ends = np.sort(new_index[self.bonds[:, :2]], axis=1)
         rows = np.lexsort((ends[:, 1], ends[:, 0]))
-        places, near = place.tolist(), self.graph.neighbours
-        turned = [odd([places[other] for other in near[atom]]) for atom in order.tolist()]
-        swapped = [
-            sum(_first(near[i], j, places) != _first(near[i], j) for i, j in ((one, two), (two, one))) % 2 == 1
-            for one, two, _ in self.bonds[rows].tolist()
-        ]
+        indices, near = new_index.tolist(), self.graph.neighbours
+        odd_order = [odd([indices[other] for other in near[atom]]) for atom in order.tolist()]
+        swapped = []
+        for one, two, _ in self.bonds[rows].tolist():
+            changed = [_lowest(near[i], j, indices) != _lowest(near[i], j) for i, j in ((one, two), (two, one))]
+            swapped.append(changed[0] != changed[1])  # two changes of the lowest neighbour are none
         return Skeleton(
             numbers=self.numbers[order],
             charges=self.charges[order],
             hydrogens=self.hydrogens[order],
             bonds=np.column_stack([ends, self.bonds[:, 2]])[rows],
-            chirality=np.where(turned, -1, 1) * self.chirality[order],
+            chirality=np.where(odd_order, -1, 1) * self.chirality[order],
             double_bond=np.where(swapped, -1, 1).astype(np.int64) * self.double_bond[rows],
         )
 
 
-def _first(near: Sequence[int], bonded: int, places: Sequence[int] | None = None) -> int:
-    """Of the neighbours but one, that with the lowest index (or place); -1 for none."""
+def _lowest(near: Sequence[int], bonded: int, indices: Sequence[int] | None = None) -> int:
+    """Of the neighbours but one, that with the lowest index, old or new; -1 for none."""
     others = [other for other in near if other != bonded]
-    return min(others, key=places.__getitem__ if places else None, default=-1)
+    return min(others, key=indices.__getitem__ if indices else None, default=-1)
 
 
 def chirality_of(positions: Float[np.ndarray, "atoms 3"], graph: Graph) -> Int[np.ndarray, "atoms"]:
@@ -113,7 +113,7 @@ def double_bonds_of(positions: Float[np.ndarray, "atoms 3"], graph: Graph) -> In
     """Side of the lowest neighbours of every double bond that has any, +1 cis, -1 trans, else zero."""
     rows = [row for row in range(len(graph.bonds)) if can_have_sides(graph, row)]
     ends = [graph.bonds[row][:2] for row in rows]
-    chains = [(_first(graph.neighbours[i], j), i, j, _first(graph.neighbours[j], i)) for i, j in ends]
+    chains = [(_lowest(graph.neighbours[i], j), i, j, _lowest(graph.neighbours[j], i)) for i, j in ends]
     signs = np.zeros(len(graph.bonds), dtype=np.int64)
     signs[rows] = side_signs(positions, chains)
     return signs
@@ -143,21 +143,23 @@ def skeleton_of(
 
     A hydrogen is implied when it is neutral and has one bond, a single one, to an atom that is none.
     """
-    kinds, rows, charge = numbers.tolist(), bonds.tolist(), charges.tolist()
-    parents: list[list[int]] = [[] for _ in kinds]
+    elements, rows, charge = numbers.tolist(), bonds.tolist(), charges.tolist()
+    parents: list[list[int]] = [[] for _ in elements]
     for one, two, _ in rows:
         parents[one].append(two)
         parents[two].append(one)
     implied = [
-        kind == 1 and not charge[atom] and len(parents[atom]) == 1 and kinds[parents[atom][0]] != 1
-        for atom, kind in enumerate(kinds)
+        element == 1 and not charge[atom] and len(parents[atom]) == 1 and elements[parents[atom][0]] != 1
+        for atom, element in enumerate(elements)
     ]
-    atoms = [atom for atom, gone in enumerate(implied) if not gone]
-    place = {atom: index for index, atom in enumerate(atoms)}
+    atoms = [atom for atom, is_implied in enumerate(implied) if not is_implied]
+    index_of = {atom: index for index, atom in enumerate(atoms)}
     attached = tuple(tuple(sorted(other for other in parents[atom] if implied[other])) for atom in atoms)
-    kept = sorted((place[one], place[two], order) for one, two, order in rows if not (implied[one] or implied[two]))
+    kept = sorted(
+        (index_of[one], index_of[two], order) for one, two, order in rows if not (implied[one] or implied[two])
+    )
     skeleton = Skeleton(
-        numbers=np.array([kinds[atom] for atom in atoms]),
+        numbers=np.array([elements[atom] for atom in atoms]),
         charges=np.array([charge[atom] for atom in atoms]),
         hydrogens=np.array([len(hydrogens) for hydrogens in attached]),
         bonds=np.array(kept, dtype=np.int64).reshape(-1, 3),

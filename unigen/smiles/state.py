@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from unigen.smiles.atoms import Kind, Site, bonded
+from unigen.smiles.atoms import AtomSpelling, OpenValence, after_bond
 
 CLOSES, OPENS, BRANCHES = 0, 1, 2
 """What may follow an atom: rings that close and all else; rings that open and all else; branches and the chain, one of
@@ -21,7 +21,7 @@ class Rest(NamedTuple):
     Attributes:
         atoms: at most (without a formula), or exactly.
         charge: the sum of the charges to come.
-        counts: exact number of atoms to come by place of the element in the grammar; empty without a formula.
+        counts: exact number of atoms to come by index of the element in the grammar; empty without a formula.
         hydrogens: exact number of hydrogens to come; -1 without a formula.
     """
 
@@ -40,10 +40,10 @@ class Ring(NamedTuple):
     sign: int = 0
 
 
-class Parent(NamedTuple):
-    """An atom before a parenthesis: its site, index and directions."""
+class BranchPoint(NamedTuple):
+    """An atom before a parenthesis: its open valence, index and marks."""
 
-    site: Site
+    valence: OpenValence
     atom: int
     marks: int
 
@@ -52,84 +52,95 @@ class State(NamedTuple):
     """Behind an atom, its rings or its branches.
 
     Attributes:
-        site: of the atom that the next one is bonded to.
+        valence: what is open of the atom that the next one is bonded to.
         atom: its index as written.
         marks: of its bonds: 1 if one goes up from it, 2 if one goes down, 4 if one is double or triple.
         stage: CLOSES, OPENS or BRANCHES.
-        strangers: digits of the open rings that may not close here.
+        blocked: digits of the open rings that may not close here.
         closed: digits that closed here.
-        parents: atoms whose branches are open, innermost last.
+        branch_points: atoms whose branches are open, innermost last.
         rings: open ones, by digit.
         written: number of atoms.
         rest: what is to come.
     """
 
-    site: Site
+    valence: OpenValence
     atom: int
     marks: int
     stage: int
-    strangers: frozenset[int]
+    blocked: frozenset[int]
     closed: tuple[int, ...]
-    parents: tuple[Parent, ...]
+    branch_points: tuple[BranchPoint, ...]
     rings: tuple[Ring, ...]
     written: int
     rest: Rest
 
 
-def first(kind: Kind, element: int, rest: Rest) -> State | None:
+def first_atom(spelling: AtomSpelling, element: int, rest: Rest) -> State | None:
     """An atom at the beginning."""
-    left = _without(rest, kind, element)
-    return None if left is None else State(kind.site, 0, 0, CLOSES, frozenset(), (), (), (), 1, left)
+    left = _rest_after(rest, spelling, element)
+    return None if left is None else State(spelling.valence, 0, 0, CLOSES, frozenset(), (), (), (), 1, left)
 
 
-def _without(rest: Rest, kind: Kind, element: int, hydrogens: int = 0) -> Rest | None:
+def _rest_after(rest: Rest, spelling: AtomSpelling, element: int, hydrogens: int = 0) -> Rest | None:
     """What is to come behind an atom, and behind one that is left with these hydrogens."""
     if rest.atoms == 0:
         return None
     if rest.hydrogens < 0:
-        return Rest(rest.atoms - 1, rest.charge - kind.charge)
-    counts, left = rest.counts, rest.hydrogens - hydrogens - kind.hydrogens
+        return Rest(rest.atoms - 1, rest.charge - spelling.charge)
+    counts, left = rest.counts, rest.hydrogens - hydrogens - spelling.hydrogens
     if left < 0 or not counts[element]:
         return None
     fewer = (*counts[:element], counts[element] - 1, *counts[element + 1 :])
-    return Rest(rest.atoms - 1, rest.charge - kind.charge, fewer, left)
+    return Rest(rest.atoms - 1, rest.charge - spelling.charge, fewer, left)
 
 
-def placed(state: State, kind: Kind, element: int, order: int, *, branch: bool, sign: int = 0) -> State | None:
+def add_atom(
+    state: State, spelling: AtomSpelling, element: int, order: int, *, branch: bool, sign: int = 0
+) -> State | None:
     """An atom further along the chain, or as the first of a branch; None where it cannot stand.
 
     Args:
         state: before it.
-        kind: how it is written.
-        element: place of its element in the grammar.
+        spelling: how it is written.
+        element: index of its element in the grammar.
         order: of the bond to it.
         branch: whether a parenthesis is opened.
         sign: +1 when the bond is written as going up, -1 down.
     """
-    here, there = bonded(state.site, order), bonded(kind.site, order)
-    if here is None or there is None:
+    valence, valence_of_new = after_bond(state.valence, order), after_bond(spelling.valence, order)
+    if valence is None or valence_of_new is None:
         return None
-    if branch and len(here) == 2:
+    if branch and len(valence) == 2:
         return None
-    hydrogens = 0 if branch else here[1]
-    rest = _without(state.rest, kind, element, hydrogens) if hydrogens >= 0 else None
+    hydrogens = 0 if branch else valence[1]
+    rest = _rest_after(state.rest, spelling, element, hydrogens) if hydrogens >= 0 else None
     if rest is None:
         return None
     marked = _marked(state.marks, order, sign)
     if marked is None:
         return None
     marks, single = marked
-    here = (1, *here[1:]) if single else here
-    parents = (*state.parents, Parent(here, state.atom, marks)) if branch else state.parents
-    strangers = frozenset([ring.digit for ring in state.rings if ring.opener == state.atom])
+    valence = (1, *valence[1:]) if single else valence
+    branch_points = (*state.branch_points, BranchPoint(valence, state.atom, marks)) if branch else state.branch_points
+    blocked = frozenset([ring.digit for ring in state.rings if ring.opener == state.atom])
     return State(
-        there, state.written, _marks(order, -sign), CLOSES, strangers, (), parents, state.rings, state.written + 1, rest
+        valence_of_new,
+        state.written,
+        _marks(order, -sign),
+        CLOSES,
+        blocked,
+        (),
+        branch_points,
+        state.rings,
+        state.written + 1,
+        rest,
     )
 
 
 def _marks(order: int, sign: int) -> int:
     """The marks that a bond leaves at the atom from which it has this direction."""
-    return 4 * (order > 1) | (0, 1, 2)[sign]
+    return 4 * (order > 1) | (0, 1, 2)[sign]  # bits; an index of -1 is the last, which is down
 
 
 def _marked(marks: int, order: int, sign: int) -> tuple[int, bool] | None:
@@ -141,18 +152,18 @@ def _marked(marks: int, order: int, sign: int) -> tuple[int, bool] | None:
     return None if both and marks & 4 else (marks | _marks(order, sign), both)
 
 
-def closed(state: State, ring: Ring) -> State | None:
+def close_ring(state: State, ring: Ring) -> State | None:
     """A ring closes here; None where it cannot."""
     if not _may_close(state, ring):
         return None
-    site = bonded(state.site, ring.order)
-    if site is None:
+    valence = after_bond(state.valence, ring.order)
+    if valence is None:
         return None
-    bonded_now = [other.digit for other in state.rings if other.opener == ring.opener]
+    same_opener = [other.digit for other in state.rings if other.opener == ring.opener]
     return state._replace(
-        site=site,
+        valence=valence,
         marks=state.marks | _marks(ring.order, -ring.sign),
-        strangers=state.strangers.union(bonded_now),
+        blocked=state.blocked.union(same_opener),
         closed=(*state.closed, ring.digit),
         rings=tuple([other for other in state.rings if other.digit != ring.digit]),
     )
@@ -164,53 +175,62 @@ def free_digit(state: State) -> int:
     return next(digit for digit in range(1, len(taken) + 2) if digit not in taken)
 
 
-def opened(state: State, order: int, most: int, sign: int = 0) -> State | None:
+def open_ring(state: State, order: int, most: int, sign: int = 0) -> State | None:
     """A ring opens here, with a digit that is not above ``most``; None where it cannot."""
-    site, marked = bonded(state.site, order), _marked(state.marks, order, sign)
-    if state.stage == BRANCHES or site is None or marked is None:
+    valence, marked = after_bond(state.valence, order), _marked(state.marks, order, sign)
+    if state.stage == BRANCHES or valence is None or marked is None:
         return None
     digit = free_digit(state)
     if digit > most:
         return None
     marks, single = marked
     return state._replace(
-        site=(1, *site[1:]) if single else site,
+        valence=(1, *valence[1:]) if single else valence,
         marks=marks,
         stage=OPENS,
         rings=tuple(sorted((*state.rings, Ring(digit, order, state.atom, sign)))),
     )
 
 
-def returned(state: State) -> State | None:
+def close_branch(state: State) -> State | None:
     """A branch ends here; None where it cannot."""
-    hydrogens = state.site[1]
-    if not state.parents or hydrogens < 0 or state.stage == BRANCHES:
+    hydrogens = state.valence[1]
+    if not state.branch_points or hydrogens < 0 or state.stage == BRANCHES:
         return None
     rest = state.rest
     if rest.hydrogens >= 0:
         if hydrogens > rest.hydrogens:
             return None
         rest = rest._replace(hydrogens=rest.hydrogens - hydrogens)
-    parent, parents = state.parents[-1], state.parents[:-1]
-    strangers = frozenset([ring.digit for ring in state.rings])
+    branch_point, branch_points = state.branch_points[-1], state.branch_points[:-1]
+    blocked = frozenset([ring.digit for ring in state.rings])
     return State(
-        parent.site, parent.atom, parent.marks, BRANCHES, strangers, (), parents, state.rings, state.written, rest
+        branch_point.valence,
+        branch_point.atom,
+        branch_point.marks,
+        BRANCHES,
+        blocked,
+        (),
+        branch_points,
+        state.rings,
+        state.written,
+        rest,
     )
 
 
 def may_end(state: State) -> bool:
     """Whether the text is a whole molecule, and the one that is wanted."""
-    rest, hydrogens = state.rest, state.site[1]
-    if hydrogens < 0 or state.parents or state.rings or state.stage == BRANCHES or rest.charge:
+    rest, hydrogens = state.rest, state.valence[1]
+    if hydrogens < 0 or state.branch_points or state.rings or state.stage == BRANCHES or rest.charge:
         return False
     return rest.hydrogens < 0 or (rest.atoms == 0 and rest.hydrogens == hydrogens)
 
 
-def essence(state: State) -> tuple[object, ...]:
+def completion_key(state: State) -> tuple[object, ...]:
     """What completions depend on: not the names of digits and atoms, only which atom to come may close which rings."""
     rings: tuple[tuple[object, ...], ...] = ()
     if state.rings:
-        names = {parent.atom: place for place, parent in enumerate(state.parents)}
+        names = {point.atom: index for index, point in enumerate(state.branch_points)}
         names[state.atom] = len(names)
         rings = tuple(
             [
@@ -218,12 +238,12 @@ def essence(state: State) -> tuple[object, ...]:
                 for ring in state.rings
             ]
         )
-    sites = tuple([parent.site for parent in state.parents])
-    return (state.site, state.stage, sites, rings, len(state.closed), state.rest)
+    valences = tuple([point.valence for point in state.branch_points])
+    return (state.valence, state.stage, valences, rings, len(state.closed), state.rest)
 
 
 def _may_close(state: State, ring: Ring) -> bool:
     """Whether a ring may close at the last atom, as far as digits, bonds and directions before it say."""
-    if state.stage != CLOSES or ring.digit in state.strangers or state.closed[-1:] >= (ring.digit,):
+    if state.stage != CLOSES or ring.digit in state.blocked or state.closed[-1:] >= (ring.digit,):
         return False
     return not (ring.sign and state.marks & _marks(1, -ring.sign))

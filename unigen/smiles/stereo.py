@@ -20,7 +20,7 @@ from functools import cached_property
 from unigen.smiles.handedness import odd
 
 SMALLEST_RING = 8
-"""A double bond in a smaller ring is cis, and has no stereo."""
+"""A double bond in a smaller ring is cis, and has no stereo; RDKit draws the same line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +44,13 @@ class Graph:
     @classmethod
     def of(cls, numbers: list[int], charges: list[int], hydrogens: list[int], bonds: list[list[int]]) -> Graph:
         """From arrays turned to lists."""
-        near: list[list[int]] = [[] for _ in numbers]
+        neighbours: list[list[int]] = [[] for _ in numbers]
         for one, two, _ in bonds:
-            near[one].append(two)
-            near[two].append(one)
-        for others in near:
+            neighbours[one].append(two)
+            neighbours[two].append(one)
+        for others in neighbours:
             others.sort()
-        return cls(numbers, charges, hydrogens, [(one, two, order) for one, two, order in bonds], near)
+        return cls(numbers, charges, hydrogens, [(one, two, order) for one, two, order in bonds], neighbours)
 
     @cached_property
     def order(self) -> dict[tuple[int, int], int]:
@@ -84,16 +84,16 @@ class Graph:
 
     def rings(self, start: int, end: int) -> Iterator[list[int]]:
         """All the smallest rings that hold the bond between two atoms, each from one of them to the other."""
-        far, todo = {start: 0}, deque([start])
-        while todo:
-            atom = todo.popleft()
+        distance, queue = {start: 0}, deque([start])
+        while queue:
+            atom = queue.popleft()
             if atom == end:
                 break
             for other in self.neighbours[atom]:
-                if other not in far and not (other == end and atom == start):
-                    far[other] = far[atom] + 1
-                    todo.append(other)
-        if end not in far:
+                if other not in distance and not (other == end and atom == start):
+                    distance[other] = distance[atom] + 1
+                    queue.append(other)
+        if end not in distance:
             return
         trails = [[end]]
         while trails:
@@ -101,16 +101,17 @@ class Graph:
             if trail[-1] == start:
                 yield trail
                 continue
-            before = [o for o in self.neighbours[trail[-1]] if far.get(o, len(far)) == far[trail[-1]] - 1]
+            nearer = distance[trail[-1]] - 1
+            before = [other for other in self.neighbours[trail[-1]] if distance.get(other) == nearer]
             trails += [[*trail, other] for other in before if not (trail[-1] == end and other == start)]
 
 
 def can_be_centre(graph: Graph, atom: int) -> bool:
     """Whether an atom's neighbours stand around it in space and stay where they are."""
-    near, hydrogens, number = len(graph.neighbours[atom]), graph.hydrogens[atom], graph.numbers[atom]
-    if near + hydrogens == 4:
+    degree, hydrogens, number = len(graph.neighbours[atom]), graph.hydrogens[atom], graph.numbers[atom]
+    if degree + hydrogens == 4:
         return hydrogens <= 1
-    if near != 3 or hydrogens:
+    if degree != 3 or hydrogens:
         return False
     if number in (16, 34):
         return graph.valence[atom] == 4 or (graph.valence[atom] == 3 and graph.charges[atom] == 1)
@@ -123,32 +124,33 @@ def can_have_sides(graph: Graph, row: int) -> bool:
     if order != 2:
         return False
     for atom in (one, two):
-        near = graph.neighbours[atom]
-        if graph.numbers[atom] not in (6, 7) or not 2 <= len(near) <= 3 or len(near) + graph.hydrogens[atom] > 3:
+        degree = len(graph.neighbours[atom])
+        if graph.numbers[atom] not in (6, 7) or not 2 <= degree <= 3 or degree + graph.hydrogens[atom] > 3:
             return False
-        if graph.valence[atom] != len(near) + 1:
+        if graph.valence[atom] != degree + 1:
             return False
     return not 0 < len(graph.ring(one, two)) < SMALLEST_RING
 
 
 def stereo_elements(
-    graph: Graph, handed: Sequence[int] | None = None, sides: Sequence[int] | None = None
+    graph: Graph, chirality: Sequence[int] | None = None, sides: Sequence[int] | None = None
 ) -> tuple[list[bool], list[bool]]:
     """Which atoms are centres of stereo and which bonds have stereo.
 
     Args:
         graph: the molecule.
-        handed: chirality of every atom that can have one, zero elsewhere; None to look at the graph alone.
+        chirality: of every atom that can have one, zero elsewhere; None to look at the graph alone.
         sides: of every double bond that can have some; None to look at the graph alone.
     """
-    atoms = [atom for atom in range(len(graph.numbers)) if can_be_centre(graph, atom) and (not handed or handed[atom])]
+    atoms = [atom for atom in range(len(graph.numbers)) if can_be_centre(graph, atom)]
+    atoms = [atom for atom in atoms if not chirality or chirality[atom]]
     rows = [row for row in range(len(graph.bonds)) if can_have_sides(graph, row) and (not sides or sides[row])]
-    centres, bonds = _told_apart(graph, atoms, rows, handed or [], sides or []) if atoms or rows else ([], [])
+    centres, bonds = _distinguished(graph, atoms, rows, chirality or [], sides or []) if atoms or rows else ([], [])
     return [atom in centres for atom in range(len(graph.numbers))], [row in bonds for row in range(len(graph.bonds))]
 
 
-def _told_apart(
-    graph: Graph, atoms: list[int], rows: list[int], handed: Sequence[int], sides: Sequence[int]
+def _distinguished(
+    graph: Graph, atoms: list[int], rows: list[int], chirality: Sequence[int], sides: Sequence[int]
 ) -> tuple[list[int], list[int]]:
     """Of the atoms and rows of bonds that might have stereo, those whose neighbours differ."""
     ranks = _refined(list(zip(graph.numbers, graph.charges, graph.hydrogens, graph.valence, strict=True)), graph)
@@ -156,20 +158,20 @@ def _told_apart(
         centres = [atom for atom in atoms if _differ(ranks, graph.neighbours[atom])]
         bonds = [row for row in rows if _ends_differ(graph, ranks, row)]
         labels = [[rank] for rank in ranks]
-        for atom in centres if handed else ():
-            labels[atom].append(handed[atom] * _sign([ranks[other] for other in graph.neighbours[atom]]))
+        for atom in centres if chirality else ():
+            labels[atom].append(chirality[atom] * _sign([ranks[other] for other in graph.neighbours[atom]]))
         for row in bonds if sides else ():
             for atom in graph.bonds[row][:2]:
                 labels[atom].append(_side_by_rank(graph, ranks, row, sides[row]))
         finer = _refined([tuple(label) for label in labels], graph)
         if max(finer) == max(ranks):
-            return centres + _together(graph, ranks, [atom for atom in atoms if atom not in centres]), bonds
+            return centres + _dependent_centres(graph, ranks, [atom for atom in atoms if atom not in centres]), bonds
         ranks = finer
 
 
-def _refined(seen: Sequence[tuple[int, ...]], graph: Graph) -> list[int]:
-    """Classes of atoms, numbered, that agree in what is seen of them, of their neighbours, and so on."""
-    ranks = _numbered(seen)
+def _refined(labels: Sequence[tuple[int, ...]], graph: Graph) -> list[int]:
+    """Classes of atoms, numbered, that agree in their labels, in those of their neighbours, and so on."""
+    ranks = _numbered(labels)
     while True:
         finer = _numbered(
             [(ranks[atom], *sorted([ranks[other] for other in near])) for atom, near in enumerate(graph.neighbours)]
@@ -179,9 +181,9 @@ def _refined(seen: Sequence[tuple[int, ...]], graph: Graph) -> list[int]:
         ranks = finer
 
 
-def _numbered(seen: Sequence[tuple[int, ...]]) -> list[int]:
-    number = {item: place for place, item in enumerate(sorted(set(seen)))}
-    return [number[item] for item in seen]
+def _numbered(labels: Sequence[tuple[int, ...]]) -> list[int]:
+    rank = {label: number for number, label in enumerate(sorted(set(labels)))}
+    return [rank[label] for label in labels]
 
 
 def _differ(ranks: list[int], atoms: Sequence[int]) -> bool:
@@ -206,17 +208,17 @@ def _side_by_rank(graph: Graph, ranks: list[int], row: int, side: int) -> int:
     return side
 
 
-def _together(graph: Graph, ranks: list[int], atoms: list[int]) -> list[int]:
+def _dependent_centres(graph: Graph, ranks: list[int], atoms: list[int]) -> list[int]:
     """Those of the atoms that are centres only with others: two neighbours are equal, in the ring, the rest differ."""
-    found = [atom for atom in atoms if _is_tied(graph, ranks, atom)]
-    systems = [graph.ring_system[atom] for atom in found]
-    return [atom for atom, system in zip(found, systems, strict=True) if systems.count(system) > 1]
+    candidates = [atom for atom in atoms if _has_equal_pair_in_ring(graph, ranks, atom)]
+    systems = [graph.ring_system[atom] for atom in candidates]
+    return [atom for atom, system in zip(candidates, systems, strict=True) if systems.count(system) > 1]
 
 
-def _is_tied(graph: Graph, ranks: list[int], atom: int) -> bool:
-    near, system = graph.neighbours[atom], graph.ring_system
-    classes = [ranks[other] for other in near]
-    equal = [other for other in near if classes.count(ranks[other]) > 1]
-    if len(equal) != 2 or len(set(classes)) != len(near) - 1:
+def _has_equal_pair_in_ring(graph: Graph, ranks: list[int], atom: int) -> bool:
+    neighbours, system = graph.neighbours[atom], graph.ring_system
+    classes = [ranks[other] for other in neighbours]
+    equal = [other for other in neighbours if classes.count(ranks[other]) > 1]
+    if len(equal) != 2 or len(set(classes)) != len(neighbours) - 1:
         return False
     return all(system[other] == system[atom] >= 0 for other in equal)

@@ -45,28 +45,23 @@ def split_smiles(text: str) -> list[str]:
     """The tokens of a SMILES; joined they are the text again.
 
     Raises:
-        UserError: a character that no token begins with, with its place, counted from 1.
+        UserError: a character that no token begins with, with its position, counted from 1.
 
     Example:
         >>> split_smiles("C[C@H](N)Cl")
         ['C', '[', 'C', '@', 'H', ']', '(', 'N', ')', 'Cl']
     """
     tokens = _TOKEN.findall(text)
-    if sum(map(len, tokens)) != len(text):
-        raise _refusal(text)
+    if sum(map(len, tokens)) != len(text):  # findall skips what no token begins with; the first such is named
+        position = 0
+        while token := _TOKEN.match(text, position):
+            position = token.end()
+        raise UserError(
+            f"SMILES {text[:80]!r}: cannot read character {position + 1}",
+            got=repr(text[position]),
+            wanted="elements, bonds, ring digits, branches and brackets",
+        )
     return tokens
-
-
-def _refusal(text: str) -> UserError:
-    """Which character is the first that cannot be read."""
-    place = 0
-    while token := _TOKEN.match(text, place):
-        place = token.end()
-    return UserError(
-        f"SMILES {text[:80]!r}: cannot read character {place + 1}",
-        got=repr(text[place]),
-        wanted="elements, bonds, ring digits, branches and brackets",
-    )
 
 
 def smiles_symbols(text: str) -> list[int]:

@@ -32,7 +32,7 @@ _VALENCES = {ATOMIC_NUMBER[element]: valences for element, valences in VALENCES.
 _OPEN, _CLOSE = mark_symbol("("), mark_symbol(")")
 _ORDER = {1: (), 2: (mark_symbol("="),), 3: (mark_symbol("#"),)}
 _DIRECTION = {1: (mark_symbol("/"),), -1: (mark_symbol("\\"),)}
-_MOST_RINGS = 99
+_MOST_RINGS = 99  # two digits behind %
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +45,14 @@ class WrittenSmiles:
         order: atom of the skeleton that is written first, second, ..., shape (atoms,).
         atom: atom of the skeleton that each token belongs to, shape (tokens,): its element and what stands with it in
             brackets; -1 of bonds, branches and ring digits.
-        place: token of the element of each atom, in the order of ``order``, shape (atoms,).
+        element_token: token of the element of each atom, in the order of ``order``, shape (atoms,).
     """
 
     symbols: Int[np.ndarray, "tokens"]
     text: str
     order: Int[np.ndarray, "atoms"]
     atom: Int[np.ndarray, "tokens"]
-    place: Int[np.ndarray, "atoms"]
+    element_token: Int[np.ndarray, "atoms"]
 
 
 def implied_hydrogens(number: int, bonds: int) -> int:
@@ -87,15 +87,15 @@ def write_smiles(
     """
     graph = skeleton.graph
     rank = list(range(len(skeleton))) if rng is None else rng.permutation(len(skeleton)).tolist()
-    walk = _Walk.through(graph, rank, rank.index(0) if root is None else root)
+    traversal = _Traversal.through(graph, rank, rank.index(0) if root is None else root)
     directions = {}
     if stereo and skeleton.double_bond.any():
-        directions = bond_directions(graph, skeleton.double_bond.tolist(), walk.parent, walk.order)
-    return _Pen(graph, walk, skeleton.chirality.tolist() if stereo else [0] * len(skeleton), directions).write()
+        directions = bond_directions(graph, skeleton.double_bond.tolist(), traversal.parent, traversal.order)
+    return _Writer(graph, traversal, skeleton.chirality.tolist() if stereo else [0] * len(skeleton), directions).write()
 
 
 @dataclass(frozen=True, eq=False)
-class _Walk:
+class _Traversal:
     """A depth-first walk: atoms in its order, and for each atom where it is reached from and what follows.
 
     Attributes:
@@ -113,62 +113,68 @@ class _Walk:
     closed: list[list[int]]
 
     @classmethod
-    def through(cls, graph: Graph, rank: list[int], root: int) -> _Walk:
+    def through(cls, graph: Graph, rank: list[int], root: int) -> _Traversal:
         """Neighbours in the order of their ranks."""
         near = [sorted(others, key=rank.__getitem__) for others in graph.neighbours]
         children, opened, closed = ([list[int]() for _ in near] for _ in range(3))
-        walk = cls([root], [-1] * len(near), children, opened, closed)
-        place = [-1] * len(near)
-        place[root] = 0
-        trail = [(root, iter(near[root]))]
-        while trail:
-            atom, others = trail[-1]
+        traversal = cls([root], [-1] * len(near), children, opened, closed)
+        visited = [-1] * len(near)  # when each atom is reached
+        visited[root] = 0
+        path = [(root, iter(near[root]))]
+        while path:
+            atom, others = path[-1]
             for other in others:
-                if place[other] < 0:
-                    place[other], walk.parent[other] = len(walk.order), atom
-                    walk.order.append(other)
-                    walk.children[atom].append(other)
-                    trail.append((other, iter(near[other])))
+                if visited[other] < 0:
+                    visited[other], traversal.parent[other] = len(traversal.order), atom
+                    traversal.order.append(other)
+                    traversal.children[atom].append(other)
+                    path.append((other, iter(near[other])))
                     break
-                if place[other] < place[atom] and other != walk.parent[atom]:
-                    walk.opened[other].append(atom)
-                    walk.closed[atom].append(other)
+                if visited[other] < visited[atom] and other != traversal.parent[atom]:
+                    traversal.opened[other].append(atom)
+                    traversal.closed[atom].append(other)
             else:
-                trail.pop()
-        if len(walk.order) < len(near):
-            raise UserError("several fragments", got=f"{len(walk.order)} of {len(near)} atoms connected", wanted="one")
-        return walk
+                path.pop()
+        if len(traversal.order) < len(near):
+            raise UserError(
+                "several fragments", got=f"{len(traversal.order)} of {len(near)} atoms connected", wanted="one"
+            )
+        return traversal
 
 
-class _Pen:
-    """Writes one walk."""
+class _Writer:
+    """Writes one traversal."""
 
-    def __init__(self, graph: Graph, walk: _Walk, chirality: list[int], directions: dict[tuple[int, int], int]) -> None:
-        self.graph, self.walk, self.chirality, self.directions = graph, walk, chirality, directions
+    def __init__(
+        self, graph: Graph, traversal: _Traversal, chirality: list[int], directions: dict[tuple[int, int], int]
+    ) -> None:
+        self.graph, self.traversal, self.chirality, self.directions = graph, traversal, chirality, directions
         self.symbols: list[int] = []
         self.atom: list[int] = []
-        self.place: list[int] = []
+        self.element_token: list[int] = []
         self.digits: dict[tuple[int, int], int] = {}
 
     def write(self) -> WrittenSmiles:
         """All atoms, each with its rings, then its branches."""
-        todo = [(self.walk.order[0], False)]
-        while todo:
-            atom, branches = todo.pop()
+        stack = [(self.traversal.order[0], False)]
+        while stack:
+            atom, branches = stack.pop()
             if atom < 0:
-                self._put((_CLOSE,))
+                self._append((_CLOSE,))
                 continue
-            self._put((_OPEN,) if branches else ())
-            self._put(self._bond(self.walk.parent[atom], atom))
+            self._append((_OPEN,) if branches else ())
+            self._append(self._bond(self.traversal.parent[atom], atom))
             self._write_atom(atom)
-            *others, last = self.walk.children[atom] or [-1]
-            todo += [(last, False)] if last >= 0 else []
+            *others, last = self.traversal.children[atom] or [-1]
+            stack += [(last, False)] if last >= 0 else []
             for other in reversed(others):
-                todo += [(-1, False), (other, True)]
-        symbols, order = np.array(self.symbols), np.array(self.walk.order)
-        return WrittenSmiles(symbols, smiles_text(self.symbols), order, np.array(self.atom), np.array(self.place))
+                stack += [(-1, False), (other, True)]
+        symbols, order = np.array(self.symbols), np.array(self.traversal.order)
+        return WrittenSmiles(
+            symbols, smiles_text(self.symbols), order, np.array(self.atom), np.array(self.element_token)
+        )
 
-    def _put(self, symbols: Sequence[int], atom: int = -1) -> None:
+    def _append(self, symbols: Sequence[int], atom: int = -1) -> None:
         self.symbols += symbols
         self.atom += [atom] * len(symbols)
 
@@ -181,33 +187,34 @@ class _Pen:
         return _ORDER[self.graph.order[start, end]]
 
     def _write_atom(self, atom: int) -> None:
-        closed = sorted(self.walk.closed[atom], key=lambda other: self.digits[other, atom])
-        opened = self.walk.opened[atom]
-        graph, hand = self.graph, self._hand(atom, [*closed, *opened])
+        closed = sorted(self.traversal.closed[atom], key=lambda other: self.digits[other, atom])
+        opened = self.traversal.opened[atom]
+        graph, mark = self.graph, self._chirality_mark(atom, [*closed, *opened])
         spelled = spelled_atom(
-            graph.numbers[atom], graph.charges[atom], graph.hydrogens[atom], hand, graph.valence[atom]
+            graph.numbers[atom], graph.charges[atom], graph.hydrogens[atom], mark, graph.valence[atom]
         )
-        self.place.append(len(self.symbols) + (len(spelled) > 1))
-        self._put(spelled, atom)
+        self.element_token.append(len(self.symbols) + (len(spelled) > 1))
+        self._append(spelled, atom)
+        # Digits that close here are not free again before the next atom.
         taken = set(self.digits.values())
         for other in closed:
-            self._put(_digit(self.digits.pop((other, atom))))
+            self._append(_digit(self.digits.pop((other, atom))))
         for other in opened:
             digit = next(number for number in range(1, _MOST_RINGS + 2) if number not in taken)
             self.digits[atom, other] = digit
             taken.add(digit)
-            self._put(self._bond(atom, other) + _digit(digit))
+            self._append(self._bond(atom, other) + _digit(digit))
 
-    def _hand(self, atom: int, rings: list[int]) -> int:
+    def _chirality_mark(self, atom: int, rings: list[int]) -> int:
         """-1 for ``@``, +1 for ``@@``, 0 for neither: the chirality with the neighbours as they are written."""
         if not self.chirality[atom]:
             return 0
-        parent = self.walk.parent[atom]
-        written = [*([parent] if parent >= 0 else []), *rings, *self.walk.children[atom]]
-        return self.chirality[atom] * (-1 if odd(written) != moves_unwritten(self.graph, atom, parent) else 1)
+        parent = self.traversal.parent[atom]
+        written = [*([parent] if parent >= 0 else []), *rings, *self.traversal.children[atom]]
+        return self.chirality[atom] * (-1 if odd(written) != implicit_is_odd(self.graph, atom, parent) else 1)
 
 
-def moves_unwritten(graph: Graph, atom: int, parent: int) -> bool:
+def implicit_is_odd(graph: Graph, atom: int, parent: int) -> bool:
     """Whether a hydrogen or lone pair stands an odd number of places from the front, where chirality counts it.
 
     A hydrogen is written behind the atom before (none: in front); RDKit takes a lone pair as the last of four.
@@ -218,20 +225,20 @@ def moves_unwritten(graph: Graph, atom: int, parent: int) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def spelled_atom(number: int, charge: int, hydrogens: int, hand: int, bonds: int) -> tuple[int, ...]:
+def spelled_atom(number: int, charge: int, hydrogens: int, mark: int, bonds: int) -> tuple[int, ...]:
     """The symbols of an atom, in brackets where it needs them.
 
     Args:
         number: atomic number.
         charge: formal charge.
         hydrogens: attached ones.
-        hand: -1 for ``@``, +1 for ``@@``, 0 for neither.
+        mark: -1 for ``@``, +1 for ``@@``, 0 for neither.
         bonds: sum of the orders of its bonds.
     """
     element = element_symbol(number)
-    if not charge and not hand and implied_hydrogens(number, bonds) == hydrogens:
+    if not charge and not mark and implied_hydrogens(number, bonds) == hydrogens:
         return (element,)
-    marks = [mark_symbol("@" if hand < 0 else "@@")] if hand else []
+    marks = [mark_symbol("@" if mark < 0 else "@@")] if mark else []
     if hydrogens:
         marks += [element_symbol(1), *(_figures(hydrogens) if hydrogens > 1 else ())]
     if charge:

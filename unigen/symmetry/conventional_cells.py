@@ -46,7 +46,7 @@ def triclinic_elements(
     metric = metric_of(lattice)
     # L' = B L has lengths diag(B M B^T), and the coordinates of it are x' = B^-T x.
     squared = np.einsum("kij,jl,kil->ki", bases, metric, bases)
-    keep = squared.sum(axis=1) <= squared.sum(axis=1).min() * (1 + 2 * tolerance)
+    keep = squared.sum(axis=1) <= squared.sum(axis=1).min() * (1 + 2 * tolerance)  # twice: squares of lengths
     lengths = np.sqrt(squared)
     keep &= (lengths[:, :2] <= lengths[:, 1:] * (1 + tolerance)).all(axis=1)
     bases = bases[keep]
@@ -70,8 +70,8 @@ def nearest_triclinic(
     bases = short_bases()
     change = lattice_parameters(bases @ lattice_matrix(lattice)) - reference
     change[:, :3] = np.log1p(change[:, :3] / reference[:3])
-    far = (change**2).sum(axis=1)
-    bases = bases[far <= far.min() + farther]
+    distances = (change**2).sum(axis=1)
+    bases = bases[distances <= distances.min() + farther]
     return _with_translations(np.swapaxes(np.linalg.inv(bases), 1, 2), group.normaliser)
 
 
@@ -87,6 +87,7 @@ def monoclinic_step(group: SpaceGroupTable, lattice: Float[np.ndarray, "6"]) -> 
     """The coset that shortens a and c most, or None where they are the shortest already."""
     squared = (moved_lattices(lattice, group.normaliser)[:, [0, 2]] ** 2).sum(axis=1)
     best = int(squared.argmin())
+    # More than rounding, or cells of equal length would follow each other for ever.
     return best if squared[best] < (lattice[[0, 2]] ** 2).sum() * (1 - 1e-6) else None
 
 

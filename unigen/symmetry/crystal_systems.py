@@ -14,22 +14,22 @@ from unigen.errors import UserError
 from unigen.shapes import Bool, Float
 
 
-class _System(NamedTuple):
+class _LatticeRule(NamedTuple):
     """For each of the six numbers which one it copies (or -1), and the values that angles have when they are fixed."""
 
     copies: tuple[int, int, int, int, int, int]
     fixed: tuple[float, float, float]
 
 
-_RIGHT, _WIDE = np.pi / 2, 2 * np.pi / 3
-_SYSTEMS = {
-    "triclinic": _System((0, 1, 2, 3, 4, 5), (0.0, 0.0, 0.0)),
-    "monoclinic": _System((0, 1, 2, -1, 4, -1), (_RIGHT, 0.0, _RIGHT)),
-    "orthorhombic": _System((0, 1, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
-    "tetragonal": _System((0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
-    "trigonal": _System((0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _WIDE)),
-    "hexagonal": _System((0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _WIDE)),
-    "cubic": _System((0, 0, 0, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
+_RIGHT, _HEXAGONAL = np.pi / 2, 2 * np.pi / 3
+_LATTICE_RULES = {
+    "triclinic": _LatticeRule((0, 1, 2, 3, 4, 5), (0.0, 0.0, 0.0)),
+    "monoclinic": _LatticeRule((0, 1, 2, -1, 4, -1), (_RIGHT, 0.0, _RIGHT)),
+    "orthorhombic": _LatticeRule((0, 1, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
+    "tetragonal": _LatticeRule((0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
+    "trigonal": _LatticeRule((0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _HEXAGONAL)),
+    "hexagonal": _LatticeRule((0, 0, 2, -1, -1, -1), (_RIGHT, _RIGHT, _HEXAGONAL)),
+    "cubic": _LatticeRule((0, 0, 0, -1, -1, -1), (_RIGHT, _RIGHT, _RIGHT)),
 }
 
 CRYSTAL_SYSTEMS: tuple[str, ...] = tuple(SYSTEM_SPACE_GROUPS)
@@ -58,7 +58,7 @@ def free_lattice(system: str) -> Bool[np.ndarray, "6"]:
         >>> free_lattice("tetragonal").tolist()
         [True, False, True, False, False, False]
     """
-    return np.array(_SYSTEMS[system].copies) == np.arange(6)
+    return np.array(_LATTICE_RULES[system].copies) == np.arange(6)
 
 
 def complete_lattice(system: str, six: Float[np.ndarray, "*batch 6"]) -> Float[np.ndarray, "*batch 6"]:
@@ -68,6 +68,6 @@ def complete_lattice(system: str, six: Float[np.ndarray, "*batch 6"]) -> Float[n
         system: a name of CRYSTAL_SYSTEMS.
         six: lengths (or their logarithms, or anything else by axis) and angles in radians; only free ones are read.
     """
-    rule = _SYSTEMS[system]
+    rule = _LATTICE_RULES[system]
     full = six[..., np.maximum(rule.copies, 0)]
     return np.where(np.array(rule.copies) >= 0, full, np.array([0.0, 0.0, 0.0, *rule.fixed]))

@@ -43,21 +43,21 @@ def equivalents(group: SpaceGroupTable, elements: Float[np.ndarray, "elements 3 
         elements: affine maps of the conventional cell that keep the group.
         letter: index of the position that is mapped.
     """
-    first, then = orbit_operations(group.number, letter)[None], elements[:, None]
-    rotation = then[..., :3] @ first[..., :3]
-    shift = (then[..., :3] @ first[..., 3:])[..., 0] + then[..., 3]
+    operations, outer = orbit_operations(group.number, letter)[None], elements[:, None]
+    rotation = outer[..., :3] @ operations[..., :3]  # n g: the element after the operation
+    shift = (outer[..., :3] @ operations[..., 3:])[..., 0] + outer[..., 3]
     linear, offset = rotation @ group.linear[letter], rotation @ group.offset[letter] + shift
     letters = np.full(len(elements), -1)
     maps = np.zeros((len(elements), 0, 3, 4))
-    alike = (group.multiplicity == group.multiplicity[letter]) & (group.dof == group.dof[letter])
-    for target in np.flatnonzero(alike):
-        fits, found = _onto(group, int(target), linear, offset)
-        becomes = np.flatnonzero(fits.any(axis=1))
-        if len(becomes):
+    same_type = (group.multiplicity == group.multiplicity[letter]) & (group.dof == group.dof[letter])
+    for target in np.flatnonzero(same_type):
+        fits, parameter_maps = _onto(group, int(target), linear, offset)
+        senders = np.flatnonzero(fits.any(axis=1))
+        if len(senders):
             # A conjugate of the representative's stabiliser does the sending, so each element has as many variants.
-            variants = found[fits].reshape(len(becomes), -1, 3, 4)
+            variants = parameter_maps[fits].reshape(len(senders), -1, 3, 4)
             maps = maps if maps.shape[1] else np.zeros((len(elements), *variants.shape[1:]))
-            letters[becomes], maps[becomes] = target, variants
+            letters[senders], maps[senders] = target, variants
     assert (letters >= 0).all(), "not an element of the normaliser"
     return Equivalents(letters, maps)
 
@@ -76,6 +76,7 @@ def _onto(
     maps[..., :dof, :3] = linear[..., pivots, :]
     maps[..., :dof, 3] = shift[..., pivots]
     basis = group.linear[target]
+    # Both sides are exact (integers, and fractions of 24 in the table), so that 1e-6 is rounding and nothing else.
     spans = np.abs(basis @ maps[..., :3] - linear).max(axis=(-1, -2)) < 1e-6
-    rest = shift - maps[..., 3] @ basis.T
-    return spans & (np.abs(rest - np.round(rest)).max(axis=-1) < 1e-6), maps
+    residual = shift - maps[..., 3] @ basis.T
+    return spans & (np.abs(residual - np.round(residual)).max(axis=-1) < 1e-6), maps

@@ -29,7 +29,8 @@ TOLERANCE = 1e-3
 """Free parameters this close count as equal."""
 
 NOISE = 1e-6
-"""Where all else is equal within tolerance, numbers that differ by more than this decide."""
+"""Where all else is equal within tolerance, numbers that differ by more than this decide; above the rounding of
+coordinates in single precision (6e-8), as stores hold them."""
 
 
 class Description(NamedTuple):
@@ -84,21 +85,32 @@ def canonical_description(
     """
     group = space_group(number)
     moved = _candidates(group, lattice, letters, free)
-    moved = moved.only(_smallest_letters(ranks, moved.letters))
+    codes = np.sort(orbit_codes(ranks, moved.letters), axis=1)
+    smallest_letters = codes[np.lexsort(codes.T[::-1])[0]]
+    moved = moved.only(np.flatnonzero((codes == smallest_letters).all(axis=1)))
     moved = moved.only(_smallest(moved.lattices, LATTICE_TOLERANCE))
     branches, origin = _branches(group, ranks, moved)
     chosen_letters = moved.letters[origin]
     order = _sorted_orbits(ranks, chosen_letters, branches)
     ordered = np.take_along_axis(branches, order[..., None], axis=1)
-    best = _first_branch(ordered.reshape(len(ordered), -1), moved.lattices[origin])
+    numbers = ordered.reshape(len(ordered), -1)
+    kept = _smallest(numbers, TOLERANCE)
+    best = int(kept[_smallest(np.concatenate([moved.lattices[origin][kept], numbers[kept]], axis=1), NOISE)[0]])
     six = complete_lattice(group.crystal_system, moved.lattices[origin[best]])
     return Description(six, chosen_letters[best][order[best]], unit_interval(ordered[best]), order[best])
+
+
+def orbit_codes(
+    ranks: Int[np.ndarray, "*#batch orbits"], letters: Int[np.ndarray, "*#batch orbits"]
+) -> Int[np.ndarray, "*#batch orbits"]:
+    """One integer for the element and the letter of an orbit, in the order of both: no group has 32 letters."""
+    return ranks * 32 + letters
 
 
 def unit_interval(free: Float[np.ndarray, "orbits 3"]) -> Float[np.ndarray, "orbits 3"]:
     """Into [0, 1); rounding errors below 0 become 0."""
     wrapped = free - np.floor(free)
-    return np.where(wrapped > 1 - 1e-7, 0.0, wrapped)
+    return np.where(wrapped > 1 - 1e-7, 0.0, wrapped)  # within rounding of 1, in single precision too
 
 
 def _candidates(
@@ -127,9 +139,11 @@ def moved_cosets(
     cosets: Int[np.ndarray, "cosets"],
 ) -> Moved:
     """The crystal under the chosen coset representatives of the normaliser (no triclinic changes of basis)."""
-    found = {letter: coset_equivalents(group.number, letter) for letter in set(letters.tolist())}
-    kept = {letter: Equivalents(all_.letters[cosets], all_.maps[cosets]) for letter, all_ in found.items()}
-    return _moved(moved_lattices(lattice, group.normaliser[cosets]), letters, free, kept)
+    images = {}
+    for letter in set(letters.tolist()):
+        every = coset_equivalents(group.number, letter)
+        images[letter] = Equivalents(every.letters[cosets], every.maps[cosets])
+    return _moved(moved_lattices(lattice, group.normaliser[cosets]), letters, free, images)
 
 
 def moved_by(
@@ -140,27 +154,19 @@ def moved_by(
     elements: Float[np.ndarray, "elements 3 4"],
 ) -> Moved:
     """The crystal under any elements of the normaliser."""
-    found = {letter: equivalents(group, elements, letter) for letter in set(letters.tolist())}
-    return _moved(moved_lattices(lattice, elements), letters, free, found)
+    images = {letter: equivalents(group, elements, letter) for letter in set(letters.tolist())}
+    return _moved(moved_lattices(lattice, elements), letters, free, images)
 
 
 def _moved(
     lattices: Float[np.ndarray, "elements 6"],
     letters: Int[np.ndarray, "orbits"],
     free: Float[np.ndarray, "orbits 3"],
-    found: dict[int, Equivalents],
+    images: dict[int, Equivalents],
 ) -> Moved:
-    names = letters.tolist()
-    moved = [found[name].maps[..., :3] @ u + found[name].maps[..., 3] for name, u in zip(names, free, strict=True)]
-    return Moved(lattices, np.stack([found[name].letters for name in names], axis=1), moved)
-
-
-def _smallest_letters(
-    ranks: Int[np.ndarray, "orbits"], letters: Int[np.ndarray, "elements orbits"]
-) -> Int[np.ndarray, "kept"]:
-    """The elements that give the smallest letters, first rank first."""
-    codes = np.sort(ranks * 32 + letters, axis=1)
-    return np.flatnonzero((codes == codes[np.lexsort(codes.T[::-1])[0]]).all(axis=1))
+    orbits = [images[letter] for letter in letters.tolist()]
+    moved = [orbit.maps[..., :3] @ u + orbit.maps[..., 3] for orbit, u in zip(orbits, free, strict=True)]
+    return Moved(lattices, np.stack([orbit.letters for orbit in orbits], axis=1), moved)
 
 
 def _smallest(rows: Float[np.ndarray, "rows columns"], tolerance: float) -> Int[np.ndarray, "kept"]:
@@ -172,12 +178,6 @@ def _smallest(rows: Float[np.ndarray, "rows columns"], tolerance: float) -> Int[
         values = column[kept]
         kept = kept[values <= values.min() + tolerance * max(1.0, float(abs(values.min())))]
     return kept
-
-
-def _first_branch(free: Float[np.ndarray, "branches numbers"], lattices: Float[np.ndarray, "branches 6"]) -> int:
-    """The branch of the smallest parameters; of those within tolerance of it the one that is smaller still."""
-    kept = _smallest(free, TOLERANCE)
-    return int(kept[_smallest(np.concatenate([lattices[kept], free[kept]], axis=1), NOISE)[0]])
 
 
 def _first_variants(free: Float[np.ndarray, "*batch variants 3"]) -> Float[np.ndarray, "*batch 3"]:
@@ -197,9 +197,10 @@ def _sorted_orbits(
     free: Float[np.ndarray, "branches orbits 3"],
 ) -> Int[np.ndarray, "branches orbits"]:
     """The order of orbits by rank, letter and parameters; numbers within tolerance of a neighbour are equal."""
-    code = np.broadcast_to(ranks * 32 + letters, letters.shape)
+    code = np.broadcast_to(orbit_codes(ranks, letters), letters.shape)
     for tolerance, axis in product((TOLERANCE, NOISE), range(3)):
-        code = _ranked(code * letters.shape[1] + _clusters(free[..., axis], tolerance))
+        code = code * letters.shape[1] + _clusters(free[..., axis], tolerance)
+        code = _clusters(code.astype(np.float64), 0.5)  # the same order in integers below the number of orbits
     return np.argsort(code, axis=1, kind="stable")
 
 
@@ -210,11 +211,6 @@ def _clusters(values: Float[np.ndarray, "branches orbits"], tolerance: float) ->
     clusters = np.zeros(values.shape, dtype=np.int64)
     np.put_along_axis(clusters, order[:, 1:], np.cumsum(steps, axis=1), axis=1)
     return clusters
-
-
-def _ranked(code: Int[np.ndarray, "branches orbits"]) -> Int[np.ndarray, "branches orbits"]:
-    """The same order in integers below the number of orbits."""
-    return _clusters(code.astype(np.float64), 0.5)
 
 
 def _branches(
@@ -253,10 +249,11 @@ def _origins(
 
     Anchors are the orbits of the rank and letter that has the fewest orbits, the first of those.
     """
-    codes, counts = np.unique(ranks * 32 + letters, return_counts=True)
-    anchors = np.flatnonzero(ranks * 32 + letters == codes[counts.argmin()])
+    orbits = orbit_codes(ranks, letters)
+    codes, counts = np.unique(orbits, return_counts=True)
+    anchors = np.flatnonzero(orbits == codes[counts.argmin()])
     points = np.concatenate([free[a] @ group.linear[letters[a]].T + group.offset[letters[a]] for a in anchors])
     shifts = -(points @ group.polar.T) @ group.polar
     shifts -= np.floor(shifts)
-    _, first = np.unique(np.round(shifts, 6), axis=0, return_index=True)
+    _, first = np.unique(np.round(shifts, 6), axis=0, return_index=True)  # six digits: equal but for rounding
     return shifts[np.sort(first)]

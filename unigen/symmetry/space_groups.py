@@ -1,4 +1,4 @@
-"""The 230 space groups: operations, Wyckoff positions, normalisers; and the points of an orbit (numpy).
+"""The 230 space groups: names, operations, Wyckoff positions, normalisers; and the points of an orbit (numpy).
 
 One setting a group: unique axis b, hexagonal axes, origin choice 2. The table is made by data/wyckoff/make_table.py.
 Fractional coordinates refer to the conventional cell, whose rows are its vectors; an affine map (3, 4) sends x to
@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from unigen.symmetry.crystal_systems import crystal_system
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzA"
 """Wyckoff letters by index; the 27th occurs in Pmmm only."""
+
+_OLD_SYMBOLS = {"Abm2": 39, "Aba2": 41, "Cmca": 64, "Cmma": 67, "Ccca": 68}
+"""Before the letter e for double glide planes (1992)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +130,38 @@ def _padded(row: dict[str, Any]) -> tuple[Float[np.ndarray, "positions 3 3"], In
     return linear, pivots
 
 
+def space_group_number(name: str) -> int:
+    """The number of a space group named by number or symbol of its standard setting; ``_`` and blanks may be left out.
+
+    Raises:
+        UserError: neither a number from 1 to 230 nor such a symbol.
+
+    Example:
+        >>> space_group_number("225"), space_group_number("Fm-3m"), space_group_number("P21/c")
+        (225, 225, 14)
+    """
+    text, numbers = _without_blanks(name), _numbers_by_symbol()
+    if text.isascii() and text.isdigit():
+        return space_group(int(text)).number
+    if text not in numbers:
+        close = [space_group(numbers[symbol]).symbol for symbol in get_close_matches(text, numbers, 3)]
+        raise UserError(
+            f"unknown space group {name!r}",
+            wanted="a number from 1 to 230 or the symbol of a standard setting, such as Pm-3m",
+            next_step=f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "",
+        )
+    return numbers[text]
+
+
+def _without_blanks(name: str) -> str:
+    return name.replace("_", "").replace(" ", "")
+
+
+@cache
+def _numbers_by_symbol() -> dict[str, int]:
+    return {_without_blanks(space_group(number).symbol): number for number in range(1, 231)} | _OLD_SYMBOLS
+
+
 def transform(
     maps: Float[np.ndarray, "*#maps 3 4"], points: Float[np.ndarray, "*#maps 3"]
 ) -> Float[np.ndarray, "*#maps 3"]:
@@ -178,10 +214,12 @@ def orbit_operations(number: int, letter: int, *, primitive: bool = False) -> Fl
         primitive: points that a centring translation connects count as one, as in the primitive cell.
     """
     group = space_group(number)
+    # Parameters that no operation relates to one another: the point has the symmetry of its position and no more.
     generic = representative(group, letter, np.array([0.1234567, 0.2718281, 0.4142135]))
     images = transform(group.operations, generic)
     if primitive:
         images = images @ np.linalg.inv(group.to_primitive)
-    cells = np.round(images - np.floor(images + 1e-6), 6)
-    _, first = np.unique(cells, axis=0, return_index=True)
+    # Six digits: far above rounding, far below the distances of these points. A coordinate of 1 - 1e-16 is 0.
+    wrapped = np.round(images - np.floor(images + 1e-6), 6)
+    _, first = np.unique(wrapped, axis=0, return_index=True)
     return group.operations[np.sort(first)]

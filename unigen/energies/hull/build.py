@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import open_dataset
 from unigen.energies.hull.elements import ElementEnergies, fit_element_energies, write_element_energies
 from unigen.energies.hull.reference import (
@@ -30,7 +29,7 @@ from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.errors import UserError
 from unigen.parallel import Workers
 
-WORK = "relaxed"
+RELAXED = "relaxed"
 """Folder of the relaxations behind a set, so that an interrupted build goes on."""
 
 
@@ -49,11 +48,11 @@ def build_from_energies(
     Raises:
         UserError: a source that cannot be read; another set of this name.
     """
-    found = [read_energies(source, energy) for source in sources]
-    card = HullCard(name=name, quantity=quantity, scheme=scheme, sources={one.name: one.fact for one in found})
+    energies = [read_energies(source, energy) for source in sources]
+    card = HullCard(name=name, quantity=quantity, scheme=scheme, sources={each.name: each.origin for each in energies})
     _check_name(card)
-    entries = [entry for one in found for entry in one.entries]
-    return _keep(card, entries, sum((one.skipped for one in found), Counter[str]()))
+    entries = [entry for each in energies for entry in each.entries]
+    return _write_lowest(card, entries, sum((each.skipped for each in energies), Counter[str]()))
 
 
 def build_by_potential(
@@ -76,7 +75,7 @@ def build_by_potential(
         relaxation=asdict(settings),
     )
     _check_name(card)
-    relaxed = RelaxedCrystals(hulls_home() / name / WORK, potential, settings)
+    relaxed = RelaxedCrystals(hulls_home() / name / RELAXED, potential, settings)
     entries: list[Entry] = []
     skipped: Counter[str] = Counter()
     for dataset in datasets:
@@ -90,7 +89,7 @@ def build_by_potential(
                 entries.append((label, crystal.formula, result.energy_per_atom))
     if not entries:
         raise UserError("not one crystal has an energy", where=name, got=dict(skipped))
-    return _keep(card, entries, skipped)
+    return _write_lowest(card, entries, skipped)
 
 
 def fit_elements(
@@ -118,49 +117,45 @@ def fit_elements(
             got=f"{card.quantity}, {card.scheme}",
             wanted=f"formation, {potential.scheme}",
         )
-    crystals, known = _with_energies(sources, energy)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(crystals))[:limit]).tolist()
-    folder = hull_folder(name)
-    work = folder / f"static-{potential.name.replace(':', '-')}"
-    results = RelaxedCrystals(work, potential, RelaxSettings(max_steps=0)).relax([crystals[n] for n in chosen], workers)
-    rows = [
-        (n, result.energy_per_atom)
-        for n, result in zip(chosen, results, strict=True)
-        if result.energy_per_atom is not None
-    ]
-    found = fit_element_energies(
-        [crystals[n].counts for n, _ in rows],
-        np.array([value for _, value in rows]),
-        np.array([known[n] for n, _ in rows]),
-        potential,
-        sources,
-    )
-    return found, write_element_energies(folder, potential, found)
-
-
-def _with_energies(sources: Sequence[str], energy: str) -> tuple[list[Crystal], list[float]]:
     crystals = [
         crystal for source in sources for crystal in dataset_with(source, energy) if energy in crystal.properties
     ]
-    return crystals, [crystal.properties[energy] for crystal in crystals]
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(crystals))[:limit]).tolist()
+    folder = hull_folder(name)
+    single_points = RelaxedCrystals(
+        folder / f"static-{potential.name.replace(':', '-')}", potential, RelaxSettings(max_steps=0)
+    )
+    drawn = [crystals[n] for n in chosen]
+    computed = [
+        (crystal, result.energy_per_atom)
+        for crystal, result in zip(drawn, single_points.relax(drawn, workers), strict=True)
+        if result.energy_per_atom is not None
+    ]
+    fit = fit_element_energies(
+        [crystal.counts for crystal, _ in computed],
+        np.array([total for _, total in computed]),
+        np.array([crystal.properties[energy] for crystal, _ in computed]),
+        potential,
+        sources,
+    )
+    return fit, write_element_energies(folder, potential, fit)
 
 
 def _check_name(card: HullCard) -> None:
     """A set of this name made of the same may be made again; another one is not written over."""
     if (hulls_home() / card.name / ENTRIES).exists():
-        there = open_reference(card.name).card
-        blank = replace(there, entries=0, formulas=0, skipped={})
-        if blank != card:
+        built = open_reference(card.name).card
+        if replace(built, entries=0, formulas=0, skipped={}) != card:  # counts come last
             raise UserError(
                 "another hull has this name",
                 where=str(hulls_home() / card.name),
                 got=f"{card.quantity}, {card.scheme}, from {', '.join(card.sources)}",
-                wanted=f"{there.quantity}, {there.scheme}, from {', '.join(there.sources)}",
+                wanted=f"{built.quantity}, {built.scheme}, from {', '.join(built.sources)}",
                 next_step="give another name, or remove that folder",
             )
 
 
-def _keep(card: HullCard, entries: list[Entry], skipped: Counter[str]) -> HullCard:
+def _write_lowest(card: HullCard, entries: list[Entry], skipped: Counter[str]) -> HullCard:
     """Write the set; returns its card with the counts."""
     ids, formulas, energies = lowest_of_each(entries)
     card = replace(card, entries=len(entries), formulas=len(formulas), skipped=dict(skipped))

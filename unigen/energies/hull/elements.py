@@ -98,10 +98,10 @@ def elements_file(folder: Path, potential: Potential) -> Path:
     return folder / f"elements-{potential.name.replace(':', '-')}.yaml"
 
 
-def write_element_energies(folder: Path, potential: Potential, found: ElementEnergies) -> Path:
+def write_element_energies(folder: Path, potential: Potential, energies: ElementEnergies) -> Path:
     """Write them beside the reference set; returns the file."""
     path = elements_file(folder, potential)
-    config.write_yaml(path, asdict(found))
+    config.write_yaml(path, asdict(energies))
     return path
 
 
@@ -117,13 +117,13 @@ def open_element_energies(folder: Path, potential: Potential) -> ElementEnergies
         raise UserError(
             f"this hull has no energies of the elements for {potential.name}", where=str(folder), next_step=step
         )
-    found = config.load(ElementEnergies, path)
-    if found.potential != potential.identity:
+    energies = config.load(ElementEnergies, path)
+    if energies.potential != potential.identity:
         raise UserError(
             "energies of the elements are of another potential",
             where=str(path),
             got=str(potential.identity),
-            wanted=str(found.potential),
+            wanted=str(energies.potential),
             next_step=step,
         )
-    return found
+    return energies

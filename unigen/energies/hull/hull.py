@@ -127,11 +127,11 @@ class Hull:
         phases, above = diagram.get_decomp_and_e_above_hull(entry, allow_negative=True, check_stable=False)
         if phases is None or above is None:
             return HullVerdict(reason="outside the phase diagram")
-        said = sorted(((share, phase.composition.reduced_formula) for phase, share in phases.items()), reverse=True)
+        shares = sorted(((share, phase.composition.reduced_formula) for phase, share in phases.items()), reverse=True)
         return HullVerdict(
             above_hull=float(above),
             formation_energy=float(diagram.get_form_energy_per_atom(entry)),
-            decomposition=" + ".join(f"{share:.2g} {formula}" for share, formula in said),
+            decomposition=" + ".join(f"{share:.2g} {formula}" for share, formula in shares),
         )
 
     def stable_phases(self, elements: Collection[int]) -> StablePhases | None:
@@ -160,7 +160,7 @@ class Hull:
         for number in elements:
             symbol = format_formula({number: 1})
             if reference.card.quantity == "formation":
-                energies[symbol] = min(0.0, energies.get(symbol, 0.0))
+                energies[symbol] = min(0.0, energies.get(symbol, 0.0))  # elements are the zero, listed or not
             elif symbol not in energies:
                 return f"the hull has no energy of the element {symbol}"
         entries = []

@@ -32,7 +32,7 @@ class StablePhases:
     Attributes:
         elements: symbols, in the order of the shares.
         phases: all that are stable, the elements among them, those richest in the first element first.
-        facets: the phases, by their place, that any crystal inside the facet falls apart into: pairs in a system of
+        facets: the phases, by their index, that any crystal inside the facet falls apart into: pairs in a system of
             two elements, triples in one of three.
     """
 
@@ -47,8 +47,8 @@ class StablePhases:
             int(corner): _phase(diagram, int(corner), elements) for facet in diagram.facets for corner in facet
         }
         order = sorted(corner_phases, key=lambda corner: corner_phases[corner].shares, reverse=True)
-        place = {corner: n for n, corner in enumerate(order)}
-        facets = sorted(tuple(sorted(place[int(corner)] for corner in facet)) for facet in diagram.facets)
+        index_of = {corner: index for index, corner in enumerate(order)}
+        facets = sorted(tuple(sorted(index_of[int(corner)] for corner in facet)) for facet in diagram.facets)
         return cls(tuple(elements), tuple(corner_phases[corner] for corner in order), tuple(facets))
 
     @property

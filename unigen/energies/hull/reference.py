@@ -125,10 +125,10 @@ def hull_folder(name: str | Path) -> Path:
     for folder in (hulls_home() / str(name), Path(name)):
         if (folder / ENTRIES).exists():
             return folder
-    there = sorted(path.parent.name for path in hulls_home().glob(f"*/{ENTRIES}"))
+    built = sorted(path.parent.name for path in hulls_home().glob(f"*/{ENTRIES}"))
     raise UserError(
         f"hull {str(name)!r} is not built",
-        wanted=", ".join(there) or "none is built yet",
+        wanted=", ".join(built) or "none is built yet",
         next_step="run: unigen hull build NAME --from SOURCE (see unigen hull build --help)",
     )
 

@@ -31,17 +31,17 @@ class EnergySource:
 
     Attributes:
         name: for the card.
-        fact: column and checksum, for the card.
+        origin: column and checksum, for the card.
         entries: what has an energy.
         skipped: rows without one, by reason.
     """
 
     name: str
-    fact: dict[str, str]
+    origin: dict[str, str]
     entries: list[Entry] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
 
-    def take(self, name: str, formula: str, energy: float | None) -> None:
+    def add(self, name: str, formula: str, energy: float | None) -> None:
         """Add a row, or count why not."""
         if energy is None or not math.isfinite(energy):
             self.skipped["no energy"] += 1
@@ -68,16 +68,16 @@ def read_energies(source: str, column: str | None) -> EnergySource:
     path = Path(source)
     kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if path.is_file() and kind == ".csv":
-        found = _csv(path, _required(column, source))
+        energies = _read_csv(path, _required(column, source))
     elif path.is_file() and kind == ".json":
-        found = _entries(path)
+        energies = _read_entries(path)
     elif path.is_file() and path.suffix != ".parquet":
         raise UserError("not a source of energies", where=source, wanted=".csv, .json (either .gz too), or a dataset")
     else:
-        found = _dataset(source, _required(column, source))
-    if not found.entries:
-        raise UserError("not one usable energy", where=source, got=dict(found.skipped))
-    return found
+        energies = _read_dataset(source, _required(column, source))
+    if not energies.entries:
+        raise UserError("not one usable energy", where=source, got=dict(energies.skipped))
+    return energies
 
 
 def _required(column: str | None, source: str) -> str:
@@ -94,21 +94,21 @@ def _text(path: Path) -> str:
         raise UserError("cannot be read", where=str(path), got=str(error)[:120]) from error
 
 
-def _csv(path: Path, column: str) -> EnergySource:
+def _read_csv(path: Path, column: str) -> EnergySource:
     rows = csv.DictReader(io.StringIO(_text(path)))
-    there = rows.fieldnames or []
-    formula = next((name for name in FORMULA_COLUMNS if name in there), None)
-    if formula is None or column not in there:
+    columns = rows.fieldnames or []
+    formula = next((name for name in FORMULA_COLUMNS if name in columns), None)
+    if formula is None or column not in columns:
         wanted = f"{column} and one of {', '.join(FORMULA_COLUMNS)}"
-        raise UserError("columns missing", where=str(path), got=", ".join(there), wanted=wanted)
-    name = next((one for one in ID_COLUMNS if one in there), None)
-    found = EnergySource(path.name, {"energy": column, "sha256": sha256_of(path)})
+        raise UserError("columns missing", where=str(path), got=", ".join(columns), wanted=wanted)
+    name = next((one for one in ID_COLUMNS if one in columns), None)
+    source = EnergySource(path.name, {"energy": column, "sha256": sha256_of(path)})
     for row in rows:
-        found.take(row[name] if name else row[formula], row[formula] or "", _number(row[column]))
-    return found
+        source.add(row[name] if name else row[formula], row[formula] or "", _number(row[column]))
+    return source
 
 
-def _entries(path: Path) -> EnergySource:
+def _read_entries(path: Path) -> EnergySource:
     """Read as plain JSON: pymatgen's own decoder imports whatever modules a file names."""
     try:
         items = json.loads(_text(path))
@@ -116,15 +116,15 @@ def _entries(path: Path) -> EnergySource:
         raise UserError("not JSON", where=str(path), got=str(error)[:120]) from error
     if isinstance(items, dict):
         items = items.get("entries", [items])
-    found = EnergySource(path.name, {"energy": "corrected total energy", "sha256": sha256_of(path)})
+    source = EnergySource(path.name, {"energy": "corrected total energy", "sha256": sha256_of(path)})
     for position, item in enumerate(items if isinstance(items, list) else []):
         counts = _composition(item)
         if counts is None:
-            found.skipped["no composition or energy"] += 1
+            source.skipped["no composition or energy"] += 1
             continue
         energy = (float(item["energy"]) + float(item.get("correction") or 0.0)) / sum(counts.values())
-        found.take(str(item.get("entry_id") or position), format_formula(counts), energy)
-    return found
+        source.add(str(item.get("entry_id") or position), format_formula(counts), energy)
+    return source
 
 
 def _composition(item: Any) -> dict[int, int] | None:
@@ -142,13 +142,13 @@ def _composition(item: Any) -> dict[int, int] | None:
         return None
 
 
-def _dataset(source: str, column: str) -> EnergySource:
-    dataset = dataset_with(source, column)
-    found = EnergySource(source, {"energy": column, "sha256": dataset_checksum(source)})
+def _read_dataset(name: str, column: str) -> EnergySource:
+    dataset = dataset_with(name, column)
+    source = EnergySource(name, {"energy": column, "sha256": dataset_checksum(name)})
     values = dataset.properties[column].tolist()
-    for name, counts, value in zip(dataset.ids.tolist(), compositions(dataset), values, strict=True):
-        found.take(name, format_formula(counts), value)
-    return found
+    for entry_id, counts, value in zip(dataset.ids.tolist(), compositions(dataset), values, strict=True):
+        source.add(entry_id, format_formula(counts), value)
+    return source
 
 
 def dataset_with(source: str, column: str) -> CrystalDataset:

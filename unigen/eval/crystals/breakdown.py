@@ -13,7 +13,7 @@ import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetry_finder import find_symmetric
-from unigen.eval.crystals.scores import Scored
+from unigen.eval.crystals.scores import ScoredCrystals
 from unigen.eval.statistics import Metric
 from unigen.eval.tables import Section
 from unigen.parallel import Workers
@@ -85,8 +85,12 @@ class Breakdown:
             return cls()
         return cls(str(neighbours_of), NeighbourIndex.fit(open_table(neighbours_of).compositions))
 
-    def sections(
-        self, columns: dict[str, np.ndarray], references: Sequence[Crystal | None], scored: Scored, workers: Workers
+    def csp_sections(
+        self,
+        columns: dict[str, np.ndarray],
+        references: Sequence[Crystal | None],
+        scored: ScoredCrystals,
+        workers: Workers,
     ) -> dict[str, Section]:
         """Match rate and RMSE, for every k there is, by class of the references (about 10 ms a reference).
 
@@ -96,13 +100,13 @@ class Breakdown:
             scored: whose bootstrap gives the intervals; references of one class are resampled among themselves.
             workers: the processes that find the symmetry of the references.
         """
-        known = [crystal for crystal in references if crystal is not None]
-        assert len(known) == len(references), "unreadable references are left out before"
-        facts = workers.map(_describe, known, "Symmetry of the references")
+        readable = [crystal for crystal in references if crystal is not None]
+        assert len(readable) == len(references), "unreadable references are left out before"
+        facts = workers.map(_composition_and_freedom, readable, "Symmetry of the references")
         chosen = {name: column for name, column in columns.items() if name.startswith(("match_rate.", "rmse."))}
         atoms = np.array([sum(counts.values()) for counts, _ in facts], dtype=np.float64)
         free = np.array([n_free for _, n_free in facts], dtype=np.float64)
-        found = {
+        sections = {
             "by_atoms": _section("By atoms in the reference's primitive cell", ATOMS, atoms, chosen, scored),
             "by_free_parameters": _section(
                 "By free parameters of the reference", FREE, free, chosen, scored, _FREE_NOTE
@@ -111,10 +115,12 @@ class Breakdown:
         if self.index is not None:
             nearest = np.array([self.index.nearest_distance(counts, exclude_formula=True) for counts, _ in facts])
             title = f"By chemical distance to the nearest crystal of another formula in {self.neighbours_of}"
-            found["by_neighbour_distance"] = _section(title, DISTANCE, nearest, chosen, scored)
-        return found
+            sections["by_neighbour_distance"] = _section(title, DISTANCE, nearest, chosen, scored)
+        return sections
 
-    def denovo_section(self, columns: dict[str, np.ndarray], scored: Scored, workers: Workers) -> dict[str, Section]:
+    def denovo_section(
+        self, columns: dict[str, np.ndarray], scored: ScoredCrystals, workers: Workers
+    ) -> dict[str, Section]:
         """Rates of samples by class of their composition (about 10 ms a sample).
 
         Args:
@@ -124,14 +130,14 @@ class Breakdown:
         """
         assert self.index is not None, "known crystals are what these classes are about"
         made = {n: crystal for n, crystal in enumerate(scored.crystals) if crystal is not None}
-        facts = workers.map(_describe, list(made.values()), "Primitive cells")
+        facts = workers.map(_composition_and_freedom, list(made.values()), "Primitive cells")
         nearest = np.array([self.index.nearest_distance(counts) for counts, _ in facts])
         chosen = {name: np.asarray(columns[name], dtype=np.float64)[list(made)] for name in _DENOVO if name in columns}
         title = f"By chemical distance to the nearest crystal in {self.neighbours_of}"
         return {"by_neighbour_distance": _section(title, FAMILIARITY, nearest, chosen, scored, _DENOVO_NOTE)}
 
 
-def _describe(crystal: Crystal) -> tuple[dict[int, int], int]:
+def _composition_and_freedom(crystal: Crystal) -> tuple[dict[int, int], int]:
     """Atoms of the primitive cell by atomic number, and how many parameters are free."""
     symmetric = find_symmetric(crystal)
     return symmetric.counts, symmetric.n_free
@@ -142,7 +148,7 @@ def _section(
     bins: Bins,
     values: Float[np.ndarray, "items"],
     columns: dict[str, np.ndarray],
-    scored: Scored,
+    scored: ScoredCrystals,
     note: str = "",
 ) -> Section:
     classes = bins.of(values)

@@ -71,28 +71,23 @@ def cover(
         UserError: matminer is not installed.
     """
     require("coverage", "matminer", "coverage needs")
+    from scipy.spatial.distance import cdist
+
     prints = workers.map(fingerprint, [*samples, *references], "Fingerprints")
     made = [each for each in prints[: len(samples)] if each is not None]
     wanted = [each for each in prints[len(samples) :] if each is not None]
     failed = len(prints) - len(made) - len(wanted)
     if not made or not wanted:
         return Coverage(0.0, 0.0, failed)
-    structure = _distances([each.structure for each in made], [each.structure for each in wanted])
-    composition = _distances(*_standardised(made, wanted))
-    # as published: the nearest structure and the nearest composition need not be the same crystal's
-    covered = (structure.min(axis=0) <= cutoffs[0]) & (composition.min(axis=0) <= cutoffs[1])
-    near = (structure.min(axis=1) <= cutoffs[0]) & (composition.min(axis=1) <= cutoffs[1])
-    return Coverage(float(covered.sum() / len(references)), float(near.sum() / n_generated), failed)
-
-
-def _standardised(made: list[Fingerprint], wanted: list[Fingerprint]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    reference = np.array([each.composition for each in wanted])
-    mean, spread = np.nanmean(reference, axis=0), np.nanstd(reference, axis=0)
+    compositions = np.array([each.composition for each in wanted])
+    mean, spread = np.nanmean(compositions, axis=0), np.nanstd(compositions, axis=0)
     spread[spread == 0] = 1.0  # a feature that never varies in the reference
-    return tuple([np.nan_to_num((each.composition - mean) / spread) for each in group] for group in (made, wanted))  # type: ignore[return-value]
-
-
-def _distances(first: list[np.ndarray], second: list[np.ndarray]) -> Float[np.ndarray, "first second"]:
-    from scipy.spatial.distance import cdist
-
-    return cdist(np.array(first), np.array(second))
+    standardised = [np.nan_to_num([(each.composition - mean) / spread for each in group]) for group in (made, wanted)]
+    between_compositions = cdist(*standardised)
+    between_structures = cdist([each.structure for each in made], [each.structure for each in wanted])
+    # as published: the nearest structure and the nearest composition need not be the same crystal's
+    covered, near = (
+        (between_structures.min(axis=axis) <= cutoffs[0]) & (between_compositions.min(axis=axis) <= cutoffs[1])
+        for axis in (0, 1)
+    )
+    return Coverage(float(covered.sum() / len(references)), float(near.sum() / n_generated), failed)

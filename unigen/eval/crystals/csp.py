@@ -15,20 +15,22 @@ from unigen.crystals.crystal import Crystal
 from unigen.crystals.matching import Match
 from unigen.errors import UserError
 from unigen.eval.crystals.breakdown import Breakdown
-from unigen.eval.crystals.match_rate import match_everyone
-from unigen.eval.crystals.merge_match_rate import match_pairs, smallest_rms
+from unigen.eval.crystals.match_rate import match_any, match_pairs, smallest_rms
 from unigen.eval.crystals.pairing import Pairing, best_scored, pair
-from unigen.eval.crystals.samples import Entry, EntrySet
-from unigen.eval.crystals.scores import Scored
-from unigen.eval.outcome import Outcome, dropped
-from unigen.eval.report import SampleResult
+from unigen.eval.crystals.samples import CrystalEntry, CrystalSet
+from unigen.eval.crystals.scores import CrystalResult, ScoredCrystals
+from unigen.eval.report import Outcome
+from unigen.eval.samples import dropped
 from unigen.parallel import Workers
 from unigen.shapes import Bool
 
+_UNPAIRED = "belongs to no reference"
+_REPEATED = "index already taken by another sample of this reference"
+
 
 def score_csp(
-    scored: Scored,
-    reference: EntrySet,
+    scored: ScoredCrystals,
+    reference: CrystalSet,
     workers: Workers,
     *,
     k: int | None = None,
@@ -62,25 +64,21 @@ def score_csp(
         pairing = replace(pairing, of_reference=tuple(pairing.of_reference[position] for position in keep))
     most = min(k or pairing.k, pairing.k)
     crystals = [target.crystal for target in targets]
-    matches = match_pairs(scored.crystals, crystals, pairing, scored.protocol.matching, workers)
+    matches = match_pairs(scored.crystals, crystals, pairing, scored.rules.matching, workers)
     columns, bounded = _columns(scored, crystals, pairing, matches, sizes=sorted({1, most}), workers=workers)
-    counts = _counts(reference, pairing, matches, most) | bounded
+    settings: dict[str, object] = {"k": most, "only_sampled": only_sampled, "breakdown": breakdown is not None}
     return Outcome(
         metrics=scored.intervals(columns) | scored.intervals(scored.validity_columns()),
-        counts=counts,
+        counts=_counts(reference, pairing, matches, most) | bounded,
         rows=_rows(scored, targets, pairing, matches),
         dropped=_dropped(scored, reference, pairing),
-        settings={"k": most, "only_sampled": only_sampled} | _settings(breakdown),
-        sections=breakdown.sections(columns, crystals, scored, workers) if breakdown else {},
+        settings=settings | {"neighbours_of": breakdown.neighbours_of if breakdown else None},
+        sections=breakdown.csp_sections(columns, crystals, scored, workers) if breakdown else {},
     )
 
 
-def _settings(breakdown: Breakdown | None) -> dict[str, object]:
-    return {"breakdown": breakdown is not None, "neighbours_of": breakdown.neighbours_of if breakdown else None}
-
-
 def _columns(
-    scored: Scored,
+    scored: ScoredCrystals,
     references: Sequence[Crystal | None],
     pairing: Pairing,
     matches: dict[int, Match],
@@ -89,51 +87,46 @@ def _columns(
     workers: Workers,
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """One value a reference for each metric, NaN where it is no item of that metric; and what METRe cut short."""
-    protocol, valid = scored.protocol, scored.valid_cdvae()
+    rules, valid = scored.rules, scored.valid_cdvae()
     columns: dict[str, np.ndarray] = {}
     bounded: dict[str, int] = {}
     for k in sizes:
-        best = smallest_rms(pairing, matches, k)
-        filtered = smallest_rms(pairing, matches, k, valid)
-        metre = match_everyone(
+        columns |= _match_rates(pairing, matches, k, valid, f"k{k}")
+        rms = columns[f"rmse.k{k}"]
+        metre = match_any(
             scored.crystals,
             references,
             pairing,
-            own=best,
+            own_rms=rms,
             k=k,
-            limit=protocol.max_metre_candidates,
-            settings=protocol.matching,
+            limit=rules.max_metre_candidates,
+            settings=rules.matching,
             workers=workers,
         )
-        columns |= {
-            f"match_rate.k{k}": np.isfinite(best),
-            f"rmse.k{k}": best,
-            f"match_rate_filtered.k{k}": np.isfinite(filtered),
-            f"rmse_filtered.k{k}": filtered,
-            f"crmse.k{k}": np.where(np.isfinite(best), best, protocol.matching.stol),
-            f"metre.k{k}": metre.found,
-        }
+        columns[f"crmse.k{k}"] = np.where(np.isfinite(rms), rms, rules.matching.stol)
+        columns[f"metre.k{k}"] = metre.matched
         bounded[f"metre_bounded.k{k}"] = metre.bounded
-    return columns | _ranked(scored, pairing, matches, sizes[-1], valid), bounded
+    most = sizes[-1]
+    if most > 1 and any(entry.score is not None for entry in scored.entries):
+        # the one of k samples that its generator scores highest: another claim than the first of k
+        columns |= _match_rates(best_scored(pairing, scored.entries, most), matches, 1, valid, f"best_of_{most}")
+    return columns, bounded
 
 
-def _ranked(
-    scored: Scored, pairing: Pairing, matches: dict[int, Match], k: int, valid: Bool[np.ndarray, "samples"]
+def _match_rates(
+    pairing: Pairing, matches: dict[int, Match], k: int, valid: Bool[np.ndarray, "samples"], suffix: str
 ) -> dict[str, np.ndarray]:
-    """The one of k samples that its generator scores highest, where it scores at all: another claim than k = 1."""
-    if k == 1 or all(entry.score is None for entry in scored.entries):
-        return {}
-    chosen = best_scored(pairing, scored.entries, k)
-    best, filtered = smallest_rms(chosen, matches, 1), smallest_rms(chosen, matches, 1, valid)
+    """Match rate and RMSE over the first k samples, of all and of the valid ones."""
+    rms, filtered = smallest_rms(pairing, matches, k), smallest_rms(pairing, matches, k, valid)
     return {
-        f"match_rate.best_of_{k}": np.isfinite(best),
-        f"rmse.best_of_{k}": best,
-        f"match_rate_filtered.best_of_{k}": np.isfinite(filtered),
-        f"rmse_filtered.best_of_{k}": filtered,
+        f"match_rate.{suffix}": np.isfinite(rms),
+        f"rmse.{suffix}": rms,
+        f"match_rate_filtered.{suffix}": np.isfinite(filtered),
+        f"rmse_filtered.{suffix}": filtered,
     }
 
 
-def _counts(reference: EntrySet, pairing: Pairing, matches: dict[int, Match], k: int) -> dict[str, int]:
+def _counts(reference: CrystalSet, pairing: Pairing, matches: dict[int, Match], k: int) -> dict[str, int]:
     sizes = [len(samples) for samples in pairing.of_reference]
     return {
         "references": len(sizes),
@@ -149,32 +142,32 @@ def _counts(reference: EntrySet, pairing: Pairing, matches: dict[int, Match], k:
 
 
 def _rows(
-    scored: Scored, references: Sequence[Entry], pairing: Pairing, matches: dict[int, Match]
-) -> tuple[SampleResult, ...]:
+    scored: ScoredCrystals, references: Sequence[CrystalEntry], pairing: Pairing, matches: dict[int, Match]
+) -> tuple[CrystalResult, ...]:
     rows = list(scored.rows)
     for reference, paired in zip(references, pairing.of_reference, strict=True):
-        for index, number in paired.items():
-            match = matches.get(number, Match())
-            rows[number] = replace(
-                rows[number],
+        for index, position in paired.items():
+            match = matches.get(position, Match())
+            rows[position] = replace(
+                rows[position],
                 index=index,
                 reference=reference.id,
                 matched=match.rms is not None,
                 rms=match.rms,
-                bounded=rows[number].bounded or match.bounded,
+                bounded=rows[position].bounded or match.bounded,
             )
-    for number in (*pairing.unpaired, *pairing.repeated):
-        rows[number] = replace(rows[number], reason=rows[number].reason or _NOT_SCORED[number in pairing.repeated])
+    for reason, positions in ((_UNPAIRED, pairing.unpaired), (_REPEATED, pairing.repeated)):
+        for position in positions:
+            rows[position] = replace(rows[position], reason=rows[position].reason or reason)
     return tuple(rows)
 
 
-_NOT_SCORED = ("belongs to no reference", "index already taken by another sample of this reference")
-
-
-def _dropped(scored: Scored, reference: EntrySet, pairing: Pairing) -> list[dict[str, str]]:
-    unreadable = [dropped(entry, f"reference: {entry.reason}") for entry in reference.entries if entry.crystal is None]
-    lost = [(number, _NOT_SCORED[0]) for number in pairing.unpaired] + [
-        (number, _NOT_SCORED[1]) for number in pairing.repeated
+def _dropped(scored: ScoredCrystals, reference: CrystalSet, pairing: Pairing) -> list[dict[str, str]]:
+    unscored = [
+        dropped(scored.entries[position], reason)
+        for reason, positions in ((_UNPAIRED, pairing.unpaired), (_REPEATED, pairing.repeated))
+        for position in positions
+        if scored.entries[position].crystal is not None
     ]
-    unscored = [dropped(scored.entries[number], reason) for number, reason in lost if scored.entries[number].crystal]
+    unreadable = [dropped(entry, f"reference: {entry.reason}") for entry in reference.entries if entry.crystal is None]
     return scored.failures() + unscored + unreadable

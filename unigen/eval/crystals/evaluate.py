@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from unigen.crystals.crystal import Crystal
-from unigen.data.readers.record import Row
 from unigen.errors import UserError
 from unigen.eval.crystals.breakdown import Breakdown
 from unigen.eval.crystals.csp import score_csp
 from unigen.eval.crystals.denovo import score_denovo
-from unigen.eval.crystals.merge_validity import Description, describe
 from unigen.eval.crystals.pairing import ids_pair
-from unigen.eval.crystals.requests import as_requested, asked_sections, densities, find_stated
-from unigen.eval.crystals.samples import Entry, EntrySet, as_entries, read_reference, read_samples
-from unigen.eval.crystals.scores import Scored
-from unigen.eval.crystals.stability import StabilityRules, add_stability
-from unigen.eval.crystals.validity import CompositionVerdict, check_composition
-from unigen.eval.outcome import Outcome
-from unigen.eval.protocol import DENOVO, Protocol, find_protocol
-from unigen.eval.report import Report, SampleResult
+from unigen.eval.crystals.protocol import CSP, DENOVO, CrystalRules, find_protocol
+from unigen.eval.crystals.requests import (
+    as_requested,
+    check_space_groups,
+    requested_density,
+    requested_property_sections,
+)
+from unigen.eval.crystals.samples import CrystalSet, Structures, read_reference, read_samples
+from unigen.eval.crystals.scores import CrystalResult, ScoredCrystals
+from unigen.eval.crystals.stability import StabilityRules, with_stability
+from unigen.eval.crystals.validity import Description, check_composition, describe
+from unigen.eval.report import Outcome, Report, Shown
 from unigen.parallel import Workers
 from unigen.version import require
-
-Structures = str | Path | Iterable[Crystal | Row | Entry]
 
 TOOLS = (
     "unigen-matter",
@@ -47,7 +45,7 @@ TOOLS = (
 def evaluate_crystals(
     samples: Structures,
     reference: Structures | None = None,
-    protocol: str | Protocol | None = None,
+    protocol: str | CrystalRules | None = None,
     *,
     k: int | None = None,
     only_sampled: bool = False,
@@ -87,121 +85,96 @@ def evaluate_crystals(
         >>> report["match_rate.k1"], report["rmse.k1"]  # doctest: +SKIP
     """
     started = time.perf_counter()
-    _check(k, workers)
-    require("smact", "smact", "composition validity needs")
-    made = read_samples(samples) if isinstance(samples, str | Path) else as_entries(samples, "samples")
-    wanted = _reference(reference)
-    chosen = _choose(protocol, made, wanted)
-    if coverage:
-        _check_coverage(wanted, chosen)
-    parts = _breakdown(breakdown, neighbours_of, chosen)
-    with Workers(workers, progress=progress) as crew:
-        scored = _describe(made, chosen, crew, seed)
-        if chosen.name == "csp":
-            outcome = score_csp(scored, _required(wanted), crew, k=k, only_sampled=only_sampled, breakdown=parts)
-        else:
-            outcome = score_denovo(scored, wanted, crew, coverage=coverage)
-        outcome = _with_statements(outcome, scored, crew)
-        if stability is not None:
-            outcome = add_stability(outcome, scored, wanted, stability, crew)
-        if parts is not None and chosen.name != "csp":
-            outcome = _by_neighbour(outcome, parts, scored, crew)
-    return _report(made, wanted, scored, outcome, time.perf_counter() - started)
-
-
-def _check(k: int | None, workers: int | None) -> None:
     for name, value in (("k", k), ("workers", workers)):
         if value is not None and value < 1:
             raise UserError(f"{name}: not a positive count", got=value)
+    require("smact", "smact", "composition validity needs")
+    sample_set = read_samples(samples)
+    reference_set = None if reference is None else read_reference(reference)
+    rules = _choose(protocol, sample_set, reference_set)
+    _check_options(rules, reference_set, coverage=coverage, breakdown=breakdown)
+    classes = Breakdown.open(neighbours_of) if breakdown or neighbours_of is not None else None
+    with Workers(workers, progress=progress) as crew:
+        scored = _describe(sample_set, rules, crew, seed)
+        if rules.name == CSP.name:
+            assert reference_set is not None, "csp is chosen with a reference only"
+            outcome = score_csp(scored, reference_set, crew, k=k, only_sampled=only_sampled, breakdown=classes)
+        else:
+            outcome = score_denovo(scored, reference_set, crew, coverage=coverage)
+        outcome = _with_statements(replace(outcome, shown=_shown(scored, reference_set)), scored, crew)
+        if stability is not None:
+            outcome = with_stability(outcome, scored, reference_set, stability, crew)
+        if classes is not None and rules.name != CSP.name:
+            sections = outcome.sections | classes.denovo_section(outcome.columns, scored, crew)
+            settings = outcome.settings | {"neighbours_of": classes.neighbours_of}
+            outcome = replace(outcome, sections=sections, settings=settings)
+    return replace(outcome, counts=scored.counts() | outcome.counts).report(
+        rules,
+        samples=sample_set.name,
+        reference=reference_set.name if reference_set else None,
+        entries=sample_set.entries,
+        seed=seed,
+        tools=TOOLS,
+        seconds=time.perf_counter() - started,
+    )
 
 
-def _check_coverage(reference: EntrySet | None, protocol: Protocol) -> None:
-    if reference is None or protocol.name != DENOVO.name:
+def _choose(protocol: str | CrystalRules | None, samples: CrystalSet, reference: CrystalSet | None) -> CrystalRules:
+    """The protocol asked for; by default csp when a sample carries the id of a reference, else denovo."""
+    if protocol is None:
+        return CSP if reference is not None and ids_pair(samples.entries, reference.entries) else DENOVO
+    rules = find_protocol(protocol)
+    if rules.name == CSP.name and reference is None:
+        raise UserError("protocol csp needs a reference", next_step="give --reference DATASET_OR_FILES")
+    return rules
+
+
+def _check_options(rules: CrystalRules, reference: CrystalSet | None, *, coverage: bool, breakdown: bool) -> None:
+    if coverage and (reference is None or rules.name != DENOVO.name):
         raise UserError("coverage compares with a reference, under protocol denovo", next_step="give both")
-    require("coverage", "matminer", "coverage needs")
-
-
-def _breakdown(wanted: bool, neighbours_of: str | Path | None, protocol: Protocol) -> Breakdown | None:
-    if wanted and protocol.name != "csp":
+    if coverage:
+        require("coverage", "matminer", "coverage needs")
+    if breakdown and rules.name != CSP.name:
         raise UserError(
             "a breakdown by size is of match rates, under protocol csp",
-            got=f"protocol {protocol.name}",
+            got=f"protocol {rules.name}",
             next_step="give --reference and --protocol csp, or leave --breakdown out",
         )
-    return Breakdown.open(neighbours_of) if wanted or neighbours_of is not None else None
 
 
-def _by_neighbour(outcome: Outcome, parts: Breakdown, scored: Scored, workers: Workers) -> Outcome:
-    """De novo samples by how near their composition is to a known one."""
-    found = parts.denovo_section(outcome.columns, scored, workers)
-    settings = outcome.settings | {"neighbours_of": parts.neighbours_of}
-    return replace(outcome, sections=outcome.sections | found, settings=settings)
-
-
-def _reference(reference: Structures | None) -> EntrySet | None:
-    if reference is None:
-        return None
-    return read_reference(reference) if isinstance(reference, str | Path) else as_entries(reference, "reference")
-
-
-def _required(reference: EntrySet | None) -> EntrySet:
-    if reference is None:
-        raise UserError("protocol csp needs a reference", next_step="give --reference DATASET_OR_FILES")
-    return reference
-
-
-def _choose(protocol: str | Protocol | None, samples: EntrySet, reference: EntrySet | None) -> Protocol:
-    if protocol is not None:
-        chosen = find_protocol(protocol)
-        if chosen.name == "csp":
-            _required(reference)
-        return chosen
-    paired = reference is not None and ids_pair(samples.entries, reference.entries)
-    return find_protocol("csp" if paired else "denovo")
-
-
-def _describe(samples: EntrySet, protocol: Protocol, workers: Workers, seed: int) -> Scored:
+def _describe(samples: CrystalSet, rules: CrystalRules, workers: Workers, seed: int) -> ScoredCrystals:
     """What every protocol needs to know about each sample."""
-    readable = [n for n, entry in enumerate(samples.entries) if entry.crystal is not None]
-    found = workers.map(partial(describe, protocol=protocol), samples.crystals, "Describing")
-    descriptions: list[Description | None] = [None] * len(samples.entries)
-    for position, description in zip(readable, found, strict=True):
-        descriptions[position] = description
-    formulas = sorted({description.formula for description in found})
-    check = partial(check_composition, max_combinations=protocol.max_oxidation_combinations)
-    verdicts: dict[str, CompositionVerdict] = dict(
-        zip(formulas, workers.map(check, formulas, "Compositions"), strict=True)
-    )
-    return Scored(samples.entries, tuple(descriptions), verdicts, protocol, seed)
+    described = iter(workers.map(partial(describe, rules=rules), samples.crystals, "Describing"))
+    descriptions: list[Description | None] = [
+        None if entry.crystal is None else next(described) for entry in samples.entries
+    ]
+    formulas = sorted({each.formula for each in descriptions if each is not None})
+    check = partial(check_composition, max_combinations=rules.max_oxidation_combinations)
+    verdicts = dict(zip(formulas, workers.map(check, formulas, "Compositions"), strict=True))
+    return ScoredCrystals(samples.entries, tuple(descriptions), verdicts, rules, seed)
 
 
-def _with_statements(outcome: Outcome, scored: Scored, workers: Workers) -> Outcome:
-    """What the samples say of themselves, judged."""
-    found = find_stated(scored, workers)
-    rows = list(outcome.rows)
-    for position, (entry, (_, verdict)) in enumerate(zip(scored.entries, found, strict=True)):
-        if entry.statement is not None and verdict is not None:
-            row = rows[position]
-            assert isinstance(row, SampleResult), "rows of crystals"
-            rows[position] = replace(row, stated_space_group=entry.statement.space_group, stated_symmetry=verdict)
-    asked = densities(scored)
-    sections = outcome.sections | as_requested(scored, found) | asked_sections(scored, asked)
-    return replace(outcome, rows=tuple(rows), sections=sections, asked=outcome.asked + asked)
-
-
-def _report(samples: EntrySet, reference: EntrySet | None, scored: Scored, outcome: Outcome, seconds: float) -> Report:
-    return replace(
-        outcome,
-        counts=scored.counts() | outcome.counts,
+def _shown(scored: ScoredCrystals, reference: CrystalSet | None) -> Shown:
+    return Shown(
         structures=tuple(scored.crystals),
         sources=tuple(entry.where for entry in scored.entries),
         references=tuple(reference.crystals) if reference else (),
-    ).report(
-        scored.protocol,
-        samples=samples.name,
-        reference=reference.name if reference else None,
-        entries=samples.entries,
-        seed=scored.seed,
-        tools=TOOLS,
-        seconds=seconds,
+    )
+
+
+def _with_statements(outcome: Outcome, scored: ScoredCrystals, workers: Workers) -> Outcome:
+    """With what the samples were asked to be and say they are, held against what they are."""
+    checks = check_space_groups(scored, workers)
+    rows = list(outcome.rows)
+    for position, (entry, (_, verdict)) in enumerate(zip(scored.entries, checks, strict=True)):
+        if entry.statement is not None and verdict is not None:
+            row = rows[position]
+            assert isinstance(row, CrystalResult), "rows of crystals"
+            rows[position] = replace(row, stated_space_group=entry.statement.space_group, stated_symmetry=verdict)
+    density = requested_density(scored)
+    return replace(
+        outcome,
+        rows=tuple(rows),
+        sections=outcome.sections | as_requested(scored, checks) | requested_property_sections(scored, density),
+        shown=replace(outcome.shown, requested=density),
     )

@@ -28,12 +28,12 @@ from unigen.parallel import Workers
 from unigen.shapes import Bool
 
 SAMPLES_A_TASK = 50
-"""Novelty of a formula with many samples is shared out in pieces of this size."""
+"""Novelty of a formula with many samples is shared out in pieces of this size; each reduces the references again."""
 
 
 @dataclass(frozen=True, eq=False)
-class Verdicts:
-    """One verdict a sample.
+class NoveltyVerdicts:
+    """Whether each sample is unlike all others, or unlike a reference set.
 
     Attributes:
         holds: the sample is unique (or novel).
@@ -52,7 +52,9 @@ class FormulaTask:
     references: tuple[Crystal, ...] = ()
 
 
-def find_unique(samples: Sequence[Crystal | None], settings: MatchSettings, limit: int, workers: Workers) -> Verdicts:
+def find_unique(
+    samples: Sequence[Crystal | None], settings: MatchSettings, limit: int, workers: Workers
+) -> NoveltyVerdicts:
     """Keep one of each equivalence class: a sample is unique when it matches none kept before it.
 
     Args:
@@ -73,17 +75,17 @@ def find_novel(
     settings: MatchSettings,
     limit: int,
     workers: Workers,
-) -> Verdicts:
+) -> NoveltyVerdicts:
     """A sample is novel when it matches no reference crystal; None (a failure) is not novel."""
-    known = defaultdict(list)
+    of_formula = defaultdict(list)
     for reference in references:
-        known[reference.reduced_formula].append(reference)
+        of_formula[reference.reduced_formula].append(reference)
     groups, tasks = [], []
     for formula, group in _by_formula(samples).items():
         for start in range(0, len(group), SAMPLES_A_TASK):
             part = group[start : start + SAMPLES_A_TASK]
             groups.append(part)
-            tasks.append(FormulaTask(_of(samples, part), tuple(known.get(formula, ()))))
+            tasks.append(FormulaTask(_of(samples, part), tuple(of_formula.get(formula, ()))))
     results = workers.map(partial(_novel_task, settings=settings, limit=limit), tasks, "Novelty")
     return _scatter(len(samples), groups, results)
 
@@ -100,21 +102,21 @@ def _of(crystals: Sequence[Crystal | None], positions: list[int]) -> tuple[Cryst
     return tuple(crystal for crystal in (crystals[position] for position in positions) if crystal is not None)
 
 
-def _scatter(count: int, groups: list[list[int]], results: list[list[tuple[bool, bool]]]) -> Verdicts:
+def _scatter(count: int, groups: list[list[int]], results: list[list[tuple[bool, bool]]]) -> NoveltyVerdicts:
     holds, bounded = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     for group, verdicts in zip(groups, results, strict=True):
         for position, (verdict, stopped) in zip(group, verdicts, strict=True):
             holds[position], bounded[position] = verdict, stopped
-    return Verdicts(holds, bounded)
+    return NoveltyVerdicts(holds, bounded)
 
 
 def _unique_task(task: FormulaTask, settings: MatchSettings, limit: int) -> list[tuple[bool, bool]]:
     if len(task.samples) == 1:
         return [(True, False)]
-    kept = _Known(settings, limit, ordered=len(task.samples) > limit)
+    kept = _Partners(settings, limit, ordered=len(task.samples) > limit)
     verdicts = []
     for sample in task.samples:
-        match, bounded = kept.has(sample)
+        match, bounded = kept.match(sample)
         if not match:
             kept.add(sample)
         verdicts.append((not match, bounded))
@@ -124,14 +126,14 @@ def _unique_task(task: FormulaTask, settings: MatchSettings, limit: int) -> list
 def _novel_task(task: FormulaTask, settings: MatchSettings, limit: int) -> list[tuple[bool, bool]]:
     if not task.references:
         return [(True, False)] * len(task.samples)
-    known = _Known(settings, limit, ordered=len(task.references) > limit)
+    partners = _Partners(settings, limit, ordered=len(task.references) > limit)
     for reference in task.references:
-        known.add(reference)
-    return [(not match, bounded) for match, bounded in map(known.has, task.samples)]
+        partners.add(reference)
+    return [(not match, bounded) for match, bounded in map(partners.match, task.samples)]
 
 
-class _Known:
-    """Crystals of one formula, reduced once, asked many times; lives inside one task."""
+class _Partners:
+    """Crystals of one formula to compare with, each reduced once; lives inside one task."""
 
     def __init__(self, settings: MatchSettings, limit: int, *, ordered: bool) -> None:
         self._matcher = BoundedMatcher(settings)
@@ -145,8 +147,8 @@ class _Known:
         if self._ordered:
             self._shells.append(average_minimum_distances(crystal))
 
-    def has(self, crystal: Crystal) -> tuple[bool, bool]:
-        """Whether a known crystal matches, and whether the search was cut short without a match."""
+    def match(self, crystal: Crystal) -> tuple[bool, bool]:
+        """Whether a partner matches, and whether the search was cut short without a match."""
         cell = self._matcher.reduce(crystal)
         order: Sequence[int] = range(len(self._cells))
         bounded = len(self._cells) > self._limit

@@ -1,54 +1,55 @@
-"""One structure to be scored, or to be scored against, and how both are read."""
+"""One crystal to be scored, or to be scored against, what is said of it, and how both are read."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from math import isfinite
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.template import apply_template
 from unigen.data.crystal_store import CrystalDataset, open_dataset
 from unigen.data.readers.crystals import read_crystal_rows
 from unigen.data.readers.record import Row
 from unigen.errors import UserError
-from unigen.eval.crystals.statement import Statement, read_statement
+from unigen.eval.samples import Entry, read_integer, read_number, require_readable
+from unigen.request import CrystalRequest
 
-_NUMBERED = re.compile(r"(?:__|_)(\d+)$")
+
+@dataclass(frozen=True)
+class Statement:
+    """What a sample was asked to be and what its generator says it is.
+
+    Attributes:
+        request: what was wanted, None where the file does not tell.
+        space_group: international number that the generator wrote, None where it wrote none.
+    """
+
+    request: CrystalRequest | None = None
+    space_group: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class CrystalEntry(Entry):
     """A sample or a reference.
 
     Attributes:
-        id: its name; of a sample, the name of the reference it was made for, where one is known.
         crystal: None for what could not be read or was never made: it counts as a failure.
-        index: which sample of its reference it is, where it says so.
-        reason: why there is no crystal.
-        where: file and entry, for messages.
-        seed: the seed it was made with, where it says so.
         score: of its generator, larger is better among the samples of one reference, where it says so.
         statement: what it was asked to be and says it is, where it says so.
     """
 
-    id: str
     crystal: Crystal | None
-    index: int | None = None
-    reason: str = ""
-    where: str = ""
-    seed: int | None = None
-    score: float | None = None
-    statement: Statement | None = None
+    score: float | None = field(default=None, kw_only=True)
+    statement: Statement | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
-class EntrySet:
+class CrystalSet:
     """Entries with the name of where they come from, for the report."""
 
     name: str
-    entries: tuple[Entry, ...] = field(default=())
+    entries: tuple[CrystalEntry, ...] = ()
 
     @property
     def crystals(self) -> list[Crystal]:
@@ -56,89 +57,107 @@ class EntrySet:
         return [entry.crystal for entry in self.entries if entry.crystal is not None]
 
 
-def entry_from_row(row: Row) -> Entry:
+Structures = str | Path | Iterable[Crystal | Row[Crystal] | CrystalEntry]
+"""A path, or crystals, rows or entries in memory."""
+
+
+def entry_from_row(row: Row[Crystal]) -> CrystalEntry:
     """The entry of a row as read; ``info`` may hold what UniGen's own output does.
 
     That is ``id``, ``index``, ``seed``, ``score``; ``request``, ``space_group``, ``template`` as in `read_statement`.
     """
-    return Entry(
+    return CrystalEntry(
         id=row.name,
         crystal=row.structure,
-        index=_integer(row.info.get("index")),
+        index=read_integer(row.info.get("index")),
         reason=row.reason,
         where=row.where,
-        seed=_integer(row.info.get("seed")),
-        score=_number(row.info.get("score")),
+        seed=read_integer(row.info.get("seed")),
+        score=read_number(row.info.get("score")),
         statement=read_statement(row.info),
     )
 
 
-def _integer(value: object) -> int | None:
+def read_statement(info: Mapping[str, object]) -> Statement | None:
+    """The statement in the fields of an entry: ``request`` (an object), ``space_group``, or else ``template``.
+
+    What cannot be understood is taken as not said: these fields may be somebody else's.
+
+    Example:
+        >>> read_statement({"space_group": 221, "request": {"formula": "SrTiO3"}}).request.formula
+        'SrTiO3'
+    """
+    template = info.get("template")
+    group = _space_group(info.get("space_group"))
+    if group is None and isinstance(template, str):
+        group = _space_group(template.partition(" ")[0])
+    statement = Statement(_request(info.get("request")), group)
+    return None if statement == Statement() else statement
+
+
+def _space_group(value: object) -> int | None:
+    """A number of a space group; 0, as a symbol or nothing gives, is none."""
+    text = str(value)
+    return int(text) if text.isdecimal() and 1 <= int(text) <= 230 else None
+
+
+def _request(value: object) -> CrystalRequest | None:
+    if not isinstance(value, Mapping):
+        return None
+    given = {each.name: value[each.name] for each in fields(CrystalRequest) if value.get(each.name) is not None}
+    if isinstance(given.get("elements"), list):
+        given["elements"] = tuple(given["elements"])
     try:
-        return int(str(value))
-    except ValueError:
+        return apply_template(CrystalRequest(**given))
+    except (UserError, TypeError, AttributeError):  # not our own fields, whatever their names
         return None
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and isfinite(value) else None
-
-
-def split_name(name: str) -> tuple[str, int] | None:
-    """Name of the reference and index of a numbered sample: ``"mp-5__3"`` and ``"mp-5_3"`` give ``("mp-5", 3)``."""
-    found = _NUMBERED.search(name)
-    return (name[: found.start()], int(found.group(1))) if found else None
-
-
-def entries_of_dataset(dataset: CrystalDataset) -> list[Entry]:
-    """Every crystal of a built dataset."""
-    return [Entry(str(dataset.ids[index]), dataset[index]) for index in range(len(dataset))]
-
-
-def read_samples(path: str | Path) -> EntrySet:
-    """The structures to be scored.
+def read_samples(samples: Structures) -> CrystalSet:
+    """The structures to be scored: anything `unigen.data.readers.crystals.read_crystal_rows` reads, or in memory.
 
     Raises:
         UserError: nothing at the path, or not one readable structure there.
     """
-    entries = tuple(entry_from_row(row) for row in read_crystal_rows(path))
-    _some_readable(entries, str(path))
-    return EntrySet(str(path), entries)
+    if isinstance(samples, str | Path):
+        return _read_files(samples)
+    return _from_memory(samples, "samples")
 
 
-def read_reference(name_or_path: str | Path) -> EntrySet:
-    """The reference: a built dataset (``"mp-20:test"``, or its Parquet file) or structure files of any kind.
+def read_reference(reference: Structures) -> CrystalSet:
+    """The reference: a built dataset (``"mp-20:test"``, or its Parquet file), structure files, or in memory.
 
     Raises:
         UserError: neither a dataset nor files, or nothing readable there.
     """
-    path = Path(name_or_path)
+    if not isinstance(reference, str | Path):
+        return _from_memory(reference, "reference")
+    path = Path(reference)
     if path.exists() and path.suffix != ".parquet":
-        entries = tuple(entry_from_row(row) for row in read_crystal_rows(path))
-        _some_readable(entries, str(path))
-        return EntrySet(str(path), entries)
-    return EntrySet(str(name_or_path), tuple(entries_of_dataset(open_dataset(name_or_path))))
+        return _read_files(reference)
+    dataset: CrystalDataset = open_dataset(reference)
+    entries = tuple(CrystalEntry(str(dataset.ids[index]), dataset[index]) for index in range(len(dataset)))
+    return CrystalSet(str(reference), entries)
 
 
-def as_entries(structures: Iterable[Crystal | Row | Entry], name: str) -> EntrySet:
-    """Structures already in memory, crystals in the order given.
+def _read_files(path: str | Path) -> CrystalSet:
+    return _readable(CrystalSet(str(path), tuple(entry_from_row(row) for row in read_crystal_rows(path))))
 
-    Raises:
-        UserError: not one crystal among them.
-    """
+
+def _from_memory(structures: Iterable[Crystal | Row[Crystal] | CrystalEntry], name: str) -> CrystalSet:
+    """In the order given."""
     entries = []
     for position, structure in enumerate(structures):
-        if isinstance(structure, Entry):
+        if isinstance(structure, CrystalEntry):
             entries.append(structure)
         elif isinstance(structure, Crystal):
-            entries.append(Entry(f"{name}-{position}", structure))
+            entries.append(CrystalEntry(f"{name}-{position}", structure))
         else:
             entries.append(entry_from_row(structure))
-    _some_readable(tuple(entries), name)
-    return EntrySet(name, tuple(entries))
+    return _readable(CrystalSet(name, tuple(entries)))
 
 
-def _some_readable(entries: tuple[Entry, ...], where: str) -> None:
-    if not any(entry.crystal is not None for entry in entries):
-        first = f"{len(entries)} unreadable entries, the first: {entries[0].reason}" if entries else "no entries"
-        raise UserError("no readable structure", where=where, got=first)
+def _readable(crystals: CrystalSet) -> CrystalSet:
+    structures = [entry.crystal for entry in crystals.entries]
+    require_readable(structures, crystals.entries, "structure", where=crystals.name)
+    return crystals

@@ -8,34 +8,96 @@ from functools import cached_property
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.eval.crystals.merge_validity import Description
-from unigen.eval.crystals.samples import Entry
-from unigen.eval.crystals.validity import CompositionVerdict
-from unigen.eval.outcome import dropped
-from unigen.eval.protocol import Protocol
-from unigen.eval.report import SampleResult
+from unigen.eval.crystals.protocol import CrystalRules
+from unigen.eval.crystals.samples import CrystalEntry
+from unigen.eval.crystals.validity import CompositionVerdict, Description
+from unigen.eval.report import ResultRow
+from unigen.eval.samples import dropped
 from unigen.eval.statistics import Metric
 from unigen.shapes import Bool
 
 VALIDITIES = ("structure_valid", "structure_valid_cdvae", "composition_valid", "composition_valid_cdvae")
 
 
+@dataclass(frozen=True, kw_only=True)
+class CrystalResult(ResultRow):
+    """The row of a crystal in the per-structure table; None where it does not apply or could not be computed.
+
+    Attributes:
+        index: which of the samples of its reference it is, from 0.
+        reference: id of its reference (csp).
+        formula: reduced formula.
+        space_group: symbol at the protocol's tolerance.
+        space_group_number: international number.
+        n_atoms: atoms in the cell as given.
+        volume: cubic Angstrom.
+        density: g/cm^3.
+        smallest_distance: Angstrom, own periodic images included.
+        structure_valid: see `unigen.eval.crystals.validity.Description`.
+        structure_valid_cdvae: the published variant.
+        composition_valid: SMACT with its present oxidation states.
+        composition_valid_cdvae: SMACT as CDVAE used it.
+        matched: matches its reference (csp).
+        rms: root mean square displacement to its reference, in (V / atoms)^(1/3) (csp).
+        unique: first of its equivalence class (denovo).
+        novel: matches no reference crystal (denovo, with a reference).
+        relaxation: "converged", "limit", "gated" or "failed", see `unigen.energies.relaxation.Relaxation`.
+        energy_per_atom: relaxed, eV/atom, of the potential.
+        displacement: root mean square path of an atom in relaxation, Angstrom.
+        formation_energy: relaxed, eV/atom, against the elements of the hull.
+        above_hull: relaxed, eV/atom above the hull; negative below it.
+        decomposition: the phases at the hull.
+        stated_space_group: number that the generator wrote.
+        stated_symmetry: "confirmed", "higher", "other" or "failed", see `unigen.eval.crystals.requests`.
+        bounded: something about it ended at a bound of work.
+        reason: why there is no structure, or why it is not scored.
+    """
+
+    index: int | None = None
+    reference: str | None = None
+    formula: str | None = None
+    space_group: str | None = None
+    space_group_number: int | None = None
+    n_atoms: int | None = None
+    volume: float | None = None
+    density: float | None = None
+    smallest_distance: float | None = None
+    structure_valid: bool = False
+    structure_valid_cdvae: bool = False
+    composition_valid: bool = False
+    composition_valid_cdvae: bool = False
+    matched: bool | None = None
+    rms: float | None = None
+    unique: bool | None = None
+    novel: bool | None = None
+    relaxation: str | None = None
+    energy_per_atom: float | None = None
+    displacement: float | None = None
+    formation_energy: float | None = None
+    above_hull: float | None = None
+    decomposition: str = ""
+    stated_space_group: int | None = None
+    stated_symmetry: str | None = None
+    bounded: bool = False
+    reason: str = ""
+
+
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredCrystals:
     """Samples described.
 
     Attributes:
         entries: all samples, failures included.
         descriptions: one a sample, None for a failure.
         verdicts: SMACT's verdict by reduced formula.
-        protocol: the settings.
+        rules: the protocol.
         seed: seed of the bootstrap.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[CrystalEntry, ...]
     descriptions: tuple[Description | None, ...]
     verdicts: dict[str, CompositionVerdict]
-    protocol: Protocol
+    rules: CrystalRules
     seed: int
 
     @property
@@ -53,7 +115,7 @@ class Scored:
 
     def intervals(self, columns: dict[str, np.ndarray]) -> dict[str, Metric]:
         """Means and intervals under the protocol's bootstrap."""
-        return self.protocol.intervals(columns, self.seed)
+        return self.rules.intervals(columns, self.seed)
 
     def validity_columns(self) -> dict[str, np.ndarray]:
         """Every validity, and both together, over all generated."""
@@ -71,23 +133,25 @@ class Scored:
         }
 
     @cached_property
-    def rows(self) -> tuple[SampleResult, ...]:
+    def rows(self) -> tuple[CrystalResult, ...]:
         """The per-structure row of each sample, as far as it goes without a protocol."""
-        return tuple(map(self._row, range(len(self.entries))))
-
-    def _row(self, position: int) -> SampleResult:
-        entry, description = self.entries[position], self.descriptions[position]
-        if description is None:
-            return SampleResult(id=entry.id, index=entry.index, reason=entry.reason)
-        verdict = self.verdicts[description.formula]
-        return SampleResult(
-            id=entry.id,
-            index=entry.index,
-            composition_valid=verdict.valid,
-            composition_valid_cdvae=verdict.valid_cdvae,
-            bounded=verdict.bounded,
-            **asdict(description),
-        )
+        rows = []
+        for entry, description in zip(self.entries, self.descriptions, strict=True):
+            if description is None:
+                rows.append(CrystalResult(id=entry.id, index=entry.index, reason=entry.reason))
+                continue
+            verdict = self.verdicts[description.formula]
+            rows.append(
+                CrystalResult(
+                    id=entry.id,
+                    index=entry.index,
+                    composition_valid=verdict.valid,
+                    composition_valid_cdvae=verdict.valid_cdvae,
+                    bounded=verdict.bounded,
+                    **asdict(description),
+                )
+            )
+        return tuple(rows)
 
     def failures(self) -> list[dict[str, str]]:
         """Id, place and reason of every sample without a structure."""

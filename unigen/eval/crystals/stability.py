@@ -20,22 +20,27 @@ from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.errors import UserError
-from unigen.eval.crystals.energy_agreement import STATED, energy_agreement
 from unigen.eval.crystals.novelty import find_novel, find_unique
-from unigen.eval.crystals.requests import asked_and_found, asked_sections
-from unigen.eval.crystals.samples import EntrySet, read_samples
-from unigen.eval.crystals.scores import Scored
-from unigen.eval.outcome import Outcome
-from unigen.eval.report import ResultRow, SampleResult
+from unigen.eval.crystals.requests import requested_property, requested_property_sections
+from unigen.eval.crystals.samples import CrystalSet, read_samples
+from unigen.eval.crystals.scores import CrystalResult, ScoredCrystals
+from unigen.eval.report import Outcome, ResultRow
 from unigen.eval.statistics import Metric
 from unigen.eval.tables import Section
 from unigen.parallel import Workers
+from unigen.shapes import Float
 
 THRESHOLDS = (0.0, 0.1)
-"""eV/atom above the hull that still counts as stable."""
+"""eV/atom above the hull that still counts as stable: on the hull, and MatterGen's limit."""
 
 DRAWN_SYSTEMS = (2, 3)
 """Elements of a chemical system whose hull is a picture."""
+
+CLOSE = 0.05
+"""eV/atom: an energy that is no further from the reference's own agrees with it."""
+
+PUBLISHED_NAMES = {"above_hull": "e_above_hull", "formation_energy": "formation_energy_per_atom"}
+"""Our columns and the Materials Project's names for them, as datasets carry them and requests ask for them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,7 +57,7 @@ class StabilityRules:
     relaxed: RelaxedCrystals
     hull: Hull | None = None
     count: int | None = None
-    against: EntrySet | None = None
+    against: CrystalSet | None = None
 
     @classmethod
     def of(
@@ -79,32 +84,24 @@ class StabilityRules:
 
     def facts(self) -> dict[str, object]:
         """Everything that moves a number, for the report."""
-        said: dict[str, object] = {
+        facts: dict[str, object] = {
             "potential": self.relaxed.potential.identity,
             "relaxation": asdict(self.relaxed.settings),
             "judged": self.count,
         }
         if self.hull is not None:
-            said |= {"hull": self.hull.facts(), "thresholds": THRESHOLDS}
-        return said | ({"against": self.against.name} if self.against else {})
+            facts |= {"hull": self.hull.facts(), "thresholds": THRESHOLDS}
+        return facts | ({"against": self.against.name} if self.against else {})
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """One result a judged sample; the samples are the first ones."""
-
-    relaxed: list[Relaxation]
-    verdicts: list[HullVerdict]
-
-
-def add_stability(
-    outcome: Outcome, scored: Scored, reference: EntrySet | None, rules: StabilityRules, workers: Workers
+def with_stability(
+    outcome: Outcome, scored: ScoredCrystals, reference: CrystalSet | None, rules: StabilityRules, workers: Workers
 ) -> Outcome:
     """The outcome with energies, stability and S.U.N. in its metrics, rows, counts and settings.
 
     Args:
         outcome: of the protocol.
-        scored: the samples.
+        scored: the samples, of which the first ones are judged.
         reference: for novelty; S.U.N. needs it.
         rules: how.
         workers: the processes that do it.
@@ -114,25 +111,32 @@ def add_stability(
     """
     relaxed = _relax(scored.crystals[: rules.count], rules.relaxed, workers)
     rules.relaxed.write((entry.id, result) for entry, result in zip(scored.entries, relaxed, strict=False))
-    judged = Judged(relaxed, [_verdict(result, rules.hull) for result in relaxed])
-    columns = _columns(judged, rules.hull) | _sun(judged, scored, reference, rules.hull, workers)
-    sections = energy_agreement(scored, judged.verdicts, reference.entries if reference else ())
-    found = [verdict.formation_energy for verdict in judged.verdicts]
-    asked = asked_and_found(scored, STATED["formation_energy"], found, "eV/atom")
-    sections |= asked_sections(scored, asked)
+    verdicts = [_judge(result, rules.hull) for result in relaxed]
+    columns = _columns(relaxed, verdicts, scored, reference, rules.hull, workers)
+    sections = _energy_agreement(scored, verdicts, reference)
+    energies = [verdict.formation_energy for verdict in verdicts]
+    requested = requested_property(scored, PUBLISHED_NAMES["formation_energy"], energies, "eV/atom")
+    sections |= requested_property_sections(scored, requested)
     if rules.against is not None:
         others = _relax(rules.against.crystals, rules.relaxed, workers)
         sections["against"] = _against(relaxed, others, scored, rules.against.name)
+    endings = Counter(f"relaxation_{result.outcome}" for result in relaxed)
+    unknown = sum(
+        verdict.above_hull is None and result.crystal is not None
+        for verdict, result in zip(verdicts, relaxed, strict=True)
+    )
+    unjudged = np.full(len(scored.entries) - len(relaxed), np.nan)
+    shown = outcome.shown
     return replace(
         outcome,
         metrics=outcome.metrics | scored.intervals(columns),
-        counts=outcome.counts | _counts(judged),
-        rows=_rows(outcome.rows, judged),
+        counts=outcome.counts | {"judged_stability": len(relaxed)} | dict(endings) | {"hull_unknown": unknown},
+        rows=(*map(_row, outcome.rows, relaxed, verdicts), *outcome.rows[len(relaxed) :]),
         settings=outcome.settings | {"stability": rules.facts()},
         sections=outcome.sections | sections,
-        asked=outcome.asked + asked,
-        phases=_stable_phases(judged, rules.hull),
-        columns=outcome.columns | {name: _padded(column, len(scored.entries)) for name, column in columns.items()},
+        shown=replace(shown, requested=shown.requested + requested, phases=_stable_phases(relaxed, rules.hull)),
+        columns=outcome.columns
+        | {name: np.concatenate([column.astype(np.float64), unjudged]) for name, column in columns.items()},
     )
 
 
@@ -143,73 +147,53 @@ def _relax(crystals: Sequence[Crystal | None], relaxed: RelaxedCrystals, workers
     return [missing if crystal is None else next(results) for crystal in crystals]
 
 
-def _verdict(result: Relaxation, hull: Hull | None) -> HullVerdict:
+def _judge(result: Relaxation, hull: Hull | None) -> HullVerdict:
     if hull is None or result.crystal is None or result.energy_per_atom is None:
         return HullVerdict(reason=result.reason)
     return hull.judge(result.crystal.counts, result.energy_per_atom)
 
 
-def _stable_phases(judged: Judged, hull: Hull | None) -> StablePhases | None:
+def _stable_phases(relaxed: Sequence[Relaxation], hull: Hull | None) -> StablePhases | None:
     """Of the one chemical system that all judged samples lie in, if its hull can be drawn."""
-    elements = {number for result in judged.relaxed if result.crystal is not None for number in result.crystal.counts}
+    elements = {number for result in relaxed if result.crystal is not None for number in result.crystal.counts}
     return hull.stable_phases(elements) if hull is not None and len(elements) in DRAWN_SYSTEMS else None
 
 
-def _columns(judged: Judged, hull: Hull | None) -> dict[str, np.ndarray]:
-    results = judged.relaxed
+def _columns(
+    relaxed: Sequence[Relaxation],
+    verdicts: Sequence[HullVerdict],
+    scored: ScoredCrystals,
+    reference: CrystalSet | None,
+    hull: Hull | None,
+    workers: Workers,
+) -> dict[str, np.ndarray]:
+    """One value a judged sample for each metric: relaxation, stability; unique and novel as relaxed, and S.U.N."""
     columns = {
-        "relaxed_converged": np.array([result.outcome == "converged" for result in results]),
-        "mean_displacement": _numbers([result.displacement for result in results]),
-        "mean_energy_drop": _numbers([result.energy_drop for result in results]),
+        "relaxed_converged": np.array([result.outcome == "converged" for result in relaxed]),
+        "mean_displacement": _numbers([result.displacement for result in relaxed]),
+        "mean_energy_drop": _numbers([result.energy_drop for result in relaxed]),
     }
-    if hull is None:
-        return columns
-    above = _numbers([verdict.above_hull for verdict in judged.verdicts])
-    columns["mean_above_hull"] = above
-    return columns | {f"stable_{limit}": above <= limit for limit in THRESHOLDS}  # NaN is not stable
+    above = _numbers([verdict.above_hull for verdict in verdicts])
+    if hull is not None:
+        columns["mean_above_hull"] = above
+        columns |= {f"stable_{limit}": above <= limit for limit in THRESHOLDS}  # NaN is not stable
+    rules, crystals = scored.rules, [result.crystal for result in relaxed]
+    unique = find_unique(crystals, rules.matching, rules.max_candidates, workers).holds
+    columns["unique_relaxed"] = unique
+    if reference is not None:
+        novel = find_novel(crystals, reference.crystals, rules.matching, rules.max_candidates, workers).holds
+        columns["novel_relaxed"] = novel
+        if hull is not None:
+            columns |= {f"sun_{limit}": (above <= limit) & unique & novel for limit in THRESHOLDS}
+    return columns
 
 
-def _padded(column: np.ndarray, length: int) -> np.ndarray:
-    """With NaN for the samples that were not judged."""
-    return np.concatenate([column.astype(np.float64), np.full(length - len(column), np.nan)])
-
-
-def _numbers(values: Sequence[float | None]) -> np.ndarray:
+def _numbers(values: Sequence[float | None]) -> Float[np.ndarray, "samples"]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _sun(
-    judged: Judged, scored: Scored, reference: EntrySet | None, hull: Hull | None, workers: Workers
-) -> dict[str, np.ndarray]:
-    """Unique and novel as relaxed, and S.U.N., a structure at a time."""
-    protocol, crystals = scored.protocol, [result.crystal for result in judged.relaxed]
-    unique = find_unique(crystals, protocol.matching, protocol.max_candidates, workers).holds
-    columns = {"unique_relaxed": unique}
-    if reference is None:
-        return columns
-    novel = find_novel(crystals, reference.crystals, protocol.matching, protocol.max_candidates, workers).holds
-    columns["novel_relaxed"] = novel
-    if hull is None:
-        return columns
-    above = _numbers([verdict.above_hull for verdict in judged.verdicts])
-    return columns | {f"sun_{limit}": (above <= limit) & unique & novel for limit in THRESHOLDS}
-
-
-def _counts(judged: Judged) -> dict[str, int]:
-    outcomes = Counter(f"relaxation_{result.outcome}" for result in judged.relaxed)
-    unknown = sum(
-        v.above_hull is None and r.crystal is not None for v, r in zip(judged.verdicts, judged.relaxed, strict=True)
-    )
-    return {"judged_stability": len(judged.relaxed)} | dict(outcomes) | {"hull_unknown": unknown}
-
-
-def _rows(rows: Sequence[ResultRow], judged: Judged) -> tuple[ResultRow, ...]:
-    count = len(judged.relaxed)
-    crystals = [row for row in rows[:count] if isinstance(row, SampleResult)]
-    return (*map(_row, crystals, judged.relaxed, judged.verdicts), *rows[count:])
-
-
-def _row(row: SampleResult, result: Relaxation, verdict: HullVerdict) -> SampleResult:
+def _row(row: ResultRow, result: Relaxation, verdict: HullVerdict) -> ResultRow:
+    assert isinstance(row, CrystalResult), "stability is of crystals"
     return replace(
         row,
         relaxation=result.outcome,
@@ -222,7 +206,32 @@ def _row(row: SampleResult, result: Relaxation, verdict: HullVerdict) -> SampleR
     )
 
 
-def _against(relaxed: Sequence[Relaxation], others: Sequence[Relaxation], scored: Scored, name: str) -> Section:
+def _energy_agreement(
+    scored: ScoredCrystals, verdicts: Sequence[HullVerdict], reference: CrystalSet | None
+) -> dict[str, Section]:
+    """Energies by the potential beside the reference's own of the same crystals: how far to trust the former.
+
+    A section where samples bear the ids of reference crystals with known energies; none otherwise.
+    """
+    entries = reference.entries if reference is not None else ()
+    stated = {entry.id: entry.crystal.properties for entry in entries if entry.crystal is not None}
+    rows: dict[str, dict[str, Metric | int]] = {}
+    for name, published_name in PUBLISHED_NAMES.items():
+        errors = [
+            energy - stated_energy
+            for entry, verdict in zip(scored.entries, verdicts, strict=False)
+            if (energy := getattr(verdict, name)) is not None
+            and (stated_energy := stated.get(entry.id, {}).get(published_name)) is not None
+        ]
+        if errors:
+            error = np.array(errors)
+            columns = {f"within_{CLOSE}": np.abs(error) <= CLOSE, "mean_absolute": np.abs(error), "mean_signed": error}
+            rows[name] = {"n": len(error)} | scored.intervals(columns)
+    note = "error of the relaxed energy against what the reference says of the crystal of the same id, eV/atom"
+    return {"energy_agreement": Section("energies beside the reference's own", rows, note)} if rows else {}
+
+
+def _against(relaxed: Sequence[Relaxation], others: Sequence[Relaxation], scored: ScoredCrystals, name: str) -> Section:
     """Lowest energies of the compositions both have: UniMat's comparison (Yang et al., ICLR 2024, section 4)."""
     ours, theirs = _lowest(relaxed), _lowest(others)
     shared = sorted(ours.keys() & theirs.keys())

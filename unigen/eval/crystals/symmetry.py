@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.eval.crystals.samples import EntrySet
-from unigen.eval.crystals.scores import Scored
-from unigen.eval.statistics import Metric
+from unigen.eval.crystals.samples import CrystalSet
+from unigen.eval.crystals.scores import ScoredCrystals
+from unigen.eval.statistics import Metric, total_variation
 from unigen.eval.tables import Section
 from unigen.parallel import Workers
 from unigen.shapes import Float, Int
@@ -38,7 +38,7 @@ _SYSTEM = np.array([CRYSTAL_SYSTEMS.index(crystal_system(group)) for group in _G
 _NOTE = "tv: total-variation distance from the reference; in its own column, that of as many draws from it"
 
 
-def symmetry_sections(scored: Scored, reference: EntrySet | None, workers: Workers) -> dict[str, Section]:
+def symmetry_sections(scored: ScoredCrystals, reference: CrystalSet | None, workers: Workers) -> dict[str, Section]:
     """Shares of crystal systems and space groups, of samples and of the reference side by side.
 
     Args:
@@ -47,44 +47,40 @@ def symmetry_sections(scored: Scored, reference: EntrySet | None, workers: Worke
         workers: the processes that find the symmetry (some 4 ms a structure and tolerance).
     """
     samples = [crystal for crystal in scored.crystals if crystal is not None]
-    known = _chosen(reference.crystals, scored.seed) if reference is not None else []
-    found = workers.map(partial(_groups, symprecs=SYMPRECS), samples + known, "Symmetry")
-    groups = np.array(found, dtype=np.int64).reshape(-1, len(SYMPRECS))
+    references = reference.crystals if reference is not None else []
+    if len(references) > MAX_REFERENCES:
+        drawn = np.random.default_rng(scored.seed).choice(len(references), MAX_REFERENCES, replace=False)
+        references = [references[index] for index in np.sort(drawn)]
+    numbers = workers.map(partial(_space_group_numbers, symprecs=SYMPRECS), samples + references, "Symmetry")
+    groups = np.array(numbers, dtype=np.int64).reshape(-1, len(SYMPRECS))
     ours, theirs = groups[: len(samples)], groups[len(samples) :]
-    return {"symmetry": _systems(ours, theirs, scored), "space_groups": _space_groups(ours, theirs)}
+    return {"symmetry": _symmetry_section(ours, theirs, scored), "space_groups": _space_group_section(ours, theirs)}
 
 
-def total_variation(first: Float[np.ndarray, "classes"], second: Float[np.ndarray, "classes"]) -> float:
-    """Half the sum of the differences of two distributions over the same classes."""
-    return float(np.abs(first - second).sum() / 2)
-
-
-def _chosen(crystals: list[Crystal], seed: int) -> list[Crystal]:
-    if len(crystals) <= MAX_REFERENCES:
-        return crystals
-    drawn = np.random.default_rng(seed).choice(len(crystals), MAX_REFERENCES, replace=False)
-    return [crystals[index] for index in np.sort(drawn)]
-
-
-def _groups(crystal: Crystal, symprecs: tuple[float, ...]) -> list[int]:
+def _space_group_numbers(crystal: Crystal, symprecs: tuple[float, ...]) -> list[int]:
     return [crystal.space_group(symprec).number for symprec in symprecs]
 
 
-def _systems(
-    ours: Int[np.ndarray, "samples tolerances"], theirs: Int[np.ndarray, "references tolerances"], scored: Scored
+def _symmetry_section(
+    ours: Int[np.ndarray, "samples tolerances"],
+    theirs: Int[np.ndarray, "references tolerances"],
+    scored: ScoredCrystals,
 ) -> Section:
     rows: dict[str, dict[str, Metric | int]] = {name: {} for name in ("n", *CRYSTAL_SYSTEMS, "P1")}
-    for position, symprec in enumerate(SYMPRECS):
-        mine, other = ours[:, position], theirs[:, position]
-        _add(rows, f"samples_{symprec:g}", scored.intervals(_classes(mine)), len(mine))
-        if len(other):
-            shares = {name: Metric(float(held.mean()), n=len(other)) for name, held in _classes(other).items()}
-            _add(rows, f"reference_{symprec:g}", shares, len(other))
-            for name, ofs in (("tv_crystal_systems", _system_shares), ("tv_space_groups", _group_shares)):
-                wanted = ofs(other)
+    for column, symprec in enumerate(SYMPRECS):
+        samples, references = ours[:, column], theirs[:, column]
+        _add(rows, f"samples_{symprec:g}", scored.intervals(_classes(samples)), len(samples))
+        if len(references):
+            shares = {
+                name: Metric(float(held.mean()), n=len(references)) for name, held in _classes(references).items()
+            }
+            _add(rows, f"reference_{symprec:g}", shares, len(references))
+            for name, shares_of in (("tv_crystal_systems", _system_shares), ("tv_space_groups", _group_shares)):
+                expected = shares_of(references)
                 row = rows.setdefault(name, {})
-                row[f"samples_{symprec:g}"] = Metric(total_variation(ofs(mine), wanted), n=len(mine))
-                row[f"reference_{symprec:g}"] = Metric(_by_chance(wanted, len(mine), scored.seed), n=len(mine))
+                n, distance = len(samples), total_variation(shares_of(samples), expected)
+                row[f"samples_{symprec:g}"] = Metric(distance, n=n)
+                row[f"reference_{symprec:g}"] = Metric(_by_chance(expected, n, scored.seed), n=n)
     return Section("Symmetry at two tolerances (Angstrom)", rows, _NOTE if len(theirs) else "")
 
 
@@ -114,7 +110,7 @@ def _by_chance(shares: Float[np.ndarray, "classes"], draws: int, seed: int) -> f
     return float(np.mean([total_variation(row, shares) for row in drawn]))
 
 
-def _space_groups(
+def _space_group_section(
     ours: Int[np.ndarray, "samples tolerances"], theirs: Int[np.ndarray, "references tolerances"]
 ) -> Section:
     """All groups that occur, the most frequent among the samples first."""
@@ -129,7 +125,7 @@ def _space_groups(
     order = np.lexsort((-table.max(axis=1), -table[:, 0]))
     rows: dict[str, dict[str, Metric | int]] = {
         f"{index + 1} {space_group(int(index) + 1).symbol}": {
-            column: Metric(float(table[index, place]), n=sizes[column]) for place, column in enumerate(shares)
+            column: Metric(float(table[index, number]), n=sizes[column]) for number, column in enumerate(shares)
         }
         for index in order
         if table[index].any()

@@ -1,7 +1,8 @@
-"""Is a composition chemically plausible: charge neutrality and the Pauling test of SMACT.
+"""One crystal on its own: what is it, is it physically possible, is its composition chemically plausible.
 
-Davies et al., Chem 1, 617 (2016); as a validity check: Xie et al., CDVAE, ICLR 2022, section 5.2. Single elements and
-all-metal compositions pass. The verdict depends on the list of oxidation states: CDVAE's is smact 1.4's.
+The plausibility of a composition is charge neutrality and the Pauling test of SMACT: Davies et al., Chem 1, 617 (2016);
+as a validity check: Xie et al., CDVAE, ICLR 2022, section 5.2. Single elements and all-metal compositions pass. The
+verdict depends on the list of oxidation states: CDVAE's is smact 1.4's.
 """
 
 from __future__ import annotations
@@ -10,7 +11,65 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
+import numpy as np
+
+from unigen.crystals.crystal import Crystal
+from unigen.elements import SYMBOLS, parse_formula
+from unigen.eval.crystals.protocol import CrystalRules
 from unigen.version import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What the per-structure table says about a crystal, whatever the protocol.
+
+    Attributes:
+        formula: reduced formula, by ascending atomic number.
+        space_group: Hermann-Mauguin symbol at the protocol's tolerance.
+        space_group_number: its international number.
+        n_atoms: atoms in the cell as given.
+        volume: cell volume, cubic Angstrom.
+        density: g/cm^3.
+        smallest_distance: Angstrom, own periodic images included.
+        structure_valid: no distance below 0.5 Angstrom, own images included, and a volume of at least 0.1 Angstrom^3.
+        structure_valid_cdvae: the published check, which does not see an atom's own images.
+    """
+
+    formula: str
+    space_group: str
+    space_group_number: int
+    n_atoms: int
+    volume: float
+    density: float
+    smallest_distance: float
+    structure_valid: bool
+    structure_valid_cdvae: bool
+
+
+def describe(crystal: Crystal, rules: CrystalRules) -> Description:
+    """Formula, symmetry, density, distances and both structural verdicts of a crystal.
+
+    CDVAE's verdict is that of its ``scripts/eval_utils.py``, ``structure_validity``: distances between different sites
+    only, so a thin cell of one atom passes.
+    """
+    number, symbol = crystal.space_group(rules.symprec)
+    closest = crystal.smallest_distance()
+    large_enough = crystal.volume >= rules.min_volume
+    between_sites = np.inf
+    if large_enough:  # pymatgen needs a cell that is one
+        distances = crystal.to_pymatgen().distance_matrix
+        between_sites = distances[~np.eye(len(crystal), dtype=bool)].min(initial=np.inf)
+    return Description(
+        formula=crystal.reduced_formula,
+        space_group=symbol,
+        space_group_number=number,
+        n_atoms=len(crystal),
+        volume=crystal.volume,
+        density=crystal.density,
+        smallest_distance=closest,
+        structure_valid=large_enough and closest >= rules.min_distance,
+        structure_valid_cdvae=large_enough and bool(between_sites >= rules.min_distance),
+    )
 
 
 @dataclass(frozen=True)
@@ -56,8 +115,6 @@ def check_composition(formula: str, max_combinations: int = 200_000) -> Composit
 def _combinations(formula: str) -> int:
     """Combinations of oxidation states SMACT may try, in the longer of the two lists."""
     import smact
-
-    from unigen.elements import SYMBOLS, parse_formula
 
     symbols = [SYMBOLS[number] for number in parse_formula(formula)]
     if all(symbol in smact.metals for symbol in symbols) or len(symbols) == 1:

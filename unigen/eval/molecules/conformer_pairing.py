@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from unigen.errors import UserError
-from unigen.eval.crystals.samples import split_name
+from unigen.eval.molecules.graph import perceive
 from unigen.eval.molecules.reference import MoleculeReference
 from unigen.eval.molecules.samples import MoleculeEntry
-from unigen.eval.molecules.verdict import perceive
+from unigen.eval.samples import split_name
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import canonical_smiles
 from unigen.parallel import Workers
@@ -40,21 +40,19 @@ class ConformerPairing:
     """
 
     of_group: tuple[tuple[int, ...], ...]
-    unpaired: tuple[int, ...] = field(default=())
+    unpaired: tuple[int, ...] = ()
 
 
 def group_references(reference: MoleculeReference, workers: Workers) -> tuple[list[ReferenceGroup], int]:
     """Reference conformers by molecule, and how many are not usable (no heavy atom, bonds that RDKit refuses)."""
     molecules = [reference.molecules[index] for index in range(len(reference.molecules))]
-    found: dict[str, list[int]] = {}
-    for place, smiles in enumerate(workers.map(_smiles, molecules, "Reference molecules")):
-        found.setdefault(smiles, []).append(place)
-    unusable = len(found.pop("", []))
+    positions: dict[str, list[int]] = {}
+    for position, smiles in enumerate(workers.map(_smiles, molecules, "Reference molecules")):
+        positions.setdefault(smiles, []).append(position)
+    unusable = len(positions.pop("", []))
     groups = [
-        ReferenceGroup(
-            smiles, tuple(molecules[place] for place in places), tuple(str(reference.ids[place]) for place in places)
-        )
-        for smiles, places in found.items()
+        ReferenceGroup(smiles, tuple(molecules[n] for n in members), tuple(str(reference.ids[n]) for n in members))
+        for smiles, members in positions.items()
     ]
     return groups, unusable + reference.unreadable
 
@@ -71,21 +69,27 @@ def pair_conformers(samples: Sequence[MoleculeEntry], groups: Sequence[Reference
 
     SMILES are compared in canonical form, stereo included.
     """
-    by_smiles = {group.smiles: place for place, group in enumerate(groups)}
-    by_id = {name: place for place, group in reversed(list(enumerate(groups))) for name in group.ids}
+    group_of_smiles = {group.smiles: number for number, group in enumerate(groups)}
+    group_of_id: dict[str, int] = {}
+    for group_number, group in enumerate(groups):
+        for name in group.ids:
+            group_of_id.setdefault(name, group_number)
     canonical = {text: _canonical(text) for text in {sample.smiles for sample in samples} if text}
     of_group: list[list[int]] = [[] for _ in groups]
-    unpaired = []
-    for number, sample in enumerate(samples):
-        place = by_smiles.get(canonical.get(sample.smiles, ""))
-        if place is None:
-            place = _by_name(sample.id, by_id)
-        if place is None and sample.molecule is not None:
-            place = by_smiles.get(_own_smiles(sample.molecule))
-        if place is None:
-            unpaired.append(number)
+    unpaired: list[int] = []
+    for position, sample in enumerate(samples):
+        split = split_name(sample.id)
+        number = group_of_smiles.get(canonical.get(sample.smiles, ""))
+        if number is None:
+            number = group_of_id.get(sample.id)
+        if number is None and split is not None:
+            number = group_of_id.get(split[0])
+        if number is None and sample.molecule is not None:
+            number = group_of_smiles.get(_own_smiles(sample.molecule))
+        if number is None:
+            unpaired.append(position)
         else:
-            of_group[place].append(number)
+            of_group[number].append(position)
     return ConformerPairing(tuple(map(tuple, of_group)), tuple(unpaired))
 
 
@@ -94,11 +98,6 @@ def _canonical(text: str) -> str:
         return canonical_smiles(text)
     except UserError:
         return ""
-
-
-def _by_name(name: str, by_id: dict[str, int]) -> int | None:
-    split = split_name(name)
-    return by_id.get(name, None if split is None else by_id.get(split[0]))
 
 
 def _own_smiles(molecule: Molecule) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,21 +66,22 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
         task: the molecule.
         max_matches: orders of the atoms tried for one pair, at most.
     """
+    from rdkit.Chem import rdMolAlign
+
     references = [_heavy(reference) for reference in task.references]
-    samples: Sequence[Molecule | None] = task.samples if task.samples is not None else _baseline(task)
+    samples = task.samples
+    if samples is None:
+        made = etkdg_conformers(task.smiles, task.n, task.seed, mmff=task.mmff)
+        samples = (*made, *[None] * (task.n - len(made)))
     rms = np.full((len(samples), len(references)), np.inf)
     reasons = []
     for row, sample in enumerate(samples):
         probe, reason = _prepare(sample, task)
         reasons.append(reason)
         if probe is not None:
-            rms[row] = [_best_rms(probe, reference, max_matches) for reference in references]
+            # terminal atoms of conjugated groups (carboxylates, nitro groups) count as equal, RDKit's default
+            rms[row] = [rdMolAlign.GetBestRMS(probe, reference, maxMatches=max_matches) for reference in references]
     return ConformerVerdict(rms, tuple(reasons), _is_bounded(references[0], max_matches))
-
-
-def _baseline(task: ConformerTask) -> list[Molecule | None]:
-    made = etkdg_conformers(task.smiles, task.n, task.seed, mmff=task.mmff)
-    return [*made, *[None] * (task.n - len(made))]
 
 
 def _prepare(sample: Molecule | None, task: ConformerTask) -> tuple[Mol | None, str]:
@@ -91,12 +91,12 @@ def _prepare(sample: Molecule | None, task: ConformerTask) -> tuple[Mol | None, 
     try:
         if not len(sample.bonds) and len(sample) > 1:
             sample = sample.with_bonds(task.references[0].total_charge)
-        found = sample.to_smiles()
+        smiles = sample.to_smiles()
     except UserError:
         return None, OTHER_MOLECULE
-    if found != task.smiles:
-        same = without_stereo(found) == without_stereo(task.smiles)
-        return None, OTHER_STEREO if same else OTHER_MOLECULE
+    if smiles != task.smiles:
+        same_graph = without_stereo(smiles) == without_stereo(task.smiles)
+        return None, OTHER_STEREO if same_graph else OTHER_MOLECULE
     return _heavy(sample), ""
 
 
@@ -104,13 +104,6 @@ def _heavy(molecule: Molecule) -> Mol:
     from rdkit import Chem
 
     return Chem.RemoveAllHs(molecule.to_rdkit())
-
-
-def _best_rms(probe: Mol, reference: Mol, max_matches: int) -> float:
-    """Terminal atoms of conjugated groups (carboxylates, nitro groups) count as equal, as RDKit has it by default."""
-    from rdkit.Chem import rdMolAlign
-
-    return float(rdMolAlign.GetBestRMS(probe, reference, maxMatches=max_matches))
 
 
 def _is_bounded(mol: Mol, max_matches: int) -> bool:
@@ -124,5 +117,5 @@ def _is_bounded(mol: Mol, max_matches: int) -> bool:
     for atom in plain.GetAtoms():
         atom.SetFormalCharge(0)
         atom.SetIsAromatic(False)
-    found = plain.GetSubstructMatches(plain, uniquify=False, useChirality=False, maxMatches=max_matches + 1)
-    return len(found) > max_matches
+    symmetries = plain.GetSubstructMatches(plain, uniquify=False, useChirality=False, maxMatches=max_matches + 1)
+    return len(symmetries) > max_matches

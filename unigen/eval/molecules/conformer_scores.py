@@ -19,8 +19,8 @@ from unigen.eval.molecules.conformer_rms import (
 )
 from unigen.eval.molecules.protocol import ConformerRules
 from unigen.eval.molecules.samples import MoleculeEntry
-from unigen.eval.outcome import Outcome, dropped
-from unigen.eval.report import ResultRow
+from unigen.eval.report import Outcome, ResultRow, Shown
+from unigen.eval.samples import dropped
 from unigen.eval.statistics import Metric
 from unigen.eval.tables import Section
 from unigen.molecules.molecule import Molecule
@@ -77,66 +77,70 @@ class ConformerScoring:
 
     def outcome(self, workers: Workers, *, baseline: bool) -> Outcome:
         """Everything for the report."""
-        tasks = self.tasks() if self.entries else self.baseline_tasks(mmff=False)
-        found = self.compare(tasks, workers, "Conformers")
-        beside = {name: mmff for name, mmff in BASELINES.items() if baseline and (self.entries or mmff)}
-        rows = {"samples" if self.entries else "etkdg": self.row(found)}
-        for name, mmff in beside.items():
-            rows[name] = self.row(self.compare(self.baseline_tasks(mmff=mmff), workers, name))
+        verdicts = self.compare(
+            self.tasks() if self.entries else self.baseline_tasks(mmff=False), workers, "Conformers"
+        )
+        rows = {"samples" if self.entries else "etkdg": self.section_row(verdicts)}
+        for name, mmff in BASELINES.items():
+            if baseline and name not in rows:
+                rows[name] = self.section_row(self.compare(self.baseline_tasks(mmff=mmff), workers, name))
         return Outcome(
-            metrics=self.metrics(found),
-            counts=self.counts(found),
-            rows=self.rows(found),
-            structures=tuple(entry.molecule for entry in self.entries),
-            sources=tuple(entry.where for entry in self.entries),
-            references=tuple(conformer for group in self.groups for conformer in group.conformers),
-            dropped=[dropped(entry, entry.reason) for entry in self.entries if entry.molecule is None],
-            sections={"baseline": Section("Beside RDKit's ETKDG", rows, _NOTE)} if beside else {},
+            metrics=self.metrics(verdicts),
+            counts=self.counts(verdicts),
+            rows=self.rows(verdicts),
+            dropped=[dropped(entry, entry.reason) for entry in self.entries if _usable(entry) is None],
+            sections={"baseline": Section("Beside RDKit's ETKDG", rows, _NOTE)} if len(rows) > 1 else {},
+            shown=Shown(
+                structures=tuple(entry.molecule for entry in self.entries),
+                sources=tuple(entry.where for entry in self.entries),
+                references=tuple(conformer for group in self.groups for conformer in group.conformers),
+            ),
         )
 
     def tasks(self) -> list[ConformerTask]:
         """The samples of every molecule."""
         return [
-            ConformerTask(
-                group.smiles, group.conformers, tuple(self.entries[n].molecule for n in numbers), len(numbers)
-            )
-            for group, numbers in zip(self.groups, self.pairing.of_group, strict=True)
+            ConformerTask(group.smiles, group.conformers, tuple(_usable(self.entries[n]) for n in paired), len(paired))
+            for group, paired in zip(self.groups, self.pairing.of_group, strict=True)
         ]
 
     def baseline_tasks(self, *, mmff: bool) -> list[ConformerTask]:
         """As many conformers by ETKDG, or two a reference where a molecule has no samples."""
-        sizes = [
-            len(numbers) or self.rules.samples_per_reference * len(group.conformers)
-            for group, numbers in zip(self.groups, self.pairing.of_group, strict=True)
-        ]
         return [
-            ConformerTask(group.smiles, group.conformers, None, size, mmff, self.seed)
-            for group, size in zip(self.groups, sizes, strict=True)
+            ConformerTask(
+                smiles=group.smiles,
+                references=group.conformers,
+                samples=None,
+                n=len(paired) or self.rules.samples_per_reference * len(group.conformers),
+                mmff=mmff,
+                seed=self.seed,
+            )
+            for group, paired in zip(self.groups, self.pairing.of_group, strict=True)
         ]
 
     def compare(self, tasks: list[ConformerTask], workers: Workers, label: str) -> list[ConformerVerdict]:
         """The verdict on every molecule."""
         return workers.map(partial(compare_conformers, max_matches=self.rules.max_matches), tasks, label)
 
-    def metrics(self, found: list[ConformerVerdict]) -> dict[str, Metric]:
+    def metrics(self, verdicts: list[ConformerVerdict]) -> dict[str, Metric]:
         """Means over molecules with intervals, medians, and samples a reference."""
-        columns = measures(found, self.rules.threshold)
+        columns = measures(verdicts, self.rules.threshold)
         metrics = self.rules.intervals(columns, self.seed)
         for name, column in columns.items():
-            known = column[np.isfinite(column)]
-            metrics[f"{name}_median"] = Metric(float(np.median(known)) if len(known) else None, n=len(known))
-        samples, references = (sum(each.rms.shape[axis] for each in found) for axis in (0, 1))
+            values = column[np.isfinite(column)]
+            metrics[f"{name}_median"] = Metric(float(np.median(values)) if len(values) else None, n=len(values))
+        samples, references = (sum(each.rms.shape[axis] for each in verdicts) for axis in (0, 1))
         return metrics | {"samples_per_reference": Metric(samples / references, n=references)}
 
-    def row(self, found: list[ConformerVerdict]) -> dict[str, Metric | int]:
+    def section_row(self, verdicts: list[ConformerVerdict]) -> dict[str, Metric | int]:
         """The line of the table of baselines."""
-        metrics = self.metrics(found)
+        metrics = self.metrics(verdicts)
         cells: dict[str, Metric | int] = {name: metrics[name] for name in MEASURES}
-        return cells | {"unusable": sum(reason != "" for each in found for reason in each.reasons)}
+        return cells | {"unusable": sum(reason != "" for each in verdicts for reason in each.reasons)}
 
-    def counts(self, found: list[ConformerVerdict]) -> dict[str, int]:
+    def counts(self, verdicts: list[ConformerVerdict]) -> dict[str, int]:
         """How many of everything."""
-        reasons = [reason for each in found for reason in each.reasons]
+        reasons = [reason for each in verdicts for reason in each.reasons]
         return {
             "generated": len(self.entries) or len(reasons),
             "failed": reasons.count(FAILED),
@@ -144,27 +148,27 @@ class ConformerScoring:
             "other_stereoisomer": reasons.count(OTHER_STEREO),
             "unpaired": len(self.pairing.unpaired),
             "molecules": len(self.groups),
-            "molecules_without_samples": sum(not len(each.rms) for each in found),
+            "molecules_without_samples": sum(not len(each.rms) for each in verdicts),
             "references": sum(len(group.conformers) for group in self.groups),
             "references_unusable": self.unusable,
-            "symmetry_bounded": sum(each.bounded for each in found),
+            "symmetry_bounded": sum(each.bounded for each in verdicts),
         }
 
-    def rows(self, found: list[ConformerVerdict]) -> tuple[ConformerResult, ...]:
+    def rows(self, verdicts: list[ConformerVerdict]) -> tuple[ConformerResult, ...]:
         """One a sample, in their order."""
         rows = [
             ConformerResult(id=each.id, index=each.index, reason=each.reason or "belongs to no molecule")
             for each in self.entries
         ]
-        for group, numbers, verdict in zip(self.groups, self.pairing.of_group, found, strict=True):
-            for number, distances, reason in zip(numbers, verdict.rms, verdict.reasons, strict=bool(self.entries)):
+        for group, paired, verdict in zip(self.groups, self.pairing.of_group, verdicts, strict=True):
+            for position, distances, reason in zip(paired, verdict.rms, verdict.reasons, strict=bool(self.entries)):
                 rms = float(distances.min())
-                rows[number] = replace(
-                    rows[number],
+                rows[position] = replace(
+                    rows[position],
                     molecule=group.smiles,
                     rms=rms if np.isfinite(rms) else None,
                     covered=rms < self.rules.threshold,
-                    reason=self.entries[number].reason or reason,
+                    reason=self.entries[position].reason or reason,
                 )
         return tuple(rows)
 
@@ -174,9 +178,9 @@ def _usable(entry: MoleculeEntry) -> Molecule | None:
     return None if entry.carried == "refused" else entry.molecule
 
 
-def measures(found: Sequence[ConformerVerdict], threshold: float) -> dict[str, np.ndarray]:
+def measures(verdicts: Sequence[ConformerVerdict], threshold: float) -> dict[str, np.ndarray]:
     """Of each molecule COV-R, MAT-R, COV-P, MAT-P; distances are NaN where no sample has one."""
-    values = np.array([_measure(each.rms, threshold) for each in found])
+    values = np.array([_measure(each.rms, threshold) for each in verdicts])
     return dict(zip(MEASURES, values.T, strict=True))
 
 

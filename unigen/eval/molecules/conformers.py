@@ -8,7 +8,7 @@ distance of a reference conformer to its nearest sample; COV-P and MAT-P are the
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from unigen.errors import UserError
 from unigen.eval.molecules.conformer_pairing import group_references, pair_conformers
 from unigen.eval.molecules.conformer_scores import ConformerScoring
 from unigen.eval.molecules.protocol import CONFORMERS, ConformerRules
-from unigen.eval.molecules.reference import MoleculeReference, reference_of
-from unigen.eval.molecules.samples import MoleculeEntry, MoleculeSet, samples_of
+from unigen.eval.molecules.reference import MoleculeReference, read_reference
+from unigen.eval.molecules.samples import Molecules, MoleculeSet, read_samples
 from unigen.eval.report import Report
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
@@ -26,7 +26,7 @@ TOOLS = ("unigen-matter", "rdkit", "numpy", "ase")
 
 
 def evaluate_conformers(
-    samples: str | Path | Iterable[Molecule | MoleculeEntry] | None,
+    samples: Molecules | None,
     reference: str | Path | Sequence[Molecule],
     *,
     threshold: float = CONFORMERS.threshold,
@@ -62,30 +62,24 @@ def evaluate_conformers(
         if value is not None and value <= 0:
             raise UserError(f"{name}: not positive", got=value)
     rules = replace(CONFORMERS, threshold=float(threshold))
-    made = _read(samples)
+    sample_set = MoleculeSet("etkdg") if samples is None else read_samples(samples)
     with Workers(workers, progress=progress) as crew:
-        known = reference_of(reference, crew)
-        scoring = _pair(made, known, only_sampled, rules, seed, crew)
+        reference_set = read_reference(reference, crew)
+        scoring = _pair(sample_set, reference_set, only_sampled, rules, seed, crew)
         outcome = scoring.outcome(crew, baseline=baseline)
     return outcome.report(
         rules,
-        samples=made.name,
-        reference=known.name,
-        entries=made.entries,
+        samples=sample_set.name,
+        reference=reference_set.name,
+        entries=sample_set.entries,
         seed=seed,
         tools=TOOLS,
         seconds=time.perf_counter() - started,
     )
 
 
-def _read(samples: str | Path | Iterable[Molecule | MoleculeEntry] | None) -> MoleculeSet:
-    if samples is None:
-        return MoleculeSet("etkdg")
-    return samples_of(samples)
-
-
 def _pair(
-    made: MoleculeSet,
+    sample_set: MoleculeSet,
     reference: MoleculeReference,
     only_sampled: bool,
     rules: ConformerRules,
@@ -95,15 +89,15 @@ def _pair(
     groups, unusable = group_references(reference, workers)
     if not groups:
         raise UserError("no molecule with positions and bonds", where=reference.name)
-    pairing = pair_conformers(made.entries, groups)
-    if made.entries and not any(pairing.of_group):
+    pairing = pair_conformers(sample_set.entries, groups)
+    if sample_set.entries and not any(pairing.of_group):
         raise UserError(
             "no sample belongs to any molecule of the reference, neither by SMILES nor by id",
-            got=f"samples such as {made.entries[0].id!r}, molecules such as {groups[0].smiles}",
+            got=f"samples such as {sample_set.entries[0].id!r}, molecules such as {groups[0].smiles}",
             next_step="let samples carry the SMILES or the id of their molecule",
         )
-    if only_sampled and made.entries:
-        keep = [place for place, paired in enumerate(pairing.of_group) if paired]
-        groups = [groups[place] for place in keep]
-        pairing = replace(pairing, of_group=tuple(pairing.of_group[place] for place in keep))
-    return ConformerScoring(made.entries, tuple(groups), pairing, unusable, rules, seed)
+    if only_sampled and sample_set.entries:
+        keep = [number for number, paired in enumerate(pairing.of_group) if paired]
+        groups = [groups[number] for number in keep]
+        pairing = replace(pairing, of_group=tuple(pairing.of_group[number] for number in keep))
+    return ConformerScoring(sample_set.entries, tuple(groups), pairing, unusable, rules, seed)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from unigen.elements import SYMBOLS
-from unigen.eval.crystals.denovo import wasserstein
-from unigen.eval.molecules.verdict import Graph
-from unigen.eval.statistics import Metric
+from unigen.eval.molecules.graph import Graph
+from unigen.eval.statistics import Metric, total_variation, wasserstein
 from unigen.eval.tables import Section
 from unigen.molecules.molecule import Molecule
 
@@ -21,10 +20,11 @@ def size_metrics(samples: Sequence[Molecule], references: Sequence[Molecule]) ->
     """Wasserstein distances of the numbers of atoms and of heavy atoms, total variation of the elements' shares."""
     n = len(samples)
     sizes, heavy = ([_sizes(each, heavy=only) for each in (samples, references)] for only in (False, True))
+    elements = [_elements(each) for each in (samples, references)]
     return {
         "w_atoms": Metric(wasserstein(*sizes), n=n),
         "w_heavy_atoms": Metric(wasserstein(*heavy), n=n),
-        "tv_elements": Metric(_variation(_elements(samples), _elements(references)), n=n),
+        "tv_elements": Metric(total_variation(*elements) if all(each.any() for each in elements) else None, n=n),
     }
 
 
@@ -40,17 +40,13 @@ def _elements(molecules: Sequence[Molecule]) -> np.ndarray:
     return counts / max(counts.sum(), 1)
 
 
-def _variation(samples: np.ndarray, references: np.ndarray) -> float | None:
-    return float(np.abs(samples - references).sum() / 2) if samples.any() and references.any() else None
-
-
 def lengths_by_kind(graphs: Iterable[Graph]) -> Lengths:
     """Every bond length in Angstrom by kind of bond, ``"C-H"``."""
-    found: Lengths = defaultdict(list)
+    lengths: Lengths = defaultdict(list)
     for graph in graphs:
         for kind, length in graph.lengths:
-            found[kind].append(length)
-    return found
+            lengths[kind].append(length)
+    return lengths
 
 
 def length_metric(samples: Lengths, references: Lengths) -> Metric:
@@ -68,15 +64,15 @@ def length_metric(samples: Lengths, references: Lengths) -> Metric:
 
 def length_section(samples: Lengths, references: Lengths) -> Section:
     """Bonds by kind, the most frequent in the reference first."""
-    order = [kind for kind, _ in Counter({kind: len(found) for kind, found in references.items()}).most_common()]
+    order = sorted(references, key=lambda kind: -len(references[kind]))
     rows: dict[str, dict[str, Metric | int]] = {}
     for kind in [*order, *sorted(samples.keys() - references.keys())]:
-        here, there = samples.get(kind, []), references.get(kind, [])
+        ours, theirs = samples.get(kind, []), references.get(kind, [])
         rows[kind] = {
-            "bonds": len(here),
-            "mean_length": Metric(float(np.mean(here)) if here else None, n=len(here)),
-            "mean_length_reference": Metric(float(np.mean(there)) if there else None, n=len(there)),
-            "w_length": Metric(wasserstein(here, there), n=len(here)),
+            "bonds": len(ours),
+            "mean_length": Metric(float(np.mean(ours)) if ours else None, n=len(ours)),
+            "mean_length_reference": Metric(float(np.mean(theirs)) if theirs else None, n=len(theirs)),
+            "w_length": Metric(wasserstein(ours, theirs), n=len(ours)),
         }
     note = "Angstrom; '-' single, '=' double, '#' triple, ':' aromatic; bonds as the positions say, on both sides"
     return Section("Bond lengths", rows, note, printed=10)

@@ -6,16 +6,13 @@ Wang et al., J. Chem. Inf. Model. 60, 2044 (2020); clean-up by MMFF94, Halgren, 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import parse_smiles
-
-if TYPE_CHECKING:
-    from rdkit.Chem import Mol
 
 MMFF_STEPS = 200
 
@@ -56,15 +53,10 @@ def etkdg_conformers(smiles: str, n: int, seed: int = 0, *, mmff: bool = False) 
                 break
         if mmff and mol.GetNumConformers() and rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
             rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=MMFF_STEPS)
-    return _molecules(mol)
-
-
-def _molecules(mol: Mol) -> list[Molecule]:
-    places = [conformer.GetPositions() for conformer in mol.GetConformers()]
-    if not places:
+    if not mol.GetNumConformers():
         return []
     try:
         first = Molecule.from_rdkit(mol)
     except UserError:  # atoms on top of each other, say
         return []
-    return [replace(first, positions=each) for each in places]
+    return [replace(first, positions=conformer.GetPositions()) for conformer in mol.GetConformers()]

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.errors import UserError
 from unigen.eval.molecules.distributions import length_metric, length_section, lengths_by_kind, size_metrics
-from unigen.eval.molecules.molecule_verdict import MoleculeVerdict, judge
-from unigen.eval.molecules.posebusters import Checks, check_plausibility, passes
+from unigen.eval.molecules.posebusters import with_posebusters
 from unigen.eval.molecules.protocol import EDM, RDKIT, STRAIN
-from unigen.eval.molecules.reference import MoleculeReference, reference_of
-from unigen.eval.molecules.samples import MoleculeEntry, samples_of
-from unigen.eval.molecules.scores import MoleculeResult, ScoredMolecules
+from unigen.eval.molecules.reference import MoleculeReference, read_reference
+from unigen.eval.molecules.samples import MoleculeEntry, Molecules, read_samples
+from unigen.eval.molecules.scores import ScoredMolecules
 from unigen.eval.molecules.strain import with_strain
-from unigen.eval.outcome import Outcome, dropped
+from unigen.eval.molecules.verdict import MoleculeVerdict, judge
 from unigen.eval.protocol import Rules
-from unigen.eval.report import Report
+from unigen.eval.report import Outcome, Report, Shown
+from unigen.eval.samples import dropped
 from unigen.eval.statistics import Metric
 from unigen.eval.tables import Section
 from unigen.molecules.bonds import MAX_ASSIGNMENTS
@@ -30,14 +28,7 @@ from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
 from unigen.version import require
 
-Molecules = str | Path | Iterable[Molecule | MoleculeEntry]
-
 TOOLS = ("unigen-matter", "rdkit", "posebusters", "tblite", "numpy", "scipy", "ase")
-
-
-def _rules(*parts: Rules) -> Rules:
-    """Several protocols under one heading."""
-    return Rules(name=", ".join(each.name for each in parts), version=", ".join(each.version for each in parts))
 
 
 def evaluate_molecules(
@@ -83,20 +74,24 @@ def evaluate_molecules(
     if posebusters:
         require("posebusters", "posebusters", "these checks need")
     relaxations = RelaxedMolecules(relaxed, STRAIN.relaxation) if strain else None
-    made = samples_of(samples)
+    sample_set = read_samples(samples)
+    protocols: list[Rules] = [EDM, RDKIT]
     with Workers(workers, progress=progress) as crew:
-        known = None if reference is None else reference_of(reference, crew)
-        scored = ScoredMolecules(made.entries, tuple(_judge(made.entries, crew, "Judging")), seed)
-        outcome = _score(scored, known, crew)
-        outcome = _with_posebusters(outcome, scored, known, posebusters, crew)
+        reference_set = None if reference is None else read_reference(reference, crew)
+        scored = ScoredMolecules(sample_set.entries, tuple(_judge(sample_set.entries, crew, "Judging")), seed)
+        outcome = _score(scored, reference_set, crew)
+        if posebusters:
+            outcome = with_posebusters(outcome, scored, reference_set, posebusters, crew)
         if relaxations is not None:
-            outcome = with_strain(outcome, scored, known, relaxations, strain, crew)
-            outcome = replace(outcome, settings=outcome.settings | {"strain": _settings(STRAIN)})
+            outcome = with_strain(outcome, scored, reference_set, relaxations, strain, crew)
+            outcome = replace(outcome, settings=outcome.settings | {"strain": STRAIN.own_settings()})
+            protocols.append(STRAIN)
+    names, versions = (", ".join(getattr(rules, each) for rules in protocols) for each in ("name", "version"))
     return outcome.report(
-        _rules(EDM, RDKIT, *[STRAIN] * bool(strain)),
-        samples=made.name,
-        reference=known.name if known else None,
-        entries=made.entries,
+        Rules(name=names, version=versions),
+        samples=sample_set.name,
+        reference=reference_set.name if reference_set else None,
+        entries=sample_set.entries,
         seed=seed,
         tools=TOOLS,
         seconds=time.perf_counter() - started,
@@ -108,27 +103,23 @@ def _judge(entries: Sequence[MoleculeEntry], workers: Workers, label: str) -> li
 
 
 def _score(scored: ScoredMolecules, reference: MoleculeReference | None, workers: Workers) -> Outcome:
-    known = None if reference is None else reference.graphs(workers)
+    reference_graphs = None if reference is None else reference.graphs(workers)
     outcome = Outcome(
-        metrics=scored.metrics(known),
+        metrics=scored.metrics(reference_graphs),
         counts=scored.counts(),
-        rows=scored.rows(known),
-        structures=tuple(entry.molecule for entry in scored.entries),
-        sources=tuple(entry.where for entry in scored.entries),
+        rows=scored.rows(reference_graphs),
         dropped=[dropped(entry, entry.reason) for entry in scored.entries if entry.molecule is None],
-        settings={"edm": _settings(EDM), "rdkit": _settings(RDKIT) | {"max_assignments": MAX_ASSIGNMENTS}},
+        settings={"edm": EDM.own_settings(), "rdkit": RDKIT.own_settings() | {"max_assignments": MAX_ASSIGNMENTS}},
+        shown=Shown(
+            structures=tuple(entry.molecule for entry in scored.entries),
+            sources=tuple(entry.where for entry in scored.entries),
+        ),
     )
-    if reference is None or known is None:
+    if reference is None or reference_graphs is None:
         return outcome
-    counts = {"reference_graphs": len(known), "reference_unreadable": reference.unreadable}
+    counts = {"reference_graphs": len(reference_graphs), "reference_unreadable": reference.unreadable}
     outcome = replace(outcome, counts=outcome.counts | counts)
     return _beside(outcome, scored, reference, workers) if len(reference.molecules) else outcome
-
-
-def _settings(rules: Rules) -> dict[str, object]:
-    """What is the protocol's own."""
-    shared = {each.name for each in fields(Rules)}
-    return {name: value for name, value in asdict(rules).items() if name not in shared}
 
 
 def _beside(outcome: Outcome, scored: ScoredMolecules, reference: MoleculeReference, workers: Workers) -> Outcome:
@@ -157,52 +148,5 @@ def _beside(outcome: Outcome, scored: ScoredMolecules, reference: MoleculeRefere
         outcome,
         metrics=outcome.metrics | metrics,
         sections=outcome.sections | sections,
-        references=tuple(drawn),
+        shown=replace(outcome.shown, references=tuple(drawn)),
     )
-
-
-def _with_posebusters(
-    outcome: Outcome, scored: ScoredMolecules, reference: MoleculeReference | None, count: int, workers: Workers
-) -> Outcome:
-    """With the checks of the first samples, and of as many reference molecules."""
-    if not count:
-        return outcome
-    stated = [verdict.stated if verdict else None for verdict in scored.verdicts[:count]]
-    molecules = [graph.molecule if graph else None for graph in stated]
-    found = check_plausibility(molecules, RDKIT.posebusters, workers, "PoseBusters")
-    sets = {"posebusters.pass": found}
-    if reference is not None and len(reference.molecules):
-        drawn = reference.drawn(len(found), scored.seed)
-        label = "PoseBusters, reference"
-        sets["posebusters.pass_reference"] = check_plausibility(drawn, RDKIT.posebusters, workers, label)
-    unknown = sum(None in checks.values() for checks in found)
-    metrics = {name: _pass_rate(checks, scored.seed) for name, checks in sets.items()}
-    rows = [
-        replace(row, posebusters=passes(checks), failed_checks=" ".join(n for n, held in checks.items() if not held))
-        for row, checks in zip(outcome.rows, found, strict=False)
-        if isinstance(row, MoleculeResult)
-    ]
-    return replace(
-        outcome,
-        metrics=outcome.metrics | metrics,
-        counts=outcome.counts | {"posebusters": len(found), "posebusters_not_computed": unknown},
-        rows=(*rows, *outcome.rows[len(rows) :]),
-        sections=outcome.sections | {"posebusters": _by_check(sets)},
-    )
-
-
-def _pass_rate(found: list[Checks], seed: int) -> Metric:
-    return RDKIT.intervals({"pass": np.array([passes(checks) for checks in found], dtype=bool)}, seed)["pass"]
-
-
-def _by_check(sets: dict[str, list[Checks]]) -> Section:
-    """Share of all that pass each check; what is no molecule passes none."""
-    names = dict.fromkeys(name for found in sets.values() for checks in found for name in checks)
-    rows: dict[str, dict[str, Metric | int]] = {
-        name: {
-            column: Metric(float(np.mean([checks.get(name) is True for checks in found])), n=len(found))
-            for column, found in sets.items()
-        }
-        for name in names
-    }
-    return Section("PoseBusters by check", rows, "share of the first samples, failures among them, that pass")

@@ -13,9 +13,18 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from unigen.eval.molecules.protocol import RDKIT
+from unigen.eval.molecules.reference import MoleculeReference
+from unigen.eval.molecules.scores import MoleculeResult, ScoredMolecules
+from unigen.eval.report import Outcome
+from unigen.eval.statistics import Metric
+from unigen.eval.tables import Section
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
 from unigen.version import require
@@ -25,11 +34,55 @@ if TYPE_CHECKING:
 
 Checks = dict[str, bool | None]
 
-STRAIN = "internal_energy"
-"""PoseBusters' name of the check that needs embedding."""
+NEEDS_EMBEDDING = "internal_energy"
+"""PoseBusters' name of the check (strain) that needs embedding."""
 
 
-def check_plausibility(molecules: Sequence[Molecule | None], checks: str, workers: Workers, label: str) -> list[Checks]:
+def with_posebusters(
+    outcome: Outcome, scored: ScoredMolecules, reference: MoleculeReference | None, count: int, workers: Workers
+) -> Outcome:
+    """With the checks of the first samples, and of as many reference molecules."""
+    stated = [verdict.stated if verdict else None for verdict in scored.verdicts[:count]]
+    molecules = [graph.molecule if graph else None for graph in stated]
+    checked = run_checks(molecules, RDKIT.posebusters, workers, "PoseBusters")
+    sets = {"posebusters.pass": checked}
+    if reference is not None and len(reference.molecules):
+        drawn = reference.drawn(len(checked), scored.seed)
+        label = "PoseBusters, reference"
+        sets["posebusters.pass_reference"] = run_checks(drawn, RDKIT.posebusters, workers, label)
+    unknown = sum(None in checks.values() for checks in checked)
+    metrics: dict[str, Metric] = {}
+    for name, each in sets.items():
+        passed = np.array([passes(checks) for checks in each], dtype=bool)
+        metrics |= RDKIT.intervals({name: passed}, scored.seed)
+    rows = [
+        replace(row, posebusters=passes(checks), failed_checks=" ".join(n for n, held in checks.items() if not held))
+        for row, checks in zip(outcome.rows, checked, strict=False)
+        if isinstance(row, MoleculeResult)
+    ]
+    return replace(
+        outcome,
+        metrics=outcome.metrics | metrics,
+        counts=outcome.counts | {"posebusters": len(checked), "posebusters_not_computed": unknown},
+        rows=(*rows, *outcome.rows[len(rows) :]),
+        sections=outcome.sections | {"posebusters": _section_by_check(sets)},
+    )
+
+
+def _section_by_check(sets: dict[str, list[Checks]]) -> Section:
+    """Share of all that pass each check; what is no molecule passes none."""
+    names = dict.fromkeys(name for molecules in sets.values() for checks in molecules for name in checks)
+    rows: dict[str, dict[str, Metric | int]] = {
+        name: {
+            column: Metric(float(np.mean([checks.get(name) is True for checks in molecules])), n=len(molecules))
+            for column, molecules in sets.items()
+        }
+        for name in names
+    }
+    return Section("PoseBusters by check", rows, "share of the first samples, failures among them, that pass")
+
+
+def run_checks(molecules: Sequence[Molecule | None], checks: str, workers: Workers, label: str) -> list[Checks]:
     """The outcome of every check by name, None where it could not be computed; nothing for no molecule.
 
     Args:
@@ -58,8 +111,8 @@ def _check(molecule: Molecule | None, checks: str) -> Checks:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = _busters(checks if embeds else f"{checks}_fast").bust([mol])
-    found = {str(name): _WORDS.get(str(value)) for name, value in table.iloc[0].items()}
-    return found if embeds else found | {STRAIN: None}
+    outcomes = {str(name): _WORDS.get(str(value)) for name, value in table.iloc[0].items()}
+    return outcomes if embeds else outcomes | {NEEDS_EMBEDDING: None}
 
 
 def _embeds(mol: Mol) -> bool:
@@ -68,7 +121,7 @@ def _embeds(mol: Mol) -> bool:
     from rdkit.Chem import rdDistGeom
 
     settings: Any = rdDistGeom.ETKDGv3()
-    settings.randomSeed = 42
+    settings.randomSeed = 42  # these two as PoseBusters sets them
     settings.useRandomCoords = True
     with rdBase.BlockLogs():
         again = Chem.MolFromInchi(Chem.MolToInchi(mol))

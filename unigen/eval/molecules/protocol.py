@@ -14,7 +14,7 @@ class EdmRules(Rules):
     """The look-up stability of EDM.
 
     Attributes:
-        margins: added to the lengths of single, double and triple bonds, picometres.
+        margins: added to the lengths of single, double and triple bonds, picometres, as EDM has them.
     """
 
     margins: tuple[float, float, float] = (10.0, 5.0, 3.0)
@@ -25,7 +25,7 @@ class RdkitRules(Rules):
     """What RDKit finds in the positions, and what it says about the bonds a sample carries.
 
     Attributes:
-        charges: net charges that are tried, in this order.
+        charges: net charges that are tried, in this order: most molecules are neutral.
         max_references: reference molecules drawn for distributions and for the reference's own rates, at most.
         posebusters: PoseBusters' set of checks.
     """
@@ -40,9 +40,10 @@ class ConformerRules(Rules):
     """How conformers are held against reference conformers.
 
     Attributes:
-        threshold: a conformer is covered below this root mean square deviation, Angstrom.
+        threshold: a conformer is covered below this root mean square deviation, Angstrom (0.5 is QM9's).
         max_matches: symmetry-equivalent orders of the atoms tried for one pair, at most.
-        samples_per_reference: conformers the baseline makes for one reference where a molecule has no samples.
+        samples_per_reference: conformers the baseline makes for one reference where a molecule has no samples (2 in
+            GeoMol's protocol).
     """
 
     threshold: float = 0.5

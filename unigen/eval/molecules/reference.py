@@ -46,16 +46,19 @@ class MoleculeReference:
         return set(workers.map(_flat, texts, "Reference graphs")) - {""}
 
 
-def read_reference(name_or_path: str | Path, workers: Workers) -> MoleculeReference:
-    """A built dataset (``"qm9:train"``, or its Parquet file), files of molecules, or SMILES (for novelty alone).
+def read_reference(reference: str | Path | Sequence[Molecule], workers: Workers) -> MoleculeReference:
+    """A built dataset (``"qm9:train"``, or its Parquet file), files of molecules or of SMILES, or molecules.
 
     Raises:
-        UserError: neither a dataset nor files, or nothing readable there.
+        UserError: neither a dataset nor files, or nothing readable there; molecules in memory without bonds.
     """
-    path = Path(name_or_path)
+    if not isinstance(reference, str | Path):
+        smiles = [flat_smiles(molecule.to_rdkit()) for molecule in reference]
+        return MoleculeReference("reference", smiles, reference, [f"reference-{n}" for n in range(len(reference))])
+    path = Path(reference)
     if not path.exists() or path.suffix == ".parquet":
-        dataset = open_molecules(name_or_path)
-        return MoleculeReference(str(name_or_path), dataset.smiles.tolist(), dataset, dataset.ids.tolist())
+        dataset = open_molecules(reference)
+        return MoleculeReference(str(reference), dataset.smiles.tolist(), dataset, dataset.ids.tolist())
     records = list(molecule_sources.MOLECULE_FORMATS.records(path))
     rows = workers.map(_parse, records, "Reading the reference")
     placed = [(row.id, row.structure) for row in rows if row.structure is not None]
@@ -65,17 +68,6 @@ def read_reference(name_or_path: str | Path, workers: Workers) -> MoleculeRefere
         raise UserError("no readable molecule", where=str(path), got=rows[0].reason if rows else "no entries")
     molecules, ids = [molecule for _, molecule in placed], [name for name, _ in placed]
     return MoleculeReference(str(path), texts, molecules, ids, len(records) - len(texts))
-
-
-def reference_of(reference: str | Path | Sequence[Molecule], workers: Workers) -> MoleculeReference:
-    """A reference by name, by path, or already in memory; raises as `read_reference` and `as_reference`."""
-    return read_reference(reference, workers) if isinstance(reference, str | Path) else as_reference(reference)
-
-
-def as_reference(molecules: Sequence[Molecule], name: str = "reference") -> MoleculeReference:
-    """Molecules already in memory, with bonds."""
-    texts = [flat_smiles(molecule.to_rdkit()) for molecule in molecules]
-    return MoleculeReference(name, texts, molecules, [f"{name}-{n}" for n in range(len(molecules))])
 
 
 def _parse(record: Record) -> Row[Molecule]:

@@ -7,7 +7,6 @@ are kept apart from the positions: where RDKit refuses the bonds, the positions 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from unigen.data.readers import molecules as molecule_sources
 from unigen.data.readers.record import MoleculeArrays, Record
 from unigen.data.readers.text import open_text
 from unigen.errors import UserError
+from unigen.eval.samples import Entry, read_integer, read_number, require_readable
 from unigen.molecules.molecule import Molecule
 from unigen.parsing import PARSER_ERRORS, one_line
 
@@ -26,31 +26,21 @@ Carried = Literal["none", "accepted", "refused"]
 
 
 @dataclass(frozen=True, eq=False)
-class MoleculeEntry:
-    """A sample, or a reference conformer.
+class MoleculeEntry(Entry):
+    """A sample, or a reference conformer; ``reason`` may also say why its bonds are refused.
 
     Attributes:
-        id: its name; of a conformer, perhaps the name of the molecule it was made for.
         molecule: None for what could not be read or was never made: it counts as a failure. It has bonds when its
             file carries some and RDKit accepts them.
         carried: what became of the bonds its file carries.
-        index: which sample of its molecule it is, where it says so.
-        reason: why there is no molecule, or why its bonds are refused.
-        where: file and entry, for messages.
-        seed: the seed it was made with, where it says so.
         smiles: what it was asked to be, where it says so.
         requested: values of properties it was asked to have, where it says so.
     """
 
-    id: str
     molecule: Molecule | None
     carried: Carried = "none"
-    index: int | None = None
-    reason: str = ""
-    where: str = ""
-    seed: int | None = None
-    smiles: str = ""
-    requested: Mapping[str, float] = field(default_factory=dict)
+    smiles: str = field(default="", kw_only=True)
+    requested: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +48,27 @@ class MoleculeSet:
     """Entries with the name of where they come from, for the report."""
 
     name: str
-    entries: tuple[MoleculeEntry, ...] = field(default=())
+    entries: tuple[MoleculeEntry, ...] = ()
 
 
-def entry_of(record: Record) -> MoleculeEntry:
+Molecules = str | Path | Iterable[Molecule | MoleculeEntry]
+"""A path, or molecules or entries in memory."""
+
+
+def entry_from_record(record: Record) -> MoleculeEntry:
     """The entry of a raw record; ``info`` may hold what UniGen's own output does: id, index, seed, smiles, request."""
-    named, request = record.info.get("id"), record.info.get("request")
-    asked = request.get("smiles") if isinstance(request, Mapping) else record.info.get("smiles")
+    name, request = record.info.get("id"), record.info.get("request")
+    smiles, properties = record.info.get("smiles"), None
+    if isinstance(request, Mapping):
+        smiles, properties = request.get("smiles"), request.get("properties")
     entry = MoleculeEntry(
-        id=named if isinstance(named, str) and named else record.id,
+        id=name if isinstance(name, str) and name else record.id,
         molecule=None,
-        index=_integer(record.info.get("index")),
+        index=read_integer(record.info.get("index")),
         where=record.where,
-        seed=_integer(record.info.get("seed")),
-        smiles=asked if isinstance(asked, str) else "",
-        requested=_numbers(request.get("properties")) if isinstance(request, Mapping) else {},
+        seed=read_integer(record.info.get("seed")),
+        smiles=smiles if isinstance(smiles, str) else "",
+        requested=_numbers(properties),
     )
     try:
         molecule, reason = _read(record)
@@ -118,56 +114,36 @@ def _read_sdf(text: str, where: str) -> tuple[Molecule, str]:
         return bare, str(error)
 
 
-def _integer(value: object) -> int | None:
-    try:
-        return int(str(value))
-    except ValueError:
-        return None
-
-
 def _numbers(values: object) -> dict[str, float]:
     """What is a number among named values; nothing where they are somebody else's."""
     if not isinstance(values, Mapping):
         return {}
-    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
-    return {str(name): float(value) for name, value in numbers.items() if math.isfinite(value)}
+    numbers = {str(name): read_number(value) for name, value in values.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
-def read_samples(path: str | Path) -> MoleculeSet:
+def read_samples(samples: Molecules) -> MoleculeSet:
     """The molecules to be scored: SD and XYZ files, ragged npz, a Parquet store, folders of these, a run folder.
+
+    Molecules already in memory are taken in the order given.
 
     Raises:
         UserError: nothing at the path, or not one readable molecule there.
     """
-    return _some_readable(MoleculeSet(str(path), tuple(map(entry_of, _records(Path(path))))))
-
-
-def samples_of(samples: str | Path | Iterable[Molecule | MoleculeEntry]) -> MoleculeSet:
-    """Samples from a path or already in memory; raises as `read_samples` and `as_set`."""
-    return read_samples(samples) if isinstance(samples, str | Path) else as_set(samples, "samples")
-
-
-def as_set(molecules: Iterable[Molecule | MoleculeEntry], name: str) -> MoleculeSet:
-    """Molecules already in memory, in the order given.
-
-    Raises:
-        UserError: not one molecule among them.
-    """
-    entries = (
-        each
-        if isinstance(each, MoleculeEntry)
-        else MoleculeEntry(f"{name}-{n}", each, "accepted" if len(each.bonds) else "none", smiles=each.smiles)
-        for n, each in enumerate(molecules)
-    )
-    return _some_readable(MoleculeSet(name, tuple(entries)))
-
-
-def _some_readable(found: MoleculeSet) -> MoleculeSet:
-    if not any(entry.molecule is not None for entry in found.entries):
-        count = len(found.entries)
-        got = f"{count} unreadable entries, the first: {found.entries[0].reason}" if count else "no entries"
-        raise UserError("no readable molecule", where=found.name, got=got)
-    return found
+    if isinstance(samples, str | Path):
+        made = MoleculeSet(str(samples), tuple(map(entry_from_record, _records(Path(samples)))))
+    else:
+        made = MoleculeSet(
+            "samples",
+            tuple(
+                each
+                if isinstance(each, MoleculeEntry)
+                else MoleculeEntry(f"samples-{n}", each, "accepted" if len(each.bonds) else "none", smiles=each.smiles)
+                for n, each in enumerate(samples)
+            ),
+        )
+    require_readable([entry.molecule for entry in made.entries], made.entries, "molecule", where=made.name)
+    return made
 
 
 def _records(path: Path) -> Iterator[Record]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unigen.eval.molecules.molecule_verdict import MoleculeVerdict
 from unigen.eval.molecules.protocol import EDM
 from unigen.eval.molecules.samples import MoleculeEntry
+from unigen.eval.molecules.verdict import MoleculeVerdict
 from unigen.eval.report import ResultRow
 from unigen.eval.statistics import Metric
 from unigen.shapes import Bool, Float
@@ -17,7 +17,7 @@ from unigen.shapes import Bool, Float
 
 @dataclass(frozen=True, kw_only=True)
 class MoleculeResult(ResultRow):
-    """The row of a molecule; None where it does not apply or could not be computed.
+    """The row of a molecule in the per-structure table; None where it does not apply or could not be computed.
 
     Attributes:
         index: which sample of its request it is.
@@ -93,15 +93,15 @@ class ScoredMolecules:
         """A verdict for each sample; never of a failure."""
         return np.array([verdict is not None and test(verdict) for verdict in self.verdicts], dtype=bool)
 
-    def metrics(self, known: Collection[str] | None = None) -> dict[str, Metric]:
+    def metrics(self, reference: Collection[str] | None = None) -> dict[str, Metric]:
         """All shares with intervals.
 
         Args:
-            known: canonical SMILES without stereo of the reference, None without one.
+            reference: canonical SMILES without stereo of the known molecules, None without a reference.
         """
-        return EDM.intervals(self.columns(known), self.seed)
+        return EDM.intervals(self.columns(reference), self.seed)
 
-    def columns(self, known: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    def columns(self, reference: Collection[str] | None = None) -> dict[str, np.ndarray]:
         """One value a sample for each metric; see `metrics`."""
         edm_valid, edm_graphs = self.holds(lambda each: each.edm.valid), self._texts(lambda each: each.edm.smiles)
         valid, graphs = self.holds(lambda each: each.valid), self._graphs()
@@ -114,11 +114,11 @@ class ScoredMolecules:
             "rdkit.valid_neutral": valid & self.holds(_is_neutral),
             "rdkit.valid_unique": firsts(graphs),
         }
-        if known is not None:
-            columns["rdkit.valid_unique_novel"] = firsts(graphs) & absent(graphs, known)
-        return columns | self._own_columns(known)
+        if reference is not None:
+            columns["rdkit.valid_unique_novel"] = firsts(graphs) & absent(graphs, reference)
+        return columns | self._own_columns(reference)
 
-    def _own_columns(self, known: Collection[str] | None) -> dict[str, np.ndarray]:
+    def _own_columns(self, reference: Collection[str] | None) -> dict[str, np.ndarray]:
         """About the bonds that samples carry, where any does."""
         if all(verdict.carried == "none" for verdict in self.readable):
             return {}
@@ -130,8 +130,8 @@ class ScoredMolecules:
             "own.agrees_on_pairs": self.holds(lambda each: each.same_pairs),
             "own.valid_unique": firsts(graphs),
         }
-        if known is not None:
-            columns["own.valid_unique_novel"] = firsts(graphs) & absent(graphs, known)
+        if reference is not None:
+            columns["own.valid_unique_novel"] = firsts(graphs) & absent(graphs, reference)
         return columns
 
     def _atom_stability(self) -> Float[np.ndarray, "samples"]:
@@ -166,18 +166,18 @@ class ScoredMolecules:
             "bonds_refused": sum(verdict.carried == "refused" for verdict in readable),
         }
 
-    def rows(self, known: Collection[str] | None = None) -> tuple[MoleculeResult, ...]:
+    def rows(self, reference: Collection[str] | None = None) -> tuple[MoleculeResult, ...]:
         """One a sample; see `metrics`."""
         graphs = self._graphs()
         unique = firsts(graphs).tolist()
-        novel = [None] * len(graphs) if known is None else absent(graphs, known).tolist()
+        novel = [None] * len(graphs) if reference is None else absent(graphs, reference).tolist()
         return tuple(map(_row, self.entries, self.verdicts, unique, novel))
 
 
 def _row(entry: MoleculeEntry, verdict: MoleculeVerdict | None, unique: bool, novel: bool | None) -> MoleculeResult:
     if verdict is None:
         return MoleculeResult(id=entry.id, index=entry.index, reason=entry.reason)
-    found = verdict.perceived.graph
+    perceived = verdict.perceived.graph
     carries = verdict.carried != "none"
     return MoleculeResult(
         id=entry.id,
@@ -188,8 +188,8 @@ def _row(entry: MoleculeEntry, verdict: MoleculeVerdict | None, unique: bool, no
         edm_stable=verdict.edm.stable,
         edm_valid=verdict.edm.valid,
         valid=verdict.valid,
-        smiles=found.smiles if found else None,
-        charge=found.charge if found else None,
+        smiles=perceived.smiles if perceived else None,
+        charge=perceived.charge if perceived else None,
         carried_bonds=verdict.carried,
         own_valid=verdict.own_valid if carries else None,
         own_smiles=verdict.own.smiles if verdict.own else None,
@@ -203,13 +203,13 @@ def _row(entry: MoleculeEntry, verdict: MoleculeVerdict | None, unique: bool, no
 
 def firsts(keys: Sequence[str]) -> Bool[np.ndarray, "samples"]:
     """Whether a sample is the first with its key; never where the key is empty."""
-    seen: dict[str, int] = {}
-    return np.array([key != "" and seen.setdefault(key, place) == place for place, key in enumerate(keys)], dtype=bool)
+    first: dict[str, int] = {}
+    return np.array([key != "" and first.setdefault(key, n) == n for n, key in enumerate(keys)], dtype=bool)
 
 
-def absent(keys: Sequence[str], known: Collection[str]) -> Bool[np.ndarray, "samples"]:
-    """Whether a sample has a key that is not known."""
-    return np.array([key != "" and key not in known for key in keys], dtype=bool)
+def absent(keys: Sequence[str], reference: Collection[str]) -> Bool[np.ndarray, "samples"]:
+    """Whether a sample has a key that the reference does not have."""
+    return np.array([key != "" and key not in reference for key in keys], dtype=bool)
 
 
 def _is_neutral(verdict: MoleculeVerdict) -> bool:
@@ -218,10 +218,12 @@ def _is_neutral(verdict: MoleculeVerdict) -> bool:
 
 def _objection(verdict: MoleculeVerdict) -> str:
     """Why the positions are no molecule; empty where they are."""
-    found = verdict.perceived.graph
-    if found is None or verdict.valid:
-        return "" if found else verdict.perceived.reason
-    return f"{found.fragments} fragments" if found.fragments > 1 else f"{found.radicals} unpaired electrons"
+    graph = verdict.perceived.graph
+    if graph is None:
+        return verdict.perceived.reason
+    if verdict.valid:
+        return ""
+    return f"{graph.fragments} fragments" if graph.fragments > 1 else f"{graph.radicals} unpaired electrons"
 
 
 def _bounded(verdict: MoleculeVerdict) -> bool:

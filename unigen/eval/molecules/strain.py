@@ -15,7 +15,7 @@ from unigen.energies.strain import Strain, strain_of
 from unigen.eval.molecules.protocol import STRAIN
 from unigen.eval.molecules.reference import MoleculeReference
 from unigen.eval.molecules.scores import MoleculeResult, ScoredMolecules
-from unigen.eval.outcome import Outcome
+from unigen.eval.report import Outcome
 from unigen.eval.statistics import Metric, median_with_interval
 from unigen.eval.tables import Section
 from unigen.molecules.molecule import Molecule
@@ -42,16 +42,16 @@ def with_strain(
     if reference is not None and len(reference.molecules):
         molecules["reference"] = reference.drawn(len(stated), scored.seed)
     sets = {name: _measure(each, relaxed, workers, name) for name, each in molecules.items()}
-    metrics = {name: strain_metrics(found, scored.seed) for name, found in sets.items()}
+    metrics = {name: strain_metrics(strains, scored.seed) for name, strains in sets.items()}
     rows = [
         replace(
             row,
-            strain=found.energy,
-            strain_rmsd=found.rmsd,
-            strain_bonds_kept=found.bonds_kept,
-            strain_ending=found.ending,
+            strain=strain.energy,
+            strain_rmsd=strain.rmsd,
+            strain_bonds_kept=strain.bonds_kept,
+            strain_ending=strain.ending,
         )
-        for row, found in zip(outcome.rows, sets["samples"], strict=False)
+        for row, strain in zip(outcome.rows, sets["samples"], strict=False)
         if isinstance(row, MoleculeResult)
     ]
     failed = sum(each.ending != "converged" for each in sets["samples"])
@@ -67,19 +67,19 @@ def with_strain(
 def _measure(
     molecules: Sequence[Molecule | None], relaxed: RelaxedMolecules, workers: Workers, name: str
 ) -> list[Strain]:
-    found = relaxed.relax(molecules, workers, f"Strain, {name}")
-    return [strain_of(each, result, STRAIN.bond_length) for each, result in zip(molecules, found, strict=True)]
+    results = relaxed.relax(molecules, workers, f"Strain, {name}")
+    return [strain_of(each, result, STRAIN.bond_length) for each, result in zip(molecules, results, strict=True)]
 
 
-def strain_metrics(found: Sequence[Strain], seed: int) -> dict[str, Metric]:
+def strain_metrics(strains: Sequence[Strain], seed: int) -> dict[str, Metric]:
     """Shares of all; kcal/mol and Angstrom of those that have a number."""
     numbers = {
-        "energy": np.array([np.nan if each.energy is None else each.energy for each in found]),
-        "rmsd": np.array([np.nan if each.rmsd is None else each.rmsd for each in found]),
+        "energy": np.array([np.nan if each.energy is None else each.energy for each in strains]),
+        "rmsd": np.array([np.nan if each.rmsd is None else each.rmsd for each in strains]),
     }
     columns = {
-        "strain.converged": np.array([each.ending == "converged" for each in found], dtype=bool),
-        "strain.bonds_kept": np.array([each.bonds_kept is True for each in found], dtype=bool),
+        "strain.converged": np.array([each.ending == "converged" for each in strains], dtype=bool),
+        "strain.bonds_kept": np.array([each.bonds_kept is True for each in strains], dtype=bool),
     }
     means = {f"strain.mean_{name}": values for name, values in numbers.items()}
     medians = {
@@ -93,10 +93,11 @@ def strain_metrics(found: Sequence[Strain], seed: int) -> dict[str, Metric]:
 
 def _sections(sets: dict[str, list[Strain]], metrics: dict[str, dict[str, Metric]]) -> dict[str, Section]:
     """Samples beside the reference, where there is one; and how the relaxations ended."""
-    times = {name: Counter(each.ending for each in found) for name, found in sets.items()}
-    seen = [ending for ending in get_args(Ending) if any(counts[ending] for counts in times.values())]
+    counts = {name: Counter(each.ending for each in strains) for name, strains in sets.items()}
     endings: dict[str, dict[str, Metric | int]] = {
-        ending: {name: counts[ending] for name, counts in times.items()} for ending in seen
+        ending: {name: count[ending] for name, count in counts.items()}
+        for ending in get_args(Ending)
+        if any(count[ending] for count in counts.values())
     }
     sections = {"strain_endings": Section("How relaxations by GFN2-xTB ended", endings)}
     if len(sets) == 1:

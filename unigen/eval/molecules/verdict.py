@@ -1,107 +1,81 @@
-"""The molecular graph that RDKit sees: in the positions alone, or in the bonds a sample carries."""
+"""What both protocols say about one molecule: the unit of work of `unigen evaluate molecules`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 
 from unigen.errors import UserError
-from unigen.molecules.bonds import MAX_ASSIGNMENTS
+from unigen.eval.molecules.edm import EdmVerdict, judge_edm
+from unigen.eval.molecules.graph import Graph, Perception, graph_of, perceive
+from unigen.eval.molecules.protocol import EdmRules, RdkitRules
+from unigen.eval.molecules.samples import Carried, MoleculeEntry
 from unigen.molecules.molecule import Molecule
-from unigen.molecules.rdkit_smiles import flat_smiles
-
-_BOUNDED = f"{MAX_ASSIGNMENTS:,} sets of valences"
-"""What `with_bonds` says when its search ended at the bound."""
-
-_SIGNS = {"SINGLE": "-", "DOUBLE": "=", "TRIPLE": "#", "AROMATIC": ":"}
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
-    """A sanitised graph.
+class MoleculeVerdict:
+    """Everything that is found out about a molecule by itself.
 
     Attributes:
-        molecule: the molecule with these bonds.
-        flat: canonical SMILES without stereo.
-        smiles: canonical SMILES with the stereo of the positions.
-        charge: net charge.
-        fragments: connected pieces.
-        radicals: unpaired electrons.
-        lengths: kind and length in Angstrom of every bond, ``("C-H", 1.09)``; aromatic bonds are a kind.
+        molecule: as judged.
+        edm: EDM's verdict, from the distances.
+        perceived: RDKit's, from the distances.
+        carried: what became of the bonds the sample carries.
+        own: their graph, None where there are none or RDKit refuses them.
     """
 
     molecule: Molecule
-    flat: str
-    smiles: str
-    charge: int
-    fragments: int
-    radicals: int
-    lengths: tuple[tuple[str, float], ...]
+    edm: EdmVerdict
+    perceived: Perception
+    carried: Carried = "none"
+    own: Graph | None = None
 
     @property
-    def whole(self) -> bool:
-        """One piece without unpaired electrons: what both protocols call valid."""
-        return self.fragments == 1 and not self.radicals
+    def valid(self) -> bool:
+        """RDKit finds one closed-shell molecule in the positions, with one of the net charges."""
+        return self.perceived.graph is not None and self.perceived.graph.whole
+
+    @property
+    def own_valid(self) -> bool:
+        """The carried bonds are those of one closed-shell molecule."""
+        return self.own is not None and self.own.whole
+
+    @property
+    def same_graph(self) -> bool:
+        """The carried bonds and the perceived ones have one canonical SMILES."""
+        perceived = self.perceived.graph
+        return self.own is not None and perceived is not None and self.own.flat == perceived.flat
+
+    @property
+    def same_pairs(self) -> bool:
+        """The same atoms are bonded, whatever the orders and charges."""
+        perceived = self.perceived.graph
+        if self.own is None or perceived is None:
+            return False
+        return np.array_equal(self.own.molecule.bonds[:, :2], perceived.molecule.bonds[:, :2])
+
+    @property
+    def stated(self) -> Graph | None:
+        """The carried graph or, where no bonds are carried, the perceived one."""
+        return self.perceived.graph if self.carried == "none" else self.own
 
 
-@dataclass(frozen=True, eq=False)
-class Perception:
-    """What the positions alone say.
-
-    Attributes:
-        graph: the first that is found, None where there is none.
-        bounded: the search for some charge ended at its bound.
-        reason: why there is no graph.
-    """
-
-    graph: Graph | None
-    bounded: bool = False
-    reason: str = ""
-
-
-def graph_of(molecule: Molecule) -> Graph:
-    """The graph of the bonds that a molecule has.
-
-    Raises:
-        UserError: it has none, or RDKit does not accept them.
-    """
-    mol = molecule.to_rdkit()
-    return Graph(
-        molecule=molecule,
-        flat=flat_smiles(mol),
-        smiles=molecule.to_smiles(),
-        charge=molecule.total_charge,
-        fragments=int(molecule.fragments.max()) + 1,
-        radicals=sum(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()),
-        lengths=tuple(_lengths(mol, molecule)),
+def judge(entry: MoleculeEntry, edm: EdmRules, rdkit: RdkitRules) -> MoleculeVerdict | None:
+    """Both protocols on one sample; None for a failure."""
+    if entry.molecule is None:
+        return None
+    own = None
+    if entry.carried == "accepted":
+        # a molecule in memory has bonds that nobody has shown to RDKit before
+        with suppress(UserError):
+            own = graph_of(entry.molecule)
+    return MoleculeVerdict(
+        molecule=entry.molecule,
+        edm=judge_edm(entry.molecule, edm.margins),
+        perceived=perceive(entry.molecule, rdkit.charges),
+        carried=entry.carried,
+        own=own,
     )
-
-
-def perceive(molecule: Molecule, charges: Sequence[int] = (0, 1, -1)) -> Perception:
-    """The graph by RDKit's DetermineBonds for the first of these net charges that fits; bonds it has are not looked at.
-
-    Example:
-        >>> perceive(Molecule.from_smiles("CCO")).graph.smiles
-        'CCO'
-    """
-    bare = replace(molecule, bonds=np.zeros((0, 3), dtype=np.int64), charges=np.zeros(len(molecule), dtype=np.int64))
-    bounded, reason = False, ""
-    for charge in charges:
-        try:
-            return Perception(graph_of(bare.with_bonds(charge)), bounded)
-        except UserError as error:
-            bounded = bounded or _BOUNDED in str(error)
-            reason = reason or str(error)
-    return Perception(None, bounded, reason)
-
-
-def _lengths(mol: object, molecule: Molecule) -> list[tuple[str, float]]:
-    found = []
-    for bond in mol.GetBonds():  # type: ignore[attr-defined]
-        first, second = bond.GetBeginAtom(), bond.GetEndAtom()
-        symbols = sorted((first.GetSymbol(), second.GetSymbol()))
-        places = molecule.positions[[first.GetIdx(), second.GetIdx()]]
-        found.append((_SIGNS[bond.GetBondType().name].join(symbols), float(np.linalg.norm(places[0] - places[1]))))
-    return found

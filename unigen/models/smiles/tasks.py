@@ -20,7 +20,7 @@ from unigen.request import MoleculeRequest
 from unigen.smiles.atoms import CHARGED, NEUTRAL
 from unigen.smiles.grammar import SmilesGrammar
 from unigen.smiles.reader import ReadSmiles, read_smiles
-from unigen.smiles.scaffold import Begun, begin_smiles, open_places
+from unigen.smiles.scaffold import ScaffoldPrefix, attachment_points, begin_smiles
 from unigen.smiles.skeleton import Skeleton, skeleton_of
 from unigen.smiles.text import smiles_symbols
 from unigen.smiles.writer import write_smiles
@@ -97,7 +97,9 @@ class Scaffold:
         """A scaffold that can be added to; raises UserError for one that cannot."""
         stripped = skeleton_of(molecule.numbers, molecule.charges, molecule.bonds)
         rng = np.random.default_rng(0)
-        places = [n for n in open_places(stripped.skeleton) if _fits(begin_smiles(stripped.skeleton, n, rng), grammar)]
+        places = [
+            n for n in attachment_points(stripped.skeleton) if _fits(begin_smiles(stripped.skeleton, n, rng), grammar)
+        ]
         if not places:
             raise UserError(
                 "scaffold: nothing can be added to it", got=molecule.formula, wanted="an atom with hydrogens"
@@ -105,7 +107,7 @@ class Scaffold:
         hydrogens = tuple(molecule.positions[list(atoms)] for atoms in stripped.hydrogens)
         return cls(stripped.skeleton, molecule.positions[stripped.atoms], hydrogens, tuple(places))
 
-    def begun(self, rng: np.random.Generator) -> Begun:
+    def begun(self, rng: np.random.Generator) -> ScaffoldPrefix:
         """How a SMILES begins that goes on at one of its atoms."""
         return begin_smiles(self.skeleton, int(rng.choice(self.places)), rng)
 
@@ -189,7 +191,7 @@ def _scaffold(
     return grammar, Scaffold.of(molecule, grammar)
 
 
-def _fits(begun: Begun, grammar: SmilesGrammar) -> bool:
+def _fits(begun: ScaffoldPrefix, grammar: SmilesGrammar) -> bool:
     """Whether the grammar lets a SMILES begin so."""
     walk = grammar.start()
     for symbol in begun.symbols:

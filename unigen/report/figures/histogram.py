@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.report.figures import svg
-from unigen.report.figures.plot import Axis
+from unigen.report.figures import plot
 from unigen.report.page import Figure
 from unigen.shapes import Float
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
 WIDTH, HEIGHT = 320, 170
-_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 12, 24, 22
-_MOST_BINS = 24
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 24, 22
+"""Pixels; on the left there is room for ``100 %``."""
+_LEAST_BINS, _MOST_BINS = 8, 24
+"""Fewer show no shape; more are bars of less than a dozen pixels."""
 
 
 def histogram(
@@ -36,14 +41,15 @@ def histogram(
         marks: two values or none, with a thin line each, inside the picture whatever the samples are; the words count
             the samples up to each.
     """
-    made = _finite(samples)
-    known = _finite(reference or ())
-    if not len(made):
+    sampled = _finite(samples)
+    expected = _finite(reference or ())
+    if not len(sampled):
         return None
-    edges = _edges(np.concatenate([made, known]), marks, bins=min(_MOST_BINS, max(8, int(np.sqrt(len(made))))))
-    shares = [_shares(values, edges) for values in (made, known) if len(values)]
+    bins = min(_MOST_BINS, max(_LEAST_BINS, int(np.sqrt(len(sampled)))))  # the square root rule
+    edges = _edges(np.concatenate([sampled, expected]), marks, bins)
+    shares = [_shares(values, edges) for values in (sampled, expected) if len(values)]
     label = f"{title} ({unit})" if unit else title
-    return Figure(label, _svg(edges, shares, marks), _words(label, made, known, marks))
+    return Figure(label, _svg(edges, shares, marks), _words(label, sampled, expected, marks))
 
 
 def _finite(values: Sequence[int | float]) -> Float[np.ndarray, "values"]:
@@ -52,14 +58,14 @@ def _finite(values: Sequence[int | float]) -> Float[np.ndarray, "values"]:
 
 
 def _edges(values: Float[np.ndarray, "values"], marks: Sequence[float], bins: int) -> Float[np.ndarray, "edges"]:
-    low, high = np.quantile(values, [0.005, 0.995])
+    low, high = np.quantile(values, [0.005, 0.995])  # the middle 99 %
     if marks:
         return _edges_at(marks, min(low, *marks), max(high, *marks), bins)
     if (values == np.round(values)).all():
         low, high = np.floor(low), np.ceil(high)
         width = (high - low) // _MOST_BINS + 1
         return np.arange(low, high + width + 1, width) - 0.5
-    if high - low < 1e-9 * max(1.0, abs(high)):
+    if high - low < 1e-9 * max(1.0, abs(high)):  # the same but for rounding
         low, high = low - 0.5, high + 0.5
     return np.linspace(low, high, bins + 1)
 
@@ -81,47 +87,37 @@ def _shares(values: Float[np.ndarray, "values"], edges: Float[np.ndarray, "edges
 
 def _svg(edges: Float[np.ndarray, "edges"], shares: Sequence[Float[np.ndarray, "bins"]], marks: Sequence[float]) -> str:
     most = max(float(share.max()) for share in shares)
-    axis, floor = Axis(float(edges[0]), float(edges[-1]), _LEFT, WIDTH - _RIGHT), HEIGHT - _BOTTOM
-    across = axis.place(edges)
-    drawn = [
-        f'<path class="{kind}" d="{_outline(across, floor - share / most * (floor - _TOP), floor)}"/>'
-        for kind, share in zip(("sample", "reference"), shares, strict=False)
-    ]
-    pieces = [
-        *_legend(len(shares) > 1, marks),
-        *drawn,
-        *(svg.line("mark", (axis.at(mark), _TOP - 4), (axis.at(mark), floor)) for mark in marks),
-        *axis.to_the_right(floor, whole=bool((edges % 1 == 0.5).all())),
-        svg.text(f"{100 * most:.0f} %", (_LEFT - 4, _TOP + 4), "end"),
-    ]
-    return svg.document(WIDTH, HEIGHT, pieces)
 
+    def paint(figure: MatplotlibFigure) -> None:
+        axes = plot.axes_within(figure, _LEFT, _TOP, _RIGHT, _BOTTOM)
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, most))
+        axes.stairs(shares[0], edges, fill=True, color=plot.LIGHT["sample"], alpha=0.55, label="samples", gid="sample")
+        for share in shares[1:]:
+            colour = plot.LIGHT["reference"]
+            axes.stairs(share, edges, color=colour, linewidth=2, clip_on=False, label="reference", gid="reference")
+        if marks:
+            dashed: dict[str, Any] = {"colors": plot.LIGHT["ink"], "linewidth": 1, "linestyles": (0, (3, 2))}
+            values = ", ".join(f"{mark:g}" for mark in marks)
+            # a little above the highest bar, so that a mark on its edge can be seen
+            axes.vlines(marks, 0, 1.03 * most, label=values, clip_on=False, gid="mark", **dashed)
+        plot.round_numbers(axes.xaxis, whole=bool((edges % 1 == 0.5).all()))
+        axes.spines.left.set_visible(False)
+        axes.set_yticks([most], labels=[f"{100 * most:.0f} %"])
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.04), ncols=3)
 
-def _legend(beside: bool, marks: Sequence[float]) -> list[str]:
-    x = _LEFT
-    pieces = [f'<rect class="sample" x="{x}" y="6" width="12" height="9"/>', svg.text("samples", (x + 17, 14))]
-    if beside:
-        x += 80
-        pieces += [svg.line("reference", (x, 11), (x + 14, 11)), svg.text("reference", (x + 19, 14))]
-    if marks:
-        x += 80
-        said = ", ".join(f"{mark:g}" for mark in marks)
-        pieces += [svg.line("mark", (x + 4, 5), (x + 4, 16)), svg.text(said, (x + 12, 14))]
-    return pieces
-
-
-def _outline(across: Float[np.ndarray, "edges"], heights: Float[np.ndarray, "bins"], floor: int) -> str:
-    steps = "".join(f"V{y:.1f}H{x:.1f}" for y, x in zip(heights, across[1:], strict=True))
-    return f"M{across[0]:.1f} {floor}{steps}V{floor}"
+    return plot.draw(WIDTH, HEIGHT, paint)
 
 
 def _words(
-    label: str, made: Float[np.ndarray, "values"], known: Float[np.ndarray, "others"], marks: Sequence[float]
+    label: str,
+    sampled: Float[np.ndarray, "values"],
+    expected: Float[np.ndarray, "others"],
+    marks: Sequence[float],
 ) -> str:
-    said = [f"{label}: {len(made)} samples, {_spread(made)}"]
-    said += [f"{int((made <= mark).sum())} of them at most {mark:g}" for mark in marks]
-    if len(known):
-        said.append(f"{len(known)} of the reference, {_spread(known)}")
+    said = [f"{label}: {len(sampled)} samples, {_spread(sampled)}"]
+    said += [f"{int((sampled <= mark).sum())} of them at most {mark:g}" for mark in marks]
+    if len(expected):
+        said.append(f"{len(expected)} of the reference, {_spread(expected)}")
     return "; ".join(said)
 
 

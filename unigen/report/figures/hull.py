@@ -12,8 +12,8 @@ from unigen.report.figures.hull_sample import HullSample, hull_samples
 from unigen.report.figures.ternary_hull import ternary_hull
 from unigen.report.page import Figure
 
-_SAID = 20
-"""Compositions of samples that the words go through."""
+_MOST_NAMED = 20
+"""Compositions of samples that the words go through: those that a listener has patience for."""
 
 
 def hull_figure(report: Report) -> Figure | None:
@@ -22,7 +22,7 @@ def hull_figure(report: Report) -> Figure | None:
     Args:
         report: as an evaluation in this process returned it.
     """
-    phases, samples = report.phases, hull_samples(report)
+    phases, samples = report.shown.phases, hull_samples(report)
     if phases is None or not samples:
         return None
     binary = len(phases.elements) == 2
@@ -32,15 +32,15 @@ def hull_figure(report: Report) -> Figure | None:
 
 
 def _words(phases: StablePhases, samples: Sequence[HullSample]) -> str:
-    known = ", ".join(f"{phase.formula} {phase.formation_energy:.3f}" for phase in phases.phases)
+    stable = ", ".join(f"{phase.formula} {phase.formation_energy:.3f}" for phase in phases.phases)
     lowest: dict[str, float] = {}
     for sample in samples:  # the lowest comes first
         lowest.setdefault(sample.formula, sample.above_hull)
-    said = [f"{formula} {above:.3f}" for formula, above in list(lowest.items())[:_SAID]]
-    more = [f"and {len(lowest) - _SAID} more"] if len(lowest) > _SAID else []
+    named = [f"{formula} {above:.3f}" for formula, above in list(lowest.items())[:_MOST_NAMED]]
+    more = [f"and {len(lowest) - _MOST_NAMED} more"] if len(lowest) > _MOST_NAMED else []
     counts = [f"{sum(each.above_hull <= most for each in samples)} at most {most:g}" for most in THRESHOLDS]
     return (
-        f"Convex hull of {phases.name}. Stable phases and their formation energies in eV/atom: {known}. "
+        f"Convex hull of {phases.name}. Stable phases and their formation energies in eV/atom: {stable}. "
         f"{len(samples)} samples, {', '.join(counts)} eV/atom above the hull; the lowest of each composition: "
-        f"{', '.join([*said, *more])}."
+        f"{', '.join([*named, *more])}."
     )

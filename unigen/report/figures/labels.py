@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from math import cos, hypot, pi, sin
+from typing import TYPE_CHECKING
 
-from unigen.report.figures import svg
-from unigen.report.figures.svg import Point
+from unigen.report.figures.plot import LIGHT, Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Box = tuple[int | float, int | float, int | float, int | float]
 """Left, top, right, bottom, in pixels."""
@@ -18,6 +22,8 @@ _NEAR = 9.0
 """Pixels from a point to its name, where no line is needed to say that they belong together."""
 
 _APART = (18.0, 26.0, 36.0, 48.0, 62.0, 78.0, 96.0)
+"""Pixels from a point to its name, where a line joins them: the nearest with room, in steps that grow."""
+
 _MARK = 6
 """Pixels; no mark of a point is larger."""
 
@@ -33,6 +39,35 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 def subscripted(formula: str) -> str:
     """``TiO2`` with its 2 below the line."""
     return formula.translate(_SUBSCRIPTS)
+
+
+@dataclass(frozen=True)
+class Label:
+    """Text with its position.
+
+    Attributes:
+        text: what it says.
+        middle: of its line of writing.
+        leader: the ends of a thin line to its point, where it stands apart.
+    """
+
+    text: str
+    middle: Point
+    leader: tuple[Point, Point] | None = None
+
+
+def draw_labels(pixels: Axes, labels: Iterable[Label | None]) -> None:
+    """Write labels where they belong.
+
+    Args:
+        pixels: as `unigen.report.figures.plot.pixel_axes` makes them.
+        labels: as `LabelBoard.label` gives them.
+    """
+    for n, label in enumerate(each for each in labels if each):
+        if label.leader:
+            across, down = zip(*label.leader, strict=True)
+            pixels.plot(across, down, color=LIGHT["ink"], linewidth=0.8, gid=f"leader-{n}")
+        pixels.text(*label.middle, label.text, ha="center", color=LIGHT["ink"], gid=f"name-{n}")
 
 
 class LabelBoard:
@@ -62,8 +97,8 @@ class LabelBoard:
         """No label will touch this line."""
         self.keep_free((x - 1.5, y - 1.5, x + 1.5, y + 1.5) for x, y in _along(start, end))
 
-    def name(self, text: str, point: Point, towards: Sequence[float] = AROUND) -> str:
-        """The SVG of a label, with a thin line to its point where it stands apart; empty where there is no room.
+    def label(self, text: str, point: Point, towards: Sequence[float] = AROUND) -> Label | None:
+        """A label beside its point, or apart with a thin line to it; none, and counted, where there is no room.
 
         Args:
             text: the label.
@@ -78,14 +113,12 @@ class LabelBoard:
                 near = (min(max(point[0], box[0]), box[2]), min(max(point[1], box[1]), box[3]))
                 if self._inside(box) and _clear(box, around) and _way_clear(point, near, around):
                     self._taken.append(box)
-                    leader = self._leader(point, near) if distance > _NEAR else ""
-                    return leader + svg.text(text, (box[0] + half, box[3] - 2), "middle", "name")
+                    apart = distance > _NEAR
+                    if apart:
+                        self.keep_line_free(point, near)
+                    return Label(text, (box[0] + half, box[3] - 2), (point, near) if apart else None)
         self.left_out += 1
-        return ""
-
-    def _leader(self, point: Point, near: Point) -> str:
-        self.keep_line_free(point, near)
-        return svg.line("leader", point, near)
+        return None
 
     def _crowded(self, point: Point) -> bool:
         return any(1 < hypot(x - point[0], y - point[1]) < _CROWD for x, y in self._points)

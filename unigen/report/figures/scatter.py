@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from unigen.eval.asked import AskedAndFound
-from unigen.report.figures import svg
-from unigen.report.figures.plot import Axis
+from unigen.eval.requested_property import RequestedProperty
+from unigen.report.figures import plot
 from unigen.report.page import Figure
 from unigen.shapes import Float
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+    from matplotlib.patches import PathPatch
 
 SIZE = 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 24, 38
 _MARGIN = 0.06
-_STYLE = ".dots { fill: none; stroke: #2f8583; stroke-width: 6; stroke-linecap: round; stroke-opacity: .6; }"
-_STYLE += "@media (prefers-color-scheme: dark) { .dots { stroke: #58aaa4; } }"
+"""Around what is shown, as a share of it: room for half a dot."""
 
 
-def asked_figure(asked: AskedAndFound) -> Figure | None:
+def asked_figure(asked: RequestedProperty) -> Figure | None:
     """The picture of one property; None where no sample has a value.
 
     The frame spans what was asked for and the middle 98 % of what was found; what lies outside stands at its edge.
@@ -25,9 +29,9 @@ def asked_figure(asked: AskedAndFound) -> Figure | None:
     Args:
         asked: as a report holds it.
     """
-    if not asked.known.any():
+    if not asked.has_value.any():
         return None
-    wanted, found = asked.asked[asked.known], asked.found[asked.known]
+    wanted, found = asked.requested[asked.has_value], asked.actual[asked.has_value]
     name = asked.name.replace("_", " ")
     unit = asked.unit.replace("^2", "²").replace("^3", "³")
     label = f"{name} found against asked" + (f" ({unit})" if unit else "")
@@ -37,33 +41,42 @@ def asked_figure(asked: AskedAndFound) -> Figure | None:
 def _svg(wanted: Float[np.ndarray, "samples"], found: Float[np.ndarray, "samples"]) -> str:
     ends = np.concatenate([wanted, np.quantile(found, [0.01, 0.99])])
     low, high = float(ends.min()), float(ends.max())
-    margin = _MARGIN * (high - low) or 0.5 * max(1.0, abs(high))
+    size = max(1.0, abs(high))
+    # values that are the same but for rounding get a frame of their own size around them
+    margin = _MARGIN * (high - low) if high - low > 1e-9 * size else 0.5 * size
     low, high = low - margin, high + margin
-    floor, wall = SIZE - _BOTTOM, SIZE - _RIGHT
-    across, upwards = Axis(low, high, _LEFT, wall), Axis(low, high, floor, _TOP)
     outside = int(((found < low) | (found > high)).sum())
-    pieces = [
-        svg.line("mark", (_LEFT, floor), (wall, _TOP)),
-        f'<path class="dots" d="{_dots(across.place(wanted), upwards.place(found))}"/>',
-        *across.to_the_right(floor),
-        *upwards.upwards(_LEFT),
-        svg.text("found", (_LEFT - 6, 14)),
-        svg.text("asked", ((_LEFT + wall) / 2, SIZE - 6), "middle"),
-        svg.text(f"mean absolute error {np.abs(found - wanted).mean():.3g}", (wall, 14), "end"),
-    ]
-    if outside:
-        pieces.append(svg.text(f"outside, at the edge: {outside}", (wall, floor - 6), "end"))
-    return svg.document(SIZE, SIZE, pieces, _STYLE)
+
+    def paint(figure: MatplotlibFigure) -> None:
+        axes = plot.axes_within(figure, _LEFT, _TOP, _RIGHT, _BOTTOM)
+        axes.set(xlim=(low, high), ylim=(low, high), xlabel="asked")
+        axes.plot((low, high), (low, high), color=plot.LIGHT["ink"], linewidth=1, linestyle=(0, (3, 2)), gid="mark")
+        for axis in (axes.xaxis, axes.yaxis):
+            plot.round_numbers(axis)
+        pixels = plot.pixel_axes(figure)
+        pixels.add_patch(_dots(plot.pixels_of(axes, np.clip(np.stack([wanted, found], axis=1), low, high))))
+        wall = SIZE - _RIGHT
+        pixels.text(_LEFT - 6, 14, "found")
+        pixels.text(wall, 14, f"mean absolute error {np.abs(found - wanted).mean():.3g}", ha="right")
+        if outside:
+            pixels.text(wall, SIZE - _BOTTOM - 6, f"outside, at the edge: {outside}", ha="right")
+
+    return plot.draw(SIZE, SIZE, paint)
 
 
-def _dots(x: Float[np.ndarray, "samples"], y: Float[np.ndarray, "samples"]) -> str:
-    """Lines of no length with round ends; those in one place are drawn once, so that ten thousand make a small file."""
-    places = np.unique(np.stack([x, y], axis=1).round(), axis=0)
-    return "".join(f"M{across:g} {upwards:g}h0" for across, upwards in places)
+def _dots(places: Float[np.ndarray, "samples 2"]) -> PathPatch:
+    """Lines of no length with round ends; those on one pixel are drawn once, so that ten thousand make a small file."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    ends = np.unique(places.round(), axis=0).repeat(2, axis=0)
+    path = Path(ends, [Path.MOVETO, Path.LINETO] * (len(ends) // 2))
+    line: dict[str, Any] = {"edgecolor": plot.LIGHT["sample"], "linewidth": 6, "capstyle": "round", "alpha": 0.6}
+    return PathPatch(path, fill=False, clip_on=False, snap=False, gid="dots", **line)
 
 
-def _words(name: str, unit: str, asked: AskedAndFound) -> str:
-    missing = len(asked.asked) - int(asked.known.sum())
+def _words(name: str, unit: str, asked: RequestedProperty) -> str:
+    missing = len(asked.requested) - int(asked.has_value.sum())
     said = (
         f"{name} found against asked, {len(asked.errors)} samples: mean absolute error {asked.errors.mean():.4g} {unit}"
     )

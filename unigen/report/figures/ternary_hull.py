@@ -5,36 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from math import atan2, pi
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unigen.energies.hull.phases import StablePhases
-from unigen.report.figures import svg
-from unigen.report.figures.hull_sample import HULL_STYLE, HullSample
-from unigen.report.figures.labels import AROUND, LabelBoard, subscripted
-from unigen.report.figures.svg import Point
+from unigen.report.figures import plot
+from unigen.report.figures.hull_sample import HullSample
+from unigen.report.figures.labels import AROUND, Label, LabelBoard, draw_labels, subscripted
+from unigen.report.figures.plot import Point
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 520, 440
 _CORNERS = ((50.0, 404.0), (470.0, 404.0), (260.0, 40.0))
 """Of the elements in their order: left, right, top; all sides are equally long."""
 
 CLASSES = ((0.0, "at most 0"), (0.1, "to 0.1"), (0.3, "to 0.3"), (float("inf"), "higher"))
-"""Upper ends, eV/atom above the hull, and what the legend calls them."""
+"""Upper ends, eV/atom above the hull, and what the legend calls them; the first two are `THRESHOLDS` of evaluations."""
 
-_STYLE = (
-    HULL_STYLE
-    + """
-.above0 { fill: #0b6261; } .above1 { fill: #4fa89c; } .above2 { fill: #dba462; } .above3 { fill: #b4552d; }
-.above0, .above1, .above2, .above3 { stroke: #fbfaf7; }
-.tie { stroke: #8b929b; stroke-opacity: .65; }
-.phase { fill: #20242a; }
-@media (prefers-color-scheme: dark) {
-  .above0 { fill: #8fe3d9; } .above1 { fill: #3f9c92; } .above2 { fill: #dba462; } .above3 { fill: #c8623a; }
-  .above0, .above1, .above2, .above3 { stroke: #15181c; }
-  .phase { fill: #e6e6e2; }
-}
-"""
-)
+_COLOURS = ("lowest", "low", "high", "highest")
+"""Of these classes, in `plot.LIGHT`."""
 
 
 def ternary_hull(phases: StablePhases, samples: Sequence[HullSample]) -> str:
@@ -45,31 +37,47 @@ def ternary_hull(phases: StablePhases, samples: Sequence[HullSample]) -> str:
         samples: in their system.
     """
     lowest = {sample.shares: sample.above_hull for sample in sorted(samples, key=lambda each: -each.above_hull)}
-    counts = Counter(_place(sample.shares) for sample in samples)
-    corners = [_place(phase.shares) for phase in phases.phases]
-    names, left_out = _names(phases, corners, counts)
-    pieces = [
-        *(svg.line("tie", corners[one], corners[other]) for one, other in phases.tie_lines),
-        *(svg.dot(_class(above), _place(shares), 6) for shares, above in lowest.items()),
-        *(svg.dot("phase", corner, 3) for corner in corners),
-        *names,
-        *_legend(left_out),
-    ]
-    return svg.document(WIDTH, HEIGHT, pieces, _STYLE)
+    counts = Counter(_point(sample.shares) for sample in samples)
+    corners = [_point(phase.shares) for phase in phases.phases]
+    labels, left_out = _names(phases, corners, counts)
+
+    def paint(figure: Figure) -> None:
+        from matplotlib.collections import LineCollection
+
+        pixels = plot.pixel_axes(figure)
+        ties = [(corners[one], corners[other]) for one, other in phases.tie_lines]
+        pixels.add_collection(LineCollection(ties, color=plot.LIGHT["axis"], alpha=0.65, linewidths=1, gid="tie"))
+        least = -float("inf")
+        for n, (most, name) in enumerate(CLASSES):
+            marks = [_point(shares) for shares, above in lowest.items() if least < above <= most]
+            least = most
+            x, y = np.array(marks).reshape(-1, 2).T
+            colours: dict[str, Any] = {"color": plot.LIGHT[_COLOURS[n]], "edgecolor": plot.LIGHT["paper"]}
+            pixels.scatter(x, y, s=12**2, linewidths=1, zorder=2, label=name, gid=f"above{n}", **colours)
+        x, y = np.array(corners).T
+        pixels.scatter(x, y, s=6**2, linewidths=0, zorder=3, color=plot.LIGHT["ink"], label="stable phase", gid="phase")
+        draw_labels(pixels, labels)
+        pixels.legend(
+            loc="upper left",
+            bbox_to_anchor=(0.015, 0.985),
+            title="eV/atom above the hull",
+            alignment="left",
+            scatterpoints=1,
+        )
+        if left_out:
+            pixels.text(WIDTH - 8, 14, f"names left out: {left_out}", ha="right")
+
+    return plot.draw(WIDTH, HEIGHT, paint)
 
 
-def _place(shares: Sequence[float]) -> Point:
+def _point(shares: Sequence[float]) -> Point:
     x, y = (sum(share * corner[axis] for share, corner in zip(shares, _CORNERS, strict=True)) for axis in (0, 1))
     return x, y
 
 
-def _class(above_hull: float) -> str:
-    return next(f"above{number}" for number, (most, _) in enumerate(CLASSES) if above_hull <= most)
-
-
-def _names(phases: StablePhases, corners: Sequence[Point], counts: Counter[Point]) -> tuple[list[str], int]:
+def _names(phases: StablePhases, corners: Sequence[Point], counts: Counter[Point]) -> tuple[list[Label | None], int]:
     """Of the phases: those at the rim, outside of it, then those that have samples; and how many find no room."""
-    places = range(len(corners))
+    order = range(len(corners))
     tries = [
         _names_in_turn(
             sorted(turns, key=lambda n: (-_missing(phases.phases[n].shares), corners[n] not in counts)),
@@ -77,24 +85,24 @@ def _names(phases: StablePhases, corners: Sequence[Point], counts: Counter[Point
             corners,
             counts,
         )
-        for turns in (places, places[::-1])
+        for turns in (order, order[::-1])
     ]
     return min(tries, key=lambda each: each[1])
 
 
 def _names_in_turn(
     turns: Sequence[int], phases: StablePhases, corners: Sequence[Point], counts: Counter[Point]
-) -> tuple[list[str], int]:
+) -> tuple[list[Label | None], int]:
     board = LabelBoard(WIDTH, HEIGHT)
-    board.keep_free([(0.0, 0.0, 165.0, 100.0)])
+    board.keep_free([(0.0, 0.0, 165.0, 100.0)])  # the legend
     board.keep_points_free(corners, 4.0)
     board.keep_points_free(counts, 7.0)
-    said = [board.name(f"\N{MULTIPLICATION SIGN}{count}", place) for place, count in counts.items() if count > 1]
+    labels = [board.label(f"\N{MULTIPLICATION SIGN}{count}", point) for point, count in counts.items() if count > 1]
     for n in turns:
         shares = phases.phases[n].shares
         towards = _outwards(shares) if _missing(shares) else AROUND
-        said.append(board.name(subscripted(phases.phases[n].formula), corners[n], towards))
-    return said, board.left_out
+        labels.append(board.label(subscripted(phases.phases[n].formula), corners[n], towards))
+    return labels, board.left_out
 
 
 def _missing(shares: Sequence[float]) -> int:
@@ -108,14 +116,3 @@ def _outwards(shares: Sequence[float]) -> list[float]:
     right, down = np.mean(present, axis=0) - np.mean(absent, axis=0)
     best = atan2(down, right) / (2 * pi)
     return sorted((best + step / 32 for step in range(-6, 7)), key=lambda turn: abs(turn - best))
-
-
-def _legend(left_out: int) -> list[str]:
-    pieces = [svg.text("eV/atom above the hull", (8, 14))]
-    for number, (_, said) in enumerate(CLASSES):
-        y = 28.0 + 16 * number
-        pieces += [svg.dot(f"above{number}", (16, y), 6), svg.text(said, (28, y + 4))]
-    pieces += [svg.dot("phase", (16, 92), 3), svg.text("stable phase", (28, 96))]
-    if left_out:
-        pieces.append(svg.text(f"names left out: {left_out}", (WIDTH - 8, 14), "end"))
-    return pieces

@@ -13,7 +13,7 @@ import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.errors import UserError
-from unigen.report.pictures.images import close_cell
+from unigen.report.pictures.periodic_images import close_cell
 from unigen.shapes import Float, Int
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ RADIUS_SCALE = 0.45
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class Projection:
     """A crystal projected on the page.
 
     Attributes:
@@ -57,8 +57,7 @@ def draw_crystals(crystals: Sequence[Crystal], path: str | Path, titles: Sequenc
         The path written.
 
     Raises:
-        UserError: matplotlib is not installed, nothing to draw, as many titles as crystals are not there, or an ending
-            that is no picture format.
+        UserError: nothing to draw, as many titles as crystals are not there, or an ending that is no picture format.
     """
     return draw_sheet(crystals, path, titles, _title, lambda axes, crystal, title: _draw(axes, project(crystal), title))
 
@@ -89,16 +88,16 @@ def draw_sheet(
 def repeat_boundary(crystal: Crystal) -> tuple[Float[np.ndarray, "drawn 3"], Int[np.ndarray, "drawn"]]:
     """Fractional coordinates in [0, 1] of all atoms of the closed cell: one at a corner is there eight times."""
     closed = close_cell(crystal.frac_coords)
-    return closed.inside[closed.atoms] + closed.shifts, crystal.numbers[closed.atoms]
+    return closed.wrapped[closed.atoms] + closed.shifts, crystal.numbers[closed.atoms]
 
 
-def project(crystal: Crystal) -> Drawn:
+def project(crystal: Crystal) -> Projection:
     """The crystal as `look_at_cell` sees it."""
     placed = crystal.lattice @ look_at_cell(crystal.lattice)
     frac_coords, numbers = repeat_boundary(crystal)
     corners = np.array(list(product((0.0, 1.0), repeat=3)))
     ends = [(i, j) for i in range(8) for j in range(i + 1, 8) if np.abs(corners[i] - corners[j]).sum() == 1]
-    return Drawn(frac_coords @ placed, numbers, corners[np.array(ends)] @ placed)
+    return Projection(frac_coords @ placed, numbers, corners[np.array(ends)] @ placed)
 
 
 def look_at_cell(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
@@ -121,10 +120,8 @@ def _rotation() -> Float[np.ndarray, "3 3"]:
 
 
 def _sheet(panels: int) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UserError("pictures need matplotlib", next_step="run: pip install 'unigen-matter[pictures]'") from error
+    from matplotlib.figure import Figure
+
     columns = min(COLUMNS, panels)
     rows = ceil(panels / columns)
     figure = Figure(figsize=(PANEL_INCHES * columns, (PANEL_INCHES + 0.3) * rows), layout="constrained")
@@ -133,22 +130,22 @@ def _sheet(panels: int) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, drawn: Drawn, title: str) -> None:
+def _draw(axes: Axes, projection: Projection, title: str) -> None:
     from ase.data import covalent_radii
     from ase.data.colors import jmol_colors
     from matplotlib.collections import LineCollection, PatchCollection
     from matplotlib.patches import Circle
 
-    order = np.argsort(drawn.atoms[:, 2], kind="stable")  # the nearest last, on top
-    points, numbers = drawn.atoms[order], drawn.numbers[order]
-    known = np.minimum(numbers, len(jmol_colors) - 1)
-    radii = RADIUS_SCALE * covalent_radii[known]
+    order = np.argsort(projection.atoms[:, 2], kind="stable")  # the nearest last, on top
+    points, numbers = projection.atoms[order], projection.numbers[order]
+    rows = np.minimum(numbers, len(jmol_colors) - 1)  # the heaviest elements have no colour of their own
+    radii = RADIUS_SCALE * covalent_radii[rows]
     circles = [Circle((x, y), radius) for (x, y, _), radius in zip(points, radii, strict=True)]
-    axes.add_collection(LineCollection(drawn.edges[:, :, :2].tolist(), colors="0.45", linewidths=0.8, zorder=0))
+    axes.add_collection(LineCollection(projection.edges[:, :, :2].tolist(), colors="0.45", linewidths=0.8, zorder=0))
     axes.add_collection(
-        PatchCollection(circles, facecolors=jmol_colors[known], edgecolors="0.25", linewidths=0.6, zorder=1)
+        PatchCollection(circles, facecolors=jmol_colors[rows], edgecolors="0.25", linewidths=0.6, zorder=1)
     )
-    everything = np.concatenate([points[:, :2], drawn.edges[:, :, :2].reshape(-1, 2)])
+    everything = np.concatenate([points[:, :2], projection.edges[:, :, :2].reshape(-1, 2)])
     margin = float(radii.max()) + 0.2
     axes.set_xlim(everything[:, 0].min() - margin, everything[:, 0].max() + margin)
     axes.set_ylim(everything[:, 1].min() - margin, everything[:, 1].max() + margin)

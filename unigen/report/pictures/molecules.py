@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _RADIUS_SCALE, _HYDROGEN_SCALE = 0.55, 0.75
+"""Drawn radius in covalent radii, and of hydrogen in those: small enough to see the bonds."""
 _WIDTH = {1: 1.6, 2: 3.4, 3: 5.2}
 """Points of the line of a bond, by its order."""
 
@@ -32,8 +33,7 @@ def draw_molecules(molecules: Sequence[Molecule], path: str | Path, titles: Sequ
         The path written.
 
     Raises:
-        UserError: matplotlib is not installed, nothing to draw, as many titles as molecules are not there, or an ending
-            that is no picture format.
+        UserError: nothing to draw, as many titles as molecules are not there, or an ending that is no picture format.
     """
     return draw_sheet(molecules, path, titles, lambda molecule: molecule.formula, _draw)
 

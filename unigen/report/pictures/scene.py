@@ -14,11 +14,12 @@ from unigen.crystals.crystal import Crystal
 from unigen.elements import SYMBOLS
 from unigen.molecules.molecule import Molecule
 from unigen.report.pictures.crystals import look_at_cell
-from unigen.report.pictures.images import BOND_FACTOR, close_cell, find_bonds
 from unigen.report.pictures.molecules import look_flat_on
+from unigen.report.pictures.periodic_images import BOND_FACTOR, close_cell, find_bonds
 from unigen.shapes import Float, Int
 
 _FRACTION_DIGITS, _ANGSTROM_DIGITS, _VIEW_DIGITS = 6, 5, 4
+"""The page writes CIF with six digits and SD files with four from these; four turn a view by less than a pixel."""
 
 Scene = dict[str, Any]
 """Ready for JSON; `crystal_scene` and `molecule_scene` say what it holds."""
@@ -42,7 +43,7 @@ def crystal_scene(crystal: Crystal) -> Scene:
     own = len(crystal)
     return {
         "numbers": crystal.numbers.tolist(),
-        "coords": _rounded(closed.inside, _FRACTION_DIGITS),
+        "coords": _rounded(closed.wrapped, _FRACTION_DIGITS),
         "lattice": _rounded(crystal.lattice, _FRACTION_DIGITS),
         "images": np.column_stack([closed.atoms, closed.shifts])[own:].ravel().tolist(),
         "bonds": bonds.pairs.ravel().tolist(),
@@ -76,12 +77,12 @@ def palette(numbers: Iterable[int]) -> dict[int, tuple[str, str, float]]:
     from ase.data import covalent_radii
     from ase.data.colors import jmol_colors
 
-    found = {}
+    entries = {}
     for number in sorted(set(numbers)):
         red, green, blue = (round(255 * value) for value in jmol_colors[min(number, len(jmol_colors) - 1)])
         radius = round(float(covalent_radii[min(number, len(covalent_radii) - 1)]), 2)
-        found[number] = (SYMBOLS[number], f"#{red:02x}{green:02x}{blue:02x}", radius)
-    return found
+        entries[number] = (SYMBOLS[number], f"#{red:02x}{green:02x}{blue:02x}", radius)
+    return entries
 
 
 def _near(molecule: Molecule) -> Int[np.ndarray, "near 2"]:

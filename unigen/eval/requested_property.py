@@ -10,27 +10,27 @@ from unigen.shapes import Bool, Float
 
 
 @dataclass(frozen=True, eq=False)
-class AskedAndFound:
+class RequestedProperty:
     """One property of all samples that were asked to have it.
 
     Attributes:
         name: of the property, as in requests.
         unit: of both values; empty where it is unknown.
-        asked: what was asked for.
-        found: what the samples have, NaN where there is none.
+        requested: what was asked for.
+        actual: what the samples have, computed or predicted; NaN where there is none.
     """
 
     name: str
     unit: str
-    asked: Float[np.ndarray, "samples"]
-    found: Float[np.ndarray, "samples"]
+    requested: Float[np.ndarray, "samples"]
+    actual: Float[np.ndarray, "samples"]
 
     @property
-    def known(self) -> Bool[np.ndarray, "samples"]:
-        """Which samples have a value."""
-        return np.isfinite(self.found)
+    def has_value(self) -> Bool[np.ndarray, "samples"]:
+        """Which samples have the property at all."""
+        return np.isfinite(self.actual)
 
     @property
-    def errors(self) -> Float[np.ndarray, "known"]:
+    def errors(self) -> Float[np.ndarray, "having"]:
         """How far those that have a value are from what was asked."""
-        return np.abs(self.found - self.asked)[self.known]
+        return np.abs(self.actual - self.requested)[self.has_value]

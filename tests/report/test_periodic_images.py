@@ -8,7 +8,7 @@ from hypothesis import given
 
 from tests.crystals.real_crystals import crystals, prototypes
 from unigen.crystals.crystal import Crystal
-from unigen.report.pictures.images import BOND_FACTOR, close_cell, find_bonds
+from unigen.report.pictures.periodic_images import BOND_FACTOR, close_cell, find_bonds
 
 NONMETALS = [1, 6, 7, 8, 9, 15, 16, 17, 34, 35, 53]
 SALT = Crystal(np.array([11, 17]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), 2.82 * (np.ones((3, 3)) - np.eye(3)))
@@ -44,8 +44,8 @@ def test_real_prototypes_have_the_bonds_of_the_infinite_crystal():
 def test_drawn_bonds_are_as_long_as_bonds_are(crystal):
     closed = close_cell(crystal.frac_coords)
     bonds = find_bonds(crystal, closed)
-    drawn = (closed.inside[closed.atoms] + closed.shifts) @ crystal.lattice
-    gone = (closed.inside[bonds.cut[:, 1]] + bonds.cut_shifts) @ crystal.lattice
+    drawn = (closed.wrapped[closed.atoms] + closed.shifts) @ crystal.lattice
+    gone = (closed.wrapped[bonds.cut[:, 1]] + bonds.cut_shifts) @ crystal.lattice
     radii = np.array(natural_cutoffs(crystal.to_ase(), mult=BOND_FACTOR))
     ends = closed.atoms[bonds.pairs]
     inner = np.linalg.norm(drawn[bonds.pairs[:, 0]] - drawn[bonds.pairs[:, 1]], axis=1)

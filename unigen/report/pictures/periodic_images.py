@@ -29,12 +29,12 @@ class ClosedCell:
     """All atoms of a cell with its faces, edges and corners: one at a corner is there eight times.
 
     Attributes:
-        inside: fractional coordinates of the crystal's atoms, in [0, 1) but for BOUNDARY.
+        wrapped: fractional coordinates of the crystal's atoms, in [0, 1) but for BOUNDARY.
         atoms: which atom each drawn one is; the crystal's own atoms come first, in their order.
-        shifts: whole cells from ``inside`` to the drawn one, 0 or 1 along each axis.
+        shifts: whole cells from ``wrapped`` to the drawn one, 0 or 1 along each axis.
     """
 
-    inside: Float[np.ndarray, "atoms 3"]
+    wrapped: Float[np.ndarray, "atoms 3"]
     atoms: Int[np.ndarray, "drawn"]
     shifts: Int[np.ndarray, "drawn 3"]
 
@@ -46,7 +46,7 @@ class Bonds:
     Attributes:
         pairs: two drawn atoms each.
         cut: bonds that leave the cell: a drawn atom, and the atom that is not drawn.
-        cut_shifts: whole cells from ``inside`` to that atom.
+        cut_shifts: whole cells from ``wrapped`` to that atom.
     """
 
     pairs: Int[np.ndarray, "bonds 2"]
@@ -56,12 +56,12 @@ class Bonds:
 
 def close_cell(frac_coords: Float[np.ndarray, "atoms 3"]) -> ClosedCell:
     """Repeat what lies on the boundary of the cell."""
-    inside = frac_coords - np.floor(frac_coords)
-    inside[inside > 1 - BOUNDARY] -= 1.0
+    wrapped = frac_coords - np.floor(frac_coords)
+    wrapped[wrapped > 1 - BOUNDARY] -= 1.0
     shifts = np.array(list(product((0, 1), repeat=3)))
-    kept = (inside + shifts[:, None] <= 1 + BOUNDARY).all(axis=2)
+    kept = (wrapped + shifts[:, None] <= 1 + BOUNDARY).all(axis=2)
     which, atoms = np.nonzero(kept)
-    return ClosedCell(inside, atoms, shifts[which])
+    return ClosedCell(wrapped, atoms, shifts[which])
 
 
 def find_bonds(crystal: Crystal, closed: ClosedCell) -> Bonds:
@@ -71,12 +71,12 @@ def find_bonds(crystal: Crystal, closed: ClosedCell) -> Bonds:
         crystal: the crystal; about a millisecond for tens of atoms.
         closed: its closed cell.
     """
-    first, second, shifts = _bonded(crystal, closed.inside)
-    drawn = {place: n for n, place in enumerate(_places(closed.atoms, closed.shifts))}
+    first, second, shifts = _bonded(crystal, closed.wrapped)
+    drawn = {atom_in_cell: n for n, atom_in_cell in enumerate(_atoms_in_cells(closed.atoms, closed.shifts))}
     pairs, cut = [], []
     for (atom, *at), number in drawn.items():
         here = first == atom
-        for target in _places(second[here], shifts[here] + np.array(at)):
+        for target in _atoms_in_cells(second[here], shifts[here] + np.array(at)):
             other = drawn.get(target)
             if other is None:
                 cut.append((number, *target))
@@ -86,13 +86,13 @@ def find_bonds(crystal: Crystal, closed: ClosedCell) -> Bonds:
     return Bonds(np.array(pairs, dtype=np.int64).reshape(-1, 2), ends[:, :2], ends[:, 2:])
 
 
-def _places(atoms: Int[np.ndarray, "found"], shifts: Int[np.ndarray, "found 3"]) -> list[tuple[int, ...]]:
+def _atoms_in_cells(atoms: Int[np.ndarray, "bonds"], shifts: Int[np.ndarray, "bonds 3"]) -> list[tuple[int, ...]]:
     return [(atom, *shift) for atom, shift in zip(atoms.tolist(), shifts.tolist(), strict=True)]
 
 
 def _bonded(
-    crystal: Crystal, inside: Float[np.ndarray, "atoms 3"]
-) -> tuple[Int[np.ndarray, "found"], Int[np.ndarray, "found"], Int[np.ndarray, "found 3"]]:
+    crystal: Crystal, wrapped: Float[np.ndarray, "atoms 3"]
+) -> tuple[Int[np.ndarray, "bonds"], Int[np.ndarray, "bonds"], Int[np.ndarray, "bonds 3"]]:
     """Both atoms of every bond, each bond from both its ends, and the whole cells between them."""
     from ase.data import covalent_radii
 
@@ -101,8 +101,8 @@ def _bonded(
     if len(crystal) ** 2 * 4 / 3 * pi * reach**3 / crystal.volume > MOST_NEIGHBOURS:
         none = np.zeros(0, dtype=np.int64)
         return none, none, np.zeros((0, 3), dtype=np.int64)
-    placed = Crystal(crystal.numbers, inside, crystal.lattice).to_pymatgen()
-    first, second, shifts, distances = placed.get_neighbor_list(reach)
+    structure = Crystal(crystal.numbers, wrapped, crystal.lattice).to_pymatgen()
+    first, second, shifts, distances = structure.get_neighbor_list(reach)
     metal = ~np.isin(crystal.numbers, _NONMETALS)
     joined = distances <= radii[first] + radii[second]
     if not metal.all():
