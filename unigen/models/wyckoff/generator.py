@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unigen.cards import Kind
 from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
-from unigen.models.generator import SCORE_STEPS, Draft, Job, Makes, Opened, Range
+from unigen.models.generator import SCORE_STEPS, Draft, Job, Opened, Range
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
@@ -69,7 +70,7 @@ class WyckoffGenerator:
         exclude_formula: follow no structure of the requested formula (for benchmarks).
     """
 
-    makes: Makes = "crystals"
+    makes: Kind = "crystals"
 
     def __init__(
         self,
