@@ -1,16 +1,23 @@
 """Laws that models must obey, as assertions for your own tests: they raise AssertionError saying what differs.
 
-Tolerances by dtype are in ``TOLERANCE``.
+Those of mixers and of functions come first, then those that every family of models obeys: tested on each entry
+of ``unigen.models.families.FAMILIES`` by ``tests/models/test_families.py``. Tolerances by dtype are in ``TOLERANCE``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unigen.batch import Layout
+from unigen.batch import Layout, TensorRows
+from unigen.models.checkpoint import load_model, save_model
+from unigen.models.generator import Draft, Generator, Job
+from unigen.models.interface import Batch, Network
+from unigen.models.training_set import TrainingSet
 from unigen.nn.mixers.interface import TokenMixer
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2}
@@ -75,3 +82,121 @@ def assert_state_rows_commute(mixer: TokenMixer, x: Tensor, rows: Tensor) -> Non
 def assert_periodic(f: Callable[[Tensor], Tensor], x: Tensor, shift: Tensor) -> None:
     """``f(x + shift) == f(x) + shift`` for integer shifts: f moves points of the unit torus."""
     assert_close(f(x + shift), f(x) + shift, "integer shift")
+
+
+SAME_DRAW = 1e-3
+"""Angstrom, cell units; largest difference of one draw in two batches. Rounding grows along an ODE: a thousand times
+``TOLERANCE`` in single precision would still be no other structure."""
+
+
+def assert_encodes(training_set: TrainingSet, batch_size: int = 4) -> None:
+    """Rows become items and items batches; validation shows the same ones, encoded the same way, every time."""
+    assert len(training_set.train), "nothing to train on"
+    assert len(training_set.train.num_atoms) == len(training_set.train), "a length a row"
+    rows = range(min(batch_size, len(training_set.train)))
+    rng = np.random.default_rng(0)
+    batch = training_set.collate([training_set.encode(row, training_set.train[row], rng) for row in rows])
+    assert len(batch) == len(rows), f"{len(rows)} items make a batch of {len(batch)}"
+    assert int(batch.lengths.min()) > 0, "an empty row"
+    first, second = (training_set.val_batches(batch_size, 2, seed=1) for _ in range(2))
+    assert len(first) == len(second) > 0
+    for one, two in zip(first, second, strict=True):
+        _assert_equal(one, two, "validation batches")
+
+
+def assert_rows_of_a_batch_are_as_alone(network: Network, training_set: TrainingSet, rows: int = 3) -> None:
+    """Padding says nothing: a row picked out of a batch has the losses that it has when it is collated alone."""
+    network.eval()
+    rng = np.random.default_rng(0)
+    items = [training_set.encode(row, training_set.train[row], rng) for row in range(rows)]
+    together = training_set.collate(items)
+    assert isinstance(together, TensorRows), "batches are TensorRows"
+    for row, item in enumerate(items):
+        picked = network.losses(together.select(torch.tensor([row])), torch.Generator().manual_seed(row))
+        alone = network.losses(training_set.collate([item]), torch.Generator().manual_seed(row))
+        assert picked.keys() == alone.keys()
+        for name, loss in alone.items():
+            scale = loss.detach().abs().clamp(min=1.0)
+            assert_close(picked[name].detach() / scale, loss.detach() / scale, f"row {row}: {name}")
+
+
+def assert_learns(network: Network, batch: Batch) -> None:
+    """Every loss is finite, and together they have a finite gradient in every parameter."""
+    network.train()
+    losses = network.losses(batch, torch.Generator().manual_seed(0))
+    assert losses, "no loss"
+    for name, loss in losses.items():
+        assert loss.ndim == 0, f"{name} is no number"
+        assert bool(torch.isfinite(loss)), f"{name} is {loss.item()}"
+    network.zero_grad()
+    torch.stack(list(losses.values())).sum().backward()
+    without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    assert not without, f"no gradient in {', '.join(without)}"
+    endless = [name for name, p in network.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    assert not endless, f"no finite gradient in {', '.join(endless)}"
+    network.eval()
+
+
+def assert_validates(network: Network, batches: list[Batch]) -> None:
+    """Numbers under the same names for every batch, the one that is shown among them; none changes the network."""
+    network.eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with torch.no_grad():
+        validated = [network.validated(batch, torch.Generator().manual_seed(0)) for batch in batches]
+    names = list(validated[0])
+    assert names, "nothing is validated"
+    assert all(list(each) == names for each in validated), "other names in another batch"
+    assert all(name.startswith("val_") for name in names), f"names that do not begin with val_: {names}"
+    assert network.headline in ("", *names), f"{network.headline} is not among {names}"
+    assert all(value.ndim == 0 for each in validated for value in each.values())
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name]), f"validation changes {name}"
+
+
+def assert_comes_back_bit_by_bit(network: Network, folder: Path) -> None:
+    """Saved and loaded, a network has the same config and weights; saved again, it gives the same bytes."""
+    save_model(network, folder / "once")
+    again = load_model(folder / "once")
+    assert type(again) is type(network)
+    assert again.config == network.config
+    wanted, got = network.state_dict(), again.state_dict()
+    assert list(got) == list(wanted), "other tensors"
+    for name, tensor in wanted.items():
+        assert torch.equal(got[name], tensor), f"{name} differs"
+    save_model(again, folder / "twice")
+    for path in (folder / "once").iterdir():
+        assert path.read_bytes() == (folder / "twice" / path.name).read_bytes(), f"{path.name} differs"
+
+
+def assert_draws_the_same_in_any_batch(generator: Generator, jobs: list[Job]) -> None:
+    """One draft a job, in order; a draft depends on its job alone."""
+    together = generator.draw(jobs)
+    assert len(together) == len(jobs), f"{len(jobs)} jobs, {len(together)} drafts"
+    for place, job in enumerate(jobs):
+        (alone,) = generator.draw([job])
+        _assert_same_draft(alone, together[place], f"job {place}")
+    for place, draft in enumerate(reversed(generator.draw(jobs[::-1]))):
+        _assert_same_draft(draft, together[place], f"job {place} in another order")
+
+
+def _assert_same_draft(got: Draft, wanted: Draft, what: str) -> None:
+    assert (got.structure is None) == (wanted.structure is None), f"{what}: {got.reason or wanted.reason}"
+    if wanted.structure is None or got.structure is None:
+        assert got.reason == wanted.reason, f"{what}: {got.reason} in place of {wanted.reason}"
+        return
+    assert np.array_equal(got.structure.numbers, wanted.structure.numbers), f"{what}: other atoms"
+    for name, periodic in (("positions", False), ("lattice", False), ("frac_coords", True)):
+        if hasattr(wanted.structure, name) and not (name == "positions" and hasattr(wanted.structure, "lattice")):
+            gap = np.asarray(getattr(got.structure, name)) - np.asarray(getattr(wanted.structure, name))
+            gap = gap - np.round(gap) if periodic else gap
+            assert np.abs(gap).max() <= SAME_DRAW, f"{what}: {name} differ by {np.abs(gap).max():.3g}"
+
+
+def _assert_equal(got: object, wanted: object, what: str) -> None:
+    """Containers of tensors, compared bit by bit."""
+    for name, part in vars(wanted).items():
+        other = getattr(got, name)
+        if isinstance(part, Tensor):
+            assert torch.equal(torch.nan_to_num(other), torch.nan_to_num(part)), f"{what}: {name} differ"
+        else:
+            _assert_equal(other, part, f"{what}: {name}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Union
 
+from unigen.cards import Kind
 from unigen.config import from_dict
 from unigen.errors import UserError
-from unigen.models.generator import Generator, Makes, Opened
+from unigen.models.generator import Generator, Opened
 from unigen.models.interface import Network
 from unigen.models.joint.generator import joint_generator
 from unigen.models.joint.items import open_joint
@@ -47,7 +48,7 @@ class Learned:
     config: type
     network: Callable[[Any], Network]
     training_set: Callable[[DataConfig, Any], TrainingSet]
-    reads: Literal["crystals", "molecules"]
+    reads: Kind
     tiny: Any
 
 
@@ -66,10 +67,10 @@ class Family:
     name: str
     learned: Learned | None
     generator: Callable[[Opened], Generator] | None = None
-    settings: Mapping[Makes, type] = field(default_factory=dict)
+    settings: Mapping[Kind, type] = field(default_factory=dict)
     retrieves: bool = False
 
-    def told(self, makes: Makes, given: Mapping[str, Any], model: str) -> Any:
+    def settings_from(self, makes: Kind, given: Mapping[str, Any], model: str) -> Any:
         """The settings of a generator: those that are given, the others by default.
 
         Args:

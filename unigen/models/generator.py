@@ -9,14 +9,12 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from unigen.cards import Kind
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 
 Request = TypeVar("Request")
 """CrystalRequest or MoleculeRequest."""
-
-Makes = Literal["crystals", "molecules"]
-"""What a generator draws."""
 
 Range = tuple[float, float, str]
 """Smallest and largest value of a property in the training data, and its unit."""
@@ -85,7 +83,7 @@ class Generator(Protocol):
 
     name: str
     version: str
-    makes: Makes
+    makes: Kind
     settings: Any
 
     def draw(self, jobs: list[Job]) -> list[Draft]:
@@ -138,7 +136,7 @@ class Opened:
     folder: Path | None
     name: str
     version: str
-    makes: Makes
+    makes: Kind
     settings: Any
     score: bool
     retrieve_from: str | Path | None

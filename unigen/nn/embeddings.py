@@ -11,6 +11,11 @@ from unigen.elements import SYMBOLS, period_and_group
 from unigen.shapes import Float, Int
 
 
+def periods_and_groups() -> Int[Tensor, "elements 2"]:
+    """Row and column of the periodic table by atomic number; (0, 0) for no element."""
+    return torch.tensor([(0, 0)] + [period_and_group(number) for number in range(1, len(SYMBOLS))])
+
+
 class ElementEmbedding(nn.Module):
     """An element as the sum of its own, its row's and its column's vector; index 0 (no element) is zero.
 
@@ -22,9 +27,9 @@ class ElementEmbedding(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        places = [(0, 0)] + [period_and_group(number) for number in range(1, len(SYMBOLS))]
-        self.register_buffer("periods", torch.tensor([period for period, _ in places]), persistent=False)
-        self.register_buffer("groups", torch.tensor([group for _, group in places]), persistent=False)
+        periods, groups = periods_and_groups().unbind(1)
+        self.register_buffer("periods", periods, persistent=False)
+        self.register_buffer("groups", groups, persistent=False)
         self.own = nn.Embedding(len(SYMBOLS), width)
         self.period = nn.Embedding(8, width)
         self.group = nn.Embedding(19, width)
@@ -56,8 +61,7 @@ class ElementTable(nn.Module):
 
     def __init__(self, width: int, dropout: float, blur: float = 0.05) -> None:
         super().__init__()
-        places = [(0, 0)] + [period_and_group(number) for number in range(1, len(SYMBOLS))]
-        self.register_buffer("places", torch.tensor(places), persistent=False)
+        self.register_buffer("places", periods_and_groups(), persistent=False)
         known = np.nan_to_num(descriptors()).astype(np.float32)
         self.register_buffer("known", torch.from_numpy(known), persistent=False)
         self.own = nn.Embedding(len(SYMBOLS), width)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import Any, overload
 
+from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.elements import parse_formula
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Generator, Job, Makes, Sample
+from unigen.models.generator import Draft, Generator, Job, Sample
 from unigen.molecules.molecule import Molecule
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
@@ -147,7 +148,7 @@ def _sample(model: str, job: Job, drafts: list[Draft]) -> Sample:
     )
 
 
-def _makes(request: Request) -> Makes:
+def _makes(request: Request) -> Kind:
     """What a request asks for."""
     return "molecules" if isinstance(request, MoleculeRequest) else "crystals"
 

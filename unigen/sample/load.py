@@ -5,19 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from unigen.cards import Kind
 from unigen.device import check_device
 from unigen.disk import sha256_of
 from unigen.errors import UserError
 from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
 from unigen.models.families import UNLEARNED, family_of
-from unigen.models.generator import Generator, Makes, Opened
+from unigen.models.generator import Generator, Opened
 
 
 def load(
     model: str | Path = "unigen-crystal-small",
     *,
     device: str = "cpu",
-    makes: Makes | None = None,
+    makes: Kind | None = None,
     score: bool = True,
     retrieve_from: str | Path | None = None,
     exclude_formula: bool = False,
@@ -72,7 +73,7 @@ def load(
             name=name,
             version=version,
             makes=wanted,
-            settings=family.told(wanted, settings, where),
+            settings=family.settings_from(wanted, settings, where),
             score=score,
             retrieve_from=retrieve_from,
             exclude_formula=exclude_formula,

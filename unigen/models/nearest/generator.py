@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from unigen.cards import Kind
 from unigen.data.crystal_store import CrystalDataset, open_dataset
 from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import sha256_of
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Job, Makes, Opened, Range, refuse_more_than_composition
+from unigen.models.generator import Draft, Job, Opened, Range, refuse_more_than_composition
 from unigen.models.nearest.settings import NearestSettings
 from unigen.models.nearest.substitution import Proposal, SubstitutionGenerator
 from unigen.request import CrystalRequest
@@ -29,7 +30,7 @@ class NearestGenerator:
     """
 
     name = NEAREST
-    makes: Makes = "crystals"
+    makes: Kind = "crystals"
     settings = NearestSettings()
 
     def __init__(self, dataset: CrystalDataset, version: str = "", *, exclude_formula: bool = False) -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from unigen.cards import Kind
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Job, Makes, Opened, Range
+from unigen.models.generator import Draft, Job, Opened, Range
 from unigen.models.smiles.atoms_first_drawing import Row, draw_atoms_first
 from unigen.models.smiles.drawing import Writing, draw_molecules
 from unigen.models.smiles.network import MoleculeModel
@@ -39,7 +40,7 @@ class MoleculeGenerator:
         settings: how to draw.
     """
 
-    makes: Makes = "molecules"
+    makes: Kind = "molecules"
 
     def __init__(
         self, model: MoleculeModel, name: str, version: str = "", settings: MoleculeSettings | None = None

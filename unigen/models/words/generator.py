@@ -8,9 +8,10 @@ from collections.abc import Sequence as Items
 import numpy as np
 import torch
 
+from unigen.cards import Kind
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
-from unigen.models.generator import SCORE_STEPS, Draft, Job, Makes, Opened, Range, refuse_more_than_composition
+from unigen.models.generator import SCORE_STEPS, Draft, Job, Opened, Range, refuse_more_than_composition
 from unigen.models.words.decoding import Noise, decode
 from unigen.models.words.network import Autoregressive
 from unigen.models.words.settings import WordsSettings
@@ -32,7 +33,7 @@ class NetworkGenerator:
         score_steps: solver steps of the exact likelihood; 0 leaves the score out.
     """
 
-    makes: Makes = "crystals"
+    makes: Kind = "crystals"
 
     def __init__(
         self,

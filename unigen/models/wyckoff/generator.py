@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unigen.cards import Kind
 from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
-from unigen.models.generator import SCORE_STEPS, Draft, Job, Makes, Opened, Range
+from unigen.models.generator import SCORE_STEPS, Draft, Job, Opened, Range
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
@@ -69,7 +70,7 @@ class WyckoffGenerator:
         exclude_formula: follow no structure of the requested formula (for benchmarks).
     """
 
-    makes: Makes = "crystals"
+    makes: Kind = "crystals"
 
     def __init__(
         self,
@@ -278,13 +279,13 @@ def wyckoff_generator(opened: Opened) -> WyckoffGenerator:
     Raises:
         UserError: no dataset is asked for, and there is no table.
     """
-    known: str | Path
+    table: str | Path
     if opened.retrieve_from is not None:
-        known = opened.retrieve_from
+        table = opened.retrieve_from
     else:
         assert opened.folder is not None, "a trained model has a folder"
-        known = opened.folder / TABLE
-        if not known.exists():
+        table = opened.folder / TABLE
+        if not table.exists():
             raise UserError(
                 "this model retrieves known structures: from which dataset?",
                 where=str(opened.folder),
@@ -292,9 +293,9 @@ def wyckoff_generator(opened: Opened) -> WyckoffGenerator:
             )
     return WyckoffGenerator(
         opened.network,
-        Retriever(open_table(known)),
+        Retriever(open_table(table)),
         opened.name,
-        f"{opened.version}+{sha256_of(table_path(known)[0])}",
+        f"{opened.version}+{sha256_of(table_path(table)[0])}",
         opened.settings,
         opened.score_steps,
         exclude_formula=opened.exclude_formula,

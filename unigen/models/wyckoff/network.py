@@ -165,13 +165,15 @@ class WyckoffModel(CrystalNetwork):
 
     def joined(self, other: Network, only: str) -> Network:
         """See Network: this one with the other's reranker, or one that knows the other's properties."""
+        if only not in (RERANKER, PROPERTIES):
+            return super().joined(other, only)
         what = {RERANKER: "have a reranker", PROPERTIES: "with properties have an adapter"}[only]
         if not isinstance(other, WyckoffModel) or (only == PROPERTIES and other.adapter is None):
             raise UserError(f"only wyckoff models {what}", got=other.config.kind)
         joined = self
         if only == PROPERTIES:
-            told = {"properties": other.config.properties, "units": other.config.units}
-            joined = WyckoffModel(replace(self.config, **told)).eval()
+            config = replace(self.config, properties=other.config.properties, units=other.config.units)
+            joined = WyckoffModel(config).eval()
         part = {RERANKER: "reranker.", PROPERTIES: "adapter."}[only]
         own = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(part)}
         theirs = {name: tensor for name, tensor in other.state_dict().items() if name.startswith(part)}
