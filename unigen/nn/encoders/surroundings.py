@@ -53,9 +53,8 @@ class Surroundings:
     def divergence(self, features: Float[Tensor, "batch atoms 3 channels"]) -> Float[Tensor, "batch atoms expanded"]:
         """How far vectors point away from, or to, each atom."""
         batch, atoms, _, channels = features.shape
-        return torch.bmm(self.toward, features.transpose(1, 2).reshape(batch, 3 * atoms, channels)).view(
-            batch, atoms, -1
-        )
+        stacked = features.transpose(1, 2).reshape(batch, 3 * atoms, channels)
+        return torch.bmm(self.toward, stacked).view(batch, atoms, -1)
 
 
 def surroundings(
@@ -75,9 +74,8 @@ def surroundings(
     exists = numbers > 0
     is_self = torch.eye(atoms, dtype=torch.bool, device=numbers.device)
     is_neighbour = exists[:, None] & exists[:, :, None] & (distance < cutoff) & ~is_self
-    weight = (
-        0.5 * (torch.cos(math.pi / cutoff * distance) + 1) * is_neighbour
-    )  # smooth at the cutoff (Behler 2011, eq. 4)
+    # Smooth at the cutoff: Behler and Parrinello 2007.
+    weight = 0.5 * (torch.cos(math.pi / cutoff * distance) + 1) * is_neighbour
     # Evenly spaced in the logarithm: narrow at bond lengths, wide far away.
     spacing = math.log(cutoff / _FIRST) / (radial - 1)
     centres = math.log(_FIRST) + spacing * torch.arange(radial, device=distance.device)
