@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unigen.batch import Layout, TensorRows
 from unigen.models.checkpoint import load_model, save_model
-from unigen.models.generator import Draft, Generator, Job
+from unigen.models.generator import Candidate, Generator, Job
 from unigen.models.interface import Batch, Network
 from unigen.models.training_set import TrainingSet
 from unigen.nn.mixers.interface import TokenMixer
@@ -179,7 +179,7 @@ def assert_draws_the_same_in_any_batch(generator: Generator, jobs: list[Job]) ->
         _assert_same_draft(draft, together[place], f"job {place} in another order")
 
 
-def _assert_same_draft(got: Draft, wanted: Draft, what: str) -> None:
+def _assert_same_draft(got: Candidate, wanted: Candidate, what: str) -> None:
     assert (got.structure is None) == (wanted.structure is None), f"{what}: {got.reason or wanted.reason}"
     if wanted.structure is None or got.structure is None:
         assert got.reason == wanted.reason, f"{what}: {got.reason} in place of {wanted.reason}"

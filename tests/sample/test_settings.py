@@ -15,7 +15,7 @@ from unigen.config import read_yaml, write_yaml
 from unigen.errors import UserError
 from unigen.models.checkpoint import save_model
 from unigen.models.families import FAMILIES
-from unigen.models.words.generator import NetworkGenerator
+from unigen.models.words.generator import WordsGenerator
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.generation import RunSettings, run_generation
@@ -55,7 +55,7 @@ def test_a_model_of_molecules_refuses_what_it_would_ignore(tmp_path):
 
 def test_settings_stand_in_for_no_generator():
     with pytest.raises(UserError, match="steps: a generator has its own settings"):
-        generate(SALT, model=NetworkGenerator(small_model(), "small"), steps=3)
+        generate(SALT, model=WordsGenerator(small_model(), "small"), steps=3)
 
 
 def test_a_run_says_all_settings_that_count_and_no_other(tmp_path):

@@ -9,7 +9,7 @@ from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.elements import parse_formula
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Generator, Job, Sample
+from unigen.models.generator import Candidate, Generator, Job, Sample
 from unigen.molecules.molecule import Molecule
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
@@ -130,7 +130,7 @@ def iter_samples(
         yield [sample for task, sample in zip(part, drawn, strict=True) if task not in finished]
 
 
-def _sample(model: str, job: Job, drafts: list[Draft]) -> Sample:
+def _sample(model: str, job: Job, drafts: list[Candidate]) -> Sample:
     """The best candidate; a failed one only if all failed."""
     best = max(drafts, key=lambda draft: (draft.structure is not None, draft.score))
     return Sample(

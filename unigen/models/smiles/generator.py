@@ -9,7 +9,7 @@ import numpy as np
 
 from unigen.cards import Kind
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Job, Opened, Range
+from unigen.models.generator import Candidate, Job, OpenedModel, Range
 from unigen.models.smiles.atoms_first_drawing import Row, draw_atoms_first
 from unigen.models.smiles.drawing import Writing, draw_molecules
 from unigen.models.smiles.network import MoleculeModel
@@ -53,18 +53,18 @@ class MoleculeGenerator:
             raise UserError("guidance: not for models of the layout atoms-first", got=self.settings.guidance)
         self.tasks = TaskMaker(model)
 
-    def draw(self, jobs: list[Job[MoleculeRequest]]) -> list[Draft[Molecule]]:
+    def draw(self, jobs: list[Job[MoleculeRequest]]) -> list[Candidate[Molecule]]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on.
 
         Conformers that have another stereo than their SMILES, or are broken, are drawn again a few times.
         """
-        drafts: dict[int, Draft[Molecule]] = {}
+        drafts: dict[int, Candidate[Molecule]] = {}
         tasks: list[Task] = []
         for place, job in enumerate(jobs):
             try:
                 tasks.append(self.tasks.task(place, job))
             except UserError as error:
-                drafts[place] = Draft(None, reason=str(error))
+                drafts[place] = Candidate(None, reason=str(error))
         for trial in range(self.settings.redraws + 1):
             found = self._drawn(tasks, trial)
             drafts |= {task.place: draft for task, draft in zip(tasks, found, strict=True)}
@@ -76,18 +76,18 @@ class MoleculeGenerator:
         config = self.model.config
         return property_ranges(properties, config.properties, config.units, self.model.embedding.property_range[1:])
 
-    def _drawn(self, tasks: list[Task], trial: int) -> list[Draft[Molecule]]:
+    def _drawn(self, tasks: list[Task], trial: int) -> list[Candidate[Molecule]]:
         if self.atoms_first:
             return self._drawn_in_turn(tasks, trial)
         written = self._written(tasks, trial)
         writings = [one for one in written if isinstance(one, Writing)]
         molecules = iter(draw_molecules(self.model, writings, self.settings) if writings else [])
         return [
-            self._draft(task, next(molecules), trial) if isinstance(one, Writing) else Draft(None, reason=str(one))
+            self._draft(task, next(molecules), trial) if isinstance(one, Writing) else Candidate(None, reason=str(one))
             for task, one in zip(tasks, written, strict=True)
         ]
 
-    def _drawn_in_turn(self, tasks: list[Task], trial: int) -> list[Draft[Molecule]]:
+    def _drawn_in_turn(self, tasks: list[Task], trial: int) -> list[Candidate[Molecule]]:
         """Symbols and positions in turn."""
         rows = {
             place: Row.writing(task.grammar, task.values, task.rng(trial))
@@ -97,7 +97,7 @@ class MoleculeGenerator:
             if isinstance(task, ConformerTask) or task.scaffold is None
         }
         found = dict(zip(rows, draw_atoms_first(self.model, list(rows.values()), self.settings), strict=True))
-        refused: Draft[Molecule] = Draft(None, reason="a model of the layout atoms-first keeps no scaffold")
+        refused: Candidate[Molecule] = Candidate(None, reason="a model of the layout atoms-first keeps no scaffold")
         return [
             refused if place not in rows else self._draft(task, found[place], trial) for place, task in enumerate(tasks)
         ]
@@ -135,7 +135,7 @@ class MoleculeGenerator:
             for task, symbols, (_, order) in zip(tasks, smiles, begun, strict=True)
         ]
 
-    def _draft(self, task: Task, molecule: Molecule, trial: int) -> Draft[Molecule]:
+    def _draft(self, task: Task, molecule: Molecule, trial: int) -> Candidate[Molecule]:
         """The molecule, cleaned up if asked for, or what is wrong with it."""
         source: dict[str, str | int | float] = {"redraws": trial} if trial else {}
         if self.settings.relax == "mmff":
@@ -143,14 +143,14 @@ class MoleculeGenerator:
         if isinstance(task, ConformerTask):
             fault = fault_of(molecule)
             if fault:
-                return Draft(None, reason=f"broken: {fault}", source=source)
+                return Candidate(None, reason=f"broken: {fault}", source=source)
             if not is_molecule(molecule.to_rdkit(), str(task.job.request.smiles)):
-                return Draft(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
+                return Candidate(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
         asked = {f"{name}_asked": float(value) for name, value in task.job.request.properties.items()}
-        return Draft(replace(molecule, properties=asked), source=source)
+        return Candidate(replace(molecule, properties=asked), source=source)
 
 
-def smiles_generator(opened: Opened) -> MoleculeGenerator:
+def smiles_generator(opened: OpenedModel) -> MoleculeGenerator:
     """A generator of a trained model of molecules."""
     return MoleculeGenerator(opened.network, opened.name, opened.version, opened.settings)
 
