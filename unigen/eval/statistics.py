@@ -69,6 +69,7 @@ def _resampled_means(
         return np.full((resamples, filled.shape[1]), np.nan)
     blocks = []
     for start in range(0, resamples, BLOCK):
+        # how often each row is drawn: the same as drawing rows one by one, and all columns' sums in one product
         times = rng.multinomial(items, np.full(items, 1 / items), size=min(BLOCK, resamples - start)).astype(float)
         total, count = times @ filled, times @ is_item
         blocks.append(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))

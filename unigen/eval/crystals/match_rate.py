@@ -125,6 +125,7 @@ def match_any(
         if reference is None or matched[number]:
             continue
         own = set(pairing.of_reference[number].values())
+        # its own samples have been tried, and none of them matches
         positions = [position for position in of_formula.get(reference.reduced_formula, ()) if position not in own]
         others = tuple(crystal for position in positions if (crystal := samples[position]) is not None)
         if others:

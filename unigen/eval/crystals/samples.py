@@ -90,6 +90,7 @@ def read_statement(info: Mapping[str, object]) -> Statement | None:
     template = info.get("template")
     group = _space_group(info.get("space_group"))
     if group is None and isinstance(template, str):
+        # a template begins with the number of its space group: 221 Sr:a Ti:b O:c
         group = _space_group(template.partition(" ")[0])
     statement = Statement(_request(info.get("request")), group)
     return None if statement == Statement() else statement
@@ -133,6 +134,7 @@ def read_reference(reference: Structures) -> CrystalSet:
     if not isinstance(reference, str | Path):
         return _from_memory(reference, "reference")
     path = Path(reference)
+    # a store is a dataset by its path; any other name that is no path is one by its name
     if path.exists() and path.suffix != ".parquet":
         return _read_files(reference)
     dataset: CrystalDataset = open_dataset(reference)

@@ -161,6 +161,7 @@ class ConformerScoring:
             for each in self.entries
         ]
         for group, paired, verdict in zip(self.groups, self.pairing.of_group, verdicts, strict=True):
+            # the baseline alone has verdicts, but no samples and so no rows
             for position, distances, reason in zip(paired, verdict.rms, verdict.reasons, strict=bool(self.entries)):
                 rms = float(distances.min())
                 rows[position] = replace(
