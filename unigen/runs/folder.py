@@ -110,7 +110,7 @@ def was_made(row: Row) -> bool:
 def file_names(rows: Sequence[Row]) -> list[str]:
     """``SrTiO3__0``; requests whose names would give one file (on any file system) carry their place in the run."""
     stems = [re.sub(r"[^A-Za-z0-9.()+-]", "_", str(row["id"]))[:_LONGEST_STEM].lstrip(".") for row in rows]
-    requests_of: dict[str, set[int]] = {}
+    requests_of: dict[str, set[int]] = {}  # by small letters: some file systems do not tell them from capitals
     for stem, row in zip(stems, rows, strict=True):
         requests_of.setdefault(stem.lower(), set()).add(row["request_index"])
     return [

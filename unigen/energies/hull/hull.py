@@ -124,6 +124,7 @@ class Hull:
             return HullVerdict(reason=diagram)
         composition = Composition({SYMBOLS[number]: count for number, count in counts.items()})
         entry = PDEntry(composition, energy_per_atom * atoms)
+        # not looked for among the stable entries first: that is slower where most are not stable, says pymatgen
         phases, above = diagram.get_decomp_and_e_above_hull(entry, allow_negative=True, check_stable=False)
         if phases is None or above is None:
             return HullVerdict(reason="outside the phase diagram")
