@@ -48,7 +48,8 @@ def csv_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, str]]]:
 
     Rows have that column in small letters and the others as the file writes them.
     """
-    csv.field_size_limit(2**31 - 1)  # a CIF of a large cell is longer than the default field
+    # a CIF of a large cell is longer than the default field; this is the largest that C's long holds on every system
+    csv.field_size_limit(2**31 - 1)
     with open_text(path) as file:
         rows = csv.DictReader(file)
         names = rows.fieldnames or ()
