@@ -113,4 +113,5 @@ def mean_absolute_differences(
     total = np.concatenate([[0.0], np.cumsum(ordered)])
     below = np.searchsorted(ordered, values)
     above = len(ordered) - below
+    # sums of value - other over those below, and of other - value over those above
     return (values * below - total[below] + (total[-1] - total[below]) - values * above) / len(ordered)

@@ -72,6 +72,7 @@ class Section:
             return "" if cell is None else str(cell)
         if cell.value is None:
             return "-"
+        # the metric's name may head the row or the column
         share = is_share(column) and is_share(name)
         scale, digits = (100, 1) if share else (1, 3)
         value = f"{scale * cell.value:.{digits}f}" + " %" * share

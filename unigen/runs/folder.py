@@ -83,6 +83,7 @@ class RunFolder(ABC):
 
     def finish(self) -> list[Row]:
         """Sort the journal and write the structure files; returns the rows in order."""
+        # by request and sample: an interrupted run, which finished them in another order, ends in the same bytes
         rows = [self.rows[key] for key in sorted(self.rows)]
         with durable(self.path / JOURNAL) as partial:
             partial.write_text("".join(map(line_text, rows)), encoding="utf-8")

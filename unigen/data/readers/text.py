@@ -70,7 +70,7 @@ def read_frames(path: Path) -> Iterator[Record]:
             if not head.strip().isdigit():
                 yield Record(name, "bad", f"no atom count but {head.strip()[:40]!r}: the rest is not read", where)
                 return
-            body = [file.readline() for _ in range(int(head) + 1)]
+            body = [file.readline() for _ in range(int(head) + 1)]  # the comment line, and an atom a line
             named = _ID.search(body[0])
             info: dict[str, object] = {"id": named.group(1) or named.group(2)} if named else {}
             yield Record(name, "frame", head + "".join(body), where, split_from_name(path.stem), info)

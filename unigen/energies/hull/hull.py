@@ -151,6 +151,7 @@ class Hull:
         from pymatgen.core import Composition
 
         reference = self.reference
+        # by the subsets of a few elements, which are far fewer than the entries of a set
         rows = [
             row
             for size in range(1, len(elements) + 1)

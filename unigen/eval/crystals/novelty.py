@@ -158,6 +158,6 @@ class _Partners:
         for position in order:
             match = self._matcher.same(cell, self._cells[position])
             if match.rms is not None:
-                return True, False
+                return True, False  # one match decides, whatever was bounded before
             bounded = bounded or match.bounded
         return False, bounded

@@ -107,7 +107,7 @@ def _request(value: object) -> CrystalRequest | None:
         return None
     given = {each.name: value[each.name] for each in fields(CrystalRequest) if value.get(each.name) is not None}
     if isinstance(given.get("elements"), list):
-        given["elements"] = tuple(given["elements"])
+        given["elements"] = tuple(given["elements"])  # JSON knows lists alone
     try:
         return apply_template(CrystalRequest(**given))
     except (UserError, TypeError, AttributeError):  # not our own fields, whatever their names

@@ -73,6 +73,7 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
     if samples is None:
         made = etkdg_conformers(task.smiles, task.n, task.seed, mmff=task.mmff)
         samples = (*made, *[None] * (task.n - len(made)))
+    # infinity lies below no threshold, and is never the nearest while there is another
     rms = np.full((len(samples), len(references)), np.inf)
     reasons = []
     for row, sample in enumerate(samples):

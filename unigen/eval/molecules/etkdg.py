@@ -44,6 +44,7 @@ def etkdg_conformers(smiles: str, n: int, seed: int = 0, *, mmff: bool = False) 
     settings.clearConfs = False  # the second round adds to the first
     rng = np.random.default_rng(seed)
     with rdBase.BlockLogs():
+        # the loop sets RDKit's own option
         for settings.useRandomCoords in (False, True):
             settings.randomSeed = int(rng.integers(2, 2**31))  # an int of C; RDKit takes a negative one for no seed
             try:
