@@ -26,9 +26,9 @@ from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.report import provenance
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model
-from unigen.models.smiles.atoms_first_drawing import Row, draw_atoms_first
+from unigen.models.smiles.atoms_first_decoding import PartialMolecule, draw_atoms_first
 from unigen.models.smiles.batch import collate_molecules
-from unigen.models.smiles.decoding import draw_positions
+from unigen.models.smiles.conformer_decoding import draw_positions
 from unigen.models.smiles.network import MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import encode
@@ -81,7 +81,7 @@ def placed_in_turn(model: MoleculeModel, config: TrainConfig, count: int) -> lis
             write_smiles(skeleton_of(one.numbers, one.charges, one.bonds).skeleton, rng, stereo=False) for one in batch
         ]
         rows = [
-            Row.conformer(one.symbols.tolist(), {}, np.random.default_rng([1, start, n]))
+            PartialMolecule.conformer(one.symbols.tolist(), {}, np.random.default_rng([1, start, n]))
             for n, one in enumerate(written)
         ]
         found += draw_atoms_first(model, rows, MoleculeSettings())

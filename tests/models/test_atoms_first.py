@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models.small_molecules import molecules
-from unigen.models.smiles.atoms_first import atoms_first, beginning, seen_so_far
+from unigen.models.smiles.atoms_first import atoms_first, pairs_when_placed, partial_sequence
 from unigen.models.smiles.tokens import encode, graph_distances
 from unigen.tokens import vocabulary
 from unigen.tokens.sequence import Channel
@@ -26,9 +26,9 @@ def test_the_same_tokens_and_atoms_in_another_order(place, seed):
     is_symbol = (mixed.tokens.channel == Channel.SYMBOL) & (mixed.tokens.symbols != vocabulary.SLOT)
     assert mixed.tokens.symbols[is_symbol].tolist() == plain.tokens.symbols[plain.tokens.channel == 0].tolist()
     assert sorted(mixed.slot) == np.flatnonzero(mixed.tokens.channel == Channel.CARTESIAN).tolist()
-    assert mixed.atom[mixed.slot].tolist() == list(range(len(mixed.numbers)))
+    assert mixed.token_atom[mixed.slot].tolist() == list(range(len(mixed.numbers)))
     np.testing.assert_array_equal(mixed.positions, plain.positions)
-    np.testing.assert_array_equal(mixed.order, plain.order)
+    np.testing.assert_array_equal(mixed.bond_order, plain.bond_order)
 
 
 @given(PLACES, SEEDS)
@@ -37,10 +37,10 @@ def test_a_slot_comes_when_its_bonds_backwards_are_written(place, seed):
     _, mixed = both(place, seed)
     heavy = int((mixed.numbers > 1).sum())
     for atom, slot in enumerate(mixed.slot[:heavy].tolist()):
-        own = np.flatnonzero((mixed.atom == atom) & (mixed.tokens.channel == Channel.SYMBOL))
+        own = np.flatnonzero((mixed.token_atom == atom) & (mixed.tokens.channel == Channel.SYMBOL))
         assert own.max() == slot - 1
         assert mixed.tokens.symbols[slot - 1] == vocabulary.SLOT
-        assert not (mixed.atom[:slot] > atom).any()
+        assert not (mixed.token_atom[:slot] > atom).any()
         following = int(mixed.tokens.symbols[slot + 1]) if slot + 1 < len(mixed) else vocabulary.END
         assert not str(vocabulary.mark_of(following)).isdigit()
     end = int(np.flatnonzero(mixed.tokens.symbols == vocabulary.END)[0])
@@ -51,13 +51,13 @@ def test_a_slot_comes_when_its_bonds_backwards_are_written(place, seed):
 def test_what_is_said_of_two_atoms_is_what_was_known_when_the_later_came(place, seed):
     plain, mixed = both(place, seed)
     heavy = int((plain.numbers > 1).sum())
-    np.testing.assert_array_equal(mixed.near, mixed.near.T)
-    np.testing.assert_array_equal(mixed.ring, mixed.ring.T)
+    np.testing.assert_array_equal(mixed.graph_distance, mixed.graph_distance.T)
+    np.testing.assert_array_equal(mixed.ring_size, mixed.ring_size.T)
     for atom in range(heavy):
-        near, ring = seen_so_far(plain.order[: atom + 1, : atom + 1], atom + 1)
-        np.testing.assert_array_equal(near, mixed.near[: atom + 1, : atom + 1])
-        np.testing.assert_array_equal(ring, mixed.ring[: atom + 1, : atom + 1])
-    np.testing.assert_array_equal(mixed.near[heavy:], graph_distances(plain.order > 0)[heavy:])
+        near, ring = pairs_when_placed(plain.bond_order[: atom + 1, : atom + 1], atom + 1)
+        np.testing.assert_array_equal(near, mixed.graph_distance[: atom + 1, : atom + 1])
+        np.testing.assert_array_equal(ring, mixed.ring_size[: atom + 1, : atom + 1])
+    np.testing.assert_array_equal(mixed.graph_distance[heavy:], graph_distances(plain.bond_order > 0)[heavy:])
 
 
 @settings(max_examples=25)
@@ -70,20 +70,20 @@ def test_a_molecule_cut_off_is_its_beginning(place, seed):
     for atom, slot in enumerate(mixed.slot.tolist()):
         written, ended = symbols[text[text < slot]].tolist(), atom >= heavy
         written = written[:-1] if ended else written
-        found = beginning(written, list(mixed.positions[:atom]), {1: 0.5}, ended=ended, due=True)
+        found = partial_sequence(written, list(mixed.positions[:atom]), {1: 0.5}, ended=ended, placing=True)
         assert found.tokens.symbols.tolist() == symbols[: slot + 1].tolist()
-        assert found.atom.tolist() == mixed.atom[: slot + 1].tolist()
+        assert found.token_atom.tolist() == mixed.token_atom[: slot + 1].tolist()
         for name in ("numbers", "charges", "positions"):
             np.testing.assert_array_equal(getattr(found, name)[:atom], getattr(mixed, name)[:atom])
-        for name in ("near", "ring", "order"):
+        for name in ("graph_distance", "ring_size", "bond_order"):
             np.testing.assert_array_equal(getattr(found, name), getattr(mixed, name)[: atom + 1, : atom + 1])
         if not ended:
             for placed, length in ((atom, slot - 1), (atom + 1, slot + 1)):
                 where = list(mixed.positions[:placed])
-                cut = beginning(written, where, {1: 0.5}, ended=False, due=False)
+                cut = partial_sequence(written, where, {1: 0.5}, ended=False, placing=False)
                 assert cut.tokens.symbols.tolist() == symbols[:length].tolist()
                 assert len(cut.numbers) == placed
-    nothing = beginning([], [], {1: 0.5}, ended=False, due=False)
+    nothing = partial_sequence([], [], {1: 0.5}, ended=False, placing=False)
     assert nothing.tokens.symbols.tolist() == symbols[:2].tolist()
 
 
@@ -98,6 +98,6 @@ def test_it_may_be_cut_off_at_any_symbol(place, seed):
         if mixed.tokens.channel[length - 1] == Channel.CARTESIAN or symbols[length - 1] != vocabulary.SLOT:
             text = symbols[:length][is_symbol[:length] & (symbols[:length] != vocabulary.SLOT)][1:].tolist()
             placed = int((mixed.slot < length).sum())
-            cut = beginning(text, list(mixed.positions[:placed]), {1: 0.5}, ended=False, due=False)
+            cut = partial_sequence(text, list(mixed.positions[:placed]), {1: 0.5}, ended=False, placing=False)
             assert cut.tokens.symbols.tolist() == symbols[:length].tolist()
-            assert cut.atom.tolist() == mixed.atom[:length].tolist()
+            assert cut.token_atom.tolist() == mixed.token_atom[:length].tolist()

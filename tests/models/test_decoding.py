@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from tests.models.small_model import small_model
 from unigen.models.words.decoding import Noise, WordsSettings, decode
-from unigen.nn.process.schedule import karras_levels
-from unigen.nn.process.solvers import dpm_solver_2m
+from unigen.nn.process.solvers import dpm_solver_2m, karras_levels
 from unigen.tokens.sequence import Channel, collate
 
 CELLS = [{22: 2, 38: 2, 8: 6}, {11: 2, 17: 2}, {11: 2, 17: 2}, {26: 3, 14: 1}, {29: 1}]

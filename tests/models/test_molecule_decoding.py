@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from tests.models.small_molecules import batch, small_molecule_model
-from unigen.models.smiles.decoding import draw_positions
+from unigen.models.smiles.conformer_decoding import draw_positions
 from unigen.models.smiles.settings import MoleculeSettings
-from unigen.nn.process.schedule import karras_levels
-from unigen.nn.process.solvers import dpm_solver_2m
+from unigen.nn.process.solvers import dpm_solver_2m, karras_levels
 
 SETTINGS = MoleculeSettings(steps=3, temperature=1.0)
 
@@ -31,7 +30,7 @@ def test_every_atom_is_where_a_whole_pass_would_put_it(frame):
     states, springs = model.states(drawn, vectors, frames)
     head = model.atom_head
     levels = karras_levels(SETTINGS.steps, head.process.sigma_min, head.process.sigma_max)
-    for row, atoms in enumerate(plans.atoms.tolist()):
+    for row, atoms in enumerate(plans.num_atoms.tolist()):
         for atom in range(1, atoms):
             context = head.context(states[row, plans.slot[row, atom] - 1][None])
             free = frames.free[row, atom]
@@ -54,6 +53,6 @@ def test_the_first_atom_is_the_origin_and_rows_do_not_mix():
     assert not positions[:, 0].any()
     for row in (0, len(plans) - 1):
         rows = torch.tensor([row])
-        atoms = int(plans.atoms[row])
+        atoms = int(plans.num_atoms[row])
         alone = draw_positions(model, plans.select(rows), random[rows], SETTINGS)
         torch.testing.assert_close(alone[0, :atoms], positions[row, :atoms], atol=5e-3, rtol=0)

@@ -9,9 +9,9 @@ import pytest
 from rdkit import Chem
 
 from tests.models.small_molecules import small_molecule_model
-from unigen.models.smiles.drawing import Writing, draw_molecules
+from unigen.models.smiles.conformer_decoding import WrittenMolecule, draw_conformers
 from unigen.models.smiles.settings import MoleculeSettings
-from unigen.models.smiles.writing import draw_smiles
+from unigen.models.smiles.smiles_decoding import draw_smiles
 from unigen.smiles.grammar import SmilesGrammar
 from unigen.smiles.text import smiles_symbols, smiles_text
 
@@ -30,9 +30,9 @@ def written() -> list[list[int]]:
     return draw_smiles(small_molecule_model(), GRAMMARS, VALUES, uniforms(), 1.0)
 
 
-def writings(written: list[list[int]]) -> list[Writing]:
+def writings(written: list[list[int]]) -> list[WrittenMolecule]:
     rngs = [np.random.default_rng([7, row]) for row in range(len(written))]
-    return [Writing(*row) for row in zip(written, VALUES, rngs, strict=True)]
+    return [WrittenMolecule(*row) for row in zip(written, VALUES, rngs, strict=True)]
 
 
 def test_what_is_written_is_a_molecule_of_the_formula_asked_for(written):
@@ -51,7 +51,7 @@ def test_a_row_is_written_alone_as_in_its_batch(written):
 
 def test_what_is_begun_is_gone_on_with():
     begun = smiles_symbols("C1CC1")
-    for symbols in draw_smiles(small_molecule_model(), GRAMMARS[:2], VALUES[:2], uniforms(), 1.0, begun=[begun] * 2):
+    for symbols in draw_smiles(small_molecule_model(), GRAMMARS[:2], VALUES[:2], uniforms(), 1.0, prefixes=[begun] * 2):
         assert symbols[: len(begun)] == begun
 
 
@@ -61,9 +61,9 @@ def test_without_guidance_properties_are_left_out(written):
     asked = draw_smiles(model, GRAMMARS, VALUES, uniforms(), 1.0, guidance=0.0)
     assert asked == draw_smiles(model, GRAMMARS, none, uniforms(), 1.0)
     bare = [replace(one, values={}) for one in writings(written)]
-    plain = draw_molecules(model, bare, SETTINGS)
-    unguided = draw_molecules(model, writings(written), replace(SETTINGS, guidance=0.0))
-    guided = draw_molecules(model, writings(written), replace(SETTINGS, guidance=4.0))
+    plain = draw_conformers(model, bare, SETTINGS)
+    unguided = draw_conformers(model, writings(written), replace(SETTINGS, guidance=0.0))
+    guided = draw_conformers(model, writings(written), replace(SETTINGS, guidance=4.0))
     for one, other, third in zip(plain, unguided, guided, strict=True):
         np.testing.assert_allclose(one.positions, other.positions, atol=5e-3)
         assert one.numbers.tolist() == third.numbers.tolist()
@@ -71,7 +71,7 @@ def test_without_guidance_properties_are_left_out(written):
 
 
 def test_the_molecules_are_those_that_were_written(written):
-    drawn = draw_molecules(small_molecule_model(), writings(written), SETTINGS)
+    drawn = draw_conformers(small_molecule_model(), writings(written), SETTINGS)
     for molecule, symbols in zip(drawn, written, strict=True):
         text = smiles_text(symbols)
         assert molecule.smiles == text
@@ -83,15 +83,15 @@ def test_the_molecules_are_those_that_were_written(written):
 
 
 def test_the_same_random_numbers_give_the_same_molecules_in_any_batch(written):
-    together = draw_molecules(small_molecule_model(), writings(written), SETTINGS)
+    together = draw_conformers(small_molecule_model(), writings(written), SETTINGS)
     for row in range(len(written)):
-        alone = draw_molecules(small_molecule_model(), [writings(written)[row]], SETTINGS)[0]
+        alone = draw_conformers(small_molecule_model(), [writings(written)[row]], SETTINGS)[0]
         np.testing.assert_allclose(alone.positions, together[row].positions, atol=5e-3)
 
 
 def test_charges_are_kept():
-    writing = Writing(smiles_symbols("[NH3+]CC(=O)[O-]"), {}, np.random.default_rng(0))
-    molecule = draw_molecules(small_molecule_model(), [writing], SETTINGS)[0]
+    writing = WrittenMolecule(smiles_symbols("[NH3+]CC(=O)[O-]"), {}, np.random.default_rng(0))
+    molecule = draw_conformers(small_molecule_model(), [writing], SETTINGS)[0]
     assert molecule.charges.sum() == 0
     assert min(molecule.charges.tolist()) == -1
     assert molecule.formula == "C2H5NO2"

@@ -14,8 +14,8 @@ from unigen.elements import hill_formula
 from unigen.models.generator import Candidate, Job
 from unigen.models.smiles import generator as molecule_generator
 from unigen.models.smiles.generator import MoleculeGenerator
+from unigen.models.smiles.jobs import Scaffold
 from unigen.models.smiles.settings import MoleculeSettings
-from unigen.models.smiles.tasks import Scaffold
 from unigen.molecules.molecule import Molecule
 from unigen.runs.generation import remarks
 
@@ -49,8 +49,8 @@ def perfect(monkeypatch):
             assert text.skeleton.counts == real.counts
         return found
 
-    real_draw = molecule_generator.draw_molecules
-    monkeypatch.setattr(molecule_generator, "draw_molecules", drawn)
+    real_draw = molecule_generator.draw_conformers
+    monkeypatch.setattr(molecule_generator, "draw_conformers", drawn)
     return trials
 
 
@@ -128,9 +128,9 @@ def test_what_it_cannot_serve_fails_with_a_reason(request_, says):
 
 
 def test_the_largest_fragment_is_taken_when_asked_for():
-    maker = generator().tasks
-    task = maker.task(0, Job(MoleculeRequest(smiles="CCO.CCCCN", largest_fragment=True), 0, 0, 0, 0))
-    assert task.skeleton.counts == {1: 11, 6: 4, 7: 1}
+    resolver = generator().resolver
+    resolved = resolver.resolve(0, Job(MoleculeRequest(smiles="CCO.CCCCN", largest_fragment=True), 0, 0, 0, 0))
+    assert resolved.skeleton.counts == {1: 11, 6: 4, 7: 1}
 
 
 def test_a_scaffold_as_large_as_any_molecule_is_refused():
@@ -138,7 +138,7 @@ def test_a_scaffold_as_large_as_any_molecule_is_refused():
     assert "wanted at most 8" in draft.reason
     tetrafluoride = Molecule.from_smiles("FC(F)(F)F")
     with pytest.raises(UserError, match="nothing can be added"):
-        Scaffold.of(tetrafluoride, generator().tasks.grammar(None))
+        Scaffold.of(tetrafluoride, generator().resolver.grammar(None))
 
 
 def test_values_are_said_with_units_and_those_beyond_the_data_are_warned_of():

@@ -61,10 +61,10 @@ def test_nothing_before_a_slot_knows_where_its_atom_is(seed, atom):
     moved[:, atom:] += torch.randn(moved[:, atom:].shape, generator=torch.Generator().manual_seed(seed))
     before, after = outputs(one), outputs(replace(one, positions=moved))
     for row in range(len(one)):
-        if atom < int(one.atoms[row]):
+        if atom < int(one.num_atoms[row]):
             slot = int(one.slot[row, atom])
             torch.testing.assert_close(before[row, :slot], after[row, :slot], atol=1e-5, rtol=0)
-            if atom and int(one.atoms[row]) > 2:
+            if atom and int(one.num_atoms[row]) > 2:
                 assert (before[row, slot:] - after[row, slot:]).abs().max() > 1e-4
 
 
@@ -72,7 +72,7 @@ def test_symbols_know_nothing_of_the_graph_that_follows():
     """Output before the slots is that of the written symbols alone."""
     one = batch()
     with torch.no_grad():
-        written = small_molecule_model()(one.tokens, one.names)
+        written = small_molecule_model()(one.tokens, one.atom_labels)
     whole = outputs(one)
     for row, first in enumerate(one.slot[:, 0].tolist()):
         torch.testing.assert_close(written[row, : first - 1], whole[row, : first - 1], atol=1e-5, rtol=0)
@@ -117,4 +117,4 @@ def test_a_batch_is_selected_row_by_row():
     for field in fields(one):
         if field.name != "tokens":
             assert torch.equal(getattr(some, field.name)[1], getattr(one, field.name)[0])
-    assert some.atoms.tolist() == [int(one.atoms[2]), int(one.atoms[0])]
+    assert some.num_atoms.tolist() == [int(one.num_atoms[2]), int(one.num_atoms[0])]

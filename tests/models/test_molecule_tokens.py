@@ -30,11 +30,11 @@ def test_the_sequence_is_the_molecule_in_another_order(place, seed):
     gaps = np.sort(np.linalg.norm(sequence.positions[:, None] - sequence.positions, axis=2), axis=None)
     wanted = np.sort(np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2), axis=None)
     np.testing.assert_allclose(gaps, wanted, atol=1e-4)
-    assert sequence.order.sum() == 2 * molecule.bonds[:, 2].sum()
+    assert sequence.bond_order.sum() == 2 * molecule.bonds[:, 2].sum()
     assert sequence.charges.sum() == molecule.total_charge
     heavy = sequence.numbers > 1
     assert heavy[: heavy.sum()].all()  # then the hydrogens, by parent
-    parents = [int(np.flatnonzero(row)[0]) for row in sequence.order[heavy.sum() :]]
+    parents = [int(np.flatnonzero(row)[0]) for row in sequence.bond_order[heavy.sum() :]]
     assert parents == sorted(parents)
 
 
@@ -51,15 +51,15 @@ def test_the_smiles_says_the_molecule_and_its_stereo(place, seed):
 def test_tokens_and_slots_know_their_atoms(place, seed):
     sequence = encode(molecules()[place], np.random.default_rng(seed), {2: 1.5})
     tokens = sequence.tokens
-    for position, atom in enumerate(sequence.atom.tolist()):
+    for position, atom in enumerate(sequence.token_atom.tolist()):
         number = vocabulary.element_of(int(tokens.symbols[position]))
         if number is not None and number > 1:
             assert sequence.numbers[atom] == number
-    assert sequence.atom[sequence.slot].tolist() == list(range(len(sequence.numbers)))
+    assert sequence.token_atom[sequence.slot].tolist() == list(range(len(sequence.numbers)))
     assert (tokens.channel[sequence.slot] == Channel.CARTESIAN).all()
     assert tokens.channel[0] == Channel.PROPERTY
     assert (tokens.descriptor[0, 0], tokens.vectors[0, 0]) == (2, 1.5)
-    first = [atom for atom in sequence.atom[: sequence.slot[0]].tolist() if atom >= 0]
+    first = [atom for atom in sequence.token_atom[: sequence.slot[0]].tolist() if atom >= 0]
     assert first == sorted(first)  # atoms are numbered as they are written
 
 
@@ -67,7 +67,7 @@ def test_tokens_and_slots_know_their_atoms(place, seed):
 def test_every_heavy_atom_but_the_first_is_bonded_to_one_before(place, seed):
     sequence = encode(molecules()[place], np.random.default_rng(seed))
     for atom in range(1, len(sequence.numbers)):
-        assert sequence.order[atom, :atom].any()
+        assert sequence.bond_order[atom, :atom].any()
 
 
 @given(st.integers(1, 15), SEEDS)
@@ -86,7 +86,7 @@ def test_a_prompt_is_the_beginning_of_the_sequence(place, seed):
     for stop in range(begin + 1, end + 1):
         tokens, atom = prompt(symbols[begin + 1 : stop], {1: 0.25})
         assert tokens.symbols.tolist() == symbols[:stop]
-        assert atom.tolist() == sequence.atom[:stop].tolist()
+        assert atom.tolist() == sequence.token_atom[:stop].tolist()
         np.testing.assert_array_equal(tokens.channel, sequence.tokens.channel[:stop])
         np.testing.assert_array_equal(tokens.descriptor, sequence.tokens.descriptor[:stop])
         np.testing.assert_array_equal(tokens.vectors, sequence.tokens.vectors[:stop])
@@ -115,9 +115,9 @@ def test_shuffled_atoms_are_the_same_molecule(place, seed):
     order = np.array([np.flatnonzero((plain.positions == where).all(1))[0] for where in mixed.positions])
     assert sorted(order) == list(range(len(molecule)))
     np.testing.assert_array_equal(mixed.numbers, plain.numbers[order])
-    for name in ("order", "near", "ring"):
+    for name in ("bond_order", "graph_distance", "ring_size"):
         np.testing.assert_array_equal(getattr(mixed, name), getattr(plain, name)[np.ix_(order, order)])
-    written = plain.atom[: plain.slot[0]]
-    assert [order[atom] if atom >= 0 else -1 for atom in mixed.atom[: mixed.slot[0]]] == written.tolist()
+    written = plain.token_atom[: plain.slot[0]]
+    assert [order[atom] if atom >= 0 else -1 for atom in mixed.token_atom[: mixed.slot[0]]] == written.tolist()
     heavy = int((molecule.numbers > 1).sum())
     assert (mixed.numbers[:heavy] > 1).all()

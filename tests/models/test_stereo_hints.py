@@ -21,7 +21,7 @@ KNOWN = [Molecule.from_smiles(smiles, seed=2) for smiles in SMILES]
 def hints(batch: MoleculeBatch) -> tuple[torch.Tensor, torch.Tensor]:
     """The hints of all atoms, and their vectors."""
     chosen = torch.arange(batch.numbers.shape[1]).expand(len(batch), -1)
-    frames = local_frames(batch.positions, batch.near, chosen)
+    frames = local_frames(batch.positions, batch.graph_distance, chosen)
     return stereo_hints(batch, frames, chosen), frames.local(batch.positions)
 
 
@@ -35,7 +35,7 @@ def test_the_atom_lies_where_the_hint_points(molecule, seed):
     """Where its parent is the centre; elsewhere the direction is told from another atom."""
     batch = encoded(molecule, seed)
     hint, vectors = hints(batch)
-    several = (batch.order > 0).sum(-1)[0]
+    several = (batch.bond_order > 0).sum(-1)[0]
     for atom in torch.nonzero(hint[0, :, :3].norm(dim=-1) > 0).ravel().tolist():
         if int(several[atom]) == 1:
             assert float(hint[0, atom, :3] @ vectors[0, atom]) > 0
@@ -54,7 +54,7 @@ def test_every_double_bond_with_sides_is_told_of():
 def test_a_mirror_image_with_the_same_smiles_is_told_the_same_side(molecule, seed):
     """The hint is a side of a plane that stands: when only what is said changes, it turns round."""
     batch = encoded(molecule, seed)
-    other = MoleculeBatch(**{**vars(batch), "handed": -batch.handed})
+    other = MoleculeBatch(**{**vars(batch), "chirality": -batch.chirality})
     torch.testing.assert_close(hints(other)[0][..., :3], -hints(batch)[0][..., :3])
 
 

@@ -14,8 +14,7 @@ from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_like
 from unigen.models.wyckoff.items import Item
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.tokens import decode
-from unigen.nn.process.schedule import karras_levels
-from unigen.nn.process.solvers import dpm_solver_2m
+from unigen.nn.process.solvers import dpm_solver_2m, karras_levels
 from unigen.symmetry.crystal_systems import complete_lattice, crystal_system
 from unigen.testing import assert_close
 from unigen.tokens.sequence import Channel

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from unigen.geometry.torus import wrap
 from unigen.nn.process.gaussian import GaussianProcess
-from unigen.nn.process.schedule import karras_levels
+from unigen.nn.process.solvers import karras_levels
 from unigen.nn.process.torus import TorusProcess, fourier_features
 
 seeds = st.integers(0, 2**31)

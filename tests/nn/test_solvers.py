@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from unigen.nn.process.gaussian import GaussianProcess
-from unigen.nn.process.schedule import karras_levels
-from unigen.nn.process.solvers import dpm_solver_2m, heun, log_likelihood
+from unigen.nn.process.solvers import dpm_solver_2m, heun, karras_levels, log_likelihood
 from unigen.nn.process.torus import TorusProcess
 
 MEAN, STD = 0.3, 0.7

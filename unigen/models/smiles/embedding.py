@@ -17,10 +17,14 @@ from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import VOCABULARY_SIZE, element_of
 
 CHARGES = 2
-"""Formal charges up to this size are told apart."""
+"""Formal charges up to this size are told apart; the grammar writes none beyond 1."""
 
 _MOST_BONDS = 6
+"""Bonds of an atom that are counted: no element that the grammar writes has more."""
+
 _FREQUENCIES = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Radians a standard deviation of a property: the slowest does not repeat within +-12 of them, the fastest turns
+once in 1.6."""
 
 
 class MoleculeEmbedding(nn.Module):
@@ -62,10 +66,10 @@ class MoleculeEmbedding(nn.Module):
         self.register_buffer("symbol_element", torch.tensor(elements), persistent=False)
         self.register_buffer("frequencies", torch.tensor(_FREQUENCIES), persistent=False)
 
-    def written(self, tokens: TokenBatch, names: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
+    def written(self, tokens: TokenBatch, labels: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
         """Properties and symbols; slots hold nothing yet."""
         total = self.symbol(tokens.symbols) + self.element(self.symbol_element[tokens.symbols])
-        total = total + self.index(names.clamp(min=0)) * (names >= 0)[..., None]
+        total = total + self.index(labels.clamp(min=0)) * (labels >= 0)[..., None]
         is_property = (tokens.channel == Channel.PROPERTY)[..., None]
         which = tokens.descriptor[..., 0] * is_property[..., 0]
         value = ((tokens.vectors[..., 0] - self.property_mean[which]) / self.property_std[which])[..., None]
@@ -75,17 +79,17 @@ class MoleculeEmbedding(nn.Module):
 
     def atoms(self, batch: MoleculeBatch) -> Float[Tensor, "batch atoms width"]:
         """What each atom is: element, charge, hydrogens, bonds, ring, its place in the order."""
-        order = batch.order.tril() if self.backwards else batch.order
-        bonded = order > 0
+        bond_order = batch.bond_order.tril() if self.backwards else batch.bond_order
+        bonded = bond_order > 0
         hydrogens = (bonded & (batch.numbers == 1)[:, None]).sum(-1)
         return (
             self.element(batch.numbers)
             + self.charge(batch.charges.clamp(-CHARGES, CHARGES) + CHARGES)
             + self.hydrogens(hydrogens.clamp(max=_MOST_BONDS))
             + self.bonds(bonded.sum(-1).clamp(max=_MOST_BONDS))
-            + self.highest_order(order.amax(-1).clamp(max=HIGHEST))
-            + self.smallest_ring(batch.ring.diagonal(dim1=1, dim2=2).clamp(max=LARGEST))
-            + self.index(batch.names.gather(1, batch.slot).clamp(min=0))
+            + self.highest_order(bond_order.amax(-1).clamp(max=HIGHEST))
+            + self.smallest_ring(batch.ring_size.diagonal(dim1=1, dim2=2).clamp(max=LARGEST))
+            + self.index(batch.atom_labels.gather(1, batch.slot).clamp(min=0))
         )
 
     def upcoming(
@@ -97,7 +101,7 @@ class MoleculeEmbedding(nn.Module):
         hints: Float[Tensor, "batch chosen 4"],
     ) -> Float[Tensor, "batch chosen width"]:
         """Which atom comes next, where it is bonded, and on which side stereo wants it."""
-        to_parent = rows(batch.order, chosen).gather(2, parent[..., None])[..., 0].clamp(max=HIGHEST)
+        to_parent = rows(batch.bond_order, chosen).gather(2, parent[..., None])[..., 0].clamp(max=HIGHEST)
         bonded = self.parent(parent + batch.shift[:, None]) + self.parent_order(to_parent)
         return rows(atoms, chosen) + bonded + self.hints(hints) + self.next_is_atom
 
@@ -107,5 +111,5 @@ class MoleculeEmbedding(nn.Module):
         vectors: Float[Tensor, "batch chosen 3"],
         chosen: Int[Tensor, "batch chosen"],
     ) -> Float[Tensor, "batch chosen width"]:
-        """An atom that stands, and where from its parent."""
+        """A placed atom, and its vector from its parent."""
         return rows(atoms, chosen) + self.vector(vectors)

@@ -10,12 +10,12 @@ import numpy as np
 from unigen.cards import Kind
 from unigen.errors import UserError
 from unigen.models.generator import Candidate, Job, OpenedModel, Range
-from unigen.models.smiles.atoms_first_drawing import Row, draw_atoms_first
-from unigen.models.smiles.drawing import Writing, draw_molecules
+from unigen.models.smiles.atoms_first_decoding import PartialMolecule, draw_atoms_first
+from unigen.models.smiles.conformer_decoding import WrittenMolecule, draw_conformers
+from unigen.models.smiles.jobs import ConformerJob, DeNovoJob, RequestResolver
 from unigen.models.smiles.network import MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
-from unigen.models.smiles.tasks import ConformerTask, TaskMaker, WritingTask
-from unigen.models.smiles.writing import draw_smiles
+from unigen.models.smiles.smiles_decoding import draw_smiles
 from unigen.molecules.force_field import mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.molecule import Molecule
@@ -23,11 +23,15 @@ from unigen.molecules.rdkit_smiles import is_molecule
 from unigen.nn.conditions.properties import property_ranges
 from unigen.request import MoleculeRequest
 from unigen.smiles.reader import read_smiles
+from unigen.smiles.scaffold import ScaffoldPrefix
 
-_LONGEST = 12
-"""Symbols a heavy atom: more than any SMILES has that the grammar lets be written."""
+_SYMBOLS_A_HEAVY_ATOM = 12
+"""More than any SMILES has that the grammar lets be written."""
 
-Task = ConformerTask | WritingTask
+_NO_SCAFFOLD = ScaffoldPrefix([], np.zeros(0, dtype=np.int64))
+"""A SMILES that begins with its first symbol."""
+
+ResolvedJob = ConformerJob | DeNovoJob
 
 
 class MoleculeGenerator:
@@ -51,119 +55,105 @@ class MoleculeGenerator:
         self.atoms_first = model.config.layout == "atoms-first"
         if self.atoms_first and self.settings.guidance != 1.0:
             raise UserError("guidance: not for models of the layout atoms-first", got=self.settings.guidance)
-        self.tasks = TaskMaker(model)
+        self.resolver = RequestResolver(model)
 
     def draw(self, jobs: list[Job[MoleculeRequest]]) -> list[Candidate[Molecule]]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on.
 
         Conformers that have another stereo than their SMILES, or are broken, are drawn again a few times.
         """
-        drafts: dict[int, Candidate[Molecule]] = {}
-        tasks: list[Task] = []
-        for place, job in enumerate(jobs):
+        candidates: dict[int, Candidate[Molecule]] = {}
+        unfinished: list[ResolvedJob] = []
+        for index, job in enumerate(jobs):
             try:
-                tasks.append(self.tasks.task(place, job))
+                unfinished.append(self.resolver.resolve(index, job))
             except UserError as error:
-                drafts[place] = Candidate(None, reason=str(error))
+                candidates[index] = Candidate(None, reason=str(error))
+        draw = self._draw_atoms_first if self.atoms_first else self._draw_graph_first
         for trial in range(self.settings.redraws + 1):
-            found = self._drawn(tasks, trial)
-            drafts |= {task.place: draft for task, draft in zip(tasks, found, strict=True)}
-            tasks = [task for task in tasks if drafts[task.place].structure is None]
-        return [drafts[place] for place in range(len(jobs))]
+            candidates |= {
+                job.job_index: candidate for job, candidate in zip(unfinished, draw(unfinished, trial), strict=True)
+            }
+            unfinished = [job for job in unfinished if candidates[job.job_index].structure is None]
+        return [candidates[index] for index in range(len(jobs))]
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
         config = self.model.config
         return property_ranges(properties, config.properties, config.units, self.model.embedding.property_range[1:])
 
-    def _drawn(self, tasks: list[Task], trial: int) -> list[Candidate[Molecule]]:
-        if self.atoms_first:
-            return self._drawn_in_turn(tasks, trial)
-        written = self._written(tasks, trial)
-        writings = [one for one in written if isinstance(one, Writing)]
-        molecules = iter(draw_molecules(self.model, writings, self.settings) if writings else [])
-        return [
-            self._draft(task, next(molecules), trial) if isinstance(one, Writing) else Candidate(None, reason=str(one))
-            for task, one in zip(tasks, written, strict=True)
-        ]
-
-    def _drawn_in_turn(self, tasks: list[Task], trial: int) -> list[Candidate[Molecule]]:
-        """Symbols and positions in turn."""
-        rows = {
-            place: Row.writing(task.grammar, task.values, task.rng(trial))
-            if isinstance(task, WritingTask)
-            else Row.conformer(task.written(trial, stereo=False), task.values, task.rng(trial))
-            for place, task in enumerate(tasks)
-            if isinstance(task, ConformerTask) or task.scaffold is None
+    def _draw_graph_first(self, jobs: list[ResolvedJob], trial: int) -> list[Candidate[Molecule]]:
+        """All SMILES, then all positions."""
+        written = {
+            job.job_index: WrittenMolecule(job.smiles(trial), job.values, job.position_rng(trial))
+            for job in jobs
+            if isinstance(job, ConformerJob)
         }
-        found = dict(zip(rows, draw_atoms_first(self.model, list(rows.values()), self.settings), strict=True))
+        faults: dict[int, UserError] = {}
+        de_novo = [job for job in jobs if isinstance(job, DeNovoJob)]
+        prefixes = [job.scaffold.prefix(job.smiles_rng(trial)) if job.scaffold else _NO_SCAFFOLD for job in de_novo]
+        for job, symbols, prefix in zip(de_novo, self._write(de_novo, prefixes, trial), prefixes, strict=True):
+            try:
+                read = read_smiles(symbols)
+            except UserError as error:
+                faults[job.job_index] = error
+                continue
+            fixed = job.scaffold.fixed(prefix.order, read) if job.scaffold else {}
+            written[job.job_index] = WrittenMolecule(symbols, job.values, job.position_rng(trial), fixed)
+        readable = [job for job in jobs if job.job_index in written]
+        molecules: list[Molecule] = []
+        if readable:
+            molecules = draw_conformers(self.model, [written[job.job_index] for job in readable], self.settings)
+        candidates = {
+            job.job_index: self._candidate(job, drawn, trial) for job, drawn in zip(readable, molecules, strict=True)
+        }
+        candidates |= {index: Candidate(None, reason=str(fault)) for index, fault in faults.items()}
+        return [candidates[job.job_index] for job in jobs]
+
+    def _write(self, jobs: list[DeNovoJob], prefixes: list[ScaffoldPrefix], trial: int) -> list[list[int]]:
+        """A SMILES for each job, as symbols."""
+        if not jobs:
+            return []
+        draws = _SYMBOLS_A_HEAVY_ATOM * int(self.model.most_heavy)
+        return draw_smiles(
+            self.model,
+            [job.grammar for job in jobs],
+            [job.values for job in jobs],
+            np.stack([job.smiles_rng(trial).random(draws) for job in jobs]),
+            self.settings.symbol_temperature,
+            self.settings.guidance,
+            [prefix.symbols for prefix in prefixes],
+        )
+
+    def _draw_atoms_first(self, jobs: list[ResolvedJob], trial: int) -> list[Candidate[Molecule]]:
+        """Symbols and positions in turn."""
+        rows: dict[int, PartialMolecule] = {}
+        for job in jobs:
+            rng = job.smiles_rng(trial)
+            if isinstance(job, ConformerJob):
+                rows[job.job_index] = PartialMolecule.conformer(job.smiles(trial, stereo=False), job.values, rng)
+            elif job.scaffold is None:
+                rows[job.job_index] = PartialMolecule.de_novo(job.grammar, job.values, rng)
+        molecules = dict(zip(rows, draw_atoms_first(self.model, list(rows.values()), self.settings), strict=True))
         refused: Candidate[Molecule] = Candidate(None, reason="a model of the layout atoms-first keeps no scaffold")
         return [
-            refused if place not in rows else self._draft(task, found[place], trial) for place, task in enumerate(tasks)
+            self._candidate(job, molecules[job.job_index], trial) if job.job_index in rows else refused for job in jobs
         ]
 
-    def _written(self, tasks: list[Task], trial: int) -> list[Writing | UserError]:
-        """A SMILES for every task, or why there is none."""
-        open_tasks = [task for task in tasks if isinstance(task, WritingTask)]
-        drawn = iter(self._write(open_tasks, trial))
-        return [
-            next(drawn)
-            if isinstance(task, WritingTask)
-            else Writing(task.written(trial), task.values, _noise(task, trial))
-            for task in tasks
-        ]
-
-    def _write(self, tasks: list[WritingTask], trial: int) -> list[Writing | UserError]:
-        if not tasks:
-            return []
-        begun = [task.scaffold.begun(task.rng(trial)) if task.scaffold else ([], np.zeros(0, int)) for task in tasks]
-        draws = _LONGEST * int(self.model.most_heavy)
-        uniforms = np.stack([task.rng(trial).random(draws) for task in tasks])
-        settings = self.settings
-        values = [task.values for task in tasks]
-        smiles = draw_smiles(
-            self.model,
-            [task.grammar for task in tasks],
-            values,
-            uniforms,
-            settings.symbol_temperature,
-            settings.guidance,
-            [symbols for symbols, _ in begun],
-        )
-        return [
-            _writing(task, trial, symbols, order)
-            for task, symbols, (_, order) in zip(tasks, smiles, begun, strict=True)
-        ]
-
-    def _draft(self, task: Task, molecule: Molecule, trial: int) -> Candidate[Molecule]:
+    def _candidate(self, job: ResolvedJob, molecule: Molecule, trial: int) -> Candidate[Molecule]:
         """The molecule, cleaned up if asked for, or what is wrong with it."""
         source: dict[str, str | int | float] = {"redraws": trial} if trial else {}
         if self.settings.relax == "mmff":
             molecule, source["relaxed"] = mmff_relaxed(molecule)
-        if isinstance(task, ConformerTask):
-            fault = fault_of(molecule)
-            if fault:
+        if isinstance(job, ConformerJob):
+            if fault := fault_of(molecule):
                 return Candidate(None, reason=f"broken: {fault}", source=source)
-            if not is_molecule(molecule.to_rdkit(), str(task.job.request.smiles)):
+            if not is_molecule(molecule.to_rdkit(), str(job.job.request.smiles)):
                 return Candidate(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
-        asked = {f"{name}_asked": float(value) for name, value in task.job.request.properties.items()}
+        asked = {f"{name}_asked": float(value) for name, value in job.job.request.properties.items()}
         return Candidate(replace(molecule, properties=asked), source=source)
 
 
 def smiles_generator(opened: OpenedModel) -> MoleculeGenerator:
     """A generator of a trained model of molecules."""
     return MoleculeGenerator(opened.network, opened.name, opened.version, opened.settings)
-
-
-def _noise(task: Task, trial: int) -> np.random.Generator:
-    """For the positions: another stream than that of the SMILES."""
-    return task.rng(1000 + trial)
-
-
-def _writing(task: WritingTask, trial: int, symbols: list[int], order: np.ndarray) -> Writing | UserError:
-    try:
-        read = read_smiles(symbols)
-    except UserError as error:
-        return error
-    fixed = task.scaffold.fixed(order, read) if task.scaffold else {}
-    return Writing(symbols, task.values, _noise(task, trial), fixed)

@@ -17,9 +17,9 @@ from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.molecules.molecule import Molecule
 from unigen.shapes import Int
 
-_UNASKED, _ALONE = 0.25, 0.5
-"""How often a molecule is shown without any property, so that de novo generation stays (with ``values_of_half`` every
-molecule of the other half is, too); how often with a single one otherwise."""
+_UNCONDITIONAL, _SINGLE_PROPERTY = 0.25, 0.5
+"""How often a molecule is shown without any property, so that de novo generation and guidance stay possible (with
+``values_of_half`` every molecule of the other half is, too); how often with one alone otherwise, as most users ask."""
 
 _STEREO = 0.5
 """How often its SMILES says its stereo."""
@@ -44,7 +44,7 @@ def open_smiles(data: DataConfig, config: MoleculeConfig) -> TrainingSet:
 
 
 class MoleculeItems:
-    """The molecules of one split that fit a model; ``items.encode(place, molecule, rng)`` gives one as it is shown.
+    """The molecules of one split that fit a model; ``items.encode(index, molecule, rng)`` gives one as it is shown.
 
     Args:
         dataset: ``NAME:SPLIT`` of a built dataset.
@@ -89,40 +89,40 @@ class MoleculeItems:
         """Atoms of each, for batches of similar length."""
         return self.molecules.num_atoms
 
-    def __getitem__(self, place: int) -> Molecule:
-        return self.molecules[place]
+    def __getitem__(self, index: int) -> Molecule:
+        return self.molecules[index]
 
-    def encode(self, _place: int, molecule: Molecule, rng: np.random.Generator) -> MoleculeSequence:
+    def encode(self, _index: int, molecule: Molecule, rng: np.random.Generator) -> MoleculeSequence:
         """A molecule as the model is shown it this time."""
-        told = self.half is None or molecule.properties.get("half") == self.half
-        values = self._asked(molecule, rng) if rng.random() >= _UNASKED and told else {}
-        turned = molecule.positions @ random_rotation(rng) if self.rotate else molecule.positions
+        has_values = self.half is None or molecule.properties.get("half") == self.half
+        values = self._condition(molecule, rng) if rng.random() >= _UNCONDITIONAL and has_values else {}
+        positions = molecule.positions @ random_rotation(rng) if self.rotate else molecule.positions
         stereo = self.layout == "graph-first" and bool(rng.random() < _STEREO)
-        sequence = encode(molecule, rng, values, stereo=stereo, positions=turned, shuffle=self.shuffle)
+        sequence = encode(molecule, rng, values, stereo=stereo, positions=positions, shuffle=self.shuffle)
         return sequence if self.layout == "graph-first" else atoms_first(sequence)
 
-    def _asked(self, molecule: Molecule, rng: np.random.Generator) -> dict[int, float]:
-        """One of the properties, as users mostly ask, or each with even chance: value by number, from 1."""
-        known = {place: molecule.properties.get(name) for place, name in enumerate(self.properties, start=1)}
-        values = {place: value for place, value in known.items() if value is not None}
-        if values and rng.random() < _ALONE:
+    def _condition(self, molecule: Molecule, rng: np.random.Generator) -> dict[int, float]:
+        """One of the properties that the molecule has, or each with even chance: value by number, from 1."""
+        columns = {number: molecule.properties.get(name) for number, name in enumerate(self.properties, start=1)}
+        values = {number: value for number, value in columns.items() if value is not None}
+        if values and rng.random() < _SINGLE_PROPERTY:
             chosen = list(values)[int(rng.integers(len(values)))]
             return {chosen: values[chosen]}
-        return {place: value for place, value in values.items() if rng.random() < 0.5}
+        return {number: value for number, value in values.items() if rng.random() < 0.5}
 
     def prepare(self, model: MoleculeModel) -> None:
         """Tell the model which atoms there are, and mean, spread and range of the properties."""
         numbers, charges = (column.astype(np.int64) for column in (self.molecules.numbers, self.molecules.charges))
-        known = np.abs(charges) <= CHARGES
-        seen = np.zeros(model.atoms_seen.shape, dtype=np.int64)
-        np.add.at(seen, (numbers[known], charges[known] + CHARGES), 1)
-        model.atoms_seen.copy_(torch.from_numpy(seen))
+        counted = np.abs(charges) <= CHARGES
+        atoms_seen = np.zeros(model.atoms_seen.shape, dtype=np.int64)
+        np.add.at(atoms_seen, (numbers[counted], charges[counted] + CHARGES), 1)
+        model.atoms_seen.copy_(torch.from_numpy(atoms_seen))
         heavy = np.add.reduceat(numbers > 1, self.molecules.offsets[:-1])
         model.most_heavy.fill_(int(heavy.max()))
         embedding = model.embedding
-        for place, name in enumerate(self.properties, start=1):
+        for number, name in enumerate(self.properties, start=1):
             values = torch.from_numpy(self.molecules.properties[name])
             values = values[torch.isfinite(values)]
-            embedding.property_mean[place] = values.mean()
-            embedding.property_std[place] = values.std() + 1e-12
-            embedding.property_range[place] = torch.stack([values.min(), values.max()])
+            embedding.property_mean[number] = values.mean()
+            embedding.property_std[number] = values.std() + 1e-12  # a property that is the same everywhere
+            embedding.property_range[number] = torch.stack([values.min(), values.max()])

@@ -1,7 +1,7 @@
-"""Springs from an atom that is being drawn to the nearest of those that stand: how far it is from where they want it.
+"""Springs from an atom that is being drawn to the nearest placed ones: how far it is from where they want it.
 
 A diffusion head that knows its surroundings only through one vector has to solve geometry from memory: where is the
-point 1.5 Angstrom from this atom and 2.5 from those two? So at every noise level it is also told, for several learned
+point 1.5 Angstrom from this atom and 2.5 from those two? So at every noise level it also sees, for several learned
 rest lengths L and strengths a that each pair of atoms has, how the noisy point x is pulled:
 
     ``pull_r(x, sigma) = sum_j a_jr tanh((L_jr - |x - x_j|) / sqrt(sigma^2 + s^2)) (x - x_j) / |x - x_j|``
@@ -19,13 +19,14 @@ from torch import Tensor
 from unigen.shapes import Bool, Float
 
 SPRINGS = 8
-"""Springs between the drawn atom and each of its neighbours."""
+"""Springs between the drawn atom and each of its neighbours: lengths that begin 0.4 Angstrom apart."""
 
 PULLS = 3 * SPRINGS
 """Numbers that ``Springs.pulls`` gives."""
 
 _SHARPEST = 0.02
-"""s in Angstrom: how well a length is told at most."""
+"""s in Angstrom: how sharp a length is at most; the placed atoms themselves are only known to ``context_noise``,
+0.03."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Springs:
     """Springs of some slots.
 
     Attributes:
-        ends: atoms that stand, as the slot's frame sees them, Angstrom.
+        ends: placed atoms, as the slot's frame sees them, Angstrom.
         lengths: at rest, Angstrom.
         strengths: 0 where there is no atom.
     """
@@ -52,8 +53,9 @@ class Springs:
 
     def pulls(self, x: Float[Tensor, "slots 3"], sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots pulls"]:
         """How x is pulled; of order 1 at every noise level."""
-        apart = x[:, None] - self.ends
-        distance = (apart.square().sum(-1, keepdim=True) + 1e-6).sqrt()
+        separation = x[:, None] - self.ends
+        # 1e-6: smooth where x lies on an atom, and a thousandth of an Angstrom there
+        distance = (separation.square().sum(-1, keepdim=True) + 1e-6).sqrt()
         scale = (sigma.square() + _SHARPEST**2).rsqrt()[:, None, None]
         force = self.strengths * torch.tanh((self.lengths - distance) * scale)
-        return torch.bmm(force.transpose(1, 2), apart / distance).flatten(1)
+        return torch.bmm(force.transpose(1, 2), separation / distance).flatten(1)

@@ -1,4 +1,4 @@
-"""What a SMILES says of handedness and sides, as the frame sees it in which the next atom is placed.
+"""Chirality and sides of double bonds that a SMILES asks for, in the frame in which the next atom is placed.
 
 A sign at an atom of a SMILES speaks of the order of its neighbours (``unigen.smiles.handedness``). As soon as two
 neighbours of such a centre stand, it says of a third on which side of the plane through these and the centre it lies:
@@ -30,46 +30,46 @@ def stereo_hints(
         chosen: which atoms are to be placed.
     """
     heavy = batch.numbers > 1
-    bonded = (batch.order > 0) & heavy[:, None] & heavy[:, :, None]
-    wanted = torch.einsum("bca,bai->bci", rows(_sides_of_planes(batch.handed, bonded), chosen), _normals(batch, bonded))
-    direction = torch.einsum("bcij,bcj->bci", frames.axes, wanted)
-    return torch.cat([direction, _side(batch, bonded, frames, chosen)[..., None]], dim=-1)
+    bonded = (batch.bond_order > 0) & heavy[:, None] & heavy[:, :, None]
+    sides_of_planes = rows(_sides_of_planes(batch.chirality, bonded), chosen)
+    direction = torch.einsum("bca,bai->bci", sides_of_planes, _plane_normals(batch.positions, bonded))
+    direction = torch.einsum("bcij,bcj->bci", frames.axes, direction)
+    return torch.cat([direction, _side_of_double_bond(batch, bonded, frames, chosen)[..., None]], dim=-1)
 
 
 def _sides_of_planes(
-    handed: Int[Tensor, "batch atoms"], bonded: Bool[Tensor, "batch atoms atoms"]
+    chirality: Int[Tensor, "batch atoms"], bonded: Bool[Tensor, "batch atoms atoms"]
 ) -> Float[Tensor, "batch atoms atoms"]:
     """For atom i and centre j: the sign of i's height above the plane of j and its two lowest neighbours."""
-    before = bonded.long().cumsum(2) - bonded.long()  # how many neighbours of centre j come before i
+    earlier = bonded.long().cumsum(2) - bonded.long()  # how many neighbours of centre j come before i
     index = torch.arange(bonded.shape[1], device=bonded.device)
-    decided = bonded & (before >= 2) & (index[:, None] < index)
-    opposite = (bonded.sum(2, keepdim=True) == 4) & (before == 2)  # the fourth lies on the other side of the third
-    sign = handed[:, :, None] * torch.where(opposite, -1, 1) * decided
+    decided = bonded & (earlier >= 2) & (index[:, None] < index)
+    opposite = (bonded.sum(2, keepdim=True) == 4) & (earlier == 2)  # the fourth lies on the other side of the third
+    sign = chirality[:, :, None] * torch.where(opposite, -1, 1) * decided
     return sign.transpose(1, 2).float()
 
 
-def _normals(batch: MoleculeBatch, bonded: Bool[Tensor, "batch atoms atoms"]) -> Float[Tensor, "batch atoms 3"]:
+def _plane_normals(
+    positions: Float[Tensor, "batch atoms 3"], bonded: Bool[Tensor, "batch atoms atoms"]
+) -> Float[Tensor, "batch atoms 3"]:
     """Unit normals of the planes of all atoms and their two lowest neighbours."""
     rank = bonded.long().cumsum(2) * bonded
-    arms = [_pick(batch.positions, (rank == place).long().argmax(2)) - batch.positions for place in (1, 2)]
+    lowest = [(rank == n).long().argmax(2)[..., None].expand_as(positions) for n in (1, 2)]
+    arms = [positions.gather(1, neighbour) - positions for neighbour in lowest]
     return functional.normalize(torch.linalg.cross(*arms), dim=-1)
 
 
-def _side(
+def _side_of_double_bond(
     batch: MoleculeBatch,
     bonded: Bool[Tensor, "batch atoms atoms"],
     frames: LocalFrames,
     chosen: Int[Tensor, "batch chosen"],
 ) -> Float[Tensor, "batch chosen"]:
     """1 where an atom lies on the side of the second atom of a double bond of its parent, -1 opposite."""
-    said = _at(rows(batch.sides, frames.parent), frames.first) * (frames.free[..., 2] > 0)
-    ends = _at(rows(bonded, frames.parent), chosen) & _at(rows(bonded, frames.first), frames.second)
-    return (said * (ends & (frames.second != frames.parent))).float()
+    cis_trans = _at(rows(batch.cis_trans, frames.parent), frames.first) * (frames.free[..., 2] > 0)
+    spans_bond = _at(rows(bonded, frames.parent), chosen) & _at(rows(bonded, frames.first), frames.second)
+    return (cis_trans * (spans_bond & (frames.second != frames.parent))).float()
 
 
-def _pick(positions: Float[Tensor, "batch atoms 3"], index: Int[Tensor, "batch atoms"]) -> Tensor:
-    return positions.gather(1, index[..., None].expand(*index.shape, 3))
-
-
-def _at(rows: Tensor, column: Int[Tensor, "batch chosen"]) -> Tensor:
-    return rows.gather(2, column[..., None])[..., 0]
+def _at(table: Tensor, column: Int[Tensor, "batch chosen"]) -> Tensor:
+    return table.gather(2, column[..., None])[..., 0]

@@ -25,8 +25,9 @@ from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel, Sequ
 _BRACKET, _BRACKET_END = vocabulary.mark_symbol("["), vocabulary.mark_symbol("]")
 
 SHIFTS, MIDDLE = 32, 16
-"""Models know atoms by their number in the molecule plus a shift, in training any below SHIFTS, in drawing MIDDLE: so
-every number was seen at every kind of atom, and larger molecules than those of the training hold nothing new."""
+"""Models know atoms by a label, their number in the molecule plus a shift, in training any below SHIFTS, in drawing
+MIDDLE: so every label was seen at every kind of atom, and molecules with up to SHIFTS - MIDDLE more atoms than those of
+the training hold no label that was never seen (QM9: 29 atoms)."""
 
 UNREACHED = 99
 """Bonds between atoms of different fragments: more than any molecule has on a shortest way."""
@@ -38,28 +39,28 @@ class MoleculeSequence:
 
     Attributes:
         tokens: properties, SMILES, slots; vectors hold the properties' values alone.
-        atom: which atom each token or slot belongs to, -1 for none, shape (tokens,).
+        token_atom: which atom each token or slot belongs to, -1 for none, shape (tokens,).
         slot: where each atom's slot stands, shape (atoms,).
         numbers: atomic numbers.
         charges: formal charges.
-        order: order of the bond between two atoms, 0 for none.
-        near: bonds between two atoms on the shortest way, UNREACHED for none.
-        ring: size of the smallest ring that holds both atoms, 0 for none; of those that are smallest for some bond.
-        handed: chirality that the SMILES asks for, by the order of the atoms (`unigen.smiles.handedness`), 0 for none.
-        sides: of the double bond between two atoms, as the SMILES asks: 1 cis, -1 trans, 0 none.
+        bond_order: order of the bond between two atoms, 0 for none.
+        graph_distance: bonds between two atoms on the shortest way, UNREACHED for none.
+        ring_size: of the smallest ring that holds both atoms, 0 for none; of those that are smallest for some bond.
+        chirality: that the SMILES asks for, by the order of the atoms (`unigen.smiles.handedness`), 0 for none.
+        cis_trans: of the double bond between two atoms, as the SMILES asks: 1 cis, -1 trans, 0 none.
         positions: Cartesian, Angstrom; zeros where they are still to be drawn.
     """
 
     tokens: Sequence
-    atom: Int[np.ndarray, "tokens"]
+    token_atom: Int[np.ndarray, "tokens"]
     slot: Int[np.ndarray, "atoms"]
     numbers: Int[np.ndarray, "atoms"]
     charges: Int[np.ndarray, "atoms"]
-    order: Int[np.ndarray, "atoms atoms"]
-    near: Int[np.ndarray, "atoms atoms"]
-    ring: Int[np.ndarray, "atoms atoms"]
-    handed: Int[np.ndarray, "atoms"]
-    sides: Int[np.ndarray, "atoms atoms"]
+    bond_order: Int[np.ndarray, "atoms atoms"]
+    graph_distance: Int[np.ndarray, "atoms atoms"]
+    ring_size: Int[np.ndarray, "atoms atoms"]
+    chirality: Int[np.ndarray, "atoms"]
+    cis_trans: Int[np.ndarray, "atoms atoms"]
     positions: Float[np.ndarray, "atoms 3"]
 
     def __len__(self) -> int:
@@ -75,7 +76,7 @@ def encode(
     positions: Float[np.ndarray, "atoms 3"] | None = None,
     shuffle: bool = False,
 ) -> MoleculeSequence:
-    """Write a molecule; decoding is drawing, atom after atom (``unigen.models.smiles.decoding``).
+    """Write a molecule; decoding is drawing, atom after atom (``unigen.models.smiles.conformer_decoding``).
 
     Args:
         molecule: one connected molecule with known bonds.
@@ -88,23 +89,23 @@ def encode(
     Raises:
         UserError: several fragments.
     """
-    where = molecule.positions if positions is None else positions
-    stripped = skeleton_of(molecule.numbers, molecule.charges, molecule.bonds, where if stereo else None)
+    positions = molecule.positions if positions is None else positions
+    stripped = skeleton_of(molecule.numbers, molecule.charges, molecule.bonds, positions if stereo else None)
     written = write_smiles(stripped.skeleton, rng, stereo=stereo)
     order = rng.permutation(written.order) if shuffle else written.order
     hydrogens = [atom for parent in order.tolist() for atom in rng.permutation(stripped.hydrogens[parent])]
     if shuffle:
         rng.shuffle(hydrogens)
-    placed = np.concatenate([stripped.atoms[order], np.array(hydrogens, dtype=np.int64)])
+    atom_order = np.concatenate([stripped.atoms[order], np.array(hydrogens, dtype=np.int64)])
     rank = np.full(len(stripped.atoms) + 1, -1)  # the last stands for "no atom"
     rank[order] = np.arange(len(order))
-    ordered = molecule.selected(placed)
-    return _laid_out(
+    ordered = molecule.selected(atom_order)
+    return _graph_first(
         written.symbols,
         rank[written.atom],
         (ordered.numbers, ordered.charges, ordered.bonds),
         stripped.skeleton.selected(order),
-        where[placed],
+        positions[atom_order],
         values,
     )
 
@@ -129,10 +130,10 @@ def plan(
     numbers = np.concatenate([skeleton.numbers, np.ones_like(parents)])
     charges = np.concatenate([skeleton.charges, np.zeros_like(parents)])
     graph = (numbers, charges, bonds)
-    return _laid_out(symbols, token_atom, graph, skeleton, np.zeros((len(numbers), 3)), values)
+    return _graph_first(symbols, token_atom, graph, skeleton, np.zeros((len(numbers), 3)), values)
 
 
-def _laid_out(
+def _graph_first(
     smiles: Int[np.ndarray, "written"],
     token_atom: Int[np.ndarray, "written"],
     graph: tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -140,43 +141,47 @@ def _laid_out(
     positions: Float[np.ndarray, "atoms 3"],
     values: Mapping[int, float] | None,
 ) -> MoleculeSequence:
-    """Numbers, charges and bonds of all atoms; the skeleton of the heavy ones, which come first, for its stereo."""
+    """The sequence of a molecule, its whole SMILES before its slots.
+
+    Args:
+        smiles: its symbols.
+        token_atom: which atom each belongs to, -1 for none.
+        graph: numbers, charges and bonds of all atoms.
+        heavy: skeleton of the heavy ones, which come first.
+        positions: Angstrom.
+        values: properties asked for.
+    """
     numbers, charges, bonds = graph
     atoms = len(numbers)
-    handed = np.zeros(atoms, dtype=np.int64)
-    handed[: len(heavy)] = heavy.chirality
-    sides = np.zeros((atoms, atoms), dtype=np.int64)
+    chirality = np.zeros(atoms, dtype=np.int64)
+    chirality[: len(heavy)] = heavy.chirality
+    cis_trans = np.zeros((atoms, atoms), dtype=np.int64)
     left, right = heavy.bonds[:, 0], heavy.bonds[:, 1]
-    sides[left, right] = sides[right, left] = heavy.double_bond
-    end = np.concatenate([smiles, [vocabulary.END], [vocabulary.SLOT] * atoms]).astype(np.int64)
-    tokens = _tokens(end, values or {})
-    first = len(tokens) - atoms
-    tokens.channel[first:] = Channel.CARTESIAN
-    none = np.full(first - 1 - len(smiles), -1)
-    order = np.zeros((atoms, atoms), dtype=np.int64)
-    order[bonds[:, 0], bonds[:, 1]] = order[bonds[:, 1], bonds[:, 0]] = bonds[:, 2]
+    cis_trans[left, right] = cis_trans[right, left] = heavy.double_bond
+    bond_order = np.zeros((atoms, atoms), dtype=np.int64)
+    bond_order[bonds[:, 0], bonds[:, 1]] = bond_order[bonds[:, 1], bonds[:, 0]] = bonds[:, 2]
+    ring_size = np.zeros((atoms, atoms), dtype=np.int64)
+    rings = {tuple(sorted(ring)) for left, right, _ in heavy.graph.bonds for ring in heavy.graph.rings(left, right)}
+    for ring in sorted(rings, key=len, reverse=True):  # smaller rings overwrite larger ones
+        ring_size[np.ix_(ring, ring)] = len(ring)
+    symbols = np.concatenate([smiles, [vocabulary.END], [vocabulary.SLOT] * atoms]).astype(np.int64)
+    tokens = _tokens(symbols, values or {})
+    first_slot = len(tokens) - atoms
+    tokens.channel[first_slot:] = Channel.CARTESIAN
+    no_atom = np.full(first_slot - 1 - len(smiles), -1)  # properties and BEGIN
     return MoleculeSequence(
         tokens=tokens,
-        atom=np.concatenate([none, token_atom, [-1], np.arange(atoms)]).astype(np.int64),
-        slot=first + np.arange(atoms),
+        token_atom=np.concatenate([no_atom, token_atom, [-1], np.arange(atoms)]).astype(np.int64),
+        slot=first_slot + np.arange(atoms),
         numbers=numbers.astype(np.int64),
         charges=charges.astype(np.int64),
-        order=order,
-        near=graph_distances(order > 0),
-        ring=_rings(heavy, atoms),
-        handed=handed,
-        sides=sides,
+        bond_order=bond_order,
+        graph_distance=graph_distances(bond_order > 0),
+        ring_size=ring_size,
+        chirality=chirality,
+        cis_trans=cis_trans,
         positions=positions.astype(np.float32),
     )
-
-
-def _rings(heavy: Skeleton, atoms: int) -> Int[np.ndarray, "atoms atoms"]:
-    """For each pair of atoms the size of the smallest ring that holds both."""
-    found = {tuple(sorted(ring)) for one, two, _ in heavy.graph.bonds for ring in heavy.graph.rings(one, two)}
-    sizes = np.zeros((atoms, atoms), dtype=np.int64)
-    for ring in sorted(found, key=len, reverse=True):
-        sizes[np.ix_(ring, ring)] = len(ring)
-    return sizes
 
 
 def _tokens(symbols: Int[np.ndarray, "written"], values: Mapping[int, float]) -> Sequence:
@@ -194,13 +199,13 @@ def _tokens(symbols: Int[np.ndarray, "written"], values: Mapping[int, float]) ->
 
 def prompt(smiles: list[int], values: Mapping[int, float]) -> tuple[Sequence, Int[np.ndarray, "tokens"]]:
     """Properties and a SMILES that is still being written, and which atom each token belongs to."""
-    atoms, last, inside = [-1] * (len(values) + 1), -1, False
+    token_atom, atom, in_bracket = [-1] * (len(values) + 1), -1, False
     for symbol in smiles:
         opens = symbol == _BRACKET
-        begins = opens or (not inside and vocabulary.element_of(symbol) is not None)
-        last, inside = last + begins, (inside or opens) and symbol != _BRACKET_END
-        atoms.append(last if begins or inside or symbol == _BRACKET_END else -1)
-    return _tokens(np.array(smiles, dtype=np.int64), values), np.array(atoms)
+        names_atom = opens or (not in_bracket and vocabulary.element_of(symbol) is not None)
+        atom, in_bracket = atom + names_atom, (in_bracket or opens) and symbol != _BRACKET_END
+        token_atom.append(atom if names_atom or in_bracket or symbol == _BRACKET_END else -1)
+    return _tokens(np.array(smiles, dtype=np.int64), values), np.array(token_atom)
 
 
 def graph_distances(bonded: np.ndarray) -> Int[np.ndarray, "atoms atoms"]:
@@ -209,11 +214,11 @@ def graph_distances(bonded: np.ndarray) -> Int[np.ndarray, "atoms atoms"]:
     step = bonded.astype(np.float32)
     reached = np.eye(len(bonded), dtype=bool)
     distance = np.where(reached, 0, UNREACHED)
-    edge = reached
+    frontier = reached
     for length in range(1, len(bonded)):
-        edge = ((edge.astype(np.float32) @ step) > 0) & ~reached
-        if not edge.any():
+        frontier = ((frontier.astype(np.float32) @ step) > 0) & ~reached
+        if not frontier.any():
             break
-        distance[edge] = length
-        reached = reached | edge
+        distance[frontier] = length
+        reached = reached | frontier
     return distance

@@ -14,8 +14,7 @@ from unigen.models.generator import VectorSettings
 from unigen.models.words.network import Autoregressive
 from unigen.models.words.tokens import descriptors
 from unigen.nn.mixers.interface import State
-from unigen.nn.process.schedule import karras_levels
-from unigen.nn.process.solvers import dpm_solver_2m, heun
+from unigen.nn.process.solvers import dpm_solver_2m, heun, karras_levels
 from unigen.shapes import Float
 from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import VECTOR_WIDTH, Channel, Sequence

@@ -16,8 +16,7 @@ from unigen.batch import TokenBatch
 from unigen.models.interface import ALL, CrystalNetwork
 from unigen.models.words.embedding import TokenEmbedding
 from unigen.nn.heads.symbols import start_small, symbol_scores
-from unigen.nn.process.schedule import karras_levels
-from unigen.nn.process.solvers import log_likelihood
+from unigen.nn.process.solvers import karras_levels, log_likelihood
 from unigen.shapes import Float
 from unigen.tokens.sequence import SLOT_WIDTH, Channel
 from unigen.tokens.vocabulary import PAD

@@ -15,8 +15,7 @@ from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.tokens import WyckoffSequence
 from unigen.nn.heads.vectors import VectorHead
-from unigen.nn.process.schedule import karras_levels
-from unigen.nn.process.solvers import Denoiser, dpm_solver_2m, heun, log_likelihood
+from unigen.nn.process.solvers import Denoiser, dpm_solver_2m, heun, karras_levels, log_likelihood
 from unigen.shapes import Float, Int
 from unigen.symmetry.crystal_systems import complete_lattice, crystal_system
 from unigen.tokens.sequence import Channel

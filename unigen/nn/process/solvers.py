@@ -17,6 +17,21 @@ from unigen.shapes import Float
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
+def karras_levels(
+    steps: int, sigma_min: float, sigma_max: float | Float[Tensor, "*rows"], rho: float = 7.0
+) -> Float[Tensor, "levels *rows"]:
+    """``sigma_i = (sigma_max^(1/rho) + i/steps (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho``, ``i = 0 ... steps``.
+
+    Karras et al. 2022 (EDM), equation 5, and rho as there: larger ones shorten the steps near sigma_min. Rows that
+    start from different levels have different ones all the way, but the last.
+    """
+    highest = torch.as_tensor(sigma_max, dtype=torch.float64)  # a power of 7 makes rounding 7 times larger
+    ramp = torch.linspace(0.0, 1.0, steps + 1, dtype=torch.float64, device=highest.device)
+    ramp = ramp.reshape(-1, *[1] * highest.ndim)
+    low, high = sigma_min ** (1.0 / rho), highest ** (1.0 / rho)
+    return ((high + ramp * (low - high)) ** rho).float()
+
+
 def heun(
     denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels *rows"], temperature: float = 1.0
 ) -> Tensor:

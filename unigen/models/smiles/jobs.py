@@ -1,4 +1,4 @@
-"""One molecule to draw: what follows from its request before anything is drawn."""
+"""What follows from the request of a job before anything is drawn: graph, grammar, scaffold, numbered properties."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import kekule_smiles
 from unigen.nn.conditions.properties import property_numbers
 from unigen.request import MoleculeRequest
+from unigen.shapes import Float, Int
 from unigen.smiles.atoms import CHARGED, NEUTRAL
 from unigen.smiles.grammar import SmilesGrammar
 from unigen.smiles.reader import ReadSmiles, read_smiles
@@ -29,28 +30,36 @@ Formula = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class MoleculeTask:
+class MoleculeJob:
     """A job and what follows from its request.
 
     Attributes:
-        place: in the list of jobs.
+        job_index: in the list of jobs.
         job: what is wanted.
         values: properties asked for, by their number in the model.
     """
 
-    place: int
+    job_index: int
     job: Job[MoleculeRequest]
     values: Mapping[int, float]
 
-    def rng(self, trial: int) -> np.random.Generator:
-        """The job's own random numbers at its first, second, ... trial."""
+    def smiles_rng(self, trial: int) -> np.random.Generator:
+        """The job's own random numbers for symbols, at its first, second, ... trial."""
+        return self._rng(2000 + trial)
+
+    def position_rng(self, trial: int) -> np.random.Generator:
+        """The same for positions."""
+        return self._rng(3000 + trial)
+
+    def _rng(self, stream: int) -> np.random.Generator:
+        """A stream beside ``Job.rng``; 1000 apart, they do not meet: a draw is repeated a few times."""
         job = self.job
-        return np.random.default_rng([job.seed, job.request_index, job.index, job.candidate, 2000 + trial])
+        return np.random.default_rng([job.seed, job.request_index, job.index, job.candidate, stream])
 
 
 @dataclass(frozen=True, eq=False)
-class ConformerTask(MoleculeTask):
-    """Conformers of a molecule that is given.
+class ConformerJob(MoleculeJob):
+    """A conformer of a molecule that is given.
 
     Attributes:
         skeleton: its graph and stereo.
@@ -58,13 +67,13 @@ class ConformerTask(MoleculeTask):
 
     skeleton: Skeleton
 
-    def written(self, trial: int, *, stereo: bool = True) -> list[int]:
-        """One of its SMILES."""
-        return np.asarray(write_smiles(self.skeleton, self.rng(trial), stereo=stereo).symbols).tolist()
+    def smiles(self, trial: int, *, stereo: bool = True) -> list[int]:
+        """One of its SMILES, as symbols."""
+        return np.asarray(write_smiles(self.skeleton, self.smiles_rng(trial), stereo=stereo).symbols).tolist()
 
 
 @dataclass(frozen=True, eq=False)
-class WritingTask(MoleculeTask):
+class DeNovoJob(MoleculeJob):
     """A molecule that is to be written, perhaps onto a scaffold.
 
     Attributes:
@@ -84,46 +93,54 @@ class Scaffold:
         skeleton: their graph, hydrogens implied.
         positions: of the atoms of the skeleton, Angstrom.
         hydrogens: positions of the hydrogens of each.
-        places: atoms that can be added to.
+        attachment_points: atoms that can be added to.
     """
 
     skeleton: Skeleton
-    positions: np.ndarray
-    hydrogens: tuple[np.ndarray, ...]
-    places: tuple[int, ...]
+    positions: Float[np.ndarray, "heavy 3"]
+    hydrogens: tuple[Float[np.ndarray, "_ 3"], ...]
+    attachment_points: tuple[int, ...]
 
     @classmethod
     def of(cls, molecule: Molecule, grammar: SmilesGrammar) -> Scaffold:
         """A scaffold that can be added to; raises UserError for one that cannot."""
         stripped = skeleton_of(molecule.numbers, molecule.charges, molecule.bonds)
-        rng = np.random.default_rng(0)
-        places = [
-            n for n in attachment_points(stripped.skeleton) if _fits(begin_smiles(stripped.skeleton, n, rng), grammar)
+        rng = np.random.default_rng(0)  # one SMILES an atom is tried, always the same
+        points = [
+            atom
+            for atom in attachment_points(stripped.skeleton)
+            if _is_legal(begin_smiles(stripped.skeleton, atom, rng), grammar)
         ]
-        if not places:
+        if not points:
             raise UserError(
                 "scaffold: nothing can be added to it", got=molecule.formula, wanted="an atom with hydrogens"
             )
         hydrogens = tuple(molecule.positions[list(atoms)] for atoms in stripped.hydrogens)
-        return cls(stripped.skeleton, molecule.positions[stripped.atoms], hydrogens, tuple(places))
+        return cls(stripped.skeleton, molecule.positions[stripped.atoms], hydrogens, tuple(points))
 
-    def begun(self, rng: np.random.Generator) -> ScaffoldPrefix:
+    def prefix(self, rng: np.random.Generator) -> ScaffoldPrefix:
         """How a SMILES begins that goes on at one of its atoms."""
-        return begin_smiles(self.skeleton, int(rng.choice(self.places)), rng)
+        return begin_smiles(self.skeleton, int(rng.choice(self.attachment_points)), rng)
 
-    def fixed(self, order: np.ndarray, read: ReadSmiles) -> dict[int, np.ndarray]:
-        """Positions by atom of the molecule that was written; hydrogens of the atom that was added to move."""
-        kept = {place: self.positions[atom] for place, atom in enumerate(order.tolist())}
-        heavy = len(read.skeleton)
-        first = heavy + np.cumsum(read.skeleton.hydrogens) - read.skeleton.hydrogens
-        for place, atom in enumerate(order.tolist()):
-            if len(self.hydrogens[atom]) == read.skeleton.hydrogens[place]:
-                kept |= {int(first[place]) + n: where for n, where in enumerate(self.hydrogens[atom])}
-        return kept
+    def fixed(self, order: Int[np.ndarray, "heavy"], read: ReadSmiles) -> dict[int, np.ndarray]:
+        """Positions by atom of the molecule that was written; hydrogens of the atom that was added to move.
+
+        Args:
+            order: atoms of the scaffold as they stand in the SMILES.
+            read: the whole molecule.
+        """
+        fixed = {written: self.positions[atom] for written, atom in enumerate(order.tolist())}
+        heavy, hydrogens = len(read.skeleton), read.skeleton.hydrogens
+        first_hydrogen = heavy + np.cumsum(hydrogens) - hydrogens
+        for written, atom in enumerate(order.tolist()):
+            if len(self.hydrogens[atom]) == hydrogens[written]:
+                first = int(first_hydrogen[written])
+                fixed |= {first + n: position for n, position in enumerate(self.hydrogens[atom])}
+        return fixed
 
 
-class TaskMaker:
-    """Requests to tasks for one model.
+class RequestResolver:
+    """Resolves the requests of jobs for one model.
 
     Args:
         model: what it was trained on decides what it may write.
@@ -134,10 +151,10 @@ class TaskMaker:
         seen = [(number, charge - CHARGES) for number, charge in model.atoms_seen.nonzero().tolist()]
         self.elements = {number for number, _ in seen}
         self.heavy = frozenset(number for number, charge in seen if not charge and number in NEUTRAL)
-        self.charges = frozenset(each for each in seen if each in CHARGED and each[0] in self.heavy)
+        self.charges = frozenset(ion for ion in seen if ion in CHARGED and ion[0] in self.heavy)
 
-    def task(self, place: int, job: Job[MoleculeRequest]) -> ConformerTask | WritingTask:
-        """The task of a job.
+    def resolve(self, job_index: int, job: Job[MoleculeRequest]) -> ConformerJob | DeNovoJob:
+        """A job with what follows from its request.
 
         Raises:
             UserError: a property the model does not know, a SMILES, formula or scaffold that it cannot serve.
@@ -145,11 +162,11 @@ class TaskMaker:
         request = job.request
         values = self.values(request.properties)
         if request.smiles is not None:
-            return ConformerTask(place, job, values, _skeleton(request.smiles, request.largest_fragment, self))
+            return ConformerJob(job_index, job, values, _skeleton(request.smiles, request.largest_fragment, self))
         formula = None if request.counts is None else tuple(request.counts.items())
         if request.scaffold is None:
-            return WritingTask(place, job, values, self.grammar(formula))
-        return WritingTask(place, job, values, *_scaffold(request.scaffold, request.largest_fragment, formula, self))
+            return DeNovoJob(job_index, job, values, self.grammar(formula))
+        return DeNovoJob(job_index, job, values, *_scaffold(request.scaffold, request.largest_fragment, formula, self))
 
     def grammar(self, formula: Formula | None) -> SmilesGrammar:
         """What the model may write."""
@@ -163,38 +180,38 @@ class TaskMaker:
         return {number + 1: value for number, value in numbers.items()}
 
 
-@lru_cache(maxsize=1024)  # many samples of one request
-def _skeleton(smiles: str, largest_fragment: bool, maker: TaskMaker) -> Skeleton:
+@lru_cache(maxsize=1024)  # many samples of one request; more requests than a batch has jobs
+def _skeleton(smiles: str, largest_fragment: bool, resolver: RequestResolver) -> Skeleton:
     skeleton = read_smiles(smiles_symbols(kekule_smiles(smiles, largest_fragment=largest_fragment))).skeleton
     where = f"SMILES {smiles[:80]!r}"
-    check_elements(skeleton.counts, maker.elements, where)
-    check_size(sum(skeleton.counts.values()), maker.model.config.max_atoms, where)
+    check_elements(skeleton.counts, resolver.elements, where)
+    check_size(sum(skeleton.counts.values()), resolver.model.config.max_atoms, where)
     return skeleton
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64)  # a run has one scaffold, perhaps with several formulas
 def _scaffold(
-    text: str, largest_fragment: bool, formula: Formula | None, maker: TaskMaker
+    text: str, largest_fragment: bool, formula: Formula | None, resolver: RequestResolver
 ) -> tuple[SmilesGrammar, Scaffold]:
     molecule = Molecule.from_sdf(text)
     if largest_fragment:
         molecule = molecule.largest_fragment()
-    molecule.checked("scaffold", elements=maker.elements, connected=True)
-    heavy, most = int((molecule.numbers > 1).sum()), int(maker.model.most_heavy)
+    molecule.checked("scaffold", elements=resolver.elements, connected=True)
+    heavy, most = int((molecule.numbers > 1).sum()), int(resolver.model.most_heavy)
     if heavy >= most:
         raise UserError(
             "scaffold: as large as the largest molecule the model can write",
             got=f"{heavy} heavy atoms",
             wanted=f"at most {most - 1}",
         )
-    grammar = maker.grammar(formula)
+    grammar = resolver.grammar(formula)
     return grammar, Scaffold.of(molecule, grammar)
 
 
-def _fits(begun: ScaffoldPrefix, grammar: SmilesGrammar) -> bool:
+def _is_legal(prefix: ScaffoldPrefix, grammar: SmilesGrammar) -> bool:
     """Whether the grammar lets a SMILES begin so."""
     walk = grammar.start()
-    for symbol in begun.symbols:
+    for symbol in prefix.symbols:
         if not walk.legal()[symbol]:
             return False
         walk = walk.write(symbol)

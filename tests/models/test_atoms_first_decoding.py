@@ -12,8 +12,8 @@ from rdkit import Chem
 from tests.models.small_molecules import molecules, small_molecule_model
 from unigen import MoleculeRequest, UserError
 from unigen.models.generator import Job
-from unigen.models.smiles.atoms_first import atoms_first, beginning
-from unigen.models.smiles.atoms_first_drawing import Row, draw_atoms_first
+from unigen.models.smiles.atoms_first import atoms_first, partial_sequence
+from unigen.models.smiles.atoms_first_decoding import PartialMolecule, draw_atoms_first
 from unigen.models.smiles.batch import collate_molecules
 from unigen.models.smiles.generator import MoleculeGenerator
 from unigen.models.smiles.settings import MoleculeSettings
@@ -49,10 +49,12 @@ def test_a_beginning_is_read_as_in_the_whole_molecule(place, seed, data):
     symbols, is_symbol = whole.tokens.symbols[:slot], whole.tokens.channel[:slot] == Channel.SYMBOL
     written = symbols[is_symbol & (symbols != vocabulary.SLOT)][1:].tolist()
     ended = atom >= heavy
-    cut = beginning(written[:-1] if ended else written, list(whole.positions[:atom]), {}, ended=ended, due=True)
+    cut = partial_sequence(
+        written[:-1] if ended else written, list(whole.positions[:atom]), {}, ended=ended, placing=True
+    )
     torch.testing.assert_close(states(cut)[:slot], together[:slot], atol=1e-4, rtol=0)
     if not ended:  # and before PLACE is written
-        before = beginning(written, list(whole.positions[:atom]), {}, ended=False, due=False)
+        before = partial_sequence(written, list(whole.positions[:atom]), {}, ended=False, placing=False)
         torch.testing.assert_close(states(before)[: slot - 1], together[: slot - 1], atol=1e-4, rtol=0)
 
 
@@ -70,7 +72,9 @@ def test_losses_reach_place_and_every_symbol():
 
 @pytest.mark.parametrize("formula", [None, {6: 3, 1: 7, 7: 1, 8: 1}])
 def test_what_is_written_is_a_molecule(formula):
-    rows = [Row.writing(SmilesGrammar(formula=formula), {}, np.random.default_rng(seed)) for seed in range(12)]
+    rows = [
+        PartialMolecule.de_novo(SmilesGrammar(formula=formula), {}, np.random.default_rng(seed)) for seed in range(12)
+    ]
     for molecule in draw_atoms_first(model(), rows, SETTINGS):
         assert Chem.MolFromSmiles(molecule.smiles) is not None
         assert molecule.to_rdkit().GetNumAtoms() == len(molecule)
@@ -80,10 +84,12 @@ def test_what_is_written_is_a_molecule(formula):
 
 def test_a_smiles_that_is_given_is_kept_and_rows_do_not_mix():
     texts = [kekule_smiles(without_stereo(molecule.to_smiles())) for molecule in molecules() if len(molecule) > 5]
-    rows = [Row.conformer(smiles_symbols(text), {}, np.random.default_rng(n)) for n, text in enumerate(texts)]
+    rows = [
+        PartialMolecule.conformer(smiles_symbols(text), {}, np.random.default_rng(n)) for n, text in enumerate(texts)
+    ]
     drawn = draw_atoms_first(model(), rows, SETTINGS)
     assert [molecule.smiles for molecule in drawn] == texts
-    alone = Row.conformer(smiles_symbols(texts[2]), {}, np.random.default_rng(2))
+    alone = PartialMolecule.conformer(smiles_symbols(texts[2]), {}, np.random.default_rng(2))
     np.testing.assert_allclose(draw_atoms_first(model(), [alone], SETTINGS)[0].positions, drawn[2].positions, atol=5e-3)
 
 

@@ -27,7 +27,7 @@ def draw_smiles(
     uniforms: Float[np.ndarray, "batch draws"],
     temperature: float,
     guidance: float = 1.0,
-    begun: Sequence[Sequence[int]] | None = None,
+    prefixes: Sequence[Sequence[int]] | None = None,
 ) -> list[list[int]]:
     """One SMILES a row, as symbols without BEGIN and END.
 
@@ -37,42 +37,43 @@ def draw_smiles(
         values: properties asked for in each row, by their number in the model.
         uniforms: the numbers in [0, 1) that decide each row's draws; as many as the longest SMILES has symbols.
         temperature: of the symbols.
-        guidance: how much stronger than the model holds it the properties count.
-        begun: how each row begins; nothing by default.
+        guidance: w in ``w h(properties) + (1 - w) h()``: symbol logits are linear in h, so this is classifier-free
+            guidance (Ho and Salimans 2022) at the price of one head.
+        prefixes: how each row begins; nothing by default.
     """
-    written = [list(row) for row in begun] if begun else [[] for _ in grammars]
+    written = [list(row) for row in prefixes] if prefixes else [[] for _ in grammars]
     walks = [reduce(SmilesWalk.write, row, grammar.start()) for grammar, row in zip(grammars, written, strict=True)]
     device = next(model.parameters()).device
-    readers = [(1.0, _Reader(model, written, values, uniforms.shape[1]))]
-    if guidance != 1.0 and any(values):  # what is drawn from is linear in h
-        unasked = _Reader(model, written, [{} for _ in values], uniforms.shape[1])
-        readers = [(guidance, readers[0][1]), (1.0 - guidance, unasked)]
+    branches = [(1.0, _CachedPrefixes(model, written, values, uniforms.shape[1]))]
+    if guidance != 1.0 and any(values):
+        unconditional = _CachedPrefixes(model, written, [{} for _ in values], uniforms.shape[1])
+        branches = [(guidance, branches[0][1]), (1.0 - guidance, unconditional)]
     rows = [row for row, walk in enumerate(walks) if not walk.ended]
     for step in range(uniforms.shape[1]):
-        h = torch.stack([weight * reader.h for weight, reader in readers]).sum(0)
+        h = torch.stack([weight * branch.h for weight, branch in branches]).sum(0)
         legal = torch.from_numpy(np.stack([walks[row].legal() for row in rows])).to(device)
         drawn = model.symbol_head.sample(h, legal, torch.from_numpy(uniforms[rows, step]).to(device), temperature)
         for row, symbol in zip(rows, drawn.tolist(), strict=True):
             walks[row] = walks[row].write(symbol)
             written[row] += [symbol] if symbol != vocabulary.END else []
-        goes_on = [place for place, row in enumerate(rows) if not walks[row].ended]
-        rows = [rows[place] for place in goes_on]
+        unfinished = [number for number, row in enumerate(rows) if not walks[row].ended]
+        rows = [rows[number] for number in unfinished]
         if not rows:
             break
-        for _, reader in readers:
-            reader.keep(goes_on)
-            reader.read([written[row] for row in rows])
+        for _, branch in branches:
+            branch.keep(unfinished)
+            branch.append([written[row] for row in rows])
     return written
 
 
-class _Reader:
-    """What the backbone knows of SMILES that grow by a symbol at a time; ``h`` is its output at their ends.
+class _CachedPrefixes:
+    """Cached states of the backbone for SMILES that grow by a symbol at a time; ``h`` is its output at their ends.
 
     Args:
         model: in evaluation mode.
         written: how each row begins.
         values: properties asked for in each row.
-        draws: how many symbols will be read at most.
+        draws: how many symbols will be appended at most.
     """
 
     def __init__(
@@ -80,12 +81,12 @@ class _Reader:
     ) -> None:
         self.model = model
         self.device = next(model.parameters()).device
-        prompts = [prompt(list(symbols), asked) for symbols, asked in zip(written, values, strict=True)]
+        prompts = [prompt(list(symbols), properties) for symbols, properties in zip(written, values, strict=True)]
         tokens: TokenBatch = collate([sequence for sequence, _ in prompts]).to(self.device)
-        names = torch.full(tokens.symbols.shape, -1, device=self.device)
-        for place, (_, atoms) in enumerate(prompts):
-            names[place, : len(atoms)] = torch.from_numpy(np.where(atoms >= 0, atoms + MIDDLE, -1))
-        x = model.embedding.written(tokens, names)
+        labels = torch.full(tokens.symbols.shape, -1, device=self.device)
+        for row, (_, token_atom) in enumerate(prompts):
+            labels[row, : len(token_atom)] = torch.from_numpy(np.where(token_atom >= 0, token_atom + MIDDLE, -1))
+        x = model.embedding.written(tokens, labels)
         self.states = model.backbone.init_states(len(x), x.shape[1] + draws, x)
         self.position = tokens.lengths - 1
         self.h = model.backbone(x, tokens.layout, self.states)[torch.arange(len(x), device=self.device), self.position]
@@ -97,9 +98,9 @@ class _Reader:
             self.position = self.position[index]
             self.states = [{name: tensor[index] for name, tensor in state.items()} for state in self.states]
 
-    def read(self, written: Sequence[list[int]]) -> None:
-        """The last symbol of each row."""
-        last = np.array([prompt(symbols, {})[1][-1] for symbols in written])
+    def append(self, written: Sequence[list[int]]) -> None:
+        """Read the last symbol of each row."""
+        atom = np.array([prompt(symbols, {})[1][-1] for symbols in written])
         symbols = torch.tensor([[symbols[-1]] for symbols in written], device=self.device)
         tokens = TokenBatch(
             symbols=symbols,
@@ -108,7 +109,7 @@ class _Reader:
             descriptor=torch.zeros(len(written), 1, DESCRIPTOR_WIDTH, dtype=torch.long, device=self.device),
             lengths=torch.ones(len(written), dtype=torch.long, device=self.device),
         )
-        names = torch.from_numpy(np.where(last >= 0, last + MIDDLE, -1)).to(self.device)[:, None]
+        labels = torch.from_numpy(np.where(atom >= 0, atom + MIDDLE, -1)).to(self.device)[:, None]
         self.position = self.position + 1
-        x = self.model.embedding.written(tokens, names)[:, 0]
+        x = self.model.embedding.written(tokens, labels)[:, 0]
         self.h, self.states = self.model.backbone.step(x, self.position, self.states)
