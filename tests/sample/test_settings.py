@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 from tests.models.small_model import small_model
@@ -86,3 +87,10 @@ def test_the_help_shows_the_defaults_of_the_bundled_models(command, family, make
         if each.name in options and each.default is not None:
             (option,) = get_args(options[each.name])[1:]
             assert option.show_default == str(each.default), each.name
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    model = save_untrained(tmp_path / "words")
+    settings = load(model, temperature=np.float64(0.5), steps=np.int64(3)).settings
+    assert (type(settings.temperature), settings.temperature) == (float, 0.5)
+    assert (type(settings.steps), settings.steps) == (int, 3)

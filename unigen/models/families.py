@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Union
 
+import numpy as np
+
 from unigen.cards import Kind
 from unigen.config import from_dict
 from unigen.errors import UserError
@@ -85,7 +87,9 @@ class Family:
             if name not in names:
                 wanted = f"one of {', '.join(names)}" if names else "none: it has no settings"
                 raise UserError(f"this model has no --{name.replace('_', '-')}", where=model, wanted=wanted)
-        return from_dict(self.settings[makes], dict(given), model)
+        # a number of numpy, from np.linspace say, is the plain number to a config
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+        return from_dict(self.settings[makes], plain, model)
 
 
 # Small enough that every law of ``unigen.testing`` is checked in seconds, large enough that each part is there at least
