@@ -11,7 +11,7 @@ import torch
 
 from unigen.crystals.crystal import Crystal
 from unigen.models.checkpoint import save_model
-from unigen.models.generator import Draft, Job, Range, VectorSettings
+from unigen.models.generator import Candidate, Job, Range, VectorSettings
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 
 
@@ -43,13 +43,13 @@ class Counting:
     def ranges(self, _properties: Collection[str]) -> dict[str, Range]:
         return {}
 
-    def draw(self, jobs: list[Job]) -> list[Draft]:
+    def draw(self, jobs: list[Job]) -> list[Candidate]:
         self.jobs += jobs
         return [self._draft(job) for job in jobs]
 
-    def _draft(self, job: Job) -> Draft:
+    def _draft(self, job: Job) -> Candidate:
         if job.request.formula == "Xe":
-            return Draft(None, reason="noble")
+            return Candidate(None, reason="noble")
         width = 4.0 + job.rng().random()
         crystal = Crystal(np.array([*(job.request.counts or {26: 1})]), np.zeros((1, 3)), np.eye(3) * width)
-        return Draft(crystal, log_likelihood=-width, score=-width)
+        return Candidate(crystal, log_likelihood=-width, score=-width)

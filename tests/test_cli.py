@@ -31,9 +31,9 @@ def model(tmp_path_factory) -> Path:
 
 SLOWLY = """
 import time
-from unigen.models.words.generator import NetworkGenerator
-draw = NetworkGenerator.draw
-NetworkGenerator.draw = lambda self, jobs: (time.sleep(0.3), draw(self, jobs))[1]
+from unigen.models.words.generator import WordsGenerator
+draw = WordsGenerator.draw
+WordsGenerator.draw = lambda self, jobs: (time.sleep(0.3), draw(self, jobs))[1]
 """
 
 SMALL_FILES = """
@@ -267,12 +267,12 @@ def test_killed_at_any_moment_a_run_goes_on_to_the_same_bytes(unigen, model, tmp
 
 
 def test_finished_samples_are_never_drawn_again(unigen, model, tmp_path, monkeypatch, requests_file):
-    from unigen.models.words.generator import NetworkGenerator
+    from unigen.models.words.generator import WordsGenerator
 
     options = ("--requests", requests_file, "--batch-size", 3)
     assert unigen(*_generate(model, "run", *options))[0] == 0
     before = _contents(tmp_path / "run")
-    monkeypatch.setattr(NetworkGenerator, "draw", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(WordsGenerator, "draw", lambda *_: pytest.fail("drawn again"))
     assert unigen(*_generate(model, "run", *options))[0] == 0
     assert _contents(tmp_path / "run") == before
 

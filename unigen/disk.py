@@ -24,6 +24,7 @@ def durable(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk or a quota is full; what stood at ``path`` before is untouched.
     """
+    # beside it: a rename replaces in one step only within a file system
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

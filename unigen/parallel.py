@@ -36,6 +36,7 @@ _WAITING = 2
 """Tasks of a stream under way a worker: one that it does, one that it finds when that is done."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""What torch and tblite, and numpy by either of its libraries of linear algebra, take their number of threads from."""
 
 
 class ProgressBar:
@@ -91,7 +92,7 @@ class Workers:
 
     def __init__(self, count: int | None = None, *, progress: bool = False) -> None:
         self._count = count or _cores()
-        self._always = count is not None
+        self._always = count is not None  # a count that was asked for holds for few tasks, too
         self._progress = progress
         self._pool: ProcessPoolExecutor | None = None
 
@@ -100,7 +101,7 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(cancel_futures=True)  # an error does not wait for results that nobody will take
             self._pool = None
 
     def map(
@@ -225,6 +226,7 @@ def _killed(label: str) -> UserError:
 
 
 def _cores() -> int:
+    # the cores that this process may use, of which a batch system gives fewer; not every system tells
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

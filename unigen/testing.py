@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unigen.batch import Layout, TensorRows
 from unigen.models.checkpoint import load_model, save_model
-from unigen.models.generator import Draft, Generator, Job
+from unigen.models.generator import Candidate, Generator, Job
 from unigen.models.interface import Batch, Network
 from unigen.models.training_set import TrainingSet
 from unigen.nn.mixers.interface import TokenMixer
@@ -169,17 +169,17 @@ def assert_comes_back_bit_by_bit(network: Network, folder: Path) -> None:
 
 
 def assert_draws_the_same_in_any_batch(generator: Generator, jobs: list[Job]) -> None:
-    """One draft a job, in order; a draft depends on its job alone."""
+    """One candidate a job, in order; a candidate depends on its job alone."""
     together = generator.draw(jobs)
-    assert len(together) == len(jobs), f"{len(jobs)} jobs, {len(together)} drafts"
+    assert len(together) == len(jobs), f"{len(jobs)} jobs, {len(together)} candidates"
     for index, job in enumerate(jobs):
         (alone,) = generator.draw([job])
-        _assert_same_draft(alone, together[index], f"job {index}")
-    for index, draft in enumerate(reversed(generator.draw(jobs[::-1]))):
-        _assert_same_draft(draft, together[index], f"job {index} in another order")
+        _assert_same_candidate(alone, together[index], f"job {index}")
+    for index, candidate in enumerate(reversed(generator.draw(jobs[::-1]))):
+        _assert_same_candidate(candidate, together[index], f"job {index} in another order")
 
 
-def _assert_same_draft(actual: Draft, expected: Draft, what: str) -> None:
+def _assert_same_candidate(actual: Candidate, expected: Candidate, what: str) -> None:
     assert (actual.structure is None) == (expected.structure is None), f"{what}: {actual.reason or expected.reason}"
     if expected.structure is None or actual.structure is None:
         assert actual.reason == expected.reason, f"{what}: {actual.reason} in place of {expected.reason}"

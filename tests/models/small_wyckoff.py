@@ -36,7 +36,7 @@ def item(row: int, *, copied: bool) -> Item:
     found = known.shortlist(target.counts, exclude_formula=True)
     aligned = [(at, align(target, known.substitute(found, at))) for at in range(len(found))]
     at, crystal = next(((at, crystal) for at, crystal in aligned if crystal is not None), (-1, None))
-    rms = np.where(np.arange(len(found.heads)) % 3 == 1, 0.05 * np.arange(len(found.heads)), np.nan)
+    rms = np.where(np.arange(len(found.representatives)) % 3 == 1, 0.05 * np.arange(len(found.representatives)), np.nan)
     lesson = Lesson(found, rms, np.zeros(0, dtype=np.int64), np.zeros((0, 6)), np.zeros((0, 0, 3)))
     if copied and crystal is not None:
         start = Start(known.substitute(found, at), known.table[int(found.sources[at])].numbers)

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models.small_model import small_model
-from unigen.models.words.decoding import Noise, decode
-from unigen.models.words.settings import WordsSettings
+from unigen.models.words.decoding import Noise, WordsSettings, decode
 from unigen.nn.process.solvers import dpm_solver_2m, karras_levels
 from unigen.tokens.sequence import Channel, collate
 

@@ -19,7 +19,7 @@ seeds = st.integers(0, 2**32 - 1)
 @given(seeds)
 def test_one_element_becomes_its_like_and_the_formula_is_new(seed):
     known = prototypes()
-    proposal = prototype_generator().invent(CrystalRequest(), np.random.default_rng(seed))
+    proposal = prototype_generator().draw_new(CrystalRequest(), np.random.default_rng(seed))
     source = known[int(proposal.source_id.removeprefix("crystal-"))]
     assert proposal.crystal.reduced_formula not in {crystal.reduced_formula for crystal in known}
     np.testing.assert_array_equal(proposal.crystal.frac_coords, source.frac_coords)
@@ -36,7 +36,7 @@ def test_one_element_becomes_its_like_and_the_formula_is_new(seed):
 def test_elements_and_size_are_kept_to(seed, elements):
     request = CrystalRequest(elements=tuple(elements), n_atoms=5)
     try:
-        proposal = prototype_generator().invent(request, np.random.default_rng(seed))
+        proposal = prototype_generator().draw_new(request, np.random.default_rng(seed))
     except UserError:
         assume(False)
     assert len(proposal.crystal) == 5
@@ -46,7 +46,7 @@ def test_elements_and_size_are_kept_to(seed, elements):
 def test_the_same_draw_gives_the_same_crystal_and_another_draw_others():
     def drawn(seed: int) -> list[str]:
         rng = np.random.default_rng(seed)
-        return [prototype_generator().invent(CrystalRequest(), rng).crystal.formula for _ in range(8)]
+        return [prototype_generator().draw_new(CrystalRequest(), rng).crystal.formula for _ in range(8)]
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
@@ -56,4 +56,4 @@ def test_where_every_exchange_is_known_it_says_so():
     known = [Crystal(np.array([number]), np.zeros((1, 3)), np.eye(3) * 3) for number in (11, 19)]
     generator = SubstitutionGenerator.fit(dataset_of(known))
     with pytest.raises(UserError, match="known formula"):
-        generator.invent(CrystalRequest(), np.random.default_rng(0))
+        generator.draw_new(CrystalRequest(), np.random.default_rng(0))

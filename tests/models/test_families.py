@@ -21,7 +21,7 @@ from unigen.config import to_plain, write_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.models.checkpoint import save_model
 from unigen.models.families import FAMILIES, Family, build_model, family_of, open_training_set
-from unigen.models.generator import Draft, Job, Range
+from unigen.models.generator import Candidate, Job, Range
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.models.words.network import Autoregressive
 from unigen.molecules.molecule import Molecule
@@ -189,9 +189,9 @@ class Careless:
 
     name, version, makes, settings = "careless", "1", "crystals", None
 
-    def draw(self, jobs: list[Job]) -> list[Draft]:
+    def draw(self, jobs: list[Job]) -> list[Candidate]:
         widths = 4.0 + np.random.default_rng(len(jobs)).random(len(jobs))
-        return [Draft(Crystal(np.array([26]), np.zeros((1, 3)), np.eye(3) * width)) for width in widths]
+        return [Candidate(Crystal(np.array([26]), np.zeros((1, 3)), np.eye(3) * width)) for width in widths]
 
     def ranges(self, _properties: Collection[str]) -> dict[str, Range]:
         return {}

@@ -11,7 +11,7 @@ from rdkit import Chem
 from tests.models.small_molecules import molecules, small_molecule_model
 from unigen import CrystalRequest, MoleculeRequest, UserError, generate
 from unigen.elements import hill_formula
-from unigen.models.generator import Draft, Job
+from unigen.models.generator import Candidate, Job
 from unigen.models.smiles import generator as molecule_generator
 from unigen.models.smiles.generator import MoleculeGenerator
 from unigen.models.smiles.jobs import Scaffold
@@ -26,7 +26,7 @@ def generator(**changes) -> MoleculeGenerator:
     return MoleculeGenerator(small_molecule_model(), "small", settings=replace(SETTINGS, **changes))
 
 
-def draw(request: MoleculeRequest, count: int = 1, **changes) -> list[Draft[Molecule]]:
+def draw(request: MoleculeRequest, count: int = 1, **changes) -> list[Candidate[Molecule]]:
     return generator(**changes).draw([Job(request, 0, index, 0, 3) for index in range(count)])
 
 

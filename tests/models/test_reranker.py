@@ -35,7 +35,7 @@ def test_the_examples_are_worth_it(batch):
     assert min(lengths) < max(lengths) > 8
     assert len({len(shortlist.elements) for shortlist in SHORTLISTS}) > 1
     assert (~torch.isnan(batch.rms)).any()
-    assert max(len(shortlist.heads) for shortlist in SHORTLISTS) > 2
+    assert max(len(shortlist.representatives) for shortlist in SHORTLISTS) > 2
 
 
 @torch.no_grad()
@@ -43,7 +43,7 @@ def test_each_shortlist_alone_equals_itself_in_the_batch(reranker, batch):
     together, losses = reranker(batch), reranker.loss(batch)
     for row, (shortlist, rms) in enumerate(zip(SHORTLISTS, RMS, strict=True)):
         alone = collate_shortlists([shortlist], [rms])
-        kinds = len(shortlist.heads) + 1
+        kinds = len(shortlist.representatives) + 1
         assert_close(reranker(alone)[0, :kinds], together[row, :kinds], f"logits {row}")
         assert_close(reranker.loss(alone)[0], losses[row], f"loss {row}")
 
@@ -54,7 +54,7 @@ def test_what_lies_beyond_the_end_does_not_matter(reranker, batch):
     beyond = ~batch.valid
     noise = {
         "roles": torch.randint(0, 90, batch.roles.shape, generator=generator),
-        "looks": torch.randint(0, 255, batch.looks.shape, generator=generator, dtype=torch.uint8),
+        "fingerprints": torch.randint(0, 255, batch.fingerprints.shape, generator=generator, dtype=torch.uint8),
         "contacts": torch.randint(0, 255, batch.contacts.shape, generator=generator, dtype=torch.uint8),
         "distance": torch.rand(batch.distance.shape, generator=generator),
         "facts": torch.rand(batch.facts.shape, generator=generator),
@@ -77,10 +77,12 @@ def test_neighbours_of_one_kind_may_come_in_any_order_behind_the_first(seed):
     reranker, rng = small_wyckoff().reranker, np.random.default_rng(seed)
     shuffled = []
     for shortlist in SHORTLISTS:
-        heads = set(shortlist.heads.tolist())
-        order = np.array([*shortlist.heads, *rng.permutation([n for n in range(len(shortlist)) if n not in heads])])
+        heads = set(shortlist.representatives.tolist())
+        order = np.array(
+            [*shortlist.representatives, *rng.permutation([n for n in range(len(shortlist)) if n not in heads])]
+        )
         order = order.astype(np.int64)
-        per_neighbour = ("sources", "distance", "roles", "looks", "contacts", "kind", "facts")
+        per_neighbour = ("sources", "distance", "roles", "fingerprints", "contacts", "kind", "facts")
         shuffled.append(replace(shortlist, **{name: getattr(shortlist, name)[order] for name in per_neighbour}))
     assert_close(reranker(collate_shortlists(shuffled)), reranker(collate_shortlists(SHORTLISTS)), "logits")
 
@@ -99,7 +101,7 @@ def test_the_order_of_the_elements_does_not_matter(seed):
                 elements=shortlist.elements[order],
                 counts=shortlist.counts[order],
                 roles=shortlist.roles[:, order],
-                looks=shortlist.looks[:, order],
+                fingerprints=shortlist.fingerprints[:, order],
                 contacts=shortlist.contacts[:, order][:, :, order],
             )
         )
@@ -115,7 +117,7 @@ def test_kinds_that_are_not_there_get_no_probability(reranker, batch):
     assert probability.shape == (len(SHORTLISTS), KINDS + 1)
     assert_close(probability.sum(1), torch.ones(len(SHORTLISTS)), "sum")
     for row, shortlist in enumerate(SHORTLISTS):
-        kinds = len(shortlist.heads)
+        kinds = len(shortlist.representatives)
         assert (probability[row, : kinds + 1] > 0).all()
         assert (probability[row, kinds + 1 :] == 0).all()
 
@@ -173,7 +175,7 @@ def test_following_nobody_is_zero_and_following_is_one_neighbour_alone(batch):
             shortlist,
             **{
                 name: getattr(shortlist, name)[-1:]
-                for name in ("sources", "distance", "roles", "looks", "contacts", "kind", "facts")
+                for name in ("sources", "distance", "roles", "fingerprints", "contacts", "kind", "facts")
             },
         )
         assert_close(follow(collate_shortlists([alone]), torch.tensor([0]))[0], followed, f"row {row}")

@@ -16,17 +16,17 @@ from tests.retrieval.known_templates import retriever, table
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula, reduce_counts
 from unigen.models.cell_choice import unit_probabilities
-from unigen.models.generator import Draft, Job, Sample
+from unigen.models.generator import Candidate, Job, Sample
 from unigen.models.nearest.generator import NearestGenerator
-from unigen.models.words.generator import NetworkGenerator
+from unigen.models.words.generator import WordsGenerator
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import PROPERTIES
-from unigen.models.wyckoff.relatives import SourceChooser
 from unigen.models.wyckoff.settings import WyckoffSettings
-from unigen.models.wyckoff.templates import search_templates, write_templates
-from unigen.models.wyckoff.tokens import plain_start, plan
+from unigen.models.wyckoff.source_choice import SourceChooser
+from unigen.models.wyckoff.templates import draw_templates, search_templates
+from unigen.models.wyckoff.tokens import plain_start, plan_sequence
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever
 from unigen.runs.generation import remarks
@@ -146,12 +146,12 @@ def test_batches_change_nothing(generator, samples, batch_size):
 def several_kinds() -> tuple[CrystalRequest, list[int]]:
     """A request for a cell whose shortlist has most kinds, and its kinds by the model's probability."""
     lists = [(retriever().shortlist(table().counts(row)), table().counts(row)) for row in range(0, len(table()), 5)]
-    shortlist, counts = max(lists, key=lambda pair: len(pair[0].heads))
-    assert len(shortlist.heads) > 3
+    shortlist, counts = max(lists, key=lambda pair: len(pair[0].representatives))
+    assert len(shortlist.representatives) > 3
     request = CrystalRequest(formula=format_formula(counts), n_atoms=sum(counts.values()))
     with torch.no_grad():
-        logits = small_wyckoff().reranker(collate_shortlists([shortlist]))[0, : len(shortlist.heads) + 1]
-    ids = [None, *table().ids[shortlist.sources[shortlist.heads]]]
+        logits = small_wyckoff().reranker(collate_shortlists([shortlist]))[0, : len(shortlist.representatives) + 1]
+    ids = [None, *table().ids[shortlist.sources[shortlist.representatives]]]
     return request, [ids[place] or "none" for place in logits.argsort(descending=True).tolist()]
 
 
@@ -273,7 +273,7 @@ def test_what_is_scored_is_what_is_drawn(monkeypatch):
     from unigen.models.wyckoff import generator as module
 
     drawn, scored = [], []
-    draw, score = module.draw_numbers, module.slot_log_likelihoods
+    draw, score = module.draw_parameters, module.slot_log_likelihoods
 
     def drawing(*parts):
         drawn.append(draw(*parts))
@@ -283,7 +283,7 @@ def test_what_is_scored_is_what_is_drawn(monkeypatch):
         scored.append(batch.tokens.vectors)
         return score(model, batch, steps)
 
-    monkeypatch.setattr(module, "draw_numbers", drawing)
+    monkeypatch.setattr(module, "draw_parameters", drawing)
     monkeypatch.setattr(module, "slot_log_likelihoods", scoring)
     generate(REQUESTS[:2], n=3, model=make(score_steps=2))
     assert len(drawn) == len(scored) > 0
@@ -320,7 +320,7 @@ def test_atoms_that_come_too_close_are_drawn_again_and_never_closer():
 def legal_log_probability(model, cell: dict[int, int], groups: frozenset[int], template: Template) -> float:
     """By one forward pass over the whole plan, as in training, each choice among the legal ones."""
     numbers, letters = np.array(template.numbers), np.array(template.letters)
-    sequence = plan(plain_start(template.space_group, numbers, letters, 100.0))
+    sequence = plan_sequence(plain_start(template.space_group, numbers, letters, 100.0))
     empty = collate_shortlists([retriever().shortlist(NOBODY_HAS)])
     with torch.no_grad():
         states = model.states(collate_wyckoff([sequence], [-1], empty))[0]
@@ -345,7 +345,7 @@ def legal_log_probability(model, cell: dict[int, int], groups: frozenset[int], t
 def test_templates_are_written_with_the_probability_that_training_gives_them(cell, groups, seed):
     model, groups = small_wyckoff(), groups | {1}
     uniforms = np.random.default_rng(seed).random((2, 20))
-    templates, scores = write_templates(model, [cell] * 2, [groups] * 2, uniforms, 1.0)
+    templates, scores = draw_templates(model, [cell] * 2, [groups] * 2, uniforms, 1.0)
     for template, score in zip(templates, scores, strict=True):
         assert template.counts == cell
         assert template.space_group in groups
@@ -375,7 +375,7 @@ def test_a_search_wider_than_all_templates_finds_all_of_them():
     found = search_templates(model, [cell], [groups], 1000)[0]
     assert np.exp([score for _, score in found]).sum() == pytest.approx(1)
     uniforms = np.random.default_rng(0).random((200, 3))
-    drawn, _ = write_templates(model, [cell] * 200, [groups] * 200, uniforms, 1.0)
+    drawn, _ = draw_templates(model, [cell] * 200, [groups] * 200, uniforms, 1.0)
     assert set(drawn) <= {template for template, _ in found}
 
 
@@ -389,7 +389,7 @@ def test_new_structures_come_likeliest_template_first():
 def test_templates_are_drawn_as_often_as_their_probability_says():
     model, cell, groups = small_wyckoff(), {11: 1, 17: 1}, frozenset({2, 221})
     uniforms = np.random.default_rng(0).random((400, 3))
-    templates, scores = write_templates(model, [cell] * 400, [groups] * 400, uniforms, 1.0)
+    templates, scores = draw_templates(model, [cell] * 400, [groups] * 400, uniforms, 1.0)
     seen = {
         template: (score, templates.count(template) / 400) for template, score in zip(templates, scores, strict=True)
     }
@@ -403,7 +403,7 @@ def test_templates_are_drawn_as_often_as_their_probability_says():
 
 def the_reason(generator, request: CrystalRequest) -> str:
     (draft,) = generator.draw([Job(request, 0, 0, 0, 0)])
-    assert isinstance(draft, Draft)
+    assert isinstance(draft, Candidate)
     assert draft.structure is None
     return draft.reason
 
@@ -443,7 +443,7 @@ def test_a_request_that_fails_fails_alone(generator):
     "asked", [{"space_group": 221}, {"crystal_system": "cubic"}, {"template": "221 Sr:a Ti:b O:c"}]
 )
 def test_generators_that_know_no_symmetry_refuse_it(asked):
-    words = NetworkGenerator(small_model(), "words", score_steps=0)
+    words = WordsGenerator(small_model(), "words", score_steps=0)
     nearest = NearestGenerator(prototypes())
     request = apply_template(CrystalRequest(**asked, **({} if "template" in asked else {"formula": "SrTiO3"})))
     for generator in (words, nearest):
@@ -457,14 +457,14 @@ def test_a_cell_nobody_can_see_is_said_and_not_raised(generator, monkeypatch):
     """Numbers that make no crystal: a reason, not a traceback."""
     from unigen.models.wyckoff import generator as module
 
-    drawn = module.draw_numbers
+    drawn = module.draw_parameters
     for value in (float("nan"), float("inf"), 1e4, -1e4):
 
         def broken(*arguments, value=value):
             vectors = drawn(*arguments)
             return torch.where(arguments[1].tokens.channel[..., None] == 1, torch.full_like(vectors, value), vectors)
 
-        monkeypatch.setattr(module, "draw_numbers", broken)
+        monkeypatch.setattr(module, "draw_parameters", broken)
         draft = make().draw([Job(REQUESTS[0], 0, 0, 0, 0)])[0]
         assert draft.structure is None
         assert draft.reason
@@ -487,9 +487,9 @@ def test_cells_that_do_not_fit_have_no_probability_however_low_the_temperature()
 
 def test_choices_are_remembered_by_cell_and_not_by_how_it_is_written():
     chooser = SourceChooser(small_wyckoff(), retriever(), WyckoffSettings(), exclude_formula=False)
-    one, two = chooser.choices([{8: 3, 22: 1, 38: 1}, {38: 1, 22: 1, 8: 3}])
+    one, two = chooser.ranked([{8: 3, 22: 1, 38: 1}, {38: 1, 22: 1, 8: 3}])
     assert one is two
-    assert chooser.choices([{22: 1, 8: 3, 38: 1}])[0] is one
+    assert chooser.ranked([{22: 1, 8: 3, 38: 1}])[0] is one
     assert np.exp(one.log_probability).sum() == pytest.approx(1.0)
 
 

@@ -14,7 +14,7 @@ from unigen.models.cell_choice import prompt_batch
 from unigen.models.checkpoint import CONFIG, WEIGHTS, load_model, save_model
 from unigen.models.words.network import AutoregressiveConfig
 from unigen.models.wyckoff.batch import WyckoffBatch
-from unigen.models.wyckoff.numbers import slot_log_likelihoods
+from unigen.models.wyckoff.decoding import slot_log_likelihoods
 from unigen.testing import assert_close
 from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import Channel

@@ -13,7 +13,7 @@ from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.elements import composition_pairs
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.grammar import WyckoffGrammar
-from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, encode, plain_start, plan
+from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, encode, plain_start, plan_sequence
 from unigen.retrieval.shortlist import Shortlist
 from unigen.symmetry.crystal_systems import complete_lattice, free_lattice
 from unigen.symmetry.space_groups import space_group
@@ -61,7 +61,7 @@ def test_a_crystal_comes_back_whatever_it_started_from(recipe, seed, copied):
     start = start_of(crystal, seed, copied=copied)
     sequence = encode(crystal, start)
     assert_same_description(decode(sequence), in_order(crystal, start.order), 1e-6)
-    np.testing.assert_array_equal(sequence.tokens.symbols, plan(start).tokens.symbols)
+    np.testing.assert_array_equal(sequence.tokens.symbols, plan_sequence(start).tokens.symbols)
     assert (sequence.tokens.vectors * (sequence.tokens.channel == Channel.SYMBOL)[:, None] == 0).all()
 
 
@@ -89,7 +89,7 @@ def written(sequence: WyckoffSequence) -> tuple[int, list[int], np.ndarray]:
 @given(crystals, seeds, st.booleans())
 def test_what_is_written_is_what_the_grammar_allows_and_says(recipe, seed, copied):
     crystal = make(recipe)
-    sequence = plan(start_of(crystal, seed, copied=copied))
+    sequence = plan_sequence(start_of(crystal, seed, copied=copied))
     number, letters, places = written(sequence)
     grammar = WyckoffGrammar(crystal.counts)
     assert sequence.tokens.symbols[: places[0] - 2].tolist() == composition_symbols(crystal.counts)
@@ -107,7 +107,7 @@ def test_what_is_written_is_what_the_grammar_allows_and_says(recipe, seed, copie
 def test_slots_know_their_orbit_and_only_free_numbers_are_free(recipe, seed, copied):
     crystal = make(recipe)
     start = start_of(crystal, seed, copied=copied)
-    sequence, group = plan(start), space_group(crystal.space_group)
+    sequence, group = plan_sequence(start), space_group(crystal.space_group)
     ordered = in_order(start.crystal, start.order)
     (head,) = np.flatnonzero(sequence.tokens.channel == Channel.LATTICE)
     placed = np.flatnonzero(group.dof[ordered.letters])
@@ -131,7 +131,7 @@ def test_slots_know_their_orbit_and_only_free_numbers_are_free(recipe, seed, cop
 @given(crystals, seeds, st.booleans())
 def test_the_composition_is_drawn_and_the_template_only_when_it_is_new(recipe, seed, copied):
     crystal = make(recipe)
-    sequence = plan(start_of(crystal, seed, copied=copied))
+    sequence = plan_sequence(start_of(crystal, seed, copied=copied))
     *_, places = written(sequence)
     prompt = 2 * len(crystal.counts) + 2
     wanted = [*range(1, prompt), *([] if copied else [places[0] - 1, *places])]
@@ -150,7 +150,7 @@ def test_any_legal_path_with_any_numbers_is_a_crystal_of_the_composition(counts,
         letters.append(int(random.choice(legal)))
     start = plain_start(number, np.array(numbers), np.array(letters), 20.0 * sum(counts.values()))
     assert start.order.tolist() == list(range(len(letters)))
-    sequence = plan(start)
+    sequence = plan_sequence(start)
     sequence.tokens.vectors[:] = random.normal(size=sequence.tokens.vectors.shape) * 3
     lattice = sequence.tokens.channel == Channel.LATTICE
     sequence.tokens.vectors[lattice] = [*random.uniform(1, 3, 3), *random.uniform(1.4, 1.8, 3)]

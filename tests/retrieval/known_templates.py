@@ -12,7 +12,7 @@ from tests.retrieval.known_crystals import prototypes
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.crystals.symmetry_finder import find_symmetric
 from unigen.retrieval.shortlist import Retriever
-from unigen.retrieval.table import Looks, TemplateTable, read_table, write_table
+from unigen.retrieval.table import SiteGeometry, TemplateTable, read_table, write_table
 
 MAX_ATOMS, PROTOTYPES, LIKES = 12, 60, 3
 
@@ -48,7 +48,7 @@ def save_table(path: Path, crystals: tuple[SymmetricCrystal, ...]) -> Path:
     splits = ["val" if index % 3 == 2 else "train" for index in range(len(crystals))]
     stability = np.array([np.nan if index % 2 else 0.01 * index for index in range(len(crystals))])
     ids = [f"known-{index}" for index in range(len(crystals))]
-    write_table(path, list(crystals), [Looks.of(crystal) for crystal in crystals], ids, splits, stability)
+    write_table(path, list(crystals), [SiteGeometry.of(crystal) for crystal in crystals], ids, splits, stability)
     return path
 
 

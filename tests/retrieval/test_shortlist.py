@@ -37,7 +37,7 @@ def test_nearest_come_first_and_kinds_are_counted_as_they_appear(cell, exclude):
     appeared = list(dict.fromkeys(found.kind.tolist()))
     assert appeared == list(range(len(appeared)))
     assert len(appeared) <= KINDS
-    assert found.heads.tolist() == [found.kind.tolist().index(kind) for kind in appeared]
+    assert found.representatives.tolist() == [found.kind.tolist().index(kind) for kind in appeared]
     assert len(set(found.sources.tolist())) == len(found)
     assert [(n, c) for n, c in zip(found.elements.tolist(), found.counts.tolist(), strict=True)] == composition_pairs(
         cell
@@ -72,10 +72,10 @@ def test_what_is_known_is_its_own_nearest_neighbour(row):
 @given(cells(), st.booleans())
 def test_one_kind_looks_alike_and_others_do_not(cell, exclude):
     found = retriever().shortlist(cell, exclude_formula=exclude)
-    looks = found.looks.astype(int) * UNIT
+    looks = found.fingerprints.astype(int) * UNIT
     for neighbour, kind in enumerate(found.kind.tolist()):
-        gaps = np.abs(looks[found.heads] - looks[neighbour]).max(axis=(1, 2))
-        is_head = neighbour == found.heads[kind]
+        gaps = np.abs(looks[found.representatives] - looks[neighbour]).max(axis=(1, 2))
+        is_head = neighbour == found.representatives[kind]
         assert gaps[kind] < SAME_KIND
         assert (gaps[:kind] >= SAME_KIND - 1e-9).all() or not is_head
 
@@ -84,11 +84,11 @@ def test_one_kind_looks_alike_and_others_do_not(cell, exclude):
 def test_a_shortlist_is_recalled_from_what_was_kept(cell, exclude):
     found = retriever().shortlist(cell, exclude_formula=exclude)
     kept = found.sources.astype(np.int32), found.roles.ravel().astype(np.uint8), found.kind.astype(np.uint8)
-    assert_same_shortlist(retriever().recall(cell, *kept, found.distance), found)
+    assert_same_shortlist(retriever().rebuild(cell, *kept, found.distance), found)
 
 
 def assert_same_shortlist(one: Shortlist, other: Shortlist, rtol: float = 0.0) -> None:
-    for name in ("elements", "counts", "sources", "roles", "looks", "contacts", "kind", "facts"):
+    for name in ("elements", "counts", "sources", "roles", "fingerprints", "contacts", "kind", "facts"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     np.testing.assert_allclose(one.distance, other.distance, rtol=rtol)
     assert one.spacing == other.spacing
@@ -113,10 +113,10 @@ def test_a_substituted_neighbour_has_exactly_the_wanted_atoms(cell, exclude):
 @given(cells())
 def test_an_empty_shortlist_is_one_of_no_neighbours(cell):
     empty = Shortlist.empty(cell)
-    assert len(empty) == len(empty.heads) == 0
+    assert len(empty) == len(empty.representatives) == 0
     if sorted(cell.values()) == [5, 7, 11]:
         found = retriever().shortlist(cell)
-        for name in ("elements", "counts", "sources", "roles", "looks", "contacts", "kind", "facts", "distance"):
+        for name in ("elements", "counts", "sources", "roles", "fingerprints", "contacts", "kind", "facts", "distance"):
             ours, theirs = getattr(found, name), getattr(empty, name)
             assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), name
 
@@ -127,7 +127,7 @@ def lesson_of(row: int) -> Lesson:
     found = retriever().shortlist(target.counts, exclude_formula=True)
     aligned = [(at, align(target, retriever().substitute(found, at))) for at in range(len(found))]
     kept = [(at, crystal) for at, crystal in aligned if crystal is not None][:4]
-    rms = np.where(np.arange(len(found.heads)) % 2, np.nan, 0.25 * np.arange(len(found.heads)))
+    rms = np.where(np.arange(len(found.representatives)) % 2, np.nan, 0.25 * np.arange(len(found.representatives)))
     return Lesson(
         shortlist=found,
         rms=rms,

@@ -46,7 +46,7 @@ def test_crystals_of_every_space_group_come_back(tmp_path):
 def test_looks_are_those_of_the_sites_in_the_order_asked_for(row, random):
     crystal = symmetric_crystals()[row].to_crystal()
     elements = np.array(random.sample(sorted(crystal.counts), len(crystal.counts)))
-    look, between = table().looks(row, elements)
+    look, between = table().site_geometry(row, elements)
     parts = (crystal.frac_coords, crystal.lattice, crystal.numbers, elements)
     np.testing.assert_allclose(look * UNIT, np.minimum(fingerprint(*parts), 255 * UNIT), atol=0.51 * UNIT)
     np.testing.assert_allclose(between * UNIT, np.minimum(contacts(*parts), 255 * UNIT), atol=0.51 * UNIT)
@@ -58,7 +58,7 @@ def assert_same_row(one, at, other, there):
     assert (one.ids[at], one.split[at]) == (other.ids[there], other.split[there])
     np.testing.assert_array_equal(one.stability[at], other.stability[there])
     elements = np.array(sorted(one.counts(at)))
-    for ours, theirs in zip(one.looks(at, elements), other.looks(there, elements), strict=True):
+    for ours, theirs in zip(one.site_geometry(at, elements), other.site_geometry(there, elements), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import get_args, get_type_hints
 
+import numpy as np
 import pytest
 
 from tests.models.small_model import small_model
@@ -15,7 +16,7 @@ from unigen.config import read_yaml, write_yaml
 from unigen.errors import UserError
 from unigen.models.checkpoint import save_model
 from unigen.models.families import FAMILIES
-from unigen.models.words.generator import NetworkGenerator
+from unigen.models.words.generator import WordsGenerator
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.generation import RunSettings, run_generation
@@ -55,7 +56,7 @@ def test_a_model_of_molecules_refuses_what_it_would_ignore(tmp_path):
 
 def test_settings_stand_in_for_no_generator():
     with pytest.raises(UserError, match="steps: a generator has its own settings"):
-        generate(SALT, model=NetworkGenerator(small_model(), "small"), steps=3)
+        generate(SALT, model=WordsGenerator(small_model(), "small"), steps=3)
 
 
 def test_a_run_says_all_settings_that_count_and_no_other(tmp_path):
@@ -86,3 +87,10 @@ def test_the_help_shows_the_defaults_of_the_bundled_models(command, family, make
         if each.name in options and each.default is not None:
             (option,) = get_args(options[each.name])[1:]
             assert option.show_default == str(each.default), each.name
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    model = save_untrained(tmp_path / "words")
+    settings = load(model, temperature=np.float64(0.5), steps=np.int64(3)).settings
+    assert (type(settings.temperature), settings.temperature) == (float, 0.5)
+    assert (type(settings.steps), settings.steps) == (int, 3)

@@ -16,7 +16,7 @@ from unigen.crystals import matching
 from unigen.data.crystal_store import open_dataset
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model
-from unigen.models.generator import Draft
+from unigen.models.generator import Candidate, VectorSettings
 from unigen.train import match
 from unigen.train.module import TrainingModule
 from unigen.train.run import train
@@ -147,12 +147,15 @@ def test_the_match_rate_of_a_perfect_generator_is_the_share_it_draws(crystals):
     references = match.choose_references(open_dataset(f"{crystals}:val"), 6, seed=0)
 
     class Perfect:
-        name, version = "perfect", "1"
+        name, version, makes, settings = "perfect", "1", "crystals", VectorSettings()
+
+        def ranges(self, _properties):
+            return {}
 
         def draw(self, jobs):
             atoms = [sum(job.request.counts.values()) for job in jobs]
             assert atoms == [len(crystal.numbers) for crystal in references]
-            return [Draft(crystal) if at else Draft(None) for at, crystal in enumerate(references)]
+            return [Candidate(crystal) if at else Candidate(None) for at, crystal in enumerate(references)]
 
     assert match.match_rate(Perfect(), references, 0, matching) == pytest.approx(5 / 6)
 

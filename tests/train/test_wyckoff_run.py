@@ -89,12 +89,12 @@ def test_lessons_stand_in_the_order_of_the_dataset(home):
     for index, crystal in enumerate(dataset):
         assert table.counts(index) == crystal.counts
         lesson = lessons[index]
-        assert len(lesson.rms) == len(lesson.shortlist.heads)
+        assert len(lesson.rms) == len(lesson.shortlist.representatives)
         sources = lessons.retriever.table.ids[lesson.shortlist.sources]
         assert set(sources) <= set(dataset.ids[dataset.split == "train"])
         formulas = {dataset[int(np.flatnonzero(dataset.ids == known)[0])].reduced_formula for known in sources}
         assert crystal.reduced_formula not in formulas
-        heads = [at for at in lesson.aligned_at.tolist() if at in lesson.shortlist.heads]
+        heads = [at for at in lesson.aligned_at.tolist() if at in lesson.shortlist.representatives]
         taught += lesson.rms[lesson.shortlist.kind[heads]].tolist()
     assert len(taught) > 20
     assert np.mean(np.array(taught) < 0.35) > 0.9  # the same template, moved a little: it matches

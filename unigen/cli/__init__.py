@@ -30,7 +30,7 @@ def main() -> None:
     """Entry point: a UserError is one line on standard error and exit code 2; an interrupt 130."""
     try:
         app(prog_name="unigen")
-    except UserError as error:
+    except UserError as error:  # 2 as for a wrong option, where typer ends; 130 is 128 and the signal, as shells count
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
     except KeyboardInterrupt:
@@ -48,6 +48,6 @@ def train(
     from unigen.train.settings import TrainConfig
 
     settings = load(TrainConfig, config, overrides or ())
-    from unigen.train.run import train as run
+    from unigen.train.run import train as run  # only now: a wrong setting is said before lightning is loaded
 
     typer.echo(f"model written to {run(settings)}")

@@ -52,6 +52,7 @@ def evaluate_crystals(
     if relax or hull or against:
         calculator = find_potential(potential, energy_scheme, device, batch)
         settings, folder = RelaxSettings(max_steps=max_steps), out.with_suffix(".relaxed")
+        # --relax 0 beside --hull or --against: all samples
         stability = StabilityRules.of(calculator, settings, folder, hull, relax or None, against)
     report = evaluate(
         samples,

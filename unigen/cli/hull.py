@@ -57,6 +57,7 @@ def hull_elements(
     potential: PotentialName = "chgnet",
     energy_scheme: Scheme = None,
     energy: Annotated[str, typer.Option(help="Column with formation energies.")] = "formation_energy_per_atom",
+    # ten: fewer compounds are not fitted
     limit: Annotated[int, typer.Option(min=10, help="Crystals, drawn at random.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     workers: Workers = None,

@@ -96,6 +96,7 @@ def assemble(
     facts = pa.concat_tables([pq.read_table(part, columns=["id", "split", *kind.facts]) for part in parts])
     ids, split, where, groups = (facts[name].to_pylist() for name in ("id", "split", "where", "together"))
     keep = np.ones(len(ids), dtype=bool)
+    # first: a row that is out is no structure that another could repeat
     if unique_ids:
         rejected += _drop_second_ids(ids, where, keep)
     if dedup:

@@ -210,6 +210,7 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
 
 def _prepare(work: Path, plan: dict) -> None:
     """Keep the parts of an interrupted build of the same rows; drop those of another."""
+    # what a part depends on; the other options are about all rows together, which is decided anew each time
     names = ("symprec", "max_atoms", "exclude_compositions_of", "largest_fragment", "limit")
     options = {name: plan["options"][name] for name in names}
     rows = json.dumps([_PARTS, {key: plan[key] for key in plan if key != "options"}, options, SHARD_ROWS])
@@ -237,7 +238,7 @@ def _publish(name: str, home: Path, plan: dict, assembly: Assembly) -> BuildResu
         assembly.write(partial)
     facts = {"positions": assembly.origins} if assembly.origins else {}
     write_yaml(home / "build.yaml", {"name": name, **plan, "splits": assembly.splits, "rejected": rejected, **facts})
-    shutil.rmtree(home / ".build")
+    shutil.rmtree(home / ".build")  # not before: a build that is killed until here goes on from its parts
     return BuildResult(name, store, assembly.splits, rejected)
 
 

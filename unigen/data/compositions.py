@@ -29,5 +29,6 @@ def densities(dataset: CrystalDataset) -> Float[np.ndarray, "crystals"]:
     """Mass density of each cell in g/cm^3, as `Crystal.density`."""
     from ase.data import atomic_masses
 
+    # reduceat is wrong for empty pieces, and no cell is empty
     masses = np.add.reduceat(atomic_masses[dataset.numbers], dataset.offsets[:-1])
     return masses / np.abs(np.linalg.det(dataset.lattice.astype(np.float64))) * GRAM_PER_CUBIC_CENTIMETRE

@@ -24,6 +24,7 @@ class CrystalDataset(Dataset[Crystal]):
 
     kind = "crystals"
     columns = (
+        # a byte holds every element
         Column("numbers", pa.uint8(), offsets="offsets"),
         Column("frac_coords", pa.float32(), (3,), offsets="offsets"),
         Column("lattice", pa.float64(), (3, 3)),

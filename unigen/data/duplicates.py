@@ -56,7 +56,7 @@ def _match_bucket(bucket: list[Crystal]) -> dict[int, int]:
     kept: dict[int, list[int]] = defaultdict(list)
     repeated: dict[int, int] = {}
     for index, structure in enumerate(structures):
-        alike = kept[len(structure)]
+        alike = kept[len(structure)]  # primitive cells of other sizes cannot match
         first = next((earlier for earlier in alike if matcher.fit(structures[earlier], structure)), None)
         if first is None:
             alike.append(index)

@@ -33,6 +33,7 @@ class MoleculeDataset(Dataset[Molecule]):
 
     kind = "molecules"
     columns = (
+        # a byte holds every element and every charge, two bytes count more atoms than a molecule has
         Column("numbers", pa.uint8(), offsets="offsets"),
         Column("positions", pa.float32(), (3,), offsets="offsets"),
         Column("bonds", pa.uint16(), (3,), offsets="bond_offsets"),

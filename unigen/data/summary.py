@@ -148,6 +148,7 @@ def summarise(name_or_path: str | Path) -> Summary:
     """
     dataset, unreadable = open_any(str(name_or_path))
     row = np.repeat(np.arange(len(dataset)), dataset.num_atoms)
+    # an element counts once a structure, however many of its atoms there are
     present = np.unique(np.stack([row, dataset.numbers.astype(np.int64)]), axis=1)[1]
     elements = Counter(SYMBOLS[number] for number in present.tolist())
     if isinstance(dataset, CrystalDataset):
@@ -218,7 +219,7 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 def _print_histogram(sizes: dict[int, int], console: Console) -> None:
     """At most some twenty bars: bins of equal width."""
-    width = -(-max(sizes) // 20)
+    width = -(-max(sizes) // 20)  # rounded up
     bins = Counter[int]()
     for atoms, count in sizes.items():
         bins[(atoms - 1) // width] += count

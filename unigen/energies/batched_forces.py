@@ -42,6 +42,7 @@ def chgnet_batches(chgnet: CHGNetCalculator) -> BatchCalculator:
             predictions = [predictions]
         return [
             SinglePoint(
+                # an intensive network says eV/atom; the weight takes its stress from GPa to eV/Angstrom^3
                 energy=float(each["e"]) * (len(atoms) if chgnet.model.is_intensive else 1),
                 forces=each["f"],
                 stress=_voigt(each["s"] * chgnet.stress_weight),
@@ -66,6 +67,7 @@ def sevennet_batches(sevennet: SevenNetCalculator) -> BatchCalculator:
             sevennet.set_atoms(atoms)  # raises at an element it does not know
         graphs = [unlabeled_atoms_to_graph(atoms, sevennet.cutoff, with_shift=False) for atoms in structures]
         batch = Batch.from_data_list([AtomGraphData.from_numpy_dict(graph) for graph in graphs])
+        # the network is the calculator's own, which computes one structure at a time: set back afterwards
         sevennet.model.set_is_batch_data(True)
         try:
             predictions = to_atom_graph_list(sevennet.model(batch.to(sevennet.device)))

@@ -106,6 +106,7 @@ def relax_molecule(molecule: Molecule, settings: XtbSettings = XTB) -> MoleculeR
     if objection is not None:
         return MoleculeRelaxation(objection)
     atoms = molecule.to_ase()
+    # multiplicity 2 S + 1, each electron a half
     spin = 1 + sum(atom.GetNumRadicalElectrons() for atom in molecule.to_rdkit().GetAtoms())
     atoms.calc = TBLite(method=settings.method, charge=molecule.total_charge, multiplicity=spin, verbosity=0)
     try:
@@ -118,6 +119,7 @@ def relax_molecule(molecule: Molecule, settings: XtbSettings = XTB) -> MoleculeR
 
 def _objection(molecule: Molecule, settings: XtbSettings) -> Ending | None:
     """Why this molecule is not computed."""
+    # first: fragments, charge and spin follow from the bonds
     try:
         molecule.to_rdkit()
     except UserError:

@@ -155,6 +155,7 @@ def find_potential(name: str, scheme: str | None = None, device: str = "cpu", ba
         'EMT'
     """
     if name in KNOWN:
+        # on a CPU workers stand side by side with a structure each; a GPU is busy only with many
         return _bundled(name, scheme, device, batch or (1 if device == "cpu" else GPU_BATCH))
     if not _IMPORT_PATH.fullmatch(name):
         wanted = f"{', '.join(KNOWN)}, or the import path of an ASE calculator such as package.module:Class"

@@ -193,6 +193,7 @@ def _descend(crystal: Crystal, settings: RelaxSettings) -> Descent:
     initial = float(atoms.get_potential_energy() / len(atoms))
     both = FrechetCellFilter(atoms)
     optimizer = FIRE(both, logfile=None)
+    # the loop of FIRE's own run(), which would set fmax, taken apart: between steps somebody else computes the forces
     optimizer.fmax = settings.fmax
     while True:
         broken = _broken(atoms, settings)

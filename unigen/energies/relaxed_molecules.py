@@ -57,6 +57,7 @@ class RelaxedMolecules:
         """
 
         def compute(missing: list[Molecule]) -> Iterator[tuple[int, MoleculeRelaxation]]:
+            # never in this process: it may have read its number of threads long ago
             work = partial(relax_molecule, settings=self.settings)
             return workers.as_finished(work, missing, f"{label} ({self.settings.method})", here=False)
 

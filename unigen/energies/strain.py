@@ -68,7 +68,7 @@ def deviation(first: Float[np.ndarray, "atoms 3"], second: Float[np.ndarray, "at
     left, sizes, right = np.linalg.svd(one.T @ other)
     sizes[-1] *= np.sign(np.linalg.det(left @ right))  # a rotation, never a mirror
     squared = (one**2).sum() + (other**2).sum() - 2 * sizes.sum()
-    return float(np.sqrt(max(squared, 0.0) / len(first)))
+    return float(np.sqrt(max(squared, 0.0) / len(first)))  # of equal points rounding may leave a little less than 0
 
 
 def keeps_bonds(before: Molecule, after: Molecule, bond_length: float = BOND_LENGTH) -> bool:

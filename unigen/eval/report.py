@@ -115,6 +115,7 @@ class Report:
         content = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("rows", "shown")}
         metrics = {name: asdict(metric) for name, metric in self.metrics.items()}
         sections = {name: section.to_dict() for name, section in self.sections.items()}
+        # without the place, which differs from sample to sample, a reason is counted once
         reasons = Counter(each["reason"].removeprefix(each["where"]).lstrip(": ") for each in self.dropped)
         dropped = {"dropped": self.dropped[:MAX_DROPPED], "dropped_by_reason": dict(reasons.most_common())}
         return content | {"metrics": metrics, "sections": sections} | dropped

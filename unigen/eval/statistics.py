@@ -69,6 +69,7 @@ def _resampled_means(
         return np.full((resamples, filled.shape[1]), np.nan)
     blocks = []
     for start in range(0, resamples, BLOCK):
+        # how often each row is drawn: the same as drawing rows one by one, and all columns' sums in one product
         times = rng.multinomial(items, np.full(items, 1 / items), size=min(BLOCK, resamples - start)).astype(float)
         total, count = times @ filled, times @ is_item
         blocks.append(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
@@ -112,4 +113,5 @@ def mean_absolute_differences(
     total = np.concatenate([[0.0], np.cumsum(ordered)])
     below = np.searchsorted(ordered, values)
     above = len(ordered) - below
+    # sums of value - other over those below, and of other - value over those above
     return (values * below - total[below] + (total[-1] - total[below]) - values * above) / len(ordered)

@@ -39,7 +39,10 @@ class Section:
 
     def to_dict(self) -> dict[str, object]:
         """Ready for JSON."""
-        rows = {name: {column: _plain(cell) for column, cell in row.items()} for name, row in self.rows.items()}
+        rows = {
+            name: {column: cell if isinstance(cell, int) else asdict(cell) for column, cell in row.items()}
+            for name, row in self.rows.items()
+        }
         return {"title": self.title, "note": self.note, "rows": rows}
 
     def table(self) -> Table:
@@ -69,6 +72,7 @@ class Section:
             return "" if cell is None else str(cell)
         if cell.value is None:
             return "-"
+        # the metric's name may head the row or the column
         share = is_share(column) and is_share(name)
         scale, digits = (100, 1) if share else (1, 3)
         value = f"{scale * cell.value:.{digits}f}" + " %" * share
@@ -83,10 +87,6 @@ def is_share(name: str) -> bool:
 
 
 _NO_SHARES = ("rmse", "crmse", "w_", "tv_", "mat_", "mae", "mean_", "median_", "samples_per_")
-
-
-def _plain(cell: Metric | int) -> object:
-    return cell if isinstance(cell, int) else asdict(cell)
 
 
 def _words(name: str) -> str:

@@ -25,28 +25,45 @@ Counts = dict[int, int]
 
 _SYMBOL_DRAWS = 130  # two symbols an element and one END, for as many elements as a cell of 64 atoms can hold
 _TRIES = 32
-"""How often a composition is drawn anew when it does not fit the request."""
+"""How often a composition that does not fit the request is drawn again. It bounds the time of requests that hardly any
+composition fits; all rows of a batch are tried at once, and those that fit are out."""
 
-Holds = Callable[[CrystalRequest, Counts], bool]
-Tell = Callable[[CrystalRequest], Float[np.ndarray, "6"]]
-Evidence = Callable[[CrystalRequest, list[Counts]], Float[np.ndarray, "cells"]]
+_SMALLEST_PROBABILITY = 1e-12
+"""Added to the probability of every number of formula units, so that they have a sum even where all underflow."""
+
+Accepts = Callable[[CrystalRequest, Counts], bool]
+"""Whether a cell satisfies a request (its space group can hold it, it is near enough to a known one)."""
+
+PropertyVector = Callable[[CrystalRequest], Float[np.ndarray, "6"]]
+"""The properties that a request asks for, as the vector of BEGIN."""
+
+SizeEvidence = Callable[[CrystalRequest, list[Counts]], Float[np.ndarray, "cells"]]
+"""What is known of the number of formula units beside the model: log weights of cells, in nats."""
 
 
 @dataclass(frozen=True, eq=False)
 class CellRow:
-    """A job, its place in the batch, the random numbers that decide its composition, and those that come after."""
+    """A job on its way to a cell.
 
-    place: int
+    Attributes:
+        position: of the job in its batch.
+        job: what is to be drawn.
+        units_uniform: the number in [0, 1) that decides how many formula units the cell has.
+        symbol_uniforms: those that decide the symbols of its composition.
+        rng: the job's random numbers after these.
+    """
+
+    position: int
     job: Job
-    units: float
-    symbols: np.ndarray
+    units_uniform: float
+    symbol_uniforms: Float[np.ndarray, "draws"]
     rng: np.random.Generator
 
     @classmethod
-    def of(cls, place: int, job: Job) -> CellRow:
+    def of(cls, position: int, job: Job) -> CellRow:
         """The job's row; its random numbers are the first of the job's own."""
         rng = job.rng()
-        return cls(place, job, units=rng.random(), symbols=rng.random(_SYMBOL_DRAWS), rng=rng)
+        return cls(position, job, units_uniform=rng.random(), symbol_uniforms=rng.random(_SYMBOL_DRAWS), rng=rng)
 
 
 class CellChooser:
@@ -55,25 +72,27 @@ class CellChooser:
     Args:
         model: gives probabilities of compositions.
         temperature: of its symbols.
-        holds: whether a cell satisfies a request (its space group can hold it, it is near enough to a known one).
-        evidence: what else is known of the number of formula units: log weights of cells, in nats.
-        tell: the properties a request asks for, as the vector of BEGIN.
+        accepts: whether a cell satisfies a request; None: every cell does.
+        size_evidence: log weights of cells; None: all are equal.
+        property_vector: of a request; None: nothing can be asked for.
     """
 
     def __init__(
         self,
         model: CrystalNetwork,
         temperature: float,
-        holds: Holds | None = None,
-        evidence: Evidence | None = None,
-        tell: Tell | None = None,
+        accepts: Accepts | None = None,
+        size_evidence: SizeEvidence | None = None,
+        property_vector: PropertyVector | None = None,
     ) -> None:
         self.model, self.temperature = model, temperature
-        self.holds: Holds = holds or (lambda _request, _cell: True)
-        self.evidence: Evidence = evidence or (lambda _request, cells: np.zeros(len(cells)))
-        self.tell: Tell = tell or (lambda _request: np.zeros(VECTOR_WIDTH, dtype=np.float32))
-        self._units: dict[tuple, tuple[list[Counts], np.ndarray]] = {}
-        self._earlier: dict[tuple[CrystalRequest, int, int], list[Counts | None]] = {}
+        self.accepts: Accepts = accepts or (lambda _request, _cell: True)
+        self.size_evidence: SizeEvidence = size_evidence or (lambda _request, cells: np.zeros(len(cells)))
+        self.property_vector: PropertyVector = property_vector or (
+            lambda _request: np.zeros(VECTOR_WIDTH, dtype=np.float32)
+        )
+        self._unit_probabilities: dict[tuple, tuple[list[Counts], np.ndarray]] = {}
+        self._sample_cells: dict[tuple[CrystalRequest, int, int], list[Counts | None]] = {}
 
     def choose(self, rows: list[CellRow]) -> list[Counts | UserError]:
         """The cell of every row, or why there is none."""
@@ -81,55 +100,56 @@ class CellChooser:
         open_rows: list[int] = []
         for index, row in enumerate(rows):
             try:
-                grammar = grammar_for(row.job.request, self.model.config.max_atoms, self._closed(row))
+                grammar = grammar_for(row.job.request, self.model.config.max_atoms, self._given_cell(row))
             except UserError as error:
                 cells[index] = error
                 continue
             cells[index] = grammar.counts
             if grammar.counts is None:
                 open_rows.append(index)
-        for index, cell in zip(open_rows, self._write([rows[i] for i in open_rows]), strict=True):
+        for index, cell in zip(open_rows, self._draw_cells([rows[i] for i in open_rows]), strict=True):
             cells[index] = cell
         return [cell if cell is not None else UserError("no cell") for cell in cells]
 
-    def turn(self, row: CellRow, cell: Counts) -> int:
-        """How many earlier samples of the same formula have this cell."""
+    def earlier_samples(self, row: CellRow, cell: Counts) -> int:
+        """How many earlier samples of the same request have this cell; 0 without a formula."""
         job = row.job
         if job.request.formula is None:
             return 0
         if job.request.counts is not None:
             return job.index
-        known = self._earlier.setdefault((job.request, job.request_index, job.seed), [])
-        for index in range(len(known), job.index):
-            known.append(self._closed(CellRow.of(0, replace(job, index=index, candidate=0))))
-        return sum(other == cell for other in known[: job.index])
+        # computed, not remembered from earlier draws: a run that is resumed gets the same answer
+        cells = self._sample_cells.setdefault((job.request, job.request_index, job.seed), [])
+        for index in range(len(cells), job.index):
+            cells.append(self._given_cell(CellRow.of(0, replace(job, index=index, candidate=0))))
+        return sum(other == cell for other in cells[: job.index])
 
-    def _closed(self, row: CellRow) -> Counts | None:
-        """The cell: given, drawn among the formula's multiples, or None for a composition still to be written."""
+    def _given_cell(self, row: CellRow) -> Counts | None:
+        """The cell that is given, or one drawn among the multiples of the formula; None: the composition is open."""
         request = row.job.request
         if request.formula is None or request.counts is not None:
             return request.counts
         reduced, _ = reduce_counts(parse_formula(request.formula))
         key = (tuple(reduced.items()), request.space_groups)
-        if key not in self._units:
-            fits = partial(self.holds, request)
+        if key not in self._unit_probabilities:
+            fits = partial(self.accepts, request)
             cells, probability = unit_probabilities(self.model, reduced, self.temperature, fits)
             if cells:
-                known = self.evidence(request, cells)
-                probability = probability * np.exp(known - known.max()) + 1e-12
-            self._units[key] = cells, probability / probability.sum()
-        cells, probability = self._units[key]
+                log_weights = self.size_evidence(request, cells)
+                probability = probability * np.exp(log_weights - log_weights.max()) + _SMALLEST_PROBABILITY
+            self._unit_probabilities[key] = cells, probability / probability.sum()
+        cells, probability = self._unit_probabilities[key]
         if not cells:
             raise UserError(
                 f"no cell of {format_formula(reduced)} with up to {self.model.config.max_atoms} atoms fits",
                 got=f"space groups {request.crystal_system or request.space_group}",
                 next_step="allow other space groups",
             )
-        return cells[min(int(np.searchsorted(probability.cumsum(), row.units)), len(cells) - 1)]
+        return cells[min(int(np.searchsorted(probability.cumsum(), row.units_uniform)), len(cells) - 1)]
 
-    def _write(self, rows: list[CellRow]) -> list[Counts | UserError]:
-        """Compositions symbol by symbol; those that do not fit the request are written again."""
-        done: list[Counts | UserError] = [
+    def _draw_cells(self, rows: list[CellRow]) -> list[Counts | UserError]:
+        """Compositions symbol by symbol; those that do not fit the request are drawn again."""
+        results: list[Counts | UserError] = [
             UserError(
                 "no composition that fits the request was drawn",
                 got=f"{_TRIES} tries",
@@ -140,25 +160,24 @@ class CellChooser:
         for trial in range(_TRIES):
             if not left:
                 break
-            uniforms = np.stack([_again(rows[i], trial) for i in left])
-            grammars: list[CompositionGrammar] = [
-                grammar_for(rows[i].job.request, self.model.config.max_atoms) for i in left
-            ]
-            asked = np.stack([self.tell(rows[i].job.request) for i in left])
-            cells = draw_compositions(self.model, grammars, uniforms, self.temperature, asked)
+            requests = [rows[i].job.request for i in left]
+            uniforms = np.stack([_symbol_uniforms(rows[i], trial) for i in left])
+            grammars = [grammar_for(request, self.model.config.max_atoms) for request in requests]
+            property_vectors = np.stack([self.property_vector(request) for request in requests])
+            cells = draw_compositions(self.model, grammars, uniforms, self.temperature, property_vectors)
             open_rows, left = left, []
             for i, cell in zip(open_rows, cells, strict=True):
-                if self.holds(rows[i].job.request, cell):
-                    done[i] = cell
+                if self.accepts(rows[i].job.request, cell):
+                    results[i] = cell
                 else:
                     left.append(i)
-        return done
+        return results
 
 
-def _again(row: CellRow, trial: int) -> np.ndarray:
+def _symbol_uniforms(row: CellRow, trial: int) -> Float[np.ndarray, "draws"]:
     """The row's random numbers; other ones at a later trial."""
     if trial == 0:
-        return row.symbols
+        return row.symbol_uniforms
     job = row.job
     seeds = [job.seed, job.request_index, job.index, job.candidate, trial]
     return np.random.default_rng(seeds).random(_SYMBOL_DRAWS)
@@ -215,26 +234,26 @@ def draw_compositions(
     grammars: list[CompositionGrammar],
     uniforms: Float[np.ndarray, "batch draws"],
     temperature: float,
-    asked: Float[np.ndarray, "batch 6"],
+    property_vectors: Float[np.ndarray, "batch 6"],
 ) -> list[Counts]:
-    """Write compositions symbol by symbol; the grammar lets nothing else than the request be written.
+    """Draw compositions symbol by symbol; the grammar lets nothing be drawn that the request does not allow.
 
     Args:
         model: in evaluation mode.
         grammars: one a row.
         uniforms: the numbers in [0, 1) that decide each row's draws.
         temperature: of the symbols.
-        asked: properties, as vectors of BEGIN; zeros for none.
+        property_vectors: the vectors of BEGIN; zeros where no property is asked for.
     """
     device = next(model.parameters()).device
-    told = torch.from_numpy(asked).to(device)
+    begin_vectors = torch.from_numpy(property_vectors).to(device)
     prompts = [composition_symbols({})[:1] for _ in grammars]
     for step in range(uniforms.shape[1]):
         open_rows = [row for row, prompt in enumerate(prompts) if prompt[-1] != END]
         if not open_rows:
             break
         batch = prompt_batch([prompts[row] for row in open_rows], device)
-        batch.vectors[:, 0] = told[open_rows]
+        batch.vectors[:, 0] = begin_vectors[open_rows]
         legal = np.stack([grammars[row].legal(prompts[row]) for row in open_rows])
         drawn = model.symbol_head.sample(
             model(batch)[:, -1],

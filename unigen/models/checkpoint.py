@@ -22,10 +22,10 @@ WEIGHTS, CONFIG = "weights.safetensors", "config.yaml"
 def save_model(model: Network, folder: Path, dtype: Literal["fp32", "bf16"] = "fp32") -> None:
     """Write config and weights, the same bytes for the same model; bf16 halves the file and is widened on loading."""
     folder.mkdir(parents=True, exist_ok=True)
-    kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
-    keep_exact = {name for name, _ in model.named_buffers()}
+    stored = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
+    buffers = {name for name, _ in model.named_buffers()}  # means, ranges and counts of the data: never rounded
     weights = {
-        name: tensor.detach().cpu().to(tensor.dtype if name in keep_exact else kind).contiguous()
+        name: tensor.detach().cpu().to(tensor.dtype if name in buffers else stored).contiguous()
         for name, tensor in model.state_dict().items()
     }
     configuration.write_yaml(folder / CONFIG, model.config)
@@ -41,11 +41,11 @@ def load_model(folder: Path, device: str = "cpu") -> Network:
         UserError: files missing or truncated, weights of another version or another config.
     """
     path = folder / WEIGHTS
-    for needed in (folder / CONFIG, path):
-        if not needed.exists():
-            raise UserError("model file missing", where=str(needed), next_step="see: unigen models list")
+    for file in (folder / CONFIG, path):
+        if not file.exists():
+            raise UserError("model file missing", where=str(file), next_step="see: unigen models list")
     model = build_model(configuration.load_union(ModelConfig, folder / CONFIG))
-    weights = _read(path)
+    weights = _read_weights(path)
     expected = model.state_dict()
     wrong = sorted(set(weights) ^ set(expected)) or [
         name for name, tensor in expected.items() if weights[name].shape != tensor.shape
@@ -92,12 +92,12 @@ def model_folder(model: str | Path) -> Path:
     )
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            found = (file.metadata() or {}).get("format")
-            if found != FORMAT:
-                raise UserError("weights of another version", where=str(path), got=found, wanted=FORMAT)
+            version = (file.metadata() or {}).get("format")
+            if version != FORMAT:
+                raise UserError("weights of another version", where=str(path), got=version, wanted=FORMAT)
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise UserError("weights missing or truncated", where=str(path), got=str(error)) from error

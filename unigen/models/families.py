@@ -1,4 +1,4 @@
-"""Every family of models, listed once: what is said here of a family is all that the other rooms know of it."""
+"""Every family of models, listed once: its entry here is all that the other rooms know of a family."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Union
 
+import numpy as np
+
 from unigen.cards import Kind
 from unigen.config import from_dict
 from unigen.errors import UserError
-from unigen.models.generator import Generator, Opened
+from unigen.models.generator import Generator, OpenedModel
 from unigen.models.interface import Network
 from unigen.models.joint.generator import joint_generator
 from unigen.models.joint.items import open_joint
 from unigen.models.joint.network import JointConfig, JointModel
-from unigen.models.nearest.generator import NEAREST, nearest_generator
-from unigen.models.nearest.settings import NearestSettings
+from unigen.models.nearest.generator import NEAREST, NearestSettings, nearest_generator
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.models.smiles.generator import smiles_generator
@@ -23,10 +24,10 @@ from unigen.models.smiles.items import open_smiles
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.training_set import DataConfig, TrainingSet
+from unigen.models.words.decoding import WordsSettings
 from unigen.models.words.generator import words_generator
 from unigen.models.words.items import open_words
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
-from unigen.models.words.settings import WordsSettings
 from unigen.models.wyckoff.generator import wyckoff_generator
 from unigen.models.wyckoff.items import open_wyckoff
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
@@ -60,13 +61,13 @@ class Family:
         name: of the folder.
         learned: how it is trained; None: nothing is learned, and its name stands for the model.
         generator: makes a generator of an opened model; None: it generates nothing.
-        settings: what can be told to the generator, a frozen dataclass with defaults, by what it makes.
+        settings: of its generator, by what it makes: a frozen dataclass with defaults.
         retrieves: whether it looks known structures up (``--retrieve-from``, ``--exclude-formula``).
     """
 
     name: str
     learned: Learned | None
-    generator: Callable[[Opened], Generator] | None = None
+    generator: Callable[[OpenedModel], Generator] | None = None
     settings: Mapping[Kind, type] = field(default_factory=dict)
     retrieves: bool = False
 
@@ -81,14 +82,18 @@ class Family:
         Raises:
             UserError: a setting that the family does not have, or a value that it cannot have.
         """
-        names = [each.name for each in fields(self.settings[makes])]
+        names = [setting.name for setting in fields(self.settings[makes])]
         for name in given:
             if name not in names:
                 wanted = f"one of {', '.join(names)}" if names else "none: it has no settings"
                 raise UserError(f"this model has no --{name.replace('_', '-')}", where=model, wanted=wanted)
-        return from_dict(self.settings[makes], dict(given), model)
+        # a number of numpy, from np.linspace say, is the plain number to a config
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+        return from_dict(self.settings[makes], plain, model)
 
 
+# Small enough that every law of ``unigen.testing`` is checked in seconds, large enough that each part is there at least
+# once: two layers (state goes from one to the next), two heads, twelve atoms (several orbits, several counts).
 _TINY_BACKBONE: dict[str, Any] = {"mixers": ("attention",) * 2, "width": 32, "heads": 2}
 _TINY_HEADS: dict[str, Any] = {"head_width": 16, "head_blocks": 2}
 _TINY_WORDS = AutoregressiveConfig(max_atoms=12, dropout=0.0, **_TINY_BACKBONE, **_TINY_HEADS)

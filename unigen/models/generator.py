@@ -1,4 +1,4 @@
-"""What draws structures, of whatever family: jobs in, drafts out, with the settings that the family has."""
+"""What draws structures, of whatever family: jobs in, candidates out, with the settings that the family has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Range = tuple[float, float, str]
 """Smallest and largest value of a property in the training data, and its unit."""
 
 SCORE_STEPS = 8
-"""Solver steps of the exact likelihood of a sample."""
+"""Solver steps of the likelihood of a sample (Heun): a compromise, since each costs a derivative a dimension. For 32
+samples of unigen-crystal-small, 8 steps differ from 64 by 1.6 nats (median; 4.4 for one in ten), 4 from 8 by 4.5."""
 
 Structure_co = TypeVar("Structure_co", covariant=True)
 """Crystal or Molecule."""
@@ -50,8 +51,8 @@ class Job(Generic[Request]):
 
 
 @dataclass(frozen=True)
-class Draft(Generic[Structure_co]):
-    """What a generator answers to a job.
+class Candidate(Generic[Structure_co]):
+    """The structure that a generator drew for a job, or why there is none.
 
     Attributes:
         structure: Crystal or Molecule, or None when the job failed.
@@ -78,7 +79,7 @@ class Generator(Protocol):
         name: reported with every sample.
         version: checksum of the weights or of the data copied from: two equal ones draw the same.
         makes: what it draws.
-        settings: how it draws, a dataclass of what its family can be told; written into ``run.yaml``.
+        settings: how it draws, a dataclass of its family; written into ``run.yaml``.
     """
 
     name: str
@@ -86,8 +87,8 @@ class Generator(Protocol):
     makes: Kind
     settings: Any
 
-    def draw(self, jobs: list[Job]) -> list[Draft]:
-        """One draft a job, in order."""
+    def draw(self, jobs: list[Job]) -> list[Candidate]:
+        """One candidate a job, in order."""
         ...
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
@@ -104,7 +105,8 @@ class VectorSettings:
     """How vectors are drawn by a diffusion head.
 
     Attributes:
-        steps: solver steps a vector.
+        steps: solver steps a vector. For 32 samples of unigen-crystal-small, 14 steps differ from 112 by .001 Angstrom
+            in the cell and 1e-5 in the sites (medians), 7 steps by five times as much.
         solver: dpm2m evaluates the head once a step, heun twice.
         temperature: 1 draws from the model itself; below 1 symbols are sharpened and vectors drawn towards their modes
             (see ``solvers.tempered``). The default was chosen on MP-20 validation (match rate 54 % against 51 % at 1,
@@ -117,15 +119,15 @@ class VectorSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A model as it was found on disk, and how it is to draw: what a family makes a generator of.
+class OpenedModel:
+    """A model as it is on disk, and how it is to draw: what a family makes a generator of.
 
     Attributes:
         network: in evaluation mode; None in families that learn nothing.
         folder: of the model; None likewise.
         name: reported with every sample.
         version: checksum of the weights; empty without.
-        makes: what is wanted of it.
+        makes: the kind of structure that it is to draw.
         settings: how to draw, of the family's own class.
         score: whether the exact likelihood of every sample is computed, where there is one.
         retrieve_from: dataset of known structures; None for the model's own.
@@ -186,9 +188,9 @@ def refuse_more_than_composition(request: CrystalRequest, name: str) -> None:
         UserError: the request asks for one.
     """
     if request.asks_symmetry or request.properties:
-        asked = "a symmetry" if request.asks_symmetry else "properties"
+        condition = "a symmetry" if request.asks_symmetry else "properties"
         raise UserError(
-            f"{name} cannot be asked for {asked}",
+            f"{name} cannot be asked for {condition}",
             got=request.template or request.space_group or request.crystal_system or ", ".join(request.properties),
             next_step="use a wyckoff model, such as unigen-crystal-small",
         )

@@ -70,6 +70,7 @@ def distributions(
         samples: what was made.
         reference: what it should be like, if anything.
     """
+    # a step rounded up, so never more than these; 1 where there are no references, as 0 is no step
     references = reference[:: -(-len(reference) // MOST_REFERENCES) or 1]
     figures = []
     for name, unit, value in _CRYSTALS if kind == "crystals" else _MOLECULES:

@@ -39,6 +39,7 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Page:
     structure_of: Callable[[Row], Crystal | Molecule | None] = crystal_of if kind == "crystals" else molecule_of
     structures = [structure_of(row) for row in rows]
     made = [structure for structure in structures if structure is not None]
+    all_in_one = [name for name in (SDF, "samples.extxyz") if (folder / name).exists()]
     settings = read_yaml(folder / RUN)
     requests = settings.pop("requests")
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
@@ -48,19 +49,15 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Page:
         items=_items(folder, rows, structures),
         figures=distributions(kind, made),
         settings=settings,
-        notes=[_NOTE, *_all_in_one(folder)],
+        notes=[_NOTE, *(f"All structures stand in {name}, beside this page." for name in all_in_one)],
         units=UNITS,
     )
-
-
-def _all_in_one(folder: Path) -> list[str]:
-    names = [name for name in (SDF, "samples.extxyz") if (folder / name).exists()]
-    return [f"All structures stand in {name}, beside this page." for name in names]
 
 
 def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Molecule | None]) -> list[Item]:
     """Each with its CIF, named as `unigen.runs.crystal_files` does, or its entry in the SD file that holds all."""
     made = [row for row, structure in zip(rows, structures, strict=True) if structure is not None]
+    # rows are dictionaries, which are no keys: each by its identity
     stems = {id(row): stem for row, stem in zip(made, file_names(made), strict=True)}
     entries = {id(row): number for number, row in enumerate(made, start=1)}
     items = []
@@ -72,17 +69,13 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
                 id=stem,
                 structure=structure,
                 columns={} if structure is None else _columns(row) | {"atoms": len(structure)},
-                subtitle=_subtitle(row),
+                subtitle=row.get("smiles") or row.get("checks", {}).get("space_group", ""),
                 file=files[0] if files else "",
                 location=f"entry {entries[id(row)]}" if files[:1] == [SDF] else "",
                 reason=row.get("reason", ""),
             )
         )
     return items
-
-
-def _subtitle(row: Row) -> str:
-    return row.get("smiles") or row.get("checks", {}).get("space_group", "")
 
 
 def _columns(row: Row) -> dict[str, Value]:

@@ -34,23 +34,24 @@ def choose(cost: Float[np.ndarray, "n n"]) -> Int[np.ndarray, "n"]:
     columns = np.empty(len(cost), dtype=np.int64)
     subset = len(best) - 1
     for row in reversed(range(len(cost))):
-        inside = [column for column in range(len(cost)) if subset >> column & 1]
-        totals = [best[subset ^ 1 << column] + cost[row, column] for column in inside]
-        columns[row] = inside[int(np.argmin(totals))]
+        unused = [column for column in range(len(cost)) if subset >> column & 1]
+        totals = [best[subset ^ 1 << column] + cost[row, column] for column in unused]
+        columns[row] = unused[int(np.argmin(totals))]
         subset ^= 1 << int(columns[row])
     return columns
 
 
 def _best_by_subset(costs: Float[np.ndarray, "candidates n n"]) -> Float[np.ndarray, "subsets candidates"]:
+    """The recursion of ``cheapest``; bit j of a subset is column j, and subsets of one size are done together."""
     n = costs.shape[1]
     subsets = np.arange(1 << n)
     size = np.array([int(subset).bit_count() for subset in subsets])
     best = np.full((1 << n, len(costs)), np.inf)
     best[0] = 0.0
     for row in range(n):
-        full = subsets[size == row]
+        of_size = subsets[size == row]
         for column in range(n):
-            before = full[full >> column & 1 == 0]
+            before = of_size[of_size >> column & 1 == 0]
             after = before | 1 << column
             best[after] = np.minimum(best[after], best[before] + costs[:, row, column])
     return best

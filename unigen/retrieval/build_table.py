@@ -16,7 +16,7 @@ from unigen.disk import durable
 from unigen.errors import UserError
 from unigen.parallel import Workers
 from unigen.retrieval.compositions import stability_of
-from unigen.retrieval.table import Looks, TemplateTable, is_table, read_table, write_table
+from unigen.retrieval.table import SiteGeometry, TemplateTable, is_table, read_table, write_table
 
 TABLE = "templates.parquet"
 
@@ -83,15 +83,15 @@ def build_table(name: str, *, workers: int | None = None, progress: bool = False
     path, _ = resolve_dataset(name)
     dataset = open_dataset(path)
     with Workers(workers, progress=progress) as pool:
-        found = pool.map(_describe, list(dataset), f"symmetry of {name}")
-    crystals = [crystal for crystal, _ in found]
+        described = pool.map(_describe, list(dataset), f"symmetry of {name}")
+    crystals = [crystal for crystal, _ in described]
+    sites = [geometry for _, geometry in described]
     target = path.with_name(TABLE)
-    looks = [look for _, look in found]
-    write_table(target, crystals, looks, dataset.ids.tolist(), dataset.split.tolist(), stability_of(dataset))
-    kinds = {(crystal.space_group, tuple(sorted(crystal.letters.tolist()))) for crystal in crystals}
-    return TableResult(target, len(crystals), dict(Counter(crystal.symprec for crystal in crystals)), len(kinds))
+    write_table(target, crystals, sites, dataset.ids.tolist(), dataset.split.tolist(), stability_of(dataset))
+    templates = {(crystal.space_group, tuple(sorted(crystal.letters.tolist()))) for crystal in crystals}
+    return TableResult(target, len(crystals), dict(Counter(crystal.symprec for crystal in crystals)), len(templates))
 
 
-def _describe(crystal: Crystal) -> tuple[SymmetricCrystal, Looks]:
+def _describe(crystal: Crystal) -> tuple[SymmetricCrystal, SiteGeometry]:
     symmetric = find_symmetric(crystal)
-    return symmetric, Looks.of(symmetric)
+    return symmetric, SiteGeometry.of(symmetric)

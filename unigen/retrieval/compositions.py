@@ -12,7 +12,8 @@ from unigen.elements import reduce_counts
 from unigen.shapes import Float, Int
 
 STABILITY = ("e_above_hull", "stability")
-"""Columns (eV per atom) that say which of several equally near structures comes first: the lowest."""
+"""Columns (eV per atom above the hull; the second in databases such as OQMD) that say which of several equally near
+structures comes first: the lowest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +54,11 @@ class Compositions:
     def of_dataset(cls, dataset: CrystalDataset) -> Compositions:
         """Of all crystals of a dataset."""
         owner = np.repeat(np.arange(len(dataset)), dataset.num_atoms)
-        kinds, count = np.unique(owner * 256 + dataset.numbers, return_counts=True)
+        # one key a (cell, element) pair: atomic numbers are below 256
+        keys, count = np.unique(owner * 256 + dataset.numbers, return_counts=True)
         return cls(
-            owner=kinds // 256,
-            number=kinds % 256,
+            owner=keys // 256,
+            number=keys % 256,
             count=count,
             volume=np.abs(np.linalg.det(dataset.lattice)),
             stability=stability_of(dataset),

@@ -1,4 +1,4 @@
-"""What a structure looks like from each of its elements: tells distinct templates apart, cheaply."""
+"""Distances around the sites of each element of a structure: tells distinct templates apart, cheaply."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from unigen.shapes import Float, Int
 
 NEAREST = 12
-"""Distances kept to any neighbour, and as many to neighbours of the same element."""
+"""Distances kept to any neighbour, and as many to neighbours of the same element: the first shell of close packing."""
 
 SMALL_CELL = 4
 """Cells of at most so many atoms need a second shell of images to have NEAREST neighbours of every kind."""
@@ -33,13 +33,13 @@ def fingerprint(
     for element in elements:
         sites = numbers == element
         near = _nearest(distance[sites].reshape(sites.sum(), -1))
-        alike = _nearest(distance[np.ix_(sites, sites)].reshape(sites.sum(), -1))
-        rows.append(np.concatenate([near.mean(axis=0), alike.mean(axis=0)]))
+        same_element = _nearest(distance[np.ix_(sites, sites)].reshape(sites.sum(), -1))
+        rows.append(np.concatenate([near.mean(axis=0), same_element.mean(axis=0)]))
     return np.array(rows)
 
 
 CONTACTS = (1, 2, 4, 8)
-"""Which of the nearest neighbours of one element, seen from another, are told."""
+"""Which of the nearest neighbours of one element, seen from another, are kept: nearer ones more closely."""
 
 
 def contacts(
@@ -48,7 +48,7 @@ def contacts(
     numbers: Int[np.ndarray, "atoms"],
     elements: Int[np.ndarray, "elements"],
 ) -> Float[np.ndarray, "elements elements contacts"]:
-    """Who is how far from whom: from the sites of one element, the 1st, 2nd, 4th, 8th nearest site of another.
+    """How far elements are from each other: from sites of one, the 1st, 2nd, 4th and 8th nearest site of another.
 
     Averaged over the sites of the first element, in units of the mean atomic spacing; invariant like ``fingerprint``.
     """
@@ -72,7 +72,7 @@ def _distances(
     between -= np.round(between)
     vectors = (between[:, :, None] + images) @ (lattice / spacing)
     distance = np.sqrt(np.einsum("abci,abci->abc", vectors, vectors))
-    distance[distance < 1e-3] = np.inf  # an atom is no neighbour of itself
+    distance[distance < 1e-3] = np.inf  # an atom is no neighbour of itself; rounding leaves far less than a thousandth
     return distance
 
 

@@ -55,24 +55,22 @@ class Lesson:
 
 def write_lessons(path: Path, lessons: list[Lesson]) -> None:
     """Write them, whole or not at all."""
-    rows = [_row(lesson) for lesson in lessons]
+    rows = [
+        {
+            "sources": lesson.shortlist.sources.tolist(),
+            "distance": lesson.shortlist.distance.tolist(),
+            "roles": lesson.shortlist.roles.ravel().tolist(),
+            "kind": lesson.shortlist.kind.tolist(),
+            "rms": lesson.rms.tolist(),
+            "aligned_at": lesson.aligned_at.tolist(),
+            "aligned_lattice": lesson.aligned_lattice.ravel().tolist(),
+            "aligned_free": lesson.aligned_free.ravel().tolist(),
+        }
+        for lesson in lessons
+    ]
     columns = {n: pa.array([row[n] for row in rows], pa.list_(kind)) for n, kind in _COLUMNS.items()}
     with durable(path) as partial:
         pq.write_table(pa.table(columns), partial, compression="zstd")
-
-
-def _row(lesson: Lesson) -> dict[str, list]:
-    listed = lesson.shortlist
-    return {
-        "sources": listed.sources.tolist(),
-        "distance": listed.distance.tolist(),
-        "roles": listed.roles.ravel().tolist(),
-        "kind": listed.kind.tolist(),
-        "rms": lesson.rms.tolist(),
-        "aligned_at": lesson.aligned_at.tolist(),
-        "aligned_lattice": lesson.aligned_lattice.ravel().tolist(),
-        "aligned_free": lesson.aligned_free.ravel().tolist(),
-    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +94,7 @@ class Lessons:
         row = {name: values[offsets[index] : offsets[index + 1]] for name, (values, offsets) in self.columns.items()}
         aligned = len(row["aligned_at"])
         return Lesson(
-            shortlist=self.retriever.recall(
+            shortlist=self.retriever.rebuild(
                 self.table.counts(index), row["sources"], row["roles"], row["kind"], row["distance"]
             ),
             rms=row["rms"].astype(np.float64),

@@ -12,8 +12,7 @@ from unigen.elements import format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.retrieval.assignment import cheapest, choose
 from unigen.retrieval.compositions import Compositions
-from unigen.retrieval.count_groups import CountGroup, group_by_counts
-from unigen.shapes import Float, Int
+from unigen.shapes import Float, Int, UInt8
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,45 @@ class Neighbour:
     distance: float
     roles: dict[int, int]
     copies: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class CountGroup:
+    """All crystals whose cells hold the same multiset of atom counts, such as 1, 1, 3 for every ABX3.
+
+    Attributes:
+        counts: atoms of each element, ascending.
+        elements: atomic numbers in the order of ``counts``, and ascending where counts are equal.
+        index: which cell each row is.
+    """
+
+    counts: tuple[int, ...]
+    elements: UInt8[np.ndarray, "candidates elements"]
+    index: Int[np.ndarray, "candidates"]
+
+    @property
+    def blocks(self) -> list[slice]:
+        """The runs of equal counts: only within them may elements exchange roles."""
+        starts = [0, *(i for i in range(1, len(self.counts)) if self.counts[i] != self.counts[i - 1])]
+        return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(self.counts)], strict=True)]
+
+
+def group_by_counts(cells: Compositions) -> dict[tuple[int, ...], CountGroup]:
+    """Cells by their multiset of atom counts (whole columns at once, no loop over cells)."""
+    order = np.lexsort((cells.number, cells.count, cells.owner))
+    owner, number, count = cells.owner[order], cells.number[order], cells.count[order]
+    width = np.bincount(owner, minlength=len(cells))
+    start = np.cumsum(width) - width
+    groups: dict[tuple[int, ...], CountGroup] = {}
+    for elements in np.unique(width):
+        index = np.flatnonzero(width == elements)
+        rows = start[index, None] + np.arange(elements)
+        multisets, multiset_of = np.unique(count[rows], axis=0, return_inverse=True)
+        for position, multiset in enumerate(multisets):
+            members = np.flatnonzero(multiset_of.ravel() == position)
+            key = tuple(int(value) for value in multiset)
+            groups[key] = CountGroup(key, number[rows[members]].astype(np.uint8), index[members])
+    return groups
 
 
 @dataclass(frozen=True)
@@ -52,7 +90,8 @@ class NeighbourIndex:
         ``min over assignments s of  sum_e (n_e / n) d(e, s(e))``
 
     is over all ways to give its elements, count for count, to the wanted ones (``assignment.py``); d is the distance
-    of two elements (``chemistry.py``). Equally near candidates come with the most stable first, where that is known.
+    of two elements (``unigen.element_similarity``). Equally near candidates come with the most stable first, where that
+    is known.
 
     Attributes:
         groups: candidates by multiset of counts.
@@ -113,28 +152,25 @@ class NeighbourIndex:
         group = self.groups.get(tuple(sorted(count // copies for count in counts.values())))
         if group is None:
             return None
-        distance = np.sum([cheapest(self._costs(group, wanted, block)) for block in group.blocks], axis=0)
+        distance = np.zeros(len(group.index))
+        for block in group.blocks:
+            share = group.counts[block.start] / sum(group.counts)
+            distance += cheapest(share * self.elements[wanted[block, None], group.elements[:, None, block]])
         if exclude_formula:  # both are in canonical order, so the same formula is the same row
             distance = np.where((group.elements == wanted).all(axis=1), np.inf, distance)
         return _Search(group, wanted, copies, distance) if np.isfinite(distance).any() else None
 
-    def _costs(
-        self, group: CountGroup, wanted: Int[np.ndarray, "elements"], block: slice
-    ) -> Float[np.ndarray, "candidates n n"]:
-        share = group.counts[block.start] / sum(group.counts)
-        return share * self.elements[wanted[block, None], group.elements[:, None, block]]
-
     def _nearest_first(self, searches: list[_Search]) -> Iterator[Neighbour]:
         distance = np.concatenate([search.distance for search in searches])
         source = np.concatenate([search.group.index for search in searches])
-        which = np.repeat(np.arange(len(searches)), [len(search.distance) for search in searches])
+        search_of = np.repeat(np.arange(len(searches)), [len(search.distance) for search in searches])
         first = np.cumsum([0] + [len(search.distance) for search in searches])
-        # Rounded, so that the order of a sum decides no tie.
+        # Rounded, so that the order of a sum decides no tie: distances are sums of a few numbers of order one.
         for position in np.lexsort((self.rank[source], distance.round(9))):
             if not np.isfinite(distance[position]):
                 return
-            search = searches[which[position]]
-            row = int(position - first[which[position]])
+            search = searches[search_of[position]]
+            row = int(position - first[search_of[position]])
             yield Neighbour(int(source[position]), float(distance[position]), self._roles(search, row), search.copies)
 
     def _roles(self, search: _Search, row: int) -> dict[int, int]:

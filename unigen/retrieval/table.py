@@ -1,4 +1,4 @@
-"""Known crystals as templates: space group, orbits, free parameters and what their sites look like, in one small file.
+"""Known crystals as templates: space group, orbits, free parameters and site fingerprints, in one small file.
 
 Columns of the Parquet file: ``id`` and ``split`` string, ``space_group`` uint8, ``lattice`` fixed_size_list<float>[6]
 (Angstrom, radians, conventional cell), ``numbers`` and ``letters`` list<uint8> (an orbit each), ``free`` list<float>
@@ -45,7 +45,9 @@ _SCHEMA = pa.schema(
 )
 
 UNIT = 0.02
-"""Fingerprints are kept as whole multiples of this many atomic spacings, at most 255."""
+"""Fingerprints are kept as whole multiples of this many atomic spacings, at most 255: one byte resolves a
+fifth of what makes two structures different (``shortlist.SAME_KIND``) up to 5.1 spacings. Of the bundled table's
+numbers three in ten thousand are farther."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ class TemplateTable:
         element_offsets: elements of crystal i are ``element_offsets[i]:element_offsets[i + 1]``.
         elements: atomic number of each element of each crystal, ascending within a crystal.
         element_counts: atoms of it in the primitive cell.
-        fingerprints: what its sites look like, in UNITs (``fingerprint.py``).
+        fingerprints: of its sites, in UNITs (``fingerprint.py``).
         contact_offsets: contacts of crystal i are ``contact_offsets[i]:contact_offsets[i + 1]``.
         contacts: how far its elements are from each other, in UNITs, all pairs of a crystal one after the other.
         stability: energy above the hull, eV per atom, NaN where unknown.
@@ -92,28 +94,28 @@ class TemplateTable:
         return len(self.space_group)
 
     def __getitem__(self, index: int) -> SymmetricCrystal:
-        here = slice(self.offsets[index], self.offsets[index + 1])
+        orbits = slice(self.offsets[index], self.offsets[index + 1])
         return SymmetricCrystal(
             space_group=int(self.space_group[index]),
             lattice=self.lattice[index].astype(np.float64),
-            numbers=self.numbers[here].astype(np.int64),
-            letters=self.letters[here].astype(np.int64),
-            free=self.free[here].astype(np.float64),
+            numbers=self.numbers[orbits].astype(np.int64),
+            letters=self.letters[orbits].astype(np.int64),
+            free=self.free[orbits].astype(np.float64),
         )
 
     def counts(self, index: int) -> dict[int, int]:
         """Atoms of the primitive cell by atomic number, ascending."""
-        here = slice(self.element_offsets[index], self.element_offsets[index + 1])
-        return dict(zip(self.elements[here].tolist(), self.element_counts[here].tolist(), strict=True))
+        rows = slice(self.element_offsets[index], self.element_offsets[index + 1])
+        return dict(zip(self.elements[rows].tolist(), self.element_counts[rows].tolist(), strict=True))
 
-    def looks(
+    def site_geometry(
         self, index: int, elements: Int[np.ndarray, "wanted"]
     ) -> tuple[UInt8[np.ndarray, "wanted features"], UInt8[np.ndarray, "wanted wanted contacts"]]:
-        """What the sites of these elements of a crystal look like, and how far they are from each other."""
+        """Fingerprints of the sites of these elements of a crystal, and how far the elements are from each other."""
         start, stop = self.element_offsets[index : index + 2]
-        place = np.searchsorted(self.elements[start:stop], elements)
+        rows = np.searchsorted(self.elements[start:stop], elements)
         pairs = self.contacts[self.contact_offsets[index] : self.contact_offsets[index + 1]]
-        return self.fingerprints[start + place], pairs.reshape(stop - start, stop - start, -1)[np.ix_(place, place)]
+        return self.fingerprints[start + rows], pairs.reshape(stop - start, stop - start, -1)[np.ix_(rows, rows)]
 
     @property
     def compositions(self) -> Compositions:
@@ -159,14 +161,14 @@ class TemplateTable:
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
-    """What a crystal looks like from its elements, ascending, in UNITs (``fingerprint.py``)."""
+class SiteGeometry:
+    """Fingerprints of the sites of each element of a crystal, ascending, and contacts of all pairs, in UNITs."""
 
     fingerprints: UInt8[np.ndarray, "elements features"]
     contacts: UInt8[np.ndarray, "elements elements contacts"]
 
     @classmethod
-    def of(cls, crystal: SymmetricCrystal) -> Looks:
+    def of(cls, crystal: SymmetricCrystal) -> SiteGeometry:
         """Of a symmetric crystal."""
         atoms = crystal.to_crystal()
         parts = (atoms.frac_coords, atoms.lattice, atoms.numbers, np.unique(atoms.numbers))
@@ -180,7 +182,7 @@ def _in_units(distances: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*sha
 def write_table(
     path: Path,
     crystals: list[SymmetricCrystal],
-    looks: list[Looks],
+    site_geometries: list[SiteGeometry],
     ids: list[str],
     split: list[str],
     stability: Float[np.ndarray, "crystals"],
@@ -193,16 +195,17 @@ def write_table(
         "lattice": [crystal.lattice.tolist() for crystal in crystals],
         "numbers": [crystal.numbers.tolist() for crystal in crystals],
         "letters": [crystal.letters.tolist() for crystal in crystals],
-        "free": [_free_numbers(crystal) for crystal in crystals],
-        "fingerprint": [look.fingerprints.ravel().tolist() for look in looks],
-        "contacts": [look.contacts.ravel().tolist() for look in looks],
+        "free": [_free_parameters(crystal) for crystal in crystals],
+        "fingerprint": [sites.fingerprints.ravel().tolist() for sites in site_geometries],
+        "contacts": [sites.contacts.ravel().tolist() for sites in site_geometries],
         "stability": stability,
     }
     with durable(path) as partial:
+        # written once and shipped beside weights: worth the time of a high level
         pq.write_table(pa.table(columns, schema=_SCHEMA), partial, compression="zstd", compression_level=12)
 
 
-def _free_numbers(crystal: SymmetricCrystal) -> list[float]:
+def _free_parameters(crystal: SymmetricCrystal) -> list[float]:
     dof = space_group(crystal.space_group).dof[crystal.letters]
     return crystal.free[np.arange(3) < dof[:, None]].tolist()
 
@@ -213,17 +216,23 @@ def read_table(path: Path) -> TemplateTable:
     Raises:
         UserError: not there, or not a table of templates.
     """
-    file = _read(path)
+    try:
+        file = pq.read_table(path, memory_map=True).combine_chunks().select(_SCHEMA.names).cast(_SCHEMA)
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise UserError(
+            "not a table of templates", where=str(path), got=str(error)[:120], next_step="run: unigen data templates"
+        ) from error
     names = ("numbers", "letters", "free", "fingerprint", "contacts")
     numbers, letters, free, prints, pairs = (file[name].combine_chunks() for name in names)
     groups = file["space_group"].to_numpy()
     offsets = _offsets(numbers)
     flat_numbers, flat_letters = (column.flatten().to_numpy(zero_copy_only=False) for column in (numbers, letters))
-    freedom, points = _orbit_facts(np.repeat(groups, np.diff(offsets)), flat_letters)
+    freedom, multiplicity = _orbit_properties(np.repeat(groups, np.diff(offsets)), flat_letters)
     parameters = np.zeros((len(flat_letters), 3), dtype=np.float32)
     parameters[np.arange(3) < freedom[:, None]] = free.flatten().to_numpy(zero_copy_only=False)
     owner = np.repeat(np.arange(len(groups)), np.diff(offsets))
-    kinds, inverse = np.unique(owner * 256 + flat_numbers, return_inverse=True)
+    # one key a (crystal, element) pair: atomic numbers are below 256
+    keys, inverse = np.unique(owner * 256 + flat_numbers, return_inverse=True)
     return TemplateTable(
         name=str(path),
         ids=file["id"].to_numpy(),
@@ -234,9 +243,9 @@ def read_table(path: Path) -> TemplateTable:
         numbers=flat_numbers,
         letters=flat_letters,
         free=parameters,
-        element_offsets=np.searchsorted(kinds // 256, np.arange(len(groups) + 1)),
-        elements=kinds % 256,
-        element_counts=np.bincount(inverse, weights=points).astype(np.int64),
+        element_offsets=np.searchsorted(keys // 256, np.arange(len(groups) + 1)),
+        elements=keys % 256,
+        element_counts=np.bincount(inverse, weights=multiplicity).astype(np.int64),
         fingerprints=prints.flatten().to_numpy(zero_copy_only=False).reshape(-1, FEATURES),
         contact_offsets=_offsets(pairs) // len(CONTACTS),
         contacts=pairs.flatten().to_numpy(zero_copy_only=False).reshape(-1, len(CONTACTS)),
@@ -252,26 +261,18 @@ def is_table(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path, memory_map=True).combine_chunks().select(_SCHEMA.names).cast(_SCHEMA)
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise UserError(
-            "not a table of templates", where=str(path), got=str(error)[:120], next_step="run: unigen data templates"
-        ) from error
-
-
 def _offsets(column: pa.Array) -> Int[np.ndarray, "n_plus_1"]:
     return np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy())]).astype(np.int64)
 
 
-def _orbit_facts(
+def _orbit_properties(
     groups: UInt8[np.ndarray, "orbits"], letters: UInt8[np.ndarray, "orbits"]
 ) -> tuple[Int[np.ndarray, "orbits"], Int[np.ndarray, "orbits"]]:
     """Freedom and multiplicity (primitive cell) of every orbit."""
-    freedom, points = np.zeros((231, 27), dtype=np.int64), np.zeros((231, 27), dtype=np.int64)
+    # by number of the space group and letter: at most 27 positions, a to z and A of group 47 (Pmmm)
+    freedom, multiplicity = np.zeros((231, 27), dtype=np.int64), np.zeros((231, 27), dtype=np.int64)
     for number in np.unique(groups).tolist():
         group = space_group(number)
         freedom[number, : len(group.dof)] = group.dof
-        points[number, : len(group.dof)] = group.primitive_multiplicity
-    return freedom[groups, letters], points[groups, letters]
+        multiplicity[number, : len(group.dof)] = group.primitive_multiplicity
+    return freedom[groups, letters], multiplicity[groups, letters]

@@ -1,4 +1,4 @@
-"""Which of its neighbours would have been right? What a model learns from when it learns whom to follow.
+"""Which of its neighbours would have been right? What a model learns the choice of a source structure from.
 
 For every crystal of a dataset: its shortlist among the crystals of other formulas, StructureMatcher's verdict on one
 substituted structure of each kind, and the crystal itself in the setting of those neighbours that share its template.
@@ -24,13 +24,16 @@ from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.shapes import Float, Int
 
 MAX_ALIGNED = 4
-"""Neighbours of the same template that a crystal is aligned with, at most."""
+"""Neighbours of the same template that a crystal is aligned with, at most: the nearest ones, as those
+that are followed later."""
 
 BOUND = 1_000_000
-"""Site pairs a verdict may take; a pair that takes more counts as no match unless its template is the same."""
+"""Site pairs a verdict may take; a pair that takes more counts as no match unless its template is the same.
+A two-thousandth of what evaluation allows: here most pairs differ, and there are up to a dozen a crystal."""
 
 BOUNDED_RMS = 0.1
-"""What a neighbour of the same template is given when its verdict took too long."""
+"""Rms given to a neighbour of the same template whose verdict takes too long: half of the credit of a perfect match
+in the reranker's loss (``exp(-0.1 / 0.15)``)."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,10 @@ def judge_neighbours(
     source, split = table_path(retrieve_from)
     if size != len(open_dataset(path)):
         raise UserError("templates of another version of the dataset", where=str(path), next_step="build them again")
-    task = partial(_judge, name, f"{source}", split)
+    judge = partial(_judge, name, f"{source}", split)
     _opened.cache_clear()  # where the work is done in this process, and the dataset was built again
     with Workers(workers, progress=progress) as pool:
-        lessons = pool.map(task, range(size), f"neighbours of {name}")
+        lessons = pool.map(judge, range(size), f"neighbours of {name}")
     target = path.with_name(LESSONS)
     write_lessons(target, lessons)
     matched = [~np.isnan(lesson.rms) for lesson in lessons]
@@ -128,11 +131,12 @@ def _verdicts(
 
     matcher = BoundedMatcher(MatchSettings(max_site_pairs=BOUND))
     reference = matcher.reduce(crystal)
-    rms = np.full(len(shortlist.heads), np.nan)
-    for kind, head in enumerate(shortlist.heads):
-        found = matcher.rms(matcher.reduce(retriever.substitute(shortlist, int(head)).to_crystal()), reference)
-        if found.rms is not None:
-            rms[kind] = found.rms
-        elif found.bounded and kind in shortlist.kind[same_template]:
+    rms = np.full(len(shortlist.representatives), np.nan)
+    for kind, neighbour in enumerate(shortlist.representatives):
+        candidate = retriever.substitute(shortlist, int(neighbour)).to_crystal()
+        match = matcher.rms(matcher.reduce(candidate), reference)
+        if match.rms is not None:
+            rms[kind] = match.rms
+        elif match.bounded and kind in shortlist.kind[same_template]:
             rms[kind] = BOUNDED_RMS
     return rms

@@ -37,6 +37,7 @@ class VolumeModel:
         """
         counts = np.zeros((len(cells), len(SYMBOLS)))
         counts[cells.owner, cells.number] = cells.count
+        # the median: a few wrong cells of a dataset move no element that is rare
         mean = float(np.median(cells.volume / counts.sum(axis=1)))
         design = counts / cells.volume[:, None]
         normal = design.T @ design + RIDGE / mean**2 * np.eye(len(SYMBOLS))
@@ -57,8 +58,8 @@ def _solve_above(
     solution = np.full(len(right), floor)
     free = np.ones(len(right), dtype=bool)
     while free.any():
-        known = normal[np.ix_(free, ~free)] @ solution[~free]
-        trial = np.linalg.solve(normal[np.ix_(free, free)], right[free] - known)
+        from_fixed = normal[np.ix_(free, ~free)] @ solution[~free]
+        trial = np.linalg.solve(normal[np.ix_(free, free)], right[free] - from_fixed)
         below = trial < floor
         solution[free] = np.maximum(trial, floor)
         if not below.any():

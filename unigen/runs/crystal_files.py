@@ -131,6 +131,6 @@ def _frame(row: Row, crystal: Crystal) -> str:
     """One extxyz frame that names the sample."""
     header, _, rest = crystal.to_extxyz().partition("\n")
     comment, _, sites = rest.partition("\n")
-    name = re.sub(r"[\s\"=]", "_", str(row["id"]))
+    name = re.sub(r"[\s\"=]", "_", str(row["id"]))  # these would end a key=value of the comment line
     score = "" if row["score"] is None else f"score={row['score']:.4f} "
     return f"{header}\nid={name} index={row['index']} {score}{comment}\n{sites}"

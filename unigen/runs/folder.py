@@ -83,6 +83,7 @@ class RunFolder(ABC):
 
     def finish(self) -> list[Row]:
         """Sort the journal and write the structure files; returns the rows in order."""
+        # by request and sample: an interrupted run, which finished them in another order, ends in the same bytes
         rows = [self.rows[key] for key in sorted(self.rows)]
         with durable(self.path / JOURNAL) as partial:
             partial.write_text("".join(map(line_text, rows)), encoding="utf-8")
@@ -110,7 +111,7 @@ def was_made(row: Row) -> bool:
 def file_names(rows: Sequence[Row]) -> list[str]:
     """``SrTiO3__0``; requests whose names would give one file (on any file system) carry their place in the run."""
     stems = [re.sub(r"[^A-Za-z0-9.()+-]", "_", str(row["id"]))[:_LONGEST_STEM].lstrip(".") for row in rows]
-    requests_of: dict[str, set[int]] = {}
+    requests_of: dict[str, set[int]] = {}  # by small letters: some file systems do not tell them from capitals
     for stem, row in zip(stems, rows, strict=True):
         requests_of.setdefault(stem.lower(), set()).add(row["request_index"])
     return [

@@ -32,7 +32,7 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
 
     Args:
         crystal: the sample.
-        symprec: tolerance of the space group, Angstrom.
+        symprec: tolerance of the space group, Angstrom; by default that of the per-structure tables of evaluations.
 
     Returns:
         ``space_group`` (Hermann-Mauguin symbol) and ``space_group_number``, ``density`` in g/cm^3,
@@ -55,6 +55,7 @@ def cell_parameters(crystal: Crystal) -> tuple[float, float, float, float, float
     """Lengths a, b, c in Angstrom and angles alpha (between b and c), beta, gamma in degrees."""
     lengths = np.linalg.norm(crystal.lattice, axis=1)
     unit = crystal.lattice / lengths[:, None]
+    # rounding may carry a cosine beyond 1
     cosines = np.clip([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]], -1.0, 1.0)
     a, b, c = lengths.tolist()
     alpha, beta, gamma = np.degrees(np.arccos(cosines)).tolist()
@@ -157,5 +158,6 @@ def molecules_table(rows: Sequence[Mapping[str, object]], total: int) -> Table:
     for row in rows[:SHOWN]:
         closest = row["smallest_distance"]
         shown = f"{closest:.2f}" if isinstance(closest, float) else "-"
+        # a bracket of a SMILES would be markup to rich
         table.add_row(str(row["formula"]), str(row["smiles"]).replace("[", "\\["), shown)
     return table

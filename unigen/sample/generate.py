@@ -9,7 +9,7 @@ from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.elements import parse_formula
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Generator, Job, Sample
+from unigen.models.generator import Candidate, Generator, Job, Sample
 from unigen.molecules.molecule import Molecule
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
@@ -127,14 +127,14 @@ def iter_samples(
         if all(key in finished for key in batch):
             continue
         jobs = [Job(requests[r], r, index, candidate, seed) for r, index in batch for candidate in range(rank)]
-        drafts = generator.draw(jobs)
-        samples = [_best(generator.name, jobs[at], drafts[at : at + rank]) for at in range(0, len(jobs), rank)]
+        candidates = generator.draw(jobs)
+        samples = [_best(generator.name, jobs[at], candidates[at : at + rank]) for at in range(0, len(jobs), rank)]
         yield [sample for key, sample in zip(batch, samples, strict=True) if key not in finished]
 
 
-def _best(model: str, job: Job, drafts: list[Draft]) -> Sample:
+def _best(model: str, job: Job, candidates: list[Candidate]) -> Sample:
     """The best candidate; a failed one only if all failed."""
-    best = max(drafts, key=lambda draft: (draft.structure is not None, draft.score))
+    best = max(candidates, key=lambda candidate: (candidate.structure is not None, candidate.score))
     return Sample(
         structure=best.structure,
         request=job.request,

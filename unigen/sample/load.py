@@ -11,7 +11,7 @@ from unigen.disk import sha256_of
 from unigen.errors import UserError
 from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
 from unigen.models.families import UNLEARNED, family_of
-from unigen.models.generator import Generator, Opened
+from unigen.models.generator import Generator, OpenedModel
 
 
 def load(
@@ -67,7 +67,7 @@ def load(
         given = "--exclude-formula" if retrieve_from is None else f"--retrieve-from {retrieve_from}"
         raise UserError("this model retrieves nothing", got=given, where=where)
     return family.generator(
-        Opened(
+        OpenedModel(
             network=network,
             folder=folder,
             name=name,

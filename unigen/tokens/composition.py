@@ -67,11 +67,9 @@ class CompositionGrammar:
             mask[[vocabulary.count_symbol(c) for c in self._counts_for(open_element, pairs)]] = True
             return mask
         mask[[vocabulary.element_symbol(e) for e in self.elements if self._counts_for(e, pairs)]] = True
-        mask[vocabulary.END] = bool(pairs) and self._finished(pairs)
+        complete = self.n_atoms is None or sum(count for _, count in pairs) == self.n_atoms
+        mask[vocabulary.END] = bool(pairs) and complete
         return mask
-
-    def _finished(self, pairs: Pairs) -> bool:
-        return self.n_atoms is None or sum(count for _, count in pairs) == self.n_atoms
 
     def _counts_for(self, element: int, pairs: Pairs) -> list[int]:
         """Counts this element may have as the next pair: in order, and leaving a rest that can be completed."""
@@ -81,9 +79,10 @@ class CompositionGrammar:
         smallest = 1
         if pairs:
             last, smallest = pairs[-1]
-            smallest += chemical_rank(element) < chemical_rank(last)
+            smallest += chemical_rank(element) < chemical_rank(last)  # equal counts are sorted by rank
         limit = min((self.n_atoms or self.max_atoms) - used, vocabulary.MAX_COUNT)
-        return [c for c in range(smallest, limit + 1) if self._completable([*pairs, (element, c)])]
+        counts = range(smallest, limit + 1)
+        return [count for count in counts if self._completable([*pairs, (element, count)])]
 
     def _completable(self, pairs: Pairs) -> bool:
         """Whether some further pairs reach n_atoms. If any do, one single pair with all the rest does."""
@@ -104,12 +103,12 @@ def grammar_for(request: CrystalRequest, max_atoms: int, counts: dict[int, int] 
         UserError: more atoms than the model saw.
     """
     counts = request.counts if counts is None else counts
-    wanted = sum(counts.values()) if counts else request.n_atoms
-    if wanted is not None and wanted > max_atoms:
+    n_atoms = sum(counts.values()) if counts else request.n_atoms
+    if n_atoms is not None and n_atoms > max_atoms:
         raise UserError(
             "more atoms in the cell than the model saw",
             where=f"request {request.id or request.formula or 'de novo'}",
-            got=wanted,
+            got=n_atoms,
             wanted=f"at most {max_atoms}",
         )
     symbols = request.elements if request.elements is not None else SYMBOLS[1:]

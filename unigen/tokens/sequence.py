@@ -1,4 +1,4 @@
-"""A structure written as symbols and vectors, each position knowing what it is about to be."""
+"""A structure as a sequence of symbols and vectors, with what is known of each position beforehand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from unigen.batch import TokenBatch, pad
 from unigen.shapes import Float, Int
 
 VECTOR_WIDTH = 6
+"""Numbers kept a position: those of the widest slot, the lattice."""
+
 DESCRIPTOR_WIDTH = 3
+"""Element, index and count: see ``Sequence``."""
 
 
 class Channel(IntEnum):

@@ -12,15 +12,22 @@ PAD, BEGIN, END, SLOT = 0, 1, 2, 3
 """Padding; start of a prompt; end of the composition; the place of a vector."""
 
 MAX_COUNT = 64
+"""The largest count of an element that can be written."""
+
+# Each kind of symbol begins where the one before it ends. A base is the symbol before its first one, since atomic
+# numbers, counts and space groups are counted from 1. Embeddings of trained models have these rows: symbols are only
+# ever added, at the end.
 _ELEMENT_BASE = 3
 _COUNT_BASE = _ELEMENT_BASE + len(SYMBOLS) - 1
 COPY = _COUNT_BASE + MAX_COUNT + 1
 NEW = COPY + 1
-"""What follows keeps the template of a neighbour, or is written anew."""
+"""The template that follows is that of a neighbour, or a new one."""
 
 _GROUP_BASE = NEW
 _LETTER_BASE = _GROUP_BASE + 231
 LETTER_COUNT = 27
+"""Wyckoff letters: a to z, and A of group 47 (Pmmm)."""
+
 CRYSTAL_VOCABULARY_SIZE = _LETTER_BASE + LETTER_COUNT
 """Symbols of crystals: the first ones."""
 
@@ -33,7 +40,7 @@ charge, the digit of a ring and of a count, the colon of a bond and of a class."
 _MARK_BASE = CRYSTAL_VOCABULARY_SIZE
 VOCABULARY_SIZE = _MARK_BASE + len(MARKS)
 
-_MARK_SYMBOL = {mark: _MARK_BASE + place for place, mark in enumerate(MARKS)}
+_MARK_SYMBOL = {mark: _MARK_BASE + position for position, mark in enumerate(MARKS)}
 
 
 def element_symbol(number: int) -> int:

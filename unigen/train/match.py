@@ -65,12 +65,12 @@ def match_rate(generator: Generator, references: Sequence[Crystal], seed: int, m
         formula = format_formula({int(number): int(count) for number, count in zip(numbers, counts, strict=True)})
         jobs.append(Job(CrystalRequest(formula=formula, n_atoms=len(reference.numbers)), index, 0, 0, seed))
     with torch.compiler.set_stance("force_eager"):  # a few odd shapes are not worth compiling
-        drafts = generator.draw(jobs)
+        candidates = generator.draw(jobs)
     settings = matching.MatchSettings(max_site_pairs=_SITE_PAIRS)
     matched = [
-        matching.rms_to_reference([draft.structure], reference, settings)[0].rms is not None
-        for draft, reference in zip(drafts, references, strict=True)
-        if draft.structure is not None
+        matching.rms_to_reference([candidate.structure], reference, settings)[0].rms is not None
+        for candidate, reference in zip(candidates, references, strict=True)
+        if candidate.structure is not None
     ]
     return sum(matched) / len(references)
 

@@ -82,6 +82,7 @@ def _offsets(
     path: Path, num_atoms: np.ndarray, per_atom: Mapping[str, Sized], per_structure: Mapping[str, Sized]
 ) -> Int[np.ndarray, "structures_plus_1"]:
     """Where the atoms of each structure begin; raises UserError when the other arrays have other lengths."""
+    # wide: files count atoms in any type, and the sum over all may not fit it
     offsets = np.concatenate([[0], np.cumsum(num_atoms, dtype=np.int64)])
     lengths = {name: len(array) for name, array in {**per_atom, **per_structure}.items()}
     wanted = dict.fromkeys(per_atom, int(offsets[-1])) | dict.fromkeys(per_structure, len(num_atoms))
@@ -137,6 +138,7 @@ def _records(
     content: Callable[[int, slice], CrystalArrays | MoleculeArrays],
 ) -> Iterator[Record]:
     """One record a structure, a column one of its fields."""
+    # without columns zip would end before the first structure
     values = zip(*(column.tolist() for column in columns.values()), strict=True) if columns else repeat((), len(ids))
     for row, fields in enumerate(values):
         info = dict(zip(columns, fields, strict=True))

@@ -182,6 +182,7 @@ CRYSTAL_FORMATS = Formats(
         ".parquet": read_crystal_store,
         **dict.fromkeys((".db", ".traj", ".xsf", ".res", ".cell", ".gen"), _read_ase),
     },
+    # VASP tells its files by their names, which have no endings
     by_start={"poscar": _read_single, "contcar": _read_single},
     otherwise=_read_ase,
     run_file="samples.jsonl",

@@ -119,6 +119,7 @@ def parse_record(record: Record, parse: Callable[[Record], Structure], origin: O
     return Row(record.id, structure, reason, record.where, split, record.info, origin)
 
 
+# as a word of its own: no letter before or after it, as in latest or trained
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|val|valid|test)(?=[^a-z]|$)")
 
 

@@ -48,7 +48,8 @@ def csv_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, str]]]:
 
     Rows have that column in small letters and the others as the file writes them.
     """
-    csv.field_size_limit(2**31 - 1)  # a CIF of a large cell is longer than the default field
+    # a CIF of a large cell is longer than the default field; this is the largest that C's long holds on every system
+    csv.field_size_limit(2**31 - 1)
     with open_text(path) as file:
         rows = csv.DictReader(file)
         names = rows.fieldnames or ()
@@ -69,7 +70,7 @@ def read_frames(path: Path) -> Iterator[Record]:
             if not head.strip().isdigit():
                 yield Record(name, "bad", f"no atom count but {head.strip()[:40]!r}: the rest is not read", where)
                 return
-            body = [file.readline() for _ in range(int(head) + 1)]
+            body = [file.readline() for _ in range(int(head) + 1)]  # the comment line, and an atom a line
             named = _ID.search(body[0])
             info: dict[str, object] = {"id": named.group(1) or named.group(2)} if named else {}
             yield Record(name, "frame", head + "".join(body), where, split_from_name(path.stem), info)

@@ -70,6 +70,7 @@ def fit_element_energies(
     columns = sorted({number for each in counts for number in each})
     shares = np.array([[each.get(number, 0) / sum(each.values()) for number in columns] for each in counts])
     target = energies - formation
+    # where compounds do not tell two elements apart: of all solutions that fit alike, the one of least norm
     fitted = np.linalg.lstsq(shares, target, rcond=None)[0]
     enough = (shares > 0).sum(axis=0) >= FEWEST
     return ElementEnergies(
@@ -88,6 +89,7 @@ def _crossed_error(shares: Float[np.ndarray, "compounds elements"], target: Floa
         held = np.arange(len(target)) % 5 == part
         fitted = np.linalg.lstsq(shares[~held], target[~held], rcond=None)[0]
         seen = (shares[~held] > 0).sum(axis=0) >= FEWEST
+        # an element that the fit lacks has no energy in use either: no error is made with it
         fair = held & ~(shares[:, ~seen] > 0).any(axis=1)
         errors.append(np.abs(target[fair] - shares[fair] @ fitted))
     return float(np.concatenate(errors).mean())

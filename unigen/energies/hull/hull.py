@@ -124,6 +124,7 @@ class Hull:
             return HullVerdict(reason=diagram)
         composition = Composition({SYMBOLS[number]: count for number, count in counts.items()})
         entry = PDEntry(composition, energy_per_atom * atoms)
+        # not looked for among the stable entries first: that is slower where most are not stable, says pymatgen
         phases, above = diagram.get_decomp_and_e_above_hull(entry, allow_negative=True, check_stable=False)
         if phases is None or above is None:
             return HullVerdict(reason="outside the phase diagram")
@@ -150,6 +151,7 @@ class Hull:
         from pymatgen.core import Composition
 
         reference = self.reference
+        # by the subsets of a few elements, which are far fewer than the entries of a set
         rows = [
             row
             for size in range(1, len(elements) + 1)

@@ -102,7 +102,7 @@ def lowest_of_each(entries: Iterable[tuple[str, str, float]]) -> tuple[list[str]
         if formula not in spelling:
             spelling[formula] = format_formula(reduce_counts(parse_formula(formula))[0])
         key = spelling[formula]
-        if key not in lowest or energy < lowest[key][0]:
+        if key not in lowest or energy < lowest[key][0]:  # of equal ones the first
             lowest[key] = (float(energy), name)
     order = sorted(lowest)
     return [lowest[key][1] for key in order], order, [lowest[key][0] for key in order]

@@ -135,6 +135,7 @@ def _composition(item: Any) -> dict[int, int] | None:
         or _number(item.get("energy")) is None
     ):
         return None
+    # pymatgen writes the counts of a composition as floats
     written = "".join(f"{symbol}{round(float(count))}" for symbol, count in item["composition"].items() if count)
     try:
         return parse_formula(written)

@@ -40,19 +40,20 @@ class Bins:
 
 
 ATOMS = Bins(("1-4", "5-8", "9-12", "13-16", "17-20", "21+"), (0.0, 5.0, 9.0, 13.0, 17.0, 21.0))
-"""Atoms in the primitive cell."""
+"""Atoms in the primitive cell: in fours up to 20, where MP-20 ends."""
 
 FREE = Bins(("1", "2-3", "4-6", "7-10", "11-20", "21+"), (0.0, 2.0, 4.0, 7.0, 11.0, 21.0))
 """Free coordinates and free numbers of the lattice."""
 
 DISTANCE = Bins(("none", "<0.1", "0.1-0.3", "0.3-0.6", "0.6-1", "1-2", ">2"), (-np.inf, 0.0, 0.1, 0.3, 0.6, 1.0, 2.0))
-"""Chemical distance; none: no known cell of another formula has such counts."""
+"""Chemical distance; none: no known cell of another formula has such counts, which is NaN and so in the first class."""
 
 FAMILIARITY = Bins(
     ("none", "known", "<0.1", "0.1-0.3", "0.3-0.6", "0.6-1", "1-2", ">2"),
     (-np.inf, 0.0, 1e-9, 0.1, 0.3, 0.6, 1.0, 2.0),
 )
-"""Chemical distance of a sample; known: the composition itself is; none: no known cell has such counts."""
+"""Chemical distance of a sample; known: the composition itself is, at distance zero but for rounding; none: no known
+cell has such counts."""
 
 _DENOVO = ("valid_cdvae", "novel", "stable_0.1", "sun_0.1")
 """Metrics of de novo samples that are broken down, where they are computed."""

@@ -82,6 +82,7 @@ def cover(
     compositions = np.array([each.composition for each in wanted])
     mean, spread = np.nanmean(compositions, axis=0), np.nanstd(compositions, axis=0)
     spread[spread == 0] = 1.0  # a feature that never varies in the reference
+    # Magpie knows no value of some elements: NaN becomes the reference's mean, which is 0 once standardised
     standardised = [np.nan_to_num([(each.composition - mean) / spread for each in group]) for group in (made, wanted)]
     between_compositions = cdist(*standardised)
     between_structures = cdist([each.structure for each in made], [each.structure for each in wanted])

@@ -58,6 +58,7 @@ def score_csp(
             got=f"samples such as {scored.entries[0].id!r}, references such as {targets[0].id!r}",
             next_step="name samples by the id of their reference, or use --protocol denovo",
         )
+    # after pairing: by composition a sample belongs to a reference that is the only one of it among all
     if only_sampled:
         keep = [position for position, paired in enumerate(pairing.of_reference) if paired]
         targets = [targets[position] for position in keep]
@@ -65,6 +66,7 @@ def score_csp(
     most = min(k or pairing.k, pairing.k)
     crystals = [target.crystal for target in targets]
     matches = match_pairs(scored.crystals, crystals, pairing, scored.rules.matching, workers)
+    # k = 1, unranked, always: the best of k and the highest score of k are other claims
     columns, bounded = _columns(scored, crystals, pairing, matches, sizes=sorted({1, most}), workers=workers)
     settings: dict[str, object] = {"k": most, "only_sampled": only_sampled, "breakdown": breakdown is not None}
     return Outcome(
@@ -103,6 +105,7 @@ def _columns(
             settings=rules.matching,
             workers=workers,
         )
+        # no match counts as stol, beyond which nothing is matched: cRMSE (Martirosyan et al., 2025)
         columns[f"crmse.k{k}"] = np.where(np.isfinite(rms), rms, rules.matching.stol)
         columns[f"metre.k{k}"] = metre.matched
         bounded[f"metre_bounded.k{k}"] = metre.bounded

@@ -77,6 +77,7 @@ def _distribution_metrics(
     densities = [crystal.density for crystal in reference.crystals]
     elements = [float(len(crystal.counts)) for crystal in reference.crystals]
     metrics: dict[str, Metric] = {}
+    # all valid samples, where CDVAE draws 1,000 of them
     for suffix, counted in (("", valid), ("_all", np.ones(len(valid), dtype=bool))):
         chosen = [each for each, counts in zip(scored.crystals, counted, strict=True) if counts and each is not None]
         n = len(chosen)

@@ -88,6 +88,7 @@ def evaluate_crystals(
     for name, value in (("k", k), ("workers", workers)):
         if value is not None and value < 1:
             raise UserError(f"{name}: not a positive count", got=value)
+    # before anything is read: what is not installed is said at once
     require("smact", "smact", "composition validity needs")
     sample_set = read_samples(samples)
     reference_set = None if reference is None else read_reference(reference)
@@ -104,6 +105,7 @@ def evaluate_crystals(
         outcome = _with_statements(replace(outcome, shown=_shown(scored, reference_set)), scored, crew)
         if stability is not None:
             outcome = with_stability(outcome, scored, reference_set, stability, crew)
+        # last: stability and S.U.N. are broken down too
         if classes is not None and rules.name != CSP.name:
             sections = outcome.sections | classes.denovo_section(outcome.columns, scored, crew)
             settings = outcome.settings | {"neighbours_of": classes.neighbours_of}
@@ -148,6 +150,7 @@ def _describe(samples: CrystalSet, rules: CrystalRules, workers: Workers, seed: 
     descriptions: list[Description | None] = [
         None if entry.crystal is None else next(described) for entry in samples.entries
     ]
+    # each formula once: SMACT may take two seconds for one
     formulas = sorted({each.formula for each in descriptions if each is not None})
     check = partial(check_composition, max_combinations=rules.max_oxidation_combinations)
     verdicts = dict(zip(formulas, workers.map(check, formulas, "Compositions"), strict=True))

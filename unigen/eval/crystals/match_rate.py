@@ -46,6 +46,7 @@ def match_pairs(
 
     Samples that could not be read have no verdict: they are failures.
     """
+    # a task a reference and not a pair: each reference is reduced once
     positions, tasks = [], []
     for reference, paired in zip(references, pairing.of_reference, strict=True):
         readable = {position: crystal for position in paired.values() if (crystal := samples[position]) is not None}
@@ -80,7 +81,7 @@ def smallest_rms(
         for index, position in paired.items():
             rms = matches.get(position, Match()).rms
             if index < k and rms is not None and (counts is None or counts[position]):
-                best[reference] = np.fmin(best[reference], rms)
+                best[reference] = np.fmin(best[reference], rms)  # of a number and NaN, fmin takes the number
     return best
 
 
@@ -125,6 +126,7 @@ def match_any(
         if reference is None or matched[number]:
             continue
         own = set(pairing.of_reference[number].values())
+        # its own samples have been tried, and none of them matches
         positions = [position for position in of_formula.get(reference.reduced_formula, ()) if position not in own]
         others = tuple(crystal for position in positions if (crystal := samples[position]) is not None)
         if others:

@@ -64,6 +64,7 @@ def find_unique(
         workers: the processes that do it.
     """
     groups = list(_by_formula(samples).values())
+    # a formula is one task, however many samples it has: whether one is kept depends on those before it
     tasks = [FormulaTask(_of(samples, group)) for group in groups]
     results = workers.map(partial(_unique_task, settings=settings, limit=limit), tasks, "Uniqueness")
     return _scatter(len(samples), groups, results)
@@ -138,7 +139,7 @@ class _Partners:
     def __init__(self, settings: MatchSettings, limit: int, *, ordered: bool) -> None:
         self._matcher = BoundedMatcher(settings)
         self._limit = limit
-        self._ordered = ordered
+        self._ordered = ordered  # average minimum distances are computed only where not all are tried
         self._cells: list[ReducedCell] = []
         self._shells: list[np.ndarray] = []
 
@@ -157,6 +158,6 @@ class _Partners:
         for position in order:
             match = self._matcher.same(cell, self._cells[position])
             if match.rms is not None:
-                return True, False
+                return True, False  # one match decides, whatever was bounded before
             bounded = bounded or match.bounded
         return False, bounded

@@ -47,6 +47,7 @@ def pair(samples: Sequence[CrystalEntry], references: Sequence[CrystalEntry]) ->
     reference_of_id = {entry.id: number for number, entry in enumerate(references)}
     formulas = [entry.crystal.formula if entry.crystal is not None else "" for entry in references]
     times = Counter(formulas)
+    # a composition of two references says nothing about whose a sample is
     reference_of_formula = {text: number for number, text in enumerate(formulas) if text and times[text] == 1}
     claims: dict[int, list[tuple[int | None, int]]] = defaultdict(list)  # index, where it is said, and position
     by_composition, unpaired = [], []
@@ -70,7 +71,7 @@ def best_scored(pairing: Pairing, samples: Sequence[CrystalEntry], k: int) -> Pa
 
     def best(paired: dict[int, int]) -> dict[int, int]:
         scores = [
-            (score, -index)
+            (score, -index)  # max then takes the first of equals
             for index, position in paired.items()
             if index < k and samples[position].crystal is not None and (score := samples[position].score) is not None
         ]

@@ -80,6 +80,7 @@ def _is_higher(crystal: Crystal, number: int, stated: int) -> bool:
     with quiet_spglib():
         operations = spglib.get_symmetry(cell, symprec=SYMPREC)
     group = space_group(stated)
+    # operations are those of the conventional cell; the determinant is a primitive cell's share of its volume
     written = len(group.operations) * np.linalg.det(group.to_primitive)
     more = operations is not None and len(operations["rotations"]) > round(written)
     return more and _is_subgroup(stated, number)

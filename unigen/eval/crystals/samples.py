@@ -90,6 +90,7 @@ def read_statement(info: Mapping[str, object]) -> Statement | None:
     template = info.get("template")
     group = _space_group(info.get("space_group"))
     if group is None and isinstance(template, str):
+        # a template begins with the number of its space group: 221 Sr:a Ti:b O:c
         group = _space_group(template.partition(" ")[0])
     statement = Statement(_request(info.get("request")), group)
     return None if statement == Statement() else statement
@@ -106,7 +107,7 @@ def _request(value: object) -> CrystalRequest | None:
         return None
     given = {each.name: value[each.name] for each in fields(CrystalRequest) if value.get(each.name) is not None}
     if isinstance(given.get("elements"), list):
-        given["elements"] = tuple(given["elements"])
+        given["elements"] = tuple(given["elements"])  # JSON knows lists alone
     try:
         return apply_template(CrystalRequest(**given))
     except (UserError, TypeError, AttributeError):  # not our own fields, whatever their names
@@ -133,6 +134,7 @@ def read_reference(reference: Structures) -> CrystalSet:
     if not isinstance(reference, str | Path):
         return _from_memory(reference, "reference")
     path = Path(reference)
+    # a store is a dataset by its path; any other name that is no path is one by its name
     if path.exists() and path.suffix != ".parquet":
         return _read_files(reference)
     dataset: CrystalDataset = open_dataset(reference)

@@ -34,7 +34,7 @@ THRESHOLDS = (0.0, 0.1)
 """eV/atom above the hull that still counts as stable: on the hull, and MatterGen's limit."""
 
 DRAWN_SYSTEMS = (2, 3)
-"""Elements of a chemical system whose hull is a picture."""
+"""Elements of a chemical system whose hull is a picture: energies over a line, or a triangle seen from below."""
 
 CLOSE = 0.05
 """eV/atom: an energy that is no further from the reference's own agrees with it."""

@@ -117,6 +117,7 @@ def _combinations(formula: str) -> int:
     import smact
 
     symbols = [SYMBOLS[number] for number in parse_formula(formula)]
+    # SMACT lets these pass before it tries any
     if all(symbol in smact.metals for symbol in symbols) or len(symbols) == 1:
         return 1
     elements = smact.element_dictionary(symbols).values()

@@ -272,6 +272,7 @@ def score_conditional(
         "mae_random": mean_absolute_differences(predicted, wanted),
         "mae_atoms_only": np.abs(by_size - wanted[made]),
     }
+    # apart: samples made, reference molecules and requests are resampled each among themselves
     metrics = rules.intervals(errors, seed) | rules.intervals({"mae_floor": np.abs(floor - truth)}, seed)
     return metrics | rules.intervals({"generated": made}, seed)
 
@@ -293,4 +294,5 @@ def median_by_size(
     """The median value of the reference molecules of so many atoms; of the nearest number where it has none."""
     reference_sizes = np.array([len(molecule) for molecule in reference])
     medians = {size: float(np.median(values[reference_sizes == size])) for size in np.unique(reference_sizes).tolist()}
+    # of two numbers of atoms that are equally near, the smaller
     return np.array([medians[min(medians, key=lambda other: (abs(other - size), other))] for size in sizes.tolist()])

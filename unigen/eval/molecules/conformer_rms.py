@@ -73,6 +73,7 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
     if samples is None:
         made = etkdg_conformers(task.smiles, task.n, task.seed, mmff=task.mmff)
         samples = (*made, *[None] * (task.n - len(made)))
+    # infinity lies below no threshold, and is never the nearest while there is another
     rms = np.full((len(samples), len(references)), np.inf)
     reasons = []
     for row, sample in enumerate(samples):
@@ -81,6 +82,7 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
         if probe is not None:
             # terminal atoms of conjugated groups (carboxylates, nitro groups) count as equal, RDKit's default
             rms[row] = [rdMolAlign.GetBestRMS(probe, reference, maxMatches=max_matches) for reference in references]
+    # all conformers are of one graph, so the first tells
     return ConformerVerdict(rms, tuple(reasons), _is_bounded(references[0], max_matches))
 
 
@@ -103,6 +105,7 @@ def _prepare(sample: Molecule | None, task: ConformerTask) -> tuple[Mol | None, 
 def _heavy(molecule: Molecule) -> Mol:
     from rdkit import Chem
 
+    # RemoveHs would keep some: isotopes, hydrides, those without a heavy neighbour
     return Chem.RemoveAllHs(molecule.to_rdkit())
 
 
@@ -117,5 +120,6 @@ def _is_bounded(mol: Mol, max_matches: int) -> bool:
     for atom in plain.GetAtoms():
         atom.SetFormalCharge(0)
         atom.SetIsAromatic(False)
+    # one more than is tried, to see whether there are more
     symmetries = plain.GetSubstructMatches(plain, uniquify=False, useChirality=False, maxMatches=max_matches + 1)
     return len(symmetries) > max_matches

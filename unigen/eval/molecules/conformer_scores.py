@@ -161,6 +161,7 @@ class ConformerScoring:
             for each in self.entries
         ]
         for group, paired, verdict in zip(self.groups, self.pairing.of_group, verdicts, strict=True):
+            # the baseline alone has verdicts, but no samples and so no rows
             for position, distances, reason in zip(paired, verdict.rms, verdict.reasons, strict=bool(self.entries)):
                 rms = float(distances.min())
                 rows[position] = replace(
@@ -188,6 +189,7 @@ def _measure(rms: np.ndarray, threshold: float) -> tuple[float, float, float, fl
     if not np.isfinite(rms).any():
         return 0.0, np.nan, 0.0, np.nan
     nearest_sample, nearest_reference = rms.min(axis=0), rms.min(axis=1)
+    # one usable sample gives every reference a distance; a sample of another molecule has none
     usable = nearest_reference[np.isfinite(nearest_reference)]
     covered = (nearest_sample < threshold).mean(), (nearest_reference < threshold).mean()
     return float(covered[0]), float(nearest_sample.mean()), float(covered[1]), float(usable.mean())

@@ -19,17 +19,16 @@ Lengths = dict[str, list[float]]
 def size_metrics(samples: Sequence[Molecule], references: Sequence[Molecule]) -> dict[str, Metric]:
     """Wasserstein distances of the numbers of atoms and of heavy atoms, total variation of the elements' shares."""
     n = len(samples)
-    sizes, heavy = ([_sizes(each, heavy=only) for each in (samples, references)] for only in (False, True))
+    sizes, heavy = (
+        [[float((molecule.numbers > lightest).sum()) for molecule in each] for each in (samples, references)]
+        for lightest in (0, 1)
+    )
     elements = [_elements(each) for each in (samples, references)]
     return {
         "w_atoms": Metric(wasserstein(*sizes), n=n),
         "w_heavy_atoms": Metric(wasserstein(*heavy), n=n),
         "tv_elements": Metric(total_variation(*elements) if all(each.any() for each in elements) else None, n=n),
     }
-
-
-def _sizes(molecules: Sequence[Molecule], *, heavy: bool) -> list[float]:
-    return [float((molecule.numbers > heavy).sum()) for molecule in molecules]
 
 
 def _elements(molecules: Sequence[Molecule]) -> np.ndarray:

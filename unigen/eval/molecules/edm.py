@@ -151,8 +151,10 @@ def _largest_fragment(numbers: Int[np.ndarray, "atoms"], orders: Int[np.ndarray,
     for number in numbers.tolist():
         mol.AddAtom(Chem.Atom(number))
     for first, second in np.argwhere(np.triu(orders)).tolist():
+        # RDKit numbers SINGLE, DOUBLE and TRIPLE from 1 to 3
         mol.AddBond(first, second, Chem.BondType.values[int(orders[first, second])])
     with rdBase.BlockLogs():
+        # returns the step that failed, 0 when none did
         if Chem.SanitizeMol(mol, catchErrors=True):
             return None
         return Chem.MolToSmiles(max(Chem.GetMolFrags(mol, asMols=True), key=lambda piece: piece.GetNumAtoms()))

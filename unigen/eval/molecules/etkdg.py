@@ -15,6 +15,7 @@ from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import parse_smiles
 
 MMFF_STEPS = 200
+"""RDKit's own default."""
 
 
 def etkdg_conformers(smiles: str, n: int, seed: int = 0, *, mmff: bool = False) -> list[Molecule]:
@@ -40,11 +41,12 @@ def etkdg_conformers(smiles: str, n: int, seed: int = 0, *, mmff: bool = False) 
 
     mol = Chem.AddHs(parse_smiles(smiles))
     settings: Any = rdDistGeom.ETKDGv3()
-    settings.clearConfs = False
+    settings.clearConfs = False  # the second round adds to the first
     rng = np.random.default_rng(seed)
     with rdBase.BlockLogs():
+        # the loop sets RDKit's own option
         for settings.useRandomCoords in (False, True):
-            settings.randomSeed = int(rng.integers(2, 2**31))
+            settings.randomSeed = int(rng.integers(2, 2**31))  # an int of C; RDKit takes a negative one for no seed
             try:
                 rdDistGeom.EmbedMultipleConfs(mol, n - mol.GetNumConformers(), settings)
             except (ValueError, RuntimeError):  # elements without parameters: there are no conformers, then

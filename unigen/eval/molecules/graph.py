@@ -99,5 +99,5 @@ def perceive(molecule: Molecule, charges: Sequence[int] = (0, 1, -1)) -> Percept
             return Perception(graph_of(bare.with_bonds(charge)), bounded)
         except UserError as error:
             bounded = bounded or _BOUNDED in str(error)
-            reason = reason or str(error)
+            reason = reason or str(error)  # that of the first charge, the likeliest
     return Perception(None, bounded, reason)

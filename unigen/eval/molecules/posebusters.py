@@ -110,6 +110,7 @@ def _check(molecule: Molecule | None, checks: str) -> Checks:
     embeds = _embeds(mol)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # its set "mol_fast" is "mol" without the strain
         table = _busters(checks if embeds else f"{checks}_fast").bust([mol])
     outcomes = {str(name): _WORDS.get(str(value)) for name, value in table.iloc[0].items()}
     return outcomes if embeds else outcomes | {NEEDS_EMBEDDING: None}
@@ -124,6 +125,7 @@ def _embeds(mol: Mol) -> bool:
     settings.randomSeed = 42  # these two as PoseBusters sets them
     settings.useRandomCoords = True
     with rdBase.BlockLogs():
+        # PoseBusters embeds what the molecule's InChI says, not the molecule
         again = Chem.MolFromInchi(Chem.MolToInchi(mol))
         return again is not None and rdDistGeom.EmbedMolecule(Chem.AddHs(again), settings) >= 0
 
@@ -138,4 +140,4 @@ def _busters(checks: str) -> Any:
     from posebusters import PoseBusters
 
     logging.getLogger("posebusters").setLevel(logging.ERROR)  # what it warns of is in its table
-    return PoseBusters(config=checks, max_workers=0)
+    return PoseBusters(config=checks, max_workers=0)  # no processes of its own: this is one of ours

@@ -85,6 +85,7 @@ class Unit:
 
 
 HARTREE_IN_MEV = 27_211.386
+"""CODATA 2018, to a microelectronvolt."""
 
 PUBLISHED_UNITS = {
     "alpha": Unit("bohr^3"),

@@ -101,6 +101,7 @@ def _read_sdf(text: str, where: str) -> tuple[Molecule, str]:
     from rdkit import Chem, rdBase
 
     with rdBase.BlockLogs():
+        # unsanitised: there are positions to score even where RDKit refuses the bonds
         mol = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False)
     if mol is None or not mol.GetNumAtoms() or not mol.GetNumConformers():
         raise UserError("not a readable SD entry", where=where)
@@ -131,7 +132,10 @@ def read_samples(samples: Molecules) -> MoleculeSet:
         UserError: nothing at the path, or not one readable molecule there.
     """
     if isinstance(samples, str | Path):
-        made = MoleculeSet(str(samples), tuple(map(entry_from_record, _records(Path(samples)))))
+        path = Path(samples)
+        is_run = (path / "samples.jsonl").exists()
+        records = _records_of_run(path) if is_run else molecule_sources.MOLECULE_FORMATS.records(path)
+        made = MoleculeSet(str(samples), tuple(map(entry_from_record, records)))
     else:
         made = MoleculeSet(
             "samples",
@@ -144,12 +148,6 @@ def read_samples(samples: Molecules) -> MoleculeSet:
         )
     require_readable([entry.molecule for entry in made.entries], made.entries, "molecule", where=made.name)
     return made
-
-
-def _records(path: Path) -> Iterator[Record]:
-    if (path / "samples.jsonl").exists():
-        return _records_of_run(path)
-    return molecule_sources.MOLECULE_FORMATS.records(path)
 
 
 def _records_of_run(folder: Path) -> Iterator[Record]:

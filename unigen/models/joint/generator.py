@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from unigen.models.generator import Generator, Opened
+from unigen.models.generator import Generator, OpenedModel
 from unigen.models.smiles.generator import smiles_generator
 from unigen.models.words.generator import words_generator
 
 
-def joint_generator(opened: Opened) -> Generator:
+def joint_generator(opened: OpenedModel) -> Generator:
     """A generator of what is wanted of it."""
     if opened.makes == "molecules":
         return smiles_generator(replace(opened, network=opened.network.molecule))

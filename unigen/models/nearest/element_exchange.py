@@ -1,7 +1,7 @@
 """New crystals without learning: a known one, drawn at random, with one element exchanged for the most similar one.
 
 Ion exchange is a baseline that generative models of new crystals have to beat: Szymanski and Bartel, Materials Horizons
-(2025), doi 10.1039/d5mh00010f. Here the elements are alike as in ``chemistry.py``.
+(2025), doi 10.1039/d5mh00010f. How alike two elements are is the distance of ``unigen.element_similarity``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from unigen.retrieval.neighbours import Neighbour
 from unigen.shapes import Bool
 
 TRIES = 100
-"""Exchanges tried until one gives a formula that is not known."""
+"""Exchanges tried until one gives a formula that is not known. Only a bound: for data that hold
+nearly every exchange of their own, a whole family of one structure type."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +43,11 @@ class ElementExchange:
         Raises:
             UserError: no known cell can become what is wanted, or every exchange that was tried is known.
         """
-        allowed = self._allowed(request)
-        candidates = np.flatnonzero(self._becomes(allowed, request.n_atoms))
+        numbers = np.arange(len(element_distances()))
+        allowed: Bool[np.ndarray, "elements"] = np.isin(numbers, self.cells.number)
+        if request.elements is not None:
+            allowed &= np.isin(numbers, [ATOMIC_NUMBER[symbol] for symbol in request.elements])
+        candidates = np.flatnonzero(self._reachable(allowed, request.n_atoms))
         if not (len(candidates) and allowed.any()):
             raise UserError(
                 "no known structure can become this by exchanging one element",
@@ -54,25 +58,18 @@ class ElementExchange:
             source = int(rng.choice(candidates))
             counts = self.cells.counts(source)
             old = int(rng.choice([number for number in counts if not allowed[number]] or list(counts)))
-            may_come = np.setdiff1d(np.flatnonzero(allowed), list(counts))
-            if not len(may_come):
+            replacements = np.setdiff1d(np.flatnonzero(allowed), list(counts))
+            if not len(replacements):
                 continue
-            new = int(may_come[np.argmin(element_distances()[old, may_come])])
+            new = int(replacements[np.argmin(element_distances()[old, replacements])])
             roles = {number: number for number in counts if number != old} | {new: old}
             if not self.cells.knows_formula({number: counts[role] for number, role in roles.items()}):
                 share = counts[old] / sum(counts.values())
                 return Neighbour(source, float(share * element_distances()[old, new]), roles)
         raise UserError(f"each of {TRIES} exchanges gives a known formula", next_step="use a trained model")
 
-    def _allowed(self, request: CrystalRequest) -> Bool[np.ndarray, "elements"]:
-        """By atomic number: elements that the data knows, and the request allows."""
-        known = np.isin(np.arange(len(element_distances())), self.cells.number)
-        if request.elements is not None:
-            known &= np.isin(np.arange(len(known)), [ATOMIC_NUMBER[symbol] for symbol in request.elements])
-        return known
-
-    def _becomes(self, allowed: Bool[np.ndarray, "elements"], n_atoms: int | None) -> Bool[np.ndarray, "cells"]:
-        """Cells of the wanted size with at most one element that has to go."""
+    def _reachable(self, allowed: Bool[np.ndarray, "elements"], n_atoms: int | None) -> Bool[np.ndarray, "cells"]:
+        """Cells of the wanted size that one exchange makes allowed: at most one of their elements has to go."""
         outside = np.bincount(self.cells.owner, weights=~allowed[self.cells.number], minlength=len(self.cells))
         if n_atoms is None:
             return outside <= 1

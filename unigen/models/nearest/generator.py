@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from unigen.cards import Kind
 from unigen.data.crystal_store import CrystalDataset, open_dataset
 from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import sha256_of
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Job, Opened, Range, refuse_more_than_composition
-from unigen.models.nearest.settings import NearestSettings
+from unigen.models.generator import Candidate, Job, OpenedModel, Range, refuse_more_than_composition
 from unigen.models.nearest.substitution import Proposal, SubstitutionGenerator
 from unigen.request import CrystalRequest
 
 NEAREST = "nearest"
 """Its name: it has no folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestSettings:
+    """None: what is copied is not drawn."""
 
 
 class NearestGenerator:
@@ -38,46 +43,51 @@ class NearestGenerator:
         self.generator = SubstitutionGenerator.fit(dataset)
         self.exclude_formula = exclude_formula
 
-    def draw(self, jobs: list[Job]) -> list[Draft]:
+    def draw(self, jobs: list[Job]) -> list[Candidate]:
         """See Generator; the best of K candidates of a formula is the nearest, as each of them is."""
-        wanted: dict[CrystalRequest, int] = {}
+        samples: dict[CrystalRequest, int] = {}
         for job in jobs:
-            if job.request.formula is not None:
-                wanted[job.request] = max(wanted.get(job.request, 0), job.index + 1)
-        found = {request: self._propose(request, k) for request, k in wanted.items()}
-        return [
-            self._invent(job) if job.request.formula is None else self._nearest(found[job.request], job.index)
-            for job in jobs
-        ]
+            samples[job.request] = max(samples.get(job.request, 0), job.index + 1)
+        proposals: dict[CrystalRequest, list[Proposal]] = {}
+        candidates: list[Candidate] = []
+        for job in jobs:
+            request = job.request
+            try:
+                refuse_more_than_composition(request, self.name)
+                if request.formula is None:
+                    candidates.append(_candidate(self.generator.draw_new(request, job.rng())))
+                    continue
+                if request not in proposals:
+                    proposals[request] = self.generator.propose(
+                        request, samples[request], exclude_formula=self.exclude_formula
+                    )
+            except UserError as error:
+                candidates.append(Candidate(None, reason=str(error)))
+                continue
+            nearest = proposals[request]
+            if job.index < len(nearest):
+                candidates.append(_candidate(nearest[job.index]))
+            else:
+                reason = f"only {len(nearest)} distinct templates known for this composition"
+                candidates.append(Candidate(None, reason=reason))
+        return candidates
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator: no property can be asked for."""
         del properties
         return {}
 
-    def _invent(self, job: Job) -> Draft:
-        try:
-            refuse_more_than_composition(job.request, self.name)
-            return _draft(self.generator.invent(job.request, job.rng()))
-        except UserError as error:
-            return Draft(None, reason=str(error))
 
-    def _propose(self, request: CrystalRequest, k: int) -> list[Proposal] | UserError:
-        try:
-            refuse_more_than_composition(request, self.name)
-            return self.generator.propose(request, k, exclude_formula=self.exclude_formula)
-        except UserError as error:
-            return error
-
-    def _nearest(self, proposals: list[Proposal] | UserError, index: int) -> Draft:
-        if isinstance(proposals, UserError):
-            return Draft(None, reason=str(proposals))
-        if index >= len(proposals):
-            return Draft(None, reason=f"only {len(proposals)} distinct templates known for this composition")
-        return _draft(proposals[index])
+def _candidate(proposal: Proposal) -> Candidate:
+    source: dict[str, str | int | float] = {
+        "id": proposal.source_id,
+        "formula": proposal.source_formula,
+        "distance": round(proposal.distance, 4),
+    }
+    return Candidate(proposal.crystal, score=-proposal.distance, source=source)
 
 
-def nearest_generator(opened: Opened) -> NearestGenerator:
+def nearest_generator(opened: OpenedModel) -> NearestGenerator:
     """A generator over the dataset that is asked for.
 
     Raises:
@@ -88,12 +98,3 @@ def nearest_generator(opened: Opened) -> NearestGenerator:
     path, _ = resolve_dataset(opened.retrieve_from)
     dataset = open_dataset(opened.retrieve_from)
     return NearestGenerator(dataset, sha256_of(path), exclude_formula=opened.exclude_formula)
-
-
-def _draft(chosen: Proposal) -> Draft:
-    source: dict[str, str | int | float] = {
-        "id": chosen.source_id,
-        "formula": chosen.source_formula,
-        "distance": round(chosen.distance, 4),
-    }
-    return Draft(chosen.crystal, score=-chosen.distance, source=source)

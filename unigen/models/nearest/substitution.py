@@ -5,7 +5,6 @@ Nothing is learned here but volumes; a learned generator that does no better tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +22,8 @@ from unigen.retrieval.volume import VolumeModel
 from unigen.shapes import Float
 
 SAME_TEMPLATE = 0.1
-"""Two proposals are one template when none of their averaged distances differ by more, in atomic spacings."""
+"""Two proposals are one template when none of their averaged distances differ by more, in atomic spacings: a third of
+the default site tolerance of pymatgen's StructureMatcher (``stol`` 0.3, in the same unit)."""
 
 
 @dataclass(frozen=True)
@@ -83,40 +83,39 @@ class SubstitutionGenerator:
         Raises:
             UserError: a request without a formula, or a composition that no structure in the data can hold.
         """
-        proposals: list[Proposal] = []
-        seen: list[Float[np.ndarray, "elements features"]] = []
-        for neighbour in self._neighbours(request, exclude_formula=exclude_formula):
-            if len(proposals) == k:
-                break
-            view = self._view(neighbour)
-            if not any(np.abs(view - other).max() < SAME_TEMPLATE for other in seen):
-                seen.append(view)
-                proposals.append(self._substitute(neighbour))
-        return proposals
-
-    def invent(self, request: CrystalRequest, rng: np.random.Generator) -> Proposal:
-        """A crystal of a formula that the data does not hold; raises as `ElementExchange.draw`."""
-        return self._substitute(self.exchange.draw(request, rng))
-
-    def _neighbours(self, request: CrystalRequest, *, exclude_formula: bool) -> Iterator[Neighbour]:
         if request.formula is None:
             raise UserError("no formula to propose structures for", next_step="give one")
         if request.counts is not None:
-            return self.index.of_cell(request.counts, exclude_formula=exclude_formula)
-        return self.index.of_formula(parse_formula(request.formula), exclude_formula=exclude_formula)
+            neighbours = self.index.of_cell(request.counts, exclude_formula=exclude_formula)
+        else:
+            neighbours = self.index.of_formula(parse_formula(request.formula), exclude_formula=exclude_formula)
+        proposals: list[Proposal] = []
+        seen: list[Float[np.ndarray, "elements features"]] = []
+        for neighbour in neighbours:
+            if len(proposals) == k:
+                break
+            rows = self._proposal_fingerprint(neighbour)
+            if not any(np.abs(rows - other).max() < SAME_TEMPLATE for other in seen):
+                seen.append(rows)
+                proposals.append(self._substitute(neighbour))
+        return proposals
 
-    def _view(self, neighbour: Neighbour) -> Float[np.ndarray, "elements features"]:
+    def draw_new(self, request: CrystalRequest, rng: np.random.Generator) -> Proposal:
+        """A crystal of a formula that the data does not hold; raises as `ElementExchange.draw`."""
+        return self._substitute(self.exchange.draw(request, rng))
+
+    def _proposal_fingerprint(self, neighbour: Neighbour) -> Float[np.ndarray, "elements features"]:
         """The fingerprint of the proposal, before it is made: the source's rows in the order of the new elements."""
         rows = self._fingerprints.get(neighbour.source)
-        source = np.unique(self._numbers(neighbour.source)).astype(np.int64)
+        numbers = self.dataset.numbers[
+            self.dataset.offsets[neighbour.source] : self.dataset.offsets[neighbour.source + 1]
+        ]
+        elements = np.unique(numbers).astype(np.int64)
         if rows is None:
             crystal = self.dataset[neighbour.source]
-            rows = fingerprint(crystal.frac_coords, crystal.lattice, crystal.numbers, source)
+            rows = fingerprint(crystal.frac_coords, crystal.lattice, crystal.numbers, elements)
             self._fingerprints[neighbour.source] = rows
-        return rows[np.searchsorted(source, [neighbour.roles[number] for number in sorted(neighbour.roles)])]
-
-    def _numbers(self, source: int) -> np.ndarray:
-        return self.dataset.numbers[self.dataset.offsets[source] : self.dataset.offsets[source + 1]]
+        return rows[np.searchsorted(elements, [neighbour.roles[number] for number in sorted(neighbour.roles)])]
 
     def _substitute(self, neighbour: Neighbour) -> Proposal:
         source = self.dataset[neighbour.source]

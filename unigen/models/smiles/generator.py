@@ -9,7 +9,7 @@ import numpy as np
 
 from unigen.cards import Kind
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Job, Opened, Range
+from unigen.models.generator import Candidate, Job, OpenedModel, Range
 from unigen.models.smiles.atoms_first_decoding import PartialMolecule, draw_atoms_first
 from unigen.models.smiles.conformer_decoding import WrittenMolecule, draw_conformers
 from unigen.models.smiles.jobs import ConformerJob, DeNovoJob, RequestResolver
@@ -57,30 +57,32 @@ class MoleculeGenerator:
             raise UserError("guidance: not for models of the layout atoms-first", got=self.settings.guidance)
         self.resolver = RequestResolver(model)
 
-    def draw(self, jobs: list[Job[MoleculeRequest]]) -> list[Draft[Molecule]]:
+    def draw(self, jobs: list[Job[MoleculeRequest]]) -> list[Candidate[Molecule]]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on.
 
         Conformers that have another stereo than their SMILES, or are broken, are drawn again a few times.
         """
-        drafts: dict[int, Draft[Molecule]] = {}
+        candidates: dict[int, Candidate[Molecule]] = {}
         unfinished: list[ResolvedJob] = []
         for index, job in enumerate(jobs):
             try:
                 unfinished.append(self.resolver.resolve(index, job))
             except UserError as error:
-                drafts[index] = Draft(None, reason=str(error))
+                candidates[index] = Candidate(None, reason=str(error))
         draw = self._draw_atoms_first if self.atoms_first else self._draw_graph_first
         for trial in range(self.settings.redraws + 1):
-            drafts |= {job.job_index: draft for job, draft in zip(unfinished, draw(unfinished, trial), strict=True)}
-            unfinished = [job for job in unfinished if drafts[job.job_index].structure is None]
-        return [drafts[index] for index in range(len(jobs))]
+            candidates |= {
+                job.job_index: candidate for job, candidate in zip(unfinished, draw(unfinished, trial), strict=True)
+            }
+            unfinished = [job for job in unfinished if candidates[job.job_index].structure is None]
+        return [candidates[index] for index in range(len(jobs))]
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
         config = self.model.config
         return property_ranges(properties, config.properties, config.units, self.model.embedding.property_range[1:])
 
-    def _draw_graph_first(self, jobs: list[ResolvedJob], trial: int) -> list[Draft[Molecule]]:
+    def _draw_graph_first(self, jobs: list[ResolvedJob], trial: int) -> list[Candidate[Molecule]]:
         """All SMILES, then all positions."""
         written = {
             job.job_index: WrittenMolecule(job.smiles(trial), job.values, job.position_rng(trial))
@@ -102,9 +104,11 @@ class MoleculeGenerator:
         molecules: list[Molecule] = []
         if readable:
             molecules = draw_conformers(self.model, [written[job.job_index] for job in readable], self.settings)
-        drafts = {job.job_index: self._draft(job, drawn, trial) for job, drawn in zip(readable, molecules, strict=True)}
-        drafts |= {index: Draft(None, reason=str(fault)) for index, fault in faults.items()}
-        return [drafts[job.job_index] for job in jobs]
+        candidates = {
+            job.job_index: self._candidate(job, drawn, trial) for job, drawn in zip(readable, molecules, strict=True)
+        }
+        candidates |= {index: Candidate(None, reason=str(fault)) for index, fault in faults.items()}
+        return [candidates[job.job_index] for job in jobs]
 
     def _write(self, jobs: list[DeNovoJob], prefixes: list[ScaffoldPrefix], trial: int) -> list[list[int]]:
         """A SMILES for each job, as symbols."""
@@ -121,7 +125,7 @@ class MoleculeGenerator:
             [prefix.symbols for prefix in prefixes],
         )
 
-    def _draw_atoms_first(self, jobs: list[ResolvedJob], trial: int) -> list[Draft[Molecule]]:
+    def _draw_atoms_first(self, jobs: list[ResolvedJob], trial: int) -> list[Candidate[Molecule]]:
         """Symbols and positions in turn."""
         rows: dict[int, PartialMolecule] = {}
         for job in jobs:
@@ -131,23 +135,25 @@ class MoleculeGenerator:
             elif job.scaffold is None:
                 rows[job.job_index] = PartialMolecule.de_novo(job.grammar, job.values, rng)
         molecules = dict(zip(rows, draw_atoms_first(self.model, list(rows.values()), self.settings), strict=True))
-        refused: Draft[Molecule] = Draft(None, reason="a model of the layout atoms-first keeps no scaffold")
-        return [self._draft(job, molecules[job.job_index], trial) if job.job_index in rows else refused for job in jobs]
+        refused: Candidate[Molecule] = Candidate(None, reason="a model of the layout atoms-first keeps no scaffold")
+        return [
+            self._candidate(job, molecules[job.job_index], trial) if job.job_index in rows else refused for job in jobs
+        ]
 
-    def _draft(self, job: ResolvedJob, molecule: Molecule, trial: int) -> Draft[Molecule]:
+    def _candidate(self, job: ResolvedJob, molecule: Molecule, trial: int) -> Candidate[Molecule]:
         """The molecule, cleaned up if asked for, or what is wrong with it."""
         source: dict[str, str | int | float] = {"redraws": trial} if trial else {}
         if self.settings.relax == "mmff":
             molecule, source["relaxed"] = mmff_relaxed(molecule)
         if isinstance(job, ConformerJob):
             if fault := fault_of(molecule):
-                return Draft(None, reason=f"broken: {fault}", source=source)
+                return Candidate(None, reason=f"broken: {fault}", source=source)
             if not is_molecule(molecule.to_rdkit(), str(job.job.request.smiles)):
-                return Draft(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
+                return Candidate(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
         asked = {f"{name}_asked": float(value) for name, value in job.job.request.properties.items()}
-        return Draft(replace(molecule, properties=asked), source=source)
+        return Candidate(replace(molecule, properties=asked), source=source)
 
 
-def smiles_generator(opened: Opened) -> MoleculeGenerator:
+def smiles_generator(opened: OpenedModel) -> MoleculeGenerator:
     """A generator of a trained model of molecules."""
     return MoleculeGenerator(opened.network, opened.name, opened.version, opened.settings)

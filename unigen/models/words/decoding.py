@@ -10,8 +10,8 @@ from torch import Tensor
 
 from unigen.batch import Layout, TokenBatch, pad
 from unigen.models.cell_choice import Counts
+from unigen.models.generator import VectorSettings
 from unigen.models.words.network import Autoregressive
-from unigen.models.words.settings import WordsSettings
 from unigen.models.words.tokens import descriptors
 from unigen.nn.mixers.interface import State
 from unigen.nn.process.solvers import dpm_solver_2m, heun, karras_levels
@@ -19,6 +19,11 @@ from unigen.shapes import Float
 from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import VECTOR_WIDTH, Channel, Sequence
 from unigen.tokens.vocabulary import SLOT
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordsSettings(VectorSettings):
+    """How a model of words draws: vectors, and the composition by the same temperature; it can be told nothing else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +50,7 @@ def decode(model: Autoregressive, cells: list[Counts], noise: Noise, settings: W
         settings: how to draw.
     """
     plan = _plan(cells, next(model.parameters()).device)
-    prompt = torch.tensor([2 * len(cell) + 2 for cell in cells], device=plan.symbols.device)
+    prompt = torch.tensor([2 * len(cell) + 2 for cell in cells], device=plan.symbols.device)  # BEGIN, pairs, END
     atoms = np.array([sum(cell.values()) for cell in cells])
     assert (np.diff(atoms) <= 0).all(), "cells must come largest first"
     h, states = _read_prompts(model, cells, plan, prompt)
@@ -55,10 +60,12 @@ def decode(model: Autoregressive, cells: list[Counts], noise: Noise, settings: W
     for site in range(int(atoms[0]) - 1):
         active = int((atoms > site + 1).sum())
         states = [{name: tensor[:active] for name, tensor in state.items()} for state in states]
-        here = prompt[:active] + site
-        h, states = model.backbone.step(_input_at(model, plan, vectors, rows[:active], here), here, states)
-        vectors[rows[:active], here + 1] = _draw(model, Channel.FRACTIONAL, h, noise.sites[:active, site], settings)
-    return _sequences(plan, vectors)
+        position = prompt[:active] + site
+        inputs = _input_at(model, plan, vectors, rows[:active], position)
+        h, states = model.backbone.step(inputs, position, states)
+        vectors[rows[:active], position + 1] = _draw(model, Channel.FRACTIONAL, h, noise.sites[:active, site], settings)
+    columns = [tensor.cpu().numpy() for tensor in (plan.symbols, vectors, plan.channel, plan.descriptor)]
+    return [Sequence(*(column[row, :length] for column in columns)) for row, length in enumerate(plan.lengths.tolist())]
 
 
 def _plan(cells: list[Counts], device: torch.device) -> TokenBatch:
@@ -98,28 +105,27 @@ def _read_prompts(
     return last[copies], [{name: tensor[copies] for name, tensor in state.items()} for state in states]
 
 
-def _input_at(model: Autoregressive, plan: TokenBatch, vectors: Tensor, rows: Tensor, here: Tensor) -> Tensor:
+def _input_at(model: Autoregressive, plan: TokenBatch, vectors: Tensor, rows: Tensor, position: Tensor) -> Tensor:
+    """What the backbone reads at one position of each row: its content, and what is known of the next."""
     embedding = model.embedding
     content = embedding.content(
-        plan.symbols[rows, here], vectors[rows, here], plan.channel[rows, here], plan.descriptor[rows, here]
+        plan.symbols[rows, position],
+        vectors[rows, position],
+        plan.channel[rows, position],
+        plan.descriptor[rows, position],
     )
-    return content + embedding.upcoming(plan.channel[rows, here + 1], plan.descriptor[rows, here + 1])
+    return content + embedding.upcoming(plan.channel[rows, position + 1], plan.descriptor[rows, position + 1])
 
 
-def _draw(model: Autoregressive, kind: Channel, h: Tensor, normal: Tensor, settings: WordsSettings) -> Tensor:
+def _draw(model: Autoregressive, channel: Channel, h: Tensor, normal: Tensor, settings: WordsSettings) -> Tensor:
     """Stored vectors (slots, 6) from one ODE a slot."""
-    head = model.head(kind)
+    head = model.head(channel)
     levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
     context = head.context(h)
-
     solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
     start = head.process.prior(normal)
     x = solve(lambda x, sigma: head.denoise(x, sigma, context), start, levels, settings.temperature)
-    if kind == Channel.LATTICE:
+    if channel == Channel.LATTICE:
         return model.embedding.restore(x)
+    # x - floor(x) may round to 1.0, which is 0 on the torus; whoever decodes wraps once more
     return torch.nn.functional.pad(x - x.floor(), (0, VECTOR_WIDTH - x.shape[1]))
-
-
-def _sequences(plan: TokenBatch, vectors: Tensor) -> list[Sequence]:
-    columns = [tensor.cpu().numpy() for tensor in (plan.symbols, vectors, plan.channel, plan.descriptor)]
-    return [Sequence(*(column[row, :length] for column in columns)) for row, length in enumerate(plan.lengths.tolist())]

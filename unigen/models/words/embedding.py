@@ -1,4 +1,4 @@
-"""From tokens to the backbone's input: what stands here, and what is about to come."""
+"""Positions of a ``words`` sequence as vectors: their content, and what is known of the next one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from unigen.shapes import Float, Int
 from unigen.tokens.sequence import CRYSTAL_CHANNELS, SLOT_WIDTH, Channel
 from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, element_of
 
+# Of Fourier features of fractional coordinates: 2, 3, 4, 6, 8 and 12 are the denominators of the translations of space
+# groups and of special positions.
 _FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 12)
 
 
@@ -69,9 +71,9 @@ class TokenEmbedding(nn.Module):
     def upcoming(self, channel: Int[Tensor, "*batch"], descriptor: Int[Tensor, "*batch 3"]) -> Tensor:
         """The target descriptor: what the next position is about to place."""
         number, index, count = descriptor.unbind(-1)
-        known = (count > 0)[..., None]
+        described = (count > 0)[..., None]
         return (
             self.next_channel(channel)
             + self.next_element(number)
-            + known * (self.next_index(index) + self.next_count(count))
+            + described * (self.next_index(index) + self.next_count(count))
         )

@@ -1,9 +1,8 @@
-"""A trained model as a generator."""
+"""A trained model of words as a generator: compositions, then lattice and sites."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Sequence as Items
 
 import numpy as np
 import torch
@@ -11,15 +10,14 @@ import torch
 from unigen.cards import Kind
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
-from unigen.models.generator import SCORE_STEPS, Draft, Job, Opened, Range, refuse_more_than_composition
-from unigen.models.words.decoding import Noise, decode
+from unigen.models.generator import SCORE_STEPS, Candidate, Job, OpenedModel, Range, refuse_more_than_composition
+from unigen.models.words.decoding import Noise, WordsSettings, decode
 from unigen.models.words.network import Autoregressive
-from unigen.models.words.settings import WordsSettings
 from unigen.models.words.tokens import WordsTokenizer
-from unigen.tokens.sequence import SLOT_WIDTH, Channel, Sequence, collate
+from unigen.tokens.sequence import SLOT_WIDTH, Channel, collate
 
 
-class NetworkGenerator:
+class WordsGenerator:
     """Draws crystals from a model of words; a draw depends on its job alone, and on its batch by rounding.
 
     Rounding is amplified where an ODE stands at a fork: about one crystal in a hundred differs visibly between batch
@@ -50,64 +48,56 @@ class NetworkGenerator:
         self.tokenizer = WordsTokenizer(model.config.max_atoms)
         self.cells = CellChooser(model, self.settings.temperature)
 
-    def draw(self, jobs: list[Job]) -> list[Draft]:
+    def draw(self, jobs: list[Job]) -> list[Candidate]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
-        drafts: list[Draft | None] = [None] * len(jobs)
+        candidates: list[Candidate | None] = [None] * len(jobs)
         rows: list[CellRow] = []
-        for place, job in enumerate(jobs):
+        for position, job in enumerate(jobs):
             try:
                 refuse_more_than_composition(job.request, self.name)
-                rows.append(CellRow.of(place, job))
+                rows.append(CellRow.of(position, job))
             except UserError as error:
-                drafts[place] = Draft(None, reason=str(error))
-        kept: list[tuple[CellRow, Counts]] = []
+                candidates[position] = Candidate(None, reason=str(error))
+        with_cell: list[tuple[CellRow, Counts]] = []
         for row, cell in zip(rows, self.cells.choose(rows), strict=True):
             if isinstance(cell, UserError):
-                drafts[row.place] = Draft(None, reason=str(cell))
+                candidates[row.position] = Candidate(None, reason=str(cell))
             else:
-                kept.append((row, cell))
-        for row, draft in self._decode(kept):
-            drafts[row.place] = draft
-        return [draft for draft in drafts if draft is not None]
+                with_cell.append((row, cell))
+        for row, candidate in self._decode(with_cell):
+            candidates[row.position] = candidate
+        return [candidate for candidate in candidates if candidate is not None]
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator: no property can be asked for."""
         del properties
         return {}
 
-    def _decode(self, rows: list[tuple[CellRow, Counts]]) -> list[tuple[CellRow, Draft]]:
+    def _decode(self, rows: list[tuple[CellRow, Counts]]) -> list[tuple[CellRow, Candidate]]:
+        """Lattices and sites of all cells, from the next random numbers of each job after those of its composition."""
         if not rows:
             return []
-        rows = sorted(rows, key=lambda pair: -sum(pair[1].values()))
-        sequences = decode(self.model, [cell for _, cell in rows], self._noise([row for row, _ in rows]), self.settings)
-        scores = self._scores(sequences)
-        return [
-            (row, self._draft(sequence, score))
-            for (row, _), sequence, score in zip(rows, sequences, scores, strict=True)
-        ]
-
-    def _noise(self, rows: list[CellRow]) -> Noise:
-        """The next random numbers of each job after those of its composition."""
         device = next(self.model.parameters()).device
-        size = self.tokenizer.max_atoms - 1, SLOT_WIDTH[Channel.FRACTIONAL]
-        lattice = [row.rng.standard_normal(SLOT_WIDTH[Channel.LATTICE], dtype=np.float32) for row in rows]
-        sites = [row.rng.standard_normal(size, dtype=np.float32) for row in rows]
-        return Noise(*(torch.from_numpy(np.stack(part)).to(device) for part in (lattice, sites)))
+        rows = sorted(rows, key=lambda pair: -sum(pair[1].values()))  # largest cell first: see ``decode``
+        site_shape = self.tokenizer.max_atoms - 1, SLOT_WIDTH[Channel.FRACTIONAL]  # one shape, whatever the batch
+        lattice = [row.rng.standard_normal(SLOT_WIDTH[Channel.LATTICE], dtype=np.float32) for row, _ in rows]
+        sites = [row.rng.standard_normal(site_shape, dtype=np.float32) for row, _ in rows]
+        noise = Noise(*(torch.from_numpy(np.stack(part)).to(device) for part in (lattice, sites)))
+        sequences = decode(self.model, [cell for _, cell in rows], noise, self.settings)
+        scores: list[float | None] = [None] * len(rows)
+        if self.score_steps:
+            scores = self.model.log_likelihoods(collate(sequences).to(device), self.score_steps).total.tolist()
+        candidates = []
+        for (row, _), sequence, score in zip(rows, sequences, scores, strict=True):
+            try:
+                crystal = self.tokenizer.decode(sequence)
+                candidate = Candidate(crystal, log_likelihood=score, score=0.0 if score is None else score)
+            except UserError as error:
+                candidate = Candidate(None, reason=str(error), log_likelihood=score)
+            candidates.append((row, candidate))
+        return candidates
 
-    def _scores(self, sequences: list[Sequence]) -> Items[float | None]:
-        if not self.score_steps:
-            return [None] * len(sequences)
-        device = next(self.model.parameters()).device
-        return self.model.log_likelihoods(collate(sequences).to(device), self.score_steps).total.tolist()
 
-    def _draft(self, sequence: Sequence, score: float | None) -> Draft:
-        try:
-            crystal = self.tokenizer.decode(sequence)
-        except UserError as error:
-            return Draft(None, reason=str(error), log_likelihood=score)
-        return Draft(crystal, log_likelihood=score, score=0.0 if score is None else score)
-
-
-def words_generator(opened: Opened) -> NetworkGenerator:
+def words_generator(opened: OpenedModel) -> WordsGenerator:
     """A generator of a trained model of words."""
-    return NetworkGenerator(opened.network, opened.name, opened.version, opened.settings, opened.score_steps)
+    return WordsGenerator(opened.network, opened.name, opened.version, opened.settings, opened.score_steps)

@@ -1,4 +1,4 @@
-"""Crystals as a model of words is shown them: each time from another origin, in another basis or mirrored."""
+"""Crystals as a model of words is trained on them: each time from another origin, in another basis or mirrored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unigen.data.crystal_store import CrystalDataset, open_dataset
 from unigen.errors import UserError
 from unigen.geometry.lattice import automorphisms, lattice_parameters
 from unigen.models.training_set import DataConfig, TrainingSet
-from unigen.models.words.generator import NetworkGenerator
+from unigen.models.words.generator import WordsGenerator
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 from unigen.models.words.tokens import WordsTokenizer
 from unigen.tokens.sequence import Sequence, collate
@@ -25,28 +25,28 @@ def open_words(data: DataConfig, config: AutoregressiveConfig) -> TrainingSet:
         UserError: a dataset that is not built or has no crystal that fits the model.
     """
     tokenizer = WordsTokenizer(config.max_atoms)
-    train, val = (_fitting(open_dataset(name), tokenizer) for name in (data.train, data.val))
+    train, val = (_crystals_that_fit(open_dataset(name), tokenizer) for name in (data.train, data.val))
     return TrainingSet(
         train=train,
         encode=_Encoder(tokenizer),
         collate=collate,
         val=val,
-        encode_val=lambda _place, crystal, rng: tokenizer.encode(crystal, rng),
-        prepare=partial(_tell_lattices, train),
-        generator=lambda network: NetworkGenerator(network, "training", score_steps=0),
+        encode_val=lambda _position, crystal, rng: tokenizer.encode(crystal, rng),
+        prepare=partial(_set_lattice_scale, train),
+        generator=lambda network: WordsGenerator(network, "training", score_steps=0),
         references=val,
     )
 
 
-def _tell_lattices(crystals: CrystalDataset, network: Autoregressive) -> None:
-    """Mean and spread of the training lattices: ln Angstrom, radians."""
+def _set_lattice_scale(crystals: CrystalDataset, network: Autoregressive) -> None:
+    """Give the network mean and spread of the training lattices: ln Angstrom, radians."""
     six = lattice_parameters(crystals.lattice)
     six[:, :3] = np.log(six[:, :3])
     network.embedding.lattice_mean.copy_(torch.from_numpy(six.mean(0)))
-    network.embedding.lattice_std.copy_(torch.from_numpy(six.std(0) + 1e-3))
+    network.embedding.lattice_std.copy_(torch.from_numpy(six.std(0) + 1e-3))  # cubic cells have no spread of angles
 
 
-def _fitting(dataset: CrystalDataset, tokenizer: WordsTokenizer) -> CrystalDataset:
+def _crystals_that_fit(dataset: CrystalDataset, tokenizer: WordsTokenizer) -> CrystalDataset:
     kept = dataset.select(dataset.num_atoms <= tokenizer.max_atoms)
     if not len(kept):
         raise UserError("no crystal fits the model", where=dataset.name, wanted=f"<= {tokenizer.max_atoms} atoms")

@@ -108,10 +108,10 @@ class Autoregressive(CrystalNetwork):
         channel = batch.channel[:, 1:]
         is_symbol = (channel == Channel.SYMBOL) & (batch.symbols[:, 1:] != PAD)
         losses = {"symbol": self.symbol_head.loss(before[is_symbol], batch.symbols[:, 1:][is_symbol]).mean()}
-        for name, (kind, head) in self.heads_by_loss().items():
-            here = channel == kind
-            context = head.context(before[here]).repeat(repeats, 1)
-            x = self.coordinates(kind, batch.vectors[:, 1:][here]).repeat(repeats, 1)
+        for name, (slot_channel, head) in self.heads_by_loss().items():
+            is_slot = channel == slot_channel
+            context = head.context(before[is_slot]).repeat(repeats, 1)
+            x = self.coordinates(slot_channel, batch.vectors[:, 1:][is_slot]).repeat(repeats, 1)
             losses[name] = head.loss(context, x, generator).sum() / max(len(x), 1)
         return losses
 
@@ -141,10 +141,11 @@ class Autoregressive(CrystalNetwork):
         before = self(batch)[:, :-1]
         channel = batch.channel[:, 1:]
         scores = torch.zeros(channel.shape, device=before.device)
-        for kind, _ in self.heads_by_loss().values():
-            here = channel == kind
-            if here.any():
-                scores[here] = self.slot_log_likelihood(kind, before[here], batch.vectors[:, 1:][here], steps)
+        for slot_channel, _ in self.heads_by_loss().values():
+            is_slot = channel == slot_channel
+            if is_slot.any():
+                vectors = batch.vectors[:, 1:][is_slot]
+                scores[is_slot] = self.slot_log_likelihood(slot_channel, before[is_slot], vectors, steps)
         return Likelihoods(
             symbols=symbol_scores(self.symbol_head, before, batch).sum(1),
             lattice=(scores * (channel == Channel.LATTICE)).sum(1),

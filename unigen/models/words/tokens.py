@@ -101,10 +101,10 @@ class WordsTokenizer:
 
 def _ordered(crystal: Crystal, coords: np.ndarray, origin: int) -> tuple[np.ndarray, np.ndarray]:
     """Numbers and coordinates in canonical order: by element, origin first, then along z, y, x on a coarse grid."""
-    place = {number: rank for rank, (number, _) in enumerate(composition_pairs(crystal.counts))}
-    element = np.array([place[number] for number in crystal.numbers.tolist()])
+    rank_of = {number: rank for rank, (number, _) in enumerate(composition_pairs(crystal.counts))}
+    element = np.array([rank_of[number] for number in crystal.numbers.tolist()])
     grid = np.rint(coords * _GRID).astype(np.int64) % _GRID
-    fine = coords.round(6) % 1.0
+    fine = coords.round(6) % 1.0  # where sites share a grid point, their order is not that of the last bits
     behind = np.arange(len(coords)) != origin
     order = np.lexsort((fine[:, 0], fine[:, 1], fine[:, 2], grid[:, 0], grid[:, 1], grid[:, 2], behind, element))
     return crystal.numbers[order], coords[order]

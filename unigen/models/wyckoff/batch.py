@@ -17,7 +17,7 @@ A ``NeighbourBatch`` holds shortlists, padded to the longest:
 | elements     | (batch, elements)                   | atomic number, 0 beyond the end                    |
 | counts       | (batch, elements)                   | atoms of it in the wanted cell                     |
 | roles        | (batch, neighbours, elements)       | atomic number it takes the place of                |
-| looks        | (batch, neighbours, elements, 24)   | fingerprint of those sites, ``table.UNIT``         |
+| fingerprints | (batch, neighbours, elements, 24)   | fingerprint of those sites, ``table.UNIT``         |
 | contacts     | (batch, neighbours, elements, elements, 4) | how far they are from each other, ``table.UNIT`` |
 | spacing      | (batch,)                            | expected distance between atoms, Angstrom          |
 | distance     | (batch, neighbours)                 | chemical distance                                  |
@@ -48,7 +48,7 @@ class NeighbourBatch(TensorRows):
     elements: Int[Tensor, "batch elements"]
     counts: Int[Tensor, "batch elements"]
     roles: Int[Tensor, "batch neighbours elements"]
-    looks: UInt8[Tensor, "batch neighbours elements features"]
+    fingerprints: UInt8[Tensor, "batch neighbours elements features"]
     contacts: UInt8[Tensor, "batch neighbours elements elements contacts"]
     spacing: Float[Tensor, "batch"]
     distance: Float[Tensor, "batch neighbours"]
@@ -129,7 +129,7 @@ def collate_shortlists(shortlists: list[Shortlist], rms: list[Float[np.ndarray, 
         elements=pad([s.elements for s in shortlists], width),
         counts=pad([s.counts for s in shortlists], width),
         roles=pad([_widened(s.roles, width) for s in shortlists], most),
-        looks=pad([_widened(s.looks, width) for s in shortlists], most),
+        fingerprints=pad([_widened(s.fingerprints, width) for s in shortlists], most),
         contacts=pad([_widened(s.contacts, width, axes=2) for s in shortlists], most),
         spacing=torch.tensor([s.spacing for s in shortlists], dtype=torch.float32),
         distance=pad([s.distance.astype(np.float32) for s in shortlists], most),

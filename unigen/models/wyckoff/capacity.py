@@ -16,6 +16,9 @@ from unigen.symmetry.space_groups import space_group
 Whole = tuple[int, ...]
 """Whole numbers, one a multiplicity or one an element."""
 
+_ENTRIES = 1 << 17
+"""Answers kept, of some hundred bytes each: cells of one composition share nearly all of theirs across 230 groups."""
+
 
 class Capacity(NamedTuple):
     """What positions can take up; a plain tuple, for it is a key of the memory below.
@@ -62,7 +65,7 @@ def positions(number: int) -> Positions:
     return Positions(multiplicity, fixed, tuple(sorted({m for m, f in zip(multiplicity, fixed, strict=True) if f})))
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=_ENTRIES)
 def holds(capacity: Capacity, counts: Whole) -> bool:
     """Whether positions can hold so many atoms of one element, of the next, and so on; no atoms always.
 
@@ -73,7 +76,7 @@ def holds(capacity: Capacity, counts: Whole) -> bool:
     return not counts or fills(capacity, capacity, counts)
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=_ENTRIES)
 def fills(now: Capacity, capacity: Capacity, counts: Whole) -> bool:
     """The same where the first element may only use ``now``, a part of ``capacity``.
 
@@ -84,14 +87,11 @@ def fills(now: Capacity, capacity: Capacity, counts: Whole) -> bool:
     ways = product(*(range(min(n, count // size) + 1) for n, size in zip(now.unused, now.sizes, strict=True)))
     for taken in ways:
         rest = count - sum(map(mul, taken, now.sizes))
-        if rest >= 0 and sums >> rest & 1 and holds(_without(capacity, taken), later):
-            return True
+        if rest >= 0 and sums >> rest & 1:
+            unused = tuple(available - n for available, n in zip(capacity.unused, taken, strict=True))
+            if holds(Capacity(capacity.sizes, unused, capacity.free), later):
+                return True
     return False
-
-
-def _without(capacity: Capacity, taken: Whole) -> Capacity:
-    unused = tuple(have - n for have, n in zip(capacity.unused, taken, strict=True))
-    return Capacity(capacity.sizes, unused, capacity.free)
 
 
 @lru_cache(maxsize=1 << 14)

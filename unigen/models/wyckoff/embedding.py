@@ -1,4 +1,4 @@
-"""Positions of a ``wyckoff`` sequence as vectors: what stands there, and what is known of what comes next."""
+"""Positions of a ``wyckoff`` sequence as vectors: their content, and what is known of the next one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from unigen.shapes import Float, Int
 from unigen.tokens.sequence import CRYSTAL_CHANNELS, Channel
 from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, element_of
 
+# Of Fourier features of fractional coordinates: 2, 3, 4, 6, 8 and 12 are the denominators of the translations of space
+# groups and of special positions.
 _FREQUENCIES = (1, 2, 3, 4, 6, 8, 12, 16)
-_SITE = 2 * 3 * len(_FREQUENCIES)
+_SITE_FEATURES = 2 * 3 * len(_FREQUENCIES)  # sine and cosine, three coordinates
 _TYPICAL = ((1.9,) * 3 + (1.6,) * 3, (0.4,) * 3 + (0.25,) * 3)  # ln Angstrom, radians: mean and spread of cells
 
 
@@ -27,7 +29,7 @@ class Slots(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.lattice = nn.Sequential(nn.Linear(12, width), nn.SiLU(), nn.Linear(width, width))
-        self.site = nn.Sequential(nn.Linear(_SITE + 3, width), nn.SiLU(), nn.Linear(width, width))
+        self.site = nn.Sequential(nn.Linear(_SITE_FEATURES + 3, width), nn.SiLU(), nn.Linear(width, width))
         self.register_buffer("typical", torch.tensor(_TYPICAL[0]), persistent=False)
         self.register_buffer("spread", torch.tensor(_TYPICAL[1]), persistent=False)
         self.register_buffer("frequencies", torch.tensor(_FREQUENCIES, dtype=torch.float32), persistent=False)
@@ -35,7 +37,7 @@ class Slots(nn.Module):
     def forward(
         self, vectors: Float[Tensor, "*batch 6"], free: Float[Tensor, "*batch 6"], channel: Int[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch width"]:
-        """Zero where no slot stands."""
+        """Zero at positions that are no slot; numbers go in beside a mask of those that are free."""
         lattice = self.lattice(torch.cat([(vectors - self.typical) / self.spread, free], dim=-1))
         site = self.site(torch.cat([fourier_features(vectors[..., :3], self.frequencies), free[..., :3]], dim=-1))
         return (channel == Channel.LATTICE)[..., None] * lattice + (channel == Channel.FRACTIONAL)[..., None] * site
@@ -83,10 +85,10 @@ class WyckoffEmbedding(nn.Module):
     ) -> Tensor:
         """The target descriptor: what the next position is about to place, and from what it starts."""
         number, index, count = descriptor.unbind(-1)
-        known = (count > 0)[..., None]
-        place = known * (self.next_index(index) + self.next_count(count))
-        which = self.as_next(elements)[number] + self.as_role(elements)[role]
-        return self.next_channel(channel) + which + place + self.start(start, free, channel)
+        described = (count > 0)[..., None]
+        amounts = described * (self.next_index(index) + self.next_count(count))
+        element = self.as_next(elements)[number] + self.as_role(elements)[role]
+        return self.next_channel(channel) + element + amounts + self.start(start, free, channel)
 
 
 def _shifted(row: Tensor) -> Tensor:

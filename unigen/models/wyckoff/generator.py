@@ -1,4 +1,4 @@
-"""The wyckoff model as a generator: cells, whom to follow, templates, numbers."""
+"""The wyckoff model as a generator: cell, source structure, template, then free parameters."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
-from unigen.models.generator import SCORE_STEPS, Draft, Job, Opened, Range
+from unigen.models.generator import SCORE_STEPS, Candidate, Job, OpenedModel, Range
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
+from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
-from unigen.models.wyckoff.numbers import Noise, draw_numbers, slot_log_likelihoods, with_vectors
-from unigen.models.wyckoff.relatives import Admission, Source, SourceChooser, holds
 from unigen.models.wyckoff.settings import WyckoffSettings
-from unigen.models.wyckoff.templates import search_templates, write_templates
-from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_start, plan
+from unigen.models.wyckoff.source_choice import CellFilter, Source, SourceChooser, some_space_group_holds
+from unigen.models.wyckoff.templates import draw_templates, search_templates
+from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_start, plan_sequence
 from unigen.nn.conditions.properties import property_numbers, property_ranges, value_vector
 from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table, table_path
@@ -32,29 +32,43 @@ from unigen.retrieval.shortlist import Retriever
 from unigen.shapes import Float
 from unigen.tokens.sequence import Channel
 
-_LETTER_DRAWS = 65  # a space group and an orbit for each of 64 atoms
+_TEMPLATE_DRAWS = 65  # a space group and an orbit for each of 64 atoms, the largest cell the vocabulary can write
 _BEAM = 8
-"""Templates of a cell that are written in the order of their probability, before others are drawn."""
+"""Templates of a cell that are written in the order of their probability, before others are drawn. A formula's samples
+reach them when the known structures are used up, so few are needed; each costs a row in every step of the search."""
 
 _TEMPLATE_WEIGHT = 1e3
-"""Candidates are ranked by the probability of their template, then by the density of their numbers: densities of
-templates with different numbers of free parameters cannot be compared."""
+"""Candidates are ranked by the probability of their template, then by the density of their parameters: densities over
+different numbers of free parameters cannot be compared. A nat of density weighs a thousandth of a nat of template."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Planned:
-    """A job, what it starts from, and everything but its numbers."""
+class _Plan:
+    """A job, the structure it starts from, and all its tokens but the vectors.
+
+    Attributes:
+        row: the job.
+        source: what it follows.
+        log_probability: of source and template, in nats.
+        sequence: the tokens, vectors zero.
+        space_group: international number.
+    """
 
     row: CellRow
     source: Source
     log_probability: float
-    plan: WyckoffSequence
-    group: int
+    sequence: WyckoffSequence
+    space_group: int
 
     @property
-    def slots(self) -> int:
+    def follows(self) -> bool:
+        """Whether it starts from the parameters of a known structure."""
+        return self.source.neighbour >= 0
+
+    @property
+    def n_sites(self) -> int:
         """Orbits that have free parameters."""
-        return int((self.plan.tokens.channel == Channel.FRACTIONAL).sum())
+        return int((self.sequence.tokens.channel == Channel.FRACTIONAL).sum())
 
 
 class WyckoffGenerator:
@@ -89,28 +103,35 @@ class WyckoffGenerator:
         self.score_steps = score_steps
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
         self._likeliest: dict[tuple, list[tuple[Template, float]]] = {}
-        admits = Admission(retriever, self.settings.within).admits
-        self.cells = CellChooser(model, self.settings.temperature, admits, self.sources.evidence, self.asked)
+        accepts = CellFilter(retriever, self.settings.within).accepts
+        self.cells = CellChooser(
+            model, self.settings.temperature, accepts, self.sources.size_evidence, self.property_vector
+        )
 
-    def draw(self, jobs: list[Job]) -> list[Draft]:
+    def draw(self, jobs: list[Job]) -> list[Candidate]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
-        drafts: list[Draft | None] = [None] * len(jobs)
+        candidates: list[Candidate | None] = [None] * len(jobs)
         rows: list[CellRow] = []
-        for place, job in enumerate(jobs):
+        for position, job in enumerate(jobs):
             try:
-                self.asked(job.request)
-                rows.append(CellRow.of(place, replace(job, request=apply_template(job.request))))
+                self.property_vector(job.request)
+                rows.append(CellRow.of(position, replace(job, request=apply_template(job.request))))
             except UserError as error:
-                drafts[place] = Draft(None, reason=str(error))
-        kept: list[tuple[CellRow, Counts]] = []
+                candidates[position] = Candidate(None, reason=str(error))
+        with_cell: list[tuple[CellRow, Counts]] = []
         for row, cell in zip(rows, self.cells.choose(rows), strict=True):
-            if isinstance(cell, UserError) or not holds(row.job.request, cell):
-                drafts[row.place] = Draft(None, reason=_reason(row.job.request, cell))
-            else:
-                kept.append((row, cell))
-        for planned, draft in self._decode(self._plan(kept), 0):
-            drafts[planned.row.place] = self._sound(draft)
-        return [draft for draft in drafts if draft is not None]
+            request = row.job.request
+            try:
+                if isinstance(cell, UserError):
+                    raise cell
+                if not some_space_group_holds(request, cell):
+                    WyckoffGrammar(cell, request.space_groups).check()
+                with_cell.append((row, cell))
+            except UserError as error:
+                candidates[row.position] = Candidate(None, reason=str(error))
+        for plan, candidate in self._decode(self._plan(with_cell), 0):
+            candidates[plan.row.position] = self._refuse_coincident_atoms(candidate)
+        return [candidate for candidate in candidates if candidate is not None]
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
@@ -120,160 +141,184 @@ class WyckoffGenerator:
             properties, self.model.config.properties, self.model.config.units, self.model.adapter.range
         )
 
-    def asked(self, request: CrystalRequest) -> Float[np.ndarray, "6"]:
-        """The properties of a request as the model is told them; raises UserError for one it does not know."""
+    def property_vector(self, request: CrystalRequest) -> Float[np.ndarray, "6"]:
+        """The properties that a request asks for, as the vector of BEGIN.
+
+        Raises:
+            UserError: a property that the model does not know.
+        """
         numbers = property_numbers(request.properties, self.model.config.properties)
         return value_vector(numbers, self.settings.guidance)
 
-    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> list[_Planned]:
-        """Whom each row follows; the template of those that follow nobody is written."""
-        planned, anew = [], []
-        for (row, cell), choices in zip(rows, self.sources.choices([cell for _, cell in rows]), strict=True):
-            source = self.sources.follow(row.job, choices, self.cells.turn(row, cell))
+    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> list[_Plan]:
+        """The structure that each row follows; templates for those that follow none."""
+        plans: list[_Plan] = []
+        unguided: list[tuple[CellRow, Counts, Source]] = []
+        for (row, cell), ranked in zip(rows, self.sources.ranked([cell for _, cell in rows]), strict=True):
+            source = self.sources.follow(row.job, ranked, self.cells.earlier_samples(row, cell))
             if source.neighbour < 0:
-                anew.append((row, cell, source))
-            else:
-                start = self._start(source)
-                following = self._told(plan(start), row)
-                planned.append(_Planned(row, source, source.log_probability, following, start.crystal.space_group))
-        if anew:
-            templates, scores = self._templates(anew)
-            for (row, cell, source), template, score in zip(anew, templates, scores, strict=True):
-                numbers, letters = np.array(template.numbers), np.array(template.letters)
-                start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
-                total = source.log_probability + float(score)
-                planned.append(_Planned(row, source, total, self._told(plan(start), row), template.space_group))
-        return planned
+                unguided.append((row, cell, source))
+                continue
+            followed = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
+            start = Start(self.retriever.substitute(source.shortlist, source.neighbour), followed.numbers)
+            plans.append(self._plan_from(row, source, source.log_probability, start))
+        for (row, cell, source), (template, score) in zip(unguided, self._templates(unguided), strict=True):
+            numbers, letters = np.array(template.numbers), np.array(template.letters)
+            start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
+            plans.append(self._plan_from(row, source, source.log_probability + score, start))
+        return plans
 
-    def _told(self, sequence: WyckoffSequence, row: CellRow) -> WyckoffSequence:
-        """A plan that says what is asked for."""
-        sequence.tokens.vectors[0] = self.asked(row.job.request)
-        return sequence
+    def _plan_from(self, row: CellRow, source: Source, log_probability: float, start: Start) -> _Plan:
+        sequence = plan_sequence(start)
+        sequence.tokens.vectors[0] = self.property_vector(row.job.request)
+        return _Plan(row, source, log_probability, sequence, start.crystal.space_group)
 
-    def _start(self, source: Source) -> Start:
-        known = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
-        return Start(self.retriever.substitute(source.shortlist, source.neighbour), known.numbers)
+    def _templates(self, rows: list[tuple[CellRow, Counts, Source]]) -> list[tuple[Template, float]]:
+        """A template for each row, and its log probability.
 
-    def _templates(self, anew: list[tuple[CellRow, Counts, Source]]) -> tuple[list[Template], np.ndarray]:
-        """Those asked for, at no cost in probability; the likeliest one after the other; the others drawn."""
-        self._search([(row.job.request, cell) for row, cell, source in anew if source.rank is not None])
-        found = [self._known_template(row.job.request, cell, source.rank) for row, cell, source in anew]
-        free = [place for place, pair in enumerate(found) if pair is None]
-        if free:
-            rows, cells = [anew[place][0] for place in free], [anew[place][1] for place in free]
-            uniforms = np.stack([_random(row, 1).random(_LETTER_DRAWS) for row in rows])
-            groups = [row.job.request.space_groups for row in rows]
-            drawn = write_templates(self.model, cells, groups, uniforms, self.settings.temperature)
-            for place, *pair in zip(free, *drawn, strict=True):
-                found[place] = (pair[0], float(pair[1]))
-        written = [pair for pair in found if pair is not None]
-        return [template for template, _ in written], np.array([score for _, score in written])
+        The one asked for, at no cost in probability; else the one of the source's rank among the likeliest of its cell;
+        where there is no rank, or fewer templates than that, one is drawn.
+        """
+        search = {
+            (tuple(sorted(cell.items())), row.job.request.space_groups): cell
+            for row, cell, source in rows
+            if source.rank is not None and not row.job.request.template
+        }
+        new = [key for key in search if key not in self._likeliest]
+        likeliest = search_templates(self.model, [search[key] for key in new], [groups for _, groups in new], _BEAM)
+        self._likeliest |= dict(zip(new, likeliest, strict=True))
+        templates: dict[int, tuple[Template, float]] = {}
+        for position, (row, cell, source) in enumerate(rows):
+            request = row.job.request
+            if request.template:
+                templates[position] = parse_template(request.template), 0.0
+            elif source.rank is not None:
+                ranked = self._likeliest[tuple(sorted(cell.items())), request.space_groups]
+                if source.rank < len(ranked):
+                    templates[position] = ranked[source.rank]
+        missing = [position for position in range(len(rows)) if position not in templates]
+        if missing:
+            uniforms = np.stack([_stream(rows[position][0], 1).random(_TEMPLATE_DRAWS) for position in missing])
+            cells = [rows[position][1] for position in missing]
+            groups = [rows[position][0].job.request.space_groups for position in missing]
+            drawn, scores = draw_templates(self.model, cells, groups, uniforms, self.settings.temperature)
+            templates |= dict(zip(missing, zip(drawn, scores.tolist(), strict=True), strict=True))
+        return [templates[position] for position in range(len(rows))]
 
-    def _search(self, wanted: list[tuple[CrystalRequest, Counts]]) -> None:
-        """Find the likeliest templates of cells for which they are not known yet."""
-        asked = {_key(request, cell): (request, cell) for request, cell in wanted if not request.template}
-        new = [key for key in asked if key not in self._likeliest]
-        cells, groups = [asked[key][1] for key in new], [asked[key][0].space_groups for key in new]
-        self._likeliest |= dict(zip(new, search_templates(self.model, cells, groups, _BEAM), strict=True))
-
-    def _known_template(self, request: CrystalRequest, cell: Counts, rank: int | None) -> tuple[Template, float] | None:
-        """The template asked for, or the one of this rank among the likeliest; None where it is to be drawn."""
-        if request.template:
-            return parse_template(request.template), 0.0
-        likeliest = [] if rank is None else self._likeliest[_key(request, cell)][rank : rank + 1]
-        return likeliest[0] if likeliest else None
-
-    def _decode(self, planned: list[_Planned], trial: int) -> list[tuple[_Planned, Draft]]:
-        """Numbers of all plans, drawn again where atoms come too close.
+    def _decode(self, plans: list[_Plan], trial: int) -> list[tuple[_Plan, Candidate]]:
+        """Free parameters of all plans, drawn again where atoms come too close.
 
         Plans that follow a neighbour and those that do not start from different noise, so they are drawn apart.
         """
-        results = []
-        for copied in (True, False):
-            part = [one for one in planned if (one.source.neighbour >= 0) == copied]
+        results: list[tuple[_Plan, Candidate]] = []
+        for follows in (True, False):
+            part = [plan for plan in plans if plan.follows == follows]
             if part:
-                part.sort(key=lambda one: -one.slots)
-                results += self._fill(part, trial)
-        close = [one for one, draft in results if self._distance(draft) < self.settings.min_distance and one.slots]
-        if not close or trial == self.settings.redraws:
+                part.sort(key=lambda plan: -plan.n_sites)  # most slots first: see ``draw_parameters``
+                results += self._draw_parameters(part, trial)
+        too_close = [
+            plan
+            for plan, candidate in results
+            if plan.n_sites and _smallest_distance(candidate) < self.settings.min_distance
+        ]
+        if not too_close or trial == self.settings.redraws:
             return results
-        again = {one.row.place: (one, draft) for one, draft in self._decode(close, trial + 1)}
+        redrawn = {plan.row.position: (plan, candidate) for plan, candidate in self._decode(too_close, trial + 1)}
         return [
-            max((pair, again[pair[0].row.place]), key=lambda pair: self._distance(pair[1]))
-            if pair[0].row.place in again
-            else pair
-            for pair in results
+            max(result, redrawn[result[0].row.position], key=lambda pair: _smallest_distance(pair[1]))
+            if result[0].row.position in redrawn
+            else result
+            for result in results
         ]
 
-    def _sound(self, draft: Draft) -> Draft:
-        """The draft, or the reason why no program would read it."""
-        distance = self._distance(draft)
-        if draft.structure is None or distance >= SMALLEST_DISTANCE:
-            return draft
-        reason = f"atoms {distance:.2f} Angstrom apart in each of {self.settings.redraws + 1} draws of {draft.template}"
-        return Draft(None, reason=reason, log_likelihood=draft.log_likelihood, template=draft.template)
-
-    @staticmethod
-    def _distance(draft: Draft) -> float:
-        return draft.structure.smallest_distance() if draft.structure is not None else 0.0
-
-    def _fill(self, part: list[_Planned], trial: int) -> list[tuple[_Planned, Draft]]:
+    def _draw_parameters(self, plans: list[_Plan], trial: int) -> list[tuple[_Plan, Candidate]]:
         device = next(self.model.parameters()).device
         batch = collate_wyckoff(
-            [one.plan for one in part],
-            [one.source.neighbour for one in part],
-            collate_shortlists([one.source.shortlist for one in part]),
+            [plan.sequence for plan in plans],
+            [plan.source.neighbour for plan in plans],
+            collate_shortlists([plan.source.shortlist for plan in plans]),
         ).to(device)
-        noise = _noise(part, trial, device, self._spread(part[0], trial))
-        vectors = draw_numbers(self.model, batch, [one.group for one in part], noise, self.settings)
-        scores: list[float | None] = [None] * len(part)
+        lattice = np.zeros((len(plans), 6), dtype=np.float32)
+        sites = np.zeros((len(plans), max(1, *(plan.n_sites for plan in plans)), 3), dtype=np.float32)
+        for row, plan in enumerate(plans):
+            rng = _stream(plan.row, 2 + trial)
+            lattice[row] = rng.standard_normal(6, dtype=np.float32)
+            sites[row, : plan.n_sites] = rng.standard_normal((plan.n_sites, 3), dtype=np.float32)
+        # What was drawn without noise, and came too close, would be the same once more: it is drawn again with noise.
+        spread = self.settings.departure if plans[0].follows and trial == 0 else 1.0
+        noise = Noise(torch.from_numpy(lattice).to(device) * spread, torch.from_numpy(sites).to(device) * spread)
+        vectors = draw_parameters(self.model, batch, [plan.space_group for plan in plans], noise, self.settings)
+        densities: list[float | None] = [None] * len(plans)
         if self.score_steps:
             complete = replace(batch, tokens=replace(batch.tokens, vectors=vectors))
-            scores = list(slot_log_likelihoods(self.model, complete, self.score_steps).tolist())
-        filled = vectors.cpu().numpy()
-        return [(one, self._draft(one, filled[row], scores[row])) for row, one in enumerate(part)]
+            densities = list(slot_log_likelihoods(self.model, complete, self.score_steps).tolist())
+        rows = vectors.cpu().numpy()
+        return [(plan, self._candidate(plan, rows[row], densities[row])) for row, plan in enumerate(plans)]
 
-    def _spread(self, one: _Planned, trial: int) -> float:
-        """How much noise the numbers start from: what was drawn without, and came too close, is drawn again with."""
-        return self.settings.departure if one.source.neighbour >= 0 and trial == 0 else 1.0
-
-    def _draft(self, one: _Planned, vectors: np.ndarray, density: float | None) -> Draft:
-        crystal = decode(with_vectors(one.plan, vectors))
-        template = Template(one.group, tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist()))
+    def _candidate(self, plan: _Plan, vectors: Float[np.ndarray, "tokens 6"], density: float | None) -> Candidate:
+        crystal = decode(with_vectors(plan.sequence, vectors))
+        template = Template(plan.space_group, tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist()))
         try:
-            structure = repeat_cell(crystal.to_crystal(), one.source.copies)
+            structure = repeat_cell(crystal.to_crystal(), plan.source.copies)
         except UserError as error:
-            return Draft(None, reason=str(error))
-        return Draft(
+            return Candidate(None, reason=str(error))
+        return Candidate(
             structure,
-            log_likelihood=None if density is None else one.log_probability + density,
-            score=one.log_probability * _TEMPLATE_WEIGHT + (density or 0.0),
-            source=self._source(one, vectors),
+            log_likelihood=None if density is None else plan.log_probability + density,
+            score=plan.log_probability * _TEMPLATE_WEIGHT + (density or 0.0),
+            source=self._provenance(plan, vectors),
             template=str(template),
         )
 
-    def _source(self, one: _Planned, vectors: np.ndarray) -> dict[str, str | int | float]:
+    def _provenance(self, plan: _Plan, vectors: Float[np.ndarray, "tokens 6"]) -> dict[str, str | int | float]:
         """Which known structure was followed, how likely that was, and how far the crystal departed from it."""
-        chosen = one.source
-        if chosen.neighbour < 0:
-            return {"id": "none", "probability": round(float(np.exp(chosen.log_probability)), 4)}
-        source = int(chosen.shortlist.sources[chosen.neighbour])
-        channel = one.plan.tokens.channel
-        moved = vectors[: len(channel)] - one.plan.start
-        shift = moved[channel == Channel.FRACTIONAL, :3]
+        source = plan.source
+        if not plan.follows:
+            return {"id": "none", "probability": round(float(np.exp(source.log_probability)), 4)}
+        index = int(source.shortlist.sources[source.neighbour])
+        channel = plan.sequence.tokens.channel
+        displacement = vectors[: len(channel)] - plan.sequence.start
+        shift = displacement[channel == Channel.FRACTIONAL, :3]
         shift = shift - np.round(shift)
-        repeated: dict[str, str | int | float] = {"copies": chosen.copies} if chosen.copies > 1 else {}
+        repeated: dict[str, str | int | float] = {"copies": source.copies} if source.copies > 1 else {}
         return repeated | {
-            "id": str(self.retriever.table.ids[source]),
-            "formula": format_formula(reduce_counts(self.retriever.table.counts(source))[0]),
-            "distance": round(float(chosen.shortlist.distance[chosen.neighbour]), 4),
-            "probability": round(float(np.exp(one.log_probability)), 4),
-            "cell_change": round(float(np.abs(moved[channel == Channel.LATTICE, :3]).max()), 4),
+            "id": str(self.retriever.table.ids[index]),
+            "formula": format_formula(reduce_counts(self.retriever.table.counts(index))[0]),
+            "distance": round(float(source.shortlist.distance[source.neighbour]), 4),
+            "probability": round(float(np.exp(plan.log_probability)), 4),
+            "cell_change": round(float(np.abs(displacement[channel == Channel.LATTICE, :3]).max()), 4),
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
 
+    def _refuse_coincident_atoms(self, candidate: Candidate) -> Candidate:
+        """The candidate, or the reason why no program would read it."""
+        distance = _smallest_distance(candidate)
+        if candidate.structure is None or distance >= SMALLEST_DISTANCE:
+            return candidate
+        draws = self.settings.redraws + 1
+        return Candidate(
+            None,
+            reason=f"atoms {distance:.2f} Angstrom apart in each of {draws} draws of {candidate.template}",
+            log_likelihood=candidate.log_likelihood,
+            template=candidate.template,
+        )
 
-def wyckoff_generator(opened: Opened) -> WyckoffGenerator:
+
+def _smallest_distance(candidate: Candidate) -> float:
+    """Between two atoms, Angstrom; 0 for a failure, so that any structure is better."""
+    return candidate.structure.smallest_distance() if candidate.structure is not None else 0.0
+
+
+def _stream(row: CellRow, stream: int) -> np.random.Generator:
+    """The job's own random numbers, one stream for templates (1) and one a trial for noise (2, 3, ...).
+
+    Streams are counted from 1000, where no trial of a composition (``cell_choice``) ever gets.
+    """
+    job = row.job
+    return np.random.default_rng([job.seed, job.request_index, job.index, job.candidate, 1000 + stream])
+
+
+def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
     """A generator of a trained model over the dataset that is asked for, or the table beside the weights.
 
     Raises:
@@ -300,34 +345,3 @@ def wyckoff_generator(opened: Opened) -> WyckoffGenerator:
         opened.score_steps,
         exclude_formula=opened.exclude_formula,
     )
-
-
-def _key(request: CrystalRequest, cell: Counts) -> tuple:
-    return tuple(sorted(cell.items())), request.space_groups
-
-
-def _reason(request: CrystalRequest, cell: Counts | UserError) -> str:
-    if isinstance(cell, UserError):
-        return str(cell)
-    try:
-        WyckoffGrammar(cell, request.space_groups).check()
-    except UserError as error:
-        return str(error)
-    raise AssertionError("the cell fits")
-
-
-def _random(row: CellRow, stream: int) -> np.random.Generator:
-    """The job's own random numbers, one stream for templates (1) and one a trial for noise (2, 3, ...)."""
-    job = row.job
-    return np.random.default_rng([job.seed, job.request_index, job.index, job.candidate, 1000 + stream])
-
-
-def _noise(part: list[_Planned], trial: int, device: torch.device, spread: float) -> Noise:
-    most = max(1, *(one.slots for one in part))
-    lattice = np.zeros((len(part), 6), dtype=np.float32)
-    sites = np.zeros((len(part), most, 3), dtype=np.float32)
-    for place, one in enumerate(part):
-        rng = _random(one.row, 2 + trial)
-        lattice[place] = rng.standard_normal(6, dtype=np.float32)
-        sites[place, : one.slots] = rng.standard_normal((one.slots, 3), dtype=np.float32)
-    return Noise(torch.from_numpy(lattice).to(device) * spread, torch.from_numpy(sites).to(device) * spread)

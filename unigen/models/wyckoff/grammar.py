@@ -7,7 +7,7 @@ an element has all its atoms the next one follows, so the letters need no separa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -27,7 +27,7 @@ SPACE_GROUPS = frozenset(range(1, 231))
 
 
 class _State(NamedTuple):
-    """Where the writing stands: elements done, counts still to place, first letter allowed, fixed letters used."""
+    """A partial template: elements done, counts still to place, first letter allowed, fixed letters used (bits)."""
 
     done: int
     counts: Whole
@@ -58,7 +58,9 @@ class WyckoffGrammar:
 
     def legal_space_groups(self) -> Bool[np.ndarray, "231"]:
         """Mask by number of the space groups that can hold the cell; entry 0 is False."""
-        return _groups_that_hold(self._counts, self.space_groups)
+        mask = np.zeros(231, dtype=bool)
+        mask[[number for number in self.space_groups if holds(positions(number).capacity(0), self._counts)]] = True
+        return mask
 
     def legal_letters(self, space_group: int, letters: Sequence[int]) -> Bool[np.ndarray, "27"]:
         """Mask of the letters (0 = 'a') that may follow; none when the template is complete.
@@ -68,7 +70,7 @@ class WyckoffGrammar:
             letters: those so far, in the order of writing, each of them legal where it stands.
         """
         state = self._state(space_group, letters)
-        return _mask(space_group, state.counts, state.first, state.used).copy()
+        return _legal_letters(space_group, state.counts, state.first, state.used).copy()
 
     def current(self, space_group: int, letters: Sequence[int]) -> tuple[int, int] | None:
         """Atomic number of the element that comes next and how many of its atoms are to be placed; None at the end."""
@@ -83,11 +85,17 @@ class WyckoffGrammar:
         """
         if self.legal_space_groups().any():
             return
-        would_do = self._units_that_fit(reduce_counts(self.counts)[0])
+        reduced = reduce_counts(self.counts)[0]
+        largest = max(MAX_COUNT // sum(reduced.values()), 1)
+        cells = {z: {number: count * z for number, count in reduced.items()} for z in range(1, largest + 1)}
+        grammars = {z: WyckoffGrammar(cell, self.space_groups) for z, cell in cells.items()}
+        units = [z for z, grammar in grammars.items() if grammar.legal_space_groups().any()]
+        # four suggestions are enough for a line of an error message
+        advice = f"z = {', '.join(map(str, units[:4]))} fits" if units else f"none of up to {MAX_COUNT} atoms fits"
         raise UserError(
             f"no allowed space group can hold {format_formula(self.counts)} in its primitive cell",
             got=f"space groups {_ranges(self.space_groups)}",
-            next_step=f"ask for another z or n_atoms: {_advice(would_do)}",
+            next_step=f"ask for another z or n_atoms: {advice}",
         )
 
     @cached_property
@@ -112,21 +120,9 @@ class WyckoffGrammar:
             assert rest >= 0, "more atoms than the composition has"
         return _State(done, (rest, *counts[done + 1 :]) if rest else (), first, used)
 
-    def _units_that_fit(self, reduced: dict[int, int]) -> list[int]:
-        """Numbers of formula units that some allowed space group can hold."""
-        largest = max(MAX_COUNT // sum(reduced.values()), 1)
-        cells = {z: {number: count * z for number, count in reduced.items()} for z in range(1, largest + 1)}
-        return [z for z, cell in cells.items() if WyckoffGrammar(cell, self.space_groups).legal_space_groups().any()]
 
-
-def _groups_that_hold(counts: Whole, numbers: Iterable[int]) -> Bool[np.ndarray, "231"]:
-    mask = np.zeros(231, dtype=bool)
-    mask[[number for number in numbers if holds(positions(number).capacity(0), counts)]] = True
-    return mask
-
-
-@lru_cache(maxsize=1 << 16)
-def _mask(space_group: int, counts: Whole, first: int, used: int) -> Bool[np.ndarray, "27"]:
+@lru_cache(maxsize=1 << 16)  # 27 bytes and a key each: every sample of a run asks the same first questions
+def _legal_letters(space_group: int, counts: Whole, first: int, used: int) -> Bool[np.ndarray, "27"]:
     """The legal letters for the first of the counts, from one letter on, with these fixed positions used."""
     mask = np.zeros(len(LETTERS), dtype=bool)
     table = positions(space_group)
@@ -151,8 +147,3 @@ def _ranges(numbers: frozenset[int]) -> str:
     starts = sorted(number for number in numbers if number - 1 not in numbers)
     ends = sorted(number for number in numbers if number + 1 not in numbers)
     return ", ".join(f"{a}-{b}" if a < b else str(a) for a, b in zip(starts, ends, strict=True)) or "none"
-
-
-def _advice(units: list[int]) -> str:
-    """The smallest numbers of formula units that would do, in words."""
-    return f"z = {', '.join(map(str, units[:4]))} fits" if units else f"none of up to {MAX_COUNT} atoms fits"

@@ -1,4 +1,4 @@
-"""Crystals as a wyckoff model is shown them: now following a neighbour of the same template, now written anew."""
+"""Crystals as a wyckoff model is trained on them: following a neighbour of the same template, or with a new one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from unigen.data.crystal_store import open_dataset
 from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
 from unigen.models.training_set import DataConfig, TrainingSet
+from unigen.models.wyckoff.augmentation import draw_exchange, exchanged_lesson
 from unigen.models.wyckoff.batch import WyckoffBatch, collate_shortlists, collate_wyckoff
-from unigen.models.wyckoff.exchange import draw_exchange, exchanged_lesson
 from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, encode, plain_start
@@ -25,14 +25,15 @@ from unigen.retrieval.lessons import LESSONS, Lesson, Lessons, read_lessons
 from unigen.retrieval.shortlist import Retriever
 from unigen.shapes import Float, Int
 
-_ASKED = 0.5
-"""How often a crystal is shown with each of its properties."""
+_PROPERTY_RATE = 0.5
+"""How often a crystal is shown with each of its properties: the model may be asked for any of them, or none."""
 
 DENSITY = "density"
 """Of the cell, in g/cm^3: the property that needs no data."""
 
-_ANEW = 0.25
-"""How often a crystal is written anew although a neighbour has its template."""
+_NEW_TEMPLATE_RATE = 0.25
+"""How often a crystal is written without a neighbour although one has its template. Only crystals without such a
+neighbour would otherwise teach the model to write templates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def open_wyckoff(data: DataConfig, config: WyckoffConfig) -> TrainingSet:
 
 
 class WyckoffItems:
-    """The crystals of one split that fit a model; ``items.encode(place, rng)`` gives one as it is shown.
+    """The crystals of one split that fit a model; ``items.encode(position, index, rng)`` gives one as it is shown.
 
     Args:
         dataset: ``NAME:SPLIT`` of a dataset with templates and lessons.
@@ -91,7 +92,7 @@ class WyckoffItems:
         if not len(self.index):
             raise UserError("no crystal fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
         elements = np.diff(self.table.element_offsets)
-        self.values = known_values(dataset, config.properties, self.table.ids)
+        self.values = property_values(dataset, config.properties, self.table.ids)
         self._lengths = (2 * orbits + 2 * elements)[self.index]
 
     def __len__(self) -> int:
@@ -102,63 +103,54 @@ class WyckoffItems:
         """About how many tokens each has, for batches of similar length."""
         return self._lengths
 
-    def __getitem__(self, place: int) -> int:
-        return int(self.index[place])
+    def __getitem__(self, position: int) -> int:
+        return int(self.index[position])
 
-    def encode(self, _place: int, index: int, rng: np.random.Generator) -> Item:
+    def encode(self, _position: int, index: int, rng: np.random.Generator) -> Item:
         """A crystal of the table as the model is shown it this time."""
-        item = self._encoded(index, rng)
-        item.sequence.tokens.vectors[0] = value_vector(self._asked(index, rng)) if len(self.values) else 0.0
+        lesson, target = self.lessons[index], self.table[index]
+        if rng.random() < self.exchange:
+            exchange = draw_exchange(lesson.shortlist, self.retriever, rng)
+            other = exchanged_lesson(lesson, exchange, self.retriever) if exchange else None
+            if exchange and other:
+                lesson, target = other, exchange.crystal(target)
+        if len(lesson.aligned_at) and rng.random() >= _NEW_TEMPLATE_RATE:
+            item = self._following(target, lesson, int(rng.integers(len(lesson.aligned_at))))
+        else:
+            volume = self.retriever.volume.predict(target.counts)
+            start = plain_start(target.space_group, target.numbers, target.letters, volume)
+            item = Item(encode(target, start), -1, lesson)
+        if len(self.values):
+            values = {number: float(column[index]) for number, column in enumerate(self.values)}
+            shown = {n: value for n, value in values.items() if np.isfinite(value) and rng.random() < _PROPERTY_RATE}
+            item.sequence.tokens.vectors[0] = value_vector(shown)
         return item
 
-    def _asked(self, index: int, rng: np.random.Generator) -> dict[int, float]:
-        """Some of the properties, each with even chance; none one time in four where there are two."""
-        known = {number: float(values[index]) for number, values in enumerate(self.values)}
-        return {number: value for number, value in known.items() if np.isfinite(value) and rng.random() < _ASKED}
-
-    def prepare(self, model: WyckoffModel) -> None:
-        """Tell the model mean, spread and range of the properties."""
-        adapter = model.adapter
-        if adapter is not None:
-            values = self.values[:, self.index]
-            adapter.mean.copy_(torch.from_numpy(np.nanmean(values, axis=1)))
-            adapter.std.copy_(torch.from_numpy(np.nanstd(values, axis=1) + 1e-12))
-            adapter.range.copy_(torch.from_numpy(np.stack([np.nanmin(values, axis=1), np.nanmax(values, axis=1)], 1)))
-
-    def _encoded(self, index: int, rng: np.random.Generator) -> Item:
-        lesson, target = self._shown(self.lessons[index], self.table[index], rng)
-        if len(lesson.aligned_at) and rng.random() >= _ANEW:
-            which = int(rng.integers(len(lesson.aligned_at)))
-            return self._following(target, lesson, which)
-        volume = self.retriever.volume.predict(target.counts)
-        start = plain_start(target.space_group, target.numbers, target.letters, volume)
-        return Item(encode(target, start), -1, lesson)
-
-    def _shown(
-        self, lesson: Lesson, target: SymmetricCrystal, rng: np.random.Generator
-    ) -> tuple[Lesson, SymmetricCrystal]:
-        """As they are, or after an exchange."""
-        if rng.random() >= self.exchange:
-            return lesson, target
-        exchange = draw_exchange(lesson.shortlist, self.retriever, rng)
-        other = exchanged_lesson(lesson, exchange, self.retriever) if exchange else None
-        return (other, exchange.crystal(target)) if exchange and other else (lesson, target)
-
     def _following(self, target: SymmetricCrystal, lesson: Lesson, which: int) -> Item:
+        """The crystal as it departs from one of the neighbours that it is aligned with."""
         neighbour = int(lesson.aligned_at[which])
-        begin = self.retriever.substitute(lesson.shortlist, neighbour)
+        substituted = self.retriever.substitute(lesson.shortlist, neighbour)
         source = self.retriever.table[int(lesson.shortlist.sources[neighbour])]
         aligned = SymmetricCrystal(
             target.space_group,
             lesson.aligned_lattice[which],
-            begin.numbers,
-            begin.letters,
+            substituted.numbers,
+            substituted.letters,
             lesson.aligned_free[which],
         )
-        return Item(encode(aligned, Start(begin, source.numbers)), neighbour, lesson)
+        return Item(encode(aligned, Start(substituted, source.numbers)), neighbour, lesson)
+
+    def prepare(self, model: WyckoffModel) -> None:
+        """Set mean, spread and range of the properties in the model."""
+        adapter = model.adapter
+        if adapter is not None:
+            values = self.values[:, self.index]
+            adapter.mean.copy_(torch.from_numpy(np.nanmean(values, axis=1)))
+            adapter.std.copy_(torch.from_numpy(np.nanstd(values, axis=1) + 1e-12))  # one value only
+            adapter.range.copy_(torch.from_numpy(np.stack([np.nanmin(values, axis=1), np.nanmax(values, axis=1)], 1)))
 
 
-def known_values(dataset: str, properties: Sequence[str], ids: np.ndarray) -> Float[np.ndarray, "properties rows"]:
+def property_values(dataset: str, properties: Sequence[str], ids: np.ndarray) -> Float[np.ndarray, "properties rows"]:
     """Values of the crystals with these ids, NaN where they are not known.
 
     Raises:
@@ -167,12 +159,12 @@ def known_values(dataset: str, properties: Sequence[str], ids: np.ndarray) -> Fl
     if not properties:
         return np.zeros((0, len(ids)))
     crystals = open_dataset(dataset.rsplit(":", 1)[0])
-    place = {name: row for row, name in enumerate(crystals.ids.tolist())}
-    rows = np.array([place[name] for name in ids.tolist()])
+    row_of = {name: row for row, name in enumerate(crystals.ids.tolist())}
+    rows = np.array([row_of[name] for name in ids.tolist()])
     missing = [name for name in properties if name not in crystals.properties and name != DENSITY]
     if missing:
-        known = sorted([*crystals.properties, DENSITY])
-        raise UserError(f"{dataset} has no property {missing[0]!r}", wanted=f"some of {known}")
+        available = sorted([*crystals.properties, DENSITY])
+        raise UserError(f"{dataset} has no property {missing[0]!r}", wanted=f"some of {available}")
     columns = [densities(crystals) if name == DENSITY else crystals.properties[name] for name in properties]
     return np.stack([column[rows] for column in columns])
 

@@ -2,9 +2,9 @@
 
 ``p(structure | cell) = sum_k p(follow k) p(numbers | template and numbers of k) + p(none) p(template) p(numbers)``
 
-The reranker reads the shortlist of known neighbours and says which to follow (``reranker.py``). The backbone then reads
-composition, neighbour and template, or writes a template anew, and its states condition diffusion heads that draw the
-lattice and the free parameters of each orbit, as displacements from the numbers they start from.
+The reranker reads the shortlist of known neighbours and gives the probability of following each (``reranker.py``). The
+backbone then reads composition, neighbour and template, or writes a new template, and its states condition diffusion
+heads that draw the lattice and the free parameters of each orbit, as displacements from the numbers they start from.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import COPY
 
 RERANKER, PROPERTIES = "reranker", "properties"
-"""Parts that may be trained alone: whom to follow, and what properties that are asked for change."""
+"""Parts that may be trained alone: the choice of a neighbour, and what the properties asked for change."""
 
 _UNITS = (((0.25,) * 3 + (0.15,) * 3), ((0.06,) * 3 + (0.04,) * 3))
-"""Typical displacement of ln lengths and angles, from a plain start and from a neighbour: the lattice head's units."""
+"""Typical displacement of ln lengths and angles, from a plain start and from a neighbour: the lattice head's units, so
+that what it denoises is of order one either way. Trained weights depend on them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,24 +104,24 @@ class WyckoffModel(CrystalNetwork):
         )
         none = torch.zeros_like(tokens.symbols)
         upcoming = self.embedding.upcoming(elements, none, torch.zeros_like(tokens.descriptor), zeros, zeros, none)
-        return self.told(self.backbone(content + upcoming, tokens.layout), tokens.vectors[:, 0])
+        return self.conditioned(self.backbone(content + upcoming, tokens.layout), tokens.vectors[:, 0])
 
-    def told(
-        self, h: Float[Tensor, "batch *tokens width"], asked: Float[Tensor, "batch 6"]
+    def conditioned(
+        self, h: Float[Tensor, "batch *tokens width"], property_vectors: Float[Tensor, "batch 6"]
     ) -> Float[Tensor, "batch *tokens width"]:
         """Backbone output, moved by the properties asked for in the vectors of BEGIN."""
-        return h if self.adapter is None else self.adapter(h, asked)
+        return h if self.adapter is None else self.adapter(h, property_vectors)
 
     def inputs(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """What the backbone reads: the tokens, and behind the composition the neighbour that is followed."""
         x = self.embedding(batch)
         followed = self.from_neighbour(self.neighbour(batch.neighbours, batch.followed))
-        here = (batch.tokens.symbols == COPY)[..., None]
-        return x + here * followed[:, None]
+        is_copy = (batch.tokens.symbols == COPY)[..., None]
+        return x + is_copy * followed[:, None]
 
     def states(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output; position t knows the tokens up to t and the descriptor of t + 1."""
-        return self.told(self.backbone(self.inputs(batch), batch.tokens.layout), batch.tokens.vectors[:, 0])
+        return self.conditioned(self.backbone(self.inputs(batch), batch.tokens.layout), batch.tokens.vectors[:, 0])
 
     def losses(
         self, batch: WyckoffBatch, generator: torch.Generator, repeats: int = 4, only: str = ALL
@@ -137,12 +138,12 @@ class WyckoffModel(CrystalNetwork):
             return self.source_loss(batch, generator)
         tokens = batch.tokens
         before = self.states(batch)[:, :-1]
-        drawn = batch.written[:, 1:]
-        losses = {"symbol": self.symbol_head.loss(before[drawn], tokens.symbols[:, 1:][drawn]).mean()}
+        written = batch.written[:, 1:]
+        losses = {"symbol": self.symbol_head.loss(before[written], tokens.symbols[:, 1:][written]).mean()}
         for name, (channel, head) in self.heads_by_loss().items():
-            here = tokens.channel[:, 1:] == channel
-            x, free = (part.repeat(repeats, 1) for part in self.displacements(batch, channel, here))
-            loss = head.loss(head.context(before[here]).repeat(repeats, 1), x, generator, free)
+            is_slot = tokens.channel[:, 1:] == channel
+            x, free = (part.repeat(repeats, 1) for part in self.displacements(batch, channel, is_slot))
+            loss = head.loss(head.context(before[is_slot]).repeat(repeats, 1), x, generator, free)
             losses[name] = (loss * free.sum(-1)).sum() / free.sum().clamp(min=1)
         return losses | self.source_loss(batch, generator)
 
@@ -159,7 +160,7 @@ class WyckoffModel(CrystalNetwork):
         }
 
     def trained_alone(self, only: str) -> nn.Module:
-        """See Network: the reranker, or what hears properties."""
+        """See Network: the reranker, or the adapter of properties."""
         part = {RERANKER: self.reranker, PROPERTIES: self.adapter}.get(only)
         return super().trained_alone(only) if part is None else part
 
@@ -167,38 +168,41 @@ class WyckoffModel(CrystalNetwork):
         """See Network: this one with the other's reranker, or one that knows the other's properties."""
         if only not in (RERANKER, PROPERTIES):
             return super().joined(other, only)
-        what = {RERANKER: "have a reranker", PROPERTIES: "with properties have an adapter"}[only]
         if not isinstance(other, WyckoffModel) or (only == PROPERTIES and other.adapter is None):
-            raise UserError(f"only wyckoff models {what}", got=other.config.kind)
+            part = {RERANKER: "have a reranker", PROPERTIES: "with properties have an adapter"}[only]
+            raise UserError(f"only wyckoff models {part}", got=other.config.kind)
         joined = self
         if only == PROPERTIES:
             config = replace(self.config, properties=other.config.properties, units=other.config.units)
             joined = WyckoffModel(config).eval()
-        part = {RERANKER: "reranker.", PROPERTIES: "adapter."}[only]
-        own = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(part)}
-        theirs = {name: tensor for name, tensor in other.state_dict().items() if name.startswith(part)}
+        prefix = {RERANKER: "reranker.", PROPERTIES: "adapter."}[only]
+        own = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(prefix)}
+        theirs = {name: tensor for name, tensor in other.state_dict().items() if name.startswith(prefix)}
         try:
             joined.load_state_dict(own | theirs)
         except RuntimeError as error:
-            what = {RERANKER: "rerankers", PROPERTIES: "models"}[only]
-            raise UserError(f"the {what} differ in size", got=str(error).splitlines()[-1].strip()) from error
+            compared = {RERANKER: "rerankers", PROPERTIES: "models"}[only]
+            raise UserError(f"the {compared} differ in size", got=str(error).splitlines()[-1].strip()) from error
         return joined
 
     def source_loss(self, batch: WyckoffBatch, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:
         """Nats a choice of neighbour."""
         return {"source": self.reranker.loss(self._hide_some(batch.neighbours, generator)).mean()}
 
-    def displacements(self, batch: WyckoffBatch, channel: Channel, here: Tensor) -> tuple[Tensor, Tensor]:
-        """Displacements of the slots ``here`` (a mask over positions 1, 2, ...), and which numbers are free."""
-        free = batch.free[:, 1:][here][:, : self.head(channel).slot_width]
-        moved = batch.tokens.vectors[:, 1:][here] - batch.start[:, 1:][here]
+    def displacements(self, batch: WyckoffBatch, channel: Channel, is_slot: Tensor) -> tuple[Tensor, Tensor]:
+        """Displacements of the slots in a mask over positions 1, 2, ..., and which of their numbers are free."""
+        free = batch.free[:, 1:][is_slot][:, : self.head(channel).slot_width]
+        displacement = batch.tokens.vectors[:, 1:][is_slot] - batch.start[:, 1:][is_slot]
         if channel == Channel.LATTICE:
-            copied = (batch.followed >= 0)[:, None].expand_as(here)[here]
-            return moved / self.units[copied.long()] * free, free
-        return wrap(moved)[..., :3] * free, free
+            copied = (batch.followed >= 0)[:, None].expand_as(is_slot)[is_slot]
+            return displacement / self.units[copied.long()] * free, free
+        return wrap(displacement)[..., :3] * free, free
 
     def _hide_some(self, neighbours: NeighbourBatch, generator: torch.Generator) -> NeighbourBatch:
-        """Other shortlists of the same crystals, as they would be if less were known."""
+        """Other shortlists of the same crystals, as they would be if less were known.
+
+        The share that is hidden is drawn between 0 and ``neighbour_dropout``: full and sparse lists are both seen.
+        """
         if not self.training or not self.config.neighbour_dropout:
             return neighbours
         shape, device = neighbours.kind.shape, neighbours.kind.device

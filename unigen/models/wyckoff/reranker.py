@@ -1,4 +1,4 @@
-"""Which known structure will the composition take? A set encoder over a shortlist of neighbours, with a pointer.
+"""Which known structure a composition takes: a set encoder over a shortlist of neighbours, with a pointer.
 
 Two readings of the shortlist are added. A **learned kernel** over all neighbours (Vinyals et al. 2016, matching
 networks): neighbour i votes for its kind with weight
@@ -25,10 +25,16 @@ from unigen.retrieval.shortlist import KINDS
 from unigen.retrieval.table import FEATURES, UNIT
 from unigen.shapes import Bool, Float, Int
 
-_PAIR = 6  # chemical distance, three differences of descriptors, share, count
-_KIND = 9
+_PAIR_FACTS = 6  # chemical distance, three differences of descriptors, share, count
+_KIND_FACTS = 9  # see ``_kind_facts``
 _NEVER = -1e9
-_UNKNOWN_STABILITY = 0.05  # eV per atom
+"""Logit of what is not there. Not minus infinity: of an empty shortlist that would be NaN."""
+
+_UNKNOWN_STABILITY = 0.05
+"""eV per atom above the hull: between a stable crystal and the 0.5 at which energies are cut off."""
+
+# Scales below (counts / 8, atoms / 20, neighbours / 16, Angstrom (d - 3) / 2, votes / 4) bring numbers to order one.
+# Trained weights depend on them.
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +44,18 @@ class _Pairs:
     wanted: Int[Tensor, "batch elements"]
     roles: Int[Tensor, "batch neighbours elements"]
     facts: Float[Tensor, "batch neighbours elements 6"]
-    looks: Float[Tensor, "batch neighbours elements features"]
+    fingerprints: Float[Tensor, "batch neighbours elements features"]
     share: Float[Tensor, "batch elements"]
 
     def of(self, neighbour: Int[Tensor, "batch chosen"]) -> _Pairs:
         """Those of some neighbours."""
         row = torch.arange(len(neighbour), device=neighbour.device)[:, None]
         return _Pairs(
-            self.wanted, self.roles[row, neighbour], self.facts[row, neighbour], self.looks[row, neighbour], self.share
+            self.wanted,
+            self.roles[row, neighbour],
+            self.facts[row, neighbour],
+            self.fingerprints[row, neighbour],
+            self.share,
         )
 
 
@@ -54,17 +64,17 @@ class PairEncoder(nn.Module):
 
     Args:
         width: hidden.
-        looks: whether it sees what the sites look like.
+        fingerprints: whether it sees the fingerprints of the sites.
         dropout: on the hidden layer.
         out: width of the result.
     """
 
-    def __init__(self, width: int, out: int, dropout: float, *, looks: bool) -> None:
+    def __init__(self, width: int, out: int, dropout: float, *, fingerprints: bool) -> None:
         super().__init__()
         self.wanted = nn.Linear(width, width)
         self.role = nn.Linear(width, width, bias=False)
-        self.facts = nn.Linear(_PAIR, width, bias=False)
-        self.looks = nn.Linear(FEATURES, width, bias=False) if looks else None
+        self.facts = nn.Linear(_PAIR_FACTS, width, bias=False)
+        self.looks = nn.Linear(FEATURES, width, bias=False) if fingerprints else None
         self.hidden = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
         self.out = nn.Linear(width, out)
 
@@ -73,7 +83,7 @@ class PairEncoder(nn.Module):
         x = functional.embedding(pairs.wanted, self.wanted(elements))[:, None]
         x = x + functional.embedding(pairs.roles, self.role(elements)) + self.facts(pairs.facts)
         if self.looks is not None:
-            x = x + self.looks(pairs.looks)
+            x = x + self.looks(pairs.fingerprints)
         return self.out(self.hidden(x))
 
 
@@ -104,9 +114,9 @@ class ContactEncoder(nn.Module):
         seen = torch.cat([spacings, (spacings * neighbours.spacing[:, None, None, None, None] - 3.0) / 2.0], dim=-1)
         centre = functional.embedding(neighbours.elements, self.centre(elements))[:, None, :, None]
         other = functional.embedding(neighbours.elements, self.other(elements))[:, None, None]
-        there = (neighbours.elements > 0).float()
+        is_element = (neighbours.elements > 0).float()
         counts = neighbours.counts.float()
-        weight = (counts / counts.sum(1, keepdim=True))[:, :, None] * there[:, None]
+        weight = (counts / counts.sum(1, keepdim=True))[:, :, None] * is_element[:, None]
         hidden = self.hidden(centre + other + self.distances(seen)) * weight[:, None, :, :, None]
         return self.out(hidden.sum((2, 3)))
 
@@ -123,7 +133,7 @@ class NeighbourEncoder(nn.Module):
     def __init__(self, width: int, dropout: float, element_dropout: float) -> None:
         super().__init__()
         self.elements = ElementTable(width, element_dropout)
-        self.describe = PairEncoder(width, width, dropout, looks=True)
+        self.describe = PairEncoder(width, width, dropout, fingerprints=True)
 
     def forward(self, neighbours: NeighbourBatch, followed: Int[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
         """Of one neighbour a shortlist; zero for followed = -1."""
@@ -146,12 +156,12 @@ class Reranker(nn.Module):
     def __init__(self, width: int, layers: int, dropout: float, element_dropout: float) -> None:
         super().__init__()
         self.elements = ElementTable(width, element_dropout)
-        self.cost = PairEncoder(width, 1, dropout, looks=False)
-        self.describe = PairEncoder(width, width, dropout, looks=True)
+        self.cost = PairEncoder(width, 1, dropout, fingerprints=False)
+        self.describe = PairEncoder(width, width, dropout, fingerprints=True)
         self.contacts = ContactEncoder(width, dropout)
-        self.beta = nn.Parameter(torch.tensor(4.0))
+        self.beta = nn.Parameter(torch.tensor(4.0))  # a first guess, learned like the others below
         self.vote_facts = nn.Linear(2, 1)
-        self.kind_facts = nn.Sequential(nn.Linear(_KIND, width), nn.SiLU(), nn.Linear(width, width))
+        self.kind_facts = nn.Sequential(nn.Linear(_KIND_FACTS, width), nn.SiLU(), nn.Linear(width, width))
         self.query = nn.Sequential(nn.Linear(width + 2, width), nn.SiLU(), nn.Linear(width, width))
         self.none = nn.Parameter(torch.zeros(width))
         self.layers = nn.ModuleList(
@@ -176,24 +186,28 @@ class Reranker(nn.Module):
         choosing a kind that matches; the exponent prefers the closer of two that do.
         """
         logits = self(neighbours)
-        there = logits[:, 1:] > _NEVER / 2
-        right = torch.nan_to_num(torch.exp(-neighbours.rms / patience), nan=0.0) * there
+        is_kind = logits[:, 1:] > _NEVER / 2
+        right = torch.nan_to_num(torch.exp(-neighbours.rms / patience), nan=0.0) * is_kind
         none = (right.amax(1) <= 0).float()
         quality = torch.cat([none[:, None], right], dim=1)
+        # 1e-6: a gradient even where everything right has been hidden from the shortlist
         return -(functional.log_softmax(logits, dim=1) + (quality + 1e-6).log()).logsumexp(1)
 
     def _logits(self, neighbours: NeighbourBatch) -> Tensor:
         elements, pairs, facts = self.elements(), _pairs(neighbours, self.elements.known), _facts(neighbours)
         member = neighbours.kind[..., None] == torch.arange(KINDS, device=neighbours.kind.device)
         votes = self._votes(elements, pairs, facts, neighbours, member)
-        head = member.to(torch.int8).argmax(1)
-        there = member.any(1)
-        described = _sum_elements(self.describe(elements, pairs.of(head)), neighbours)
-        described = described + self.contacts(elements, neighbours, head)
-        kinds = described + self.kind_facts(_kind_facts(neighbours, facts, member, head, votes))
-        query = self._query(elements, neighbours)
+        nearest = member.to(torch.int8).argmax(1)  # of each kind: neighbours come nearest first
+        is_kind = member.any(1)
+        described = _sum_elements(self.describe(elements, pairs.of(nearest)), neighbours)
+        described = described + self.contacts(elements, neighbours, nearest)
+        kinds = described + self.kind_facts(_kind_facts(neighbours, facts, member, nearest, votes))
+        counts = neighbours.counts.float()
+        amounts = torch.stack([counts / counts.sum(1, keepdim=True), counts / 8], dim=-1)
+        encoded = self.query(torch.cat([functional.embedding(neighbours.elements, elements), amounts], dim=-1))
+        query = (encoded * (neighbours.elements > 0)[..., None]).sum(1)
         x = torch.cat([(self.none + query)[:, None], kinds + 0.5 * query[:, None]], dim=1)
-        hidden = torch.cat([torch.zeros_like(there[:, :1]), ~there], dim=1)
+        hidden = torch.cat([torch.zeros_like(is_kind[:, :1]), ~is_kind], dim=1)
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=hidden)
         own = torch.cat([self.none_bias.expand(len(x), 1), self.vote_weight * votes], dim=1)
@@ -203,17 +217,11 @@ class Reranker(nn.Module):
         self, elements: Tensor, pairs: _Pairs, facts: Tensor, neighbours: NeighbourBatch, member: Tensor
     ) -> Float[Tensor, "batch kinds"]:
         """Ln of the share of all votes that each kind gets."""
-        there = (neighbours.elements > 0)[:, None]
-        cost = (functional.softplus(self.cost(elements, pairs)[..., 0]) * pairs.share[:, None] * there).sum(2)
+        is_element = (neighbours.elements > 0)[:, None]
+        cost = (functional.softplus(self.cost(elements, pairs)[..., 0]) * pairs.share[:, None] * is_element).sum(2)
         votes = -self.beta * (cost + 0.5 * neighbours.distance) + self.vote_facts(facts)[..., 0]
         votes = votes.masked_fill(~neighbours.valid, _NEVER)
         return votes[..., None].masked_fill(~member, _NEVER).logsumexp(1) - votes.logsumexp(1, keepdim=True)
-
-    def _query(self, elements: Tensor, neighbours: NeighbourBatch) -> Float[Tensor, "batch width"]:
-        counts = neighbours.counts.float()
-        amounts = torch.stack([counts / counts.sum(1, keepdim=True), counts / 8], dim=-1)
-        encoded = self.query(torch.cat([functional.embedding(neighbours.elements, elements), amounts], dim=-1))
-        return (encoded * (neighbours.elements > 0)[..., None]).sum(1)
 
 
 def _sum_elements(
@@ -222,33 +230,34 @@ def _sum_elements(
     return (described * (neighbours.elements > 0)[:, None, :, None]).sum(2)
 
 
-def _pairs(neighbours: NeighbourBatch, known: Float[Tensor, "table descriptors"]) -> _Pairs:
+def _pairs(neighbours: NeighbourBatch, descriptors: Float[Tensor, "table descriptors"]) -> _Pairs:
     counts = neighbours.counts.float()
     share = counts / counts.sum(1, keepdim=True)
-    difference = (known[neighbours.elements][:, None] - known[neighbours.roles]) * (neighbours.roles > 0)[..., None]
+    difference = descriptors[neighbours.elements][:, None] - descriptors[neighbours.roles]
+    difference = difference * (neighbours.roles > 0)[..., None]
     amounts = torch.stack([share, counts / 8], dim=-1)[:, None].expand(*neighbours.roles.shape, 2)
     facts = torch.cat([difference.abs().sum(-1, keepdim=True), difference, amounts], dim=-1)
-    return _Pairs(neighbours.elements, neighbours.roles, facts, neighbours.looks.float() * UNIT, share)
+    return _Pairs(neighbours.elements, neighbours.roles, facts, neighbours.fingerprints.float() * UNIT, share)
 
 
 def _facts(neighbours: NeighbourBatch) -> Float[Tensor, "batch neighbours 2"]:
     excess, stability = neighbours.facts.unbind(-1)
-    known = torch.nan_to_num(stability, nan=_UNKNOWN_STABILITY).clamp(0.0, 0.5)
-    return torch.stack([excess.clamp(-1.0, 1.0), known], dim=-1)
+    energy = torch.nan_to_num(stability, nan=_UNKNOWN_STABILITY).clamp(0.0, 0.5)
+    return torch.stack([excess.clamp(-1.0, 1.0), energy], dim=-1)  # clamped: a wrong row of a dataset stays one of many
 
 
 def _kind_facts(
     neighbours: NeighbourBatch,
     facts: Float[Tensor, "batch neighbours 2"],
     member: Bool[Tensor, "batch neighbours kinds"],
-    head: Int[Tensor, "batch kinds"],
+    nearest: Int[Tensor, "batch kinds"],
     votes: Float[Tensor, "batch kinds"],
 ) -> Float[Tensor, "batch kinds 9"]:
     """Numbers about each kind: how near, how many, how good, and how large the wanted cell is."""
-    distance = neighbours.distance.gather(1, head)
-    nearest = neighbours.distance.masked_fill(~neighbours.valid, -_NEVER).amin(1, keepdim=True).clamp(max=9.0)
-    row = torch.arange(len(head), device=head.device)[:, None]
+    distance = neighbours.distance.gather(1, nearest)
+    smallest = neighbours.distance.masked_fill(~neighbours.valid, -_NEVER).amin(1, keepdim=True).clamp(max=9.0)
+    row = torch.arange(len(nearest), device=nearest.device)[:, None]
     order = member.any(1).float().cumsum(1) / KINDS
-    atoms = neighbours.counts.sum(1, keepdim=True).expand_as(head) / 20.0
-    columns = [distance, distance - nearest, order, member.float().sum(1) / 16, votes.clamp(min=-8) / 4, votes.exp()]
-    return torch.cat([torch.stack([*columns, atoms], dim=-1), facts[row, head]], dim=-1)
+    atoms = neighbours.counts.sum(1, keepdim=True).expand_as(nearest) / 20.0
+    columns = [distance, distance - smallest, order, member.float().sum(1) / 16, votes.clamp(min=-8) / 4, votes.exp()]
+    return torch.cat([torch.stack([*columns, atoms], dim=-1), facts[row, nearest]], dim=-1)

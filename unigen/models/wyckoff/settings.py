@@ -9,20 +9,22 @@ from unigen.models.generator import VectorSettings
 
 @dataclass(frozen=True, kw_only=True)
 class WyckoffSettings(VectorSettings):
-    """What is drawn, whom it follows and how far it departs from there.
+    """What is drawn, which known structure it follows and how far it departs from there.
 
     Attributes:
         source_temperature: of the choice of a known structure to follow: 0 follows the likeliest first and never the
             same twice, 1 draws them (without replacement) as probable as the model holds them.
         departure: spread of the numbers that follow a known structure: 0 gives the likeliest displacement, 1 draws it
-            as the model holds it. On 840 MP-20 validation crystals 0 has RMSE .028, 1 has .031.
+            as the model holds it. On 840 validation crystals 0 has RMSE .030 at a match rate of 77.5 %, 1 has .033 at
+            77.4 % (``eval/results/ablation/decode.json``).
         anew: the probability of "none of the known structures" is multiplied by this: a structure that is written anew
-            is right about so often where none of the known ones is.
+            is right about so often where none of the known ones is. At 1 the match rate is 75.4 % (same file).
         guidance: how much stronger than the model holds it properties asked for count; 1 is the model itself.
         within: de novo only unknown formulas, at most so far (chemical distance) from a known cell of as many atoms;
             None: any composition.
-        min_distance: Angstrom; numbers that put two atoms closer are drawn again; 0 leaves the check out.
-        redraws: how often, at most; then the draw with the largest smallest distance stays.
+        min_distance: Angstrom; parameters that put two atoms closer are drawn again; 0 leaves the check out. The
+            default is just below the shortest bond there is, that of H2 (0.74).
+        redraws: how often, at most, since each is a whole pass; then the draw with the largest smallest distance stays.
     """
 
     source_temperature: float = 0.0

@@ -1,4 +1,4 @@
-"""Templates written anew: a space group, then letter after letter; only those that hold exactly the wanted cell."""
+"""New templates from the model: a space group, then letter after letter; only those that hold exactly the cell."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel, Sequence
 
 
-class _Draft:
-    """A template while it is written."""
+class _PartialTemplate:
+    """A template while it is written, symbol by symbol."""
 
     def __init__(self, grammar: WyckoffGrammar) -> None:
         self.grammar = grammar
@@ -53,12 +53,12 @@ class _Draft:
         self.numbers.append(current[0])
         self.letters.append(letter)
 
-    def extended(self, symbol: int) -> _Draft:
-        """Another draft with one symbol more."""
-        draft = _Draft(self.grammar)
-        draft.group, draft.letters, draft.numbers = self.group, list(self.letters), list(self.numbers)
-        draft.write(symbol)
-        return draft
+    def extended(self, symbol: int) -> _PartialTemplate:
+        """A copy with one symbol more."""
+        longer = _PartialTemplate(self.grammar)
+        longer.group, longer.letters, longer.numbers = self.group, list(self.letters), list(self.numbers)
+        longer.write(symbol)
+        return longer
 
     @property
     def template(self) -> Template:
@@ -73,10 +73,12 @@ class _Draft:
         descriptor = [(0, 0, 0)] * first
         if self.group:
             symbols += [vocabulary.group_symbol(self.group)]
-            for place, letter in enumerate(self.letters):
-                descriptor.append(self._place(place))
-                symbols.append(vocabulary.letter_symbol(letter))
-            descriptor.append(self._place(len(self.letters)))
+            symbols += [vocabulary.letter_symbol(letter) for letter in self.letters]
+            for written in range(len(self.letters) + 1):
+                current = self.grammar.current(self.group, self.letters[:written])
+                assert current is not None, "nothing is left to place"
+                number, left = current
+                descriptor.append((number, left, self.grammar.counts[number]))
         length = len(symbols) + 1
         tokens = Sequence(
             symbols=np.array([*symbols, vocabulary.PAD]),
@@ -88,15 +90,9 @@ class _Draft:
         none = np.zeros(length, dtype=np.int64)
         return WyckoffSequence(tokens, zeros, zeros, none, none.astype(bool))
 
-    def _place(self, place: int) -> tuple[int, int, int]:
-        current = self.grammar.current(self.group, self.letters[:place])
-        assert current is not None, "nothing is left to place"
-        number, left = current
-        return number, left, self.grammar.counts[number]
-
 
 @torch.no_grad()
-def write_templates(
+def draw_templates(
     model: WyckoffModel,
     cells: list[Counts],
     space_groups: list[frozenset[int]],
@@ -115,23 +111,25 @@ def write_templates(
     Raises:
         UserError: a cell that none of its space groups can hold.
     """
-    drafts = [_Draft(WyckoffGrammar(cell, groups)) for cell, groups in zip(cells, space_groups, strict=True)]
-    for draft in drafts:
-        draft.grammar.check()
-    scores = np.zeros(len(drafts))
+    partials = [
+        _PartialTemplate(WyckoffGrammar(cell, groups)) for cell, groups in zip(cells, space_groups, strict=True)
+    ]
+    for partial in partials:
+        partial.grammar.check()
+    scores = np.zeros(len(partials))
     device = next(model.parameters()).device
     for step in range(uniforms.shape[1]):
-        rows = [row for row, draft in enumerate(drafts) if not draft.complete]
+        rows = [row for row, partial in enumerate(partials) if not partial.complete]
         if not rows:
             break
-        h = _last_states(model, [drafts[row] for row in rows], device)
-        legal = torch.from_numpy(np.stack([drafts[row].legal() for row in rows])).to(device)
+        h = _last_states(model, [partials[row] for row in rows], device)
+        legal = torch.from_numpy(np.stack([partials[row].legal() for row in rows])).to(device)
         drawn = model.symbol_head.sample(h, legal, torch.from_numpy(uniforms[rows, step]).to(device), temperature)
         logits = model.symbol_head(h).masked_fill(~legal, float("-inf")).double().log_softmax(-1)
         scores[rows] += logits.gather(1, drawn[:, None])[:, 0].cpu().numpy()
         for row, symbol in zip(rows, drawn.tolist(), strict=True):
-            drafts[row].write(symbol)
-    return [draft.template for draft in drafts], scores
+            partials[row].write(symbol)
+    return [partial.template for partial in partials], scores
 
 
 @torch.no_grad()
@@ -151,37 +149,43 @@ def search_templates(
     Raises:
         UserError: a cell that none of its space groups can hold.
     """
-    starts = [_Draft(WyckoffGrammar(cell, groups)) for cell, groups in zip(cells, space_groups, strict=True)]
+    starts = [_PartialTemplate(WyckoffGrammar(cell, groups)) for cell, groups in zip(cells, space_groups, strict=True)]
     for start in starts:
         start.grammar.check()
     device = next(model.parameters()).device
     beams = [[(start, 0.0)] for start in starts]
-    while open_drafts := [draft for beam in beams for draft, _ in beam if not draft.complete]:
-        logits = model.symbol_head(_last_states(model, open_drafts, device)).double().cpu()
-        gains = dict(zip(map(id, open_drafts), logits, strict=True))
-        beams = [_grown(beam, gains, width) for beam in beams]
-    return [[(draft.template, score) for draft, score in beam] for beam in beams]
+    # All cells grow by one symbol at a time, so that one pass of the backbone serves all of their beams.
+    while open_templates := [partial for beam in beams for partial, _ in beam if not partial.complete]:
+        logits = model.symbol_head(_last_states(model, open_templates, device)).double().cpu()
+        logits_of = dict(zip(map(id, open_templates), logits, strict=True))
+        beams = [_grown(beam, logits_of, width) for beam in beams]
+    return [[(partial.template, score) for partial, score in beam] for beam in beams]
 
 
-def _grown(beam: list[tuple[_Draft, float]], logits: dict[int, torch.Tensor], width: int) -> list[tuple[_Draft, float]]:
-    """The best of all complete drafts and all legal continuations of the others."""
-    grown: list[tuple[float, _Draft, int | None]] = []
-    for draft, score in beam:
-        if draft.complete:
-            grown.append((score, draft, None))
+def _grown(
+    beam: list[tuple[_PartialTemplate, float]], logits: dict[int, torch.Tensor], width: int
+) -> list[tuple[_PartialTemplate, float]]:
+    """The best of all complete templates and all legal continuations of the others."""
+    grown: list[tuple[float, _PartialTemplate, int | None]] = []
+    for partial, score in beam:
+        if partial.complete:
+            grown.append((score, partial, None))
             continue
-        legal = draft.legal()
-        gains = logits[id(draft)].masked_fill(torch.from_numpy(~legal), float("-inf")).log_softmax(-1)
-        best = gains.topk(min(width, int(legal.sum())))
-        grown += [(score + g, draft, s) for g, s in zip(best.values.tolist(), best.indices.tolist(), strict=True)]
-    grown.sort(key=lambda one: -one[0])
-    return [(draft if symbol is None else draft.extended(symbol), score) for score, draft, symbol in grown[:width]]
+        legal = partial.legal()
+        log_probability = logits[id(partial)].masked_fill(torch.from_numpy(~legal), float("-inf")).log_softmax(-1)
+        best = log_probability.topk(min(width, int(legal.sum())))
+        gains = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        grown += [(score + gain, partial, symbol) for gain, symbol in gains]
+    grown.sort(key=lambda entry: -entry[0])
+    return [
+        (partial if symbol is None else partial.extended(symbol), score) for score, partial, symbol in grown[:width]
+    ]
 
 
-def _last_states(model: WyckoffModel, drafts: list[_Draft], device: torch.device) -> torch.Tensor:
-    """The backbone's output from which the next symbol of each draft is drawn."""
-    sequences = [draft.sequence() for draft in drafts]
-    empty = collate_shortlists([Shortlist.empty(draft.grammar.counts) for draft in drafts])
-    batch: WyckoffBatch = collate_wyckoff(sequences, [-1] * len(drafts), empty).to(device)
+def _last_states(model: WyckoffModel, partials: list[_PartialTemplate], device: torch.device) -> torch.Tensor:
+    """The backbone's output from which the next symbol of each template is drawn."""
+    sequences = [partial.sequence() for partial in partials]
+    empty = collate_shortlists([Shortlist.empty(partial.grammar.counts) for partial in partials])
+    batch: WyckoffBatch = collate_wyckoff(sequences, [-1] * len(partials), empty).to(device)
     states = model.states(batch)
-    return states[torch.arange(len(drafts), device=device), batch.lengths - 2]
+    return states[torch.arange(len(partials), device=device), batch.lengths - 2]

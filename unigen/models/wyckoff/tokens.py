@@ -31,7 +31,7 @@ _WIDE_ANGLE_FACTOR = 2 / np.sqrt(3)  # a cell on hexagonal axes has a^2 c sin(12
 
 @dataclass(frozen=True, eq=False)
 class WyckoffSequence:
-    """A crystal, or the plan of one, as tokens; fields as in ``unigen.batch.WyckoffBatch``."""
+    """A crystal, or the plan of one, as tokens; fields as in ``wyckoff.batch.WyckoffBatch``."""
 
     tokens: Sequence
     start: Float[np.ndarray, "tokens 6"]
@@ -58,15 +58,15 @@ class Start:
     @property
     def order(self) -> Int[np.ndarray, "orbits"]:
         """The orbits in the order in which they are written."""
-        place = {number: rank for rank, (number, _) in enumerate(composition_pairs(self.crystal.counts))}
-        ranks = np.array([place[number] for number in self.crystal.numbers.tolist()])
+        rank_of = {number: rank for rank, (number, _) in enumerate(composition_pairs(self.crystal.counts))}
+        ranks = np.array([rank_of[number] for number in self.crystal.numbers.tolist()])
         return np.lexsort((self.crystal.letters, ranks))
 
 
 def plain_start(
     number: int, numbers: Int[np.ndarray, "orbits"], letters: Int[np.ndarray, "orbits"], volume: float
 ) -> Start:
-    """A template with nothing to follow: a cell of equal lengths and right angles where they are free, all zeros else.
+    """A template that follows no known structure: equal lengths and right angles where they are free, all zeros else.
 
     Args:
         number: space group.
@@ -77,13 +77,13 @@ def plain_start(
     group = space_group(number)
     conventional = volume / float(np.linalg.det(group.to_primitive))
     angles = complete_lattice(group.crystal_system, np.array([0.0, 0.0, 0.0, *[np.pi / 2] * 3]))
-    if angles[5] > np.pi / 2 + 0.1:
+    if angles[5] > np.pi / 2 + 0.1:  # 120 degrees, and not 90 with a rounding error
         conventional *= _WIDE_ANGLE_FACTOR
     angles[:3] = conventional ** (1 / 3)
     return Start(SymmetricCrystal(number, angles, numbers, letters, np.zeros((len(letters), 3))))
 
 
-def plan(start: Start) -> WyckoffSequence:
+def plan_sequence(start: Start) -> WyckoffSequence:
     """Everything that is known before the numbers are drawn; the vectors are zero."""
     crystal, order = start.crystal, start.order
     group = space_group(crystal.space_group)
@@ -94,16 +94,13 @@ def plan(start: Start) -> WyckoffSequence:
     length = head + 1 + len(placed)
     symbols = np.full(length, vocabulary.SLOT, dtype=np.int64)
     marker = vocabulary.NEW if start.roles is None else vocabulary.COPY
-    written = [
-        vocabulary.group_symbol(group.number),
-        *[vocabulary.letter_symbol(letter) for letter in letters.tolist()],
-    ]
-    symbols[:head] = [*prompt, marker, *written]
+    template = [vocabulary.group_symbol(group.number), *map(vocabulary.letter_symbol, letters.tolist())]
+    symbols[:head] = [*prompt, marker, *template]
     channel = np.full(length, Channel.SYMBOL, dtype=np.int64)
     channel[head], channel[head + 1 :] = Channel.LATTICE, Channel.FRACTIONAL
-    drawn = np.zeros(length, dtype=bool)
-    drawn[1 : len(prompt)] = True
-    drawn[len(prompt) + 1 : head] = start.roles is None
+    written = np.zeros(length, dtype=bool)
+    written[1 : len(prompt)] = True
+    written[len(prompt) + 1 : head] = start.roles is None
     role = np.zeros(length, dtype=np.int64)
     if start.roles is not None:
         role[head + 1 :] = start.roles[order][placed]
@@ -113,8 +110,11 @@ def plan(start: Start) -> WyckoffSequence:
         channel=channel,
         descriptor=_descriptor(group, numbers, letters, crystal.counts, head, placed),
     )
-    base = _slots(length, head, crystal.lattice, crystal.free[order][placed])
-    return WyckoffSequence(tokens, base, _freedom(group, letters[placed], length, head), role, drawn)
+    start_vectors = _slots(length, head, crystal.lattice, crystal.free[order][placed])
+    free = np.zeros((length, VECTOR_WIDTH), dtype=np.float32)
+    free[head] = free_lattice(group.crystal_system)
+    free[head + 1 :, :3] = np.arange(3) < group.dof[letters[placed]][:, None]
+    return WyckoffSequence(tokens, start_vectors, free, role, written)
 
 
 def encode(target: SymmetricCrystal, start: Start) -> WyckoffSequence:
@@ -125,7 +125,7 @@ def encode(target: SymmetricCrystal, start: Start) -> WyckoffSequence:
             ``unigen.crystals.symmetric.align``).
         start: what its slots start from.
     """
-    sequence = plan(start)
+    sequence = plan_sequence(start)
     placed = space_group(target.space_group).dof[target.letters[start.order]] > 0
     head = int(np.flatnonzero(sequence.tokens.channel == Channel.LATTICE)[0])
     sequence.tokens.vectors[:] = _slots(len(sequence), head, target.lattice, target.free[start.order][placed])
@@ -174,12 +174,3 @@ def _slots(
     slots[head] = np.concatenate([np.log(lattice[:3]), lattice[3:]])
     slots[head + 1 :, :3] = free
     return slots
-
-
-def _freedom(
-    group: SpaceGroupTable, letters: Int[np.ndarray, "placed"], length: int, head: int
-) -> Float[np.ndarray, "tokens 6"]:
-    free = np.zeros((length, VECTOR_WIDTH), dtype=np.float32)
-    free[head] = free_lattice(group.crystal_system)
-    free[head + 1 :, :3] = np.arange(3) < group.dof[letters][:, None]
-    return free

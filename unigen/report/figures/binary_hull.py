@@ -15,7 +15,6 @@ from unigen.report.figures.plot import Point
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 520, 360
@@ -50,8 +49,11 @@ def binary_hull(phases: StablePhases, samples: Sequence[HullSample]) -> str:
         for axis in (axes.xaxis, axes.yaxis):
             plot.round_numbers(axis)
         axes.axhline(0, color=plot.LIGHT["axis"], linewidth=1, linestyle=(0, (1, 3)), gid="zero")
-        drawn = _distinct(axes, points[~higher])
+        # one of those on the same pixel, so that thousands of samples make a small file
+        inside = points[~higher]
+        drawn = inside[np.unique(plot.pixels_of(axes, inside).round(), axis=0, return_index=True)[1]]
         mark: dict[str, Any] = {"color": plot.LIGHT["sample"], "linewidths": 0, "alpha": 0.8, "clip_on": False}
+        # matplotlib wants the size of a mark as the square of its width
         axes.scatter(drawn[:, 0], drawn[:, 1], s=8**2, zorder=3, label="samples", gid="sample", **mark)
         hull: dict[str, Any] = {"color": plot.LIGHT["reference"], "clip_on": False}
         tie_lines = [(corners[one], corners[other]) for one, other in phases.tie_lines]
@@ -82,12 +84,6 @@ def _energies(hull: Float[np.ndarray, "phases"], samples: Float[np.ndarray, "sam
     return min(shown) - room, max(shown) + 0.1 * room
 
 
-def _distinct(axes: Axes, points: Float[np.ndarray, "samples 2"]) -> Float[np.ndarray, "drawn 2"]:
-    """One of those on the same pixel, so that thousands of samples make a small file."""
-    _, first = np.unique(plot.pixels_of(axes, points).round(), axis=0, return_index=True)
-    return points[first]
-
-
 def _names(
     phases: StablePhases, corners: Float[np.ndarray, "phases 2"], marks: Float[np.ndarray, "drawn 2"]
 ) -> tuple[list[Label | None], int]:
@@ -95,6 +91,7 @@ def _names(
     points: list[Point] = list(map(tuple, corners.tolist()))
     board = LabelBoard(WIDTH, HEIGHT - _BOTTOM)
     board.keep_free([(0.0, 0.0, _LEFT - 2.0, float(HEIGHT))])
+    # half the width of a sample's mark
     board.keep_points_free([*points, *map(tuple, marks.tolist())], 4.0)
     for one, other in phases.tie_lines:
         board.keep_line_free(points[one], points[other])

@@ -64,6 +64,7 @@ def _edges(values: Float[np.ndarray, "values"], marks: Sequence[float], bins: in
     if (values == np.round(values)).all():
         low, high = np.floor(low), np.ceil(high)
         width = (high - low) // _MOST_BINS + 1
+        # whole numbers stand in the middle of their bins
         return np.arange(low, high + width + 1, width) - 0.5
     if high - low < 1e-9 * max(1.0, abs(high)):  # the same but for rounding
         low, high = low - 0.5, high + 0.5
@@ -76,6 +77,7 @@ def _edges_at(marks: Sequence[float], low: float, high: float, bins: int) -> Flo
     needed = (high - low) / width
     width = width / (bins // needed) if needed <= bins else width * np.ceil(needed / _MOST_BINS)
     first, last = (low - marks[0]) / width, (high - marks[0]) / width
+    # a range that ends at an edge but for rounding needs no bin beyond it
     return marks[0] + width * np.arange(np.floor(first + 1e-9), np.ceil(last - 1e-9) + 1)
 
 
@@ -100,7 +102,7 @@ def _svg(edges: Float[np.ndarray, "edges"], shares: Sequence[Float[np.ndarray, "
             values = ", ".join(f"{mark:g}" for mark in marks)
             # a little above the highest bar, so that a mark on its edge can be seen
             axes.vlines(marks, 0, 1.03 * most, label=values, clip_on=False, gid="mark", **dashed)
-        plot.round_numbers(axes.xaxis, whole=bool((edges % 1 == 0.5).all()))
+        plot.round_numbers(axes.xaxis, whole=bool((edges % 1 == 0.5).all()))  # as `_edges` puts them for whole numbers
         axes.spines.left.set_visible(False)
         axes.set_yticks([most], labels=[f"{100 * most:.0f} %"])
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.04), ncols=3)

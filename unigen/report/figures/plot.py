@@ -50,6 +50,7 @@ _DARK = {
     "high": "#dba462",
     "highest": "#c8623a",
 }
+"""The same, where the reader prefers a dark page; these are not looked for, so two may be one."""
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: smaller than outlines, and in the reader's font
@@ -114,8 +115,10 @@ def _for_the_page(svg: str, width: int, height: int) -> str:
         'g[id^="name"] text{paint-order:stroke;stroke:var(--paper);stroke-width:3;stroke-linejoin:round}'
     )
     svg = svg.replace("</style>", f"{style}</style>", 1)
+    # matplotlib writes its own font with every text, and a rotation where nothing is turned
     svg = re.sub(r" font-family: [^;\"]*;", "", svg)
     svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg)
+    # line ends, and blanks around the letters of a path, mean nothing
     svg = re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><")
     return re.sub(r' d="[^"]*"', lambda path: re.sub(r" ?([MLz]) ", r"\1", path[0]), svg)
 

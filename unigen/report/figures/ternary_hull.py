@@ -36,6 +36,7 @@ def ternary_hull(phases: StablePhases, samples: Sequence[HullSample]) -> str:
         phases: of three elements.
         samples: in their system.
     """
+    # the lowest comes last and stays
     lowest = {sample.shares: sample.above_hull for sample in sorted(samples, key=lambda each: -each.above_hull)}
     counts = Counter(_point(sample.shares) for sample in samples)
     corners = [_point(phase.shares) for phase in phases.phases]
@@ -78,6 +79,7 @@ def _point(shares: Sequence[float]) -> Point:
 def _names(phases: StablePhases, corners: Sequence[Point], counts: Counter[Point]) -> tuple[list[Label | None], int]:
     """Of the phases: those at the rim, outside of it, then those that have samples; and how many find no room."""
     order = range(len(corners))
+    # a name takes the room of those after it, so the order matters: of two, that which leaves fewer out
     tries = [
         _names_in_turn(
             sorted(turns, key=lambda n: (-_missing(phases.phases[n].shares), corners[n] not in counts)),
@@ -95,6 +97,7 @@ def _names_in_turn(
 ) -> tuple[list[Label | None], int]:
     board = LabelBoard(WIDTH, HEIGHT)
     board.keep_free([(0.0, 0.0, 165.0, 100.0)])  # the legend
+    # half the width of the marks, and a pixel
     board.keep_points_free(corners, 4.0)
     board.keep_points_free(counts, 7.0)
     labels = [board.label(f"\N{MULTIPLICATION SIGN}{count}", point) for point, count in counts.items() if count > 1]
@@ -115,4 +118,5 @@ def _outwards(shares: Sequence[float]) -> list[float]:
     absent = [corner for corner in _CORNERS if corner not in present]
     right, down = np.mean(present, axis=0) - np.mean(absent, axis=0)
     best = atan2(down, right) / (2 * pi)
+    # less than a quarter turn to either side, where the triangle begins
     return sorted((best + step / 32 for step in range(-6, 7)), key=lambda turn: abs(turn - best))

@@ -96,6 +96,7 @@ def project(crystal: Crystal) -> Projection:
     placed = crystal.lattice @ look_at_cell(crystal.lattice)
     frac_coords, numbers = repeat_boundary(crystal)
     corners = np.array(list(product((0.0, 1.0), repeat=3)))
+    # two corners that differ along one axis alone are joined by an edge
     ends = [(i, j) for i in range(8) for j in range(i + 1, 8) if np.abs(corners[i] - corners[j]).sum() == 1]
     return Projection(frac_coords @ placed, numbers, corners[np.array(ends)] @ placed)
 

@@ -55,7 +55,7 @@ def _between(
 ) -> Float[np.ndarray, "2 3"]:
     """The part of a bond that is not covered by its atoms."""
     along = second - first
-    flat = max(float(np.hypot(*along[:2])), 1e-6)
+    flat = max(float(np.hypot(*along[:2])), 1e-6)  # a bond seen end on has no length on the page
     start, end = min(start / flat, 0.5), min(end / flat, 0.5)
     return np.stack([first + start * along, second - end * along])
 
@@ -71,6 +71,7 @@ def _draw(axes: Axes, molecule: Molecule, title: str) -> None:
         ends = _between(points[first], points[second], radii[first], radii[second])
         depth = float(ends[:, 2].mean())
         axes.plot(ends[:, 0], ends[:, 1], color="0.35", linewidth=_WIDTH[order], zorder=depth, solid_capstyle="round")
+        # two lines by a pale one inside the dark one, three by a dark one inside that, all behind their atoms
         if order > 1:
             inner = _WIDTH[order] - 2.0
             axes.plot(ends[:, 0], ends[:, 1], color="0.9", linewidth=inner, zorder=depth + 0.001)

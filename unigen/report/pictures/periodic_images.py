@@ -57,7 +57,7 @@ class Bonds:
 def close_cell(frac_coords: Float[np.ndarray, "atoms 3"]) -> ClosedCell:
     """Repeat what lies on the boundary of the cell."""
     wrapped = frac_coords - np.floor(frac_coords)
-    wrapped[wrapped > 1 - BOUNDARY] -= 1.0
+    wrapped[wrapped > 1 - BOUNDARY] -= 1.0  # a little below 0 it is repeated at the opposite face, as one at 0 is
     shifts = np.array(list(product((0, 1), repeat=3)))
     kept = (wrapped + shifts[:, None] <= 1 + BOUNDARY).all(axis=2)
     which, atoms = np.nonzero(kept)
@@ -80,7 +80,7 @@ def find_bonds(crystal: Crystal, closed: ClosedCell) -> Bonds:
             other = drawn.get(target)
             if other is None:
                 cut.append((number, *target))
-            elif number < other:
+            elif number < other:  # each is seen from both its ends
                 pairs.append((number, other))
     ends = np.array(cut, dtype=np.int64).reshape(-1, 5)
     return Bonds(np.array(pairs, dtype=np.int64).reshape(-1, 2), ends[:, :2], ends[:, 2:])
@@ -98,6 +98,7 @@ def _bonded(
 
     radii = BOND_FACTOR * covalent_radii[np.minimum(crystal.numbers, len(covalent_radii) - 1)]
     reach = 2 * float(radii.max())
+    # atoms, times those in a sphere of this reach on average
     if len(crystal) ** 2 * 4 / 3 * pi * reach**3 / crystal.volume > MOST_NEIGHBOURS:
         none = np.zeros(0, dtype=np.int64)
         return none, none, np.zeros((0, 3), dtype=np.int64)

@@ -100,4 +100,5 @@ def _rounded(values: Float[np.ndarray, "rows 3"], digits: int) -> list[float]:
 def _quaternion(view: Float[np.ndarray, "3 3"]) -> list[float]:
     from scipy.spatial.transform import Rotation
 
+    # views are applied from the right, scipy's rotations from the left
     return Rotation.from_matrix(view.T).as_quat().round(_VIEW_DIGITS).tolist()

@@ -11,8 +11,8 @@ from tests.retrieval.known_templates import retriever
 from unigen.element_similarity import element_distances
 from unigen.elements import ATOMIC_NUMBER, format_formula, reduce_counts
 from unigen.models.wyckoff.generator import WyckoffGenerator
-from unigen.models.wyckoff.relatives import Admission
 from unigen.models.wyckoff.settings import WyckoffSettings
+from unigen.models.wyckoff.source_choice import CellFilter
 from unigen.request import CrystalRequest
 from unigen.sample.generate import generate
 
@@ -31,15 +31,15 @@ def cells(draw) -> dict[int, int]:
 
 @given(cells(), st.floats(0, 2))
 def test_unknown_formulas_near_to_a_known_cell_and_no_others(cell, within):
-    found = Admission(retriever(), within).admits(CrystalRequest(), cell)
+    found = CellFilter(retriever(), within).accepts(CrystalRequest(), cell)
     if reduce_counts(cell)[0] in [reduce_counts(other)[0] for other in KNOWN]:
         assert not found
     else:
         nearest = retriever().index.nearest_distance(cell)
         assert found == bool(nearest <= within)
-    assert Admission(retriever(), None).admits(CrystalRequest(), cell)
+    assert CellFilter(retriever(), None).accepts(CrystalRequest(), cell)
     formula = format_formula(reduce_counts(cell)[0])
-    assert Admission(retriever(), 0.0).admits(CrystalRequest(formula=formula), cell)
+    assert CellFilter(retriever(), 0.0).accepts(CrystalRequest(formula=formula), cell)
 
 
 def test_the_distance_of_one_exchange_is_at_most_that_of_the_elements():
@@ -58,7 +58,7 @@ def test_what_is_drawn_is_admitted():
     made = [sample.structure for sample in samples if sample.structure and sample.request.formula is None]
     assert made
     for crystal in made:
-        assert Admission(retriever(), 2.0).admits(CrystalRequest(), crystal.counts)
+        assert CellFilter(retriever(), 2.0).accepts(CrystalRequest(), crystal.counts)
     assert all("no composition that fits" in sample.reason for sample in samples if sample.structure is None)
     salts = [sample.structure for sample in samples if sample.request.formula]
     assert all(set(salt.counts) == {ATOMIC_NUMBER["Na"], ATOMIC_NUMBER["Cl"]} for salt in salts)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.retrieval.known_templates import retriever, table
 from unigen.element_similarity import element_distances
 from unigen.elements import written_order
-from unigen.models.wyckoff.exchange import SIMILAR, draw_exchange, exchanged_lesson
+from unigen.models.wyckoff.augmentation import SIMILAR, draw_exchange, exchanged_lesson
 from unigen.retrieval.lessons import Lesson
 
 ROWS, SEEDS = st.integers(0, len(table()) - 1), st.integers(0, 2**31)
@@ -22,7 +22,7 @@ def lesson(row: int) -> Lesson:
     orbits = table()[row].free
     return Lesson(
         shortlist=known,
-        rms=np.arange(len(known.heads), dtype=float),
+        rms=np.arange(len(known.representatives), dtype=float),
         aligned_at=aligned,
         aligned_lattice=np.tile(table()[row].lattice, (len(aligned), 1)),
         aligned_free=np.tile(orbits, (len(aligned), 1, 1)),
@@ -64,8 +64,8 @@ def test_the_lesson_is_the_same_but_for_distances_and_order(row, seed):
     assert sorted(place) == list(range(len(old)))
     np.testing.assert_array_equal(after.rms[new.kind], before.rms[old.kind[place]])
     np.testing.assert_array_equal(new.sources[after.aligned_at], old.sources[before.aligned_at])
-    np.testing.assert_array_equal(np.unique(new.kind), np.arange(len(new.heads)))
-    assert (np.diff(new.heads) > 0).all()  # kinds are counted in order of appearance
+    np.testing.assert_array_equal(np.unique(new.kind), np.arange(len(new.representatives)))
+    assert (np.diff(new.representatives) > 0).all()  # kinds are counted in order of appearance
 
 
 @given(ROWS, SEEDS)

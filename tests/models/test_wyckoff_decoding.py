@@ -10,8 +10,8 @@ import torch
 
 from tests.models.small_wyckoff import batch_of, small_wyckoff, some_items
 from unigen.models.wyckoff.batch import WyckoffBatch
+from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
 from unigen.models.wyckoff.items import Item
-from unigen.models.wyckoff.numbers import Noise, draw_numbers, slot_log_likelihoods, with_vectors
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.tokens import decode
 from unigen.nn.process.solvers import dpm_solver_2m, karras_levels
@@ -55,7 +55,7 @@ def drawn(request) -> tuple[list[Item], Noise, WyckoffBatch]:
     """Items, noise, and the batch with its numbers drawn."""
     items = ITEMS[request.param]
     batch, random = batch_of(items), noise(len(items))
-    vectors = draw_numbers(small_wyckoff(), batch, groups(items), random, SETTINGS)
+    vectors = draw_parameters(small_wyckoff(), batch, groups(items), random, SETTINGS)
     return items, random, replace(batch, tokens=replace(batch.tokens, vectors=vectors))
 
 
@@ -105,7 +105,7 @@ def test_a_row_does_not_depend_on_its_batch(drawn):
     items, random, batch = drawn
     for row, item in enumerate(items):
         alone = Noise(random.lattice[row : row + 1], random.sites[row : row + 1, : slots(item)])
-        vectors = draw_numbers(small_wyckoff(), batch_of([item]), groups([item]), alone, SETTINGS)[0]
+        vectors = draw_parameters(small_wyckoff(), batch_of([item]), groups([item]), alone, SETTINGS)[0]
         gap = vectors - batch.tokens.vectors[row, : len(vectors)]
         sites = batch.tokens.channel[row, : len(vectors)] == Channel.FRACTIONAL
         gap[sites] -= gap[sites].round()
@@ -136,23 +136,23 @@ def test_what_is_drawn_is_a_crystal_of_the_composition(drawn):
 
 def test_other_noise_gives_other_numbers_and_the_same_noise_the_same(drawn):
     items, random, batch = drawn
-    again = draw_numbers(small_wyckoff(), batch_of(items), groups(items), random, SETTINGS)
+    again = draw_parameters(small_wyckoff(), batch_of(items), groups(items), random, SETTINGS)
     assert torch.equal(again, batch.tokens.vectors)
-    other = draw_numbers(small_wyckoff(), batch_of(items), groups(items), noise(len(items), 1), SETTINGS)
+    other = draw_parameters(small_wyckoff(), batch_of(items), groups(items), noise(len(items), 1), SETTINGS)
     assert not torch.equal(other, again)
 
 
 def test_the_plan_is_not_written_into(drawn):
     items, random, _ = drawn
     batch = batch_of(items)
-    draw_numbers(small_wyckoff(), batch, groups(items), random, SETTINGS)
+    draw_parameters(small_wyckoff(), batch, groups(items), random, SETTINGS)
     assert not batch.tokens.vectors.any()
 
 
 def test_rows_in_another_order_are_a_mistake():
     items = ITEMS[True][::-1]
     with pytest.raises(AssertionError, match="most slots first"):
-        draw_numbers(small_wyckoff(), batch_of(items), groups(items), noise(len(items)), SETTINGS)
+        draw_parameters(small_wyckoff(), batch_of(items), groups(items), noise(len(items)), SETTINGS)
 
 
 @torch.no_grad()

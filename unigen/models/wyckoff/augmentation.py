@@ -18,12 +18,13 @@ from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.shapes import Float
 
 SIMILAR = 0.5
-"""Elements that may be exchanged are no farther from each other (``chemistry.py``)."""
+"""Elements that may be exchanged are no farther from each other (``unigen.element_similarity``): strontium and barium
+are 0.47 apart, strontium and calcium 0.58. An element has 3.4 such others on average, 13 at most, some none."""
 
-_LAST = 94
+_HEAVIEST = 94
 """Plutonium: hardly any known crystal holds a heavier element."""
 
-_OWN = 1e-6
+_SAME_FORMULA = 1e-6
 """Nearer than this a neighbour has the new formula itself: its structure is known, and may be another."""
 
 
@@ -57,39 +58,39 @@ def draw_exchange(shortlist: Shortlist, retriever: Retriever, rng: np.random.Gen
     The elements keep their order (rarest first), so that nothing else about the crystal is written differently.
     """
     elements = shortlist.elements.tolist()
-    place = int(rng.integers(len(elements)))
-    similar = element_distances()[elements[place], : _LAST + 1] <= SIMILAR
+    position = int(rng.integers(len(elements)))
+    similar = element_distances()[elements[position], : _HEAVIEST + 1] <= SIMILAR
     choices = np.setdiff1d(np.flatnonzero(similar), elements)
     if not len(choices):
         return None
     new = int(rng.choice(choices))
-    renamed = [*elements[:place], new, *elements[place + 1 :]]
-    if written_order(dict(zip(renamed, shortlist.counts.tolist(), strict=True))) != renamed:
+    exchanged = [*elements[:position], new, *elements[position + 1 :]]
+    if written_order(dict(zip(exchanged, shortlist.counts.tolist(), strict=True))) != exchanged:
         return None
     volume = retriever.volume.per_atom
-    ratio = (shortlist.counts @ volume[renamed]) / (shortlist.counts @ volume[elements])
-    return Exchange(elements[place], new, float(ratio ** (1 / 3)))
+    ratio = (shortlist.counts @ volume[exchanged]) / (shortlist.counts @ volume[elements])
+    return Exchange(elements[position], new, float(ratio ** (1 / 3)))
 
 
 def exchanged_lesson(lesson: Lesson, exchange: Exchange, retriever: Retriever) -> Lesson | None:
     """The lesson of the crystal after the exchange; None where the new formula is among its neighbours."""
-    known = lesson.shortlist
-    place = known.elements.tolist().index(exchange.old)
-    share = known.counts[place] / known.counts.sum()
-    table, roles = element_distances(), known.roles[:, place]
-    distance = known.distance + share * (table[exchange.new, roles] - table[exchange.old, roles])
-    if (distance < _OWN).any():
+    before = lesson.shortlist
+    position = before.elements.tolist().index(exchange.old)
+    share = before.counts[position] / before.counts.sum()
+    table, roles = element_distances(), before.roles[:, position]
+    distance = before.distance + share * (table[exchange.new, roles] - table[exchange.old, roles])
+    if (distance < _SAME_FORMULA).any():
         return None
     order = np.argsort(distance, kind="stable")
-    kinds, first = np.unique(known.kind[order], return_index=True)
-    kinds = kinds[np.argsort(first)]  # in order of appearance, as always
-    counts = dict(zip(known.elements.tolist(), known.counts.tolist(), strict=True))
+    kinds, first = np.unique(before.kind[order], return_index=True)
+    kinds = kinds[np.argsort(first)]  # in order of appearance, as in every shortlist
+    counts = dict(zip(before.elements.tolist(), before.counts.tolist(), strict=True))
     counts = {exchange.new if number == exchange.old else number: count for number, count in counts.items()}
-    shortlist = retriever.recall(
+    shortlist = retriever.rebuild(
         counts,
-        sources=known.sources[order],
-        roles=known.roles[order],
-        kind=np.argsort(kinds)[known.kind[order]],
+        sources=before.sources[order],
+        roles=before.roles[order],
+        kind=np.argsort(kinds)[before.kind[order]],
         distance=distance[order],
     )
     return Lesson(

@@ -1,0 +1,227 @@
+"""The source structures of a composition: known ones that it may take, in the order in which samples follow them.
+
+And which compositions may be taken: those that the space groups asked for can hold; de novo, new ones that are near.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unigen.crystals.template import Template, parse_template
+from unigen.models.cell_choice import Counts
+from unigen.models.generator import Job
+from unigen.models.wyckoff.batch import collate_shortlists
+from unigen.models.wyckoff.grammar import WyckoffGrammar
+from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.wyckoff.settings import WyckoffSettings
+from unigen.request import CrystalRequest
+from unigen.retrieval.shortlist import Retriever, Shortlist
+from unigen.shapes import Float
+
+_DISTANCE_SCALE = 0.02
+"""Chemical distance at which what a known structure says of the size of the cell has lost a factor e. It is short:
+barium for strontium in SrTiO3 is a distance of 0.47 / 5 = 0.09, and says a hundredth of what SrTiO3 itself does."""
+
+_ENERGY_SCALE = 0.03
+"""Energy above the hull, eV per atom, that costs as much: about kT at room temperature (0.026)."""
+
+_UNKNOWN_ENERGY = 0.02
+"""Energy above the hull, eV per atom, of structures whose energy is not known: less than ``_ENERGY_SCALE``, so that not
+being known costs little."""
+
+_LONG_NEIGHBOURS, _LONG_KINDS = 256, 40
+"""Neighbours, and different structures among them, that are looked at when the shortlist is used up: a bound on one
+search; samples beyond get templates written anew."""
+
+_NOTHING_KNOWN = -150.0
+"""Log weight of a cell when nothing like it is known: that of a source at chemical distance 3, which is the median over
+all pairs of elements. Any real relative is nearer."""
+
+_SMALLEST_WEIGHT = 1e-12
+"""In place of ``anew`` = 0, whose logarithm is minus infinity: still the last choice, but one that can be ranked."""
+
+
+@dataclass(frozen=True, eq=False)
+class RankedShortlist:
+    """A cell's shortlist and how probable each of its kinds is.
+
+    Attributes:
+        shortlist: known neighbours of the cell, or of the largest part of it that has any.
+        log_probability: of "none of them" and then of each kind, in nats.
+        copies: parts in the cell: 1 unless it is a supercell of what is known.
+    """
+
+    shortlist: Shortlist
+    log_probability: Float[np.ndarray, "choices"]
+    copies: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a sample starts from.
+
+    Attributes:
+        shortlist: known neighbours of its cell.
+        neighbour: the one it follows, -1 for none.
+        log_probability: of that choice, in nats.
+        copies: of the crystal that follows it, in the wanted cell.
+        rank: of a structure written anew: 0 for the likeliest template, 1 for the next; None: a template is drawn.
+    """
+
+    shortlist: Shortlist
+    neighbour: int
+    log_probability: float
+    copies: int = 1
+    rank: int | None = None
+
+
+class SourceChooser:
+    """Ranks known structures as a model would, once for every cell.
+
+    Args:
+        model: in evaluation mode.
+        retriever: over the known structures.
+        exclude_formula: use none of a cell's own reduced formula (for benchmarks).
+        settings: how to choose: ``source_temperature``, ``anew``.
+    """
+
+    def __init__(
+        self, model: WyckoffModel, retriever: Retriever, settings: WyckoffSettings, *, exclude_formula: bool
+    ) -> None:
+        self.model, self.retriever = model, retriever
+        self.exclude_formula = exclude_formula
+        self.temperature, self.new_template_weight = settings.source_temperature, settings.anew
+        self._ranked: dict[tuple[tuple[int, int], ...], RankedShortlist] = {}
+        self._long_lists: dict[tuple[tuple[int, int], ...], Shortlist] = {}
+
+    @torch.no_grad()
+    def ranked(self, cells: list[Counts]) -> list[RankedShortlist]:
+        """The ranked shortlist of every cell."""
+        keys = [tuple(sorted(cell.items())) for cell in cells]
+        new = [key for key in dict.fromkeys(keys) if key not in self._ranked]
+        if new:
+            parts = [self.retriever.part_shortlist(dict(key), exclude_formula=self.exclude_formula) for key in new]
+            device = next(self.model.parameters()).device
+            batch = collate_shortlists([shortlist for shortlist, _ in parts]).to(device)
+            logits = self.model.reranker(batch).double().log_softmax(-1).cpu().numpy()
+            for key, (shortlist, copies), row in zip(new, parts, logits, strict=True):
+                self._ranked[key] = RankedShortlist(shortlist, row[: len(shortlist.representatives) + 1], copies)
+        return [self._ranked[key] for key in keys]
+
+    def size_evidence(self, request: CrystalRequest, cells: list[Counts]) -> Float[np.ndarray, "cells"]:
+        """What known structures say of the size of the cell: log weights, the largest among those that fit the request.
+
+        ``- distance / 0.02 - energy above the hull / 0.03 eV``: a formula whose structure is known should be given
+        the cell of that structure, the most stable one if there are several.
+        """
+        weights = np.full(len(cells), _NOTHING_KNOWN)
+        for position, ranked in enumerate(self.ranked(cells)):
+            shortlist = ranked.shortlist
+            fits = np.array(self._fits(request, shortlist, ranked.copies), dtype=bool)
+            if fits.any() and ranked.copies == 1:
+                energy = np.nan_to_num(shortlist.facts[:, 1], nan=_UNKNOWN_ENERGY).clip(min=0.0)
+                merit = -shortlist.distance / _DISTANCE_SCALE - energy / _ENERGY_SCALE
+                weights[position] = merit[fits[shortlist.kind]].max()
+        return weights
+
+    def follow(self, job: Job, ranked: RankedShortlist, earlier_samples: int) -> Source:
+        """The source structure of a job.
+
+        Where a formula is asked for, sample after sample of a cell follows another kind of structure: those on the
+        shortlist as the model ranks them, then farther ones by their distance; when all that fit the request have
+        been followed, or none fits, structures are written anew, the likeliest template first. De novo, where every
+        sample has its own composition, kinds and templates are drawn as probable as the model holds them.
+
+        Args:
+            job: what is to be drawn.
+            ranked: the shortlist of its cell.
+            earlier_samples: how many samples of the request had this cell before.
+        """
+        allowed = np.flatnonzero([True, *self._fits(job.request, ranked.shortlist, ranked.copies)])
+        logits = ranked.log_probability[allowed]
+        logits = logits - np.logaddexp.reduce(logits)
+        merit = logits + np.where(allowed == 0, np.log(max(self.new_template_weight, _SMALLEST_WEIGHT)), 0.0)
+        open_formula = job.request.formula is None
+        temperature = self.temperature or float(open_formula)
+        if temperature > 0:
+            rng = np.random.default_rng([job.seed, job.request_index, len(allowed), open_formula * (job.index + 1)])
+            # Gumbel-top-k (Kool et al. 2019): the order of perturbed logits is a draw without replacement
+            merit = merit / temperature + rng.gumbel(size=len(merit))
+        order = np.argsort(-merit, kind="stable")
+        shortlist = ranked.shortlist
+        rank = job.candidate + (0 if open_formula else earlier_samples)
+        if rank >= len(order):
+            return self._farther(job.request, ranked, rank - len(order), float(logits[0]))
+        kind, log_probability = int(allowed[order[rank]]) - 1, float(logits[order[rank]])
+        if kind < 0:
+            return Source(shortlist, -1, log_probability, rank=None if open_formula else 0)
+        return Source(shortlist, int(shortlist.representatives[kind]), log_probability, ranked.copies)
+
+    def _farther(self, request: CrystalRequest, ranked: RankedShortlist, rank: int, log_probability: float) -> Source:
+        """The known structures behind the shortlist, then new ones: all part of the probability of "none of them"."""
+        counts = dict(zip(ranked.shortlist.elements.tolist(), ranked.shortlist.counts.tolist(), strict=True))
+        key = tuple(sorted(counts.items()))
+        if key not in self._long_lists:
+            self._long_lists[key] = self.retriever.shortlist(
+                counts,
+                exclude_formula=self.exclude_formula,
+                neighbours=_LONG_NEIGHBOURS,
+                most_kinds=_LONG_KINDS,
+            )
+        long_list = self._long_lists[key]
+        fits = np.flatnonzero(self._fits(request, long_list, ranked.copies))
+        fits = fits[fits >= len(ranked.shortlist.representatives)]  # the long list begins with the short one
+        if rank < len(fits):
+            neighbour = int(long_list.representatives[fits[rank]])
+            return Source(long_list, neighbour, log_probability, ranked.copies)
+        return Source(ranked.shortlist, -1, log_probability, rank=rank - len(fits) + 1)  # rank 0 came before these
+
+    def _fits(self, request: CrystalRequest, shortlist: Shortlist, copies: int) -> list[bool]:
+        """Which kinds have a space group (or the template) that the request allows; supercells are none de novo."""
+        representatives = shortlist.representatives.tolist()
+        if copies > 1 and request.formula is None:
+            return [False] * len(representatives)
+        if request.template is None:
+            groups = self.retriever.table.space_group[shortlist.sources[representatives]]
+            return [int(group) in request.space_groups for group in groups]
+        wanted = parse_template(request.template)
+        fits = []
+        for neighbour in representatives:
+            crystal = self.retriever.substitute(shortlist, neighbour)
+            numbers, letters = tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist())
+            fits.append(Template(crystal.space_group, numbers, letters) == wanted)
+        return fits
+
+
+@dataclass(frozen=True, eq=False)
+class CellFilter:
+    """Which cells a request accepts.
+
+    Attributes:
+        retriever: over the known structures.
+        within: de novo only unknown formulas, at most so far (chemical distance) from a known cell of as many atoms;
+            None: any formula.
+    """
+
+    retriever: Retriever
+    within: float | None
+
+    def accepts(self, request: CrystalRequest, cell: Counts) -> bool:
+        """Whether this cell may be drawn for this request."""
+        if not some_space_group_holds(request, cell):
+            return False
+        if self.within is None or request.formula is not None:
+            return True
+        if self.retriever.compositions.knows_formula(cell):
+            return False
+        return self.retriever.index.nearest_distance(cell) <= self.within  # no such cell known: NaN, which is not
+
+
+def some_space_group_holds(request: CrystalRequest, cell: Counts) -> bool:
+    """Whether some space group that the request allows can hold the cell."""
+    if request.space_group is None and request.crystal_system is None:
+        return True  # P1 holds everything
+    return bool(WyckoffGrammar(cell, request.space_groups).legal_space_groups().any())
