@@ -96,9 +96,8 @@ def generate(
         generator = model
     keys = [(request_index, index) for request_index in range(len(all_requests)) for index in range(n)]
     batches = iter_samples(generator, all_requests, keys, seed, rank, batch_size)
-    return sorted(
-        (sample for batch in batches for sample in batch), key=lambda sample: (sample.request_index, sample.index)
-    )
+    samples = [sample for batch in batches for sample in batch]
+    return sorted(samples, key=lambda sample: (sample.request_index, sample.index))
 
 
 def iter_samples(
