@@ -21,8 +21,8 @@ from unigen.models.training_set import TrainingSet
 from unigen.nn.mixers.interface import TokenMixer
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2}
-"""Largest absolute difference between two ways of computing numbers of order one: some 1,000 roundings in single precision
-and 4 in bfloat16; double precision is there to show formulas that differ."""
+"""Largest absolute difference between two ways of computing numbers of order one: 1,000 roundings of single precision
+and 4 of bfloat16; double precision is there to show formulas that differ."""
 
 
 def assert_close(actual: Tensor, expected: Tensor, what: str) -> None:
