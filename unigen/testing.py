@@ -24,10 +24,10 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2}
 """Largest absolute difference between two ways of computing numbers of order one."""
 
 
-def assert_close(got: Tensor, wanted: Tensor, what: str) -> None:
+def assert_close(actual: Tensor, expected: Tensor, what: str) -> None:
     """Equal within the dtype's tolerance."""
-    worst = (got - wanted).abs().max().item() if got.numel() else 0.0
-    assert worst <= TOLERANCE[got.dtype], f"{what}: differ by {worst:.3g}, allowed {TOLERANCE[got.dtype]:.0e}"
+    worst = (actual - expected).abs().max().item() if actual.numel() else 0.0
+    assert worst <= TOLERANCE[actual.dtype], f"{what}: differ by {worst:.3g}, allowed {TOLERANCE[actual.dtype]:.0e}"
 
 
 def assert_causal(f: Callable[[Tensor], Tensor], x: Tensor) -> None:
@@ -44,7 +44,7 @@ def assert_steps_equal_forward(mixer: TokenMixer, x: Tensor, prefix: int) -> Non
     """Prefill of ``prefix`` positions, then one step each, gives the full forward's outputs."""
     batch, tokens, _ = x.shape
     lengths = torch.full((batch,), tokens)
-    wanted = mixer.forward(x, Layout.padded(lengths, tokens))
+    expected = mixer.forward(x, Layout.padded(lengths, tokens))
     state = mixer.init_state(batch, tokens, x)
     outputs = []
     if prefix:
@@ -52,7 +52,7 @@ def assert_steps_equal_forward(mixer: TokenMixer, x: Tensor, prefix: int) -> Non
     for position in range(prefix, tokens):
         y, state = mixer.step(x[:, position], torch.full((batch,), position), state)
         outputs.append(y[:, None])
-    assert_close(torch.cat(outputs, dim=1), wanted, f"prefill {prefix} then steps")
+    assert_close(torch.cat(outputs, dim=1), expected, f"prefill {prefix} then steps")
 
 
 def assert_rows_independent(mixer: TokenMixer, x: Tensor, lengths: Tensor) -> None:
@@ -100,8 +100,8 @@ def assert_encodes(training_set: TrainingSet, batch_size: int = 4) -> None:
     assert int(batch.lengths.min()) > 0, "an empty row"
     first, second = (training_set.val_batches(batch_size, 2, seed=1) for _ in range(2))
     assert len(first) == len(second) > 0
-    for one, two in zip(first, second, strict=True):
-        _assert_equal(one, two, "validation batches")
+    for batch, repeated in zip(first, second, strict=True):
+        _assert_equal(batch, repeated, "validation batches")
 
 
 def assert_rows_of_a_batch_are_as_alone(network: Network, training_set: TrainingSet, rows: int = 3) -> None:
@@ -130,10 +130,10 @@ def assert_learns(network: Network, batch: Batch) -> None:
         assert bool(torch.isfinite(loss)), f"{name} is {loss.item()}"
     network.zero_grad()
     torch.stack(list(losses.values())).sum().backward()
-    without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
-    assert not without, f"no gradient in {', '.join(without)}"
-    endless = [name for name, p in network.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
-    assert not endless, f"no finite gradient in {', '.join(endless)}"
+    without_gradient = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    assert not without_gradient, f"no gradient in {', '.join(without_gradient)}"
+    infinite = [name for name, p in network.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    assert not infinite, f"no finite gradient in {', '.join(infinite)}"
     network.eval()
 
 
@@ -145,10 +145,10 @@ def assert_validates(network: Network, batches: list[Batch]) -> None:
         validated = [network.validated(batch, torch.Generator().manual_seed(0)) for batch in batches]
     names = list(validated[0])
     assert names, "nothing is validated"
-    assert all(list(each) == names for each in validated), "other names in another batch"
+    assert all(list(numbers) == names for numbers in validated), "other names in another batch"
     assert all(name.startswith("val_") for name in names), f"names that do not begin with val_: {names}"
     assert network.headline in ("", *names), f"{network.headline} is not among {names}"
-    assert all(value.ndim == 0 for each in validated for value in each.values())
+    assert all(value.ndim == 0 for numbers in validated for value in numbers.values())
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name]), f"validation changes {name}"
 
@@ -156,46 +156,46 @@ def assert_validates(network: Network, batches: list[Batch]) -> None:
 def assert_comes_back_bit_by_bit(network: Network, folder: Path) -> None:
     """Saved and loaded, a network has the same config and weights; saved again, it gives the same bytes."""
     save_model(network, folder / "once")
-    again = load_model(folder / "once")
-    assert type(again) is type(network)
-    assert again.config == network.config
-    wanted, got = network.state_dict(), again.state_dict()
-    assert list(got) == list(wanted), "other tensors"
-    for name, tensor in wanted.items():
-        assert torch.equal(got[name], tensor), f"{name} differs"
-    save_model(again, folder / "twice")
+    loaded = load_model(folder / "once")
+    assert type(loaded) is type(network)
+    assert loaded.config == network.config
+    expected, actual = network.state_dict(), loaded.state_dict()
+    assert list(actual) == list(expected), "other tensors"
+    for name, tensor in expected.items():
+        assert torch.equal(actual[name], tensor), f"{name} differs"
+    save_model(loaded, folder / "twice")
     for path in (folder / "once").iterdir():
         assert path.read_bytes() == (folder / "twice" / path.name).read_bytes(), f"{path.name} differs"
 
 
 def assert_draws_the_same_in_any_batch(generator: Generator, jobs: list[Job]) -> None:
-    """One draft a job, in order; a draft depends on its job alone."""
+    """One candidate a job, in order; a candidate depends on its job alone."""
     together = generator.draw(jobs)
-    assert len(together) == len(jobs), f"{len(jobs)} jobs, {len(together)} drafts"
-    for place, job in enumerate(jobs):
+    assert len(together) == len(jobs), f"{len(jobs)} jobs, {len(together)} candidates"
+    for index, job in enumerate(jobs):
         (alone,) = generator.draw([job])
-        _assert_same_draft(alone, together[place], f"job {place}")
-    for place, draft in enumerate(reversed(generator.draw(jobs[::-1]))):
-        _assert_same_draft(draft, together[place], f"job {place} in another order")
+        _assert_same_candidate(alone, together[index], f"job {index}")
+    for index, candidate in enumerate(reversed(generator.draw(jobs[::-1]))):
+        _assert_same_candidate(candidate, together[index], f"job {index} in another order")
 
 
-def _assert_same_draft(got: Candidate, wanted: Candidate, what: str) -> None:
-    assert (got.structure is None) == (wanted.structure is None), f"{what}: {got.reason or wanted.reason}"
-    if wanted.structure is None or got.structure is None:
-        assert got.reason == wanted.reason, f"{what}: {got.reason} in place of {wanted.reason}"
+def _assert_same_candidate(actual: Candidate, expected: Candidate, what: str) -> None:
+    assert (actual.structure is None) == (expected.structure is None), f"{what}: {actual.reason or expected.reason}"
+    if expected.structure is None or actual.structure is None:
+        assert actual.reason == expected.reason, f"{what}: {actual.reason} in place of {expected.reason}"
         return
-    assert np.array_equal(got.structure.numbers, wanted.structure.numbers), f"{what}: other atoms"
+    assert np.array_equal(actual.structure.numbers, expected.structure.numbers), f"{what}: other atoms"
     for name, periodic in (("positions", False), ("lattice", False), ("frac_coords", True)):
-        if hasattr(wanted.structure, name) and not (name == "positions" and hasattr(wanted.structure, "lattice")):
-            gap = np.asarray(getattr(got.structure, name)) - np.asarray(getattr(wanted.structure, name))
+        if hasattr(expected.structure, name) and not (name == "positions" and hasattr(expected.structure, "lattice")):
+            gap = np.asarray(getattr(actual.structure, name)) - np.asarray(getattr(expected.structure, name))
             gap = gap - np.round(gap) if periodic else gap
             assert np.abs(gap).max() <= SAME_DRAW, f"{what}: {name} differ by {np.abs(gap).max():.3g}"
 
 
-def _assert_equal(got: object, wanted: object, what: str) -> None:
+def _assert_equal(actual: object, expected: object, what: str) -> None:
     """Containers of tensors, compared bit by bit."""
-    for name, part in vars(wanted).items():
-        other = getattr(got, name)
+    for name, part in vars(expected).items():
+        other = getattr(actual, name)
         if isinstance(part, Tensor):
             assert torch.equal(torch.nan_to_num(other), torch.nan_to_num(part)), f"{what}: {name} differ"
         else:

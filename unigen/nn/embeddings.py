@@ -31,8 +31,7 @@ class ElementEmbedding(nn.Module):
         self.register_buffer("periods", periods, persistent=False)
         self.register_buffer("groups", groups, persistent=False)
         self.own = nn.Embedding(len(SYMBOLS), width)
-        self.period = nn.Embedding(8, width)
-        self.group = nn.Embedding(19, width)
+        self.period, self.group = nn.Embedding(8, width), nn.Embedding(19, width)  # 7 rows, 18 columns, and none
         self.dropout = dropout
 
     def forward(self, numbers: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
@@ -65,8 +64,7 @@ class ElementTable(nn.Module):
         known = np.nan_to_num(descriptors()).astype(np.float32)
         self.register_buffer("known", torch.from_numpy(known), persistent=False)
         self.own = nn.Embedding(len(SYMBOLS), width)
-        self.period = nn.Embedding(8, width)
-        self.group = nn.Embedding(19, width)
+        self.period, self.group = nn.Embedding(8, width), nn.Embedding(19, width)  # 7 rows, 18 columns, and none
         self.described = nn.Linear(len(DESCRIPTORS), width)
         self.dropout, self.blur = dropout, blur
 

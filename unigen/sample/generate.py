@@ -82,33 +82,35 @@ def generate(
         >>> generate(MoleculeRequest(smiles="CCO"))[0].structure.to_smiles()
         'CCO'
     """
-    wanted = [requests] if isinstance(requests, CrystalRequest | MoleculeRequest) else list(requests)
-    if not wanted:
+    all_requests = [requests] if isinstance(requests, CrystalRequest | MoleculeRequest) else list(requests)
+    if not all_requests:
         return []
-    name = model if model is not None else BUNDLED[type(wanted[0])]
-    if isinstance(name, str):
-        generator = load(name, makes=_makes(wanted[0]), **settings)
+    model = model if model is not None else BUNDLED[type(all_requests[0])]
+    if isinstance(model, str):
+        generator = load(model, makes=_makes(all_requests[0]), **settings)
     elif settings:
         raise UserError(
             f"{next(iter(settings))}: a generator has its own settings", next_step="give them to unigen.load"
         )
     else:
-        generator = name
-    tasks = [(place, index) for place in range(len(wanted)) for index in range(n)]
-    done = [sample for part in iter_samples(generator, wanted, tasks, seed, rank, batch_size) for sample in part]
-    return sorted(done, key=lambda sample: (sample.request_index, sample.index))
+        generator = model
+    keys = [(request_index, index) for request_index in range(len(all_requests)) for index in range(n)]
+    batches = iter_samples(generator, all_requests, keys, seed, rank, batch_size)
+    return sorted(
+        (sample for batch in batches for sample in batch), key=lambda sample: (sample.request_index, sample.index)
+    )
 
 
 def iter_samples(
     generator: Generator,
     requests: Sequence[Request],
-    tasks: Sequence[tuple[int, int]],
+    keys: Sequence[tuple[int, int]],
     seed: int,
     rank: int = 1,
     batch_size: int = 512,
     finished: Container[tuple[int, int]] = (),
 ) -> Iterator[list[Sample]]:
-    """Draw ``tasks`` (request index, sample index) batch by batch, similar sizes together, smallest first.
+    """Draw samples batch by batch, similar sizes together, smallest first; ``keys`` are (request index, sample index).
 
     Batches are cut before those that are ``finished`` are left out: a run that goes on draws in the batches of an
     uninterrupted one, since the last digits of a matrix product depend on how many rows it has.
@@ -118,21 +120,21 @@ def iter_samples(
     if any(_makes(request) != generator.makes for request in requests):
         raise UserError(f"{generator.name} makes {generator.makes}, and something else is asked for")
     size = [_size(request) for request in requests]
-    ordered = sorted(tasks, key=lambda task: (size[task[0]], task))
+    ordered = sorted(keys, key=lambda key: (size[key[0]], key))
     per_batch = max(batch_size // rank, 1)
     for start in range(0, len(ordered), per_batch):
-        part = ordered[start : start + per_batch]
-        if all(task in finished for task in part):
+        batch = ordered[start : start + per_batch]
+        if all(key in finished for key in batch):
             continue
-        jobs = [Job(requests[r], r, index, c, seed) for r, index in part for c in range(rank)]
-        drafts = generator.draw(jobs)
-        drawn = [_sample(generator.name, jobs[at], drafts[at : at + rank]) for at in range(0, len(jobs), rank)]
-        yield [sample for task, sample in zip(part, drawn, strict=True) if task not in finished]
+        jobs = [Job(requests[r], r, index, candidate, seed) for r, index in batch for candidate in range(rank)]
+        candidates = generator.draw(jobs)
+        samples = [_best(generator.name, jobs[at], candidates[at : at + rank]) for at in range(0, len(jobs), rank)]
+        yield [sample for key, sample in zip(batch, samples, strict=True) if key not in finished]
 
 
-def _sample(model: str, job: Job, drafts: list[Candidate]) -> Sample:
+def _best(model: str, job: Job, candidates: list[Candidate]) -> Sample:
     """The best candidate; a failed one only if all failed."""
-    best = max(drafts, key=lambda draft: (draft.structure is not None, draft.score))
+    best = max(candidates, key=lambda candidate: (candidate.structure is not None, candidate.score))
     return Sample(
         structure=best.structure,
         request=job.request,
@@ -154,7 +156,11 @@ def _makes(request: Request) -> Kind:
 
 
 def _size(request: Request) -> int:
-    """Atoms as far as the request tells; open ones last."""
+    """Atoms as far as the request tells; open ones last.
+
+    Only the order matters: a request whose size the model chooses (10,000 and its formula) comes behind every known
+    size, and one that names not even a formula (100,000) behind those.
+    """
     if isinstance(request, MoleculeRequest):
         return len(request.smiles) if request.smiles else 10_000
     if request.counts is not None:

@@ -19,7 +19,7 @@ from unigen.shapes import Float
 
 BUNDLED = "unigen-qm9-predictor"
 
-_BATCH = 128
+_BATCH = 128  # molecules; sorted by size, so that padding is little
 
 
 class NetworkPredictor:
@@ -49,11 +49,12 @@ class NetworkPredictor:
         Raises:
             UserError: an element that was not there in training.
         """
-        new = sorted(dict.fromkeys(each for each in molecules if each not in self._predicted), key=len)
+        new = sorted(dict.fromkeys(molecule for molecule in molecules if molecule not in self._predicted), key=len)
         for start in range(0, len(new), _BATCH):
-            some = new[start : start + _BATCH]
-            self._predicted.update(zip(some, self._run_network(some), strict=True))
-        return np.array([self._predicted[each] for each in molecules]).reshape(len(molecules), len(self.properties))
+            batch = new[start : start + _BATCH]
+            self._predicted.update(zip(batch, self._run_network(batch), strict=True))
+        values = [self._predicted[molecule] for molecule in molecules]
+        return np.array(values).reshape(len(molecules), len(self.properties))
 
     @torch.no_grad()
     def _run_network(self, molecules: list[Molecule]) -> Float[np.ndarray, "molecules properties"]:

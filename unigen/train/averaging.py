@@ -29,7 +29,7 @@ def growing_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tenso
 
     @torch.no_grad()
     def update(averages: list[Tensor], weights: list[Tensor], steps: Tensor | int) -> None:
-        now = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        torch._foreach_lerp_(averages, weights, 1 - now)
+        current = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        torch._foreach_lerp_(averages, weights, 1 - current)
 
     return update

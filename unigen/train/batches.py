@@ -14,7 +14,7 @@ from unigen.shapes import Int
 
 
 def epoch_batches(
-    lengths: Int[np.ndarray, "crystals"], batch_size: int, bucket: int, seed: int, epoch: int
+    lengths: Int[np.ndarray, "structures"], batch_size: int, bucket: int, seed: int, epoch: int
 ) -> list[Int[np.ndarray, "batch"]]:
     """A shuffled pass over a dataset in batches of similar length; incomplete batches are left to the next epoch.
 
@@ -71,15 +71,17 @@ class StepBatches(IterableDataset):
     def __iter__(self) -> Iterator[object]:
         worker = torch.utils.data.get_worker_info()
         skip, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        for step, index in enumerate(self._indices()):
+        for step, rows in enumerate(self._batches()):
             if step >= self.first_step and (step - self.first_step) % stride == skip:
                 rng = np.random.default_rng([self.seed, step, self.rank])
-                yield self.collate([self.encode(int(i), self.dataset[int(i)], rng) for i in index])
+                yield self.collate([self.encode(int(row), self.dataset[int(row)], rng) for row in rows])
 
-    def _indices(self) -> Iterator[Int[np.ndarray, "batch"]]:
+    def _batches(self) -> Iterator[Int[np.ndarray, "batch"]]:
+        """Rows of this process's batches, without end."""
         epoch = 0
         while True:
             batches = epoch_batches(self.dataset.num_atoms, self.batch_size, self.bucket, self.seed, epoch)
+            # All processes take equally many; a dataset of fewer batches than processes is repeated.
             usable = max(len(batches) // self.world, 1) * self.world
             padded = batches + batches[: max(usable - len(batches), 0)] * self.world
             yield from padded[self.rank : usable : self.world]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback
+import torch
+from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar, TQDMProgressBar
 
 from unigen.models.checkpoint import save_model
+from unigen.models.interface import Batch
 from unigen.models.training_set import TrainingSet
 from unigen.train.averaging import AveragedWeights
 from unigen.train.checkpoints import Checkpoints
 from unigen.train.continuation import last_checkpoint
 from unigen.train.match import MatchRate, choose_references
 from unigen.train.module import TrainingModule
-from unigen.train.progress import progress_bar
 from unigen.train.settings import TrainConfig
-from unigen.train.throughput import Throughput
+
+_REFRESH_STEPS = 5  # a terminal need not be written to at every step
 
 
 class PublishModel(Callback):
@@ -32,8 +36,86 @@ class PublishModel(Callback):
             save_model(pl_module.model, self.folder)
 
 
+class Throughput(Callback):
+    """Log ``tokens_per_second`` with every log line: real tokens, over all devices, validation not counted.
+
+    Args:
+        log_every: steps between log lines.
+    """
+
+    tokens: torch.Tensor
+    since: float
+
+    def __init__(self, log_every: int) -> None:
+        self.log_every = log_every
+        self._restart()
+
+    def on_train_start(self, *_: Any) -> None:
+        """Start the clock."""
+        self._restart()
+
+    def on_validation_end(self, *_: Any) -> None:
+        """Leave the validation out."""
+        self._restart()
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: object,
+        batch: Batch,
+        *_: Any,
+    ) -> None:
+        """Count; padding is no token."""
+        del outputs
+        self.tokens = self.tokens + batch.lengths.sum()  # stays on the device until it is logged
+        if trainer.global_step % self.log_every == 0:
+            tokens = float(self.tokens) * trainer.world_size
+            pl_module.log("tokens_per_second", tokens / (time.monotonic() - self.since))
+            self._restart()
+
+    def _restart(self) -> None:
+        self.tokens = torch.zeros((), dtype=torch.int64)
+        self.since = time.monotonic()
+
+
+class _StepBar(ProgressBar):
+    """Counts to ``max_steps``: our epochs have no end."""
+
+    @property
+    def total_train_batches(self) -> int:
+        """Steps of the run."""
+        return self.trainer.max_steps
+
+    def get_metrics(self, *arguments: Any) -> dict[str, Any]:
+        """What is logged for the bar, without the number of the log folder."""
+        return {name: value for name, value in super().get_metrics(*arguments).items() if name != "v_num"}
+
+
+class _RichBar(_StepBar, RichProgressBar):
+    def _get_train_description(self, current_epoch: int) -> str:
+        del current_epoch
+        return "Training"
+
+
+class _TqdmBar(_StepBar, TQDMProgressBar):
+    pass
+
+
+def progress_bar() -> Callback:
+    """Rich's bar where rich is installed, else tqdm's."""
+    try:
+        return _RichBar(refresh_rate=_REFRESH_STEPS)
+    except ModuleNotFoundError:
+        return _TqdmBar(refresh_rate=_REFRESH_STEPS)
+
+
 def build_callbacks(config: TrainConfig, out: Path, training_set: TrainingSet) -> list[Callback]:
-    """All callbacks of a run: the averaging first, the checkpoint after all that changes state."""
+    """All callbacks of a run, in order.
+
+    The averaging first: at validation those behind it see the averaged weights. The checkpoint last, after all that
+    changes state.
+    """
     references = choose_references(training_set.references, config.match_structures, config.seed)
     return [
         AveragedWeights(config.optim.ema_decay),

@@ -72,7 +72,7 @@ class Checkpoints(Callback):
         """Take over the signals from Lightning, which would stop without saving when one comes in a validation."""
         del trainer, pl_module
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._remember)
+            signal.signal(number, self._request_stop)
         self.saved_at = time.monotonic()
 
     def on_train_batch_start(self, *_: Any) -> None:
@@ -99,17 +99,17 @@ class Checkpoints(Callback):
         self._end_step(trainer, pl_module)
 
     def _end_step(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        due = time.monotonic() - self.saved_at >= self.seconds
+        is_due = time.monotonic() - self.saved_at >= self.seconds
         agree = trainer.strategy.reduce_boolean_decision  # each process has its own clock, and its own signals
         self.stopping = agree(bool(self.signal), all=False)
-        if self.stopping or trainer.global_step >= trainer.max_steps or agree(due, all=False):
+        if self.stopping or trainer.global_step >= trainer.max_steps or agree(is_due, all=False):
             assert isinstance(pl_module, TrainingModule)
             if not agree(self.batch is not None and pl_module.is_sound(self.batch), all=True):
                 raise FloatingPointError(f"step {trainer.global_step}: the loss is not finite")
             trainer.save_checkpoint(self.path)
             self.saved_at = time.monotonic()
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
+    def _request_stop(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.signal = number
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait for the step

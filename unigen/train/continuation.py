@@ -29,13 +29,14 @@ def check_same_run(config: TrainConfig, out: Path) -> None:
     written = out / "config.yaml"
     if not written.exists() or not (last_checkpoint(out).exists() or (out / "model").exists()):
         return
-    there, here = flat(to_plain(load(TrainConfig, written))), flat(to_plain(config))  # new settings: as by default
-    for key in sorted(there | here):
-        if key.split(".")[0] in FIXED and there.get(key) != here.get(key):
+    # An older run lacks settings that came later: they are as by default.
+    earlier, new = flat(to_plain(load(TrainConfig, written))), flat(to_plain(config))
+    for key in sorted(earlier | new):
+        if key.split(".")[0] in FIXED and earlier.get(key) != new.get(key):
             raise UserError(
-                f"the folder holds another run: its {key} is {there.get(key)}",
+                f"the folder holds another run: its {key} is {earlier.get(key)}",
                 where=str(out),
-                got=here.get(key),
+                got=new.get(key),
                 next_step="choose another folder with out=..., or remove this one",
             )
 
@@ -66,9 +67,10 @@ def publish(model: Network, checkpoint: dict[str, Any], folder: Path) -> None:
 def retune(checkpoint: dict[str, Any], optim: OptimConfig, max_steps: int) -> None:
     """Put a learning rate, schedule, weight decay and betas into a checkpoint that was made with others."""
     scheduler = checkpoint["lr_schedulers"][0]
-    now = optim.lr * schedule(optim, max_steps)(scheduler["last_epoch"])
+    lr = optim.lr * schedule(optim, max_steps)(scheduler["last_epoch"])
     groups = checkpoint["optimizer_states"][0]["param_groups"]
     for group in groups:
-        group.update(lr=now, initial_lr=optim.lr, betas=(optim.beta1, optim.beta2))
+        group.update(lr=lr, initial_lr=optim.lr, betas=(optim.beta1, optim.beta2))
+    # the first group is the one that is decayed: see ``build_optimizer``
     groups[0]["weight_decay"] = optim.weight_decay
-    scheduler.update(base_lrs=[optim.lr] * len(groups), _last_lr=[now] * len(groups))
+    scheduler.update(base_lrs=[optim.lr] * len(groups), _last_lr=[lr] * len(groups))

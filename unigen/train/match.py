@@ -41,7 +41,7 @@ class MatchRate(Callback):
         self.references = references
         self.seed = seed
         self.generator = generator
-        self.matching = _matching() if references else None
+        self.matching = _optional_matching() if references else None
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Generate and match, on one process."""
@@ -58,26 +58,24 @@ def choose_references(dataset: CrystalDataset | tuple[()], count: int, seed: int
 
 
 def match_rate(generator: Generator, references: Sequence[Crystal], seed: int, matching: ModuleType) -> float:
-    """Share of references that one sample each matches (StructureMatcher, 0.3 / 0.5 / 10)."""
-    jobs = [Job(_request(reference), place, 0, 0, seed) for place, reference in enumerate(references)]
+    """Share of references that one sample each matches (StructureMatcher, 0.3 / 0.5 / 10: as in the CSP protocols)."""
+    jobs = []
+    for index, reference in enumerate(references):
+        numbers, counts = np.unique(reference.numbers, return_counts=True)
+        formula = format_formula({int(number): int(count) for number, count in zip(numbers, counts, strict=True)})
+        jobs.append(Job(CrystalRequest(formula=formula, n_atoms=len(reference.numbers)), index, 0, 0, seed))
     with torch.compiler.set_stance("force_eager"):  # a few odd shapes are not worth compiling
-        drafts = generator.draw(jobs)
+        candidates = generator.draw(jobs)
     settings = matching.MatchSettings(max_site_pairs=_SITE_PAIRS)
     matched = [
-        matching.rms_to_reference([draft.structure], reference, settings)[0].rms is not None
-        for draft, reference in zip(drafts, references, strict=True)
-        if draft.structure is not None
+        matching.rms_to_reference([candidate.structure], reference, settings)[0].rms is not None
+        for candidate, reference in zip(candidates, references, strict=True)
+        if candidate.structure is not None
     ]
     return sum(matched) / len(references)
 
 
-def _request(reference: Crystal) -> CrystalRequest:
-    numbers, counts = np.unique(reference.numbers, return_counts=True)
-    formula = format_formula({int(number): int(count) for number, count in zip(numbers, counts, strict=True)})
-    return CrystalRequest(formula=formula, n_atoms=len(reference.numbers))
-
-
-def _matching() -> ModuleType | None:
+def _optional_matching() -> ModuleType | None:
     """``unigen.crystals.matching`` where its library is installed: training itself must run without."""
     try:
         from unigen.crystals import matching

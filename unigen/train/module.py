@@ -31,18 +31,16 @@ class TrainingModule(lightning.LightningModule):
         """Weighted sum of the channels' losses."""
         del batch_idx
         losses = self.model.losses(batch, self._seed_step(), only=self.config.only)
-        total = self._total(losses)
+        optim = self.config.optim
+        weights = {"symbol": optim.symbol_weight, "source": optim.source_weight}
+        # by the last word of the name, so that both kinds of a joint model are weighted alike
+        weighted = [weights.get(name.rpartition("_")[2], 1.0) * loss for name, loss in losses.items()]
+        # weights are between losses: a single one has none
+        total = torch.stack(weighted).sum() if len(losses) > 1 else next(iter(losses.values()))
         self.log("loss", total.detach(), prog_bar=True)
         self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
         self.log("lr", self.lr_schedulers().get_last_lr()[0])  # type: ignore[union-attr]
         return total
-
-    def _total(self, losses: dict[str, Tensor]) -> Tensor:
-        optim = self.config.optim
-        if len(losses) == 1:
-            return next(iter(losses.values()))  # weights are between losses: a single one has none
-        weights = {"symbol": optim.symbol_weight, "source": optim.source_weight}
-        return torch.stack([weights.get(name.rpartition("_")[2], 1.0) * loss for name, loss in losses.items()]).sum()
 
     def configure_gradient_clipping(
         self,
@@ -70,8 +68,8 @@ class TrainingModule(lightning.LightningModule):
         """What the model is judged by, the same random numbers for a batch at every validation."""
         generator = torch.Generator(self.device).manual_seed(batch_idx)
         for name, value in self.model.validated(batch, generator, self.config.only).items():
-            shown = name == self.model.headline
-            self.log(name, value, prog_bar=shown, batch_size=len(batch), sync_dist=True)
+            is_headline = name == self.model.headline
+            self.log(name, value, prog_bar=is_headline, batch_size=len(batch), sync_dist=True)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A run that goes on takes its learning rate and schedule from the config it is started with."""

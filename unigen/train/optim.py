@@ -1,4 +1,7 @@
-"""AdamW with weight decay on matrices only, and the learning-rate schedules."""
+"""AdamW with weight decay on matrices only, and the learning-rate schedules.
+
+Loshchilov and Hutter 2019 (AdamW), 2017 (cosine); Hu et al. 2024, MiniCPM, section 4 (warm-up, stable, decay).
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,14 @@ def schedule(config: OptimConfig, max_steps: int) -> Callable[[int], float]:
     ``cosine``: warm-up, then half a cosine to zero. ``wsd``: warm-up, constant, linear to zero over the last
     ``decay_fraction``; a finished constant phase can be resumed with more ``max_steps``.
     """
+    # f(t) = warmup(t) (1 + cos(pi progress)) / 2, or warmup(t) min((T - t) / decay_steps, 1)
     decay_steps = max(int(config.decay_fraction * max_steps), 1)
 
     def factor(step: int) -> float:
-        warm = min((step + 1) / max(config.warmup_steps, 1), 1.0)
+        warmup = min((step + 1) / max(config.warmup_steps, 1), 1.0)
         if config.schedule == "wsd":
-            return warm * min(max((max_steps - step) / decay_steps, 0.0), 1.0)
+            return warmup * min(max((max_steps - step) / decay_steps, 0.0), 1.0)
         progress = min(max((step - config.warmup_steps) / max(max_steps - config.warmup_steps, 1), 0.0), 1.0)
-        return warm * 0.5 * (1.0 + math.cos(math.pi * progress))
+        return warmup * 0.5 * (1.0 + math.cos(math.pi * progress))
 
     return factor

@@ -41,7 +41,7 @@ def train(config: TrainConfig) -> Path:
     checkpoint = last_checkpoint(out)
     first_step = int(read_checkpoint(checkpoint)["global_step"]) if checkpoint.exists() else 0
     if first_step < config.max_steps:
-        _run(config, out, checkpoint if first_step else None, first_step)
+        _fit(config, out, checkpoint if first_step else None, first_step)
     else:
         print(f"finished before: step {first_step} of {config.max_steps} in {out}; more max_steps go on")  # noqa: T201
     if not _is_first_process():
@@ -50,7 +50,8 @@ def train(config: TrainConfig) -> Path:
     return out / "model"
 
 
-def _run(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: int) -> None:
+def _fit(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: int) -> None:
+    """From a checkpoint, or the beginning, to the last step."""
     if config.threads:
         torch.set_num_threads(config.threads)
     training_set = open_training_set(config.data, config.model)
@@ -60,25 +61,38 @@ def _run(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: in
     module = TrainingModule(config, _new_model(config, training_set))
     trainer = _trainer(config, out, training_set)
     if trainer.is_global_zero:
-        _say_hello(config, module, training_set, first_step)
+        sizes = f"{len(training_set.train)} structures to train on, {len(training_set.val)} to validate"
+        million = sum(parameter.numel() for parameter in module.model.parameters()) / 1e6
+        print(  # noqa: T201 - the run's first line
+            f"{million:.2f} M parameters, {sizes}, step {first_step} of {config.max_steps}, writing {config.out}",
+            flush=True,
+        )
         write_yaml(out / "config.yaml", config)
     val: Any = training_set.val_batches(config.data.batch_size, config.validate_batches, config.seed)
-    batches = _train_batches(config, training_set, first_step, trainer)
-    _fit(trainer, module, batches, DataLoader(val, batch_size=None), checkpoint)
-
-
-def _fit(trainer: lightning.Trainer, module: TrainingModule, batches: Any, val: Any, checkpoint: Path | None) -> None:
+    batches = StepBatches(
+        training_set.train,
+        training_set.encode,
+        training_set.collate,
+        batch_size=config.data.batch_size,
+        bucket=config.data.bucket,
+        seed=config.seed,
+        first_step=first_step,
+        rank=trainer.global_rank,
+        world=trainer.world_size,
+    )
+    # batch_size None: both come as whole batches
+    loaders = DataLoader(batches, batch_size=None), DataLoader(val, batch_size=None)
     try:
-        trainer.fit(module, batches, val, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     except (FloatingPointError, Stopped) as error:
         if not _is_first_process():
             sys.exit(0)
         if isinstance(error, Stopped):
             print(f"{error} at step {trainer.global_step}: saved, the same command goes on", file=sys.stderr)  # noqa: T201
-            sys.exit(128 + error.signal)
+            sys.exit(128 + error.signal)  # as shells report a process that a signal ended
         raise UserError(
             str(error),
-            where=module.config.out,
+            where=config.out,
             next_step="try a smaller optim.lr, then the same command: it goes on from the last good checkpoint",
         ) from error
 
@@ -88,7 +102,14 @@ def _is_first_process() -> bool:
 
 
 def _trainer(config: TrainConfig, out: Path, training_set: TrainingSet) -> lightning.Trainer:
+    # CSV always; TensorBoard where it is installed. A new version folder each time the run is started.
+    loggers: list[Any] = [CSVLogger(out, name="logs", flush_logs_every_n_steps=1)]
+    try:
+        loggers.append(TensorBoardLogger(out, name="tensorboard"))
+    except ModuleNotFoundError:
+        logging.getLogger(__name__).info("no TensorBoard log: install unigen-matter[tensorboard] for one")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Items are encoded in the process that trains; our epochs have no end; Lightning uses a deprecated LeafSpec.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*IterableDataset.*__len__.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
@@ -108,23 +129,13 @@ def _trainer(config: TrainConfig, out: Path, training_set: TrainingSet) -> light
             callbacks=build_callbacks(config, out, training_set),
             plugins=[DurableFiles()],
             enable_checkpointing=False,
-            logger=_loggers(out),
+            logger=loggers,
             default_root_dir=out,
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
     except lightning.fabric.utilities.exceptions.MisconfigurationException as error:
         raise UserError("the device asked for is not there", got=str(error)[:160]) from error
-
-
-def _loggers(out: Path) -> list[Any]:
-    """CSV always; TensorBoard where it is installed. A new version folder each time the run is started."""
-    loggers: list[Any] = [CSVLogger(out, name="logs", flush_logs_every_n_steps=1)]
-    try:
-        loggers.append(TensorBoardLogger(out, name="tensorboard"))
-    except ModuleNotFoundError:
-        logging.getLogger(__name__).info("no TensorBoard log: install unigen-matter[tensorboard] for one")
-    return loggers
 
 
 def _new_model(config: TrainConfig, training_set: TrainingSet) -> Network:
@@ -137,29 +148,3 @@ def _new_model(config: TrainConfig, training_set: TrainingSet) -> Network:
         for part in model.large_parts():
             part.compile(dynamic=True)
     return model
-
-
-def _train_batches(
-    config: TrainConfig, training_set: TrainingSet, first_step: int, trainer: lightning.Trainer
-) -> DataLoader:
-    batches = StepBatches(
-        training_set.train,
-        training_set.encode,
-        training_set.collate,
-        batch_size=config.data.batch_size,
-        bucket=config.data.bucket,
-        seed=config.seed,
-        first_step=first_step,
-        rank=trainer.global_rank,
-        world=trainer.world_size,
-    )
-    return DataLoader(batches, batch_size=None)
-
-
-def _say_hello(config: TrainConfig, module: TrainingModule, training_set: TrainingSet, first_step: int) -> None:
-    sizes = f"{len(training_set.train)} structures to train on, {len(training_set.val)} to validate"
-    million = sum(parameter.numel() for parameter in module.model.parameters()) / 1e6
-    print(  # noqa: T201 - the run's first line
-        f"{million:.2f} M parameters, {sizes}, step {first_step} of {config.max_steps}, writing {config.out}",
-        flush=True,
-    )

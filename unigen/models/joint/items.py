@@ -65,10 +65,10 @@ class Pairs:
         """Of the molecules, for batches in which they are of similar length."""
         return self.molecules.num_atoms[np.arange(len(self)) % len(self.molecules)]
 
-    def __getitem__(self, place: int) -> tuple[Any, Any]:
-        return self.crystals[place % len(self.crystals)], self.molecules[place % len(self.molecules)]
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return self.crystals[index % len(self.crystals)], self.molecules[index % len(self.molecules)]
 
-    def encode(self, place: int, pair: tuple[Any, Any], rng: np.random.Generator) -> tuple[Any, Any]:
+    def encode(self, index: int, pair: tuple[Any, Any], rng: np.random.Generator) -> tuple[Any, Any]:
         """Both, as they are shown this time."""
-        crystal = self.encode_crystal(place % len(self.crystals), pair[0], rng)
-        return crystal, self.encode_molecule(place % len(self.molecules), pair[1], rng)
+        crystal = self.encode_crystal(index % len(self.crystals), pair[0], rng)
+        return crystal, self.encode_molecule(index % len(self.molecules), pair[1], rng)

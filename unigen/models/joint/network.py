@@ -42,9 +42,9 @@ class JointConfig:
 
     def __post_init__(self) -> None:
         for name in SHARED:
-            ours, theirs = getattr(self.crystal, name), getattr(self.molecule, name)
-            if ours != theirs:
-                raise UserError(f"joint: crystal.{name} and molecule.{name} differ", got=f"{ours} and {theirs}")
+            crystal, molecule = getattr(self.crystal, name), getattr(self.molecule, name)
+            if crystal != molecule:
+                raise UserError(f"joint: crystal.{name} and molecule.{name} differ", got=f"{crystal} and {molecule}")
 
 
 class JointModel(Network):
@@ -70,7 +70,7 @@ class JointModel(Network):
         return self.crystal.backbone
 
     def large_parts(self) -> list[nn.Module]:
-        """See Network: the shared backbone once."""
+        """See Network: the shared backbone once; it is the first part of both."""
         return [*self.crystal.large_parts(), *self.molecule.large_parts()[1:]]
 
     def losses(

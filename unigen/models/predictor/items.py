@@ -71,12 +71,12 @@ class PropertyItems:
         """Atoms of each, for batches of similar size."""
         return self.molecules.num_atoms
 
-    def __getitem__(self, place: int) -> PropertyItem:
-        atoms = slice(self.molecules.offsets[place], self.molecules.offsets[place + 1])
+    def __getitem__(self, index: int) -> PropertyItem:
+        atoms = slice(self.molecules.offsets[index], self.molecules.offsets[index + 1])
         numbers = self.molecules.numbers[atoms].astype(np.int64)
-        return PropertyItem(numbers, self.molecules.positions[atoms], self.values[place].astype(np.float32))
+        return PropertyItem(numbers, self.molecules.positions[atoms], self.values[index].astype(np.float32))
 
-    def encode(self, _place: int, item: PropertyItem, _rng: np.random.Generator) -> PropertyItem:
+    def encode(self, _index: int, item: PropertyItem, _rng: np.random.Generator) -> PropertyItem:
         """Nothing is drawn: the network sees neither axes nor order."""
         return item
 
@@ -87,20 +87,16 @@ class PropertyItems:
         """
         elements = np.unique(self.molecules.numbers)
         model.seen[torch.from_numpy(elements).long()] = True
-        counts = self._counts()[:, [0, *elements]]
-        for place, pooling in enumerate(self.config.properties.values()):
-            known = np.isfinite(self.values[:, place])
-            rest = self.values[known, place]
-            if pooling != "dipole":
-                fitted = np.linalg.lstsq(counts[known], rest, rcond=None)[0]
-                rest = rest - counts[known] @ fitted
-                model.offset[place] = fitted[0]
-                model.of_element[torch.from_numpy(elements).long(), place] = torch.from_numpy(fitted[1:]).float()
-            model.scale[place] = float(rest.std()) + 1e-6
-
-    def _counts(self) -> Float[np.ndarray, "molecules elements"]:
-        """Atoms by atomic number; a one in the place of number 0."""
         counts = np.zeros((len(self), len(SYMBOLS)))
         np.add.at(counts, (np.repeat(np.arange(len(self)), self.num_atoms), self.molecules.numbers), 1)
-        counts[:, 0] = 1
-        return counts
+        counts[:, 0] = 1  # no element: the offset of the fit
+        counts = counts[:, [0, *elements]]
+        for column, pooling in enumerate(self.config.properties.values()):
+            is_known = np.isfinite(self.values[:, column])
+            rest = self.values[is_known, column]
+            if pooling != "dipole":
+                fitted = np.linalg.lstsq(counts[is_known], rest, rcond=None)[0]
+                rest = rest - counts[is_known] @ fitted
+                model.offset[column] = fitted[0]
+                model.of_element[torch.from_numpy(elements).long(), column] = torch.from_numpy(fitted[1:]).float()
+            model.scale[column] = float(rest.std()) + 1e-6  # a property that follows from the elements alone

@@ -1,8 +1,8 @@
 """Properties of a molecule from its elements and positions: the judge of molecules made for a property.
 
-Each layer expands what the atoms say in radial functions and spherical harmonics around every atom
-(``surroundings.py``), mixes these densities, and lets the atom learn from their scalar products, which no rotation
-changes; vectors are kept beside numbers, as in PaiNN (Schuett, Unke and Gastegger 2021).
+Each layer expands messages of the atoms in radial functions and spherical harmonics around every atom
+(``surroundings.py``), mixes these densities, and updates the atom by their scalar products, which no rotation
+changes; vectors are kept beside scalars, as in PaiNN (Schuett, Unke and Gastegger 2021).
 
 ``property = offset + sum_i b(element_i) + scale readout(atoms)``: the linear part is fitted before the training starts.
 """
@@ -29,11 +29,11 @@ class PredictorConfig:
 
     Attributes:
         properties: what is predicted, in the units of the training data, and how atoms add up to it.
-        layers: times that atoms tell each other what they know.
-        width: numbers an atom.
+        layers: of message passing.
+        width: scalars an atom.
         vectors: vectors an atom.
         tensors: tensors of degree two that a layer makes for an atom.
-        channels: numbers that an atom tells the others.
+        channels: scalars in a message, and vectors.
         radial: radial functions, two at least.
         cutoff: Angstrom; atoms farther apart do not see each other within one layer.
     """
@@ -74,7 +74,7 @@ class PropertyNetwork(PredictingNetwork):
         self.register_buffer("scale", torch.ones(count))
         self.register_buffer("seen", torch.zeros(len(SYMBOLS), dtype=torch.bool))
         self.elements = nn.Embedding(len(SYMBOLS), config.width, padding_idx=0)
-        self.layers = nn.ModuleList(PredictorLayer(config, first=not place) for place in range(config.layers))
+        self.layers = nn.ModuleList(PredictorLayer(config, first=index == 0) for index in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.readout = PropertyReadout(config.properties, config.width, config.vectors)
 
@@ -90,13 +90,13 @@ class PropertyNetwork(PredictingNetwork):
         return self.baseline(numbers) + self.scale * self.relative(numbers, positions)
 
     def baseline(self, numbers: Int[Tensor, "batch atoms"]) -> Float[Tensor, "batch properties"]:
-        """What the elements alone say."""
+        """The part that is linear in the composition."""
         return self.offset + self.of_element[numbers].sum(1)
 
     def relative(
         self, numbers: Int[Tensor, "batch atoms"], positions: Float[Tensor, "batch atoms 3"]
     ) -> Float[Tensor, "batch properties"]:
-        """What the network says: the rest, in standard deviations."""
+        """The rest, in standard deviations."""
         around = surroundings(numbers, positions, self.config.radial, self.config.cutoff)
         x = self.elements(numbers)
         vectors = x.new_zeros(*numbers.shape, 3, self.config.vectors)
@@ -121,8 +121,8 @@ class PropertyNetwork(PredictingNetwork):
         Nothing is drawn, and no part is trained alone.
         """
         del generator, repeats, only
-        wanted = (batch.values - self.baseline(batch.numbers)) / self.scale
-        return self._errors(self.relative(batch.numbers, batch.positions), wanted)
+        target = (batch.values - self.baseline(batch.numbers)) / self.scale
+        return self._errors(self.relative(batch.numbers, batch.positions), target)
 
     def validated(
         self, batch: PropertyBatch, generator: torch.Generator | None = None, only: str = ALL
@@ -137,31 +137,31 @@ class PropertyNetwork(PredictingNetwork):
         return self._errors(self(batch.numbers, batch.positions), batch.values)
 
     def _errors(
-        self, got: Float[Tensor, "batch properties"], wanted: Float[Tensor, "batch properties"]
+        self, predicted: Float[Tensor, "batch properties"], target: Float[Tensor, "batch properties"]
     ) -> dict[str, Float[Tensor, ""]]:
-        known = ~torch.isnan(wanted)
-        errors = torch.where(known, got - wanted, 0.0).abs().sum(0) / known.sum(0).clamp(min=1)
+        is_known = ~torch.isnan(target)
+        errors = torch.where(is_known, predicted - target, 0.0).abs().sum(0) / is_known.sum(0).clamp(min=1)
         return dict(zip(self.config.properties, errors, strict=True))
 
 
 class PredictorLayer(nn.Module):
-    """Atoms tell each other; each learns from the densities of what is said around it.
+    """One step of message passing: each atom is updated by the densities of messages around it.
 
     Args:
         config: sizes.
-        first: nobody has vectors yet.
+        first: atoms have no vectors yet.
     """
 
     def __init__(self, config: PredictorConfig, *, first: bool) -> None:
         super().__init__()
         width, vectors, tensors = config.width, config.vectors, config.tensors
-        told, products = config.radial * config.channels, vectors + tensors
+        expanded, products = config.radial * config.channels, vectors + tensors
         self.norm = nn.LayerNorm(width)
         self.say = nn.Linear(width, config.channels)
         self.say_vectors = None if first else nn.Linear(vectors, config.channels, bias=False)
-        self.numbers = nn.Linear(told if first else 2 * told, width)
-        self.vectors = nn.Linear(told if first else 2 * told, vectors, bias=False)
-        self.tensors = nn.Linear(told, tensors, bias=False)
+        self.numbers = nn.Linear(expanded if first else 2 * expanded, width)
+        self.vectors = nn.Linear(expanded if first else 2 * expanded, vectors, bias=False)
+        self.tensors = nn.Linear(expanded, tensors, bias=False)
         self.other_vectors = nn.Linear(vectors, vectors, bias=False)
         self.other_tensors = nn.Linear(tensors, tensors, bias=False)
         self.learn = nn.Sequential(
@@ -177,16 +177,17 @@ class PredictorLayer(nn.Module):
         vectors: Float[Tensor, "batch atoms 3 vectors"],
         around: Surroundings,
     ) -> tuple[Float[Tensor, "batch atoms width"], Float[Tensor, "batch atoms 3 vectors"]]:
-        """Numbers and vectors of the atoms, after they have learned."""
-        said = self.say(self.norm(x))
-        zero, one, two = (around.density(said, degree) for degree in range(3))
-        zero = zero.squeeze(2)
+        """Updated scalars and vectors of the atoms."""
+        message = self.say(self.norm(x))
+        scalar_density, vector_density, tensor_density = (around.density(message, degree) for degree in range(3))
+        scalar_density = scalar_density.squeeze(2)
         if self.say_vectors is not None:
-            said = self.say_vectors(vectors)
-            zero = torch.cat([zero, around.divergence(said)], -1)
-            one = torch.cat([one, around.carried(said)], -1)
-        one, two = self.vectors(one), self.tensors(two)
-        products = (one * self.other_vectors(one)).sum(2), (two * self.other_tensors(two)).sum(2)
-        learned = self.learn(torch.cat([x, self.numbers(zero), *products], -1))
-        step, gate = learned.split([x.shape[-1], vectors.shape[-1]], -1)
-        return x + step, vectors + one * gate[:, :, None]
+            vector_message = self.say_vectors(vectors)
+            scalar_density = torch.cat([scalar_density, around.divergence(vector_message)], -1)
+            vector_density = torch.cat([vector_density, around.carried(vector_message)], -1)
+        new_vectors, tensors = self.vectors(vector_density), self.tensors(tensor_density)
+        vector_products = (new_vectors * self.other_vectors(new_vectors)).sum(2)
+        tensor_products = (tensors * self.other_tensors(tensors)).sum(2)
+        invariants = torch.cat([x, self.numbers(scalar_density), vector_products, tensor_products], -1)
+        update, gate = self.learn(invariants).split([x.shape[-1], vectors.shape[-1]], -1)
+        return x + update, vectors + new_vectors * gate[:, :, None]

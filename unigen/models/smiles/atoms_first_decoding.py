@@ -181,7 +181,7 @@ def _step(model: MoleculeModel, rows: list[PartialMolecule], settings: MoleculeS
         chosen = is_placing[:, None] & (index == next_atom[:, None])
         random = np.stack([row.rng.standard_normal(3).astype(np.float32) for row in placing])
         context, pulls = model.atom_head.context(h[is_placing]), springs.of(chosen.flatten()).pulls
-        denoise = partial(model.atom_head.denoise, context=context, feel=pulls)
+        denoise = partial(model.atom_head.denoise, context=context, extra_features=pulls)
         normal = torch.from_numpy(random).to(device)
         vectors = torch.zeros((*chosen.shape, 3), device=device)
         vectors[chosen] = draw_vectors(model.atom_head, denoise, normal, frames.free[chosen], settings)

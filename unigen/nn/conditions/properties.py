@@ -1,4 +1,4 @@
-"""Properties asked for, told to a model that was trained without: its output is moved by them, and only by them.
+"""Property conditions for a model that was trained without: an adapter moves its output by them, and only by them.
 
 ``h' = h + weight f(h, properties)``, and ``h' = h`` where nothing is asked for: so a trained model stays what it is,
 and the adapter alone is trained (``only: properties``), without a pass back through the backbone. After Houlsby et al.
@@ -21,39 +21,42 @@ from unigen.shapes import Float
 from unigen.tokens.sequence import VECTOR_WIDTH
 
 MOST_PROPERTIES = VECTOR_WIDTH // 2
+"""A value and a weight each."""
+
 _FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
+"""Radians a standard deviation of a property: the slowest does not repeat within +-6 of them."""
 
 
-def property_numbers(values: Mapping[str, float], known: Sequence[str]) -> dict[int, float]:
-    """Values by the place of their property among those a model knows.
+def property_numbers(values: Mapping[str, float], names: Sequence[str]) -> dict[int, float]:
+    """Values by the number of their property among those of a model, from 0.
 
     Raises:
         UserError: a property that it does not know.
     """
-    wanted = f"one of {', '.join(known)}" if known else "none: this model knows no properties"
+    wanted = f"one of {', '.join(names)}" if names else "none: this model knows no properties"
     for name in values:
-        if name not in known:
+        if name not in names:
             raise UserError(f"the model does not know the property {name!r}", wanted=wanted)
-    return {list(known).index(name): float(value) for name, value in values.items()}
+    return {list(names).index(name): float(value) for name, value in values.items()}
 
 
 def property_ranges(
-    properties: Collection[str], known: Sequence[str], units: Sequence[str], ranges: Float[Tensor, "known 2"]
+    properties: Collection[str], names: Sequence[str], units: Sequence[str], ranges: Float[Tensor, "names 2"]
 ) -> dict[str, tuple[float, float, str]]:
     """Smallest and largest value of some properties in the training data, and the unit of each, empty where unsaid.
 
     Args:
         properties: whose.
-        known: all that a model knows.
+        names: of all properties of a model.
         units: of these, perhaps of the first ones only.
         ranges: of these.
 
     Raises:
         UserError: a property that the model does not know.
     """
-    named, values = [*units, *[""] * len(known)], ranges.tolist()
-    numbers = property_numbers(dict.fromkeys(properties, 0.0), known)
-    return {known[n]: (values[n][0], values[n][1], named[n]) for n in numbers}
+    all_units, limits = [*units, *[""] * len(names)], ranges.tolist()
+    numbers = property_numbers(dict.fromkeys(properties, 0.0), names)
+    return {names[n]: (limits[n][0], limits[n][1], all_units[n]) for n in numbers}
 
 
 def value_vector(values: Mapping[int, float], guidance: float = 1.0) -> Float[np.ndarray, "6"]:
@@ -97,19 +100,19 @@ class PropertyAdapter(nn.Module):
         self.move = nn.Sequential(nn.Linear(width + features, width), nn.SiLU(), last)
 
     def forward(
-        self, h: Float[Tensor, "batch *tokens width"], asked: Float[Tensor, "batch 6"]
+        self, h: Float[Tensor, "batch *tokens width"], condition: Float[Tensor, "batch 6"]
     ) -> Float[Tensor, "batch *tokens width"]:
         """The output as it is with these values.
 
         Args:
             h: the model's output.
-            asked: vectors of BEGIN, see ``value_vector``.
+            condition: vectors of BEGIN, see ``value_vector``.
         """
-        weight = asked[:, MOST_PROPERTIES : MOST_PROPERTIES + self.properties]
-        there = (weight != 0).to(h.dtype)
-        value = ((asked[:, : self.properties] - self.mean) / self.std * there)[..., None]
+        weight = condition[:, MOST_PROPERTIES : MOST_PROPERTIES + self.properties]
+        is_given = (weight != 0).to(h.dtype)
+        value = ((condition[:, : self.properties] - self.mean) / self.std * is_given)[..., None]
         phase = value * self.frequencies
-        features = torch.cat([value, phase.sin(), phase.cos(), torch.ones_like(value)], dim=-1) * there[..., None]
+        features = torch.cat([value, phase.sin(), phase.cos(), torch.ones_like(value)], dim=-1) * is_given[..., None]
         shape = (len(h), *[1] * (h.ndim - 2), -1)
-        told = features.flatten(1).reshape(shape).expand(*h.shape[:-1], -1)
-        return h + weight.amax(1).reshape(shape) * self.move(torch.cat([h, told], dim=-1))
+        features = features.flatten(1).reshape(shape).expand(*h.shape[:-1], -1)
+        return h + weight.amax(1).reshape(shape) * self.move(torch.cat([h, features], dim=-1))

@@ -26,8 +26,8 @@ class PropertyReadout(nn.Module):
 
     def __init__(self, properties: Mapping[str, Pooling], width: int, vectors: int) -> None:
         super().__init__()
-        columns = {kind: [n for n, each in enumerate(properties.values()) if each == kind] for kind in _POOLS}
-        self.columns = {kind: places for kind, places in columns.items() if places}
+        columns = {kind: [n for n, pooling in enumerate(properties.values()) if pooling == kind] for kind in _POOLS}
+        self.columns = {kind: numbers for kind, numbers in columns.items() if numbers}
         self.pools = nn.ModuleDict({kind: _POOLS[kind](width, vectors, len(n)) for kind, n in self.columns.items()})
 
     def forward(
@@ -35,11 +35,11 @@ class PropertyReadout(nn.Module):
         x: Float[Tensor, "batch atoms width"],
         vectors: Float[Tensor, "batch atoms 3 vectors"],
         positions: Float[Tensor, "batch atoms 3"],
-        there: Bool[Tensor, "batch atoms"],
+        mask: Bool[Tensor, "batch atoms"],
     ) -> Float[Tensor, "batch properties"]:
         """One number a property."""
-        pooled = torch.cat([pool(x, vectors, positions, there[..., None]) for pool in self.pools.values()], -1)
-        order = [place for places in self.columns.values() for place in places]
+        pooled = torch.cat([pool(x, vectors, positions, mask[..., None]) for pool in self.pools.values()], -1)
+        order = [number for numbers in self.columns.values() for number in numbers]
         return pooled[:, sorted(range(len(order)), key=order.__getitem__)]
 
 
@@ -51,10 +51,10 @@ class SumPool(nn.Module):
         del vectors
         self.share = _two_layers(width, properties)
 
-    def forward(self, x: Tensor, vectors: Tensor, positions: Tensor, there: Tensor) -> Float[Tensor, "batch some"]:
+    def forward(self, x: Tensor, vectors: Tensor, positions: Tensor, mask: Tensor) -> Float[Tensor, "batch some"]:
         """See the class."""
         del vectors, positions
-        return (self.share(x) * there).sum(1)
+        return (self.share(x) * mask).sum(1)
 
 
 class AttentionPool(nn.Module):
@@ -71,10 +71,10 @@ class AttentionPool(nn.Module):
         self.value = nn.Linear(width, width - width % heads)
         self.out = _two_layers(width - width % heads, properties)
 
-    def forward(self, x: Tensor, vectors: Tensor, positions: Tensor, there: Tensor) -> Float[Tensor, "batch some"]:
+    def forward(self, x: Tensor, vectors: Tensor, positions: Tensor, mask: Tensor) -> Float[Tensor, "batch some"]:
         """See the class."""
         del vectors, positions
-        weight = self.weight(x).masked_fill(~there, -torch.inf).softmax(1)
+        weight = self.weight(x).masked_fill(~mask, -torch.inf).softmax(1)
         value = self.value(x).unflatten(-1, (self.heads, -1))
         return self.out((weight[..., None] * value).sum(1).flatten(1))
 
@@ -90,12 +90,13 @@ class DipolePool(nn.Module):
         self.charge = _two_layers(width, properties)
         self.dipole = nn.Linear(vectors, properties, bias=False)
 
-    def forward(self, x: Tensor, vectors: Tensor, positions: Tensor, there: Tensor) -> Float[Tensor, "batch some"]:
+    def forward(self, x: Tensor, vectors: Tensor, positions: Tensor, mask: Tensor) -> Float[Tensor, "batch some"]:
         """See the class."""
-        charge = self.charge(x) * there
-        charge = (charge - charge.sum(1, keepdim=True) / there.sum(1, keepdim=True)) * there
-        moment = (charge[:, :, None] * positions[..., None] + self.dipole(vectors) * there[..., None]).sum(1)
-        return (moment.square().sum(1) + 1e-6).sqrt()  # smooth where it vanishes by symmetry
+        charge = self.charge(x) * mask
+        charge = (charge - charge.sum(1, keepdim=True) / mask.sum(1, keepdim=True)) * mask
+        moment = (charge[:, :, None] * positions[..., None] + self.dipole(vectors) * mask[..., None]).sum(1)
+        # smooth where it vanishes by symmetry: 0.001 standard deviations there
+        return (moment.square().sum(1) + 1e-6).sqrt()
 
 
 _POOLS: dict[Pooling, type[SumPool | AttentionPool | DipolePool]] = {

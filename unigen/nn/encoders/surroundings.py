@@ -1,8 +1,8 @@
-"""What lies around each atom, as matrices that sum what the other atoms say, weighted by distance and direction.
+"""What lies around each atom, as matrices that sum features of the other atoms, weighted by distance and direction.
 
 ``G_l[(i m k), j] = R_k(|r_ij|) C_lm(r_ij / |r_ij|)`` with radial functions R and spherical harmonics C: multiplied with
-what atoms say, ``(atoms, channels)``, they give the density of it around atom i, expanded in these functions. They are
-made once a molecule and hold no weights: what atoms tell each other passes in a matrix product.
+features of the atoms, ``(atoms, channels)``, they give their density around atom i in these functions. They are made
+once a molecule and hold no weights: messages between atoms are a matrix product.
 
 Bartok, Kondor and Csanyi 2013, equation 20 (the expansion); Drautz 2019 (products of it describe the surroundings).
 """
@@ -37,21 +37,24 @@ class Surroundings:
     degrees: tuple[Float[Tensor, "batch _ atoms"], ...]
     toward: Float[Tensor, "batch _ 3*atoms"]
 
-    def density(self, said: Float[Tensor, "batch atoms channels"], degree: int) -> Float[Tensor, "batch atoms _ told"]:
-        """What is said around each atom, component by component of a degree."""
+    def density(
+        self, features: Float[Tensor, "batch atoms channels"], degree: int
+    ) -> Float[Tensor, "batch atoms _ expanded"]:
+        """Density of the features around each atom, component by component of a degree."""
         matrix = self.degrees[degree]
-        return torch.bmm(matrix, said).view(*said.shape[:2], COMPONENTS[degree], -1)
+        return torch.bmm(matrix, features).view(*features.shape[:2], COMPONENTS[degree], -1)
 
-    def carried(self, said: Float[Tensor, "batch atoms 3 channels"]) -> Float[Tensor, "batch atoms 3 told"]:
+    def carried(self, features: Float[Tensor, "batch atoms 3 channels"]) -> Float[Tensor, "batch atoms 3 expanded"]:
         """The same of vectors, by distance alone: vectors again."""
-        batch, atoms, _, channels = said.shape
-        sums = torch.bmm(self.degrees[0], said.flatten(2)).view(batch, atoms, -1, 3, channels)
+        batch, atoms, _, channels = features.shape
+        sums = torch.bmm(self.degrees[0], features.flatten(2)).view(batch, atoms, -1, 3, channels)
         return sums.transpose(2, 3).flatten(3)
 
-    def divergence(self, said: Float[Tensor, "batch atoms 3 channels"]) -> Float[Tensor, "batch atoms told"]:
+    def divergence(self, features: Float[Tensor, "batch atoms 3 channels"]) -> Float[Tensor, "batch atoms expanded"]:
         """How far vectors point away from, or to, each atom."""
-        batch, atoms, _, channels = said.shape
-        return torch.bmm(self.toward, said.transpose(1, 2).reshape(batch, 3 * atoms, channels)).view(batch, atoms, -1)
+        batch, atoms, _, channels = features.shape
+        stacked = features.transpose(1, 2).reshape(batch, 3 * atoms, channels)
+        return torch.bmm(self.toward, stacked).view(batch, atoms, -1)
 
 
 def surroundings(
@@ -66,24 +69,21 @@ def surroundings(
         cutoff: Angstrom; atoms farther away are not seen, and those near it hardly.
     """
     batch, atoms = numbers.shape
-    apart = positions[:, None] - positions[:, :, None]
-    distance = apart.square().sum(-1).clamp(min=_NEAREST**2).sqrt()
-    there = numbers > 0
-    seen = there[:, None] & there[:, :, None] & (distance < cutoff) & ~torch.eye(atoms, dtype=torch.bool).to(there)
-    weight = 0.5 * (torch.cos(math.pi / cutoff * distance) + 1) * seen
-    functions = _radial_functions(distance, radial, cutoff) * weight[:, :, None]
-    harmonics = real_harmonics(apart / distance[..., None]).movedim(-1, 2)
+    separation = positions[:, None] - positions[:, :, None]
+    distance = separation.square().sum(-1).clamp(min=_NEAREST**2).sqrt()
+    exists = numbers > 0
+    is_self = torch.eye(atoms, dtype=torch.bool, device=numbers.device)
+    is_neighbour = exists[:, None] & exists[:, :, None] & (distance < cutoff) & ~is_self
+    # Smooth at the cutoff: Behler and Parrinello 2007.
+    weight = 0.5 * (torch.cos(math.pi / cutoff * distance) + 1) * is_neighbour
+    # Evenly spaced in the logarithm: narrow at bond lengths, wide far away.
+    spacing = math.log(cutoff / _FIRST) / (radial - 1)
+    centres = math.log(_FIRST) + spacing * torch.arange(radial, device=distance.device)
+    functions = torch.exp(-0.5 * ((distance.log()[:, :, None] - centres[:, None]) / spacing) ** 2)
+    functions = functions * weight[:, :, None]
+    harmonics = real_harmonics(separation / distance[..., None]).movedim(-1, 2)
     parts = (harmonics[:, :, :, None] * functions[:, :, None]).split(COMPONENTS, dim=2)
     toward = functions[:, :, :, None] * harmonics[:, :, None, 1:4]
     return Surroundings(
         tuple(part.reshape(batch, -1, atoms) for part in parts), toward.reshape(batch, atoms * radial, 3 * atoms)
     )
-
-
-def _radial_functions(
-    distance: Float[Tensor, "batch atoms atoms"], radial: int, cutoff: float
-) -> Float[Tensor, "batch atoms radial atoms"]:
-    """Narrow at bond lengths, wide far away."""
-    spacing = math.log(cutoff / _FIRST) / (radial - 1)
-    centres = math.log(_FIRST) + spacing * torch.arange(radial, device=distance.device)
-    return torch.exp(-0.5 * ((distance.log()[:, :, None] - centres[:, None]) / spacing) ** 2)

@@ -44,8 +44,10 @@ class SymbolHead(nn.Module):
             temperature: divides the logits.
         """
         logits = (self(h) / temperature).masked_fill(~legal, float("-inf"))
+        # double: the sum over the vocabulary ends at 1 to 16 digits, not to 7
         cumulative = logits.double().softmax(-1).cumsum(-1)
         drawn = torch.searchsorted(cumulative, uniform.double()[:, None] * cumulative[:, -1:], right=True)
+        # rounding may still lead past the last symbol that has a probability
         last_legal = legal.shape[1] - 1 - legal.flip(1).to(torch.int8).argmax(1)
         return torch.minimum(drawn[:, 0], last_legal)
 
@@ -61,13 +63,16 @@ def symbol_scores(
         batch: the sequences it was computed from.
     """
     symbols = batch.symbols[:, 1:]
-    here = (batch.channel[:, 1:] == Channel.SYMBOL) & (symbols != PAD)
+    is_symbol = (batch.channel[:, 1:] == Channel.SYMBOL) & (symbols != PAD)
     scores = torch.zeros(symbols.shape, device=before.device)
-    scores[here] = -head.loss(before[here], symbols[here])
+    scores[is_symbol] = -head.loss(before[is_symbol], symbols[is_symbol])
     return scores
 
 
 def start_small(module: nn.Module) -> None:
-    """For ``nn.Module.apply``: embeddings begin with a standard deviation of 0.05."""
+    """For ``nn.Module.apply``: embeddings begin with a standard deviation of 0.05.
+
+    Several of them are added to one token's vector; torch's own would begin with 1.
+    """
     if isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=0.05)

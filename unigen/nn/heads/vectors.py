@@ -12,12 +12,13 @@ from unigen.nn.process.gaussian import GaussianProcess
 from unigen.nn.process.torus import TorusProcess
 from unigen.shapes import Float
 
-Feel = Callable[[Tensor, Tensor], Tensor]
-"""What more a head is told of noisy vectors (slots, width) at noise levels (slots,): (slots, felt)."""
+ExtraFeatures = Callable[[Tensor, Tensor], Tensor]
+"""More features of noisy vectors (slots, width) at noise levels (slots,): (slots, extra)."""
 
 Process = GaussianProcess | TorusProcess
 
 _LEVEL_FEATURES, _LEVEL_WIDTH = 32, 64
+"""Frequencies of ln sigma, and the width in which they are mixed."""
 
 
 class ResidualStack(nn.Module):
@@ -30,6 +31,7 @@ class ResidualStack(nn.Module):
         self.up = nn.ModuleList(nn.Linear(width, 2 * width, bias=False) for _ in range(blocks))
         self.down = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
         self.to_output = nn.Linear(width, slot_width)
+        # F = 0 at first: the denoiser begins as c_skip x
         nn.init.zeros_(self.to_output.weight)
         nn.init.zeros_(self.to_output.bias)
 
@@ -57,16 +59,16 @@ class VectorHead(nn.Module):
         condition_width: width of the backbone's output.
         width: width of the head.
         blocks: residual blocks.
-        felt: numbers that ``feel`` adds to what is seen of the noisy vector.
+        extra: how many features a caller adds to those of the noisy vector.
     """
 
     def __init__(
-        self, process: Process, slot_width: int, condition_width: int, width: int, blocks: int, felt: int = 0
+        self, process: Process, slot_width: int, condition_width: int, width: int, blocks: int, extra: int = 0
     ) -> None:
         super().__init__()
         self.process = process
         self.slot_width = slot_width
-        self.stack = ResidualStack(process.n_features(slot_width) + felt, slot_width, width, blocks)
+        self.stack = ResidualStack(process.n_features(slot_width) + extra, slot_width, width, blocks)
         self.to_context = nn.Linear(condition_width, blocks * 2 * width)
         self.to_level = nn.Sequential(
             nn.Linear(2 * _LEVEL_FEATURES, _LEVEL_WIDTH), nn.SiLU(), nn.Linear(_LEVEL_WIDTH, blocks * 2 * width)
@@ -82,11 +84,11 @@ class VectorHead(nn.Module):
         x: Float[Tensor, "slots width"],
         sigma: Float[Tensor, "*levels"],
         context: Float[Tensor, "slots blocks_2_width"],
-        feel: Feel | None = None,
+        extra_features: ExtraFeatures | None = None,
     ) -> Float[Tensor, "slots width"]:
         """The denoised vector at one level (a number, shared by all rows: the level is embedded once) or one a row."""
         levels = sigma.expand(len(x))
-        return self.process.denoised(x, self._output(x, levels, sigma.reshape(-1), context, feel), levels)
+        return self.process.denoised(x, self._output(x, levels, sigma.reshape(-1), context, extra_features), levels)
 
     def loss(
         self,
@@ -94,9 +96,11 @@ class VectorHead(nn.Module):
         x: Float[Tensor, "slots width"],
         generator: torch.Generator,
         free: Float[Tensor, "slots width"] | None = None,
-        feel: Feel | None = None,
+        extra_features: ExtraFeatures | None = None,
     ) -> Float[Tensor, "slots"]:
         """EDM loss a slot, mean over its numbers: 1 for a head that knows nothing at small sigma.
+
+        ``|F - (x - c_skip (x + n)) / c_out|^2``: Karras et al. 2022, equation 8 with ``lambda = 1 / c_out^2``.
 
         ``free`` is 0 for numbers that are not drawn (x is 0 there): they get no noise and do not count.
         """
@@ -105,21 +109,24 @@ class VectorHead(nn.Module):
         uniform = torch.rand(len(x), generator=generator, device=x.device)
         sigma = self.process.draw_levels(uniform)
         noisy = self.process.add_noise(x, normal, sigma)
-        output = self._output(noisy, sigma, sigma, context, feel)
+        output = self._output(noisy, sigma, sigma, context, extra_features)
         error = free * (output - self.process.target(x, noisy, sigma)) ** 2
         return error.sum(-1) / free.sum(-1).clamp(min=1.0)
 
-    def _output(self, x: Tensor, levels: Tensor, distinct: Tensor, context: Tensor, feel: Feel | None) -> Tensor:
+    def _output(
+        self, x: Tensor, levels: Tensor, distinct: Tensor, context: Tensor, extra_features: ExtraFeatures | None
+    ) -> Tensor:
         """The stack at one level a row; ``distinct`` are the levels to embed, one a row or one for all."""
         with torch.autocast(x.device.type, enabled=False):
             embedded = self.to_level(_level_features(distinct))
             features = self.process.features(x, levels)
-            if feel is not None:
-                features = torch.cat([features, feel(x, levels)], dim=-1)
+            if extra_features is not None:
+                features = torch.cat([features, extra_features(x, levels)], dim=-1)
             return self.stack(features, context + embedded)
 
 
 def _level_features(sigma: Float[Tensor, "levels"]) -> Float[Tensor, "levels features"]:
+    # 0.2 to 4.5 radians a unit of ln sigma, which runs over 8 from sigma_min to sigma_max
     frequency = torch.exp(torch.linspace(-1.5, 1.5, _LEVEL_FEATURES, device=sigma.device))
     phase = sigma.log()[:, None] * frequency
     return torch.cat([phase.sin(), phase.cos()], dim=-1)

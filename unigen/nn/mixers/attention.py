@@ -14,8 +14,13 @@ from unigen.shapes import Float, Int
 def rotate(
     x: Float[Tensor, "batch heads tokens head_width"], position: Int[Tensor, "batch tokens"], base: float = 1000.0
 ) -> Float[Tensor, "batch heads tokens head_width"]:
-    """Rotary embedding: halves of each head turned by position times a frequency. Su et al. 2021, equation 34."""
+    """Rotary embedding: ``(u_i, v_i) -> R(position * base^(-i/half)) (u_i, v_i)``, halves u, v of each head.
+
+    Su et al. 2021 (RoFormer), equation 34, with i-th components of both halves as pairs. Their base is
+    10,000; with 1,000 the slowest pair of a head of width 32 turns by half a radian in 300 tokens.
+    """
     half = x.shape[-1] // 2
+    # bf16 has 8 bits: angles of positions beyond 256 would be off by a radian
     precise = torch.promote_types(x.dtype, torch.float32)
     frequency = base ** (-torch.arange(half, device=x.device, dtype=precise) / half)
     angle = position[:, None, :, None] * frequency

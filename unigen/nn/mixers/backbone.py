@@ -29,6 +29,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        # 8/3: as many weights as two layers of four times the width (Shazeer 2020), rounded up to 32
         hidden = -(-8 * width // 3 // 32) * 32
         self.up = nn.Linear(width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
@@ -69,7 +70,10 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Blocks in order, then a norm. The state is a list, one entry a block, owned by the caller."""
+    """Blocks in order, then a norm (pre-norm: Xiong et al. 2020).
+
+    The state is a list, one entry a block, owned by the caller.
+    """
 
     def __init__(self, mixers: tuple[str, ...], width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -80,7 +84,7 @@ class Backbone(nn.Module):
         self, x: Float[Tensor, "batch tokens width"], layout: Layout, states: list[State] | None = None
     ) -> Float[Tensor, "batch tokens width"]:
         """All positions; fills ``states`` when given (prefill)."""
-        for index, block in enumerate(self._each()):
+        for index, block in enumerate(self._typed_blocks()):
             x = block(x, layout, states[index] if states is not None else None)
         return self.norm(x)
 
@@ -89,16 +93,16 @@ class Backbone(nn.Module):
     ) -> tuple[Float[Tensor, "batch width"], list[State]]:
         """One position a row, after ``forward`` or earlier steps on the same states."""
         after = []
-        for block, state in zip(self._each(), states, strict=True):
+        for block, state in zip(self._typed_blocks(), states, strict=True):
             x, new = block.step(x, position, state)
             after.append(new)
         return self.norm(x), after
 
     def init_states(self, batch: int, max_len: int, like: torch.Tensor) -> list[State]:
         """Empty states."""
-        return [block.init_state(batch, max_len, like) for block in self._each()]
+        return [block.init_state(batch, max_len, like) for block in self._typed_blocks()]
 
-    def _each(self) -> Iterator[Block]:
+    def _typed_blocks(self) -> Iterator[Block]:
         for block in self.blocks:
             assert isinstance(block, Block)
             yield block

@@ -1,4 +1,8 @@
-"""Euclidean noise: x_sigma = x + sigma * e, with EDM's preconditioning (Karras et al. 2022, table 1)."""
+"""Euclidean noise: ``x_sigma = x + sigma e``, with EDM's preconditioning for data of unit variance.
+
+``D(x, sigma) = c_skip x + c_out F(c_in x, sigma)`` with ``c_skip = 1 / (sigma^2 + 1)``,
+``c_out = sigma / sqrt(sigma^2 + 1)`` and ``c_in = 1 / sqrt(sigma^2 + 1)``: Karras et al. 2022, equation 7 and table 1.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,8 @@ class GaussianProcess:
     Attributes:
         sigma_min: smallest level; the sampler stops there.
         sigma_max: largest level; the prior is a normal of this width.
-        log_mean: mean of ln sigma in training.
-        log_std: standard deviation of ln sigma in training.
+        log_mean: mean of ln sigma in training (EDM: -1.2, for images).
+        log_std: standard deviation of ln sigma in training (EDM: 1.2).
     """
 
     sigma_min: float = 0.005
@@ -29,6 +33,7 @@ class GaussianProcess:
 
     def draw_levels(self, uniform: Float[Tensor, "slots"]) -> Float[Tensor, "slots"]:
         """Training noise levels from uniform numbers in (0, 1)."""
+        # Clamped where fp32 would give infinity: levels beyond 3.9 standard deviations are not drawn.
         normal = math.sqrt(2.0) * torch.erfinv((2.0 * uniform - 1.0).clamp(-0.9999, 0.9999))
         return (self.log_mean + self.log_std * normal).exp()
 

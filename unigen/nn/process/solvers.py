@@ -71,6 +71,7 @@ def tempered(levels: Float[Tensor, "levels *rows"], temperature: float) -> Float
     At temperature 1 the plain ODE. Below 1 the score is followed for longer at the levels that resolve the data, so
     that samples move towards the modes of their neighbourhood, while the choice among far modes stays as it was.
     """
+    # 1: vectors have unit variance, so above it the noise drowns the data and the prior must not be changed
     return torch.where(levels < 1.0, levels ** (1.0 / temperature), levels)
 
 

@@ -16,6 +16,7 @@ from unigen.geometry.torus import denoising_displacement, displacement_scale, wr
 from unigen.shapes import Float
 
 _TABLE = 256
+"""Levels at which s(sigma) is tabulated, 2.6 % apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class TorusProcess:
     Attributes:
         sigma_min: smallest level, fractional units (0.003 is about 0.02 Angstrom).
         sigma_max: largest level; at 0.5 the wrapped normal is uniform to 1.5 %.
-        frequencies: integer Fourier frequencies of the features.
+        frequencies: integer Fourier frequencies of the features; the highest turns once in 1/16 of the cell.
     """
 
     sigma_min: float = 0.003
@@ -35,18 +36,22 @@ class TorusProcess:
     _log_scale: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        low, high = math.log(self.sigma_min / 2), math.log(self.sigma_max * 2)
+        low, high = self._table_range()
         levels = torch.exp(torch.linspace(low, high, _TABLE))
         object.__setattr__(self, "_log_scale", displacement_scale(levels).log())
 
     def scale(self, sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots"]:
         """s(sigma), linear interpolation of its logarithm."""
-        low, high = math.log(self.sigma_min / 2), math.log(self.sigma_max * 2)
-        place = (sigma.log() - low) / (high - low) * (_TABLE - 1)
-        left = place.floor().clamp(0, _TABLE - 2)
+        low, high = self._table_range()
+        position = (sigma.log() - low) / (high - low) * (_TABLE - 1)
+        left = position.floor().clamp(0, _TABLE - 2)
         table = self._log_scale.to(sigma.device)
         start, end = table[left.long()], table[left.long() + 1]
-        return (start + (place - left) * (end - start)).exp()
+        return (start + (position - left) * (end - start)).exp()
+
+    def _table_range(self) -> tuple[float, float]:
+        """Logarithms of the tabulated levels: a factor of two beyond those in use."""
+        return math.log(self.sigma_min / 2), math.log(self.sigma_max * 2)
 
     def draw_levels(self, uniform: Float[Tensor, "slots"]) -> Float[Tensor, "slots"]:
         """Training noise levels, uniform in ln sigma."""
