@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from unigen.crystals.crystal import Crystal
 from unigen.models.checkpoint import save_model
-from unigen.models.generator import Draft, Job
+from unigen.models.generator import Draft, Job, Range, VectorSettings
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 
 
@@ -33,10 +34,14 @@ def save_untrained(folder: Path, width: int = 32, max_atoms: int = 12) -> Path:
 class Counting:
     """Draws a cubic crystal whose width is the job's own random number, and remembers every job."""
 
-    name, version = "counting", "1"
+    name, version, makes = "counting", "1", "crystals"
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
+        self.settings = VectorSettings()
+
+    def ranges(self, _properties: Collection[str]) -> dict[str, Range]:
+        return {}
 
     def draw(self, jobs: list[Job]) -> list[Draft]:
         self.jobs += jobs

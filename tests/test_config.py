@@ -17,9 +17,10 @@ from unigen.errors import UserError
 from unigen.models.joint.network import JointConfig
 from unigen.models.predictor.network import PredictorConfig
 from unigen.models.smiles.network import MoleculeConfig
+from unigen.models.training_set import DataConfig
 from unigen.models.words.network import AutoregressiveConfig
 from unigen.models.wyckoff.network import WyckoffConfig
-from unigen.train.settings import DataConfig, OptimConfig, TrainConfig
+from unigen.train.settings import OptimConfig, TrainConfig
 
 CONFIGS = sorted((Path(__file__).resolve().parents[1] / "configs").glob("*.yaml"))
 HEADER = ("what", "command", "hardware", "expected", "source")

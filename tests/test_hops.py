@@ -10,7 +10,7 @@ import torch
 from tests.crystals.real_crystals import elemental_crystals
 from tests.models.small_model import small_model
 from unigen.models.words.tokens import WordsTokenizer
-from unigen.tokens.collate import collate
+from unigen.tokens.sequence import collate
 
 PACKAGE = str(Path(__file__).resolve().parents[1] / "unigen")
 

@@ -1,4 +1,4 @@
-"""The tensor containers all layers share.
+"""The tensor containers that all families share.
 
 | field        | shape              | unit, meaning                                                       |
 |--------------|--------------------|---------------------------------------------------------------------|
@@ -8,66 +8,19 @@
 | descriptor   | (batch, tokens, 3) | atomic number, index among its element, count of its element        |
 | lengths      | (batch,)           | positions in use                                                    |
 
-A ``WyckoffBatch`` adds to each position of its ``tokens``:
-
-| field        | shape              | unit, meaning                                                       |
-|--------------|--------------------|---------------------------------------------------------------------|
-| start        | (batch, tokens, 6) | the numbers a slot starts from: a neighbour's, or a plain guess     |
-| free         | (batch, tokens, 6) | 1 where a number of a slot is drawn, 0 where symmetry fixes it      |
-| role         | (batch, tokens)    | a site's element in the neighbour that is followed, 0 for none      |
-| written      | (batch, tokens)    | symbols that are drawn: not those copied from a neighbour           |
-| followed     | (batch,)           | which neighbour of the shortlist is followed, -1 for none           |
-
-and a ``NeighbourBatch`` holds shortlists, padded to the longest:
-
-| field        | shape                               | unit, meaning                                      |
-|--------------|-------------------------------------|----------------------------------------------------|
-| elements     | (batch, elements)                   | atomic number, 0 beyond the end                    |
-| counts       | (batch, elements)                   | atoms of it in the wanted cell                     |
-| roles        | (batch, neighbours, elements)       | atomic number it takes the place of                |
-| looks        | (batch, neighbours, elements, 24)   | fingerprint of those sites, ``table.UNIT``         |
-| contacts     | (batch, neighbours, elements, elements, 4) | how far they are from each other, ``table.UNIT`` |
-| spacing      | (batch,)                            | expected distance between atoms, Angstrom          |
-| distance     | (batch, neighbours)                 | chemical distance                                  |
-| kind         | (batch, neighbours)                 | which structure it proposes, -1 beyond the end     |
-| facts        | (batch, neighbours, 2)              | excess ln volume; eV per atom above the hull       |
-| rms          | (batch, kinds)                      | against the right structure, NaN: no match         |
-
-A ``MoleculeBatch`` adds its atoms, in the order in which they are placed, to ``tokens`` whose slots hold no vectors:
-
-| field        | shape                   | unit, meaning                                                  |
-|--------------|-------------------------|----------------------------------------------------------------|
-| atom         | (batch, tokens)         | which atom a token or slot belongs to, -1 for none              |
-| slot         | (batch, atoms)          | where each atom's slot stands in the sequence, 0 beyond the end |
-| numbers      | (batch, atoms)          | atomic number, 0 beyond the end                                |
-| charges      | (batch, atoms)          | formal charge                                                  |
-| order        | (batch, atoms, atoms)   | order of the bond between two atoms, 0 for none                |
-| near         | (batch, atoms, atoms)   | bonds between two atoms on the shortest way                    |
-| ring         | (batch, atoms, atoms)   | size of the smallest ring that holds both atoms, 0 for none     |
-| handed       | (batch, atoms)          | chirality asked for, by the order of the atoms; 0 for none      |
-| sides        | (batch, atoms, atoms)   | of the double bond between two atoms: 1 cis, -1 trans, 0 none   |
-| shift        | (batch,)                | atoms are counted from it where models name them               |
-| positions    | (batch, atoms, 3)       | Cartesian, Angstrom                                            |
-
-A ``PropertyBatch`` holds atoms without bonds and what is known of each molecule:
-
-| field        | shape                   | unit, meaning                                                  |
-|--------------|-------------------------|----------------------------------------------------------------|
-| numbers      | (batch, atoms)          | atomic number, 0 beyond the end                                |
-| positions    | (batch, atoms, 3)       | Cartesian, Angstrom                                            |
-| values       | (batch, properties)     | in the units of the data, NaN where unknown                    |
+What a family's batch holds beside these stands in its own ``batch.py``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unigen.shapes import Bool, Float, Int, UInt8
+from unigen.shapes import Bool, Float, Int
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,124 +82,6 @@ class TokenBatch(TensorRows):
     def layout(self) -> Layout:
         """The layout of these sequences."""
         return Layout.padded(self.lengths, self.symbols.shape[1])
-
-
-@dataclass(frozen=True, eq=False)
-class NeighbourBatch(TensorRows):
-    """Shortlists of known structures; see the table of fields above."""
-
-    elements: Int[Tensor, "batch elements"]
-    counts: Int[Tensor, "batch elements"]
-    roles: Int[Tensor, "batch neighbours elements"]
-    looks: UInt8[Tensor, "batch neighbours elements features"]
-    contacts: UInt8[Tensor, "batch neighbours elements elements contacts"]
-    spacing: Float[Tensor, "batch"]
-    distance: Float[Tensor, "batch neighbours"]
-    kind: Int[Tensor, "batch neighbours"]
-    facts: Float[Tensor, "batch neighbours 2"]
-    rms: Float[Tensor, "batch kinds"]
-
-    def __len__(self) -> int:
-        return len(self.elements)
-
-    @property
-    def valid(self) -> Bool[Tensor, "batch neighbours"]:
-        """Which neighbours are there."""
-        return self.kind >= 0
-
-    def keep(self, which: Bool[Tensor, "batch neighbours"]) -> NeighbourBatch:
-        """Without the other neighbours."""
-        return replace(self, kind=torch.where(which, self.kind, -1))
-
-
-@dataclass(frozen=True, eq=False)
-class WyckoffBatch(TensorRows):
-    """Crystals as orbits, beside the neighbours they may follow; see the table of fields above."""
-
-    tokens: TokenBatch
-    start: Float[Tensor, "batch tokens 6"]
-    free: Float[Tensor, "batch tokens 6"]
-    role: Int[Tensor, "batch tokens"]
-    written: Bool[Tensor, "batch tokens"]
-    followed: Int[Tensor, "batch"]
-    neighbours: NeighbourBatch
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @property
-    def lengths(self) -> Int[Tensor, "batch"]:
-        """Positions in use."""
-        return self.tokens.lengths
-
-
-@dataclass(frozen=True, eq=False)
-class MoleculeBatch(TensorRows):
-    """Molecules as tokens, and their atoms in the order of placement; see the table of fields above."""
-
-    tokens: TokenBatch
-    atom: Int[Tensor, "batch tokens"]
-    slot: Int[Tensor, "batch atoms"]
-    numbers: Int[Tensor, "batch atoms"]
-    charges: Int[Tensor, "batch atoms"]
-    order: Int[Tensor, "batch atoms atoms"]
-    near: Int[Tensor, "batch atoms atoms"]
-    ring: Int[Tensor, "batch atoms atoms"]
-    handed: Int[Tensor, "batch atoms"]
-    sides: Int[Tensor, "batch atoms atoms"]
-    shift: Int[Tensor, "batch"]
-    positions: Float[Tensor, "batch atoms 3"]
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @property
-    def lengths(self) -> Int[Tensor, "batch"]:
-        """Positions in use."""
-        return self.tokens.lengths
-
-    @property
-    def names(self) -> Int[Tensor, "batch tokens"]:
-        """The number by which models know the atom of each token or slot, -1 for none."""
-        return torch.where(self.atom >= 0, self.atom + self.shift[:, None], -1)
-
-    @property
-    def atoms(self) -> Int[Tensor, "batch"]:
-        """Atoms of each molecule."""
-        return (self.numbers > 0).sum(1)
-
-
-@dataclass(frozen=True, eq=False)
-class PropertyBatch(TensorRows):
-    """Molecules as atoms in space, with properties; see the table of fields above."""
-
-    numbers: Int[Tensor, "batch atoms"]
-    positions: Float[Tensor, "batch atoms 3"]
-    values: Float[Tensor, "batch properties"]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    @property
-    def lengths(self) -> Int[Tensor, "batch"]:
-        """Atoms of each molecule."""
-        return (self.numbers > 0).sum(1)
-
-
-@dataclass(frozen=True, eq=False)
-class JointBatch(TensorRows):
-    """A batch of each kind, of the same size."""
-
-    crystals: TokenBatch
-    molecules: MoleculeBatch
-
-    def __len__(self) -> int:
-        return len(self.crystals)
-
-    @property
-    def lengths(self) -> Int[Tensor, "batch"]:
-        """Positions in use, of both together."""
-        return self.crystals.lengths + self.molecules.lengths
 
 
 def pad(arrays: list[np.ndarray], length: int) -> Tensor:

@@ -30,7 +30,9 @@ Compute = Callable[[list[Task]], Iterable[tuple[int, Result]]]
 """The index of each task and its result, in the order of finishing."""
 
 
-def claim_folder(path: Path, name: str, facts: dict[str, Any], not_compared: Collection[str] = ()) -> None:
+def claim_folder(
+    path: Path, name: str, facts: dict[str, Any], not_compared: Collection[str] = (), sections: Collection[str] = ()
+) -> None:
     """Make a folder ours, or check that it is.
 
     Args:
@@ -38,6 +40,8 @@ def claim_folder(path: Path, name: str, facts: dict[str, Any], not_compared: Col
         name: of the file in it.
         facts: what makes the results.
         not_compared: names of facts that are for the reader alone: other ones make the same results.
+        sections: names of facts that are mappings, of which a folder may hold more keys than are given: those make no
+            difference, and are not compared.
 
     Raises:
         UserError: the folder holds results of other facts, or other files, or cannot be written.
@@ -50,6 +54,8 @@ def claim_folder(path: Path, name: str, facts: dict[str, Any], not_compared: Col
             write_yaml(path / name, facts)
             return
         held = read_yaml(path / name)
+    for section in {*sections} & {*facts} & {*held}:
+        held[section] = {key: value for key, value in held[section].items() if key in facts[section]}
     ours, held = (
         flat({key: value for key, value in each.items() if key not in not_compared}) for each in (facts, held)
     )

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.samples import CrystalEntry
 from unigen.eval.report import provenance
 from unigen.models.generator import Generator
-from unigen.models.words.decoding import DecodeSettings
 from unigen.request import CrystalRequest
 from unigen.sample.generate import generate
 from unigen.sample.load import load
@@ -53,7 +51,7 @@ def main() -> None:
     parser.add_argument("--reference", required=True)
     parser.add_argument("--max-atoms", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--vary", action="append", default=[], help="name=value of DecodeSettings, one variant each")
+    parser.add_argument("--vary", action="append", default=[], help="name=value of a setting, one variant each")
     options = parser.parse_args()
     references = open_dataset(options.reference)
     references = references.select(references.num_atoms <= options.max_atoms)
@@ -62,8 +60,8 @@ def main() -> None:
     rows.append({"settings": "nearest"} | judge(load("nearest", **known), references, options.seed))
     for change in options.vary:
         name, _, value = change.partition("=")
-        settings = replace(DecodeSettings(), **{name: type(getattr(DecodeSettings(), name))(value)})
-        generator = load(options.model, settings=settings, score=False, **known)
+        usual = getattr(load(options.model, score=False, **known).settings, name)
+        generator = load(options.model, score=False, **known, **{name: type(usual)(value)})
         rows.append({"settings": change} | judge(generator, references, options.seed))
         print(json.dumps(rows[-1]), flush=True)
     table = {"reference": options.reference, "model": options.model, "provenance": provenance(options.model)}

@@ -27,13 +27,14 @@ from unigen.eval.report import provenance
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model
 from unigen.models.smiles.atoms_first_drawing import Row, draw_atoms_first
-from unigen.models.smiles.decoding import MoleculeSettings, draw_positions
+from unigen.models.smiles.batch import collate_molecules
+from unigen.models.smiles.decoding import draw_positions
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import encode
 from unigen.molecules.molecule import Molecule
 from unigen.smiles.skeleton import skeleton_of
 from unigen.smiles.writer import write_smiles
-from unigen.tokens.collate import collate_molecules
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
 

@@ -23,13 +23,13 @@ import torch
 from measurement import circumstances, write
 
 from unigen.elements import SYMBOLS
+from unigen.models.checkpoint import model_folder
 from unigen.models.generator import Job
 from unigen.models.nearest.generator import NearestGenerator
-from unigen.models.words.decoding import DecodeSettings
 from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.request import CrystalRequest
 from unigen.runs.tables import check_sample
-from unigen.sample.load import load, model_folder
+from unigen.sample.load import load
 
 SHAPES = ((1, 1, 3), (1, 2, 2), (2, 2, 6), (1, 1, 2), (2, 4), (1, 3), (1, 2, 4), (3, 3, 3), (4, 4), (2, 2, 4))
 BATCHES = (1, 64, 512)
@@ -72,8 +72,7 @@ def measure(model: str, nearest: NearestGenerator, batch: int) -> dict[str, floa
     """All ways to draw a batch, and the parts of the usual one."""
     repeats, wanted = REPEATS[batch], jobs(batch)
     scored, silent, long = (
-        load(model, settings=DecodeSettings(steps=steps), score=score)
-        for steps, score in ((14, True), (14, False), (LONG_HEAD, False))
+        load(model, steps=steps, score=score) for steps, score in ((14, True), (14, False), (LONG_HEAD, False))
     )
     assert isinstance(silent, WyckoffGenerator)
     assert isinstance(scored, WyckoffGenerator)

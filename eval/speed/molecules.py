@@ -16,9 +16,10 @@ from measurement import circumstances, write
 
 from unigen.data.molecule_store import open_molecules
 from unigen.eval.molecules.etkdg import etkdg_conformers
+from unigen.models.checkpoint import model_folder
 from unigen.models.generator import Job
 from unigen.request import MoleculeRequest
-from unigen.sample.load import load, model_folder
+from unigen.sample.load import load
 
 BATCHES = (1, 64, 256)
 PER_MOLECULE = 2

@@ -20,7 +20,6 @@ from pathlib import Path
 from measurement import circumstances, write
 from playwright.sync_api import Playwright, sync_playwright
 
-from unigen.models.smiles.decoding import MoleculeSettings
 from unigen.report.generation_page import write_run_page
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder
@@ -64,7 +63,7 @@ def opened(driver: Playwright, browser_path: str, page_path: Path, *, full: bool
 
 def make_runs(folder: Path, count: int) -> dict[str, Path]:
     """A run folder of each kind."""
-    of_molecules = RunSettings(n=count, model="unigen-molecule-small", decoding=MoleculeSettings(), batch_size=256)
+    of_molecules = RunSettings(n=count, model="unigen-molecule-small", batch_size=256)
     rows = {
         "crystals": run_generation([CrystalRequest()], CrystalFolder(folder / "crystals"), RunSettings(n=count)),
         "molecules": run_generation([MoleculeRequest()], MoleculeFolder(folder / "molecules"), of_molecules),

@@ -22,7 +22,7 @@ from unigen.config import load
 from unigen.data.crystal_store import CrystalDataset, open_dataset
 from unigen.models.words.network import Autoregressive
 from unigen.models.words.tokens import WordsTokenizer
-from unigen.tokens.collate import collate
+from unigen.tokens.sequence import collate
 from unigen.train.batches import StepBatches
 from unigen.train.optim import build_optimizer
 from unigen.train.settings import TrainConfig
@@ -56,7 +56,7 @@ def measure(config: TrainConfig, dataset: CrystalDataset, name: str) -> dict[str
     torch.manual_seed(config.seed)
     model = Autoregressive(config.model)
     if name == "compiled":
-        for part in (model.backbone, model.lattice_head.stack, model.site_head.stack):
+        for part in model.large_parts():
             part.compile(dynamic=True)
     optimizer = build_optimizer(model, config.optim)
     generator = torch.Generator().manual_seed(config.seed)

@@ -7,12 +7,11 @@ from functools import cache
 import numpy as np
 import torch
 
-from unigen.batch import MoleculeBatch
+from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
 from unigen.models.smiles.embedding import CHARGES
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
 from unigen.models.smiles.tokens import MoleculeSequence, encode
 from unigen.molecules.molecule import Molecule
-from unigen.tokens.collate import collate_molecules
 
 SMILES = (
     "CC(=O)Oc1ccccc1C(=O)O",

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from tests.models.small_molecules import molecules
-from unigen.batch import PropertyBatch
-from unigen.models.predictor.items import PropertyItem, collate_properties
+from unigen.models.predictor.batch import PropertyBatch, PropertyItem, collate_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.molecules.molecule import Molecule
 from unigen.nn.encoders.readout import Pooling

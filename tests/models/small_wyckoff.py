@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from tests.retrieval.known_templates import retriever, table
-from unigen.batch import NeighbourBatch, TokenBatch, WyckoffBatch
+from unigen.batch import TokenBatch
 from unigen.crystals.symmetric import align
+from unigen.models.wyckoff.batch import NeighbourBatch, WyckoffBatch
 from unigen.models.wyckoff.items import Item, collate_items
-from unigen.models.wyckoff.lessons import Lesson
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
 from unigen.models.wyckoff.tokens import Start, encode, plain_start
+from unigen.retrieval.lessons import Lesson
 
 SIZES = {"max_atoms": 24, "mixers": ("attention",) * 2, "width": 32, "heads": 2, "head_width": 16, "head_blocks": 2}
 RERANKER = {"reranker_width": 16, "reranker_layers": 1}

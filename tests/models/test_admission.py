@@ -10,9 +10,9 @@ from tests.models.small_wyckoff import small_wyckoff
 from tests.retrieval.known_templates import retriever
 from unigen.element_similarity import element_distances
 from unigen.elements import ATOMIC_NUMBER, format_formula, reduce_counts
-from unigen.models.words.decoding import DecodeSettings
-from unigen.models.wyckoff.admission import Admission
 from unigen.models.wyckoff.generator import WyckoffGenerator
+from unigen.models.wyckoff.relatives import Admission
+from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.request import CrystalRequest
 from unigen.sample.generate import generate
 
@@ -52,7 +52,7 @@ def test_the_distance_of_one_exchange_is_at_most_that_of_the_elements():
 
 
 def test_what_is_drawn_is_admitted():
-    settings = DecodeSettings(steps=3, within=2.0)
+    settings = WyckoffSettings(steps=3, within=2.0)
     generator = WyckoffGenerator(small_wyckoff(0), retriever(), "small", "1", settings, 0)
     samples = generate([CrystalRequest(n_atoms=4), CrystalRequest(formula="NaCl")], model=generator, n=6)
     made = [sample.structure for sample in samples if sample.structure and sample.request.formula is None]

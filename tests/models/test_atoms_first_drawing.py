@@ -14,14 +14,14 @@ from unigen import MoleculeRequest, UserError
 from unigen.models.generator import Job
 from unigen.models.smiles.atoms_first import atoms_first, beginning
 from unigen.models.smiles.atoms_first_drawing import Row, draw_atoms_first
-from unigen.models.smiles.decoding import MoleculeSettings
+from unigen.models.smiles.batch import collate_molecules
 from unigen.models.smiles.generator import MoleculeGenerator
+from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import MoleculeSequence, encode
 from unigen.molecules.rdkit_smiles import kekule_smiles, without_stereo
 from unigen.smiles.grammar import SmilesGrammar
 from unigen.smiles.text import smiles_symbols
 from unigen.tokens import vocabulary
-from unigen.tokens.collate import collate_molecules
 from unigen.tokens.sequence import Channel
 
 SETTINGS = MoleculeSettings(steps=2)

@@ -4,10 +4,10 @@ import torch
 
 from tests.crystals.real_crystals import prototypes
 from tests.models.small_model import small_model
-from unigen.models.words.embedding import ElementEmbedding
 from unigen.models.words.tokens import WordsTokenizer
+from unigen.nn.embeddings import ElementEmbedding
 from unigen.testing import assert_close
-from unigen.tokens.collate import collate
+from unigen.tokens.sequence import collate
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import pytest
 from unigen.cards import find_cards
 from unigen.models.card import read_model_card
 from unigen.models.checkpoint import WEIGHTS, load_model
-from unigen.models.words.decoding import DecodeSettings
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.rdkit_smiles import canonical_smiles, without_stereo
 from unigen.request import CrystalRequest, MoleculeRequest
@@ -80,7 +79,7 @@ def test_a_large_gap_and_a_small_one_give_other_molecules():
 
 
 def test_light_and_dense_crystals_when_asked_for():
-    model = load("unigen-crystal-small", settings=DecodeSettings(guidance=2.0), score=False)
+    model = load("unigen-crystal-small", guidance=2.0, score=False)
     found = {}
     for density in (3.0, 8.0):
         samples = generate(CrystalRequest(properties={"density": density}), n=24, model=model, seed=0)

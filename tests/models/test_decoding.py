@@ -7,15 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models.small_model import small_model
-from unigen.models.words.decoding import DecodeSettings, Noise, decode
-from unigen.models.words.likelihood import log_likelihoods
+from unigen.models.words.decoding import Noise, decode
+from unigen.models.words.settings import WordsSettings
 from unigen.nn.process.schedule import karras_levels
 from unigen.nn.process.solvers import dpm_solver_2m
-from unigen.tokens.collate import collate
-from unigen.tokens.sequence import Channel
+from unigen.tokens.sequence import Channel, collate
 
 CELLS = [{22: 2, 38: 2, 8: 6}, {11: 2, 17: 2}, {11: 2, 17: 2}, {26: 3, 14: 1}, {29: 1}]
-SETTINGS = DecodeSettings(steps=4, temperature=1.0)
+SETTINGS = WordsSettings(steps=4, temperature=1.0)
 
 
 def noise(rows, seed=0):
@@ -30,7 +29,7 @@ def test_every_vector_is_what_a_full_forward_at_its_step_would_draw():
     with torch.no_grad():
         h = model(batch)
         for kind in (Channel.LATTICE, Channel.FRACTIONAL):
-            head, coordinates = model.slots(kind)
+            head = model.head(kind)
             levels = karras_levels(SETTINGS.steps, head.process.sigma_min, head.process.sigma_max)
             for row, at in (batch.channel == kind).nonzero().tolist():
                 site = at - 3 - 2 * len(CELLS[row])
@@ -41,7 +40,7 @@ def test_every_vector_is_what_a_full_forward_at_its_step_would_draw():
                     head.process.prior(start[None]),
                     levels,
                 )[0]
-                got = coordinates(batch.vectors[row, at])
+                got = model.coordinates(kind, batch.vectors[row, at])
                 difference = solved - got
                 if kind == Channel.FRACTIONAL:
                     difference = difference - difference.round()
@@ -75,10 +74,10 @@ def test_the_composition_is_exact_whatever_the_weights(cells):
 def test_likelihood_is_finite_additive_and_the_same_in_any_batch():
     model = small_model()
     sequences = decode(model, CELLS, noise(len(CELLS)), SETTINGS)
-    together = log_likelihoods(model, collate(sequences))
+    together = model.log_likelihoods(collate(sequences))
     assert torch.isfinite(together.total).all()
     assert together.n_sites == sum(sum(cell.values()) - 1 for cell in CELLS)
     assert together.sites[-1] == 0
     for row, sequence in enumerate(sequences):
-        alone = log_likelihoods(model, collate([sequence])).total.item()
+        alone = model.log_likelihoods(collate([sequence])).total.item()
         assert alone == pytest.approx(together.total[row].item(), abs=2e-3)

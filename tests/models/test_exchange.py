@@ -10,7 +10,7 @@ from tests.retrieval.known_templates import retriever, table
 from unigen.element_similarity import element_distances
 from unigen.elements import written_order
 from unigen.models.wyckoff.exchange import SIMILAR, draw_exchange, exchanged_lesson
-from unigen.models.wyckoff.lessons import Lesson
+from unigen.retrieval.lessons import Lesson
 
 ROWS, SEEDS = st.integers(0, len(table()) - 1), st.integers(0, 2**31)
 

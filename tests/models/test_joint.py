@@ -9,14 +9,14 @@ import torch
 from tests.crystals.real_crystals import prototypes
 from tests.models.small_molecules import SIZES, small_molecule_model
 from tests.models.small_molecules import batch as molecule_batch
-from unigen.batch import JointBatch
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model, save_model
+from unigen.models.joint.batch import JointBatch
 from unigen.models.joint.network import JointConfig, JointModel
 from unigen.models.smiles.network import MoleculeConfig
 from unigen.models.words.network import AutoregressiveConfig
 from unigen.models.words.tokens import WordsTokenizer
-from unigen.tokens.collate import collate
+from unigen.tokens.sequence import collate
 
 CRYSTAL = AutoregressiveConfig(width=32, heads=2, mixers=("attention",) * 2, head_width=16, head_blocks=1, dropout=0.0)
 MOLECULE = MoleculeConfig(mixers=("attention",) * 2, properties=("gap",), **SIZES)

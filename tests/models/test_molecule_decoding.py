@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.models.small_molecules import batch, small_molecule_model
-from unigen.models.smiles.decoding import MoleculeSettings, draw_positions
+from unigen.models.smiles.decoding import draw_positions
+from unigen.models.smiles.settings import MoleculeSettings
 from unigen.nn.process.schedule import karras_levels
 from unigen.nn.process.solvers import dpm_solver_2m
 

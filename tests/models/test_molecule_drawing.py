@@ -9,8 +9,8 @@ import pytest
 from rdkit import Chem
 
 from tests.models.small_molecules import small_molecule_model
-from unigen.models.smiles.decoding import MoleculeSettings
 from unigen.models.smiles.drawing import Writing, draw_molecules
+from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.writing import draw_smiles
 from unigen.smiles.grammar import SmilesGrammar
 from unigen.smiles.text import smiles_symbols, smiles_text

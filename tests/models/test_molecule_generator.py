@@ -13,8 +13,8 @@ from unigen import CrystalRequest, MoleculeRequest, UserError, generate
 from unigen.elements import hill_formula
 from unigen.models.generator import Draft, Job
 from unigen.models.smiles import generator as molecule_generator
-from unigen.models.smiles.decoding import MoleculeSettings
 from unigen.models.smiles.generator import MoleculeGenerator
+from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tasks import Scaffold
 from unigen.molecules.molecule import Molecule
 from unigen.runs.generation import remarks

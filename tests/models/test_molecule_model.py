@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models.small_molecules import batch, sequences, small_molecule_model
-from unigen.batch import MoleculeBatch
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model, save_model
-from unigen.tokens.collate import collate_molecules
+from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
 
 SEEDS = st.integers(0, 2**31)
 

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from tests.models.small_molecules import molecules
 from tests.models.small_predictor import POOLINGS, batch, items, small_predictor
-from unigen.batch import PropertyBatch
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model, save_model
-from unigen.models.predictor.items import collate_properties
+from unigen.models.predictor.batch import PropertyBatch, collate_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.molecules.molecule import Molecule
 from unigen.nn.encoders.surroundings import surroundings

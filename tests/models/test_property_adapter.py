@@ -11,9 +11,9 @@ from torch import nn
 
 from tests.models.small_wyckoff import small_wyckoff, some_items
 from unigen import CrystalRequest, UserError
-from unigen.models.checkpoint import begin_with, load_model, save_model, with_adapter
+from unigen.models.checkpoint import begin_with, load_model, save_model
 from unigen.models.wyckoff.items import collate_items
-from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.wyckoff.network import PROPERTIES, WyckoffModel
 from unigen.nn.conditions.properties import PropertyAdapter, property_numbers, value_vector
 
 NAMES = ("density", "band_gap")
@@ -61,7 +61,7 @@ def test_only_what_is_asked_counts():
 @given(st.integers(0, 3))
 def test_a_model_that_is_asked_nothing_is_the_one_it_was(seed):
     plain, batch = small_wyckoff(seed), collate_items(some_items(4))
-    told = with_adapter(plain, told_model(seed + 1))
+    told = plain.joined(told_model(seed + 1), PROPERTIES)
     assert torch.equal(told.states(batch), plain.states(batch))
     asked = collate_items(some_items(4))
     asked.tokens.vectors[:, 0] = torch.from_numpy(value_vector({0: 5.0}))
@@ -77,7 +77,7 @@ def test_a_model_that_is_asked_nothing_is_the_one_it_was(seed):
 def test_it_is_saved_joined_and_begun_with(tmp_path):
     save_model(small_wyckoff(3), tmp_path / "plain")
     save_model(told_model(4), tmp_path / "told")
-    joined = with_adapter(load_model(tmp_path / "plain"), load_model(tmp_path / "told"))
+    joined = load_model(tmp_path / "plain").joined(load_model(tmp_path / "told"), PROPERTIES)
     save_model(joined, tmp_path / "joined")
     again = load_model(tmp_path / "joined")
     assert again.config.properties == NAMES
@@ -92,7 +92,7 @@ def test_it_is_saved_joined_and_begun_with(tmp_path):
     with pytest.raises(UserError, match="do not fit the model of this config"):
         begin_with(small_wyckoff(0), tmp_path / "told")
     with pytest.raises(UserError, match="only wyckoff models with properties"):
-        with_adapter(joined, small_wyckoff(3))
+        joined.joined(small_wyckoff(3), PROPERTIES)
 
 
 def test_unknown_properties_are_named():

@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models.small_wyckoff import rows_of, small_wyckoff, some_items
-from unigen.batch import NeighbourBatch
+from unigen.models.wyckoff.batch import NeighbourBatch, collate_shortlists
 from unigen.nn.embeddings import ElementTable
 from unigen.retrieval.shortlist import KINDS, Shortlist
 from unigen.testing import assert_close
-from unigen.tokens.collate import collate_shortlists
 
 SHORTLISTS = [item.lesson.shortlist for item in some_items()]
 RMS = [item.lesson.rms for item in some_items()]

@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models.small_molecules import molecules
-from unigen.batch import MoleculeBatch
 from unigen.geometry.local_frame import local_frames
+from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
 from unigen.models.smiles.stereo_hints import stereo_hints
 from unigen.models.smiles.tokens import encode
 from unigen.molecules.molecule import Molecule
-from unigen.tokens.collate import collate_molecules
 
 SMILES = ("C[C@H](N)C(=O)O", "F/C=C/Cl", "F/C=C\\Cl", "C[C@@]1(F)C[C@H]1O", "O[C@H]1CC[C@@H](C)CC1", "CC/C(F)=C(/C)N")
 KNOWN = [Molecule.from_smiles(smiles, seed=2) for smiles in SMILES]

@@ -16,14 +16,15 @@ from tests.retrieval.known_templates import retriever, table
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula, reduce_counts
 from unigen.models.cell_choice import unit_probabilities
-from unigen.models.checkpoint import with_adapter
 from unigen.models.generator import Draft, Job, Sample
 from unigen.models.nearest.generator import NearestGenerator
-from unigen.models.words.decoding import DecodeSettings
 from unigen.models.words.generator import NetworkGenerator
+from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.models.wyckoff.grammar import WyckoffGrammar
+from unigen.models.wyckoff.network import PROPERTIES
 from unigen.models.wyckoff.relatives import SourceChooser
+from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.templates import search_templates, write_templates
 from unigen.models.wyckoff.tokens import plain_start, plan
 from unigen.request import CrystalRequest
@@ -32,7 +33,6 @@ from unigen.runs.generation import remarks
 from unigen.sample.generate import generate
 from unigen.symmetry.space_groups import space_group
 from unigen.tokens import vocabulary
-from unigen.tokens.collate import collate_shortlists, collate_wyckoff
 
 NOBODY_HAS = {8: 11, 22: 7, 38: 5}
 REQUESTS = [
@@ -53,7 +53,7 @@ REQUESTS = [
 
 def make(score_steps: int = 0, seed: int = 0, known: Retriever | None = None, **changes) -> WyckoffGenerator:
     exclude = changes.pop("exclude_formula", False)
-    decoding = DecodeSettings(steps=3, **changes)
+    decoding = WyckoffSettings(steps=3, **changes)
     model = small_wyckoff(seed)
     return WyckoffGenerator(model, known or retriever(), "small", "1", decoding, score_steps, exclude_formula=exclude)
 
@@ -486,7 +486,7 @@ def test_cells_that_do_not_fit_have_no_probability_however_low_the_temperature()
 
 
 def test_choices_are_remembered_by_cell_and_not_by_how_it_is_written():
-    chooser = SourceChooser(small_wyckoff(), retriever(), DecodeSettings(), exclude_formula=False)
+    chooser = SourceChooser(small_wyckoff(), retriever(), WyckoffSettings(), exclude_formula=False)
     one, two = chooser.choices([{8: 3, 22: 1, 38: 1}, {38: 1, 22: 1, 8: 3}])
     assert one is two
     assert chooser.choices([{22: 1, 8: 3, 38: 1}])[0] is one
@@ -494,8 +494,8 @@ def test_choices_are_remembered_by_cell_and_not_by_how_it_is_written():
 
 
 def test_properties_are_told_and_unknown_ones_fail():
-    told = with_adapter(small_wyckoff(0), told_model(1))
-    plain, asked = make(), WyckoffGenerator(told, retriever(), "told", "1", DecodeSettings(steps=3), 0)
+    told = small_wyckoff(0).joined(told_model(1), PROPERTIES)
+    plain, asked = make(), WyckoffGenerator(told, retriever(), "told", "1", WyckoffSettings(steps=3), 0)
     jobs = [Job(CrystalRequest(), 0, index, 0, 0) for index in range(6)]
     wanted = [Job(CrystalRequest(properties={"density": 6.0}), 0, index, 0, 0) for index in range(6)]
     silent = [draft.structure for draft in plain.draw(jobs)]
@@ -504,7 +504,7 @@ def test_properties_are_told_and_unknown_ones_fail():
         np.testing.assert_array_equal(one.frac_coords, other.frac_coords)
     heard = [draft.structure for draft in asked.draw(wanted)]
     assert [one.formula for one in heard] != [one.formula for one in silent]
-    without = WyckoffGenerator(told, retriever(), "told", "1", DecodeSettings(steps=3, guidance=0.0), 0).draw(wanted)
+    without = WyckoffGenerator(told, retriever(), "told", "1", WyckoffSettings(steps=3, guidance=0.0), 0).draw(wanted)
     assert [draft.structure.formula for draft in without] == [one.formula for one in silent]
     assert "knows no properties" in plain.draw(wanted[:1])[0].reason
     assert remarks(asked, wanted[0].request) == ["density 6 g/cm^3 (1 to 20 g/cm^3)"]

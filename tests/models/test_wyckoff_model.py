@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from tests.models.small_wyckoff import batch_of, rows_of, small_wyckoff, some_items
-from unigen.batch import TokenBatch, WyckoffBatch
+from unigen.batch import TokenBatch
 from unigen.errors import UserError
 from unigen.models.cell_choice import prompt_batch
 from unigen.models.checkpoint import CONFIG, WEIGHTS, load_model, save_model
 from unigen.models.words.network import AutoregressiveConfig
+from unigen.models.wyckoff.batch import WyckoffBatch
 from unigen.models.wyckoff.numbers import slot_log_likelihoods
 from unigen.testing import assert_close
 from unigen.tokens.composition import composition_symbols
@@ -169,7 +170,7 @@ def test_displacements_of_fixed_numbers_are_zero_and_lead_back(model, batch):
 
 @pytest.mark.parametrize("channel", [Channel.LATTICE, Channel.FRACTIONAL])
 def test_numbers_that_are_not_free_have_no_part_in_the_loss(model, batch, channel):
-    head, _ = model.slots(channel)
+    head = model.head(channel)
     here = batch.tokens.channel[:, 1:] == channel
     x, free = model.displacements(batch, channel, here)
     context = torch.randn(len(x), head.context(torch.zeros(1, 32)).shape[1])

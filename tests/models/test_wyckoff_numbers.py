@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.models.small_wyckoff import batch_of, small_wyckoff, some_items
-from unigen.batch import WyckoffBatch
-from unigen.models.words.decoding import DecodeSettings
+from unigen.models.wyckoff.batch import WyckoffBatch
 from unigen.models.wyckoff.items import Item
 from unigen.models.wyckoff.numbers import Noise, draw_numbers, slot_log_likelihoods, with_vectors
+from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.tokens import decode
 from unigen.nn.process.schedule import karras_levels
 from unigen.nn.process.solvers import dpm_solver_2m
@@ -21,7 +21,7 @@ from unigen.testing import assert_close
 from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import group_of
 
-SETTINGS = DecodeSettings(steps=4, temperature=1.0)
+SETTINGS = WyckoffSettings(steps=4, temperature=1.0)
 MOST = 12
 
 
@@ -75,7 +75,7 @@ def test_every_vector_is_what_a_full_forward_at_its_step_would_draw(drawn):
     states = model.states(batch)
     trust = {Channel.LATTICE: (2.0, 10.0, 6.0), Channel.FRACTIONAL: (0.03, 0.3, 0.2)}
     for channel in (Channel.LATTICE, Channel.FRACTIONAL):
-        head, _ = model.slots(channel)
+        head = model.head(channel)
         least, slope, most = trust[channel]
         levels = karras_levels(SETTINGS.steps, head.process.sigma_min, head.process.sigma_max)
         for row, at in (batch.tokens.channel == channel).nonzero().tolist():

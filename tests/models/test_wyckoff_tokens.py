@@ -11,13 +11,13 @@ from tests.crystals.scrambled_crystals import assert_same_description, made_up
 from tests.retrieval.known_templates import symmetric_crystals, with_elements
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.elements import composition_pairs
+from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, encode, plain_start, plan
 from unigen.retrieval.shortlist import Shortlist
 from unigen.symmetry.crystal_systems import complete_lattice, free_lattice
 from unigen.symmetry.space_groups import space_group
 from unigen.tokens import vocabulary
-from unigen.tokens.collate import collate_shortlists, collate_wyckoff
 from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import Channel
 

@@ -11,7 +11,7 @@ from tests.retrieval.known_templates import retriever, symmetric_crystals, table
 from unigen.crystals.symmetric import align
 from unigen.elements import composition_pairs, reduce_counts
 from unigen.errors import UserError
-from unigen.models.wyckoff.lessons import Lesson, read_lessons, write_lessons
+from unigen.retrieval.lessons import Lesson, read_lessons, write_lessons
 from unigen.retrieval.shortlist import KINDS, NEIGHBOURS, SAME_KIND, Shortlist
 from unigen.retrieval.table import UNIT
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.small_generators import Counting, save_untrained
 from unigen.config import read_yaml
 from unigen.errors import UserError
-from unigen.models.words.decoding import DecodeSettings
+from unigen.models.generator import VectorSettings
 from unigen.report.generation_page import write_run_page
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder
@@ -23,12 +23,13 @@ IRON, XENON = CrystalRequest(formula="Fe", z=1), CrystalRequest(formula="Xe", z=
 @pytest.fixture
 def counting(monkeypatch) -> Counting:
     generator = Counting()
-    monkeypatch.setattr(RunSettings, "load", lambda _: generator)
+    monkeypatch.setattr(RunSettings, "load", lambda *_: generator)
     return generator
 
 
 def test_run_yaml_says_what_determines_the_samples(counting, tmp_path):
-    settings = RunSettings(n=2, seed=5, decoding=DecodeSettings(steps=7), batch_size=3)
+    counting.settings = VectorSettings(steps=7)
+    settings = RunSettings(n=2, seed=5, decoding={"steps": 7}, batch_size=3)
     run_generation([IRON], CrystalFolder(tmp_path / "run", symprec=0.1), settings)
     written = read_yaml(tmp_path / "run" / "run.yaml")
     assert (written["seed"], written["n"], written["decoding"]["steps"]) == (5, 2, 7)

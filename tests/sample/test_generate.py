@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from tests.models.small_model import small_model
 from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.models.words.decoding import DecodeSettings
 from unigen.models.words.generator import NetworkGenerator
+from unigen.models.words.settings import WordsSettings
 from unigen.request import CrystalRequest
 from unigen.sample.generate import generate
 from unigen.sample.requests import read_requests
@@ -23,7 +23,7 @@ REQUESTS = [
 
 @pytest.fixture(scope="module")
 def generator():
-    return NetworkGenerator(small_model(), "small", settings=DecodeSettings(steps=3), score_steps=2)
+    return NetworkGenerator(small_model(), "small", settings=WordsSettings(steps=3), score_steps=2)
 
 
 def as_numbers(sample):
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_structures_and_another_seed_others(generat
 @settings(max_examples=8)
 @given(st.integers(1, 30))
 def test_batches_change_nothing(batch_size):
-    generator = NetworkGenerator(small_model(), "small", settings=DecodeSettings(steps=3), score_steps=0)
+    generator = NetworkGenerator(small_model(), "small", settings=WordsSettings(steps=3), score_steps=0)
     wanted = generate(REQUESTS, n=3, model=generator)
     got = generate(REQUESTS, n=3, model=generator, batch_size=batch_size)
     for one, two in zip(wanted, got, strict=True):

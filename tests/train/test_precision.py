@@ -34,7 +34,7 @@ def test_the_symbol_head_does_not_round(model):
 
 @pytest.mark.parametrize("channel", [Channel.LATTICE, Channel.FRACTIONAL])
 def test_the_vector_heads_do_not_round(model, channel):
-    head, _ = model.slots(channel)
+    head = model.head(channel)
     h, x = torch.randn(64, 32), torch.rand(64, head.slot_width)
 
     def answers():

@@ -18,7 +18,8 @@ from unigen.config import load, read_yaml, write_yaml
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model
-from unigen.models.predictor.items import PropertyItems, collate_properties
+from unigen.models.predictor.batch import collate_properties
+from unigen.models.predictor.items import PropertyItems
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.molecules.molecule import Molecule
 from unigen.sample.load import load as load_generator

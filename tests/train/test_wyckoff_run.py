@@ -24,11 +24,11 @@ from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model, save_model
 from unigen.models.wyckoff.items import WyckoffItems, collate_items
-from unigen.models.wyckoff.lessons import read_lessons
 from unigen.models.wyckoff.tokens import decode
-from unigen.models.wyckoff.verdicts import judge_neighbours
 from unigen.retrieval.build_table import build_table, open_table
+from unigen.retrieval.lessons import read_lessons
 from unigen.retrieval.shortlist import Retriever
+from unigen.retrieval.verdicts import judge_neighbours
 from unigen.sample.load import load as load_generator
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig

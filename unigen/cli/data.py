@@ -64,7 +64,7 @@ def data_neighbours(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> None:
     """Find which known structures of other formulas each crystal resembles: lessons for a wyckoff model."""
-    from unigen.models.wyckoff.verdicts import judge_neighbours
+    from unigen.retrieval.verdicts import judge_neighbours
 
     result = judge_neighbours(name, retrieve_from or f"{name}:train", workers=workers, progress=True)
     typer.echo(

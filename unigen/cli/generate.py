@@ -16,8 +16,13 @@ PICTURE, DRAWN = "samples.png", 12
 
 Samples = Annotated[int, typer.Option(min=1, help="Samples a request.")]
 Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")]
-Solver = Annotated[Literal["dpm2m", "heun"], typer.Option(help="heun evaluates twice a step.")]
-Guidance = Annotated[float, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.")]
+# Settings of models: None is "not given", and what is shown is the default of the bundled models.
+Solver = Annotated[
+    Literal["dpm2m", "heun"] | None, typer.Option(help="heun evaluates twice a step.", show_default="dpm2m")
+]
+Guidance = Annotated[
+    float | None, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.", show_default="1.0")
+]
 Within = Annotated[float | None, typer.Option(min=0.0, help="De novo: unknown formulas, so near to a known one.")]
 Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
 Page = Annotated[bool, typer.Option(help="Write report.html: every sample in 3D, to filter and sort.")]
@@ -40,10 +45,12 @@ def generate_crystal(
     model: Annotated[str, typer.Option(help="Bundled name, model folder, or 'nearest'.")] = "unigen-crystal-small",
     retrieve_from: Annotated[str | None, typer.Option(help="Known structures; default: the model's own.")] = None,
     exclude_formula: Annotated[bool, typer.Option(help="Follow none of the formula's own.")] = False,
-    steps: Annotated[int, typer.Option(min=1, help="Solver steps a vector.")] = 14,
-    solver: Solver = "dpm2m",
-    guidance: Guidance = 1.0,
-    temperature: Annotated[float, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.")] = 0.7,
+    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps a vector.", show_default="14")] = None,
+    solver: Solver = None,
+    guidance: Guidance = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.05, help="1: the model; lower: likelier, less varied.", show_default="0.7")
+    ] = None,
     within: Within = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
     rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
@@ -58,24 +65,22 @@ def generate_crystal(
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
 
-    from unigen.models.words.decoding import DecodeSettings
     from unigen.report.generation_page import write_run_page
     from unigen.report.pictures.crystals import draw_crystals
     from unigen.runs.crystal_files import CrystalFolder, crystal_of
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.sample.requests import read_requests, request_of
 
-    fields = {
-        "formula": formula,
-        "z": z,
-        "n_atoms": n_atoms,
-        "elements": elements,
-        "space_group": space_group,
-        "crystal_system": crystal_system,
-        "template": template,
-        "properties": property_,
-    }
-    given = {name: value for name, value in fields.items() if value is not None}
+    given = _given(
+        formula=formula,
+        z=z,
+        n_atoms=n_atoms,
+        elements=elements,
+        space_group=space_group,
+        crystal_system=crystal_system,
+        template=template,
+        properties=property_,
+    )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
     wanted = [request_of(given)] if requests is None else read_requests(requests)
@@ -84,7 +89,7 @@ def generate_crystal(
         model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
-        decoding=DecodeSettings(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
+        decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
         rank=rank,
         score=score,
@@ -96,6 +101,11 @@ def generate_crystal(
         draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
     if page:
         write_run_page(out, rows, "crystals")
+
+
+def _given(**options: object) -> dict[str, object]:
+    """Those of these options that were given; what a model does not have it refuses, whatever its value."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @app.command("molecule")
@@ -110,13 +120,20 @@ def generate_molecule(
     out: Out = Path("generated"),
     model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule-small",
     largest_fragment: Annotated[bool, typer.Option(help="Of several pieces take the largest.")] = False,
-    relax: Annotated[Literal["none", "mmff"], typer.Option(help="Clean up with MMFF94; marked.")] = "none",
-    guidance: Guidance = 1.0,
-    steps: Annotated[int, typer.Option(min=1, help="Solver steps an atom.")] = 14,
-    solver: Solver = "dpm2m",
-    temperature: Annotated[float, typer.Option(min=0.05, help="Of positions; lower: likelier, less varied.")] = 0.4,
-    symbol_temperature: Annotated[float, typer.Option(min=0.05, help="Of SMILES.")] = 0.8,
-    redraws: Annotated[int, typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.")] = 4,
+    relax: Annotated[
+        Literal["none", "mmff"] | None, typer.Option(help="Clean up with MMFF94; marked.", show_default="none")
+    ] = None,
+    guidance: Guidance = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps an atom.", show_default="14")] = None,
+    solver: Solver = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0.05, help="Of positions; lower: likelier, less varied.", show_default="0.4")
+    ] = None,
+    symbol_temperature: Annotated[float | None, typer.Option(min=0.05, help="Of SMILES.", show_default="0.8")] = None,
+    redraws: Annotated[
+        int | None,
+        typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.", show_default="4"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     picture: Picture = True,
     page: Page = True,
@@ -126,7 +143,6 @@ def generate_molecule(
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
     from rich.console import Console
 
-    from unigen.models.smiles.decoding import MoleculeSettings
     from unigen.report.generation_page import write_run_page
     from unigen.report.pictures.molecules import draw_molecules
     from unigen.runs.generation import RunSettings, run_generation
@@ -137,7 +153,7 @@ def generate_molecule(
     settings = RunSettings(
         n=n,
         model=model,
-        decoding=MoleculeSettings(
+        decoding=_given(
             steps=steps,
             solver=solver,
             temperature=temperature,

@@ -41,15 +41,14 @@ def models_pack(
     properties_from: Annotated[str | None, typer.Option(help="Model folder whose properties it gets to know.")] = None,
 ) -> None:
     """Copy a model with smaller weights, to pass it on."""
-    from unigen.models.checkpoint import load_model, save_model, take_reranker, with_adapter
+    from unigen.models.checkpoint import load_model, model_folder, save_model
     from unigen.retrieval.build_table import copy_table
-    from unigen.sample.load import model_folder
 
     packed = load_model(model_folder(model))
     if reranker_from is not None:
-        take_reranker(packed, load_model(model_folder(reranker_from)))
+        packed = packed.joined(load_model(model_folder(reranker_from)), "reranker")
     if properties_from is not None:
-        packed = with_adapter(packed, load_model(model_folder(properties_from)))
+        packed = packed.joined(load_model(model_folder(properties_from)), "properties")
     save_model(packed, out, dtype)
     if templates is not None:
         copy_table(templates, out)

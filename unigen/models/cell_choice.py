@@ -12,8 +12,8 @@ import torch
 from unigen.batch import TokenBatch, pad
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.models.families import CrystalModel
 from unigen.models.generator import Job
+from unigen.models.interface import CrystalNetwork
 from unigen.request import CrystalRequest
 from unigen.shapes import Float
 from unigen.tokens.composition import CompositionGrammar, composition_symbols, grammar_for, read_pairs
@@ -62,7 +62,7 @@ class CellChooser:
 
     def __init__(
         self,
-        model: CrystalModel,
+        model: CrystalNetwork,
         temperature: float,
         holds: Holds | None = None,
         evidence: Evidence | None = None,
@@ -180,7 +180,7 @@ def prompt_batch(prompts: list[list[int]], device: torch.device) -> TokenBatch:
 
 @torch.no_grad()
 def unit_probabilities(
-    model: CrystalModel, reduced: Counts, temperature: float, fits: Callable[[Counts], bool]
+    model: CrystalNetwork, reduced: Counts, temperature: float, fits: Callable[[Counts], bool]
 ) -> tuple[list[Counts], Float[np.ndarray, "cells"]]:
     """Cells with 1, 2, ... formula units that fit, and the probability of each under the model's data.
 
@@ -211,7 +211,7 @@ def unit_probabilities(
 
 @torch.no_grad()
 def draw_compositions(
-    model: CrystalModel,
+    model: CrystalNetwork,
     grammars: list[CompositionGrammar],
     uniforms: Float[np.ndarray, "batch draws"],
     temperature: float,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,15 +10,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from unigen import config as configuration
+from unigen.cards import find_cards, published
 from unigen.errors import UserError
-from unigen.models.families import Model, ModelConfig, build_model
-from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.families import UNLEARNED, ModelConfig, build_model
+from unigen.models.interface import Network
 
 FORMAT = "unigen-1"
 WEIGHTS, CONFIG = "weights.safetensors", "config.yaml"
 
 
-def save_model(model: Model, folder: Path, dtype: Literal["fp32", "bf16"] = "fp32") -> None:
+def save_model(model: Network, folder: Path, dtype: Literal["fp32", "bf16"] = "fp32") -> None:
     """Write config and weights, the same bytes for the same model; bf16 halves the file and is widened on loading."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
@@ -34,7 +34,7 @@ def save_model(model: Model, folder: Path, dtype: Literal["fp32", "bf16"] = "fp3
     partial.replace(folder / WEIGHTS)
 
 
-def load_model(folder: Path, device: str = "cpu") -> Model:
+def load_model(folder: Path, device: str = "cpu") -> Network:
     """Read a model folder.
 
     Raises:
@@ -60,7 +60,7 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     return model.to(device).eval()
 
 
-def begin_with(model: Model, folder: Path) -> None:
+def begin_with(model: Network, folder: Path) -> None:
     """Give a fresh model the weights of a trained one; parts that the trained one lacks stay fresh.
 
     Raises:
@@ -78,36 +78,18 @@ def begin_with(model: Model, folder: Path) -> None:
     model.load_state_dict(expected | trained)
 
 
-def take_reranker(model: Model, other: Model) -> None:
-    """Replace a model's reranker by that of another, which was trained alone (``only: reranker``).
-
-    Raises:
-        UserError: one of them has none, or they differ in size.
-    """
-    if not (isinstance(model, WyckoffModel) and isinstance(other, WyckoffModel)):
-        raise UserError("only wyckoff models have a reranker", got=f"{model.config.kind} and {other.config.kind}")
-    try:
-        model.reranker.load_state_dict(other.reranker.state_dict())
-    except RuntimeError as error:
-        raise UserError("the rerankers differ in size", got=str(error).splitlines()[-1].strip()) from error
-
-
-def with_adapter(model: Model, other: Model) -> WyckoffModel:
-    """A model that knows the properties of another, whose adapter was trained alone (``only: properties``).
-
-    Raises:
-        UserError: the other has none, or they differ in size.
-    """
-    if not (isinstance(model, WyckoffModel) and isinstance(other, WyckoffModel) and other.adapter is not None):
-        raise UserError("only wyckoff models with properties have an adapter", got=other.config.kind)
-    told = WyckoffModel(replace(model.config, properties=other.config.properties, units=other.config.units))
-    adapter = {f"adapter.{name}": tensor for name, tensor in other.adapter.state_dict().items()}
-    base = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("adapter.")}
-    try:
-        told.load_state_dict(base | adapter)
-    except RuntimeError as error:
-        raise UserError("the models differ in size", got=str(error).splitlines()[-1].strip()) from error
-    return told.eval()
+def model_folder(model: str | Path) -> Path:
+    """The folder of a bundled model, or the given one; raises UserError naming the models there are."""
+    bundled = find_cards("models")
+    if str(model) in bundled:
+        return bundled[str(model)].parent
+    if Path(model).is_dir():
+        return Path(model)
+    raise UserError(
+        f"no model {str(model)!r}",
+        wanted=f"one of {', '.join([*bundled, *UNLEARNED])}, or a model folder",
+        next_step=f"bundled models lie in {published('models').name}/",
+    )
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

@@ -1,28 +1,219 @@
-"""From a model's config to the model."""
+"""Every family of models, listed once: what is said here of a family is all that the other rooms know of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+from unigen.config import from_dict
+from unigen.errors import UserError
+from unigen.models.generator import Generator, Makes, Opened
+from unigen.models.interface import Network
+from unigen.models.joint.generator import joint_generator
+from unigen.models.joint.items import open_joint
 from unigen.models.joint.network import JointConfig, JointModel
+from unigen.models.nearest.generator import NEAREST, nearest_generator
+from unigen.models.nearest.settings import NearestSettings
+from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.models.smiles.generator import smiles_generator
+from unigen.models.smiles.items import open_smiles
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
+from unigen.models.smiles.settings import MoleculeSettings
+from unigen.models.training_set import DataConfig, TrainingSet
+from unigen.models.words.generator import words_generator
+from unigen.models.words.items import open_words
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
+from unigen.models.words.settings import WordsSettings
+from unigen.models.wyckoff.generator import wyckoff_generator
+from unigen.models.wyckoff.items import open_wyckoff
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
-
-CrystalModel = Autoregressive | WyckoffModel
-Model = CrystalModel | MoleculeModel | PropertyNetwork | JointModel
-ModelConfig = AutoregressiveConfig | WyckoffConfig | MoleculeConfig | PredictorConfig | JointConfig
+from unigen.models.wyckoff.settings import WyckoffSettings
 
 
-def build_model(config: ModelConfig) -> Model:
-    """A fresh model of any kind."""
-    match config:
-        case WyckoffConfig():
-            return WyckoffModel(config)
-        case MoleculeConfig():
-            return MoleculeModel(config)
-        case PredictorConfig():
-            return PropertyNetwork(config)
-        case JointConfig():
-            return JointModel(config)
-        case AutoregressiveConfig():
-            return Autoregressive(config)
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """The part of a family that is trained.
+
+    Attributes:
+        config: a frozen dataclass of sizes whose ``kind`` is the family's word in YAML.
+        network: builds a fresh network of a config.
+        training_set: opens the data that a config is trained on.
+        reads: what ``data.train`` must hold.
+        tiny: a config of a few thousand parameters, on which the laws of ``unigen.testing`` are tested in seconds.
+    """
+
+    config: type
+    network: Callable[[Any], Network]
+    training_set: Callable[[DataConfig, Any], TrainingSet]
+    reads: Literal["crystals", "molecules"]
+    tiny: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One family, a folder of ``models/``.
+
+    Attributes:
+        name: of the folder.
+        learned: how it is trained; None: nothing is learned, and its name stands for the model.
+        generator: makes a generator of an opened model; None: it generates nothing.
+        settings: what can be told to the generator, a frozen dataclass with defaults, by what it makes.
+        retrieves: whether it looks known structures up (``--retrieve-from``, ``--exclude-formula``).
+    """
+
+    name: str
+    learned: Learned | None
+    generator: Callable[[Opened], Generator] | None = None
+    settings: Mapping[Makes, type] = field(default_factory=dict)
+    retrieves: bool = False
+
+    def told(self, makes: Makes, given: Mapping[str, Any], model: str) -> Any:
+        """The settings of a generator: those that are given, the others by default.
+
+        Args:
+            makes: what it is to draw.
+            given: by name.
+            model: for messages.
+
+        Raises:
+            UserError: a setting that the family does not have, or a value that it cannot have.
+        """
+        names = [each.name for each in fields(self.settings[makes])]
+        for name in given:
+            if name not in names:
+                wanted = f"one of {', '.join(names)}" if names else "none: it has no settings"
+                raise UserError(f"this model has no --{name.replace('_', '-')}", where=model, wanted=wanted)
+        return from_dict(self.settings[makes], dict(given), model)
+
+
+_TINY_BACKBONE: dict[str, Any] = {"mixers": ("attention",) * 2, "width": 32, "heads": 2}
+_TINY_HEADS: dict[str, Any] = {"head_width": 16, "head_blocks": 2}
+_TINY_WORDS = AutoregressiveConfig(max_atoms=12, dropout=0.0, **_TINY_BACKBONE, **_TINY_HEADS)
+_TINY_SMILES = MoleculeConfig(max_atoms=24, context_width=16, **_TINY_BACKBONE, **_TINY_HEADS)
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        name="words",
+        learned=Learned(
+            config=AutoregressiveConfig,
+            network=Autoregressive,
+            training_set=open_words,
+            reads="crystals",
+            tiny=_TINY_WORDS,
+        ),
+        generator=words_generator,
+        settings={"crystals": WordsSettings},
+    ),
+    Family(
+        name="wyckoff",
+        learned=Learned(
+            config=WyckoffConfig,
+            network=WyckoffModel,
+            training_set=open_wyckoff,
+            reads="crystals",
+            tiny=WyckoffConfig(
+                kind="wyckoff",
+                max_atoms=12,
+                max_orbits=12,
+                reranker_width=16,
+                reranker_layers=1,
+                properties=("density",),
+                units=("g/cm^3",),
+                **_TINY_BACKBONE,
+                **_TINY_HEADS,
+            ),
+        ),
+        generator=wyckoff_generator,
+        settings={"crystals": WyckoffSettings},
+        retrieves=True,
+    ),
+    Family(
+        name="smiles",
+        learned=Learned(
+            config=MoleculeConfig,
+            network=MoleculeModel,
+            training_set=open_smiles,
+            reads="molecules",
+            tiny=_TINY_SMILES,
+        ),
+        generator=smiles_generator,
+        settings={"molecules": MoleculeSettings},
+    ),
+    Family(
+        name="joint",
+        learned=Learned(
+            config=JointConfig,
+            network=JointModel,
+            training_set=open_joint,
+            reads="crystals",
+            tiny=JointConfig(kind="joint", crystal=_TINY_WORDS, molecule=_TINY_SMILES),
+        ),
+        generator=joint_generator,
+        settings={"crystals": WordsSettings, "molecules": MoleculeSettings},
+    ),
+    Family(
+        name="predictor",
+        learned=Learned(
+            config=PredictorConfig,
+            network=PropertyNetwork,
+            training_set=open_properties,
+            reads="molecules",
+            tiny=PredictorConfig(
+                kind="predictor",
+                properties={"gap": "attention", "mu": "dipole"},
+                layers=2,
+                width=32,
+                vectors=8,
+                tensors=4,
+                channels=4,
+                radial=4,
+            ),
+        ),
+    ),
+    Family(
+        name=NEAREST,
+        learned=None,
+        generator=nearest_generator,
+        settings={"crystals": NearestSettings},
+        retrieves=True,
+    ),
+)
+
+UNLEARNED: Mapping[str, Family] = {family.name: family for family in FAMILIES if family.learned is None}
+"""Families whose name stands for the model: there are no weights to be found."""
+
+if TYPE_CHECKING:
+    from unigen.models.interface import ModelConfig
+else:
+    ModelConfig = Union[tuple(family.learned.config for family in FAMILIES if family.learned is not None)]  # noqa: UP007
+    """Any config: a YAML file says by its ``kind`` which."""
+
+
+def family_of(config: ModelConfig) -> Family:
+    """The family of a config."""
+    for family in FAMILIES:
+        if family.learned is not None and type(config) is family.learned.config:
+            return family
+    raise AssertionError(f"{type(config).__name__} stands in no family")
+
+
+def _learned(config: ModelConfig) -> Learned:
+    learned = family_of(config).learned
+    assert learned is not None, "a config is of a family that learns"
+    return learned
+
+
+def build_model(config: ModelConfig) -> Network:
+    """A fresh network."""
+    return _learned(config).network(config)
+
+
+def open_training_set(data: DataConfig, config: ModelConfig) -> TrainingSet:
+    """What a network of this config is trained on.
+
+    Raises:
+        UserError: a dataset that is not built, or that has nothing that fits the config.
+    """
+    return _learned(config).training_set(data, config)

@@ -25,6 +25,9 @@ RUN, JOURNAL = "run.yaml", "samples.jsonl"
 NOT_COMPARED = ("versions",)
 """Written in ``run.yaml`` for the reader; a run may go on after an update of these."""
 
+DRAWN_BY = ("decoding", "drawing")
+"""Where ``run.yaml`` holds the settings of the generator. Older folders hold some that it does not have."""
+
 _LONGEST_STEM = 120
 """Characters; file systems allow 255 bytes."""
 
@@ -63,7 +66,7 @@ class RunFolder(ABC):
         Raises:
             UserError: the folder holds another run or other files, or cannot be written.
         """
-        claim_folder(self.path, RUN, run, not_compared=NOT_COMPARED)
+        claim_folder(self.path, RUN, run, not_compared=NOT_COMPARED, sections=DRAWN_BY)
         self.rows = {(row["request_index"], row["index"]): row for row in read_lines(self.path / JOURNAL)}
 
     @property

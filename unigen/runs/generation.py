@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from unigen.cards import Kind
 from unigen.errors import UserError
 from unigen.models.generator import Generator
-from unigen.models.smiles.decoding import MoleculeSettings
-from unigen.models.smiles.generator import MoleculeGenerator
-from unigen.models.words.decoding import DecodeSettings
-from unigen.models.wyckoff.generator import WyckoffGenerator
-from unigen.nn.conditions.properties import property_numbers
 from unigen.parallel import ProgressBar
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, was_made
@@ -38,7 +34,7 @@ class RunSettings:
         model: bundled name, model folder, or ``nearest``.
         retrieve_from: dataset that known structures come from; by default the model's own table.
         exclude_formula: known structures of the request's own formula are left out.
-        decoding: solver, steps, temperature, ... of the model's family.
+        decoding: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
         rank: candidates a sample, of which the likeliest is kept.
         score: compute each sample's exact log-likelihood.
@@ -50,7 +46,7 @@ class RunSettings:
     model: str = "unigen-crystal-small"
     retrieve_from: str | None = None
     exclude_formula: bool = False
-    decoding: DecodeSettings | MoleculeSettings = field(default_factory=DecodeSettings)
+    decoding: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     rank: int = 1
     score: bool = True
@@ -61,15 +57,20 @@ class RunSettings:
         if self.rank > 1 and not self.score:
             raise UserError("ranking needs the likelihood", next_step="leave out --no-score")
 
-    def load(self) -> Generator:
-        """The generator."""
+    def load(self, makes: Kind | None = None) -> Generator:
+        """The generator.
+
+        Args:
+            makes: what is wanted of a model that makes both.
+        """
         return load(
             self.model,
             device=self.device,
-            settings=self.decoding,
+            makes=makes,
             score=self.score,
             retrieve_from=self.retrieve_from,
             exclude_formula=self.exclude_formula,
+            **self.decoding,
         )
 
     def facts(self, generator: Generator, requests: Sequence[Request], folder: RunFolder) -> dict[str, Any]:
@@ -85,7 +86,7 @@ class RunSettings:
             if each.name not in (*folder.written, "decoding", "batch_size") and value != each.default:
                 raise UserError(f"a run of {folder.kind} has no setting {each.name!r}", got=value)
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        values |= {"model": generator.name, folder.decoding: asdict(self.decoding)}
+        values |= {"model": generator.name, folder.decoding: asdict(generator.settings)}
         return {
             "unigen": __version__,
             **{name: values[name] for name in folder.written},
@@ -113,7 +114,7 @@ def run_generation(
         UserError: a model that makes something else, the folder holds another run, the disk is full, or every sample
             failed.
     """
-    generator = settings.load()
+    generator = settings.load(folder.kind)
     if console is not None:
         lines = dict.fromkeys(line for request in requests for line in remarks(generator, request))
         for line in list(lines)[:SHOWN]:
@@ -143,19 +144,8 @@ def remarks(generator: Generator, request: Request) -> list[str]:
     Raises:
         UserError: a property that the model does not know.
     """
-    if not request.properties:
-        return []
-    match generator:
-        case MoleculeGenerator():
-            ranges = generator.model.embedding.property_range[1:].tolist()
-        case WyckoffGenerator(model=model) if model.adapter is not None:
-            ranges = model.adapter.range.tolist()
-        case _:
-            return []
-    config = generator.model.config
-    numbers = property_numbers(request.properties, config.properties)
-    units = [*config.units, *[""] * len(config.properties)]
-    return [_remark(config.properties[n], value, units[n], *ranges[n]) for n, value in numbers.items()]
+    ranges = generator.ranges(request.properties)
+    return [_remark(name, request.properties[name], unit, low, high) for name, (low, high, unit) in ranges.items()]
 
 
 def _remark(name: str, value: float, unit: str, low: float, high: float) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 from unigen.crystals.crystal import Crystal
 from unigen.elements import parse_formula
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Generator, Job, Sample
-from unigen.models.smiles.decoding import MoleculeSettings
-from unigen.models.smiles.generator import MoleculeGenerator
+from unigen.models.generator import Draft, Generator, Job, Makes, Sample
 from unigen.molecules.molecule import Molecule
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
@@ -30,6 +28,7 @@ def generate(
     seed: int = 0,
     rank: int = 1,
     batch_size: int = 512,
+    **settings: Any,
 ) -> list[Sample[CrystalRequest, Crystal]]: ...
 
 
@@ -42,6 +41,7 @@ def generate(
     seed: int = 0,
     rank: int = 1,
     batch_size: int = 512,
+    **settings: Any,
 ) -> list[Sample[MoleculeRequest, Molecule]]: ...
 
 
@@ -53,6 +53,7 @@ def generate(
     seed: int = 0,
     rank: int = 1,
     batch_size: int = 512,
+    **settings: Any,
 ) -> list[Sample]:
     """Generate crystals or molecules.
 
@@ -64,12 +65,13 @@ def generate(
         seed: same seed and device, same structures.
         rank: candidates drawn for each sample, of which the most likely is kept (crystals).
         batch_size: candidates drawn at once.
+        settings: how the model draws, see ``load``; a generator has its own.
 
     Returns:
         ``n`` samples a request, in order; a sample that failed has no structure but a reason.
 
     Raises:
-        UserError: no such model, or one that makes something else.
+        UserError: no such model, one that makes something else, or a setting that it does not have.
 
     Example:
         >>> from unigen import CrystalRequest, MoleculeRequest, generate
@@ -83,8 +85,14 @@ def generate(
     if not wanted:
         return []
     name = model if model is not None else BUNDLED[type(wanted[0])]
-    settings = MoleculeSettings() if isinstance(wanted[0], MoleculeRequest) else None
-    generator = load(name, settings=settings) if isinstance(name, str) else name
+    if isinstance(name, str):
+        generator = load(name, makes=_makes(wanted[0]), **settings)
+    elif settings:
+        raise UserError(
+            f"{next(iter(settings))}: a generator has its own settings", next_step="give them to unigen.load"
+        )
+    else:
+        generator = name
     tasks = [(place, index) for place in range(len(wanted)) for index in range(n)]
     done = [sample for part in iter_samples(generator, wanted, tasks, seed, rank, batch_size) for sample in part]
     return sorted(done, key=lambda sample: (sample.request_index, sample.index))
@@ -106,9 +114,8 @@ def iter_samples(
     """
     if rank < 1 or batch_size < 1:
         raise UserError("rank and batch size must be positive", got=f"rank {rank}, batch size {batch_size}")
-    if any(isinstance(request, MoleculeRequest) != isinstance(generator, MoleculeGenerator) for request in requests):
-        made = "molecules" if isinstance(generator, MoleculeGenerator) else "crystals"
-        raise UserError(f"{generator.name} makes {made}, and something else is asked for")
+    if any(_makes(request) != generator.makes for request in requests):
+        raise UserError(f"{generator.name} makes {generator.makes}, and something else is asked for")
     size = [_size(request) for request in requests]
     ordered = sorted(tasks, key=lambda task: (size[task[0]], task))
     per_batch = max(batch_size // rank, 1)
@@ -138,6 +145,11 @@ def _sample(model: str, job: Job, drafts: list[Draft]) -> Sample:
         source=best.source,
         template=best.template,
     )
+
+
+def _makes(request: Request) -> Makes:
+    """What a request asks for."""
+    return "molecules" if isinstance(request, MoleculeRequest) else "crystals"
 
 
 def _size(request: Request) -> int:

@@ -3,116 +3,78 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from unigen.cards import find_cards, published
-from unigen.data.crystal_store import open_dataset
-from unigen.data.dataset_file import resolve_dataset
 from unigen.device import check_device
 from unigen.disk import sha256_of
 from unigen.errors import UserError
-from unigen.models.checkpoint import WEIGHTS, load_model
-from unigen.models.generator import Generator
-from unigen.models.joint.network import JointModel
-from unigen.models.nearest.generator import NearestGenerator
-from unigen.models.predictor.network import PropertyNetwork
-from unigen.models.smiles.decoding import MoleculeSettings
-from unigen.models.smiles.generator import MoleculeGenerator
-from unigen.models.smiles.network import MoleculeModel
-from unigen.models.words.decoding import DecodeSettings
-from unigen.models.words.generator import NetworkGenerator
-from unigen.models.words.network import Autoregressive
-from unigen.models.wyckoff.generator import WyckoffGenerator
-from unigen.models.wyckoff.network import WyckoffModel
-from unigen.retrieval.build_table import TABLE, open_table, table_path
-from unigen.retrieval.shortlist import Retriever
-
-NEAREST = "nearest"
+from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
+from unigen.models.families import UNLEARNED, family_of
+from unigen.models.generator import Generator, Makes, Opened
 
 
 def load(
     model: str | Path = "unigen-crystal-small",
     *,
     device: str = "cpu",
-    settings: DecodeSettings | MoleculeSettings | None = None,
+    makes: Makes | None = None,
     score: bool = True,
     retrieve_from: str | Path | None = None,
     exclude_formula: bool = False,
+    **settings: Any,
 ) -> Generator:
     """A generator by bundled name, by model folder, or ``"nearest"``.
 
     Args:
         model: name or path.
         device: of torch.
-        settings: how a network draws: DecodeSettings for crystals, MoleculeSettings for molecules.
-        score: compute the exact likelihood of every sample of a network.
-        retrieve_from: dataset that ``nearest`` copies from, and that a wyckoff model retrieves from (by default the
-            table that lies beside its weights).
+        makes: what is wanted of it; by default what it makes, crystals where it makes both.
+        score: compute the exact likelihood of every sample of a network of crystals.
+        retrieve_from: dataset of known structures, for models that look these up: ``nearest`` copies from it, a wyckoff
+            model follows them (by default those of the table that lies beside its weights).
         exclude_formula: use no structure of the request's own formula (for benchmarks).
+        settings: how to draw, such as ``temperature=1.0``: the fields of the settings in the ``settings.py`` of the
+            model's family; the others are as by default.
 
     Raises:
-        UserError: no such model, weights missing, truncated or of another version, a device that is not there.
+        UserError: no such model, weights missing, truncated or of another version, a device that is not there, a
+            setting that the model does not have.
+
+    Example:
+        >>> load("unigen-crystal-small", temperature=1.0, within=0.2).settings.within
+        0.2
     """
-    if str(model) == NEAREST:
-        if retrieve_from is None:
-            raise UserError("nearest: copies from which dataset?", next_step="give --retrieve-from, such as oqmd-icsd")
-        path, _ = resolve_dataset(retrieve_from)
-        return NearestGenerator(open_dataset(retrieve_from), sha256_of(path), exclude_formula=exclude_formula)
-    folder = model_folder(model)
-    check_device(device)
-    network, steps = load_model(folder, device), 8 if score else 0
-    if isinstance(network, JointModel):
-        network = network.molecule if isinstance(settings, MoleculeSettings) else network.crystal
-    if isinstance(network, PropertyNetwork):
+    network, folder, name, version = None, None, str(model), ""
+    family = UNLEARNED.get(name)
+    if family is None:
+        folder = model_folder(model)
+        check_device(device)
+        network = load_model(folder, device)
+        name, version = folder.name, sha256_of(folder / WEIGHTS)
+        family = family_of(network.config)
+    where = str(folder or name)
+    if family.generator is None:
         raise UserError(
             "this model predicts properties and generates nothing",
-            where=str(folder),
+            where=where,
             next_step="give it to: unigen evaluate conditional --predictor",
         )
-    if retrieve_from is not None and not isinstance(network, WyckoffModel):
-        raise UserError("this model retrieves nothing", got=f"--retrieve-from {retrieve_from}", where=str(folder))
-    version = sha256_of(folder / WEIGHTS)
-    if isinstance(network, MoleculeModel):
-        if isinstance(settings, DecodeSettings):
-            raise UserError("this model makes molecules, not crystals", where=str(folder))
-        return MoleculeGenerator(network, folder.name, version, settings)
-    if isinstance(settings, MoleculeSettings):
-        raise UserError("this model makes crystals, not molecules", where=str(folder))
-    if isinstance(network, Autoregressive):
-        return NetworkGenerator(network, folder.name, version, settings, score_steps=steps)
-    known = _table(folder, retrieve_from)
-    return WyckoffGenerator(
-        network,
-        Retriever(open_table(known)),
-        folder.name,
-        f"{version}+{sha256_of(table_path(known)[0])}",
-        settings,
-        score_steps=steps,
-        exclude_formula=exclude_formula,
-    )
-
-
-def _table(folder: Path, retrieve_from: str | Path | None) -> str | Path:
-    """Where a wyckoff model's neighbours come from: the dataset asked for, or the table beside its weights."""
-    if retrieve_from is not None:
-        return retrieve_from
-    if not (folder / TABLE).exists():
-        raise UserError(
-            "this model retrieves known structures: from which dataset?",
-            where=str(folder),
-            next_step="give --retrieve-from, such as oqmd-icsd (with: unigen data templates oqmd-icsd)",
+    wanted = next(iter(family.settings)) if makes is None else makes
+    if wanted not in family.settings:
+        raise UserError(f"this model makes {' and '.join(family.settings)}, not {wanted}", where=where)
+    if not family.retrieves and (retrieve_from is not None or exclude_formula):
+        given = "--exclude-formula" if retrieve_from is None else f"--retrieve-from {retrieve_from}"
+        raise UserError("this model retrieves nothing", got=given, where=where)
+    return family.generator(
+        Opened(
+            network=network,
+            folder=folder,
+            name=name,
+            version=version,
+            makes=wanted,
+            settings=family.told(wanted, settings, where),
+            score=score,
+            retrieve_from=retrieve_from,
+            exclude_formula=exclude_formula,
         )
-    return folder / TABLE
-
-
-def model_folder(model: str | Path) -> Path:
-    """The folder of a bundled model, or the given one; raises UserError naming the models there are."""
-    known = find_cards("models")
-    if str(model) in known:
-        return known[str(model)].parent
-    if Path(model).is_dir():
-        return Path(model)
-    raise UserError(
-        f"no model {str(model)!r}",
-        wanted=f"one of {', '.join([*known, NEAREST])}, or a model folder",
-        next_step=f"bundled models lie in {published('models').name}/",
     )

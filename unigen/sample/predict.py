@@ -12,10 +12,9 @@ from unigen.batch import pad
 from unigen.disk import sha256_of
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
-from unigen.models.checkpoint import WEIGHTS, load_model
-from unigen.models.predictor.network import PropertyNetwork
+from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
+from unigen.models.interface import PredictingNetwork
 from unigen.molecules.molecule import Molecule
-from unigen.sample.load import model_folder
 from unigen.shapes import Float
 
 BUNDLED = "unigen-qm9-predictor"
@@ -34,7 +33,7 @@ class NetworkPredictor:
         version: checksum of the weights.
     """
 
-    def __init__(self, network: PropertyNetwork, name: str, version: str = "") -> None:
+    def __init__(self, network: PredictingNetwork, name: str, version: str = "") -> None:
         self.network = network.eval()
         self.name, self.version = name, version
         self._predicted: dict[Molecule, Float[np.ndarray, "properties"]] = {}  # by identity, as molecules are compared
@@ -42,7 +41,7 @@ class NetworkPredictor:
     @property
     def properties(self) -> tuple[str, ...]:
         """What it predicts, in this order, in the units of the data it was trained on."""
-        return tuple(self.network.config.properties)
+        return self.network.properties
 
     def __call__(self, molecules: Sequence[Molecule]) -> Float[np.ndarray, "molecules properties"]:
         """Every property of every molecule.
@@ -64,7 +63,7 @@ class NetworkPredictor:
         if len(unseen):
             raise UserError(f"the predictor was trained without {SYMBOLS[int(unseen[0])]}", where=self.name)
         positions = pad([molecule.positions.astype(np.float32) for molecule in molecules], atoms)
-        device = self.network.scale.device
+        device = self.network.seen.device
         return self.network(numbers.to(device), positions.to(device)).double().cpu().numpy()
 
 
@@ -80,6 +79,6 @@ def load_predictor(name_or_folder: str | Path = BUNDLED, device: str = "cpu") ->
     """
     folder = model_folder(name_or_folder)
     network = load_model(folder, device)
-    if not isinstance(network, PropertyNetwork):
+    if not isinstance(network, PredictingNetwork):
         raise UserError("this model predicts no properties", where=str(folder), got=f"kind {network.config.kind}")
     return NetworkPredictor(network, folder.name, sha256_of(folder / WEIGHTS))

@@ -184,7 +184,7 @@ def _cheapest_branch(
     bound = cost.min(axis=1).sum(axis=1) + lattice_distances
     best, least, pairs = -1, np.inf, np.zeros(0, dtype=np.int64)
     for branch in np.argsort(bound, kind="stable"):
-        if bound[branch] >= least - 1e-12:  # a bound that is as low but for rounding cannot win
+        if bound[branch] >= least - 1e-12:  # equal but for rounding is not better: the first found stays
             break
         references, targets = linear_sum_assignment(cost[branch].T)
         total = cost[branch][targets, references].sum() + lattice_distances[branch]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
+import torch
 
+from unigen.batch import TokenBatch, pad
 from unigen.shapes import Float, Int
 
 VECTOR_WIDTH = 6
@@ -50,3 +52,15 @@ class Sequence:
 
     def __len__(self) -> int:
         return len(self.symbols)
+
+
+def collate(sequences: list[Sequence]) -> TokenBatch:
+    """Right-pad to the longest."""
+    longest = max(len(sequence) for sequence in sequences)
+    return TokenBatch(
+        symbols=pad([s.symbols for s in sequences], longest),
+        vectors=pad([s.vectors for s in sequences], longest),
+        channel=pad([s.channel for s in sequences], longest),
+        descriptor=pad([s.descriptor for s in sequences], longest),
+        lengths=torch.tensor([len(s) for s in sequences]),
+    )

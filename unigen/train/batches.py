@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sized
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
+from unigen.models.training_set import Rows
 from unigen.shapes import Int
 
 
@@ -32,20 +33,6 @@ def epoch_batches(
     ordered = np.concatenate([chunk[np.argsort(lengths[chunk], kind="stable")] for chunk in chunks])
     batches = [ordered[start : start + batch_size] for start in range(0, len(ordered), batch_size)]
     return [batches[index] for index in rng.permutation(len(batches))]
-
-
-@runtime_checkable
-class Rows(Sized, Protocol):
-    """Things to encode, and a measure of how long each becomes."""
-
-    @property
-    def num_atoms(self) -> Int[np.ndarray, "rows"]:
-        """How long each is, in any unit."""
-        ...
-
-    def __getitem__(self, index: int) -> Any:
-        """One of them."""
-        ...
 
 
 class StepBatches(IterableDataset):

@@ -8,7 +8,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from unigen.models.checkpoint import save_model
-from unigen.models.training_set import Material
+from unigen.models.training_set import TrainingSet
 from unigen.train.averaging import AveragedWeights
 from unigen.train.checkpoints import Checkpoints
 from unigen.train.continuation import last_checkpoint
@@ -32,13 +32,13 @@ class PublishModel(Callback):
             save_model(pl_module.model, self.folder)
 
 
-def build_callbacks(config: TrainConfig, out: Path, material: Material) -> list[Callback]:
+def build_callbacks(config: TrainConfig, out: Path, training_set: TrainingSet) -> list[Callback]:
     """All callbacks of a run: the averaging first, the checkpoint after all that changes state."""
-    references = choose_references(material.references, config.match_structures, config.seed)
+    references = choose_references(training_set.references, config.match_structures, config.seed)
     return [
         AveragedWeights(config.optim.ema_decay),
         PublishModel(out / "model"),
-        MatchRate(references, config.seed, material.generator),
+        MatchRate(references, config.seed, training_set.generator),
         Throughput(config.log_every),
         progress_bar(),
         Checkpoints(last_checkpoint(out), config.checkpoint_minutes, config.validation_interval),

@@ -15,7 +15,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback
 
 from unigen.disk import durable
-from unigen.train.module import Batch, TrainingModule
+from unigen.models.interface import Batch
+from unigen.train.module import TrainingModule
 
 
 class Stopped(Exception):  # noqa: N818 - no error: someone asked for it

@@ -11,7 +11,7 @@ import torch
 from unigen.config import flat, load, to_plain
 from unigen.errors import UserError
 from unigen.models.checkpoint import save_model
-from unigen.models.families import Model
+from unigen.models.interface import Network
 from unigen.train.optim import schedule
 from unigen.train.settings import OptimConfig, TrainConfig
 
@@ -55,7 +55,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError("not a readable checkpoint", got=str(error)[:160], **advice) from error
 
 
-def publish(model: Model, checkpoint: dict[str, Any], folder: Path) -> None:
+def publish(model: Network, checkpoint: dict[str, Any], folder: Path) -> None:
     """Write the averaged weights of a checkpoint as a model folder."""
     prefix = "model."
     weights = {key.removeprefix(prefix): value for key, value in checkpoint["state_dict"].items()}

@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import CrystalDataset
 from unigen.elements import format_formula
-from unigen.models.families import Model
 from unigen.models.generator import Generator, Job
+from unigen.models.interface import Network
 from unigen.request import CrystalRequest
 from unigen.train.module import TrainingModule
 
@@ -32,10 +32,12 @@ class MatchRate(Callback):
     Args:
         references: validation crystals.
         seed: of the samples: the same noise at every validation.
-        generator: makes a generator of the model as it is now.
+        generator: makes a generator of the model as it is now; None where there are no references.
     """
 
-    def __init__(self, references: Sequence[Crystal], seed: int, generator: Callable[[Model], Generator]) -> None:
+    def __init__(
+        self, references: Sequence[Crystal], seed: int, generator: Callable[[Network], Generator] | None
+    ) -> None:
         self.references = references
         self.seed = seed
         self.generator = generator
@@ -44,7 +46,7 @@ class MatchRate(Callback):
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Generate and match, on one process."""
         assert isinstance(pl_module, TrainingModule)
-        if self.matching is not None and trainer.is_global_zero:
+        if self.matching is not None and self.generator is not None and trainer.is_global_zero:
             rate = match_rate(self.generator(pl_module.model), self.references, self.seed, self.matching)
             pl_module.log("val_match_rate", rate, prog_bar=True, rank_zero_only=True)
 

@@ -9,40 +9,28 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from unigen.batch import JointBatch, MoleculeBatch, PropertyBatch, TokenBatch, WyckoffBatch
-from unigen.errors import UserError
-from unigen.models.families import Model
-from unigen.models.joint.network import JointModel
-from unigen.models.predictor.network import PropertyNetwork
-from unigen.models.smiles.network import MoleculeModel
-from unigen.models.words.likelihood import log_likelihoods
-from unigen.models.words.network import Autoregressive
-from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.interface import ALL, Batch, Network
 from unigen.train.continuation import retune
 from unigen.train.optim import build_optimizer, schedule
 from unigen.train.settings import TrainConfig
-
-Batch = TokenBatch | WyckoffBatch | MoleculeBatch | PropertyBatch | JointBatch
 
 
 class TrainingModule(lightning.LightningModule):
     """Losses, optimizer and validation of one run."""
 
-    def __init__(self, config: TrainConfig, model: Model) -> None:
+    def __init__(self, config: TrainConfig, model: Network) -> None:
         super().__init__()
         self.config = config
         self.model = model
-        if config.only != "all":
-            part = getattr(model, {"reranker": "reranker", "properties": "adapter"}[config.only], None)
-            if not isinstance(model, WyckoffModel) or part is None:
-                raise UserError(f"only: this model has no part for {config.only}", got=config.only, wanted="all")
+        if config.only != ALL:
+            part = model.trained_alone(config.only)
             model.requires_grad_(requires_grad=False)
             part.requires_grad_()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Weighted sum of the channels' losses."""
         del batch_idx
-        losses = self._losses(batch, self._seed_step())
+        losses = self.model.losses(batch, self._seed_step(), only=self.config.only)
         total = self._total(losses)
         self.log("loss", total.detach(), prog_bar=True)
         self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
@@ -51,8 +39,8 @@ class TrainingModule(lightning.LightningModule):
 
     def _total(self, losses: dict[str, Tensor]) -> Tensor:
         optim = self.config.optim
-        if self.config.only == "reranker":
-            return losses["source"]
+        if len(losses) == 1:
+            return next(iter(losses.values()))  # weights are between losses: a single one has none
         weights = {"symbol": optim.symbol_weight, "source": optim.source_weight}
         return torch.stack([weights.get(name.rpartition("_")[2], 1.0) * loss for name, loss in losses.items()]).sum()
 
@@ -75,75 +63,15 @@ class TrainingModule(lightning.LightningModule):
         """Whether the weights as they are now give a finite loss."""
         generator = torch.Generator(self.device).manual_seed(0)
         with torch.compiler.set_stance("force_eager"):  # not worth a second compilation
-            losses = self._losses(batch, generator, repeats=1)
+            losses = self.model.losses(batch, generator, repeats=1, only=self.config.only)
         return bool(torch.isfinite(torch.stack(list(losses.values()))).all())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """What each kind of model is judged by: likelihoods, losses, or errors in the unit of each property."""
+        """What the model is judged by, the same random numbers for a batch at every validation."""
         generator = torch.Generator(self.device).manual_seed(batch_idx)
-        losses = self._losses(batch, generator)
-        match batch:
-            case WyckoffBatch():
-                self._log_wyckoff(batch, losses)
-            case MoleculeBatch():
-                self._log_molecules(batch, losses)
-            case PropertyBatch():
-                self._log_properties(batch, losses)
-            case JointBatch():
-                logged = {f"val_loss_{name}": loss for name, loss in losses.items()}
-                self.log_dict(logged, batch_size=len(batch), sync_dist=True)
-            case TokenBatch():
-                self._log_words(batch, losses)
-
-    def _losses(self, batch: Batch, generator: torch.Generator, repeats: int = 4) -> dict[str, Tensor]:
-        match self.model, batch:
-            case WyckoffModel(), WyckoffBatch():
-                if self.config.only == "reranker":
-                    return self.model.source_loss(batch, generator)
-                return self.model.losses(batch, generator, repeats)
-            case MoleculeModel(), MoleculeBatch():
-                return self.model.losses(batch, generator, repeats)
-            case Autoregressive(), TokenBatch():
-                return self.model.losses(batch, generator, repeats)
-            case JointModel(), JointBatch():
-                return self.model.losses(batch, generator, repeats)
-            case PropertyNetwork(), PropertyBatch():
-                return self.model.losses(batch)
-        raise AssertionError(f"{type(self.model).__name__} cannot read {type(batch).__name__}")
-
-    def _log_wyckoff(self, batch: WyckoffBatch, losses: dict[str, Tensor]) -> None:
-        """Losses as in training, and how often the likeliest choice of neighbour is right."""
-        assert isinstance(self.model, WyckoffModel)
-        structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
-        self.log_dict({f"val_loss_{name}": value for name, value in losses.items()}, **structures)
-        likeliest = self.model.reranker(batch.neighbours)[:, 1:].argmax(1)
-        right = ~torch.isnan(batch.neighbours.rms)
-        self.log("val_nearest", right[:, 0].float().mean(), **structures)
-        self.log("val_source", right.gather(1, likeliest[:, None]).float().mean(), prog_bar=True, **structures)
-
-    def _log_molecules(self, batch: MoleculeBatch, losses: dict[str, Tensor]) -> None:
-        """Losses as in training, without blur."""
-        structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
-        self.log("val_nll_symbol", losses["symbol"], **structures)
-        self.log("val_loss_site", losses["site"], prog_bar=True, **structures)
-
-    def _log_properties(self, batch: PropertyBatch, losses: dict[str, Tensor]) -> None:
-        """Mean absolute errors, each in the unit of its property, and their mean in standard deviations."""
-        assert isinstance(self.model, PropertyNetwork)
-        structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
-        self.log_dict({f"val_mae_{name}": value for name, value in self.model.errors(batch).items()}, **structures)
-        self.log("val_loss", torch.stack(list(losses.values())).mean(), prog_bar=True, **structures)
-
-    def _log_words(self, batch: TokenBatch, losses: dict[str, Tensor]) -> None:
-        assert isinstance(self.model, Autoregressive)
-        with torch.compiler.set_stance("force_eager"):  # forward-mode derivatives do not compile
-            likelihood = log_likelihoods(self.model, batch, steps=12)
-        structures: dict[str, Any] = {"batch_size": len(batch), "sync_dist": True}
-        self.log("val_nll_symbol", losses["symbol"], **structures)
-        self.log("val_nll_lattice", -likelihood.lattice.mean(), **structures)
-        self.log("val_nll_site", -likelihood.sites.sum() / max(likelihood.n_sites, 1), **structures)
-        self.log("val_loss_lattice", losses["lattice"], **structures)
-        self.log("val_loss_site", losses["site"], prog_bar=True, **structures)
+        for name, value in self.model.validated(batch, generator, self.config.only).items():
+            shown = name == self.model.headline
+            self.log(name, value, prog_bar=shown, batch_size=len(batch), sync_dist=True)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A run that goes on takes its learning rate and schedule from the config it is started with."""

@@ -12,15 +12,14 @@ import lightning
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch import nn
 from torch.utils.data import DataLoader
 
 from unigen.config import write_yaml
 from unigen.errors import UserError
-from unigen.models.checkpoint import begin_with
-from unigen.models.families import Model, build_model
-from unigen.models.predictor.network import PropertyNetwork
-from unigen.models.training_set import Material, open_material
+from unigen.models.checkpoint import begin_with, model_folder
+from unigen.models.families import build_model, open_training_set
+from unigen.models.interface import Network
+from unigen.models.training_set import TrainingSet
 from unigen.train.batches import StepBatches
 from unigen.train.callbacks import build_callbacks
 from unigen.train.checkpoints import DurableFiles, Stopped
@@ -54,15 +53,17 @@ def train(config: TrainConfig) -> Path:
 def _run(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: int) -> None:
     if config.threads:
         torch.set_num_threads(config.threads)
-    material = open_material(config)
+    training_set = open_training_set(config.data, config.model)
+    if config.match_structures and training_set.generator is None:
+        raise UserError("match_structures: molecules have no match rate", got=config.match_structures, wanted=0)
     lightning.seed_everything(config.seed, verbose=False)
-    module = TrainingModule(config, _new_model(config, material))
-    trainer = _trainer(config, out, material)
+    module = TrainingModule(config, _new_model(config, training_set))
+    trainer = _trainer(config, out, training_set)
     if trainer.is_global_zero:
-        _say_hello(config, module, material, first_step)
+        _say_hello(config, module, training_set, first_step)
         write_yaml(out / "config.yaml", config)
-    val: Any = material.val_batches(config.data.batch_size, config.validate_batches, config.seed)
-    batches = _train_batches(config, material, first_step, trainer)
+    val: Any = training_set.val_batches(config.data.batch_size, config.validate_batches, config.seed)
+    batches = _train_batches(config, training_set, first_step, trainer)
     _fit(trainer, module, batches, DataLoader(val, batch_size=None), checkpoint)
 
 
@@ -86,7 +87,7 @@ def _is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def _trainer(config: TrainConfig, out: Path, material: Material) -> lightning.Trainer:
+def _trainer(config: TrainConfig, out: Path, training_set: TrainingSet) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*IterableDataset.*__len__.*")
@@ -104,7 +105,7 @@ def _trainer(config: TrainConfig, out: Path, material: Material) -> lightning.Tr
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             log_every_n_steps=config.log_every,
-            callbacks=build_callbacks(config, out, material),
+            callbacks=build_callbacks(config, out, training_set),
             plugins=[DurableFiles()],
             enable_checkpointing=False,
             logger=_loggers(out),
@@ -126,32 +127,25 @@ def _loggers(out: Path) -> list[Any]:
     return loggers
 
 
-def _new_model(config: TrainConfig, material: Material) -> Model:
+def _new_model(config: TrainConfig, training_set: TrainingSet) -> Network:
     """A fresh model that knows what it must know of its data."""
     model = build_model(config.model)
-    material.prepare(model)
+    training_set.prepare(model)
     if config.start_from:
-        from unigen.sample.load import model_folder  # late: bundled names need more than a bare node has
-
         begin_with(model, model_folder(config.start_from))
     if config.compile:
-        for part in _large_parts(model):
+        for part in model.large_parts():
             part.compile(dynamic=True)
     return model
 
 
-def _large_parts(model: Model) -> list[nn.Module]:
-    """Where most of the work is done."""
-    if isinstance(model, PropertyNetwork):
-        return list(model.layers)
-    return [model.backbone, *(head.stack for head in model.vector_heads)]
-
-
-def _train_batches(config: TrainConfig, material: Material, first_step: int, trainer: lightning.Trainer) -> DataLoader:
+def _train_batches(
+    config: TrainConfig, training_set: TrainingSet, first_step: int, trainer: lightning.Trainer
+) -> DataLoader:
     batches = StepBatches(
-        material.train,
-        material.encode,
-        material.collate,
+        training_set.train,
+        training_set.encode,
+        training_set.collate,
         batch_size=config.data.batch_size,
         bucket=config.data.bucket,
         seed=config.seed,
@@ -162,10 +156,10 @@ def _train_batches(config: TrainConfig, material: Material, first_step: int, tra
     return DataLoader(batches, batch_size=None)
 
 
-def _say_hello(config: TrainConfig, module: TrainingModule, material: Material, first_step: int) -> None:
+def _say_hello(config: TrainConfig, module: TrainingModule, training_set: TrainingSet, first_step: int) -> None:
+    sizes = f"{len(training_set.train)} structures to train on, {len(training_set.val)} to validate"
     million = sum(parameter.numel() for parameter in module.model.parameters()) / 1e6
     print(  # noqa: T201 - the run's first line
-        f"{million:.2f} M parameters, {len(material.train)} structures to train on, {len(material.val)} to validate, "
-        f"step {first_step} of {config.max_steps}, writing {config.out}",
+        f"{million:.2f} M parameters, {sizes}, step {first_step} of {config.max_steps}, writing {config.out}",
         flush=True,
     )

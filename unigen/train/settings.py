@@ -6,38 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unigen.models.families import ModelConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """What to train on.
-
-    Attributes:
-        train: dataset (``name``, ``name:split`` or a Parquet file) of reduced crystals.
-        val: dataset of compositions not in ``train``.
-        molecules: dataset of molecules that a joint model is trained on beside the crystals of ``train``.
-        val_molecules: those it is validated with.
-        retrieve_from: where a wyckoff model's neighbours come from, by default ``train``.
-        exchange: share of crystals that a wyckoff model is shown with one element exchanged for a similar one.
-        values_of_half: only molecules of this half of the dataset show their properties; those of the other half are
-            left to the predictor that judges what was asked for, which is trained on molecules of this half alone.
-        rotate: show molecules turned at random each time (only axes that do not turn with them notice).
-        shuffle_atoms: place a molecule's heavy atoms, then its hydrogens, in any order in place of the SMILES' own.
-        batch_size: structures a step and device.
-        bucket: batches sorted by length together; 1 shuffles fully, larger pads less.
-    """
-
-    train: str
-    val: str
-    molecules: str | None = None
-    val_molecules: str | None = None
-    retrieve_from: str | None = None
-    exchange: float = 0.0
-    values_of_half: int | None = None
-    rotate: bool = True
-    shuffle_atoms: bool = False
-    batch_size: int = 64
-    bucket: int = 16
+from unigen.models.interface import ALL
+from unigen.models.training_set import DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +48,8 @@ class TrainConfig:
     Attributes:
         out: run folder: logs, checkpoints, and at the end ``model/`` (the published form).
         max_steps: optimizer steps.
-        only: train the whole model, or of a wyckoff model the reranker alone (``models pack --reranker-from`` joins),
-            or what hears properties alone.
+        only: train the whole model, or one of its parts alone; of a wyckoff model ``reranker`` (``models pack
+            --reranker-from`` joins) or ``properties``, what hears those that are asked for.
         start_from: model whose weights a new run begins with: a bundled name or a folder; parts it lacks begin fresh.
         seed: of everything drawn.
         precision: bf16 keeps the heads in fp32.
@@ -100,7 +70,7 @@ class TrainConfig:
     optim: OptimConfig = OptimConfig()
     out: str
     max_steps: int
-    only: Literal["all", "reranker", "properties"] = "all"
+    only: str = ALL
     start_from: str | None = None
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -9,7 +9,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from unigen.train.module import Batch
+from unigen.models.interface import Batch
 
 
 class Throughput(Callback):

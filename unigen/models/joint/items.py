@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from unigen.batch import JointBatch
+from unigen.errors import UserError
+from unigen.models.joint.batch import collate_pairs
+from unigen.models.joint.network import JointConfig, JointModel
+from unigen.models.smiles.items import open_smiles
+from unigen.models.training_set import DataConfig, Encode, Rows, TrainingSet
+from unigen.models.words.items import open_words
 from unigen.shapes import Int
-from unigen.tokens.collate import collate, collate_molecules
-from unigen.train.batches import Rows
 
-Encode = Callable[[int, Any, np.random.Generator], Any]
+
+def open_joint(data: DataConfig, config: JointConfig) -> TrainingSet:
+    """Crystals of ``data.train`` beside molecules of ``data.molecules``; judged by their losses alone.
+
+    Raises:
+        UserError: no molecules are named, or one of the families cannot read its data.
+    """
+    if data.molecules is None or data.val_molecules is None:
+        raise UserError("data.molecules: a joint model needs molecules too", wanted="molecules and val_molecules")
+    words = open_words(data, config.crystal)
+    molecules = open_smiles(replace(data, train=data.molecules, val=data.val_molecules), config.molecule)
+    train = Pairs(words.train, molecules.train, words.encode, molecules.encode)
+    val = Pairs(words.val, molecules.val, words.encode_val, molecules.encode_val)
+
+    def prepare(network: JointModel) -> None:
+        words.prepare(network.crystal)
+        molecules.prepare(network.molecule)
+
+    return TrainingSet(
+        train=train,
+        encode=train.encode,
+        collate=collate_pairs,
+        val=val,
+        encode_val=val.encode,
+        prepare=prepare,
+    )
 
 
 class Pairs:
@@ -44,9 +72,3 @@ class Pairs:
         """Both, as they are shown this time."""
         crystal = self.encode_crystal(place % len(self.crystals), pair[0], rng)
         return crystal, self.encode_molecule(place % len(self.molecules), pair[1], rng)
-
-
-def collate_pairs(pairs: list[tuple[Any, Any]]) -> JointBatch:
-    """Encoded pairs to a batch of each kind."""
-    crystals, molecules = zip(*pairs, strict=True)
-    return JointBatch(collate(list(crystals)), collate_molecules(list(molecules)))

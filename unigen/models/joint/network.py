@@ -12,11 +12,11 @@ from typing import Literal
 import torch
 from torch import nn
 
-from unigen.batch import JointBatch
 from unigen.errors import UserError
+from unigen.models.interface import ALL, Network
+from unigen.models.joint.batch import JointBatch
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
-from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.mixers.backbone import Backbone
 from unigen.shapes import Float
 
@@ -47,7 +47,7 @@ class JointConfig:
                 raise UserError(f"joint: crystal.{name} and molecule.{name} differ", got=f"{ours} and {theirs}")
 
 
-class JointModel(nn.Module):
+class JointModel(Network):
     """See the module's docstring. ``crystal`` and ``molecule`` are used like models of their own."""
 
     def __init__(self, config: JointConfig) -> None:
@@ -69,17 +69,22 @@ class JointModel(nn.Module):
         """The shared one."""
         return self.crystal.backbone
 
-    @property
-    def vector_heads(self) -> tuple[VectorHead, ...]:
-        """All diffusion heads."""
-        return (*self.crystal.vector_heads, *self.molecule.vector_heads)
+    def large_parts(self) -> list[nn.Module]:
+        """See Network: the shared backbone once."""
+        return [*self.crystal.large_parts(), *self.molecule.large_parts()[1:]]
 
     def losses(
-        self, batch: JointBatch, generator: torch.Generator, repeats: int = 4
+        self, batch: JointBatch, generator: torch.Generator, repeats: int = 4, only: str = ALL
     ) -> dict[str, Float[torch.Tensor, ""]]:
         """The losses of both, each with the name of its kind before it."""
         parts = {
-            "crystal": self.crystal.losses(batch.crystals, generator, repeats),
-            "molecule": self.molecule.losses(batch.molecules, generator, repeats),
+            "crystal": self.crystal.losses(batch.crystals, generator, repeats, only),
+            "molecule": self.molecule.losses(batch.molecules, generator, repeats, only),
         }
         return {f"{kind}_{name}": loss for kind, losses in parts.items() for name, loss in losses.items()}
+
+    def validated(
+        self, batch: JointBatch, generator: torch.Generator, only: str = ALL
+    ) -> dict[str, Float[torch.Tensor, ""]]:
+        """Losses as in training."""
+        return {f"val_loss_{name}": loss for name, loss in self.losses(batch, generator, only=only).items()}

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from unigen.data.crystal_store import CrystalDataset
+from collections.abc import Collection
+
+from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.dataset_file import resolve_dataset
+from unigen.disk import sha256_of
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Job, refuse_more_than_composition
+from unigen.models.generator import Draft, Job, Makes, Opened, Range, refuse_more_than_composition
+from unigen.models.nearest.settings import NearestSettings
 from unigen.models.nearest.substitution import Proposal, SubstitutionGenerator
 from unigen.request import CrystalRequest
+
+NEAREST = "nearest"
+"""Its name: it has no folder."""
 
 
 class NearestGenerator:
@@ -20,7 +28,9 @@ class NearestGenerator:
         exclude_formula: use no structure of the request's own formula (for benchmarks).
     """
 
-    name = "nearest"
+    name = NEAREST
+    makes: Makes = "crystals"
+    settings = NearestSettings()
 
     def __init__(self, dataset: CrystalDataset, version: str = "", *, exclude_formula: bool = False) -> None:
         self.version = version
@@ -38,6 +48,11 @@ class NearestGenerator:
             self._invent(job) if job.request.formula is None else self._nearest(found[job.request], job.index)
             for job in jobs
         ]
+
+    def ranges(self, properties: Collection[str]) -> dict[str, Range]:
+        """See Generator: no property can be asked for."""
+        del properties
+        return {}
 
     def _invent(self, job: Job) -> Draft:
         try:
@@ -59,6 +74,19 @@ class NearestGenerator:
         if index >= len(proposals):
             return Draft(None, reason=f"only {len(proposals)} distinct templates known for this composition")
         return _draft(proposals[index])
+
+
+def nearest_generator(opened: Opened) -> NearestGenerator:
+    """A generator over the dataset that is asked for.
+
+    Raises:
+        UserError: none is, or it is not built.
+    """
+    if opened.retrieve_from is None:
+        raise UserError("nearest: copies from which dataset?", next_step="give --retrieve-from, such as oqmd-icsd")
+    path, _ = resolve_dataset(opened.retrieve_from)
+    dataset = open_dataset(opened.retrieve_from)
+    return NearestGenerator(dataset, sha256_of(path), exclude_formula=opened.exclude_formula)
 
 
 def _draft(chosen: Proposal) -> Draft:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
-from unigen.batch import PropertyBatch, pad
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
-from unigen.models.families import Model
+from unigen.models.predictor.batch import PropertyItem, collate_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.shapes import Float, Int
 
 
-@dataclass(frozen=True, eq=False)
-class PropertyItem:
-    """One molecule.
+def open_properties(data: DataConfig, config: PredictorConfig) -> TrainingSet:
+    """Molecules with known properties.
 
-    Attributes:
-        numbers: atomic numbers.
-        positions: Angstrom.
-        values: in the units of the data, NaN where unknown.
+    Raises:
+        UserError: a dataset that is not built, or has none of the properties.
     """
-
-    numbers: Int[np.ndarray, "atoms"]
-    positions: Float[np.ndarray, "atoms 3"]
-    values: Float[np.ndarray, "properties"]
+    train = PropertyItems(data.train, config, data.values_of_half)
+    val = PropertyItems(data.val, config)
+    return TrainingSet(
+        train=train,
+        encode=train.encode,
+        collate=collate_properties,
+        val=val,
+        encode_val=val.encode,
+        prepare=train.prepare,
+    )
 
 
 class PropertyItems:
@@ -79,12 +80,11 @@ class PropertyItems:
         """Nothing is drawn: the network sees neither axes nor order."""
         return item
 
-    def prepare(self, model: Model) -> None:
+    def prepare(self, model: PropertyNetwork) -> None:
         """Tell the model what the elements alone say of each property, by least squares, and the spread of the rest.
 
         A length has no part that is linear in the elements: of a dipole moment only its spread is told.
         """
-        assert isinstance(model, PropertyNetwork)
         elements = np.unique(self.molecules.numbers)
         model.seen[torch.from_numpy(elements).long()] = True
         counts = self._counts()[:, [0, *elements]]
@@ -104,13 +104,3 @@ class PropertyItems:
         np.add.at(counts, (np.repeat(np.arange(len(self)), self.num_atoms), self.molecules.numbers), 1)
         counts[:, 0] = 1
         return counts
-
-
-def collate_properties(items: list[PropertyItem]) -> PropertyBatch:
-    """Pad to the largest molecule."""
-    atoms = max(len(item.numbers) for item in items)
-    return PropertyBatch(
-        numbers=pad([item.numbers for item in items], atoms),
-        positions=pad([item.positions for item in items], atoms),
-        values=torch.from_numpy(np.stack([item.values for item in items])),
-    )

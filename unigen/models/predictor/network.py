@@ -15,8 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from unigen.batch import PropertyBatch
 from unigen.elements import SYMBOLS
+from unigen.models.interface import ALL, PredictingNetwork
+from unigen.models.predictor.batch import PropertyBatch
 from unigen.nn.encoders.readout import Pooling, PropertyReadout
 from unigen.nn.encoders.surroundings import Surroundings, surroundings
 from unigen.shapes import Float, Int
@@ -48,7 +49,7 @@ class PredictorConfig:
     cutoff: float = 6.0
 
 
-class PropertyNetwork(nn.Module):
+class PropertyNetwork(PredictingNetwork):
     """See the module's docstring. Turned, mirrored, moved or with its atoms in another order, a molecule is the same.
 
     Attributes:
@@ -58,6 +59,7 @@ class PropertyNetwork(nn.Module):
         seen: whether there was an element in training, by atomic number.
     """
 
+    headline = "val_loss"
     of_element: Tensor
     offset: Tensor
     scale: Tensor
@@ -102,10 +104,33 @@ class PropertyNetwork(nn.Module):
             x, vectors = layer(x, vectors, around)
         return self.readout(self.norm(x), vectors, positions, numbers > 0)
 
-    def losses(self, batch: PropertyBatch) -> dict[str, Float[Tensor, ""]]:
-        """Mean absolute error of each property in standard deviations, over the molecules where it is known."""
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """See PredictingNetwork."""
+        return tuple(self.config.properties)
+
+    def large_parts(self) -> list[nn.Module]:
+        """See Network."""
+        return list(self.layers)
+
+    def losses(
+        self, batch: PropertyBatch, generator: torch.Generator | None = None, repeats: int = 1, only: str = ALL
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Mean absolute error of each property in standard deviations, over the molecules where it is known.
+
+        Nothing is drawn, and no part is trained alone.
+        """
+        del generator, repeats, only
         wanted = (batch.values - self.baseline(batch.numbers)) / self.scale
         return self._errors(self.relative(batch.numbers, batch.positions), wanted)
+
+    def validated(
+        self, batch: PropertyBatch, generator: torch.Generator | None = None, only: str = ALL
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Mean absolute errors, each in the unit of its property, and their mean in standard deviations."""
+        losses = self.losses(batch, generator, only=only)
+        errors = {f"val_mae_{name}": value for name, value in self.errors(batch).items()}
+        return errors | {"val_loss": torch.stack(list(losses.values())).mean()}
 
     def errors(self, batch: PropertyBatch) -> dict[str, Float[Tensor, ""]]:
         """Mean absolute error of each property in its own unit, over the molecules where it is known."""

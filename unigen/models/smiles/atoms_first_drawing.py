@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from unigen.batch import MoleculeBatch
 from unigen.geometry.local_frame import LocalFrames
 from unigen.models.smiles.atoms_first import beginning, group_ends
-from unigen.models.smiles.decoding import MoleculeSettings, draw_vectors
+from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
+from unigen.models.smiles.decoding import draw_vectors
 from unigen.models.smiles.drawing import molecule_of_plan
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.springs import Springs
 from unigen.models.smiles.tokens import MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
@@ -25,7 +26,6 @@ from unigen.smiles.grammar import SmilesGrammar, SmilesWalk
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.text import smiles_text
 from unigen.tokens import vocabulary
-from unigen.tokens.collate import collate_molecules
 
 _BONDS = [vocabulary.mark_symbol(mark) for mark in "-=#"]
 _DIGITS = [vocabulary.mark_symbol(str(digit)) for digit in range(1, 10)]

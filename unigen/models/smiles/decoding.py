@@ -5,44 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from unigen.batch import Layout, MoleculeBatch
+from unigen.batch import Layout
 from unigen.geometry.local_frame import LocalFrames
+from unigen.models.smiles.batch import MoleculeBatch
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.settings import MoleculeSettings
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.mixers.interface import State
 from unigen.nn.process.schedule import karras_levels
 from unigen.nn.process.solvers import Denoiser, dpm_solver_2m, heun
 from unigen.shapes import Bool, Float
-
-
-@dataclass(frozen=True, kw_only=True)
-class MoleculeSettings:
-    """How SMILES and positions are drawn.
-
-    Attributes:
-        steps: solver steps an atom.
-        solver: dpm2m evaluates the head once a step, heun twice.
-        temperature: of positions; 1 draws from the model itself, lower goes towards its modes (``solvers.tempered``).
-        symbol_temperature: of the SMILES; the default gives more stable molecules than 1 on validation (81 % against
-            78 % by EDM's look-up, 400 samples), and no fewer different ones.
-        guidance: how much stronger than the model holds it the properties asked for count, in symbols and positions
-            (Ho and Salimans 2022): 1 is the model itself, 0 leaves them out.
-        redraws: how often at most a conformer is drawn again that has another stereo than its SMILES or is broken.
-        relax: clean up with a force field.
-    """
-
-    steps: int = 14
-    solver: Literal["dpm2m", "heun"] = "dpm2m"
-    temperature: float = 0.4
-    symbol_temperature: float = 0.8
-    guidance: float = 1.0
-    redraws: int = 4
-    relax: Literal["none", "mmff"] = "none"
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from unigen.models.smiles.decoding import Fixed, MoleculeSettings, draw_positions
+from unigen.models.smiles.batch import collate_molecules
+from unigen.models.smiles.decoding import Fixed, draw_positions
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.text import smiles_text
-from unigen.tokens.collate import collate_molecules
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unigen.batch import MoleculeBatch, TokenBatch
+from unigen.batch import TokenBatch
 from unigen.geometry.local_frame import rows
+from unigen.models.smiles.batch import MoleculeBatch
 from unigen.models.smiles.placement import HIGHEST, LARGEST
 from unigen.models.smiles.stereo_hints import HINTS
 from unigen.models.smiles.tokens import SHIFTS
-from unigen.models.words.embedding import ElementEmbedding
+from unigen.nn.embeddings import ElementEmbedding
 from unigen.shapes import Float, Int
 from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import VOCABULARY_SIZE, element_of

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 
 from unigen.errors import UserError
-from unigen.models.generator import Draft, Job
+from unigen.models.generator import Draft, Job, Makes, Opened, Range
 from unigen.models.smiles.atoms_first_drawing import Row, draw_atoms_first
-from unigen.models.smiles.decoding import MoleculeSettings
 from unigen.models.smiles.drawing import Writing, draw_molecules
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tasks import ConformerTask, TaskMaker, WritingTask
 from unigen.models.smiles.writing import draw_smiles
 from unigen.molecules.force_field import mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import is_molecule
+from unigen.nn.conditions.properties import property_ranges
 from unigen.request import MoleculeRequest
 from unigen.smiles.reader import read_smiles
 
@@ -36,6 +38,8 @@ class MoleculeGenerator:
         version: checksum of the weights.
         settings: how to draw.
     """
+
+    makes: Makes = "molecules"
 
     def __init__(
         self, model: MoleculeModel, name: str, version: str = "", settings: MoleculeSettings | None = None
@@ -65,6 +69,11 @@ class MoleculeGenerator:
             drafts |= {task.place: draft for task, draft in zip(tasks, found, strict=True)}
             tasks = [task for task in tasks if drafts[task.place].structure is None]
         return [drafts[place] for place in range(len(jobs))]
+
+    def ranges(self, properties: Collection[str]) -> dict[str, Range]:
+        """See Generator."""
+        config = self.model.config
+        return property_ranges(properties, config.properties, config.units, self.model.embedding.property_range[1:])
 
     def _drawn(self, tasks: list[Task], trial: int) -> list[Draft[Molecule]]:
         if self.atoms_first:
@@ -138,6 +147,11 @@ class MoleculeGenerator:
                 return Draft(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
         asked = {f"{name}_asked": float(value) for name, value in task.job.request.properties.items()}
         return Draft(replace(molecule, properties=asked), source=source)
+
+
+def smiles_generator(opened: Opened) -> MoleculeGenerator:
+    """A generator of a trained model of molecules."""
+    return MoleculeGenerator(opened.network, opened.name, opened.version, opened.settings)
 
 
 def _noise(task: Task, trial: int) -> np.random.Generator:

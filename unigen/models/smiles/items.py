@@ -8,11 +8,12 @@ import torch
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.errors import UserError
 from unigen.geometry.rotation import random_rotation
-from unigen.models.families import Model
 from unigen.models.smiles.atoms_first import atoms_first
+from unigen.models.smiles.batch import collate_molecules
 from unigen.models.smiles.embedding import CHARGES
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
 from unigen.models.smiles.tokens import MoleculeSequence, encode
+from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.molecules.molecule import Molecule
 from unigen.shapes import Int
 
@@ -22,6 +23,24 @@ molecule of the other half is, too); how often with a single one otherwise."""
 
 _STEREO = 0.5
 """How often its SMILES says its stereo."""
+
+
+def open_smiles(data: DataConfig, config: MoleculeConfig) -> TrainingSet:
+    """Molecules of up to ``max_atoms`` atoms.
+
+    Raises:
+        UserError: a dataset that is not built, has no molecule that fits the model or not its properties.
+    """
+    train = MoleculeItems(data.train, config, data.values_of_half, rotate=data.rotate, shuffle=data.shuffle_atoms)
+    val = MoleculeItems(data.val, config, rotate=data.rotate, shuffle=data.shuffle_atoms)
+    return TrainingSet(
+        train=train,
+        encode=train.encode,
+        collate=collate_molecules,
+        val=val,
+        encode_val=val.encode,
+        prepare=train.prepare,
+    )
 
 
 class MoleculeItems:
@@ -91,9 +110,8 @@ class MoleculeItems:
             return {chosen: values[chosen]}
         return {place: value for place, value in values.items() if rng.random() < 0.5}
 
-    def prepare(self, model: Model) -> None:
+    def prepare(self, model: MoleculeModel) -> None:
         """Tell the model which atoms there are, and mean, spread and range of the properties."""
-        assert isinstance(model, MoleculeModel)
         numbers, charges = (column.astype(np.int64) for column in (self.molecules.numbers, self.molecules.charges))
         known = np.abs(charges) <= CHARGES
         seen = np.zeros(model.atoms_seen.shape, dtype=np.int64)

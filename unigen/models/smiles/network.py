@@ -18,16 +18,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from unigen.batch import MoleculeBatch, TokenBatch
+from unigen.batch import TokenBatch
 from unigen.elements import SYMBOLS
 from unigen.geometry.local_frame import LocalFrames, local_frames
+from unigen.models.interface import ALL, Network
+from unigen.models.smiles.batch import MoleculeBatch
 from unigen.models.smiles.embedding import CHARGES, MoleculeEmbedding
 from unigen.models.smiles.placement import PlacementContext
 from unigen.models.smiles.springs import PULLS, Springs
 from unigen.models.smiles.stereo_hints import stereo_hints
 from unigen.models.smiles.tokens import SHIFTS
-from unigen.nn.heads.symbol_scores import start_small, symbol_scores
-from unigen.nn.heads.symbols import SymbolHead
+from unigen.nn.heads.symbols import SymbolHead, start_small, symbol_scores
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.mixers.backbone import Backbone
 from unigen.nn.process.gaussian import GaussianProcess
@@ -72,13 +73,14 @@ class MoleculeConfig:
     dropout: float = 0.0
 
 
-class MoleculeModel(nn.Module):
-    """See the module's docstring; decoding lives in ``unigen.sample``.
+class MoleculeModel(Network):
+    """See the module's docstring; decoding lives in ``decoding.py``.
 
     What it was trained on, and so what it may write, is kept with the weights: ``atoms_seen[number, charge + CHARGES]``
     atoms of each element and formal charge, and ``most_heavy`` heavy atoms in one molecule.
     """
 
+    headline = "val_loss_site"
     atoms_seen: Tensor
     most_heavy: Tensor
 
@@ -141,13 +143,12 @@ class MoleculeModel(nn.Module):
         x = _add(x, (batch.slot - 1).clamp(min=0), upcoming * there)
         return self.backbone(x, batch.tokens.layout), springs
 
-    @property
-    def vector_heads(self) -> tuple[VectorHead, ...]:
-        """All diffusion heads."""
-        return (self.atom_head,)
+    def large_parts(self) -> list[nn.Module]:
+        """See Network."""
+        return [self.backbone, self.atom_head.stack]
 
     def losses(
-        self, batch: MoleculeBatch, generator: torch.Generator, repeats: int = 4
+        self, batch: MoleculeBatch, generator: torch.Generator, repeats: int = 4, only: str = ALL
     ) -> dict[str, Float[Tensor, ""]]:
         """Mean loss of each channel: nats a symbol, EDM loss a free number of an atom's vector.
 
@@ -155,7 +156,9 @@ class MoleculeModel(nn.Module):
             batch: encoded molecules.
             generator: draws noise and noise levels.
             repeats: noise levels drawn a slot for one pass of the backbone (MAR, section 3.3).
+            only: no part is trained alone.
         """
+        del only
         varied = self._varied(batch, generator)
         chosen = torch.arange(batch.numbers.shape[1], device=batch.numbers.device).expand(len(batch), -1)
         frames = self.frames(varied, chosen)
@@ -169,6 +172,13 @@ class MoleculeModel(nn.Module):
         loss = self.atom_head.loss(self.atom_head.context(before).repeat(repeats, 1), x, generator, free, springs.pulls)
         losses["site"] = (loss * free.sum(-1)).sum() / free.sum().clamp(min=1)
         return losses
+
+    def validated(
+        self, batch: MoleculeBatch, generator: torch.Generator, only: str = ALL
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Losses as in training; in evaluation mode no atom is moved."""
+        losses = self.losses(batch, generator, only=only)
+        return {"val_nll_symbol": losses["symbol"], "val_loss_site": losses["site"]}
 
     def symbol_log_likelihoods(self, tokens: TokenBatch, names: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch"]:
         """Log probability of each SMILES given its properties, in nats."""

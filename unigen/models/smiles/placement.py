@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unigen.batch import MoleculeBatch
 from unigen.geometry.local_frame import LocalFrames, rows
+from unigen.models.smiles.batch import MoleculeBatch
 from unigen.models.smiles.springs import SPRINGS, Springs
 from unigen.shapes import Bool, Float, Int
 

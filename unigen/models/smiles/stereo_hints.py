@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unigen.batch import MoleculeBatch
 from unigen.geometry.local_frame import LocalFrames, rows
+from unigen.models.smiles.batch import MoleculeBatch
 from unigen.shapes import Bool, Float, Int
 
 HINTS = 4

@@ -14,8 +14,7 @@ from unigen.models.smiles.tokens import MIDDLE, prompt
 from unigen.shapes import Float
 from unigen.smiles.grammar import SmilesGrammar, SmilesWalk
 from unigen.tokens import vocabulary
-from unigen.tokens.collate import collate
-from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel
+from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel, collate
 
 Values = Mapping[int, float]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from unigen.batch import Layout, TokenBatch, pad
 from unigen.models.cell_choice import Counts
 from unigen.models.words.network import Autoregressive
+from unigen.models.words.settings import WordsSettings
 from unigen.models.words.tokens import descriptors
 from unigen.nn.mixers.interface import State
 from unigen.nn.process.schedule import karras_levels
@@ -20,41 +20,6 @@ from unigen.shapes import Float
 from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import VECTOR_WIDTH, Channel, Sequence
 from unigen.tokens.vocabulary import SLOT
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodeSettings:
-    """How vectors and symbols are drawn.
-
-    Attributes:
-        steps: solver steps a vector.
-        solver: dpm2m evaluates the head once a step, heun twice.
-        temperature: 1 draws from the model itself; the default was chosen on MP-20 validation (match rate 54 %
-            against 51 % at 1, 500 structures); below 1 symbols are sharpened and vectors drawn towards their modes (see
-            ``solvers.tempered``).
-        source_temperature: of the choice of a known structure to follow (wyckoff): 0 follows the likeliest first and
-            never the same twice, 1 draws them (without replacement) as probable as the model holds them.
-        departure: spread of the numbers that follow a known structure: 0 gives the likeliest displacement, 1 draws it
-            as the model holds it (wyckoff). On 840 MP-20 validation crystals 0 has RMSE .028, 1 has .031.
-        anew: the probability of "none of the known structures" is multiplied by this: a structure that is written anew
-            is right about so often where none of the known ones is (wyckoff).
-        guidance: how much stronger than the model holds it properties asked for count (wyckoff); 1 is the model itself.
-        within: de novo only unknown formulas, at most so far (chemical distance) from a known cell of as many atoms
-            (wyckoff); None: any composition.
-        min_distance: Angstrom; numbers that put two atoms closer are drawn again (wyckoff); 0 leaves the check out.
-        redraws: how often, at most; then the draw with the largest smallest distance stays.
-    """
-
-    steps: int = 14
-    solver: Literal["dpm2m", "heun"] = "dpm2m"
-    temperature: float = 0.7
-    source_temperature: float = 0.0
-    departure: float = 0.0
-    anew: float = 0.05
-    guidance: float = 1.0
-    within: float | None = None
-    min_distance: float = 0.7
-    redraws: int = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +36,7 @@ class Noise:
 
 
 @torch.no_grad()
-def decode(model: Autoregressive, cells: list[Counts], noise: Noise, settings: DecodeSettings) -> list[Sequence]:
+def decode(model: Autoregressive, cells: list[Counts], noise: Noise, settings: WordsSettings) -> list[Sequence]:
     """Draw lattice and sites for cells of given composition.
 
     Args:
@@ -142,9 +107,9 @@ def _input_at(model: Autoregressive, plan: TokenBatch, vectors: Tensor, rows: Te
     return content + embedding.upcoming(plan.channel[rows, here + 1], plan.descriptor[rows, here + 1])
 
 
-def _draw(model: Autoregressive, kind: Channel, h: Tensor, normal: Tensor, settings: DecodeSettings) -> Tensor:
+def _draw(model: Autoregressive, kind: Channel, h: Tensor, normal: Tensor, settings: WordsSettings) -> Tensor:
     """Stored vectors (slots, 6) from one ODE a slot."""
-    head, _ = model.slots(kind)
+    head = model.head(kind)
     levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
     context = head.context(h)
 

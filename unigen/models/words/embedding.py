@@ -6,41 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from unigen.batch import TokenBatch
-from unigen.elements import SYMBOLS, period_and_group
+from unigen.nn.embeddings import ElementEmbedding
 from unigen.nn.process.torus import fourier_features
 from unigen.shapes import Float, Int
 from unigen.tokens.sequence import CRYSTAL_CHANNELS, SLOT_WIDTH, Channel
 from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, element_of
 
 _FREQUENCIES = (1, 2, 3, 4, 5, 6, 8, 12)
-
-
-class ElementEmbedding(nn.Module):
-    """An element as the sum of its own, its row's and its column's vector; index 0 (no element) is zero.
-
-    The element's own vector is dropped at random in training, so that rare elements lean on their neighbours.
-    """
-
-    periods: Tensor
-    groups: Tensor
-
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        places = [(0, 0)] + [period_and_group(number) for number in range(1, len(SYMBOLS))]
-        self.register_buffer("periods", torch.tensor([period for period, _ in places]), persistent=False)
-        self.register_buffer("groups", torch.tensor([group for _, group in places]), persistent=False)
-        self.own = nn.Embedding(len(SYMBOLS), width)
-        self.period = nn.Embedding(8, width)
-        self.group = nn.Embedding(19, width)
-        self.dropout = dropout
-
-    def forward(self, numbers: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch width"]:
-        """Vectors of atomic numbers."""
-        own = self.own(numbers)
-        if self.training and self.dropout:
-            own = own * (torch.rand(numbers.shape, device=own.device) >= self.dropout)[..., None]
-        total = own + self.period(self.periods[numbers]) + self.group(self.groups[numbers])
-        return total * (numbers > 0)[..., None]
 
 
 class TokenEmbedding(nn.Module):

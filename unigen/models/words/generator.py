@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Sequence as Items
 
 import numpy as np
@@ -9,13 +10,12 @@ import torch
 
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
-from unigen.models.generator import Draft, Job, refuse_more_than_composition
-from unigen.models.words.decoding import DecodeSettings, Noise, decode
-from unigen.models.words.likelihood import log_likelihoods
+from unigen.models.generator import SCORE_STEPS, Draft, Job, Makes, Opened, Range, refuse_more_than_composition
+from unigen.models.words.decoding import Noise, decode
 from unigen.models.words.network import Autoregressive
+from unigen.models.words.settings import WordsSettings
 from unigen.models.words.tokens import WordsTokenizer
-from unigen.tokens.collate import collate
-from unigen.tokens.sequence import SLOT_WIDTH, Channel, Sequence
+from unigen.tokens.sequence import SLOT_WIDTH, Channel, Sequence, collate
 
 
 class NetworkGenerator:
@@ -32,17 +32,19 @@ class NetworkGenerator:
         score_steps: solver steps of the exact likelihood; 0 leaves the score out.
     """
 
+    makes: Makes = "crystals"
+
     def __init__(
         self,
         model: Autoregressive,
         name: str,
         version: str = "",
-        settings: DecodeSettings | None = None,
-        score_steps: int = 8,
+        settings: WordsSettings | None = None,
+        score_steps: int = SCORE_STEPS,
     ) -> None:
         self.model = model.eval()
         self.name, self.version = name, version
-        self.settings = settings or DecodeSettings()
+        self.settings = settings or WordsSettings()
         self.score_steps = score_steps
         self.tokenizer = WordsTokenizer(model.config.max_atoms)
         self.cells = CellChooser(model, self.settings.temperature)
@@ -67,6 +69,11 @@ class NetworkGenerator:
             drafts[row.place] = draft
         return [draft for draft in drafts if draft is not None]
 
+    def ranges(self, properties: Collection[str]) -> dict[str, Range]:
+        """See Generator: no property can be asked for."""
+        del properties
+        return {}
+
     def _decode(self, rows: list[tuple[CellRow, Counts]]) -> list[tuple[CellRow, Draft]]:
         if not rows:
             return []
@@ -90,7 +97,7 @@ class NetworkGenerator:
         if not self.score_steps:
             return [None] * len(sequences)
         device = next(self.model.parameters()).device
-        return log_likelihoods(self.model, collate(sequences).to(device), self.score_steps).total.tolist()
+        return self.model.log_likelihoods(collate(sequences).to(device), self.score_steps).total.tolist()
 
     def _draft(self, sequence: Sequence, score: float | None) -> Draft:
         try:
@@ -98,3 +105,8 @@ class NetworkGenerator:
         except UserError as error:
             return Draft(None, reason=str(error), log_likelihood=score)
         return Draft(crystal, log_likelihood=score, score=0.0 if score is None else score)
+
+
+def words_generator(opened: Opened) -> NetworkGenerator:
+    """A generator of a trained model of words."""
+    return NetworkGenerator(opened.network, opened.name, opened.version, opened.settings, opened.score_steps)

@@ -6,24 +6,21 @@ that draws position t + 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unigen.batch import TokenBatch
+from unigen.models.interface import ALL, CrystalNetwork
 from unigen.models.words.embedding import TokenEmbedding
-from unigen.nn.heads.symbol_scores import start_small, symbol_scores
-from unigen.nn.heads.symbols import SymbolHead
-from unigen.nn.heads.vectors import VectorHead
-from unigen.nn.mixers.backbone import Backbone
-from unigen.nn.process.gaussian import GaussianProcess
-from unigen.nn.process.torus import TorusProcess
+from unigen.nn.heads.symbols import start_small, symbol_scores
+from unigen.nn.process.schedule import karras_levels
+from unigen.nn.process.solvers import log_likelihood
 from unigen.shapes import Float
 from unigen.tokens.sequence import SLOT_WIDTH, Channel
-from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, PAD
+from unigen.tokens.vocabulary import PAD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,55 +51,118 @@ class AutoregressiveConfig:
     element_dropout: float = 0.1
 
 
-class Autoregressive(nn.Module):
-    """See the module's docstring; decoding lives in ``unigen.sample``."""
+@dataclass(frozen=True, eq=False)
+class Likelihoods:
+    """Log probabilities of each structure of a batch, in nats.
+
+    Attributes:
+        symbols: of the composition.
+        lattice: density of the lattice slot, in standardised numbers.
+        sites: density of all sites, in fractional coordinates, given all before.
+        n_sites: site slots in the batch.
+    """
+
+    symbols: Float[Tensor, "batch"]
+    lattice: Float[Tensor, "batch"]
+    sites: Float[Tensor, "batch"]
+    n_sites: int
+
+    @property
+    def total(self) -> Float[Tensor, "batch"]:
+        """Composition, lattice and sites together."""
+        return self.symbols + self.lattice + self.sites
+
+
+class Autoregressive(CrystalNetwork):
+    """See the module's docstring; decoding lives in ``decoding.py``."""
+
+    embedding: TokenEmbedding
+    headline = "val_loss_site"
 
     def __init__(self, config: AutoregressiveConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.embedding = TokenEmbedding(config.width, config.element_dropout)
-        self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
-        self.symbol_head = SymbolHead(config.width, CRYSTAL_VOCABULARY_SIZE)
-        size = {"condition_width": config.width, "width": config.head_width, "blocks": config.head_blocks}
-        self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
-        self.site_head = VectorHead(TorusProcess(), SLOT_WIDTH[Channel.FRACTIONAL], **size)
+        super().__init__(config, TokenEmbedding(config.width, config.element_dropout))
         self.apply(start_small)
 
     def forward(self, batch: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output; position t knows the tokens up to t and the descriptor of t + 1."""
         return self.backbone(self.embedding(batch), batch.layout)
 
-    def slots(self, channel: Channel) -> tuple[VectorHead, Callable[[Tensor], Tensor]]:
-        """The head of a vector channel, and the map from stored vectors to the head's coordinates."""
+    def coordinates(self, channel: Channel, vectors: Float[Tensor, "*slots 6"]) -> Float[Tensor, "*slots width"]:
+        """Stored vectors as the numbers that the channel's head draws."""
         if channel == Channel.LATTICE:
-            return self.lattice_head, self.embedding.standardise
-        return self.site_head, lambda vectors: vectors[..., : SLOT_WIDTH[Channel.FRACTIONAL]]
+            return self.embedding.standardise(vectors)
+        return vectors[..., : SLOT_WIDTH[Channel.FRACTIONAL]]
 
-    @property
-    def vector_heads(self) -> tuple[VectorHead, ...]:
-        """All diffusion heads."""
-        return (self.lattice_head, self.site_head)
-
-    def losses(self, batch: TokenBatch, generator: torch.Generator, repeats: int = 4) -> dict[str, Float[Tensor, ""]]:
+    def losses(
+        self, batch: TokenBatch, generator: torch.Generator, repeats: int = 4, only: str = ALL
+    ) -> dict[str, Float[Tensor, ""]]:
         """Mean loss of each channel: nats a symbol, EDM loss a number of a slot.
 
         Args:
             batch: encoded structures.
             generator: draws noise and noise levels.
             repeats: noise levels drawn a slot for one pass of the backbone (MAR, section 3.3).
+            only: no part is trained alone.
         """
+        del only
         before = self(batch)[:, :-1]
         channel = batch.channel[:, 1:]
         is_symbol = (channel == Channel.SYMBOL) & (batch.symbols[:, 1:] != PAD)
         losses = {"symbol": self.symbol_head.loss(before[is_symbol], batch.symbols[:, 1:][is_symbol]).mean()}
-        for name, kind in (("lattice", Channel.LATTICE), ("site", Channel.FRACTIONAL)):
-            head, coordinates = self.slots(kind)
+        for name, (kind, head) in self.heads_by_loss().items():
             here = channel == kind
             context = head.context(before[here]).repeat(repeats, 1)
-            x = coordinates(batch.vectors[:, 1:][here]).repeat(repeats, 1)
+            x = self.coordinates(kind, batch.vectors[:, 1:][here]).repeat(repeats, 1)
             losses[name] = head.loss(context, x, generator).sum() / max(len(x), 1)
         return losses
 
-    def symbol_log_likelihoods(self, batch: TokenBatch) -> Float[Tensor, "batch"]:
-        """Log probability of the symbols of each sequence, in nats."""
-        return symbol_scores(self.symbol_head, self(batch)[:, :-1], batch).sum(1)
+    def validated(self, batch: TokenBatch, generator: torch.Generator, only: str = ALL) -> dict[str, Float[Tensor, ""]]:
+        """Exact likelihoods in nats a symbol, a lattice and a site, and the losses of the heads."""
+        losses = self.losses(batch, generator, only=only)
+        with torch.compiler.set_stance("force_eager"):  # forward-mode derivatives do not compile
+            likelihood = self.log_likelihoods(batch, steps=12)
+        return {
+            "val_nll_symbol": losses["symbol"],
+            "val_nll_lattice": -likelihood.lattice.mean(),
+            "val_nll_site": -likelihood.sites.sum() / max(likelihood.n_sites, 1),
+            "val_loss_lattice": losses["lattice"],
+            "val_loss_site": losses["site"],
+        }
+
+    @torch.no_grad()
+    def log_likelihoods(self, batch: TokenBatch, steps: int = 12) -> Likelihoods:
+        """Score encoded structures with one pass of the backbone and one ODE a slot.
+
+        In evaluation mode the score is reproducible.
+
+        Args:
+            batch: encoded structures.
+            steps: Heun steps of each slot's ODE.
+        """
+        before = self(batch)[:, :-1]
+        channel = batch.channel[:, 1:]
+        scores = torch.zeros(channel.shape, device=before.device)
+        for kind, _ in self.heads_by_loss().values():
+            here = channel == kind
+            if here.any():
+                scores[here] = self.slot_log_likelihood(kind, before[here], batch.vectors[:, 1:][here], steps)
+        return Likelihoods(
+            symbols=symbol_scores(self.symbol_head, before, batch).sum(1),
+            lattice=(scores * (channel == Channel.LATTICE)).sum(1),
+            sites=(scores * (channel == Channel.FRACTIONAL)).sum(1),
+            n_sites=int((channel == Channel.FRACTIONAL).sum()),
+        )
+
+    def slot_log_likelihood(
+        self, channel: Channel, h: Float[Tensor, "slots width"], vectors: Float[Tensor, "slots 6"], steps: int
+    ) -> Float[Tensor, "slots"]:
+        """Log density of given vectors in slots of one channel."""
+        head = self.head(channel)
+        context = head.context(h)
+        levels = karras_levels(steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
+        return log_likelihood(
+            lambda x, sigma: head.denoise(x, sigma, context),
+            self.coordinates(channel, vectors),
+            levels,
+            head.process.prior_log_prob,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from unigen.batch import WyckoffBatch
+from unigen.models.wyckoff.batch import WyckoffBatch
 from unigen.nn.embeddings import ElementTable
 from unigen.nn.process.torus import fourier_features
 from unigen.shapes import Float, Int

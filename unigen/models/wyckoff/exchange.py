@@ -13,7 +13,7 @@ import numpy as np
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.element_similarity import element_distances
 from unigen.elements import written_order
-from unigen.models.wyckoff.lessons import Lesson
+from unigen.retrieval.lessons import Lesson
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.shapes import Float
 

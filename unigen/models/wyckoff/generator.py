@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.template import Template, apply_template, parse_template
+from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
-from unigen.models.generator import Draft, Job
-from unigen.models.words.decoding import DecodeSettings
-from unigen.models.wyckoff.admission import Admission, holds
+from unigen.models.generator import SCORE_STEPS, Draft, Job, Makes, Opened, Range
+from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.numbers import Noise, draw_numbers, slot_log_likelihoods, with_vectors
-from unigen.models.wyckoff.relatives import Source, SourceChooser
+from unigen.models.wyckoff.relatives import Admission, Source, SourceChooser, holds
+from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.templates import search_templates, write_templates
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_start, plan
-from unigen.nn.conditions.properties import property_numbers, value_vector
+from unigen.nn.conditions.properties import property_numbers, property_ranges, value_vector
 from unigen.request import CrystalRequest
+from unigen.retrieval.build_table import TABLE, open_table, table_path
 from unigen.retrieval.shortlist import Retriever
 from unigen.shapes import Float
-from unigen.tokens.collate import collate_shortlists, collate_wyckoff
 from unigen.tokens.sequence import Channel
 
 _LETTER_DRAWS = 65  # a space group and an orbit for each of 64 atoms
@@ -66,20 +69,22 @@ class WyckoffGenerator:
         exclude_formula: follow no structure of the requested formula (for benchmarks).
     """
 
+    makes: Makes = "crystals"
+
     def __init__(
         self,
         model: WyckoffModel,
         retriever: Retriever,
         name: str,
         version: str = "",
-        settings: DecodeSettings | None = None,
-        score_steps: int = 8,
+        settings: WyckoffSettings | None = None,
+        score_steps: int = SCORE_STEPS,
         *,
         exclude_formula: bool = False,
     ) -> None:
         self.model, self.retriever = model.eval(), retriever
         self.name, self.version = name, version
-        self.settings = settings or DecodeSettings()
+        self.settings = settings or WyckoffSettings()
         self.score_steps = score_steps
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
         self._likeliest: dict[tuple, list[tuple[Template, float]]] = {}
@@ -105,6 +110,14 @@ class WyckoffGenerator:
         for planned, draft in self._decode(self._plan(kept), 0):
             drafts[planned.row.place] = self._sound(draft)
         return [draft for draft in drafts if draft is not None]
+
+    def ranges(self, properties: Collection[str]) -> dict[str, Range]:
+        """See Generator."""
+        if self.model.adapter is None:
+            return {}
+        return property_ranges(
+            properties, self.model.config.properties, self.model.config.units, self.model.adapter.range
+        )
 
     def asked(self, request: CrystalRequest) -> Float[np.ndarray, "6"]:
         """The properties of a request as the model is told them; raises UserError for one it does not know."""
@@ -257,6 +270,35 @@ class WyckoffGenerator:
             "cell_change": round(float(np.abs(moved[channel == Channel.LATTICE, :3]).max()), 4),
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
+
+
+def wyckoff_generator(opened: Opened) -> WyckoffGenerator:
+    """A generator of a trained model over the dataset that is asked for, or the table beside the weights.
+
+    Raises:
+        UserError: no dataset is asked for, and there is no table.
+    """
+    known: str | Path
+    if opened.retrieve_from is not None:
+        known = opened.retrieve_from
+    else:
+        assert opened.folder is not None, "a trained model has a folder"
+        known = opened.folder / TABLE
+        if not known.exists():
+            raise UserError(
+                "this model retrieves known structures: from which dataset?",
+                where=str(opened.folder),
+                next_step="give --retrieve-from, such as oqmd-icsd (with: unigen data templates oqmd-icsd)",
+            )
+    return WyckoffGenerator(
+        opened.network,
+        Retriever(open_table(known)),
+        opened.name,
+        f"{opened.version}+{sha256_of(table_path(known)[0])}",
+        opened.settings,
+        opened.score_steps,
+        exclude_formula=opened.exclude_formula,
+    )
 
 
 def _key(request: CrystalRequest, cell: Counts) -> tuple:

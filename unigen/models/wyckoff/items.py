@@ -8,22 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from unigen.batch import WyckoffBatch
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.data.compositions import densities
 from unigen.data.crystal_store import open_dataset
 from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
-from unigen.models.families import Model
+from unigen.models.training_set import DataConfig, TrainingSet
+from unigen.models.wyckoff.batch import WyckoffBatch, collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.exchange import draw_exchange, exchanged_lesson
-from unigen.models.wyckoff.lessons import LESSONS, Lesson, Lessons, read_lessons
-from unigen.models.wyckoff.network import WyckoffConfig
+from unigen.models.wyckoff.generator import WyckoffGenerator
+from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, encode, plain_start
 from unigen.nn.conditions.properties import value_vector
 from unigen.retrieval.build_table import open_table
+from unigen.retrieval.lessons import LESSONS, Lesson, Lessons, read_lessons
 from unigen.retrieval.shortlist import Retriever
 from unigen.shapes import Float, Int
-from unigen.tokens.collate import collate_shortlists, collate_wyckoff
 
 _ASKED = 0.5
 """How often a crystal is shown with each of its properties."""
@@ -42,6 +42,28 @@ class Item:
     sequence: WyckoffSequence
     followed: int
     lesson: Lesson
+
+
+def open_wyckoff(data: DataConfig, config: WyckoffConfig) -> TrainingSet:
+    """Crystals with their lessons, beside the known structures that they may follow.
+
+    Raises:
+        UserError: a dataset that is not built, without templates or lessons, or without a crystal that fits the model.
+    """
+    retriever = Retriever(open_table(data.retrieve_from or data.train))
+    train = WyckoffItems(data.train, retriever, config, data.exchange)
+    val = WyckoffItems(data.val, retriever, config)
+    crystals = open_dataset(data.val)
+    return TrainingSet(
+        train=train,
+        encode=train.encode,
+        collate=collate_items,
+        val=val,
+        encode_val=val.encode,
+        prepare=train.prepare,
+        generator=lambda network: WyckoffGenerator(network, retriever, "training", score_steps=0, exclude_formula=True),
+        references=crystals.select(crystals.num_atoms <= config.max_atoms),
+    )
 
 
 class WyckoffItems:
@@ -94,9 +116,9 @@ class WyckoffItems:
         known = {number: float(values[index]) for number, values in enumerate(self.values)}
         return {number: value for number, value in known.items() if np.isfinite(value) and rng.random() < _ASKED}
 
-    def prepare(self, model: Model) -> None:
+    def prepare(self, model: WyckoffModel) -> None:
         """Tell the model mean, spread and range of the properties."""
-        adapter = getattr(model, "adapter", None)
+        adapter = model.adapter
         if adapter is not None:
             values = self.values[:, self.index]
             adapter.mean.copy_(torch.from_numpy(np.nanmean(values, axis=1)))

@@ -9,27 +9,27 @@ lattice and the free parameters of each orbit, as displacements from the numbers
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from unigen.batch import NeighbourBatch, TokenBatch, WyckoffBatch
+from unigen.batch import TokenBatch
+from unigen.errors import UserError
 from unigen.geometry.torus import wrap
+from unigen.models.interface import ALL, CrystalNetwork, Network
+from unigen.models.wyckoff.batch import NeighbourBatch, WyckoffBatch
 from unigen.models.wyckoff.embedding import WyckoffEmbedding
 from unigen.models.wyckoff.reranker import NeighbourEncoder, Reranker
 from unigen.nn.conditions.properties import PropertyAdapter
-from unigen.nn.heads.symbol_scores import start_small, symbol_scores
-from unigen.nn.heads.symbols import SymbolHead
-from unigen.nn.heads.vectors import VectorHead
-from unigen.nn.mixers.backbone import Backbone
-from unigen.nn.process.gaussian import GaussianProcess
-from unigen.nn.process.torus import TorusProcess
+from unigen.nn.heads.symbols import start_small
 from unigen.shapes import Float
-from unigen.tokens.sequence import SLOT_WIDTH, Channel
-from unigen.tokens.vocabulary import COPY, CRYSTAL_VOCABULARY_SIZE
+from unigen.tokens.sequence import Channel
+from unigen.tokens.vocabulary import COPY
+
+RERANKER, PROPERTIES = "reranker", "properties"
+"""Parts that may be trained alone: whom to follow, and what properties that are asked for change."""
 
 _UNITS = (((0.25,) * 3 + (0.15,) * 3), ((0.06,) * 3 + (0.04,) * 3))
 """Typical displacement of ln lengths and angles, from a plain start and from a neighbour: the lattice head's units."""
@@ -75,20 +75,15 @@ class WyckoffConfig:
     units: tuple[str, ...] = ()
 
 
-class WyckoffModel(nn.Module):
-    """See the module's docstring; decoding lives in ``unigen.sample``."""
+class WyckoffModel(CrystalNetwork):
+    """See the module's docstring; decoding lives in ``generator.py``."""
 
+    embedding: WyckoffEmbedding
+    headline = "val_source"
     units: Tensor
 
     def __init__(self, config: WyckoffConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.embedding = WyckoffEmbedding(config.width, config.element_dropout)
-        self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
-        self.symbol_head = SymbolHead(config.width, CRYSTAL_VOCABULARY_SIZE)
-        size = {"condition_width": config.width, "width": config.head_width, "blocks": config.head_blocks}
-        self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
-        self.site_head = VectorHead(TorusProcess(), SLOT_WIDTH[Channel.FRACTIONAL], **size)
+        super().__init__(config, WyckoffEmbedding(config.width, config.element_dropout))
         self.reranker = Reranker(
             config.reranker_width, config.reranker_layers, config.reranker_dropout, config.element_dropout
         )
@@ -127,36 +122,65 @@ class WyckoffModel(nn.Module):
         """Backbone output; position t knows the tokens up to t and the descriptor of t + 1."""
         return self.told(self.backbone(self.inputs(batch), batch.tokens.layout), batch.tokens.vectors[:, 0])
 
-    def slots(self, channel: Channel) -> tuple[VectorHead, Callable[[Tensor, Tensor, Tensor], Tensor]]:
-        """The head of a channel, and the map (vectors, start, copied) to the displacements it draws."""
-        if channel == Channel.LATTICE:
-            return self.lattice_head, lambda vectors, start, copied: (vectors - start) / self.units[copied.long()]
-        return self.site_head, lambda vectors, start, _copied: wrap(vectors - start)[..., :3]
-
-    @property
-    def vector_heads(self) -> tuple[VectorHead, ...]:
-        """All diffusion heads."""
-        return (self.lattice_head, self.site_head)
-
-    def losses(self, batch: WyckoffBatch, generator: torch.Generator, repeats: int = 4) -> dict[str, Float[Tensor, ""]]:
+    def losses(
+        self, batch: WyckoffBatch, generator: torch.Generator, repeats: int = 4, only: str = ALL
+    ) -> dict[str, Float[Tensor, ""]]:
         """Mean loss of each part: nats a symbol, EDM loss a free number, nats a choice of neighbour.
 
         Args:
             batch: encoded structures.
             generator: draws noise, noise levels and which neighbours are hidden.
             repeats: noise levels drawn a slot for one pass of the backbone (MAR, section 3.3).
+            only: the reranker has its own loss alone.
         """
+        if only == RERANKER:
+            return self.source_loss(batch, generator)
         tokens = batch.tokens
         before = self.states(batch)[:, :-1]
         drawn = batch.written[:, 1:]
         losses = {"symbol": self.symbol_head.loss(before[drawn], tokens.symbols[:, 1:][drawn]).mean()}
-        for name, channel in (("lattice", Channel.LATTICE), ("site", Channel.FRACTIONAL)):
-            head, _ = self.slots(channel)
+        for name, (channel, head) in self.heads_by_loss().items():
             here = tokens.channel[:, 1:] == channel
             x, free = (part.repeat(repeats, 1) for part in self.displacements(batch, channel, here))
             loss = head.loss(head.context(before[here]).repeat(repeats, 1), x, generator, free)
             losses[name] = (loss * free.sum(-1)).sum() / free.sum().clamp(min=1)
         return losses | self.source_loss(batch, generator)
+
+    def validated(
+        self, batch: WyckoffBatch, generator: torch.Generator, only: str = ALL
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Losses as in training, and how often the nearest neighbour, and the likeliest choice of one, is right."""
+        losses = {f"val_loss_{name}": value for name, value in self.losses(batch, generator, only=only).items()}
+        likeliest = self.reranker(batch.neighbours)[:, 1:].argmax(1)
+        right = ~torch.isnan(batch.neighbours.rms)
+        return losses | {
+            "val_nearest": right[:, 0].float().mean(),
+            "val_source": right.gather(1, likeliest[:, None]).float().mean(),
+        }
+
+    def trained_alone(self, only: str) -> nn.Module:
+        """See Network: the reranker, or what hears properties."""
+        part = {RERANKER: self.reranker, PROPERTIES: self.adapter}.get(only)
+        return super().trained_alone(only) if part is None else part
+
+    def joined(self, other: Network, only: str) -> Network:
+        """See Network: this one with the other's reranker, or one that knows the other's properties."""
+        what = {RERANKER: "have a reranker", PROPERTIES: "with properties have an adapter"}[only]
+        if not isinstance(other, WyckoffModel) or (only == PROPERTIES and other.adapter is None):
+            raise UserError(f"only wyckoff models {what}", got=other.config.kind)
+        joined = self
+        if only == PROPERTIES:
+            told = {"properties": other.config.properties, "units": other.config.units}
+            joined = WyckoffModel(replace(self.config, **told)).eval()
+        part = {RERANKER: "reranker.", PROPERTIES: "adapter."}[only]
+        own = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(part)}
+        theirs = {name: tensor for name, tensor in other.state_dict().items() if name.startswith(part)}
+        try:
+            joined.load_state_dict(own | theirs)
+        except RuntimeError as error:
+            what = {RERANKER: "rerankers", PROPERTIES: "models"}[only]
+            raise UserError(f"the {what} differ in size", got=str(error).splitlines()[-1].strip()) from error
+        return joined
 
     def source_loss(self, batch: WyckoffBatch, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:
         """Nats a choice of neighbour."""
@@ -164,15 +188,12 @@ class WyckoffModel(nn.Module):
 
     def displacements(self, batch: WyckoffBatch, channel: Channel, here: Tensor) -> tuple[Tensor, Tensor]:
         """Displacements of the slots ``here`` (a mask over positions 1, 2, ...), and which numbers are free."""
-        head, displacement = self.slots(channel)
-        copied = (batch.followed >= 0)[:, None].expand_as(here)[here]
-        free = batch.free[:, 1:][here][:, : head.slot_width]
-        moved = displacement(batch.tokens.vectors[:, 1:][here], batch.start[:, 1:][here], copied)
-        return moved * free, free
-
-    def symbol_log_likelihoods(self, tokens: TokenBatch) -> Float[Tensor, "batch"]:
-        """Log probability of each composition, in nats."""
-        return symbol_scores(self.symbol_head, self(tokens)[:, :-1], tokens).sum(1)
+        free = batch.free[:, 1:][here][:, : self.head(channel).slot_width]
+        moved = batch.tokens.vectors[:, 1:][here] - batch.start[:, 1:][here]
+        if channel == Channel.LATTICE:
+            copied = (batch.followed >= 0)[:, None].expand_as(here)[here]
+            return moved / self.units[copied.long()] * free, free
+        return wrap(moved)[..., :3] * free, free
 
     def _hide_some(self, neighbours: NeighbourBatch, generator: torch.Generator) -> NeighbourBatch:
         """Other shortlists of the same crystals, as they would be if less were known."""

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unigen.batch import Layout, WyckoffBatch
-from unigen.models.words.decoding import DecodeSettings
+from unigen.batch import Layout
+from unigen.models.wyckoff.batch import WyckoffBatch
 from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.tokens import WyckoffSequence
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.process.schedule import karras_levels
@@ -39,7 +40,7 @@ class Noise:
 
 @torch.no_grad()
 def draw_numbers(
-    model: WyckoffModel, plans: WyckoffBatch, groups: list[int], noise: Noise, settings: DecodeSettings
+    model: WyckoffModel, plans: WyckoffBatch, groups: list[int], noise: Noise, settings: WyckoffSettings
 ) -> Float[Tensor, "batch tokens 6"]:
     """The vectors of all slots.
 
@@ -110,10 +111,10 @@ def _draw(
     h: Tensor,
     normal: Tensor,
     place: tuple[Tensor, Tensor],
-    settings: DecodeSettings,
+    settings: WyckoffSettings,
 ) -> Float[Tensor, "slots 6"]:
     """Stored vectors from one ODE a slot; numbers that are not free stay what they start from."""
-    head, _ = model.slots(channel)
+    head = model.head(channel)
     width = head.slot_width
     start, free = plans.start[place].clone(), plans.free[place][:, :width]
     copied = bool(plans.followed[0] >= 0)
@@ -163,7 +164,7 @@ def slot_log_likelihoods(model: WyckoffModel, batch: WyckoffBatch, steps: int) -
         here = batch.tokens.channel[:, 1:] == channel
         if not here.any():
             continue
-        head, _ = model.slots(channel)
+        head = model.head(channel)
         x, free = model.displacements(batch, channel, here)
         levels = karras_levels(steps, head.process.sigma_min, head.process.sigma_max).to(x.device)
         denoise = _only(free, head, head.context(before[here]))

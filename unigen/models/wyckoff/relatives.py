@@ -1,4 +1,7 @@
-"""Whom to follow: the known structures that a composition may take, in the order in which samples follow them."""
+"""Whom to follow: the known structures that a composition may take, in the order in which samples follow them.
+
+And which compositions may be taken: those that the space groups asked for can hold; de novo, new ones that are near.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ import torch
 from unigen.crystals.template import Template, parse_template
 from unigen.models.cell_choice import Counts
 from unigen.models.generator import Job
-from unigen.models.words.decoding import DecodeSettings
+from unigen.models.wyckoff.batch import collate_shortlists
+from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.shapes import Float
-from unigen.tokens.collate import collate_shortlists
 
 _REACH = 0.02
 """Chemical distance at which a known structure's word on the size of the cell has lost a factor e."""
@@ -78,7 +82,7 @@ class SourceChooser:
     """
 
     def __init__(
-        self, model: WyckoffModel, retriever: Retriever, settings: DecodeSettings, *, exclude_formula: bool
+        self, model: WyckoffModel, retriever: Retriever, settings: WyckoffSettings, *, exclude_formula: bool
     ) -> None:
         self.model, self.retriever = model, retriever
         self.exclude_formula, self.temperature, self.anew = exclude_formula, settings.source_temperature, settings.anew
@@ -176,3 +180,34 @@ class SourceChooser:
     def _template(self, shortlist: Shortlist, head: int) -> Template:
         crystal = self.retriever.substitute(shortlist, head)
         return Template(crystal.space_group, tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class Admission:
+    """Admits cells.
+
+    Attributes:
+        retriever: over the known structures.
+        within: de novo only unknown formulas, at most so far (chemical distance) from a known cell of as many atoms;
+            None: any formula.
+    """
+
+    retriever: Retriever
+    within: float | None
+
+    def admits(self, request: CrystalRequest, cell: Counts) -> bool:
+        """Whether a request takes a cell."""
+        if not holds(request, cell):
+            return False
+        if self.within is None or request.formula is not None:
+            return True
+        if self.retriever.compositions.knows_formula(cell):
+            return False
+        return self.retriever.index.nearest_distance(cell) <= self.within  # NaN is not
+
+
+def holds(request: CrystalRequest, cell: Counts) -> bool:
+    """Whether some space group that the request allows can hold the cell."""
+    if request.space_group is None and request.crystal_system is None:
+        return True  # P1 holds everything
+    return bool(WyckoffGrammar(cell, request.space_groups).legal_space_groups().any())

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unigen.batch import NeighbourBatch
+from unigen.models.wyckoff.batch import NeighbourBatch
 from unigen.nn.embeddings import ElementTable
 from unigen.retrieval.fingerprint import CONTACTS
 from unigen.retrieval.shortlist import KINDS

@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from unigen.batch import WyckoffBatch
 from unigen.crystals.template import Template
 from unigen.models.cell_choice import Counts
+from unigen.models.wyckoff.batch import WyckoffBatch, collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.tokens import WyckoffSequence
 from unigen.retrieval.shortlist import Shortlist
 from unigen.shapes import Float
 from unigen.tokens import vocabulary
-from unigen.tokens.collate import collate_shortlists, collate_wyckoff
 from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel, Sequence
 

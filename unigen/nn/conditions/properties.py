@@ -10,7 +10,7 @@ those that are not asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -35,6 +35,25 @@ def property_numbers(values: Mapping[str, float], known: Sequence[str]) -> dict[
         if name not in known:
             raise UserError(f"the model does not know the property {name!r}", wanted=wanted)
     return {list(known).index(name): float(value) for name, value in values.items()}
+
+
+def property_ranges(
+    properties: Collection[str], known: Sequence[str], units: Sequence[str], ranges: Float[Tensor, "known 2"]
+) -> dict[str, tuple[float, float, str]]:
+    """Smallest and largest value of some properties in the training data, and the unit of each, empty where unsaid.
+
+    Args:
+        properties: whose.
+        known: all that a model knows.
+        units: of these, perhaps of the first ones only.
+        ranges: of these.
+
+    Raises:
+        UserError: a property that the model does not know.
+    """
+    named, values = [*units, *[""] * len(known)], ranges.tolist()
+    numbers = property_numbers(dict.fromkeys(properties, 0.0), known)
+    return {known[n]: (values[n][0], values[n][1], named[n]) for n in numbers}
 
 
 def value_vector(values: Mapping[int, float], guidance: float = 1.0) -> Float[np.ndarray, "6"]:

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unigen.batch import TokenBatch
 from unigen.shapes import Bool, Float, Int
+from unigen.tokens.sequence import Channel
+from unigen.tokens.vocabulary import PAD
 
 
 class SymbolHead(nn.Module):
@@ -45,3 +48,26 @@ class SymbolHead(nn.Module):
         drawn = torch.searchsorted(cumulative, uniform.double()[:, None] * cumulative[:, -1:], right=True)
         last_legal = legal.shape[1] - 1 - legal.flip(1).to(torch.int8).argmax(1)
         return torch.minimum(drawn[:, 0], last_legal)
+
+
+def symbol_scores(
+    head: SymbolHead, before: Float[Tensor, "batch steps width"], batch: TokenBatch
+) -> Float[Tensor, "batch steps"]:
+    """Log probability of each symbol but the first, in nats; 0 where no symbol stands.
+
+    Args:
+        head: draws symbols.
+        before: backbone output at all positions but the last.
+        batch: the sequences it was computed from.
+    """
+    symbols = batch.symbols[:, 1:]
+    here = (batch.channel[:, 1:] == Channel.SYMBOL) & (symbols != PAD)
+    scores = torch.zeros(symbols.shape, device=before.device)
+    scores[here] = -head.loss(before[here], symbols[here])
+    return scores
+
+
+def start_small(module: nn.Module) -> None:
+    """For ``nn.Module.apply``: embeddings begin with a standard deviation of 0.05."""
+    if isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=0.05)

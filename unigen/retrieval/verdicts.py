@@ -17,9 +17,9 @@ from unigen.crystals.symmetric import align
 from unigen.data.crystal_store import open_dataset
 from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
-from unigen.models.wyckoff.lessons import LESSONS, Lesson, write_lessons
 from unigen.parallel import Workers
 from unigen.retrieval.build_table import open_table, table_path
+from unigen.retrieval.lessons import LESSONS, Lesson, write_lessons
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.shapes import Float, Int
 

@@ -1,0 +1,161 @@
+"""What a network of any family is to those who train, save and use it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from unigen.batch import TokenBatch
+from unigen.errors import UserError
+from unigen.nn.heads.symbols import SymbolHead, symbol_scores
+from unigen.nn.heads.vectors import VectorHead
+from unigen.nn.mixers.backbone import Backbone
+from unigen.nn.process.gaussian import GaussianProcess
+from unigen.nn.process.torus import TorusProcess
+from unigen.shapes import Bool, Float, Int
+from unigen.tokens.sequence import SLOT_WIDTH, Channel
+from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE
+
+ALL = "all"
+"""What is trained, unless it is a part alone."""
+
+
+@runtime_checkable
+class ModelConfig(Protocol):
+    """Size and parts of a network: a frozen dataclass whose ``kind`` is the word for it in YAML."""
+
+    kind: str
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """Encoded structures as tensors; see ``unigen.batch.TensorRows``."""
+
+    @property
+    def lengths(self) -> Int[Tensor, "batch"]:
+        """How much of each row is no padding."""
+        ...
+
+    def __len__(self) -> int:
+        """Structures."""
+        ...
+
+    def to(self, device: torch.device | str) -> Any:
+        """The same on a device."""
+        ...
+
+
+class Network(nn.Module, ABC):
+    """A network that is trained by its losses.
+
+    Attributes:
+        config: what it was built from; written beside the weights.
+        headline: the validated number that is shown while it trains; empty for none.
+    """
+
+    config: Any
+    headline: ClassVar[str] = ""
+
+    @abstractmethod
+    def losses(
+        self, batch: Any, generator: torch.Generator, repeats: int = 4, only: str = ALL
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Mean loss of each part, by name.
+
+        Args:
+            batch: as the family's training set collates it.
+            generator: draws all that is random.
+            repeats: noise levels drawn a vector, where vectors are drawn.
+            only: the part that is trained alone: losses that it has no part in may be left out.
+        """
+
+    @abstractmethod
+    def validated(self, batch: Any, generator: torch.Generator, only: str = ALL) -> dict[str, Float[Tensor, ""]]:
+        """What it is judged by while it trains, by the name it is logged under; arguments as those of ``losses``."""
+
+    @abstractmethod
+    def large_parts(self) -> list[nn.Module]:
+        """Where most of the work is done: worth compiling."""
+
+    def trained_alone(self, only: str) -> nn.Module:
+        """The part that is trained alone under this name.
+
+        Raises:
+            UserError: there is no such part.
+        """
+        raise UserError(f"only: this model has no part for {only}", got=only, wanted=ALL)
+
+    def joined(self, other: Network, only: str) -> Network:
+        """This network with the part of another that was trained alone; may change this one.
+
+        Raises:
+            UserError: one of them has no such part, or they differ in size.
+        """
+        raise UserError(f"{self.config.kind} models have no part for {only}", got=other.config.kind)
+
+
+class PredictingNetwork(Network):
+    """A network that tells properties of molecules by their elements and positions.
+
+    Attributes:
+        seen: whether there was an element in training, by atomic number.
+    """
+
+    seen: Bool[Tensor, "elements"]
+
+    @property
+    @abstractmethod
+    def properties(self) -> tuple[str, ...]:
+        """What it predicts, in this order, in the units of the data it was trained on."""
+
+    @abstractmethod
+    def forward(
+        self, numbers: Int[Tensor, "batch atoms"], positions: Float[Tensor, "batch atoms 3"]
+    ) -> Float[Tensor, "batch properties"]:
+        """Properties of molecules, padded with atomic number 0; positions in Angstrom."""
+
+
+class CrystalNetwork(Network):
+    """A network that writes a composition, then draws a lattice and sites, each vector by a diffusion head.
+
+    Args:
+        config: ``width``, ``mixers``, ``heads``, ``dropout`` of the backbone, ``head_width`` and ``head_blocks`` of the
+            diffusion heads.
+        embedding: of tokens; made before the rest, as it has always been, so that a seed gives the same weights.
+    """
+
+    def __init__(self, config: Any, embedding: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = embedding
+        self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
+        self.symbol_head = SymbolHead(config.width, CRYSTAL_VOCABULARY_SIZE)
+        size = {"condition_width": config.width, "width": config.head_width, "blocks": config.head_blocks}
+        self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
+        self.site_head = VectorHead(TorusProcess(), SLOT_WIDTH[Channel.FRACTIONAL], **size)
+
+    @abstractmethod
+    def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
+        """Backbone output; position t knows the tokens up to t."""
+
+    def head(self, channel: Channel) -> VectorHead:
+        """The diffusion head of a channel."""
+        return self.lattice_head if channel == Channel.LATTICE else self.site_head
+
+    def heads_by_loss(self) -> dict[str, tuple[Channel, VectorHead]]:
+        """Channel and diffusion head, by the name of their loss."""
+        return {
+            "lattice": (Channel.LATTICE, self.lattice_head),
+            "site": (Channel.FRACTIONAL, self.site_head),
+        }
+
+    def large_parts(self) -> list[nn.Module]:
+        """See Network."""
+        return [self.backbone, self.lattice_head.stack, self.site_head.stack]
+
+    def symbol_log_likelihoods(self, tokens: TokenBatch) -> Float[Tensor, "batch"]:
+        """Log probability of the symbols of each sequence, in nats."""
+        return symbol_scores(self.symbol_head, self(tokens)[:, :-1], tokens).sum(1)
