@@ -16,7 +16,7 @@ from pymatgen.core import Composition, Structure
 
 from tests.processes import finished
 from unigen.config import read_yaml, write_yaml
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.data.readers.crystals import read_crystal_rows
 
 CRYSTALS = 60
@@ -81,7 +81,7 @@ def wanted(shell) -> list[dict[str, str]]:
 
 
 def _dataset(shell, name: str):
-    return open_dataset(shell.folder / "home" / "datasets" / "mine" / "crystals.parquet").only(name)
+    return open_crystals(shell.folder / "home" / "datasets" / "mine" / "crystals.parquet").only(name)
 
 
 def test_the_dataset_holds_every_sound_crystal(shell):

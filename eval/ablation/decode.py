@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.samples import CrystalEntry
 from unigen.eval.report import provenance
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vary", action="append", default=[], help="name=value of a setting, one variant each")
     options = parser.parse_args()
-    references = open_dataset(options.reference)
+    references = open_crystals(options.reference)
     references = references.select(references.num_atoms <= options.max_atoms)
     known: dict[str, Any] = {"retrieve_from": options.retrieve_from, "exclude_formula": True}
     rows = [{"settings": "as they stand"} | judge(load(options.model, score=False, **known), references, options.seed)]

@@ -23,7 +23,7 @@ from measurement import circumstances, write
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from unigen.crystals.crystal import Crystal
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.eval.crystals.novelty import find_novel, find_unique
 from unigen.eval.crystals.protocol import DENOVO
 from unigen.parallel import Workers
@@ -60,7 +60,7 @@ def moved(crystal: Crystal, rng: np.random.Generator) -> Crystal:
 def build(names: list[str], samples: int, references: int, seed: int = 0) -> tuple[list[Crystal], list[Crystal]]:
     """Samples and references out of built datasets; a fifth of the crystals at least are left out of the references."""
     rng = np.random.default_rng(seed)
-    datasets = [open_dataset(name) for name in names]
+    datasets = [open_crystals(name) for name in names]
     pool = list(chain.from_iterable((dataset[index] for index in range(len(dataset))) for dataset in datasets))
     order = [pool[index] for index in rng.permutation(len(pool))]
     known = order[: min(references, len(pool) * 4 // 5)]

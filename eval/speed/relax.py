@@ -17,7 +17,7 @@ import torch
 from measurement import circumstances, write
 
 from unigen.crystals.crystal import Crystal
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.energies.potential import find_potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings, relax, relax_together
 
@@ -28,7 +28,7 @@ MOVED = 0.1
 def drawn(name: str, count: int, seed: int = 0) -> list[Crystal]:
     """Crystals of a built dataset, moved out of their minima."""
     rng = np.random.default_rng(seed)
-    dataset = open_dataset(name)
+    dataset = open_crystals(name)
     chosen = [dataset[index] for index in rng.permutation(len(dataset))[:count].tolist()]
     return [
         Crystal(

@@ -19,7 +19,7 @@ from measurement import circumstances, write
 
 from unigen.batch import TokenBatch
 from unigen.config import load
-from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.models.words.network import Autoregressive
 from unigen.models.words.tokens import WordsTokenizer
 from unigen.tokens.sequence import collate
@@ -89,7 +89,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     config = load(TrainConfig, CONFIG)
-    dataset = open_dataset(chosen.data)
+    dataset = open_crystals(chosen.data)
     fitting = np.flatnonzero(dataset.num_atoms <= config.model.max_atoms)
     dataset = dataset.select(np.random.default_rng(0).permutation(fitting)[:CRYSTALS])
     facts = circumstances(chosen.threads)

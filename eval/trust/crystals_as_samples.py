@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from ase.io import write
 
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    dataset = open_dataset(options.dataset)
+    dataset = open_crystals(options.dataset)
     order = np.random.default_rng(options.seed).permutation(len(dataset))
     known = np.isfinite(dataset.properties[options.known]) if options.known else np.ones(len(dataset), dtype=bool)
     first = order[known[order]][: options.first]

@@ -20,7 +20,7 @@ from unigen.data.assemble import val_split_off
 from unigen.data.build import BuildOptions, build_dataset
 from unigen.data.compositions import reduced_formulas
 from unigen.data.crystal_rows import CRYSTALS
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.errors import UserError
 
 SMALL_SHARDS = """
@@ -86,7 +86,7 @@ def test_an_unreadable_cif_among_many_is_skipped_counted_and_listed(home, cif_fo
         rejected = list(csv.DictReader(file))
     assert [row["id"] for row in rejected] == ["c30-torn", "c31-mixed"]
     assert all(row["where"].endswith(f"{row['id']}.cif") for row in rejected)
-    dataset = open_dataset("mine")
+    dataset = open_crystals("mine")
     assert dataset.ids.tolist() == [f"c{index:02d}" for index in range(71)]
     assert all(len(mine) == len(real.reduced()) for mine, real in zip(dataset, elemental_crystals(), strict=True))
     assert not (home / "mine" / ".build").exists()
@@ -141,7 +141,7 @@ def test_dedup_keeps_the_first_of_the_same_crystal(tmp_path):
     ragged(tmp_path / "a.npz", [*some, supercell(some[0]), other_origin])
     result = build_dataset("mine", (str(tmp_path / "a.npz"),), BuildOptions(dedup=True), workers=1)
     assert result.rejected["duplicate"] >= 2
-    ids = open_dataset("mine").ids.tolist()
+    ids = open_crystals("mine").ids.tolist()
     assert {"x0", "x3"} <= set(ids)
     assert not {"x10", "x11"} & set(ids)
     again = build_dataset("again", ("mine",), BuildOptions(dedup=True), workers=1)
@@ -155,8 +155,8 @@ def test_merging_excluding_and_limiting(tmp_path):
     build_dataset("a", (str(tmp_path / "a.npz"),), workers=1)
     options = BuildOptions(exclude_compositions_of=("a:test",), max_atoms=8)
     result = build_dataset("merged", ("a:train", str(tmp_path / "b.npz")), options, workers=1)
-    merged = open_dataset("merged")
-    assert not set(reduced_formulas(merged)) & set(reduced_formulas(open_dataset("a:test")))
+    merged = open_crystals("merged")
+    assert not set(reduced_formulas(merged)) & set(reduced_formulas(open_crystals("a:test")))
     assert merged.num_atoms.max() <= 8
     assert {"excluded composition", "too many atoms"} <= set(result.rejected)
     assert len(set(merged.ids)) == len(merged)  # both sources call their rows x0, x1, ...
@@ -173,7 +173,7 @@ def test_split_val_follows_the_formula(tmp_path):
     splits = []
     for name in ("a", "b"):
         build_dataset(name, (str(tmp_path / f"{name}.npz"),), BuildOptions(split_val=0.2), workers=1)
-        dataset = open_dataset(name)
+        dataset = open_crystals(name)
         splits.append({split: set(reduced_formulas(dataset.only(split))) for split in ("train", "val")})
     assert splits[0] == splits[1]
     assert not splits[0]["train"] & splits[0]["val"]
@@ -185,7 +185,7 @@ def test_merged_splits_are_split_anew_by_formula(tmp_path):
     ragged(tmp_path / "test.npz", elemental_crystals())
     sources = (str(tmp_path / "train.npz"), str(tmp_path / "test.npz"))
     build_dataset("merged", sources, BuildOptions(merge_splits=True, split_val=0.2), workers=1)
-    dataset = open_dataset("merged")
+    dataset = open_crystals("merged")
     assert set(dataset.split) == {"train", "val"}
     assert not set(reduced_formulas(dataset.only("train"))) & set(reduced_formulas(dataset.only("val")))
 

@@ -12,7 +12,7 @@ from tests.data.test_sources import ragged
 from tests.molecules.real_molecules import embedded, molecules
 from unigen.crystals.crystal import Crystal
 from unigen.data.build import build_dataset
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.data.dataset_file import built_kind
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.errors import UserError
@@ -62,7 +62,7 @@ def test_the_other_kind_is_refused_by_name(home, tmp_path):
     (home / "mine").mkdir()
     pq.write_table(MoleculeDataset.to_table([embedded("CCO")], ["a"], ["train"]), home / "mine" / "molecules.parquet")
     with pytest.raises(UserError, match="dataset 'mine' holds molecules; wanted crystals"):
-        open_dataset("mine")
+        open_crystals("mine")
     with pytest.raises(UserError, match=f"columns missing: .*wanted {', '.join(MoleculeDataset.column_names())}"):
         open_molecules(home / "metals" / "crystals.parquet")
     with pytest.raises(UserError, match="'nothing' is not built"):

@@ -22,7 +22,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.data import recipes
 from unigen.data.build import build_dataset
 from unigen.data.crystal_rows import objection
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.data.readers.crystals import parse_crystal, read_crystal_rows
 from unigen.errors import UserError
 
@@ -54,7 +54,7 @@ def test_oqmd_icsd_renames_and_rejects_by_its_card(tmp_path):
         "second entry of this id": 1,
         "smallest_distance out of range": 1,
     }
-    dataset = open_dataset("oqmd-icsd")
+    dataset = open_crystals("oqmd-icsd")
     assert dataset.ids.tolist() == ["1-10"]
     assert {name: values[0] for name, values in dataset.properties.items()} == {
         "formation_energy_per_atom": -1.0,
@@ -125,7 +125,7 @@ def test_reduction_of_mp_20_keeps_every_crystal():
 def test_perov_5_from_a_local_copy():
     copy = Path(SHARED) / "perov_5" / "perov_5_train_1024.npz"
     result = build_dataset("perov-5", (str(copy),), workers=1)
-    dataset = open_dataset("perov-5:train")
+    dataset = open_crystals("perov-5:train")
     assert result.splits == {"train": 1024}
     assert sorted(dataset.properties) == ["dir_gap", "heat_all", "heat_ref", "ind_gap"]
     assert set(dataset.num_atoms.tolist()) == {5}
@@ -148,7 +148,7 @@ def test_a_file_without_a_checksum_on_the_card_is_said_to_be_unverified(monkeypa
     screen = Console(file=io.StringIO(), width=1000)
     result = build_dataset("carbon-24", workers=1, console=screen)
     assert result.splits == {"test": 1, "train": 1, "val": 1}
-    assert list(open_dataset("carbon-24").properties) == list(card.properties) == ["energy_per_atom"]
+    assert list(open_crystals("carbon-24").properties) == list(card.properties) == ["energy_per_atom"]
     assert "no checksum on the card" in screen.file.getvalue()
     said = screen.file.getvalue().split("sha256 ")[1].split()[0].split(",")
     assert [len(digest) for digest in said] == [64] * 3

@@ -13,7 +13,7 @@ from tests.crystals.real_crystals import elemental_crystals
 from tests.data.test_sources import ragged, write_cifs
 from unigen.crystals.crystal import Crystal
 from unigen.data.build import build_dataset
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.data.request_export import write_requests
 from unigen.data.summary import list_datasets, print_datasets, print_summary, summarise
 from unigen.errors import UserError
@@ -91,8 +91,8 @@ def test_requests_are_one_whole_cell_a_crystal(tmp_path):
     assert write_requests("mine:test", tmp_path / "requests.csv") == 1
     assert write_requests("mine", tmp_path / "requests.csv", properties=["density"], limit=1, seed=3) == 1
     asked = read_requests(tmp_path / "requests.csv")[0]
-    at = open_dataset("mine").ids.tolist().index(asked.id)
-    assert asked.properties == {"density": pytest.approx(open_dataset("mine")[at].density, rel=1e-4)}
+    at = open_crystals("mine").ids.tolist().index(asked.id)
+    assert asked.properties == {"density": pytest.approx(open_crystals("mine")[at].density, rel=1e-4)}
     with pytest.raises(UserError, match=r"no property 'colour'; wanted one of .*density"):
         write_requests("mine", tmp_path / "requests.csv", properties=["colour"])
 

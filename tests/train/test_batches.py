@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.train.batches import StepBatches, epoch_batches
 
 sizes = st.tuples(st.integers(1, 200), st.integers(1, 17), st.integers(1, 9), st.integers(0, 5))
@@ -40,7 +40,7 @@ def test_buckets_put_similar_lengths_together():
 
 @pytest.fixture(scope="module")
 def dataset(crystals):
-    return open_dataset(f"{crystals}:train")
+    return open_crystals(f"{crystals}:train")
 
 
 def batches(dataset, count, **changes):

@@ -13,7 +13,7 @@ from tests.train.tiny_run import train as train_apart
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
 from unigen.crystals import matching
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model
 from unigen.models.generator import Candidate, VectorSettings
@@ -144,7 +144,7 @@ def logged_once(folder, name):
 
 
 def test_the_match_rate_of_a_perfect_generator_is_the_share_it_draws(crystals):
-    references = match.choose_references(open_dataset(f"{crystals}:val"), 6, seed=0)
+    references = match.choose_references(open_crystals(f"{crystals}:val"), 6, seed=0)
 
     class Perfect:
         name, version, makes, settings = "perfect", "1", "crystals", VectorSettings()
@@ -164,7 +164,7 @@ def test_without_pymatgen_there_is_no_match_rate_but_a_word(crystals, monkeypatc
     monkeypatch.setitem(sys.modules, "pymatgen.core", None)
     monkeypatch.delitem(sys.modules, "unigen.crystals.matching")
     monkeypatch.delattr(sys.modules["unigen.crystals"], "matching")
-    references = match.choose_references(open_dataset(str(crystals)), 1, seed=0)
+    references = match.choose_references(open_crystals(str(crystals)), 1, seed=0)
     callback = match.MatchRate(references, 0, lambda _: pytest.fail("no generator is needed"))
     assert callback.matching is None
     assert "val_match_rate" in caplog.text

@@ -19,7 +19,7 @@ from tests.train.tiny_run import CONFIG, logged
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
 from unigen.crystals.template import parse_template
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model, save_model
@@ -81,7 +81,7 @@ def trained(home, tmp_path_factory) -> Path:
 
 
 def test_lessons_stand_in_the_order_of_the_dataset(home):
-    dataset, table = open_dataset("mine"), open_table("mine")
+    dataset, table = open_crystals("mine"), open_table("mine")
     assert table.ids.tolist() == dataset.ids.tolist()
     assert table.split.tolist() == dataset.split.tolist()
     lessons = read_lessons(home / "datasets/mine/neighbours.parquet", table, Retriever(table.only("train")))
@@ -377,7 +377,7 @@ def test_only_what_hears_properties_is_trained(home, trained, tmp_path):
     for name, tensor in before.items():
         torch.testing.assert_close(after[name], tensor, atol=1e-6, rtol=1e-5)
     assert model.adapter.move[2].weight.any()
-    densities = [crystal.density for crystal in open_dataset("mine:train")]
+    densities = [crystal.density for crystal in open_crystals("mine:train")]
     assert model.adapter.mean[0] == pytest.approx(np.mean(densities), rel=1e-4)
     assert model.adapter.range[0].tolist() == pytest.approx([min(densities), max(densities)], rel=1e-4)
     with pytest.raises(UserError, match=r"has no property 'colour'; wanted some of.*density"):

@@ -15,7 +15,7 @@ from unigen.cards import DatasetCard
 from unigen.crystals.crystal import Crystal
 from unigen.data import recipes
 from unigen.data.compositions import reduced_formulas
-from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.duplicates import find_duplicates
 from unigen.data.readers.crystals import parse_crystal, read_crystal_rows
 from unigen.data.readers.record import Row
@@ -65,7 +65,7 @@ def side_key(formula: str) -> str:
 
 def formulas(dataset: str) -> Iterable[str]:
     """The reduced formulas of a dataset."""
-    return reduced_formulas(open_dataset(dataset))
+    return reduced_formulas(open_crystals(dataset))
 
 
 CRYSTALS = RowKind(

@@ -38,6 +38,6 @@ class CrystalDataset(Dataset[Crystal]):
         return Crystal(self.numbers[atoms].astype(np.int64), self.frac_coords[atoms], self.lattice[index], properties)
 
 
-def open_dataset(name: str | Path) -> CrystalDataset:
+def open_crystals(name: str | Path) -> CrystalDataset:
     """Open a built dataset of crystals, ``"mp-20"``, ``"mp-20:test"`` or a path; raises UserError as `Dataset.open`."""
     return CrystalDataset.open(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.crystals.symmetry_finder import find_symmetric
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import durable
 from unigen.errors import UserError
@@ -81,7 +81,7 @@ def build_table(name: str, *, workers: int | None = None, progress: bool = False
         UserError: the dataset is not built.
     """
     path, _ = resolve_dataset(name)
-    dataset = open_dataset(path)
+    dataset = open_crystals(path)
     with Workers(workers, progress=progress) as pool:
         described = pool.map(_describe, list(dataset), f"symmetry of {name}")
     crystals = [crystal for crystal, _ in described]

@@ -14,7 +14,7 @@ import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetric import align
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
 from unigen.parallel import Workers
@@ -72,7 +72,7 @@ def judge_neighbours(
     path, _ = resolve_dataset(name)
     size = len(open_table(name))
     source, split = table_path(retrieve_from)
-    if size != len(open_dataset(path)):
+    if size != len(open_crystals(path)):
         raise UserError("templates of another version of the dataset", where=str(path), next_step="build them again")
     judge = partial(_judge, name, f"{source}", split)
     _opened.cache_clear()  # where the work is done in this process, and the dataset was built again
@@ -95,7 +95,7 @@ def _opened(name: str, source: str, split: str | None) -> tuple:
     """One copy a worker process."""
     table = open_table(source)
     retriever = Retriever(table.only(split) if split else table)
-    return open_dataset(resolve_dataset(name)[0]), open_table(name), retriever
+    return open_crystals(resolve_dataset(name)[0]), open_table(name), retriever
 
 
 def _judge(name: str, source: str, split: str | None, index: int) -> Lesson:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.data.molecule_store import open_molecules
 from unigen.data.readers.record import CrystalArrays, MoleculeArrays, Record, split_from_name
 from unigen.errors import UserError
@@ -108,7 +108,7 @@ def _ids_and_splits(
 
 def read_crystal_store(name_or_path: str | Path) -> Iterator[Record]:
     """Records of a built dataset, ``NAME``, ``NAME:SPLIT`` or a path; raises UserError when it cannot be opened."""
-    dataset = open_dataset(name_or_path)
+    dataset = open_crystals(name_or_path)
     numbers, frac_coords, lattice = dataset.numbers, dataset.frac_coords, dataset.lattice
 
     def content(row: int, atoms: slice) -> CrystalArrays:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.energies.hull.elements import ElementEnergies, fit_element_energies, write_element_energies
 from unigen.energies.hull.reference import (
     ENTRIES,
@@ -65,7 +65,7 @@ def build_by_potential(
     Raises:
         UserError: a dataset that is not built, not one energy, another set of this name.
     """
-    datasets = [open_dataset(source) for source in sources]
+    datasets = [open_crystals(source) for source in sources]
     card = HullCard(
         name=name,
         quantity="total",

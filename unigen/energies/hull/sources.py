@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unigen.data.compositions import compositions
-from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.dataset_file import resolve_dataset
 from unigen.data.readers.text import open_text
 from unigen.disk import sha256_of
@@ -154,7 +154,7 @@ def _read_dataset(name: str, column: str) -> EnergySource:
 
 def dataset_with(source: str, column: str) -> CrystalDataset:
     """A built dataset; raises UserError where it has no such column."""
-    dataset = open_dataset(source)
+    dataset = open_crystals(source)
     if column not in dataset.properties:
         raise UserError(f"no column {column!r}", where=source, wanted=", ".join(dataset.properties) or "a property")
     return dataset

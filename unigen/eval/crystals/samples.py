@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.template import apply_template
-from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.readers.crystals import read_crystal_rows
 from unigen.data.readers.record import Row
 from unigen.errors import UserError
@@ -137,7 +137,7 @@ def read_reference(reference: Structures) -> CrystalSet:
     # a store is a dataset by its path; any other name that is no path is one by its name
     if path.exists() and path.suffix != ".parquet":
         return _read_files(reference)
-    dataset: CrystalDataset = open_dataset(reference)
+    dataset: CrystalDataset = open_crystals(reference)
     entries = tuple(CrystalEntry(str(dataset.ids[index]), dataset[index]) for index in range(len(dataset)))
     return CrystalSet(str(reference), entries)
 

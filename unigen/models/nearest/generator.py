@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from unigen.cards import Kind
-from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import sha256_of
 from unigen.errors import UserError
@@ -96,5 +96,5 @@ def nearest_generator(opened: OpenedModel) -> NearestGenerator:
     if opened.retrieve_from is None:
         raise UserError("nearest: copies from which dataset?", next_step="give --retrieve-from, such as oqmd-icsd")
     path, _ = resolve_dataset(opened.retrieve_from)
-    dataset = open_dataset(opened.retrieve_from)
+    dataset = open_crystals(opened.retrieve_from)
     return NearestGenerator(dataset, sha256_of(path), exclude_formula=opened.exclude_formula)

@@ -52,7 +52,7 @@ class SubstitutionGenerator:
     ``V_source V(wanted) / V(source)`` with an additive volume model (``volume.py``).
 
     Example:
-        >>> generator = SubstitutionGenerator.fit(open_dataset("oqmd-icsd"))  # doctest: +SKIP
+        >>> generator = SubstitutionGenerator.fit(open_crystals("oqmd-icsd"))  # doctest: +SKIP
         >>> generator.propose(CrystalRequest(formula="SrTiO3"), k=5)[0].source_formula  # doctest: +SKIP
         'SrTiO3'
     """

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unigen.crystals.crystal import Crystal
-from unigen.data.crystal_store import CrystalDataset, open_dataset
+from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.errors import UserError
 from unigen.geometry.lattice import automorphisms, lattice_parameters
 from unigen.models.training_set import DataConfig, TrainingSet
@@ -25,7 +25,7 @@ def open_words(data: DataConfig, config: AutoregressiveConfig) -> TrainingSet:
         UserError: a dataset that is not built or has no crystal that fits the model.
     """
     tokenizer = WordsTokenizer(config.max_atoms)
-    train, val = (_crystals_that_fit(open_dataset(name), tokenizer) for name in (data.train, data.val))
+    train, val = (_crystals_that_fit(open_crystals(name), tokenizer) for name in (data.train, data.val))
     return TrainingSet(
         train=train,
         encode=_Encoder(tokenizer),

@@ -10,7 +10,7 @@ import torch
 
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.data.compositions import densities
-from unigen.data.crystal_store import open_dataset
+from unigen.data.crystal_store import open_crystals
 from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
 from unigen.models.training_set import DataConfig, TrainingSet
@@ -54,7 +54,7 @@ def open_wyckoff(data: DataConfig, config: WyckoffConfig) -> TrainingSet:
     retriever = Retriever(open_table(data.retrieve_from or data.train))
     train = WyckoffItems(data.train, retriever, config, data.exchange)
     val = WyckoffItems(data.val, retriever, config)
-    crystals = open_dataset(data.val)
+    crystals = open_crystals(data.val)
     return TrainingSet(
         train=train,
         encode=train.encode,
@@ -158,7 +158,7 @@ def property_values(dataset: str, properties: Sequence[str], ids: np.ndarray) ->
     """
     if not properties:
         return np.zeros((0, len(ids)))
-    crystals = open_dataset(dataset.rsplit(":", 1)[0])
+    crystals = open_crystals(dataset.rsplit(":", 1)[0])
     row_of = {name: row for row, name in enumerate(crystals.ids.tolist())}
     rows = np.array([row_of[name] for name in ids.tolist()])
     missing = [name for name in properties if name not in crystals.properties and name != DENSITY]
