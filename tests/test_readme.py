@@ -114,7 +114,10 @@ def test_commands_that_fetch_data_are_understood(command, desk):
 def test_the_tree_names_what_there_is():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     tree = text.split("unigen/\n", 1)[1].split("```", 1)[0]
-    named = {line.split()[0].rstrip("/") for line in tree.splitlines() if line.startswith("  ")}
+    rooms = {line.split()[0].rstrip("/"): line for line in tree.splitlines() if line.startswith("  ")}
     there = {p.name for p in (ROOT / "unigen").iterdir() if p.name not in ("__init__.py", "__pycache__", "published")}
-    assert named <= there
-    assert there - named <= {"errors.py", "shapes.py"}
+    assert set(rooms) | {"shapes.py", "errors.py"} == there | {"shapes.py", "errors.py"}
+    for room, line in rooms.items():
+        named = set(re.findall(r"(\w+)/", line)) - {room}
+        inside = {p.name for p in (ROOT / "unigen" / room).glob("*/") if (p / "__init__.py").exists()}
+        assert named == inside, room

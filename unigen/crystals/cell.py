@@ -54,8 +54,9 @@ def reduce_cell(cell: Cell, symprec: float = 0.01) -> Cell:
 
     Args:
         cell: any cell of the crystal.
-        symprec: Angstrom; atoms this close to a translated copy of another count as that copy. Where spglib finds no
-            consistent symmetry at this tolerance the cell stays as large as it is and is only Niggli-reduced.
+        symprec: Angstrom; atoms this close to a translated copy of another count as that copy (0.01 is the default of
+            pymatgen's SpacegroupAnalyzer too). Where spglib finds no consistent symmetry at this tolerance the cell
+            stays as large as it is and is only Niggli-reduced.
     """
     import spglib
 

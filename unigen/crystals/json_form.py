@@ -11,6 +11,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 
+# Names are tried in this order.
 _SITE_ELEMENT = ("element", "species", "symbol", "label", "name", "atomic_number", "number")
 _FRACTIONAL = ("fractional_coordinates", "frac_coords", "fractional_coords", "abc", "frac")
 _CARTESIAN = ("cartesian_coordinates", "cart_coords", "xyz", "position")

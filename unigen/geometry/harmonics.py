@@ -23,5 +23,6 @@ def real_harmonics(directions: Float[Tensor, "*rest 3"]) -> Float[Tensor, "*rest
         [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
     """
     x, y, z = directions.unbind(-1)
+    # Order within the degrees: x, y, z and not m = -1, 0, 1, so that degree 1 is the vector itself.
     two = (sqrt(3) * x * y, sqrt(3) * y * z, sqrt(3) * x * z, sqrt(3) / 2 * (x * x - y * y), (3 * z * z - 1) / 2)
     return torch.stack([torch.ones_like(x), x, y, z, *two], -1)

@@ -34,7 +34,7 @@ def lattice_matrix(parameters: Float[np.ndarray, "*batch 6"]) -> Float[np.ndarra
     ca, cb, cg = np.moveaxis(_closed(cosines), -1, 0)
     sg = np.sqrt(1.0 - cg**2)
     y = (ca - cb * cg) / sg
-    z = np.sqrt(np.maximum(1.0 - cb**2 - y**2, 0.0))
+    z = np.sqrt(np.maximum(1.0 - cb**2 - y**2, 0.0))  # rounding may leave a negative zero
     zero = np.zeros_like(a)
     rows = [
         np.stack([a, zero, zero], axis=-1),

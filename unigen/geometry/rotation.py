@@ -8,7 +8,10 @@ from unigen.shapes import Float
 
 
 def random_rotation(rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:
-    """A rotation drawn uniformly (Haar): a unit quaternion from four normal numbers. Shoemake 1992."""
+    """A rotation drawn uniformly (Haar): a unit quaternion from four normal numbers.
+
+    Source: Shoemake, Uniform random rotations, Graphics Gems III, 1992.
+    """
     q = rng.normal(size=4)
     w, x, y, z = q / np.linalg.norm(q)
     return np.array(

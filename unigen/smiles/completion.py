@@ -120,16 +120,16 @@ class Completion:
         start = budget[0]
         if start <= self._undecided.get(key, -1):
             return False
-        found = False
+        completed = False
         for following in self._moves(state):
-            found = self._search(following, budget)
-            if found or budget[0] < 0:
+            completed = self._search(following, budget)
+            if completed or budget[0] < 0:
                 break
-        if found or budget[0] >= 0:
-            self._decided[key] = found
-        else:
+        if completed or budget[0] >= 0:
+            self._decided[key] = completed
+        else:  # a longer search may ask again
             self._undecided[key] = start
-        return found
+        return completed
 
     def _verdict(self, state: State) -> bool | None:
         """What is clear at once; None where only a search decides."""

@@ -113,9 +113,9 @@ def can_be_centre(graph: Graph, atom: int) -> bool:
         return hydrogens <= 1
     if degree != 3 or hydrogens:
         return False
-    if number in (16, 34):
+    if number in (16, 34):  # S, Se: sulfoxides and sulfonium
         return graph.valence[atom] == 4 or (graph.valence[atom] == 3 and graph.charges[atom] == 1)
-    return number in (15, 33)
+    return number in (15, 33)  # P, As: their lone pair does not turn over, as nitrogen's does
 
 
 def can_have_sides(graph: Graph, row: int) -> bool:

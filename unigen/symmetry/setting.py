@@ -26,7 +26,8 @@ from unigen.symmetry.equivalents import Equivalents, coset_equivalents, equivale
 from unigen.symmetry.space_groups import SpaceGroupTable, space_group
 
 TOLERANCE = 1e-3
-"""Free parameters this close count as equal."""
+"""Free parameters this close count as equal. Noise of a tenth of it, in parameters and relative in the cell, changes
+none of 249 canonical forms of MP-20; noise of half of it changes 6, of twice as much 12."""
 
 NOISE = 1e-6
 """Where all else is equal within tolerance, numbers that differ by more than this decide; above the rounding of
