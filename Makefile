@@ -17,9 +17,10 @@ PROSE := README.md CONTRIBUTING.md CHANGELOG.md Makefile pyproject.toml
 demo: $(VENV)/.installed
 	$(BIN)/unigen generate crystal --formula SrTiO3 --n 16 --out demo/
 
-# One thread a worker: two workers with two threads each would only fight for two cores.
+# One thread a worker: two workers with two threads each would only fight for two cores. Work is stolen, since a few
+# tests take minutes: whoever is done takes what waits behind them.
 test: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check .

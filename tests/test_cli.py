@@ -377,7 +377,10 @@ def test_elements_and_de_novo_hold_what_they_promise(unigen, model, tmp_path):
     assert {site["element"] for row in some for site in row.get("sites", ())} <= {"Li", "Fe", "P", "O"}
     assert all(row["score"] is None for row in some)
     assert not (tmp_path / "some" / "cif").exists()
-    sizes = {len(json.loads(line).get("sites", range(5))) for line in (tmp_path / "any/samples.jsonl").open()}
+    sizes = {
+        len(json.loads(line).get("sites", range(5)))
+        for line in (tmp_path / "any/samples.jsonl").read_text().splitlines()
+    }
     assert sizes == {5}
 
 
