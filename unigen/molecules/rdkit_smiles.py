@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unigen.errors import UserError
 from unigen.molecules.limits import check_fragments
-from unigen.molecules.rdkit_graph import without_hydrogens
+from unigen.molecules.rdkit_graph import smiles_of_mol, without_hydrogens
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
@@ -47,9 +47,7 @@ def smiles_label(text: str, where: str = "") -> str:
 
 def canonical_smiles(text: str) -> str:
     """The canonical isomeric form, as `Molecule.to_smiles` writes it; raises UserError as `parse_smiles`."""
-    from rdkit import Chem
-
-    return Chem.MolToSmiles(without_hydrogens(parse_smiles(text)))
+    return smiles_of_mol(parse_smiles(text))
 
 
 def flat_smiles(mol: Mol) -> str:
@@ -58,7 +56,7 @@ def flat_smiles(mol: Mol) -> str:
 
     flat = Chem.Mol(mol)
     Chem.RemoveStereochemistry(flat)
-    return Chem.MolToSmiles(without_hydrogens(flat))
+    return smiles_of_mol(flat)
 
 
 def without_stereo(smiles: str) -> str:
