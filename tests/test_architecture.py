@@ -36,6 +36,7 @@ DOORS = {
     "pymatgen": ("crystals/", "data/", "energies/", "eval/crystals/"),
     "ase": ("crystals/", "molecules/", "data/", "energies/", "report/pictures/"),
     "rdkit": ("molecules/", "eval/molecules/"),
+    "gemmi": ("crystals/",),
     "pickle": (),
     "marshal": (),
     "shelve": (),

@@ -34,6 +34,30 @@ SYSTEM_SPACE_GROUPS: dict[str, range] = {
 SMALLEST_DISTANCE = 0.1
 """Angstrom; atoms closer than this are an error of the file, not a bond: the shortest bond, of H2, has 0.74."""
 
+_SPECIES = re.compile(
+    r"\d{0,3}"  # of the isotope
+    r"([A-Za-z]{1,2})"
+    r"(?:\d*\.?\d*[+-]|[+-]\d*\.?\d+)?"  # the charge, its sign behind or before
+    r"(?:,\w+=[+-]?\d*\.?\d+)*"  # spin and the like, as pymatgen writes them
+)
+_HYDROGENS = {"D": "H", "T": "H"}
+"""Deuterium and tritium are read as hydrogen: the models know elements, not isotopes."""
+
+
+def atomic_number_of(species: str) -> int | None:
+    """The atomic number of what a file calls the species of one atom; None for anything but exactly one element.
+
+    A symbol in any case, perhaps with an isotope before it and a charge or a spin behind: ``Fe``, ``FE``, ``Na+``,
+    ``O2-``, ``Fe3+,spin=5``, ``13C``, ``D``. Never by the beginning of a
+    word: ``OH`` is no oxygen, ``Vac`` no vanadium.
+    """
+    match = _SPECIES.fullmatch(species.strip())
+    if match is None:
+        return None
+    symbol = match[1].capitalize()
+    return ATOMIC_NUMBER.get(_HYDROGENS.get(symbol, symbol))
+
+
 _TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)|(\()|(\))(\d*)|(\s+)")
 
 

@@ -256,7 +256,7 @@ def test_pickled_arrays_are_never_loaded(tmp_path):
         ("empty", "", "no structures in this folder"),
         ("a.csv", "x,y\n", "no column 'cif'"),
         ("a.what", "some words\n", "ASE cannot read it"),
-        ("a.json", "{", "not readable JSON"),
+        ("a.json", "{", "not JSON"),
         ("a.parquet", "PAR1", "not a readable Parquet file"),
         ("a.npz", "PK", "not a readable npz"),
     ],

@@ -19,8 +19,9 @@ from unigen.cards import Kind
 from unigen.data.readers.crystals import CRYSTAL_FORMATS
 from unigen.data.readers.formats import Formats
 from unigen.data.readers.molecules import MOLECULE_FORMATS
-from unigen.data.readers.text import open_text, suffix
+from unigen.data.readers.text import suffix
 from unigen.errors import UserError
+from unigen.parsing import open_text
 
 FORMATS: dict[Kind, Formats] = {"crystals": CRYSTAL_FORMATS, "molecules": MOLECULE_FORMATS}
 """How the files of each kind of structure are read."""

@@ -6,7 +6,6 @@ row and is where the time goes, so builders call it in worker processes. A bad e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +16,9 @@ from unigen.crystals.crystal import Crystal
 from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
 from unigen.data.readers.formats import Formats
 from unigen.data.readers.record import Record, Row, parse_record, split_from_name
-from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, open_text, read_frames, stem
+from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, read_frames, stem
 from unigen.errors import UserError
-from unigen.parsing import PARSER_ERRORS, numeric, one_line
+from unigen.parsing import PARSER_ERRORS, numeric, one_line, open_text, parse_json, read_whole
 
 _NOT_PROPERTIES = frozenset(("id", "material_id", "index", "", "Unnamed: 0", "split"))
 
@@ -61,8 +60,7 @@ def _crystal(record: Record) -> Crystal:
             crystal = Crystal.from_extxyz(content + "\n", where)
         case "file":
             is_cif = content.lower().removesuffix(".gz").endswith(".cif")
-            with open_text(Path(content)) as file:
-                crystal = (Crystal.from_cif if is_cif else Crystal.from_poscar)(file.read() + "\n", where)
+            crystal = (Crystal.from_cif if is_cif else Crystal.from_poscar)(read_whole(content) + "\n", where)
         case "atoms":
             crystal = Crystal.from_ase(content, where)
         case _:
@@ -119,18 +117,14 @@ def _read_json_lines(path: Path) -> Iterator[Record]:
                 continue
             name, where = f"{path.stem}-{index}", f"{path} line {index}"
             try:
-                yield Record(name, "json", json.loads(line), where, split_from_name(path.stem))
-            except json.JSONDecodeError as error:
-                yield Record(name, "bad", f"not JSON: {error.msg}", where)
+                yield Record(name, "json", parse_json(line, where), where, split_from_name(path.stem))
+            except UserError as error:
+                yield Record(name, "bad", error.reason, where)
 
 
 def _read_json(path: Path) -> Iterator[Record]:
     """One JSON document: a list of structures, one structure, or an ASE database in JSON."""
-    with open_text(path) as file:
-        try:
-            document = json.load(file)
-        except ValueError as error:
-            raise UserError("not readable JSON", where=str(path), got=str(error)[:80]) from error
+    document = parse_json(read_whole(path), str(path))
     if isinstance(document, dict) and not json_form.holds_structure(document):
         yield from _read_ase(path)
         return

@@ -17,12 +17,12 @@ import numpy as np
 from unigen.data.readers.arrays import read_molecule_npz, read_molecule_store
 from unigen.data.readers.formats import Formats, one_of_many
 from unigen.data.readers.record import MoleculeArrays, Record, Row, parse_record, split_from_name
-from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, open_text, read_frames, stem
+from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, read_frames, stem
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 from unigen.molecules.bonds_of_smiles import with_bonds_of
 from unigen.molecules.molecule import Molecule
-from unigen.parsing import numeric
+from unigen.parsing import numeric, open_text
 
 _NAMES = ("id", "name", "mol_id", "molecule_id", "index")
 _NOT_PROPERTIES = frozenset((*_NAMES, "", "unnamed: 0", "split", "smiles", "charge"))

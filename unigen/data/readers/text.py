@@ -1,16 +1,15 @@
-"""Text files of entries: opened whether compressed or not; rows of a CSV, frames of an extended XYZ file."""
+"""Text files of many entries, cut into them: rows of a CSV, frames of an extended XYZ file."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import re
 from collections.abc import Iterator
-from io import TextIOWrapper
 from pathlib import Path
 
 from unigen.data.readers.record import Record, split_from_name
 from unigen.errors import UserError
+from unigen.parsing import open_text
 
 LONGEST_FIELD = 200
 """Characters; longer fields (a second CIF in a CSV) are no information worth carrying with every row."""
@@ -28,11 +27,6 @@ def suffix(path: Path) -> str:
     """The last suffix besides ``.gz``, in small letters; empty when there is none."""
     name = path.name.lower().removesuffix(".gz")
     return name[name.rfind(".") :] if "." in name else ""
-
-
-def open_text(path: Path) -> TextIOWrapper:
-    """To read, line ends as they are."""
-    return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8", newline="")
 
 
 def number(text: object) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,10 +13,10 @@ from typing import Any
 from unigen.data.compositions import compositions
 from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.dataset_file import resolve_dataset
-from unigen.data.readers.text import open_text
 from unigen.disk import sha256_of
 from unigen.elements import format_formula, parse_formula
 from unigen.errors import UserError
+from unigen.parsing import parse_json, read_whole
 
 FORMULA_COLUMNS = ("formula", "reduced_formula", "composition", "formula_pretty")
 ID_COLUMNS = ("id", "material_id", "entry_id")
@@ -86,16 +85,8 @@ def _required(column: str | None, source: str) -> str:
     return column
 
 
-def _text(path: Path) -> str:
-    try:
-        with open_text(path) as file:
-            return file.read()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UserError("cannot be read", where=str(path), got=str(error)[:120]) from error
-
-
 def _read_csv(path: Path, column: str) -> EnergySource:
-    rows = csv.DictReader(io.StringIO(_text(path)))
+    rows = csv.DictReader(io.StringIO(read_whole(path)))
     columns = rows.fieldnames or []
     formula = next((name for name in FORMULA_COLUMNS if name in columns), None)
     if formula is None or column not in columns:
@@ -110,10 +101,7 @@ def _read_csv(path: Path, column: str) -> EnergySource:
 
 def _read_entries(path: Path) -> EnergySource:
     """Read as plain JSON: pymatgen's own decoder imports whatever modules a file names."""
-    try:
-        items = json.loads(_text(path))
-    except ValueError as error:
-        raise UserError("not JSON", where=str(path), got=str(error)[:120]) from error
+    items = parse_json(read_whole(path), str(path))
     if isinstance(items, dict):
         items = items.get("entries", [items])
     source = EnergySource(path.name, {"energy": "corrected total energy", "sha256": sha256_of(path)})

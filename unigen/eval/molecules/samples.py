@@ -6,7 +6,6 @@ are kept apart from the positions: where RDKit refuses the bonds, the positions 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +15,10 @@ import numpy as np
 
 from unigen.data.readers import molecules as molecule_sources
 from unigen.data.readers.record import MoleculeArrays, Record
-from unigen.data.readers.text import open_text
 from unigen.errors import UserError
 from unigen.eval.samples import Entry, read_integer, read_number, require_readable
 from unigen.molecules.molecule import Molecule
-from unigen.parsing import PARSER_ERRORS, one_line
+from unigen.parsing import PARSER_ERRORS, one_line, open_text, parse_json
 
 Carried = Literal["none", "accepted", "refused"]
 
@@ -169,10 +167,7 @@ def _records_of_run(folder: Path) -> Iterator[Record]:
 
 
 def _facts(line: str, where: str) -> dict[str, object]:
-    try:
-        facts = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError("not JSON", where=where, got=error.msg) from error
+    facts = parse_json(line, where)
     if not isinstance(facts, dict):
         raise UserError("not a JSON object", where=where, got=str(facts)[:60])
     return facts
