@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.disk import durable
+from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
@@ -62,7 +62,7 @@ class MoleculeFolder(RunFolder):
 
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""
-        with durable(self.path / SDF) as partial, partial.open("w", encoding="utf-8") as file:
+        with durable_text(self.path / SDF) as file:
             for name, row in zip(file_names(rows), rows, strict=True):
                 molecule = molecule_of(row)
                 assert molecule is not None
@@ -76,12 +76,12 @@ class MoleculeFolder(RunFolder):
         redraws = sum(row.get("redraws", 0) for row in rows)
         redrawn = f", {redraws} drawn again (another stereo, or broken)" if redraws else ""
         counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped"
-        console.print(f"{counts}; written to {self.path / SDF}", highlight=False, soft_wrap=True)
+        console.out(f"{counts}; written to {self.path / SDF}", highlight=False)
         if cleaned := Counter(row["relaxed"] for row in made if "relaxed" in row):
-            console.print(", ".join(f"{ending}: {count}" for ending, count in cleaned.items()), highlight=False)
+            console.out(", ".join(f"{ending}: {count}" for ending, count in cleaned.items()), highlight=False)
         if failed:
             reason = f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}"
-            console.print(reason, highlight=False, soft_wrap=True)
+            console.out(reason, highlight=False)
 
 
 def molecule_of(row: Mapping[str, Any]) -> Molecule | None:
