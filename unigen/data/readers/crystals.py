@@ -40,7 +40,7 @@ def parse_crystal(record: Record) -> Row[Crystal]:
     """The crystal of a record, or the reason why there is none."""
     content = record.content
     if record.form == "json" and isinstance(content, dict):
-        name = content.get("id", content.get("material_id", content.get("name")))
+        name = next((content[key] for key in json_form.NAMES if content.get(key) not in (None, "")), None)
         fields = {key: value for key, value in content.items() if key not in json_form.STRUCTURE_KEYS and key != "cif"}
         record = replace(record, id=str(name) if name is not None else record.id, info=fields | record.info)
     return parse_record(record, _crystal)
@@ -122,14 +122,26 @@ def _read_json_lines(path: Path) -> Iterator[Record]:
                 yield Record(name, "bad", error.reason, where)
 
 
+_LISTS = ("data", "entries", "structures", "results")
+"""Where answers of OPTIMADE and other services, and files of entries, keep their list."""
+
+
 def _read_json(path: Path) -> Iterator[Record]:
-    """One JSON document: a list of structures, one structure, or an ASE database in JSON."""
+    """One JSON document: a list of structures, one, structures by name, or an ASE database in JSON."""
     document = parse_json(read_whole(path), str(path))
+    split, names = split_from_name(path.stem), []
     if isinstance(document, dict) and not json_form.holds_structure(document):
-        yield from _read_ase(path)
-        return
-    for index, entry in enumerate(document if isinstance(document, list) else [document], start=1):
-        yield Record(f"{path.stem}-{index}", "json", entry, f"{path} entry {index}", split_from_name(path.stem))
+        listed = next((document[key] for key in _LISTS if isinstance(document.get(key), list)), None)
+        by_name = [each for each in document.values() if isinstance(each, dict) and json_form.holds_structure(each)]
+        if listed is None and (not by_name or len(by_name) < len(document)):
+            yield from _read_ase(path)
+            return
+        names = list(document) if listed is None else []
+        document = by_name if listed is None else listed
+    entries = document if isinstance(document, list) else [document]
+    for index, entry in enumerate(entries, start=1):
+        name = names[index - 1] if names else f"{stem(path)}-{index}"
+        yield Record(name, "json", entry, f"{path} entry {index}", split)
 
 
 def _read_ase(path: Path) -> Iterator[Record]:
