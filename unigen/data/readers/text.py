@@ -14,6 +14,9 @@ from unigen.elements import SYMBOLS, atomic_number_of
 from unigen.errors import UserError
 from unigen.parsing import open_text
 
+BEYOND = " "
+"""The name of the fields of a row that stand beyond the last heading: no heading is a blank."""
+
 LONGEST_FIELD = 200
 """Characters; longer fields (a second CIF in a CSV) are no information worth carrying with every row."""
 
@@ -48,7 +51,7 @@ def csv_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a CSV with where each stands; blanks around headings do not count.
 
     Rows have that column in small letters and the others as the file writes them; what stands beyond the last heading
-    is under None, as `csv.DictReader` has it.
+    is a list under `BEYOND`.
 
     Raises:
         UserError: the file lacks the column, in whatever case, or has two of it.
@@ -56,7 +59,7 @@ def csv_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, str]]]:
     # a CIF of a large cell is longer than the default field; this is the largest that C's long holds on every system
     csv.field_size_limit(2**31 - 1)
     with open_text(path) as file:
-        rows = csv.DictReader(file)
+        rows = csv.DictReader(file, restkey=BEYOND)
         try:
             names = [name.strip() for name in rows.fieldnames or ()]
             columns = [name.lower() for name in names].count(column)
@@ -70,7 +73,7 @@ def csv_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, str]]]:
             raise UserError("not a readable CSV", where=f"{path} line {rows.line_num}", got=str(error)) from error
 
 
-def field_named(row: Mapping[str | None, object], *names: str) -> str | None:
+def field_named(row: Mapping[str, object], *names: str) -> str | None:
     """The first of the fields of these names that says something, the names in whatever case."""
     said = {key.lower(): text for key, text in row.items() if key and text not in (None, "")}
     return next((str(said[name]) for name in names if name in said), None)
