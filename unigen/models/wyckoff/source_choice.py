@@ -102,13 +102,13 @@ class SourceChooser:
         """The ranked shortlist of every cell."""
         keys = [tuple(sorted(cell.items())) for cell in cells]
         new = [key for key in dict.fromkeys(keys) if key not in self._ranked]
-        if new:
-            parts = [self.retriever.part_shortlist(dict(key), exclude_formula=self.exclude_formula) for key in new]
-            device = next(self.model.parameters()).device
-            batch = collate_shortlists([shortlist for shortlist, _ in parts]).to(device)
-            logits = self.model.reranker(batch).double().log_softmax(-1).cpu().numpy()
-            for key, (shortlist, copies), row in zip(new, parts, logits, strict=True):
-                self._ranked[key] = RankedShortlist(shortlist, row[: len(shortlist.representatives) + 1], copies)
+        device = next(self.model.parameters()).device
+        for key in new:
+            shortlist, copies = self.retriever.part_shortlist(dict(key), exclude_formula=self.exclude_formula)
+            # one by one: the last digits of a batch depend on its other rows, here on what was asked for before, and
+            # a run that goes on must follow the sources that an uninterrupted one does
+            logits = self.model.reranker(collate_shortlists([shortlist]).to(device))[0].double().log_softmax(-1)
+            self._ranked[key] = RankedShortlist(shortlist, logits.cpu().numpy(), copies)
         return [self._ranked[key] for key in keys]
 
     def size_evidence(self, request: CrystalRequest, cells: list[Counts]) -> Float[np.ndarray, "cells"]:
