@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from unigen.crystals.template import apply_template
 from unigen.errors import UserError
+from unigen.parsing import read_whole
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.symmetry.space_groups import space_group_number
 
@@ -100,9 +101,9 @@ def molecule_requests(
 
 def _text(path: Path, error: str) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # with the mark that spreadsheets put at the beginning
-    except (OSError, UnicodeDecodeError) as reason:
-        raise UserError(error, where=str(path), got=getattr(reason, "strerror", reason)) from reason
+        return read_whole(path)
+    except UserError as reason:
+        raise UserError(error, where=str(path), got=str(reason).removeprefix(f"{path}: ")) from reason
 
 
 def _requests(
