@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unigen.crystals import cell, files
+from unigen.crystals import cell, cif, files
 from unigen.crystals.extensive import scaled_properties
 from unigen.crystals.poscar import parse_poscar
 from unigen.elements import SMALLEST_DISTANCE, SYMBOLS, format_formula, reduce_counts
@@ -199,9 +199,14 @@ class Crystal:
 
     @classmethod
     def from_cif(cls, path_or_text: str | Path, where: str = "") -> Crystal:
-        """From a CIF that holds one structure: a path, or the text itself. Raises as `from_pymatgen` does."""
+        """From a CIF that holds one structure: a path, or the text itself; sites keep the file's order.
+
+        Raises:
+            UserError: as `unigen.crystals.cif.parse_cif`, and atoms closer than 0.1 Angstrom.
+        """
         text, name = read_text(path_or_text)
-        return cls.from_pymatgen(files.parse_cif(text, where or name), where or name)
+        lattice, frac_coords, numbers = cif.parse_cif(text, where or name)
+        return cls.from_arrays(numbers, frac_coords, lattice, where=where or name)
 
     def to_cif(self, path: str | Path | None = None, symprec: float | None = None) -> str:
         """CIF text, written to ``path`` too when it is given.
@@ -210,7 +215,7 @@ class Crystal:
             path: file to write.
             symprec: with a tolerance in Angstrom the conventional, symmetrised cell of its space group; else P1.
         """
-        text = files.write_cif(self.to_pymatgen(), symprec)
+        text = cif.write_cif(self.to_pymatgen(), symprec)
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text

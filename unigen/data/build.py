@@ -28,11 +28,11 @@ from unigen.data.left_out import LEFT_OUT, LeftOut, by_reason, write_left_out
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
 from unigen.data.shards import SHARD_ROWS, RowKind, Task, Treatment, build_parts
-from unigen.disk import checksum, durable
+from unigen.disk import alone_in, checksum, durable, write_text
 from unigen.errors import UserError
 from unigen.version import version_of
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when the same sources and options would give another store."""
 
 _PARTS = 2
@@ -124,10 +124,17 @@ def build_dataset(
     if not name or "/" in name or ":" in name or name.startswith("."):
         raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
     home = datasets_home() / name
-    work = home / ".build"
     chosen = resolve_sources(name, sources)
-    kind = ROW_KINDS[chosen[0].kind]
-    plan = _plan(chosen, options, work)
+    with alone_in(home):
+        return _build(name, home, chosen, options, workers or os.cpu_count() or 1, console)
+
+
+def _build(
+    name: str, home: Path, sources: list[Source], options: BuildOptions, workers: int, console: Console | None
+) -> BuildResult:
+    work = home / ".build"
+    kind = ROW_KINDS[sources[0].kind]
+    plan = _plan(sources, options, work)
     done = _already_built(name, home, kind, plan)
     if done is not None:
         return done
@@ -135,21 +142,20 @@ def build_dataset(
     for origin in plan["sources"]:
         if origin["verified"] is False and console is not None:
             advice = f"no checksum on the card to verify against; sha256 {origin['checksum']}"
-            console.print(f"{origin['source']}: {advice}")
-    workers = workers or os.cpu_count() or 1
-    parts = _make_parts(name, chosen, options, work, workers, console)
+            console.out(f"{origin['source']}: {advice}", highlight=False)
+    parts = _make_parts(name, sources, options, work, workers, console)
     if options.dedup and console is not None:
-        console.print(f"building {name}: looking for duplicates")
+        console.out(f"building {name}: looking for duplicates", highlight=False)
     assembly = assemble(
         kind,
         parts,
-        unique_ids=any(source.card.unique_ids for source in chosen if source.card),
+        unique_ids=any(source.card.unique_ids for source in sources if source.card),
         dedup=options.dedup,
         merge_splits=options.merge_splits,
         split_val=options.split_val,
         workers=workers,
     )
-    return _publish(name, home, plan, assembly, _passed_over(chosen))
+    return _publish(name, home, plan, assembly, _passed_over(sources))
 
 
 def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildResult | None:
@@ -225,8 +231,7 @@ def _prepare(work: Path, plan: dict) -> None:
     if not stamp.exists() or stamp.read_text() != key:
         for part in work.glob("part-*.parquet"):
             part.unlink()
-        with durable(stamp) as partial:
-            partial.write_text(key)
+        write_text(stamp, key)
 
 
 def _publish(name: str, home: Path, plan: dict, assembly: Assembly, passed_over: dict[str, int]) -> BuildResult:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from unigen.disk import durable
+from unigen.disk import durable_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +36,7 @@ class LeftOut(NamedTuple):
 
 def write_left_out(path: Path, entries: Iterable[LeftOut]) -> None:
     """Write the table; without entries it has its heading, so that it says that nothing was left out."""
-    with durable(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with durable_text(path, newline="") as file:
         table = csv.writer(file)
         table.writerow(LeftOut._fields)
         table.writerows(entries)
