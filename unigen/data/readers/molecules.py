@@ -6,9 +6,11 @@ one. A bad entry becomes a row with a reason.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -91,18 +93,28 @@ def _read_run(folder: Path) -> Iterator[Record]:
 
 
 def _read_sdf(path: Path) -> Iterator[Record]:
-    """Cut into entries without parsing them, so that a bad one does not end the file."""
+    """Cut into entries without parsing them, so that a bad one does not end the file.
+
+    An entry ends at a line that says ``$$$$`` and nothing else, unless that is the value of a field: it stands below
+    the field's name, and behind the empty line below it the fields go on or the entry ends.
+    """
     with open_text(path) as file:
-        lines: list[str] = []
+        entry: list[str] = []
         index = 0
-        for line in file:
-            lines.append(line)
-            if line.startswith("$$$$"):
+        ahead: deque[str] = deque(islice(file, 2))
+        while ahead:
+            line = ahead.popleft()
+            ahead.extend(islice(file, 1))
+            is_end = line.rstrip() == "$$$$"
+            if is_end and entry and entry[-1].startswith(">") and len(ahead) == 2 and not ahead[0].strip():
+                is_end = not (ahead[1].startswith(">") or ahead[1].rstrip() == "$$$$")
+            entry.append(line)
+            if is_end:
                 index += 1
-                yield _entry(path, index, lines)
-                lines = []
-        if any(line.strip() for line in lines):
-            yield _entry(path, index + 1, lines)
+                yield _entry(path, index, entry)
+                entry = []
+        if any(line.strip() for line in entry):
+            yield _entry(path, index + 1, entry)
 
 
 def _entry(path: Path, index: int, lines: list[str]) -> Record:
