@@ -83,8 +83,8 @@ Drawings have one length for all bonds, 0.825 or 1.5 Angstrom as a rule, which i
 def _is_in_space(mol: Mol, text: str) -> bool:
     """Whether a molecule that lies in a plane, and whose header says neither 2D nor 3D, is no drawing.
 
-    It is when all its hydrogens are atoms, there is one, each at a bond's length, and no atom has four neighbours, which
-    never lie in one plane.
+    It is when all its hydrogens are atoms, there is one, each stands at a bond's length, and no atom has four
+    neighbours, which never lie in one plane.
     """
     from rdkit.Chem import GetPeriodicTable
 
@@ -101,7 +101,7 @@ def _is_in_space(mol: Mol, text: str) -> bool:
             first, second = positions[[end.GetIdx() for end in ends]]
             radii = sum(table.GetRcovalent(end.GetAtomicNum()) for end in ends)
             ratios.append(float(np.linalg.norm(first - second)) / radii)
-    return bool(ratios) and _NEAR <= min(ratios) and max(ratios) <= _FAR
+    return bool(ratios) and min(ratios) >= _NEAR and max(ratios) <= _FAR
 
 
 def write_sdf(mol: Mol, name: str, fields: dict[str, str]) -> str:
@@ -176,7 +176,7 @@ def parse_xyz(text: str, where: str) -> Atoms:
 
 _PROPERTIES = re.compile(r'(?:^|\s)Properties="?([^\s"]+)')
 
-_QM9 = tuple("A B C mu alpha homo lumo gap r2 zpve U0 U H G Cv".split())
+_QM9 = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "U0", "U", "H", "G", "Cv")
 """The numbers behind ``gdb 17`` in a raw file of QM9, Table 3 of Ramakrishnan et al., Scientific Data 1, 140022 (2014),
 by the names that the card of our dataset gives them, which are of the same units."""
 
