@@ -14,6 +14,7 @@ from typing import Any
 from unigen.crystals import json_form
 from unigen.crystals.crystal import Crystal
 from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
+from unigen.data.readers.ase_files import ase_images
 from unigen.data.readers.formats import Formats
 from unigen.data.readers.record import Record, Row, parse_record, split_from_name
 from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, read_frames, stem
@@ -134,30 +135,23 @@ def _read_json(path: Path) -> Iterator[Record]:
 
 def _read_ase(path: Path) -> Iterator[Record]:
     """Anything else ASE knows; its databases row by row."""
-    import ase.io
-    from ase.io.formats import UnknownFileTypeError
-
-    images = _database(path) if path.suffix in (".db", ".json") else ase.io.iread(str(path))
     index = 0
     try:
-        for index, atoms in enumerate(images, start=1):
+        for index, atoms in enumerate(ase_images(path), start=1):
             info, atoms.info = atoms.info, {}  # left on the atoms they would be properties past a recipe's renaming
             name = str(info.pop("unigen_id", f"{stem(path)}-{index}"))
             yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), info)
-    except (UnknownFileTypeError, *PARSER_ERRORS) as error:
-        reason = f"ASE cannot read it: {type(error).__name__}: {one_line(error)[:120]}"
+    except PARSER_ERRORS as error:
+        if isinstance(error, MemoryError):
+            reason = "it counts more than it holds"
+        else:
+            reason = (
+                error.reason if isinstance(error, UserError) else f"{type(error).__name__}: {one_line(error)[:120]}"
+            )
+        reason = f"ASE cannot read it: {reason}"
         if index == 0:
             raise UserError(reason, where=str(path)) from error
         yield Record(f"{path.stem}-{index + 1}", "bad", f"{reason}: the rest is not read", f"{path} entry {index + 1}")
-
-
-def _database(path: Path) -> Iterator:
-    from ase.db import connect
-
-    for row in connect(str(path)).select():
-        atoms = row.toatoms()
-        atoms.info = dict(row.key_value_pairs) | {"unigen_id": row.get("name", row.id)}
-        yield atoms
 
 
 CRYSTAL_FORMATS = Formats(
