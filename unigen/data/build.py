@@ -29,7 +29,7 @@ from unigen.data.dataset_file import dataset_path, datasets_home, name_and_split
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
 from unigen.data.shards import SHARD_ROWS, Rejected, RowKind, Task, Treatment, build_parts
-from unigen.disk import checksum, durable
+from unigen.disk import alone_in, checksum, durable, durable_text, write_text
 from unigen.errors import UserError
 from unigen.version import version_of
 
@@ -125,10 +125,17 @@ def build_dataset(
     if not name or "/" in name or ":" in name or name.startswith("."):
         raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
     home = datasets_home() / name
-    work = home / ".build"
     chosen = resolve_sources(name, sources)
-    kind = ROW_KINDS[chosen[0].kind]
-    plan = _plan(chosen, options, work)
+    with alone_in(home):
+        return _build(name, home, chosen, options, workers or os.cpu_count() or 1, console)
+
+
+def _build(
+    name: str, home: Path, sources: list[Source], options: BuildOptions, workers: int, console: Console | None
+) -> BuildResult:
+    work = home / ".build"
+    kind = ROW_KINDS[sources[0].kind]
+    plan = _plan(sources, options, work)
     done = _already_built(name, home, kind, plan)
     if done is not None:
         return done
@@ -136,15 +143,14 @@ def build_dataset(
     for origin in plan["sources"]:
         if origin["verified"] is False and console is not None:
             advice = f"no checksum on the card to verify against; sha256 {origin['checksum']}"
-            console.print(f"{origin['source']}: {advice}")
-    workers = workers or os.cpu_count() or 1
-    parts = _make_parts(name, chosen, options, work, workers, console)
+            console.out(f"{origin['source']}: {advice}", highlight=False)
+    parts = _make_parts(name, sources, options, work, workers, console)
     if options.dedup and console is not None:
-        console.print(f"building {name}: looking for duplicates")
+        console.out(f"building {name}: looking for duplicates", highlight=False)
     assembly = assemble(
         kind,
         parts,
-        unique_ids=any(source.card.unique_ids for source in chosen if source.card),
+        unique_ids=any(source.card.unique_ids for source in sources if source.card),
         dedup=options.dedup,
         merge_splits=options.merge_splits,
         split_val=options.split_val,
@@ -219,14 +225,13 @@ def _prepare(work: Path, plan: dict) -> None:
     if not stamp.exists() or stamp.read_text() != key:
         for part in work.glob("part-*.parquet"):
             part.unlink()
-        with durable(stamp) as partial:
-            partial.write_text(key)
+        write_text(stamp, key)
 
 
 def _publish(name: str, home: Path, plan: dict, assembly: Assembly) -> BuildResult:
     """Write the three files, the store last: while it is missing the dataset is not built."""
     rejected = dict(sorted(Counter(_reason_without_values(row) for row in assembly.rejected).items()))
-    with durable(home / "rejected.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with durable_text(home / "rejected.csv", newline="") as file:
         table = csv.writer(file)
         table.writerow(("id", "where", "reason"))
         table.writerows((row.id, row.where, row.reason) for row in assembly.rejected)

@@ -14,9 +14,18 @@ from unigen.parsing import PARSER_ERRORS, UNPACKED_FREELY, UNPACKED_RATIO, one_l
 
 
 def datasets_home() -> Path:
-    """Where datasets are built: ``$UNIGEN_HOME/datasets``, by default under ``~/.cache/unigen``."""
-    home = os.environ.get("UNIGEN_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "unigen") / "datasets"
+    """Where datasets are built: ``$UNIGEN_HOME/datasets``, by default under ``~/.cache/unigen``.
+
+    Raises:
+        UserError: the home of the user that this begins with is not known.
+    """
+    home = os.environ.get("UNIGEN_HOME") or "~/.cache/unigen"
+    try:
+        return Path(home).expanduser() / "datasets"
+    except RuntimeError as error:
+        raise UserError(
+            "no home directory is known", where=f"UNIGEN_HOME={home}", next_step="set UNIGEN_HOME to a folder"
+        ) from error
 
 
 def built_kind(name: str) -> Kind | None:

@@ -20,6 +20,7 @@ from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.data.dataset_file import open_table, resolve_dataset
 from unigen.data.ragged import chosen_items, items, list_items, numbers, row_index, rows_of_split
+from unigen.disk import encodable
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
@@ -131,7 +132,7 @@ class Dataset(Generic[Structure]):
     @classmethod
     def to_table(cls, structures: list[Structure], ids: list[str], splits: list[str]) -> pa.Table:
         """A Parquet-ready table of these structures and all properties that they have, by name."""
-        columns: dict[str, list] = {"id": ids, "split": splits}
+        columns: dict[str, list] = {"id": [*map(encodable, ids)], "split": splits}
         for column in cls.columns:
             values = [getattr(structure, column.name) for structure in structures]
             is_text = pa.types.is_string(column.type)

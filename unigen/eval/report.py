@@ -16,7 +16,7 @@ import numpy as np
 
 from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
-from unigen.disk import durable, write_text
+from unigen.disk import durable_text, write_text
 from unigen.energies.hull.phases import StablePhases
 from unigen.eval.protocol import Rules
 from unigen.eval.requested_property import RequestedProperty
@@ -125,7 +125,7 @@ class Report:
         path = Path(path)
         write_text(path, json.dumps(self.to_dict(), indent=2, default=str) + "\n")
         table = path.with_suffix(".csv")
-        with durable(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        with durable_text(table, newline="") as file:
             writer = csv.DictWriter(file, [each.name for each in fields(self.rows[0] if self.rows else ResultRow)])
             writer.writeheader()
             writer.writerows(_plain(asdict(row)) for row in self.rows)
@@ -134,16 +134,18 @@ class Report:
     def table(self) -> Table:
         """The numbers as a table for the terminal."""
         from rich.table import Table
+        from rich.text import Text
 
         reference = f", reference {self.reference}" if self.reference else ""
-        table = Table(title=f"Protocol {self.protocol} {self.version}: {self.samples}{reference}", title_justify="left")
+        title = Text(f"Protocol {self.protocol} {self.version}: {self.samples}{reference}")
+        table = Table(title=title, title_justify="left")
         for column in ("", "value", "95 % interval", "over"):
             table.add_column(column, justify="left" if column == "" else "right")
         for name, metric in self.metrics.items():
-            table.add_row(name, *metric_texts(name, metric))
+            table.add_row(*map(Text, (name, *metric_texts(name, metric))))
         table.add_section()
         for name, count in self.counts.items():
-            table.add_row(name.replace("_", " "), str(count))
+            table.add_row(Text(name.replace("_", " ")), str(count))
         return table
 
     def tables(self) -> list[Table]:

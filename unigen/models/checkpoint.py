@@ -7,10 +7,11 @@ from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from unigen import config as configuration
 from unigen.cards import find_cards, published
+from unigen.disk import durable
 from unigen.errors import UserError
 from unigen.models.families import UNLEARNED, ModelConfig, build_model, meta_model
 from unigen.models.interface import Network
@@ -29,9 +30,9 @@ def save_model(model: Network, folder: Path, dtype: Literal["fp32", "bf16"] = "f
         for name, tensor in model.state_dict().items()
     }
     configuration.write_yaml(folder / CONFIG, model.config)
-    partial = folder / (WEIGHTS + ".partial")
-    save_file(weights, partial, metadata={"format": FORMAT})  # one key: safetensors writes several in random order
-    partial.replace(folder / WEIGHTS)
+    content = save(weights, metadata={"format": FORMAT})  # one key: safetensors writes several in random order
+    with durable(folder / WEIGHTS) as partial:
+        partial.write_bytes(content)  # by Python, which says why a disk does not take it
 
 
 def load_model(folder: Path, device: str = "cpu") -> Network:

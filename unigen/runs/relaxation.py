@@ -171,6 +171,8 @@ def _print(
     console: Console, noun: str, numbers: Sequence[str], rows: Sequence[Cells], summary: str, written: Path | None
 ) -> None:
     """The first structures as a table, how many ended how, and where they are."""
+    from rich.text import Text
+
     left = len(rows) - SHOWN
     table = plain_table(f"and {left} more" if left > 0 else None)
     table.add_column(noun, overflow="fold")
@@ -178,7 +180,7 @@ def _print(
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows[:SHOWN]:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table)
-    console.print(summary, highlight=False)
-    console.print(f"written: {written}", highlight=False)
+    console.out(summary, highlight=False)
+    console.out(f"written: {written}", highlight=False)

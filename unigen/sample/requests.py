@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from unigen.crystals.template import apply_template
 from unigen.errors import UserError
+from unigen.parsing import one_line, parse_json, read_whole
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.symmetry.space_groups import space_group_number
 
@@ -100,9 +102,11 @@ def molecule_requests(
 
 def _text(path: Path, error: str) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # with the mark that spreadsheets put at the beginning
-    except (OSError, UnicodeDecodeError) as reason:
-        raise UserError(error, where=str(path), got=getattr(reason, "strerror", reason)) from reason
+        return read_whole(path)
+    except UserError as reason:
+        if not isinstance(reason.__cause__, OSError):  # not the file, but what is in it
+            raise
+        raise UserError(error, where=str(path), got=reason.__cause__.strerror) from reason
 
 
 def _requests(
@@ -137,20 +141,22 @@ def _requests(
 
 
 def _csv_rows(text: str, path: Path, columns: Sequence[str] | None) -> Iterator[tuple[int, dict]]:
-    table = csv.DictReader(text.splitlines())
-    unknown = [name for name in table.fieldnames or () if columns is not None and name not in columns]
-    if unknown:
-        raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(columns or ()))
-    yield from enumerate(table, start=2)
+    table = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        unknown = [name for name in table.fieldnames or () if columns is not None and name not in columns]
+        if unknown:
+            raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(columns or ()))
+        for row in table:
+            yield table.line_num, row
+    except csv.Error as error:  # a field of more than 128 KiB, a NUL
+        raise UserError("not CSV", where=f"{path}:{table.line_num + 1}", got=one_line(error)) from error
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    # at "\n" only: JSON may hold the other separators of lines inside its strings
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError("not JSON", where=f"{path}:{number}", got=str(error)) from error
+            row = parse_json(line, f"{path}:{number}")
             if not isinstance(row, dict):
                 raise UserError("not a JSON object", where=f"{path}:{number}", got=type(row).__name__)
             yield number, row
@@ -222,8 +228,8 @@ def _whole_number(name: str, value: object) -> int:
 
 
 def split_elements(elements: object) -> tuple[str, ...]:
-    """``"Li,Fe,P,O"`` or a list to symbols; raises UserError for anything else."""
-    parts = elements.split(",") if isinstance(elements, str) else elements
+    """``"Li,Fe,P,O"``, ``"Li-Fe-P-O"`` or a list to symbols; raises UserError for anything else."""
+    parts = re.split(r"[,;\s-]+", elements) if isinstance(elements, str) else elements
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise UserError("elements: not symbols", got=elements, wanted="such as Li,Fe,P,O")
     return tuple(part.strip() for part in parts if part.strip())

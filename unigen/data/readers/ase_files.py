@@ -7,8 +7,10 @@ that is somebody else's. None of ASE 3.27's readers runs code of the file or unp
 
 from __future__ import annotations
 
+import io
 import math
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -28,17 +30,39 @@ _OPTIONS: dict[str, dict[str, Any]] = {"castep-cell": {"calculator_args": {"keyw
 """3: take keywords as they are instead of running CASTEP to list them, and writing that list into this folder."""
 
 
+_BY_ENDING = {".xsf": "xsf", ".gen": "gen", ".cell": "castep-cell"}
+"""Formats whose text we open and ASE reads, by the ending of the name."""
+
+
 def ase_images(path: Path) -> Iterator[Atoms]:
     """All structures of a file, in the format that its name or its beginning tells.
 
     Raises:
-        UserError: nothing that is read, a database that is none.
+        UserError: nothing that is read, a database that is none; and what ASE raises, see `PARSER_ERRORS`.
     """
+    images = _images(path)
+    while True:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no CASTEP on this machine, ...
+            atoms = next(images, None)
+        if atoms is None:
+            return
+        yield atoms
+
+
+def _images(path: Path) -> Iterator[Atoms]:
     import ase.io
     from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+    from ase.io.res import Res
 
-    if suffix(path) in (".db", ".json"):
+    ending = suffix(path)
+    if ending in (".db", ".json"):
         return _rows(path)
+    if ending == ".res":
+        return iter([Res.from_string(read_whole(path)).atoms])
+    form = _BY_ENDING.get(ending, "vasp-xdatcar" if "xdatcar" in path.name.lower() else "")
+    if form:
+        return ase.io.iread(io.StringIO(read_whole(path)), format=form, **_OPTIONS.get(form, {}))
     whole = str(path.absolute())  # a relative name may look like the address of a server
     try:
         form = filetype(whole)

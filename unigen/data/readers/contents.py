@@ -7,7 +7,7 @@ Everything else that can be read holds crystals.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from unigen.cards import Kind
 from unigen.data.readers.arrays import npz_headers
 from unigen.data.readers.ase_files import open_database
 from unigen.data.readers.crystals import CRYSTAL_FORMATS
+from unigen.data.readers.file_names import is_left_over, is_report
 from unigen.data.readers.formats import Formats
 from unigen.data.readers.molecules import MOLECULE_FORMATS
 from unigen.data.readers.text import suffix
@@ -38,11 +39,15 @@ def kind_of(path: Path) -> Kind:
     """
     if not path.is_dir():
         return _kind_of_file(path) or "crystals"
-    if (path / "samples.sdf").exists():  # the output of a generation stands beside its facts in JSON
-        return "molecules"
     first: dict[Kind, Path] = {}
-    for file in sorted(path.rglob("*")):
-        kind = _kind_of_file(file) if file.is_file() else None
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    # molecules that were made or relaxed stand beside their facts in JSON
+    made = {file.parent: file for file in files if file.name in ("samples.sdf", "relaxed.sdf")}
+    for file in files:
+        if is_left_over(file.relative_to(path)) or is_report(file, path):
+            continue
+        run = next((made[parent] for parent in file.parents if parent in made), None)
+        kind = "molecules" if run else _kind_of_file(file)
         if kind is not None:
             first.setdefault(kind, file)
     if len(first) > 1:
@@ -71,11 +76,11 @@ def _look_inside(path: Path, ending: str) -> Kind | None:
     match ending:
         case ".csv":
             with open_text(path) as file:
-                columns = {name.strip(' "\r\n').lower() for name in file.readline().split(",")}
+                columns = {name.strip(' "\r\n\t').lower() for name in file.readline().split(",")}
             return _by_names(columns, "cif", "smiles")
         case ".xyz" | ".extxyz":
             with open_text(path) as file:
-                head = list(islice(file, 2))
+                head = list(islice(dropwhile(lambda line: not line.strip(), file), 2))
             return "crystals" if len(head) == 2 and "lattice=" in head[1].lower() else "molecules"
         case ".npz":
             return _by_names(set(npz_headers(path)), "lattice", "positions")
