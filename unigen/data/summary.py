@@ -10,13 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
+from rich.text import Text
 
 from unigen.cards import KINDS, Kind, find_cards, read_dataset_card
 from unigen.data.build import ROW_KINDS, BuildResult
 from unigen.data.compositions import compositions, reduced_formulas
 from unigen.data.crystal_store import CrystalDataset
 from unigen.data.dataset_file import built_kind, datasets_home, name_and_split
+from unigen.data.left_out import left_out_table
 from unigen.data.readers.contents import kind_of
 from unigen.data.store import Dataset
 from unigen.elements import SYMBOLS, hill_formula
@@ -77,21 +79,20 @@ def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
     for entry in entries:
         missing = "unreadable" if entry.path else "not built"
         built = f"{entry.rows:,}" if entry.rows is not None else missing
-        table.add_row(entry.name, built, entry.kind, entry.licence, entry.title)
+        table.add_row(*map(Text, (entry.name, built, entry.kind, entry.licence, entry.title)))
     console.print(table)
 
 
 def print_result(result: BuildResult, console: Console) -> None:
     """Print what a build made, and the table of rejected rows."""
     counts = ", ".join(f"{count:,} {split}" for split, count in result.splits.items())
-    console.print(f"{result.name}: {counts}{' (already built)' if result.already_built else ''}", highlight=False)
+    console.out(f"{result.name}: {counts}{' (already built)' if result.already_built else ''}", highlight=False)
     if result.rejected:
-        table = Table("rejected because", Column("rows", justify="right"))
-        for reason, count in sorted(result.rejected.items(), key=lambda item: -item[1]):
-            table.add_row(reason, f"{count:,}")
-        console.print(table)
-        console.print(f"each row with its reason: {result.path.parent / 'rejected.csv'}", highlight=False)
-    console.print(f"written: {result.path}", highlight=False)
+        console.print(left_out_table("rejected because", result.rejected, "rows"))
+        console.out(f"each row with its reason: {result.path.parent / 'rejected.csv'}", highlight=False)
+    if result.passed_over:
+        console.print(left_out_table("not read, being", result.passed_over, "files"))
+    console.out(f"written: {result.path}", highlight=False)
 
 
 @dataclass(frozen=True)
@@ -200,9 +201,10 @@ def _ranges(dataset: Dataset) -> dict[str, Range]:
 def print_summary(summary: Summary, console: Console) -> None:
     """The facts as text: counts, elements, histogram of sizes, property ranges."""
     splits = ", ".join(f"{name} {count:,}" for name, count in summary.splits.items())
-    console.print(f"[bold]{summary.name}[/bold]: {summary.rows:,} {summary.kind} ({splits})")
+    console.print(Text.assemble((summary.name, "bold"), f": {summary.rows:,} {summary.kind} ({splits})"))
     if summary.unreadable:
-        console.print(f"{len(summary.unreadable):,} entries could not be read, the first: {summary.unreadable[0]}")
+        reason = summary.unreadable[0]
+        console.out(f"{len(summary.unreadable):,} entries could not be read, the first: {reason}", highlight=False)
     console.print(f"{summary.n_formulas:,} different compositions, {len(summary.elements)} elements:")
     console.print(" ".join(f"{symbol}\u00a0{count}" for symbol, count in summary.elements.items()), highlight=False)
     console.print("Atoms per cell:" if summary.kind == "crystals" else "Atoms per molecule:")
@@ -213,7 +215,7 @@ def print_summary(summary: Summary, console: Console) -> None:
             table.add_column(column, justify="left" if column in ("name", "unit") else "right")
         for name, spread in summary.properties.items():
             numbers = (f"{value:.4g}" for value in (spread.low, spread.median, spread.high))
-            table.add_row(name, f"{spread.known:,}", *numbers, spread.unit)
+            table.add_row(Text(name), f"{spread.known:,}", *numbers, Text(spread.unit))
         console.print(table)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from unigen.cards import Kind
-from unigen.disk import durable, writing
+from unigen.disk import write_text, writing
 from unigen.journal import Line as Row
 from unigen.journal import append_lines, claim_folder, line_text, read_lines
 from unigen.models.generator import Sample
@@ -85,8 +85,7 @@ class RunFolder(ABC):
         """Sort the journal and write the structure files; returns the rows in order."""
         # by request and sample: an interrupted run, which finished them in another order, ends in the same bytes
         rows = [self.rows[key] for key in sorted(self.rows)]
-        with durable(self.path / JOURNAL) as partial:
-            partial.write_text("".join(map(line_text, rows)), encoding="utf-8")
+        write_text(self.path / JOURNAL, "".join(map(line_text, rows)))
         self.write_structures([row for row in rows if was_made(row)])
         return rows
 
