@@ -225,6 +225,18 @@ def test_all_atoms_beside_a_leftover_symbol_are_not_doubled():
         Crystal.from_cif(block(*told, cell=setting.cell, sites=rows))
 
 
+PEROVSKITE = ["Sr1 Sr 0.01 0 0", "Ti1 Ti .5 .5 .49", "O1 O .5 .5 .02", "O2 O .5 0 .51", "O3 O 0.01 .5 .5"]
+
+
+def test_a_distorted_crystal_keeps_its_atoms_beside_the_symbol_of_the_ideal_one():
+    told = ("_symmetry_space_group_name_H-M 'P m -3 m'", ALONE)
+    for declared in ((), (formula("Sr Ti O3", 1),)):
+        crystal = Crystal.from_cif(block(*told, *declared, cell=(4, 4, 4, 90, 90, 90), sites=PEROVSKITE))
+        assert crystal.frac_coords[:, 2].tolist() == [0, 0.49, 0.02, 0.51, 0.5]
+    with pytest.raises(UserError, match="neither all atoms nor one of each kind"):
+        Crystal.from_cif(block(*told, cell=(4, 4, 4, 90, 90, 90), sites=PEROVSKITE[:-1]))
+
+
 def test_a_primitive_cell_beside_the_symbol_of_its_group_is_read_as_it_is():
     primitive = (3.988, 3.988, 3.988, 60, 60, 60)
     assert Crystal.from_cif(block(FM3M, ALONE, cell=primitive, sites=ROCK_SALT)).counts == {11: 1, 17: 1}
@@ -252,7 +264,7 @@ BRUCITE = (3.14, 3.14, 4.77, 90, 90, 120)
         (block("_symmetry_space_group_name_H-M 'P 9'", sites=ROCK_SALT), "unknown space group"),
         (block("_symmetry_space_group_name_H-M 'P 9'", "_space_group_IT_number 14", sites=ROCK_SALT), "unknown space"),
         (block("_space_group_IT_number 300", sites=ROCK_SALT), "unknown space group: number '300'"),
-        (block(FM3M, ALONE, sites=[*ROCK_SALT, "Na2 Na .5 .5 0"]), "images of each other"),
+        (block(FM3M, ALONE, sites=[*ROCK_SALT, "Na2 Na .5 .5 0"]), "got Na1 and Na2 coincide"),
         (block(FM3M, sites=[*ROCK_SALT, "K1 K .5 .5 0"]), "two sites of the file are the same place; got Na1 and K1"),
         (block(formula("Mg O2 H2"), cell=BRUCITE, sites=OXIDE), "no site of H, which the declared formula has"),
         (block(formula("Mg O2", 2), cell=BRUCITE, sites=OXIDE), "contradict the declared formula"),

@@ -122,8 +122,11 @@ def _refuse_other_kinds(block: Block, where: str) -> None:
     if not block.values.get("_atom_site_fract_x"):
         cartesian = "_atom_site_cartn_x" in block.values
         raise UserError(
-            "sites in Cartesian coordinates, as in mmCIF of macromolecules" if cartesian else "sites without places",
+            "not a readable CIF",
             where=where,
+            got="sites in Cartesian coordinates, as in mmCIF of macromolecules"
+            if cartesian
+            else "sites without places",
             wanted="_atom_site_fract_x, _y, _z",
         )
 

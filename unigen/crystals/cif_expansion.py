@@ -67,7 +67,7 @@ def expand(reading: Reading, sites: Sites, lattice: Float[np.ndarray, "3 3"], wh
         return Expanded(reading, cell, site)
     # A file may list every atom of the cell beside the operators: then each atom of each orbit is on one site.
     listed = Cell(lattice, wrap(sites.coords), sites.numbers)
-    merged = len({frozenset(group) for group in _groups(len(site), close)})
+    merged = len(_groups(len(site), close))
     same = (cell.numbers[between[:, 0]] == cell.numbers[between[:, 1]]).all()
     if same and merged == len(sites.numbers) and not len(_close_pairs(listed, SMALLEST_DISTANCE)):
         return Expanded(reading, listed, np.arange(len(sites.numbers)))
@@ -164,20 +164,22 @@ def decide(
         best == _OTHER_ELEMENTS or (best == _OTHER_AMOUNT and not _is_certain(left[0].reading))
     ):
         raise _contradiction(left[0], formula, where)
+    left = _apart(_with_multiplicities(_different(left), sites))
     if best < _AGREES and left[0].reading.identity:
-        # all atoms listed, or only the asymmetric unit? The former have the symmetry that the symbol tells.
+        # all atoms listed, or only the asymmetric unit? The former have the symmetry that the symbol tells, or nearly.
         whole = any(find_space_group(left[0].cell, symprec).number in named for symprec in (0.01, 0.1))
+        whole = whole or any(_is_listed(each, len(sites.numbers)) for each in expanded if not each.reading.identity)
         if not whole and contradiction is not None:
             raise contradiction
         left = left if whole else left[1:]
-    left = _apart(_with_multiplicities(_different(left), sites))
     if len(left) == 1:
         return left[0]
     if not left:
         raise UserError(
             "'x, y, z' alone, and sites that are neither all atoms nor one of each kind",
             where=where,
-            got=f"{expanded[-1].conflict} are images of each other in {expanded[-1].reading.operations.symbol}",
+            got=f"{expanded[-1].conflict or 'images of them'} coincide or nearly so in "
+            f"{expanded[-1].reading.operations.symbol}",
             next_step="list the operators or all atoms",
         )
     ways = [f"{each.reading.told}: {_text(each.counts)}" for each in left[:3]]
@@ -187,6 +189,13 @@ def decide(
         got="; ".join(ways),
         next_step="list the symmetry operators, or add _chemical_formula_sum and _cell_formula_units_Z",
     )
+
+
+def _is_listed(expanded: Expanded, sites: int) -> bool:
+    """Whether the images fall on one another, nearly, until as many places are left as the file has sites."""
+    close = _close_pairs(expanded.cell, _NO_CRYSTAL)
+    like = close[expanded.cell.numbers[close[:, 0]] == expanded.cell.numbers[close[:, 1]]]
+    return len(_groups(len(expanded.site), like)) == sites
 
 
 _AGREES, _SILENT, _OTHER_AMOUNT, _OTHER_ELEMENTS = 3, 2, 1, 0

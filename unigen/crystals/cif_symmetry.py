@@ -7,7 +7,8 @@ the reference setting of International Tables A). All that is left open or contr
 or axes that a symbol does not name, ``x, y, z`` alone beside a higher group, operators of another group than the
 symbol.
 
-Sources: International Tables for Crystallography A (2016), tables 1.6.4 and 2.1.3; B (2010), chapter 1.4 (Hall symbols).
+Sources: International Tables for Crystallography A (2016), tables 1.6.4 and 2.1.3; B (2010), chapter 1.4 (Hall's
+symbols).
 """
 
 from __future__ import annotations
