@@ -111,7 +111,7 @@ def number_of(text: str) -> float:
     """A number without its standard uncertainty, or a plain fraction; NaN for anything else."""
     from gemmi import cif
 
-    fraction = re.fullmatch(r"([+-]?\d{1,3})/(\d{1,3})", text)
+    fraction = re.fullmatch(r"([+-]?\d{1,3})/(\d{1,3})", text) if "/" in text else None
     if fraction is not None and int(fraction[2]):
         return int(fraction[1]) / int(fraction[2])
     return float(cif.as_number(text))
