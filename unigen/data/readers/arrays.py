@@ -23,7 +23,9 @@ import numpy as np
 from unigen.data.crystal_store import open_crystals
 from unigen.data.molecule_store import open_molecules
 from unigen.data.readers.record import CrystalArrays, MoleculeArrays, Record, split_from_name
+from unigen.elements import atomic_number_of
 from unigen.errors import UserError
+from unigen.parsing import PARSER_ERRORS, UNPACKED_FREELY, UNPACKED_RATIO
 from unigen.shapes import Int
 
 _CRYSTAL_ARRAYS = ("num_atoms", "atomic_numbers", "frac_coords", "lattice")
@@ -32,7 +34,7 @@ _MOLECULE_ARRAYS = ("num_atoms", "atomic_numbers", "positions")
 
 def read_crystal_npz(path: Path) -> Iterator[Record]:
     """Records of a ragged npz; raises UserError when arrays are missing, disagree, or would need unpickling."""
-    arrays = _load_npz(path, _CRYSTAL_ARRAYS)
+    arrays = _load_npz(path, {"num_atoms": (), "atomic_numbers": (), "frac_coords": (3,), "lattice": (3, 3)})
     numbers, frac_coords, lattice = (arrays[name] for name in _CRYSTAL_ARRAYS[1:])
     per_atom = {"atomic_numbers": numbers, "frac_coords": frac_coords}
     offsets = _offsets(path, arrays["num_atoms"], per_atom, {"lattice": lattice})
@@ -47,7 +49,7 @@ def read_crystal_npz(path: Path) -> Iterator[Record]:
 
 def read_molecule_npz(path: Path) -> Iterator[Record]:
     """Records of a ragged npz; raises UserError when arrays are missing, disagree, or would need unpickling."""
-    arrays = _load_npz(path, _MOLECULE_ARRAYS)
+    arrays = _load_npz(path, {"num_atoms": (), "atomic_numbers": (), "positions": (3,)})
     numbers, positions, count = arrays["atomic_numbers"], arrays["positions"], len(arrays["num_atoms"])
     texts = arrays.pop("smiles", np.full(count, ""))
     smiles = texts.tobytes().decode().split("\n") if texts.dtype == np.uint8 else [str(text) for text in texts]
@@ -65,17 +67,47 @@ def read_molecule_npz(path: Path) -> Iterator[Record]:
     yield from _records(str(path), ids, splits, offsets, columns, content)
 
 
-def _load_npz(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """All arrays of an npz, in memory."""
+def _load_npz(path: Path, needed: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """All arrays of an npz, in memory; those that are needed with their shapes behind the first axis."""
     try:
+        _check_sizes(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except UserError:
+        raise
+    except (*PARSER_ERRORS, zipfile.BadZipFile, zlib.error) as error:
         raise UserError("not a readable npz", where=str(path), got=str(error)[:120]) from error
     missing = [name for name in needed if name not in arrays]
     if missing:
         raise UserError(f"arrays missing: {', '.join(missing)}", where=str(path), wanted=", ".join(needed))
+    for name, rest in needed.items():
+        array = arrays[name]
+        if array.ndim < 1 or array.shape[1:] != rest:
+            wanted = f"({', '.join(('n', *map(str, rest)))})"
+            raise UserError(f"{name}: not an array of that shape", where=str(path), got=array.shape, wanted=wanted)
+        if name == "atomic_numbers" and array.dtype.kind in "US":
+            array = _numbers_of_symbols(array)
+        whole = name in ("num_atoms", "atomic_numbers")
+        if array.dtype.kind not in "iuf" or (whole and not (array == np.round(array)).all()):
+            raise UserError(f"{name}: not {'whole ' if whole else ''}numbers", where=str(path), got=array.dtype)
+        arrays[name] = array.astype(np.int64) if whole and array.dtype.kind == "f" else array
+    if (arrays["num_atoms"] < 0).any():
+        raise UserError("num_atoms: a negative count", where=str(path), got=int(arrays["num_atoms"].min()))
     return arrays
+
+
+def _check_sizes(path: Path) -> None:
+    """Refuse an archive that unpacks to far more than arrays of numbers do: they shrink a few times."""
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > max(UNPACKED_FREELY, UNPACKED_RATIO * path.stat().st_size):
+        raise UserError("unpacks to far more than structures do", where=str(path), got=f"{unpacked >> 20:,} MiB")
+
+
+def _numbers_of_symbols(symbols: np.ndarray) -> Int[np.ndarray, "sites"]:
+    """Atomic numbers of symbols, 0 for what is none."""
+    known, of_each = np.unique(symbols.astype(str), return_inverse=True)
+    return np.array([atomic_number_of(symbol) or 0 for symbol in known.tolist()], dtype=np.int64)[of_each]
 
 
 def _offsets(
