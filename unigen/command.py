@@ -39,7 +39,7 @@ class Stopped(BaseException):
 class _Output:
     """Standard output, which remembers whether all of it was taken: an OSError alone does not tell what it is about."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: Any) -> None:  # a TextIO, or what tests put there; None where it was closed
         self.taken = stream is not None
         self._stream = stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
 
@@ -132,7 +132,9 @@ def _stopped_by_signals() -> Iterator[None]:
         raise Stopped(number)
 
     try:
-        before = {number: signal.signal(number, stop) for number in STOPS}
+        # a signal that the caller has ignored, as shells do for what runs in the background, stays so
+        heard = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, stop) for number in heard}
     except ValueError:  # not in the main thread, which alone hears signals
         yield
         return
