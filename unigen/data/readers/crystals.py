@@ -6,12 +6,14 @@ row and is where the time goes, so builders call it in worker processes. A bad e
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.crystals import json_form
+from unigen.crystals.cif_block import split_structures
 from unigen.crystals.crystal import Crystal
 from unigen.data.left_out import LEFT_OUT
 from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
@@ -131,6 +133,24 @@ def _read_single(path: Path) -> Iterator[Record]:
     yield Record(own_name(path), "file", str(path), str(path), split_from_name(path.parent.name))
 
 
+def _read_cif(path: Path) -> Iterator[Record]:
+    """The structure of a CIF, or each of several: a broken block is a bad entry beside the others."""
+    split = split_from_name(path.parent.name)
+    try:
+        text = read_whole(path)
+    except UserError as error:
+        yield Record(own_name(path), "bad", error.reason, str(path), split)
+        return
+    blocks = split_structures(text) if text.lower().count("data_") > 1 else []
+    if len(blocks) < 2:
+        yield from _read_single(path)
+        return
+    names = Counter(name for name, _ in blocks)
+    for index, (name, block) in enumerate(blocks, start=1):
+        own = name if name and names[name] == 1 else str(index)
+        yield Record(f"{own_name(path)}-{own}", "cif", block, f"{path} data_{name} (block {index})", split)
+
+
 def _read_csv(path: Path) -> Iterator[Record]:
     for index, (where, row) in enumerate(csv_rows(path, "cif"), start=1):
         name = field_named(row, "material_id", "id", "mp_id", "jid", "name") or str(index)
@@ -234,7 +254,7 @@ _UNREAD = frozenset(
 CRYSTAL_FORMATS = Formats(
     kind="crystals",
     by_ending={
-        ".cif": _read_single,
+        ".cif": _read_cif,
         ".mcif": _read_magnetic,
         ".vasp": _read_single,
         ".poscar": _read_single,
