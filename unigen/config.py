@@ -16,6 +16,7 @@ import yaml
 
 from unigen.disk import write_text
 from unigen.errors import UserError
+from unigen.parsing import read_whole
 
 T = TypeVar("T")
 
@@ -56,11 +57,11 @@ def load_union(kinds: Any, path: str | Path) -> Any:
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping; raises UserError when the file is missing or is none."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            "cannot read the file", where=str(path), got=getattr(error, "strerror", None) or error
-        ) from error
+        text = read_whole(path)
+    except UserError as error:
+        if not isinstance(error.__cause__, OSError):  # not the file, but what is in it
+            raise
+        raise UserError("cannot read the file", where=str(path), got=error.__cause__.strerror) from error
     values = _parse(text, str(path))
     if not isinstance(values, dict):
         raise UserError("not a YAML mapping", where=str(path), got=type(values).__name__)
