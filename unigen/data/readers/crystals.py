@@ -6,28 +6,23 @@ row and is where the time goes, so builders call it in worker processes. A bad e
 
 from __future__ import annotations
 
-import io
-import sqlite3
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unigen.crystals import json_form
 from unigen.crystals.crystal import Crystal
 from unigen.data.left_out import LEFT_OUT
 from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
+from unigen.data.readers.ase_files import ase_images
 from unigen.data.readers.copies import Description
 from unigen.data.readers.file_names import own_name
 from unigen.data.readers.formats import Formats
 from unigen.data.readers.record import Record, Row, parse_record, split_from_name
-from unigen.data.readers.text import BEYOND, LONGEST_FIELD, csv_rows, field_named, number, read_frames, stem, suffix
+from unigen.data.readers.text import BEYOND, LONGEST_FIELD, csv_rows, field_named, number, read_frames, stem
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, numeric, one_line, open_text, parse_json, read_whole
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 _NOT_PROPERTIES = frozenset(("id", "material_id", "index", "", "Unnamed: 0", "split"))
 
@@ -182,49 +177,23 @@ def _read_json(path: Path) -> Iterator[Record]:
         yield Record(name, "json", entry, f"{path} entry {index}", split)
 
 
-_TEXT_OF_ASE = {".xsf": "xsf", ".gen": "gen", ".cell": "castep-cell"}
-"""Formats whose text we open and ASE reads."""
-
-
 def _read_ase(path: Path) -> Iterator[Record]:
     """Anything else ASE knows; its databases row by row."""
-    from ase.io.formats import UnknownFileTypeError
-
     index = 0
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no CASTEP on this machine, ...
-            for index, atoms in enumerate(_images(path), start=1):
-                info, atoms.info = atoms.info, {}  # left on the atoms they would be properties past a recipe's renaming
-                name = str(info.pop("unigen_id", f"{stem(path)}-{index}"))
-                yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), info)
-    except (UnknownFileTypeError, sqlite3.Error, *PARSER_ERRORS) as error:
+        for index, atoms in enumerate(ase_images(path), start=1):
+            info, atoms.info = atoms.info, {}  # left on the atoms they would be properties past a recipe's renaming
+            name = str(info.pop("unigen_id", f"{stem(path)}-{index}"))
+            yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), info)
+    except PARSER_ERRORS as error:
         reason = f"ASE cannot read it: {type(error).__name__}: {one_line(error)[:120]}"
+        if isinstance(error, UserError):
+            reason = error.reason
+        elif isinstance(error, MemoryError):  # a count is believed before what it counts is looked for
+            reason = "ASE cannot read it: it counts more than it holds"
         if index == 0:
             raise UserError(reason, where=str(path)) from error
         yield Record(f"{stem(path)}-{index + 1}", "bad", f"{reason}: the rest is not read", f"{path} entry {index + 1}")
-
-
-def _images(path: Path) -> Iterator[Atoms]:
-    import ase.io
-    from ase.io.res import Res
-
-    ending = suffix(path)
-    if ending in (".db", ".json"):
-        return _database(path)
-    if ending == ".res":
-        return iter([Res.from_string(read_whole(path)).atoms])
-    form = _TEXT_OF_ASE.get(ending, "vasp-xdatcar" if "xdatcar" in path.name.lower() else "")
-    return ase.io.iread(io.StringIO(read_whole(path)), format=form) if form else ase.io.iread(str(path))
-
-
-def _database(path: Path) -> Iterator:
-    from ase.db import connect
-
-    for row in connect(str(path)).select():
-        atoms = row.toatoms()
-        atoms.info = dict(row.key_value_pairs) | {"unigen_id": row.get("name", row.id)}
-        yield atoms
 
 
 def _read_magnetic(path: Path) -> Iterator[Record]:
