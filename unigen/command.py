@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -39,7 +40,7 @@ class Stopped(BaseException):
 class _Output:
     """Standard output, which remembers whether all of it was taken: an OSError alone does not tell what it is about."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: io.TextIOBase | None) -> None:
         self.taken = stream is not None
         self._stream = stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
 
@@ -80,7 +81,7 @@ def run_command(command: Callable[[], object]) -> NoReturn:
     """
     _take_any_text()
     before = sys.stdout
-    output = _Output(before)
+    output = _Output(cast("io.TextIOBase | None", before))
     sys.stdout = cast("TextIO", output)
     code: str | int | None = None
     said = ""
