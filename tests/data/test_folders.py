@@ -18,7 +18,9 @@ from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.data.readers.contents import kind_of
 from unigen.data.readers.crystals import CRYSTAL_FORMATS, parse_crystal, read_crystal_rows
+from unigen.data.readers.molecules import read_molecule_rows
 from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.molecules.molecule import Molecule
 
 NAMES = [f"mp-{100 + 7 * index}" for index in range(len(SOME))]
 
@@ -141,6 +143,30 @@ def test_files_of_systems_and_other_files_are_passed_over_and_lost_structures_co
     assert why["hidden, or left over by a system"] == 5
     assert why["of the calculation whose CONTCAR is read"] == 3
     assert sum(why.values()) == 5 + 3 + 5
+
+
+def test_a_link_to_nothing_is_a_lost_structure(tmp_path):
+    folder = cifs(tmp_path / "all")
+    (folder / "gone.cif").symlink_to(tmp_path / "nowhere.cif")
+    (bad,) = (row for row in read_crystal_rows(folder) if row.structure is None)
+    assert "gone.cif" in bad.reason
+    assert "No such file" in bad.reason
+
+
+def test_molecules_of_a_run_and_relaxed_ones_are_read_once_with_those_that_failed(tmp_path):
+    sdf = Molecule.from_smiles("CCO").to_sdf(name="ethanol")
+    for name in ("made/samples", "relaxed/relaxed"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / f"{name}.sdf").write_text(2 * sdf)
+    facts = [{"id": "a"}, {"id": "b", "reason": "no valid graph"}, {"id": "c"}]
+    (tmp_path / "made" / "samples.jsonl").write_text("".join(json.dumps(fact) + "\n" for fact in facts))
+    (tmp_path / "relaxed" / "relaxed.jsonl").write_text('{"ending": "converged"}\n')
+    (tmp_path / "relaxed" / "rejected.csv").write_text("id,where,reason\nb,in.sdf entry 2,no valid graph\n")
+    for name in ("made", "relaxed"):
+        assert kind_of(tmp_path / name) == "molecules"
+        rows = list(read_molecule_rows(tmp_path / name))
+        assert sorted(row.structure is None for row in rows) == [False, False, True]
+        assert [row.reason.endswith("no valid graph") for row in rows if row.structure is None] == [True]
 
 
 def test_several_runs_below_a_folder_are_read_once_each(tmp_path):
