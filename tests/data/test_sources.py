@@ -226,12 +226,12 @@ def test_bad_entries_are_named_and_the_rest_is_read(tmp_path, write, reasons):
     assert sum(row.structure is not None for row in rows) >= 2
 
 
-def test_a_broken_head_ends_an_extxyz_file_with_a_reason(tmp_path):
+def test_what_is_no_frame_of_an_extxyz_file_has_a_reason_and_the_rest_is_read(tmp_path):
     path = tmp_path / "x.extxyz"
     path.write_text(SOME[0].to_extxyz() + "what?\n" + SOME[1].to_extxyz())
     rows = list(read_crystal_rows(path))
-    assert [row.structure is None for row in rows] == [False, True]
-    assert "the rest is not read" in rows[1].reason
+    assert [row.structure is None for row in rows] == [False, True, False]
+    assert "no atom count but 'what?'" in rows[1].reason
 
 
 def test_an_unreadable_file_in_a_folder_is_one_bad_row(tmp_path):

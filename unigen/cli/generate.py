@@ -134,7 +134,7 @@ def generate_molecule(
     symbol_temperature: Annotated[float | None, typer.Option(min=0.05, help="Of SMILES.", show_default="0.8")] = None,
     redraws: Annotated[
         int | None,
-        typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.", show_default="4"),
+        typer.Option(min=0, help="How often what is broken, or of wrong stereo, is drawn again.", show_default="4"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     picture: Picture = True,

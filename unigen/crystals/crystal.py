@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unigen.crystals import cell, files
+from unigen.crystals import cell, cif, files
+from unigen.crystals.extensive import scaled_properties
+from unigen.crystals.poscar import parse_poscar
 from unigen.elements import SMALLEST_DISTANCE, SYMBOLS, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.parsing import read_text
@@ -103,11 +105,14 @@ class Crystal:
     def reduced(self, symprec: float = 0.01) -> Crystal:
         """The same crystal in its primitive Niggli cell: right-handed, coordinates in [0, 1); needs spglib.
 
+        Properties that are totals of a cell (`unigen.crystals.extensive`) become those of the primitive cell.
+
         Args:
             symprec: tolerance in Angstrom for the translations that make the cell smaller.
         """
         primitive = cell.reduce_cell(self._cell(), symprec)
-        return Crystal(primitive.numbers, primitive.frac_coords, primitive.lattice, self.properties)
+        properties = scaled_properties(self.properties, len(primitive.numbers) / len(self))
+        return Crystal(primitive.numbers, primitive.frac_coords, primitive.lattice, properties)
 
     def space_group(self, symprec: float = 0.01) -> cell.SpaceGroup:
         """Number and symbol of the space group at a tolerance in Angstrom; P1 where none is found; needs spglib."""
@@ -194,9 +199,14 @@ class Crystal:
 
     @classmethod
     def from_cif(cls, path_or_text: str | Path, where: str = "") -> Crystal:
-        """From a CIF that holds one structure: a path, or the text itself. Raises as `from_pymatgen` does."""
+        """From a CIF that holds one structure: a path, or the text itself; sites keep the file's order.
+
+        Raises:
+            UserError: as `unigen.crystals.cif.parse_cif`, and atoms closer than 0.1 Angstrom.
+        """
         text, name = read_text(path_or_text)
-        return cls.from_pymatgen(files.parse_cif(text, where or name), where or name)
+        lattice, frac_coords, numbers = cif.parse_cif(text, where or name)
+        return cls.from_arrays(numbers, frac_coords, lattice, where=where or name)
 
     def to_cif(self, path: str | Path | None = None, symprec: float | None = None) -> str:
         """CIF text, written to ``path`` too when it is given.
@@ -205,16 +215,17 @@ class Crystal:
             path: file to write.
             symprec: with a tolerance in Angstrom the conventional, symmetrised cell of its space group; else P1.
         """
-        text = files.write_cif(self.to_pymatgen(), symprec)
+        text = cif.write_cif(self.to_pymatgen(), symprec)
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
 
     @classmethod
     def from_poscar(cls, path_or_text: str | Path, where: str = "") -> Crystal:
-        """From a VASP 5 POSCAR: a path, or the text itself. Raises as `from_pymatgen` does."""
+        """From a POSCAR that names its elements: a path, or the text itself. Raises as `from_pymatgen` does."""
         text, name = read_text(path_or_text)
-        return cls.from_pymatgen(files.parse_poscar(text, where or name), where or name)
+        lattice, frac_coords, numbers = parse_poscar(text, where or name)
+        return cls.from_arrays(numbers, frac_coords, lattice, where=where or name)
 
     def to_poscar(self, path: str | Path | None = None) -> str:
         """POSCAR text (VASP 5, direct coordinates), written to ``path`` too when it is given."""

@@ -101,6 +101,12 @@ class CrystalFolder(RunFolder):
         valid = sum(row["checks"]["valid"] for row in made)
         counts = f"{len(made)} crystals, {valid} valid, {len(failed)} failed"
         console.out(f"{counts}; written to {self.path}", highlight=False)
+        supercells = [row for row in made if "primitive_atoms" in row["checks"]]
+        if supercells:
+            first = supercells[0]
+            example = f"{first['id']}: {first['checks']['primitive_atoms']} of {len(first['sites'])} atoms"
+            counted = f"{len(supercells)} of {len(made)} are supercells of a smaller primitive cell"
+            console.out(f"{counted} (primitive_atoms in samples.jsonl), such as {example}", highlight=False)
         if failed:
             console.out(f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}", highlight=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.stereoisomers import not_compared
 from unigen.request import MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, file_names, was_made
 from unigen.runs.tables import molecules_table
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SDF = "samples.sdf"
+_NAMED_SMILES = re.compile(r"^SMILES '.*?': ")
 _DIGITS = 5
 
 
@@ -46,6 +49,10 @@ class MoleculeFolder(RunFolder):
             "model": sample.model,
         }
         row |= sample.source
+        if molecule is not None and request.smiles is not None:
+            # isotopes, the hands of axes: said with every sample that was asked to have them
+            left_out = not_compared(request.smiles, largest_fragment=request.largest_fragment)
+            row |= {"not_compared": list(left_out)} if left_out else {}
         if molecule is None:
             return row | {"reason": sample.reason}
         return row | {
@@ -75,13 +82,23 @@ class MoleculeFolder(RunFolder):
         console.print(molecules_table(made, len(made)))
         redraws = sum(row.get("redraws", 0) for row in rows)
         redrawn = f", {redraws} drawn again (another stereo, or broken)" if redraws else ""
-        counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped"
+        counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped{_by_reason(failed)}"
         console.out(f"{counts}; written to {self.path / SDF}", highlight=False)
+        if turned := sum("imines_turned" in row for row in made):
+            console.out(f"hydrogen of C=N-H put on the side that is asked for: {turned}", highlight=False)
+        for words, count in Counter(words for row in made for words in row.get("not_compared", ())).items():
+            console.out(f"asked for but not compared, {words}: {count}", highlight=False)
         if cleaned := Counter(row["relaxed"] for row in made if "relaxed" in row):
             console.out(", ".join(f"{ending}: {count}" for ending, count in cleaned.items()), highlight=False)
         if failed:
             reason = f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}"
             console.out(reason, highlight=False)
+
+
+def _by_reason(failed: Sequence[Row]) -> str:
+    """Such as `` (2 broken, 1 not a SMILES)``, the most frequent first."""
+    kinds = Counter(_NAMED_SMILES.sub("", row["reason"]).split(";")[0].split(": ")[0] for row in failed)
+    return f" ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())})" if failed else ""
 
 
 def molecule_of(row: Mapping[str, Any]) -> Molecule | None:

@@ -37,11 +37,14 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
     Returns:
         ``space_group`` (Hermann-Mauguin symbol) and ``space_group_number``, ``density`` in g/cm^3,
         ``smallest_distance`` in Angstrom (own periodic images included), ``volume`` in cubic Angstrom, and ``valid``:
-        smallest distance at least 0.5 Angstrom and volume at least 0.1 cubic Angstrom.
+        smallest distance at least 0.5 Angstrom and volume at least 0.1 cubic Angstrom; where the cell is not primitive
+        ``primitive_atoms``, the number of atoms in the one that is.
     """
     number, symbol = crystal.space_group(symprec)
     closest = crystal.smallest_distance()
-    return {
+    primitive = len(crystal.reduced())
+    smaller: dict[str, object] = {"primitive_atoms": primitive} if primitive < len(crystal) else {}
+    return smaller | {
         "space_group": symbol,
         "space_group_number": number,
         "density": crystal.density,

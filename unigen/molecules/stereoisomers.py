@@ -1,0 +1,282 @@
+"""Is a molecule in space the one that is asked for, stereo included? Decided by the positions, not by a perception.
+
+RDKit perceives stereo in two ways, its old and its new one. Each overlooks centres and double bonds that the other
+finds (some fourteen of a thousand molecules of QM9 read differently), and what is overlooked is dropped from both sides
+of a comparison. So nobody is asked here what *is* a centre. A **mark** is an ``@`` of a SMILES, or its ``/`` at the
+ends of a double bond, and says how neighbours stand in space. A molecule is the one that is asked for when the one
+graph can be laid upon the other so that every mark is true of the positions; a mark that means nothing (an ``@`` in the
+middle of propane) is true of some way to lay it.
+
+What positions do not carry, or do not keep, is not compared, and `not_compared` says so: isotopes and atom maps (the
+models know elements), nitrogen that turns over (at the bridgeheads of cages it does not), the axes of allenes and
+biphenyls, what is not tetrahedral, and what a text itself leaves open between two hands.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unigen.molecules.handedness import side_signs, volume_signs
+from unigen.molecules.rdkit_smiles import flat_smiles, marked_mol, turns_over, without_labels
+from unigen.shapes import Float
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Atom, Bond, Mol
+
+MOST_WAYS = 10_000
+"""Ways to lay one graph upon the other that are tried: enough for a dozen phenyl rings that turn. Equal groups of one
+atom, such as the methyls of a tert-butyl, are not counted, as they are never told apart."""
+
+SMALLEST_RING = 8
+"""A double bond in a smaller ring is cis, and what a text says of it says nothing. RDKit draws the same line."""
+
+_HANDS = {"CHI_TETRAHEDRAL_CW": 1, "CHI_TETRAHEDRAL_CCW": -1}
+_SIDES = {"STEREOCIS": 1, "STEREOZ": 1, "STEREOTRANS": -1, "STEREOE": -1}
+_BRACKETS = re.compile(r"\[[^\]]*\]")
+_WEDGED_BONDS = re.compile(r"\bw[UD]?:")
+"""Of the extension of ChemAxon: bonds of an axis, which is all that RDKit writes so."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How neighbours stand.
+
+    Attributes:
+        atoms: three or four neighbours of a centre, in the order in which `volume_signs` takes them; or a chain of four
+            atoms with the double bond in its middle, as `side_signs` takes it.
+        sign: of the volume, or of the side.
+        centre: None for a double bond.
+    """
+
+    atoms: tuple[int, ...]
+    sign: int
+    centre: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """The graph that is laid upon another.
+
+    Attributes:
+        mol: heavy atoms and the hydrogens of C=N-H; of equal leaves of one atom the first. What is left out is counted
+            in the atoms' labels.
+        index: of each atom in the whole molecule.
+        twins: atoms of the whole molecule beside which an equal leaf stands: two hydrogens, two methyls.
+    """
+
+    mol: Mol
+    index: tuple[int, ...]
+    twins: frozenset[int]
+
+
+def is_molecule(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -> bool:
+    """Whether a molecule in space is the one of a SMILES: its graph, and all stereo that the text says.
+
+    Stereo that the text leaves open may be any; `not_compared` tells what is not looked at.
+
+    Args:
+        molecule: with all its hydrogens and one conformer.
+        smiles: the text.
+        largest_fragment: of a text of several molecules the largest is meant.
+
+    Raises:
+        UserError: the text is none of one molecule.
+    """
+    from rdkit import Chem
+
+    wanted = Chem.AddHs(without_labels(marked_mol(smiles, largest_fragment=largest_fragment)))
+    return _fits(molecule, wanted, text_marks(wanted))
+
+
+def same_stereoisomer(one: Mol, other: Mol) -> bool:
+    """Whether two molecules in space, each with all its hydrogens, are conformers of one."""
+    return _fits(one, other, position_marks(other))
+
+
+def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, ...]:
+    """What a SMILES says that `is_molecule` does not look at, in words.
+
+    Raises:
+        UserError: the text is none of one molecule.
+
+    Example:
+        >>> not_compared("[13CH3]C(=O)O"), not_compared("CC=[C@]=CC"), not_compared("C[C@H](N)C(=O)O")
+        (('isotopes',), ('the hand of an axis',), ())
+    """
+    mol = marked_mol(smiles, largest_fragment=largest_fragment)
+    text, _, extension = smiles.strip().partition(" ")
+    tags = {atom.GetIdx(): str(atom.GetChiralTag()) for atom in mol.GetAtoms() if atom.GetChiralTag()}
+    lost = sum("@" in bracket for bracket in _BRACKETS.findall(text)) - len(tags)
+    said = {
+        "isotopes": any(atom.GetIsotope() for atom in mol.GetAtoms()),
+        "atom maps": any(atom.GetAtomMapNum() for atom in mol.GetAtoms()),
+        "the hand of a nitrogen, which turns over": any(turns_over(mol.GetAtomWithIdx(index)) for index in tags),
+        # RDKit forgets an @ at an atom of two neighbours, which is that of an allene
+        "the hand of an axis": "CHI_ALLENE" in tags.values()
+        or bool(_WEDGED_BONDS.search(extension))
+        or ("." not in text and lost > 0),
+        "stereo that is not tetrahedral": any(tag not in (*_HANDS, "CHI_ALLENE") for tag in tags.values()),
+        "hands that the text leaves open (& or o)": bool(_open_centres(mol)),
+    }
+    return tuple(words for words, holds in said.items() if holds)
+
+
+def text_marks(mol: Mol) -> list[Mark]:
+    """What the text of a molecule says: one of `marked_mol`, with its hydrogens added."""
+    marks = []
+    open_centres = _open_centres(mol)
+    for atom in mol.GetAtoms():
+        sign, near = _HANDS.get(str(atom.GetChiralTag()), 0), _neighbours(atom)
+        if sign and len(near) in (3, 4) and not turns_over(atom) and atom.GetIdx() not in open_centres:
+            # a lone pair is the last neighbour to RDKit, the first to volume_signs: an odd permutation
+            marks.append(Mark(near, sign if len(near) == 4 else -sign, atom.GetIdx()))
+    for bond in mol.GetBonds():
+        sign = _SIDES.get(str(bond.GetStereo()), 0)
+        if sign and _has_sides(bond):
+            start, end = bond.GetStereoAtoms()
+            marks.append(Mark((start, bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), end), sign))
+    return marks
+
+
+def position_marks(mol: Mol) -> list[Mark]:
+    """What the positions of a molecule say, wherever neighbours stand around an atom or beside a double bond."""
+    hands = {
+        atom.GetIdx(): _neighbours(atom)
+        for atom in mol.GetAtoms()
+        if atom.GetDegree() == 4 or (atom.GetDegree() == 3 and _keeps_its_lone_pair(atom))
+    }
+    chains = []
+    for bond in mol.GetBonds():
+        if str(bond.GetBondType()) == "DOUBLE" and _has_sides(bond):
+            one, two = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            start = next(other for other in _neighbours(bond.GetBeginAtom()) if other != two)
+            end = next(other for other in _neighbours(bond.GetEndAtom()) if other != one)
+            chains.append((start, one, two, end))
+    positions = mol.GetConformer().GetPositions()
+    volumes = volume_signs(positions, list(hands), list(hands.values())).tolist()
+    sides = side_signs(positions, chains).tolist()
+    marks = [Mark(near, sign, atom) for (atom, near), sign in zip(hands.items(), volumes, strict=True) if sign]
+    return marks + [Mark(chain, sign) for chain, sign in zip(chains, sides, strict=True) if sign]
+
+
+def _open_centres(mol: Mol) -> set[int]:
+    """Centres whose hand the text leaves open: ``&`` stands for both, ``o`` for one nobody knows."""
+    groups = [group for group in mol.GetStereoGroups() if str(group.GetGroupType()) != "STEREO_ABSOLUTE"]
+    return {atom.GetIdx() for group in groups for atom in group.GetAtoms()}
+
+
+def _neighbours(atom: Atom) -> tuple[int, ...]:
+    """In the order of the bonds, to which RDKit's tags refer."""
+    return tuple(bond.GetOtherAtomIdx(atom.GetIdx()) for bond in atom.GetBonds())
+
+
+def _keeps_its_lone_pair(atom: Atom) -> bool:
+    """Whether three neighbours stand around an atom and stay where they are."""
+    if atom.GetIsAromatic():
+        return False
+    if atom.GetAtomicNum() == 7:
+        return not turns_over(atom) and all(str(bond.GetBondType()) == "SINGLE" for bond in atom.GetBonds())
+    return atom.GetAtomicNum() in (15, 16, 33, 34)  # P, S, As, Se
+
+
+def _has_sides(bond: Bond) -> bool:
+    """Whether a double bond holds the neighbours of its ends in a plane, and is in no small ring."""
+    for end in (bond.GetBeginAtom(), bond.GetEndAtom()):
+        others = [other for other in end.GetBonds() if other.GetIdx() != bond.GetIdx()]
+        if (
+            not others
+            or len(others) > 2
+            or any(str(other.GetBondType()) not in ("SINGLE", "AROMATIC") for other in others)
+        ):
+            return False
+    return not any(bond.IsInRingSize(size) for size in range(3, SMALLEST_RING))
+
+
+def _fits(molecule: Mol, wanted: Mol, marks: list[Mark]) -> bool:
+    """Whether some way to lay the wanted graph upon the molecule makes all marks true."""
+    if flat_smiles(molecule) != flat_smiles(wanted):
+        return False
+    above, below = _reduced(wanted), _reduced(molecule)
+    meaning = [mark for mark in marks if above.twins.isdisjoint(mark.atoms)]
+    if not meaning:
+        return True
+    ways = below.mol.GetSubstructMatches(above.mol, uniquify=False, useChirality=False, maxMatches=MOST_WAYS)
+    return any(
+        _all_true(meaning, dict(zip(above.index, (below.index[n] for n in way), strict=True)), molecule) for way in ways
+    )
+
+
+def _all_true(marks: list[Mark], laid: dict[int, int], molecule: Mol) -> bool:
+    """Whether the positions agree with all marks when atoms are laid so."""
+
+    def place(atom: int, parent: int) -> int:
+        """A hydrogen that is not laid is the only one of its parent."""
+        if atom in laid:
+            return laid[atom]
+        near = molecule.GetAtomWithIdx(laid[parent]).GetNeighbors()
+        return int(next(other.GetIdx() for other in near if other.GetAtomicNum() == 1))
+
+    positions: Float[np.ndarray, "atoms 3"] = molecule.GetConformer().GetPositions()
+    centres, near, hands, chains, sides = [], [], [], [], []
+    for mark in marks:
+        if mark.centre is None:
+            start, one, two, end = mark.atoms
+            chains.append((place(start, one), laid[one], laid[two], place(end, two)))
+            sides.append(mark.sign)
+        else:
+            centres.append(laid[mark.centre])
+            near.append([place(atom, mark.centre) for atom in mark.atoms])
+            hands.append(mark.sign)
+    return volume_signs(positions, centres, near).tolist() == hands and side_signs(positions, chains).tolist() == sides
+
+
+def _reduced(mol: Mol) -> Reduced:
+    """What is laid upon another graph."""
+    from rdkit import Chem
+
+    edited = Chem.RWMol(mol)
+    elements = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    neighbours = [_neighbours(atom) for atom in mol.GetAtoms()]
+    implied = {
+        atom.GetIdx()
+        for atom in mol.GetAtoms()
+        if elements[atom.GetIdx()] == 1
+        and [elements[other] != 1 for other in neighbours[atom.GetIdx()]] == [True]
+        and not _is_of_imine(mol.GetAtomWithIdx(neighbours[atom.GetIdx()][0]))
+    }
+    twins: set[int] = set()
+    spare: set[int] = set()
+    for atom in edited.GetAtoms():
+        leaves: dict[tuple, list[int]] = {}
+        for bond in atom.GetBonds():
+            other = bond.GetOtherAtom(atom)
+            others = set(neighbours[other.GetIdx()]) - {atom.GetIdx()}
+            if others <= implied:
+                kind = (other.GetAtomicNum(), other.GetFormalCharge(), len(others), str(bond.GetBondType()))
+                leaves.setdefault(kind, []).append(other.GetIdx())
+        equal = [group for group in leaves.values() if len(group) > 1]
+        twins |= {leaf for group in equal for leaf in group}
+        fused = {leaf for group in equal for leaf in group[1:] if leaf not in implied}
+        spare |= fused | {other for leaf in fused for other in neighbours[leaf] if other in implied}
+        hydrogens = sum(other in implied for other in neighbours[atom.GetIdx()])
+        # what a match of atoms does not look at, as an isotope, which it does; counts never reach 16
+        atom.SetIsotope(1 + (atom.GetFormalCharge() + 8) % 16 + 16 * hydrogens + 256 * len(fused))
+    gone = implied | spare
+    edited.BeginBatchEdit()
+    for index in gone:
+        edited.RemoveAtom(index)
+    edited.CommitBatchEdit()
+    return Reduced(edited.GetMol(), tuple(n for n in range(len(elements)) if n not in gone), frozenset(twins))
+
+
+def _is_of_imine(atom: Atom) -> bool:
+    """Nitrogen of C=N-H, whose hydrogen has a side."""
+    return (
+        atom.GetAtomicNum() == 7
+        and atom.GetDegree() == 2
+        and any(str(bond.GetBondType()) == "DOUBLE" for bond in atom.GetBonds())
+    )
