@@ -11,6 +11,7 @@ from unigen.errors import UserError
 from unigen.eval.molecules.etkdg import etkdg_conformers
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import without_stereo
+from unigen.molecules.stereoisomers import same_stereoisomer, says_all
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
     # infinity lies below no threshold, and is never the nearest while there is another
     rms = np.full((len(samples), len(references)), np.inf)
     reasons = []
+    known = task.references[0].to_rdkit()
+    text_says_all = says_all(task.smiles, known)
     for row, sample in enumerate(samples):
-        probe, reason = _prepare(sample, task)
+        probe, reason = _prepare(sample, task, known, text_says_all=text_says_all)
         reasons.append(reason)
         if probe is not None:
             # terminal atoms of conjugated groups (carboxylates, nitro groups) count as equal, RDKit's default
@@ -86,7 +89,9 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
     return ConformerVerdict(rms, tuple(reasons), _is_bounded(references[0], max_matches))
 
 
-def _prepare(sample: Molecule | None, task: ConformerTask) -> tuple[Mol | None, str]:
+def _prepare(
+    sample: Molecule | None, task: ConformerTask, known: Mol, *, text_says_all: bool
+) -> tuple[Mol | None, str]:
     """The heavy atoms of a sample, or why there are none to compare."""
     if sample is None:
         return None, FAILED
@@ -96,7 +101,8 @@ def _prepare(sample: Molecule | None, task: ConformerTask) -> tuple[Mol | None, 
         smiles = sample.to_smiles()
     except UserError:
         return None, OTHER_MOLECULE
-    if smiles != task.smiles:
+    # equal texts are of one isomer where they say all, and different ones too where a nitrogen has turned over
+    if not (smiles == task.smiles and text_says_all) and not same_stereoisomer(sample.to_rdkit(), known, imines=False):
         same_graph = without_stereo(smiles) == without_stereo(task.smiles)
         return None, OTHER_STEREO if same_graph else OTHER_MOLECULE
     return _heavy(sample), ""
