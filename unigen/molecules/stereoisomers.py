@@ -97,16 +97,6 @@ def same_stereoisomer(one: Mol, other: Mol, *, imines: bool = True) -> bool:
     return _fits(one, other, position_marks(other, imines=imines))
 
 
-def says_all(smiles: str, molecule: Mol) -> bool:
-    """Whether a SMILES that RDKit wrote of a molecule in space has a mark wherever its positions might say something.
-
-    If so, conformers of one molecule are those of which RDKit writes this text.
-    """
-    twins = _reduced(molecule).twins
-    marks = [mark for mark in position_marks(molecule, imines=False) if twins.isdisjoint(mark.atoms)]
-    return len(marks) <= len(text_marks(marked_mol(smiles)))
-
-
 def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, ...]:
     """What a SMILES says that `is_molecule` does not look at, in words.
 

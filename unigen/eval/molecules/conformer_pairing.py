@@ -41,10 +41,12 @@ class ConformerPairing:
     Attributes:
         of_group: the samples of each group.
         unpaired: samples that are of no molecule of the reference.
+        by_text: samples that were paired by the SMILES they were asked to be.
     """
 
     of_group: tuple[tuple[int, ...], ...]
     unpaired: tuple[int, ...] = ()
+    by_text: frozenset[int] = frozenset()
 
 
 def group_references(reference: MoleculeReference, workers: Workers) -> tuple[list[ReferenceGroup], int]:
@@ -146,9 +148,12 @@ def pair_conformers(samples: Sequence[MoleculeEntry], groups: Sequence[Reference
     lookup = _Lookup(groups)
     of_group: list[list[int]] = [[] for _ in groups]
     unpaired: list[int] = []
+    by_text: set[int] = set()
     for position, sample in enumerate(samples):
         number = lookup.of_text(sample.smiles) if sample.smiles else None
-        if number is None:
+        if number is not None:
+            by_text.add(position)
+        else:
             number = lookup.of_name(sample.id)
         if number is None and sample.molecule is not None:
             number = lookup.of_molecule(sample.molecule)
@@ -156,7 +161,7 @@ def pair_conformers(samples: Sequence[MoleculeEntry], groups: Sequence[Reference
             unpaired.append(position)
         else:
             of_group[number].append(position)
-    return ConformerPairing(tuple(map(tuple, of_group)), tuple(unpaired))
+    return ConformerPairing(tuple(map(tuple, of_group)), tuple(unpaired), frozenset(by_text))
 
 
 def _key_of_text(text: str) -> str:
