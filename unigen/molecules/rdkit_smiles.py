@@ -105,6 +105,24 @@ def canonical_smiles(text: str) -> str:
     return smiles_of_mol(parse_smiles(text))
 
 
+def isomer_smiles(mol: Mol) -> str:
+    """Canonical isomeric SMILES of what a molecule can be held against, be it of positions or of a text.
+
+    Without isotopes, atom maps, and the hands of nitrogens that turn over. RDKit's old perception overlooks some
+    stereo: texts that are equal may be of different isomers, which `unigen.molecules.stereoisomers` tells apart.
+    """
+    from rdkit import Chem
+
+    plain = without_labels(mol)
+    turning = [atom for atom in plain.GetAtoms() if atom.GetChiralTag() and turns_over(atom)]
+    if not turning:
+        return smiles_of_mol(plain)
+    for atom in turning:
+        atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+    # read again: other centres may have been some only by these
+    return Chem.CanonSmiles(smiles_of_mol(plain))
+
+
 def flat_smiles(mol: Mol) -> str:
     """Canonical SMILES of the graph alone: stereoisomers, isotopologues and conformers have one."""
     from rdkit import Chem
