@@ -133,7 +133,7 @@ def test_requests_of_a_dataset_are_served(generate, monkeypatch):
         (("--smiles", "C[Si](C)(C)C"), "elements that may not occur; got Si"),
         (("--smiles", "C" * 40), "too many atoms"),
         (("--smiles", "C", "--formula", "CH4"), "smiles and formula exclude each other"),
-        (("--smiles-file", "none.smi"), "none.smi: cannot read"),
+        (("--smiles-file", "none.smi"), "none.smi: cannot be read"),
         (("--formula", "C2Xx"), "unknown element"),
         (("--property", "gap"), "not a name and a number"),
         (("--property", "gap=0.1", "--property", "gap=0.2"), "given twice"),

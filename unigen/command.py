@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 from unigen.disk import FREE_SPACE, NO_SPACE
 from unigen.errors import UserError
@@ -19,6 +19,9 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 _REFUSED = 2
 """As for a wrong option, where typer ends."""
+
+_UNHEARD = 1
+"""As other programs end whose output nobody takes."""
 
 
 class Stopped(BaseException):
@@ -33,15 +36,54 @@ class Stopped(BaseException):
         self.signal = number
 
 
+class _Output:
+    """Standard output, which remembers whether all of it was taken: an OSError alone does not tell what it is about."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.taken = stream is not None
+        self._stream = stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+
+    def write(self, text: str) -> int:
+        with self._watched():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._watched():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError):  # the second where it was closed meanwhile
+            self.taken = False
+            raise
+
+    def end(self) -> bool:
+        """Write out what waits; whether all was taken. If not it goes nowhere, or Python would try and complain."""
+        with suppress(OSError, ValueError):
+            self.flush()
+        if not self.taken:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        return self.taken
+
+
 def run_command(command: Callable[[], object]) -> NoReturn:
     """Run it and exit with what it exits with, by default 0.
 
     2 after a UserError or trouble with disk or memory; 128 and the signal when one stopped it, as shells count; 1 where
-    its output could not be written.
-    An error of another class is a fault of ours and keeps its traceback.
+    its output was not taken. An error of another class is a fault of ours and keeps its traceback.
     """
-    heard = _fit_streams()
-    code, said = None, ""
+    _take_any_text()
+    before = sys.stdout
+    output = _Output(before)
+    sys.stdout = cast("TextIO", output)
+    code: str | int | None = None
+    said = ""
     try:
         with _stopped_by_signals():
             command()
@@ -55,10 +97,12 @@ def run_command(command: Callable[[], object]) -> NoReturn:
     except MemoryError as error:
         code, said = _REFUSED, f"error: not enough memory; got {error or 'none left'}"
     except OSError as error:
-        if _flushed():  # else it was said by the stream that nobody reads
+        if output.taken:  # else there is nothing to say, and nobody who listens
             code, said = _REFUSED, f"error: {_trouble(error)}"
-    if not _flushed() or not heard:
-        code = code or 1
+    finally:
+        sys.stdout = before
+    if not output.end():
+        code = code or _UNHEARD
     if said:
         with suppress(OSError, ValueError):
             sys.stderr.write(said + "\n")
@@ -71,27 +115,14 @@ def _trouble(error: OSError) -> UserError:
     return UserError(error.strerror or str(error) or type(error).__name__, where=where, next_step=step)
 
 
-def _fit_streams() -> bool:
-    """Let standard output and error take any text, whatever their encoding; whether there is a standard output."""
-    heard = sys.stdout is not None
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller: what is written goes nowhere
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
-        with suppress(AttributeError):  # another object may stand there
+def _take_any_text() -> None:
+    """Let standard output and error take any text, whatever their encoding."""
+    if sys.stderr is None:  # closed by the caller: what is written goes nowhere
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # closed, or another object stands there
             # \xc5 for a letter that the encoding lacks, \udcff for a byte of a file name that is no text
-            getattr(sys, name).reconfigure(errors="backslashreplace")
-    return heard
-
-
-def _flushed() -> bool:
-    """Whether standard output took all; if not it is led to nowhere, or Python would complain once more at its end."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+            cast("Any", stream).reconfigure(errors="backslashreplace")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,8 +50,30 @@ def alone_in(folder: Path) -> Iterator[None]:
 @contextmanager
 def alone_at(path: Path) -> Iterator[None]:
     """As `alone_in`, for a file and its namesakes of other endings (``report.json``, ``report.csv``)."""
+    _check_name(path)
     with _alone(path.with_name(f".{path.stem[:_LONGEST]}{LOCK}"), path):
         yield
+
+
+def _check_name(path: Path) -> None:
+    """Before hours of work: raise UserError where no file of this name can be made."""
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
+    if is_folder:
+        raise UserError("a folder has this name", where=str(path), next_step="choose another one")
+
+
+def _cannot_be_written(where: Path, error: OSError) -> UserError:
+    return UserError(
+        "cannot be written",
+        where=str(where),
+        got=os.strerror(error.errno or 0),
+        next_step=FREE_SPACE if error.errno in NO_SPACE else "choose another place",
+    )
 
 
 @contextmanager
@@ -63,6 +86,8 @@ def _alone(path: Path, where: Path) -> Iterator[None]:
         lock.acquire()
         file = path.open("r+", encoding="utf-8")
     except Timeout:
+        if not path.exists():  # a place that is none of a disk, such as /proc
+            raise _cannot_be_written(where, OSError(errno.EROFS, "")) from None
         raise UserError(
             "another process is at work here",
             where=str(where),
@@ -70,12 +95,7 @@ def _alone(path: Path, where: Path) -> Iterator[None]:
             next_step="wait until it ends, or choose another place",
         ) from None
     except OSError as error:
-        raise UserError(
-            "cannot be written",
-            where=str(where),
-            got=os.strerror(error.errno or 0),
-            next_step=FREE_SPACE if error.errno in NO_SPACE else "choose another place",
-        ) from error
+        raise _cannot_be_written(where, error) from error
     try:
         # where a file system knows no locks the library takes the file itself for one, with words of its own in it
         if not mine and not isinstance(lock, SoftFileLock):
@@ -121,6 +141,8 @@ def durable(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())  # before the rename: a crash leaves the old file or the whole new one
         partial.replace(path)
     except OSError as error:
+        if error.filename == str(partial):
+            error.filename = str(path)  # the name that the user knows
         if error.errno not in NO_SPACE:
             raise
         partial.unlink(missing_ok=True)

@@ -2,16 +2,19 @@
 
 One rule decides. Listed operators that form a group of the type that the symbols name are the answer, whatever setting
 the symbols name. Without a listing the Hall symbol is, then the Hermann-Mauguin symbol, then the number (which names
-the reference setting of International Tables A). Everything that is left open or contradicts itself becomes several
-`Reading`s, among which the cell, the declared formula and the sites decide (`unigen.crystals.cif`): an origin or axes
-that a symbol does not name, ``x, y, z`` alone beside a higher group, operators of another group than the symbol.
+the reference setting of International Tables A). All that is left open or contradicts itself becomes several
+`Reading`s, among which the cell, the declared formula and the sites decide (`unigen.crystals.cif_expansion`): an origin
+or axes that a symbol does not name, ``x, y, z`` alone beside a higher group, operators of another group than the
+symbol.
 
-Sources: International Tables for Crystallography A (2016), tables 1.6.4 and 2.1.3; B (2010), chapter 1.4 (Hall symbols).
+Sources: International Tables for Crystallography A (2016), tables 1.6.4 and 2.1.3; B (2010), chapter 1.4 (Hall's
+symbols).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,25 +73,26 @@ class Told(NamedTuple):
 
     triplets: tuple[str, ...]
     hall: str
-    symbol: str
+    symbols: tuple[str, ...]
     number: str
 
 
-def readings(told: Told, where: str) -> list[Reading]:
+@lru_cache(maxsize=256)  # files of one source tell few groups; 192 operations are 20 KB
+def readings(told: Told) -> tuple[Reading, ...]:
     """All groups that the block may mean, the likeliest first; one where it is clear.
 
     Raises:
         UserError: operators that form no group, a symbol or number that is none.
     """
-    listed = _listed(told.triplets, where)
-    named = _named(told, where, needed=listed is None)
+    listed = _listed(told.triplets)
+    named = _named(told, needed=listed is None)
     if listed is None:
         # the core dictionary's default of the operators is x, y, z
-        return named or [Reading(_operations_of_hall("P 1"), "no symmetry operators")]
+        return tuple(named) or (Reading(_operations_of_hall("P 1"), "no symmetry operators"),)
     if not named or any(each.operations.number == listed.number for each in named):
-        return [Reading(listed, "the listed operators", confirmed=True)]
+        return (Reading(listed, "the listed operators", confirmed=True),)
     identity = len(listed.rotations) == 1
-    return [Reading(listed, "'x, y, z' alone" if identity else "the listed operators", identity=identity), *named]
+    return (Reading(listed, "'x, y, z' alone" if identity else "the listed operators", identity=identity), *named)
 
 
 def fits_cell(operations: Operations, lattice: Float[np.ndarray, "3 3"]) -> bool:
@@ -105,21 +109,58 @@ def fits_cell(operations: Operations, lattice: Float[np.ndarray, "3 3"]) -> bool
     )
 
 
-def _listed(triplets: tuple[str, ...], where: str) -> Operations | None:
-    """The group of the listed operators; generators of one are completed when they lack nothing but products."""
+def _listed(triplets: tuple[str, ...]) -> Operations | None:
+    """The group of the listed operators; the identity may be left out."""
     if not triplets:
         return None
     try:
-        return _group_of_triplets(triplets)
+        operators = [_operator(triplet) for triplet in triplets]
+        twentyfourths = np.array([translation for _, translation in operators]) * 24
+        if abs(twentyfourths - np.rint(twentyfourths)).max() < 1e-6:
+            return _operations(_group(operators))
+        return _unusual_operations(operators)
     except PARSER_ERRORS as error:
-        raise UserError("the symmetry operators form no group", where=where, got=one_line(error)) from error
+        raise UserError("the symmetry operators form no group", got=one_line(error)) from error
 
 
-@lru_cache(maxsize=256)  # files of one source share few groups; 192 operations are 20 KB
-def _group_of_triplets(triplets: tuple[str, ...]) -> Operations:
+_TERM = re.compile(r"([+-]?)(?:(\d+/\d+|\d*\.?\d+|\d+\.)\*?)?([xyz]?)")
+
+
+def _operator(triplet: str) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3"]]:
+    """Rotation and translation of ``1/2-x, y+0.25, x-y``; raises ValueError for anything else."""
+    rows = re.sub(r"\s", "", triplet).lower().split(",")
+    affine = np.zeros((3, 4))
+    for index, row in enumerate(rows):
+        terms = [term for term in _TERM.finditer(row) if term[0]]
+        if len(rows) != 3 or "".join(term[0] for term in terms) != row or not terms:
+            raise ValueError(f"{triplet!r} is no operator")
+        for term in terms:
+            affine[index, "xyz".index(term[3]) if term[3] else 3] += float(f"{term[1]}1") * _value(term[2] or "1")
+    if not np.isin(affine[:, :3], (-1, 0, 1)).all() or round(abs(np.linalg.det(affine[:, :3]))) != 1:
+        raise ValueError(f"{triplet!r} is no operator")
+    return affine[:, :3], affine[:, 3]
+
+
+def _value(text: str) -> float:
+    """A fraction as it is; a decimal as the 24th it rounds: 0.33, 0.1667."""
+    if "/" in text:
+        above, below = text.split("/")
+        return int(above) / int(below)
+    value = float(text)
+    nearest = round(24 * value) / 24
+    return nearest if abs(value - nearest) < 0.0051 else value  # two digits at least
+
+
+def _group(operators: list[tuple[np.ndarray, np.ndarray]]) -> gemmi.GroupOps:
+    """Raises ValueError where the operators are no group."""
     import gemmi
 
-    told = {gemmi.Op(triplet).wrap().triplet() for triplet in triplets}
+    told = set()
+    for rotation, translation in operators:
+        operator = gemmi.Op("x,y,z")
+        operator.rot = (np.rint(rotation).astype(int) * gemmi.Op.DEN).tolist()
+        operator.tran = np.rint(translation * gemmi.Op.DEN).astype(int).tolist()
+        told.add(operator.wrap().triplet())
     # each once, the identity among them: gemmi takes what it is given for different elements
     group = gemmi.GroupOps([gemmi.Op(triplet) for triplet in sorted(told | {"x,y,z"})])
     group.add_missing_elements()
@@ -128,7 +169,23 @@ def _group_of_triplets(triplets: tuple[str, ...]) -> Operations:
         raise ValueError(f"{', '.join(sorted(told - made))} is no member")
     if told not in (made, made - {"x,y,z"}):
         raise ValueError(f"{len(told)} are listed, their products make {len(made)}")
-    return _operations(group)
+    return group
+
+
+def _unusual_operations(operators: list[tuple[np.ndarray, np.ndarray]]) -> Operations:
+    """A group whose origin is none of the usual, as pymatgen writes some: ``-x+128/413, y, z``."""
+    rotations, translations = (np.array(part) for part in zip(*operators, strict=True))
+    moving = (rotations != np.eye(3)).any(axis=(1, 2)) | (translations % 1.0 != 0.0).any(axis=1)
+    order = np.argsort(moving, kind="stable")  # the identity first
+    rotations, translations = rotations[order], translations[order]
+    products = np.einsum("aij,bjk->abik", rotations, rotations)
+    shifts = np.einsum("aij,bj->abi", rotations, translations) + translations[:, None]
+    difference = shifts[:, :, None] - translations
+    # such fractions are rounded to 1/1000, and a product has three of them
+    same = (products[:, :, None] == rotations).all((-1, -2)) & (abs(difference - np.round(difference)) < 3e-3).all(-1)
+    if not same.any(axis=2).all():
+        raise ValueError("a product of two is not listed")
+    return _operations_of_arrays(rotations, translations)
 
 
 def _operations(group: gemmi.GroupOps) -> Operations:
@@ -140,13 +197,17 @@ def _operations(group: gemmi.GroupOps) -> Operations:
     translations = np.array([operator.tran for operator in operators]) / gemmi.Op.DEN
     if entry is not None:
         return Operations(rotations, translations, entry.number, entry.xhm())
+    return _operations_of_arrays(rotations, translations)
+
+
+def _operations_of_arrays(rotations: np.ndarray, translations: np.ndarray) -> Operations:
     import spglib  # knows the type of any group, not its setting
 
     with quiet_spglib():
-        found = spglib.get_spacegroup_type_from_symmetry(np.rint(rotations).astype(np.intc), translations)
+        found = spglib.get_spacegroup_type_from_symmetry(np.rint(rotations).astype(np.intc), translations, symprec=0.01)
     if found is None:
         raise ValueError("their type is none of the 230")
-    return Operations(rotations, translations, found.number, f"{found.international_short} in an unusual cell")
+    return Operations(rotations, translations, found.number, f"{found.international_short} in an unusual setting")
 
 
 @cache
@@ -156,27 +217,27 @@ def _operations_of_hall(hall: str) -> Operations:
     return _operations(gemmi.symops_from_hall(hall))
 
 
-def _named(told: Told, where: str, *, needed: bool) -> list[Reading]:
+def _named(told: Told, *, needed: bool) -> list[Reading]:
     """What the symbols and the number mean; one that is unknown is passed over where a listing tells the group.
 
     A Hall symbol tells everything; where the Hermann-Mauguin symbol speaks of another setting, or the number of another
     group, both are readings. The number beside a symbol adds nothing but its consent: the setting is the symbol's.
     """
-    by_hall, by_symbol, by_number = _by_hall(told.hall), _by_symbol(told.symbol), _by_number(told.number)
+    by_hall, by_number = _by_hall(told.hall), _by_number(told.number)
+    by_symbols = [_by_symbol(symbol) for symbol in told.symbols]
+    by_symbol = _common([found for found in by_symbols if found])
     unknown = [
         f"{kind} {text!r}"
         for kind, text, found in (
             ("Hall symbol", told.hall, by_hall),
-            ("Hermann-Mauguin symbol", told.symbol, by_symbol),
+            *(("Hermann-Mauguin symbol", *each) for each in zip(told.symbols, by_symbols, strict=True)),
             ("number", told.number, by_number),
         )
         if text and not found
     ]
     if needed and unknown and not by_hall and not by_symbol:
         # a symbol nobody knows may mean another setting than the number's
-        raise UserError(
-            f"unknown space group: {', '.join(unknown)}", where=where, next_step="list the symmetry operators"
-        )
+        raise UserError(f"unknown space group: {', '.join(unknown)}", next_step="list the symmetry operators")
     number = by_number[0].operations.number if by_number else 0
     if any(each.operations.number == number for each in by_symbol):
         by_symbol = [each for each in by_symbol if each.operations.number == number]
@@ -186,6 +247,16 @@ def _named(told: Told, where: str, *, needed: bool) -> list[Reading]:
     if all(each.operations.number != number for each in result):
         result += by_number
     return result
+
+
+def _common(by_symbols: list[list[Reading]]) -> list[Reading]:
+    """The settings that all symbols of a block may mean; those of each where they contradict each other."""
+    if not by_symbols:
+        return []
+    shared = set.intersection(*({each.operations.symbol for each in found} for found in by_symbols))
+    if shared:
+        return [each for each in by_symbols[0] if each.operations.symbol in shared]
+    return [each for found in by_symbols for each in found]
 
 
 def _by_hall(hall: str) -> list[Reading]:
@@ -212,7 +283,7 @@ def _by_number(number: str) -> list[Reading]:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 230
+    return text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 230
 
 
 def _by_symbol(symbol: str) -> list[Reading]:
@@ -254,17 +325,17 @@ class _Setting(NamedTuple):
     qualifier: str
 
 
-_SUFFIX = re.compile(r"(.+?)(?::|/?\(|,)?(origin(?:choice)?[12]|o[12]|[12](?!/)|(?<=:)[12]?[-abc123]+|hr|rs|[hrsz])\)?")
+_SUFFIX = re.compile(
+    r"(.+?)[:(]*(origin(?:choice)?[12]|o[12]|[12]|(?<=:)[12]?[-abc123]+|hr|rs|[hrsz]|(?:hexagonal|rhombohedral)(?:axes)?)\)?"
+)
 """What stands behind a symbol to tell its setting."""
 
 _SUFFIXES = {
     **{f"{word}{choice}": choice for word in ("origin", "originchoice", "o") for choice in "12"},
-    "h": "H",
-    "hr": "H",
-    "r": "R",
-    "rs": "R",
+    **dict.fromkeys(("h", "hr", "hexagonal", "hexagonalaxes"), "H"),
+    **dict.fromkeys(("r", "rs", "rhombohedral", "rhombohedralaxes"), "R"),
     "s": "1",
-    "z": "2",  # ICSD: the site of highest symmetry, the centre
+    "z": "2",  # ICSD: origin at the site of highest symmetry, at the centre (Zentrum)
 }
 
 
@@ -274,7 +345,7 @@ def _key(symbol: str) -> str:
         r"\s*(?:\(\s*(?:no\.?|#)?\s*\d{1,3}\s*\)|(?:#|no\.)\s*\d{1,3})$", "", symbol.strip(), flags=re.IGNORECASE
     )
     text = re.sub(r"(\d)\s*\((\d)\)", r"\1\2", text)  # a screw axis: 6(3)
-    return re.sub(r"[\s_]|(?<=\D)\.$", "", text).lower().replace("{", "").replace("}", "")
+    return re.sub(r"[\s_{}]", "", text).lower()[:60]  # the longest have 25 letters
 
 
 @cache
@@ -283,42 +354,39 @@ def _settings() -> dict[str, tuple[_Setting, ...]]:
 
     Where a short symbol is that of several axes, b stands before c and a: International Tables write it for b.
     """
+    names: dict[str, dict[_Setting, None]] = {}
+    for name, setting in _names():
+        names.setdefault(_key(name), {})[setting] = None
+    axes = {"b": 0, "c": 1, "a": 2}
+
+    def axis(setting: _Setting) -> int:
+        return axes[setting.qualifier.strip("-")[0]] if 3 <= setting.number <= 15 else 0
+
+    found = {name: tuple(sorted(same, key=axis)) for name, same in names.items()}
+    # Where e stands for both glides of a pair of settings, the standard symbol is that of the standard setting.
+    standard = ("cmme", "c2/m2/m2/e", "ccce", "c2/c2/c2/e")
+    return found | {name: tuple(each for each in found[name] if not each.qualifier) for name in standard}
+
+
+def _names() -> Iterator[tuple[str, _Setting]]:
+    """Every symbol that is in use, with the setting it names; a symbol of several settings comes once for each."""
     import gemmi
     import spglib
 
-    entries = [
-        (each, _Setting(each.number, each.hall, each.ext.strip("\0"), each.qualifier.strip("\0")))
-        for each in gemmi.spacegroup_table()
-    ]
-    names: dict[str, list[_Setting]] = {}
-
-    def add(name: str, setting: _Setting) -> None:
-        known = names.setdefault(_key(name), [])
-        if setting not in known:
-            known.append(setting)
-
     by_hall: dict[str, list[_Setting]] = {}
-    for entry, setting in entries:
+    for entry in gemmi.spacegroup_table():
+        setting = _Setting(entry.number, entry.hall, entry.ext.strip("\0"), entry.qualifier.strip("\0"))
         by_hall.setdefault(entry.hall, []).append(setting)
-        add(entry.hm, setting)
+        yield entry.hm, setting
+        if 3 <= entry.number <= 15:
+            yield "".join(part for part in entry.hm.split() if part != "1"), setting
+        if entry.number >= 195:
+            yield entry.hm.replace("-3", "3"), setting  # before 1935, and in many files since: F d 3 m
+        if setting.extension == "H":
+            yield "H" + entry.hm[1:], setting  # of the Protein Data Bank
     for hall_number in range(1, 531):
         kind: Any = spglib.get_spacegroup_type(hall_number)
-        full = kind.international_full
         for setting in by_hall[kind.hall_symbol]:
-            add(full, setting)
+            yield kind.international_full, setting
             if 47 <= kind.number <= 74:  # from the full one: spglib's short symbol of setting 331 is misprinted
-                add(re.sub(r"\d(_\d)?/", "", full), setting)
-    for entry, setting in entries:
-        if 3 <= entry.number <= 15:
-            add("".join(part for part in entry.hm.split() if part != "1"), setting)
-        elif entry.number >= 195:
-            add(entry.hm.replace("-3", "3"), setting)  # before 1935, and in many files since: F d 3 m
-        if setting.extension == "H":
-            add("H" + entry.hm[1:], setting)  # of the Protein Data Bank
-    axes = {"b": 0, "c": 1, "a": 2}
-    found = {
-        name: tuple(sorted(same, key=lambda each: axes[each.qualifier.strip("-")[0]] if 3 <= each.number <= 15 else 0))
-        for name, same in names.items()
-    }
-    # Where e stands for both glides of a pair of settings, the standard symbol is that of the standard setting.
-    return found | {name: tuple(each for each in found[name] if not each.qualifier) for name in ("cmme", "ccce")}
+                yield re.sub(r"\d(_\d)?/", "", kind.international_full), setting

@@ -7,14 +7,12 @@ on interruptions.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -26,20 +24,19 @@ from unigen.data.assemble import Assembly, assemble
 from unigen.data.build_sources import Source, resolve_sources
 from unigen.data.crystal_rows import CRYSTALS
 from unigen.data.dataset_file import dataset_path, datasets_home, name_and_split
+from unigen.data.left_out import LEFT_OUT, LeftOut, by_reason, write_left_out
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
-from unigen.data.shards import SHARD_ROWS, Rejected, RowKind, Task, Treatment, build_parts
-from unigen.disk import alone_in, checksum, durable, durable_text, write_text
+from unigen.data.shards import SHARD_ROWS, RowKind, Task, Treatment, build_parts
+from unigen.disk import alone_in, checksum, durable, write_text
 from unigen.errors import UserError
 from unigen.version import version_of
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when the same sources and options would give another store."""
 
 _PARTS = 2
 """Raise it when parts get other columns: those of an interrupted build are then made again."""
-
-_NAMED_SMILES = re.compile(r"^SMILES '[^']*': ")
 
 ROW_KINDS: dict[Kind, RowKind] = {"crystals": CRYSTALS, "molecules": MOLECULES}
 """How the rows of each kind of structure are made."""
@@ -90,6 +87,7 @@ class BuildResult:
         splits: structures a split.
         rejected: rejected rows by kind of reason.
         already_built: nothing was done, the dataset stood there from the same sources and options.
+        passed_over: files of the sources that were not read, by reason; they hold no structures, or the same again.
     """
 
     name: str
@@ -97,6 +95,7 @@ class BuildResult:
     splits: dict[str, int]
     rejected: dict[str, int]
     already_built: bool = False
+    passed_over: dict[str, int] = field(default_factory=dict)
 
 
 def build_dataset(
@@ -156,7 +155,7 @@ def _build(
         split_val=options.split_val,
         workers=workers,
     )
-    return _publish(name, home, plan, assembly)
+    return _publish(name, home, plan, assembly, _passed_over(sources))
 
 
 def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildResult | None:
@@ -167,7 +166,14 @@ def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildRes
     before = {key: done.get(key) for key in plan}
     if before | {"options": _given(done["options"])} != plan | {"options": _given(plan["options"])}:
         return None
-    return BuildResult(name, home / kind.store, done["splits"], done["rejected"], already_built=True)
+    passed_over = done.get("passed_over", {})  # of versions that did not write it down
+    return BuildResult(
+        name, home / kind.store, done["splits"], done["rejected"], already_built=True, passed_over=passed_over
+    )
+
+
+def _passed_over(sources: list[Source]) -> dict[str, int]:
+    return dict(Counter(why for source in sources for why in source.passed_over()).most_common())
 
 
 def _given(options: dict) -> dict:
@@ -228,26 +234,18 @@ def _prepare(work: Path, plan: dict) -> None:
         write_text(stamp, key)
 
 
-def _publish(name: str, home: Path, plan: dict, assembly: Assembly) -> BuildResult:
+def _publish(name: str, home: Path, plan: dict, assembly: Assembly, passed_over: dict[str, int]) -> BuildResult:
     """Write the three files, the store last: while it is missing the dataset is not built."""
-    rejected = dict(sorted(Counter(_reason_without_values(row) for row in assembly.rejected).items()))
-    with durable_text(home / "rejected.csv", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("id", "where", "reason"))
-        table.writerows((row.id, row.where, row.reason) for row in assembly.rejected)
+    rejected = dict(sorted(by_reason((row.where, row.reason) for row in assembly.rejected).items()))
+    write_left_out(home / LEFT_OUT, (LeftOut(row.id, row.where, row.reason) for row in assembly.rejected))
     store = home / assembly.kind.store
     for other in KINDS:
         (home / f"{other}.parquet").unlink(missing_ok=True)
     (home / "build.yaml").unlink(missing_ok=True)  # else a kill now could leave it to describe another store
     with durable(store) as partial:
         assembly.write(partial)
-    facts = {"positions": assembly.origins} if assembly.origins else {}
+    facts: dict[str, object] = {"positions": assembly.origins} if assembly.origins else {}
+    facts |= {"passed_over": passed_over} if passed_over else {}
     write_yaml(home / "build.yaml", {"name": name, **plan, "splits": assembly.splits, "rejected": rejected, **facts})
     shutil.rmtree(home / ".build")  # not before: a build that is killed until here goes on from its parts
-    return BuildResult(name, store, assembly.splits, rejected)
-
-
-def _reason_without_values(row: Rejected) -> str:
-    """The reason without file, entry, SMILES and values, to count by."""
-    reason = _NAMED_SMILES.sub("", row.reason.removeprefix(f"{row.where}: ")).split(";")[0]
-    return " ".join(word for word in reason.split() if not any(letter.isdigit() for letter in word))[:80]
+    return BuildResult(name, store, assembly.splits, rejected, passed_over=passed_over)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from unigen.cards import KINDS, Kind, find_cards, read_dataset_card
@@ -18,6 +18,7 @@ from unigen.data.build import ROW_KINDS, BuildResult
 from unigen.data.compositions import compositions, reduced_formulas
 from unigen.data.crystal_store import CrystalDataset
 from unigen.data.dataset_file import built_kind, datasets_home, name_and_split
+from unigen.data.left_out import left_out_table
 from unigen.data.readers.contents import kind_of
 from unigen.data.store import Dataset
 from unigen.elements import SYMBOLS, hill_formula
@@ -87,11 +88,10 @@ def print_result(result: BuildResult, console: Console) -> None:
     counts = ", ".join(f"{count:,} {split}" for split, count in result.splits.items())
     console.out(f"{result.name}: {counts}{' (already built)' if result.already_built else ''}", highlight=False)
     if result.rejected:
-        table = Table("rejected because", Column("rows", justify="right"))
-        for reason, count in sorted(result.rejected.items(), key=lambda item: -item[1]):
-            table.add_row(Text(reason), f"{count:,}")
-        console.print(table)
+        console.print(left_out_table("rejected because", result.rejected, "rows"))
         console.out(f"each row with its reason: {result.path.parent / 'rejected.csv'}", highlight=False)
+    if result.passed_over:
+        console.print(left_out_table("not read, being", result.passed_over, "files"))
     console.out(f"written: {result.path}", highlight=False)
 
 

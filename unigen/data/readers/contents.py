@@ -7,6 +7,7 @@ Everything else that can be read holds crystals.
 
 from __future__ import annotations
 
+import re
 from itertools import dropwhile, islice
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def _look_inside(path: Path, ending: str) -> Kind | None:
     match ending:
         case ".csv":
             with open_text(path) as file:
-                columns = {name.strip(' "\r\n\t').lower() for name in file.readline().split(",")}
+                columns = {name.strip(' "\r\n\t').lower() for name in re.split("[,;\t]", file.readline())}
             return _by_names(columns, "cif", "smiles")
         case ".xyz" | ".extxyz":
             with open_text(path) as file:

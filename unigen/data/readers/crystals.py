@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from unigen.crystals import json_form
 from unigen.crystals.crystal import Crystal
+from unigen.data.left_out import LEFT_OUT
 from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
 from unigen.data.readers.ase_files import ase_images
 from unigen.data.readers.copies import Description
-from unigen.data.readers.file_names import LEFT_OUT, own_name
+from unigen.data.readers.file_names import own_name
 from unigen.data.readers.formats import Formats
 from unigen.data.readers.record import Record, Row, parse_record, split_from_name
 from unigen.data.readers.text import BEYOND, LONGEST_FIELD, csv_rows, field_named, number, read_frames, stem
@@ -115,7 +116,7 @@ def _read_relaxed(folder: Path) -> Iterator[Record]:
     yield from read_frames(frames)
     if left_out.exists():
         for where, row in csv_rows(left_out, "reason"):
-            yield Record(row.get("id") or "", "bad", row["reason"], where)
+            yield Record(row.get("id") or "", "bad", row["reason"].removeprefix(f"{row.get('where')}: "), where)
         return
     for line in _read_json_lines(journal):  # of versions that did not write down what was left out
         if isinstance(line.content, dict) and not json_form.holds_structure(line.content):

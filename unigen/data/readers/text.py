@@ -7,6 +7,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from unigen.data.readers.record import Record, split_from_name
@@ -48,7 +49,9 @@ def number(text: object) -> object:
 
 
 def csv_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a CSV with where each stands; blanks around headings do not count.
+    """The rows of a CSV, parted by commas, semicolons or tabs, with where each stands.
+
+    Blanks around headings do not count.
 
     Rows have that column in small letters and the others as the file writes them; what stands beyond the last heading
     is a list under `BEYOND`.
@@ -59,7 +62,8 @@ def csv_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, str]]]:
     # a CIF of a large cell is longer than the default field; this is the largest that C's long holds on every system
     csv.field_size_limit(2**31 - 1)
     with open_text(path) as file:
-        rows = csv.DictReader(file, restkey=BEYOND)
+        heading = file.readline()
+        rows = csv.DictReader(chain([heading], file), restkey=BEYOND, delimiter=_delimiter(heading, column))
         try:
             names = [name.strip() for name in rows.fieldnames or ()]
             columns = [name.lower() for name in names].count(column)
@@ -71,6 +75,12 @@ def csv_rows(path: Path, column: str) -> Iterator[tuple[str, dict[str, str]]]:
                 yield f"{path} row {index}", row
         except csv.Error as error:
             raise UserError("not a readable CSV", where=f"{path} line {rows.line_num}", got=str(error)) from error
+
+
+def _delimiter(heading: str, column: str) -> str:
+    """What parts the headings so that the column is one of them: commas, or what spreadsheets write in their place."""
+    split = {mark: [name.strip(' "\t\n').lower() for name in heading.split(mark)] for mark in ",;\t"}
+    return next((mark for mark, names in split.items() if column in names), ",")
 
 
 def field_named(row: Mapping[str, object], *names: str) -> str | None:

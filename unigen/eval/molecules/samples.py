@@ -111,6 +111,8 @@ def _read_sdf(text: str, where: str) -> tuple[Molecule, str]:
         return Molecule.from_sdf(text, where), ""
     except UserError as error:
         return bare, str(error)
+    except PARSER_ERRORS as error:  # what RDKit raises of bonds does not take the positions away
+        return bare, f"{where}: {type(error).__name__}: {one_line(error)}"
 
 
 def _numbers(values: object) -> dict[str, float]:
