@@ -20,7 +20,9 @@ from unigen.train.settings import OptimConfig, TrainConfig
 
 TINY = {family.name: family.learned.tiny for family in FAMILIES if family.learned is not None}
 SETTINGS = [kind() for family in FAMILIES for kind in family.settings.values()]
-OTHERS = [OptimConfig(), DataConfig(train="a", val="b"), TrainConfig(model=TINY["words"], data=DataConfig(train="a", val="b"), out="o", max_steps=1)]  # fmt: skip
+DATA = DataConfig(train="a", val="b")
+OTHERS = [OptimConfig(), DATA, TrainConfig(model=TINY["words"], data=DATA, out="o", max_steps=1)]
+BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 ODD = (0, -1, 1, 2, 3, 7, 0.5, -0.5, 1e30, -1e30, 1e-30, math.nan, math.inf, -math.inf, 10**9, 10**12, -(10**12), 2**63)
 
 
@@ -102,12 +104,12 @@ def test_looking_at_shapes_first_changes_no_weight(family):
         ("a: " + "[" * 100_000, "nested too deeply"),
         ("a: " + "9" * 5_000, "not valid YAML"),
         ("a: 2026-99-99", "not valid YAML"),
-        ("a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)), "aliases"),
+        ("a0: &a0 [x, x]\n" + BOMB, "aliases"),
         ("a: &a [*a]", "aliases"),
         ("a: \x00", "not valid YAML"),
         ("a: 0x" + "f" * 5_000, "a number of thousands of digits"),
     ],
-)  # fmt: skip
+)
 def test_yaml_that_is_made_to_break_readers_is_one_line(tmp_path, text, message):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(UserError, match=message) as error:

@@ -103,11 +103,7 @@ class Crystal:
         """Mass density in g/cm^3; needs ase for the atomic masses."""
         from ase.data import atomic_masses
 
-        return float(atomic_masses[self.numbers].sum() / self.volume * FARTHEST = 1e8
-"""Cells from the origin: beyond, a double no longer says where in its cell an atom is (to 1e-8 of it), and a lost point
-of decimals is likelier."""
-
-GRAM_PER_CUBIC_CENTIMETRE)
+        return float(atomic_masses[self.numbers].sum() / self.volume * GRAM_PER_CUBIC_CENTIMETRE)
 
     def smallest_distance(self) -> float:
         """Shortest distance between two atoms in Angstrom, an atom's own periodic images included."""
