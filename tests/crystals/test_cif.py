@@ -217,7 +217,8 @@ def test_all_atoms_beside_a_leftover_symbol_are_not_doubled():
     setting.places = {"Na": GENERAL}
     whole = setting.crystal(Crystal.from_cif(setting.text(operators(setting.triplets()))).lattice)
     rows = [
-        f"Na{i} Na " + " ".join(f"{v:.6f}" for v in place + [0.1, 0.07, 0]) for i, place in enumerate(whole.frac_coords)
+        f"Na{i} Na " + " ".join(f"{v:.6f}" for v in place + np.array([0.1, 0.07, 0]))
+        for i, place in enumerate(whole.frac_coords)
     ]
     told = ("_symmetry_space_group_name_H-M 'P 21/c'", ALONE)
     assert len(Crystal.from_cif(block(*told, formula("Na", 4), cell=setting.cell, sites=rows))) == 4

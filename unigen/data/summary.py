@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unigen.cards import KINDS, Kind, find_cards, read_dataset_card
+from unigen.crystals.extensive import is_extensive
 from unigen.data.build import ROW_KINDS, BuildResult
 from unigen.data.compositions import compositions, reduced_formulas
 from unigen.data.crystal_store import CrystalDataset
@@ -92,6 +93,11 @@ def print_result(result: BuildResult, console: Console) -> None:
         console.out(f"each row with its reason: {result.path.parent / 'rejected.csv'}", highlight=False)
     if result.passed_over:
         console.print(left_out_table("not read, being", result.passed_over, "files"))
+    properties = set(pq.read_schema(result.path).names) - {*CrystalDataset.column_names()}
+    totals = sorted(filter(is_extensive, properties)) if result.path.stem == CrystalDataset.kind else []
+    if totals:
+        said = f"totals of the cell, and so divided where the primitive cell is smaller: {', '.join(totals)}"
+        console.out(said, highlight=False)
     console.out(f"written: {result.path}", highlight=False)
 
 

@@ -88,6 +88,7 @@ def _from_json(entry: object, where: str) -> Crystal:
 def _read_run(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen generate``: a line of facts a sample, the structure in it or in samples.extxyz."""
     frames = read_frames(folder / "samples.extxyz") if (folder / "samples.extxyz").exists() else iter(())
+    paired = False
     for line in _read_json_lines(folder / "samples.jsonl"):
         facts = line.content if isinstance(line.content, dict) else {}
         complete = json_form.holds_structure(facts)
@@ -99,6 +100,9 @@ def _read_run(folder: Path) -> Iterator[Record]:
             yield line
         else:
             yield Record(str(facts.get("id", frame.id)), frame.form, frame.content, frame.where, "train", facts)
+            paired = True
+    for frame in frames if paired else ():
+        yield replace(frame, form="bad", content="a frame that no line of samples.jsonl stands for")
 
 
 def _describe(record: Record) -> Description:
