@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
-from unigen.disk import FREE_SPACE, NO_SPACE
+from unigen.disk import FREE_SPACE, NO_SPACE, encodable
 from unigen.errors import UserError
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -22,6 +22,10 @@ _REFUSED = 2
 
 _UNHEARD = 1
 """As other programs end whose output nobody takes."""
+
+
+_LONGEST = 200
+"""Letters that are shown of what is no text."""
 
 
 class Stopped(BaseException):
@@ -39,7 +43,7 @@ class Stopped(BaseException):
 class _Output:
     """Standard output, which remembers whether all of it was taken: an OSError alone does not tell what it is about."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: Any) -> None:  # a TextIO, or what tests put there; None where it was closed
         self.taken = stream is not None
         self._stream = stream or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
 
@@ -89,16 +93,10 @@ def run_command(command: Callable[[], object]) -> NoReturn:
             command()
     except SystemExit as end:
         code = end.code
-    except UserError as error:
-        code, said = _REFUSED, f"error: {error}"
-    except Stopped as stop:
-        word = "interrupted" if stop.signal == signal.SIGINT else f"stopped by {signal.Signals(stop.signal).name}"
-        code, said = 128 + stop.signal, f"{word}: what is finished is kept, the same command goes on"
-    except MemoryError as error:
-        code, said = _REFUSED, f"error: not enough memory; got {error or 'none left'}"
-    except OSError as error:
-        if output.taken:  # else there is nothing to say, and nobody who listens
-            code, said = _REFUSED, f"error: {_trouble(error)}"
+    except (UserError, Stopped, MemoryError, UnicodeEncodeError, OSError) as error:
+        code, said = _ending(error)
+        if isinstance(error, OSError) and not output.taken:
+            code, said = _UNHEARD, ""  # nothing else went wrong, and nobody listens
     finally:
         sys.stdout = before
     if not output.end():
@@ -109,10 +107,25 @@ def run_command(command: Callable[[], object]) -> NoReturn:
     sys.exit(code)
 
 
-def _trouble(error: OSError) -> UserError:
-    step = FREE_SPACE if error.errno in NO_SPACE else ""
-    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
-    return UserError(error.strerror or str(error) or type(error).__name__, where=where, next_step=step)
+def _ending(error: UserError | Stopped | MemoryError | UnicodeEncodeError | OSError) -> tuple[int, str]:
+    """Exit code and what is said."""
+    match error:
+        case Stopped():
+            what = "interrupted" if error.signal == signal.SIGINT else f"stopped by {signal.Signals(error.signal).name}"
+            return 128 + error.signal, f"{what}: what is finished is kept, the same command goes on"
+        case MemoryError():
+            error = UserError("not enough memory", got=str(error) or None)
+        case UnicodeEncodeError():
+            if not any("\ud800" <= letter <= "\udfff" for letter in error.object):
+                raise error
+            # bytes of a file name that are no text, which some libraries do not take
+            name = encodable(error.object)[:_LONGEST]
+            error = UserError("not text", where=name, next_step="rename the file or folder in plain letters")
+        case OSError():
+            where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+            step = FREE_SPACE if error.errno in NO_SPACE else ""
+            error = UserError(error.strerror or str(error) or type(error).__name__, where=where, next_step=step)
+    return _REFUSED, f"error: {error}"
 
 
 def _take_any_text() -> None:
@@ -132,7 +145,9 @@ def _stopped_by_signals() -> Iterator[None]:
         raise Stopped(number)
 
     try:
-        before = {number: signal.signal(number, stop) for number in STOPS}
+        # a signal that the caller has ignored, as shells do for what runs in the background, stays so
+        heard = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, stop) for number in heard}
     except ValueError:  # not in the main thread, which alone hears signals
         yield
         return

@@ -30,7 +30,7 @@ def hull_build(
     """Build a reference set from energies you have, or by relaxing datasets with the potential that will judge."""
     from unigen import parallel
     from unigen.energies.hull.build import build_by_potential, build_from_energies
-    from unigen.energies.hull.reference import hulls_home
+    from unigen.energies.hull.reference import LEFT_OUT, hull_folder, hulls_home
     from unigen.energies.potential import find_potential
     from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
@@ -46,11 +46,15 @@ def hull_build(
             )
         else:
             card = build_from_energies(name, sources, energy=energy, quantity=quantity, scheme=energy_scheme)
-        skipped = "".join(f", {count:,} {reason}" for reason, count in card.skipped.items())
-        typer.echo(
-            f"hull {name}: {card.formulas:,} formulas of {card.entries:,} entries{skipped}; "
-            f"{card.quantity} energies, {card.scheme}"
-        )
+    typer.echo(
+        f"hull {name}: {card.formulas:,} formulas of {card.entries:,} entries; {card.quantity} energies, {card.scheme}"
+    )
+    for reason, count in card.skipped.items():
+        typer.echo(f"left out: {count:,} {reason}")
+    for note in card.notes:
+        typer.echo(f"note: {note}")
+    if card.skipped:
+        typer.echo(f"each of them: {hull_folder(name) / LEFT_OUT}")
 
 
 @app.command("elements")

@@ -26,6 +26,7 @@ import numpy as np
 from unigen.data.crystal_store import open_crystals
 from unigen.data.molecule_store import open_molecules
 from unigen.data.readers.record import CrystalArrays, MoleculeArrays, Record, split_from_name
+from unigen.elements import atomic_number_of
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, UNPACKED_FREELY, UNPACKED_RATIO, decode, one_line
 from unigen.shapes import Int
@@ -46,7 +47,7 @@ class ArrayHeader(NamedTuple):
 
 def read_crystal_npz(path: Path) -> Iterator[Record]:
     """Records of a ragged npz; raises UserError when arrays are missing, disagree, or would need unpickling."""
-    arrays = _load_npz(path, _CRYSTAL_ARRAYS)
+    arrays = _load_npz(path, {"num_atoms": (), "atomic_numbers": (), "frac_coords": (3,), "lattice": (3, 3)})
     numbers, frac_coords, lattice = (arrays[name] for name in _CRYSTAL_ARRAYS[1:])
     offsets = _offsets(path, arrays, per_atom=("atomic_numbers", "frac_coords"), per_structure=("lattice",))
     columns = _columns(arrays, _CRYSTAL_ARRAYS)
@@ -60,7 +61,7 @@ def read_crystal_npz(path: Path) -> Iterator[Record]:
 
 def read_molecule_npz(path: Path) -> Iterator[Record]:
     """Records of a ragged npz; raises UserError when arrays are missing, disagree, or would need unpickling."""
-    arrays = _load_npz(path, _MOLECULE_ARRAYS)
+    arrays = _load_npz(path, {"num_atoms": (), "atomic_numbers": (), "positions": (3,)})
     numbers, positions, count = arrays["atomic_numbers"], arrays["positions"], len(arrays["num_atoms"])
     texts = arrays.pop("smiles", np.full(count, ""))
     smiles = decode(texts.tobytes()).split("\n") if texts.dtype == np.uint8 else _texts(texts)
@@ -122,26 +123,42 @@ def _header(file: Any) -> ArrayHeader:
     return ArrayHeader(shape, dtype)
 
 
-def _load_npz(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """All arrays of an npz, in memory; those that are needed are numbers, one a row at least."""
+def _load_npz(path: Path, needed: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """All arrays of an npz, in memory; those that are needed are numbers, with their shapes behind the first axis."""
     headers = npz_headers(path)
     missing = [name for name in needed if name not in headers]
     if missing:
         raise UserError(f"arrays missing: {', '.join(missing)}", where=str(path), wanted=", ".join(needed))
+    for name, rest in needed.items():
+        if (shape := headers[name].shape)[1:] != rest or not shape:
+            wanted = f"({', '.join(('n', *map(str, rest)))})"
+            raise UserError(f"{name}: not an array of that shape", where=str(path), got=shape, wanted=wanted)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in headers}
     except _ERRORS as error:
         raise UserError("not a readable npz", where=str(path), got=one_line(error)) from error
+    if arrays["atomic_numbers"].dtype.kind in "US":
+        arrays["atomic_numbers"] = _numbers_of_symbols(arrays["atomic_numbers"])
+    arrays["num_atoms"] = _whole_numbers(path, "num_atoms", arrays["num_atoms"])
+    arrays["atomic_numbers"] = _whole_numbers(path, "atomic_numbers", arrays["atomic_numbers"])
     for name in needed:
-        array = arrays[name]
-        if array.dtype.kind not in "iuf" or not array.ndim:
-            got = f"{array.dtype} of shape {array.shape}"
-            raise UserError(f"{name}: no array of numbers", where=str(path), got=got)
-    for name in ("num_atoms", "atomic_numbers"):
-        if arrays[name].ndim != 1 or not (np.isfinite(arrays[name]) & (arrays[name] % 1 == 0)).all():
-            raise UserError(f"{name}: not a list of whole numbers", where=str(path), got=arrays[name].ravel()[:3])
+        if arrays[name].dtype.kind not in "iuf":
+            raise UserError(f"{name}: no array of numbers", where=str(path), got=arrays[name].dtype)
     return arrays
+
+
+def _whole_numbers(path: Path, name: str, values: np.ndarray) -> np.ndarray:
+    """The same, as integers where floats hold nothing else; raises UserError for other numbers, and for no numbers."""
+    if values.dtype.kind not in "iuf" or not (np.isfinite(values) & (values % 1 == 0)).all():
+        raise UserError(f"{name}: not a list of whole numbers", where=str(path), got=values.ravel()[:3])
+    return values.astype(np.int64) if values.dtype.kind == "f" else values
+
+
+def _numbers_of_symbols(symbols: np.ndarray) -> Int[np.ndarray, "sites"]:
+    """Atomic numbers of symbols, 0 for what is none."""
+    known, of_each = np.unique(symbols.astype(str), return_inverse=True)
+    return np.array([atomic_number_of(symbol) or 0 for symbol in known.tolist()], dtype=np.int64)[of_each]
 
 
 def _offsets(

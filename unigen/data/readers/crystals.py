@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unigen.crystals import json_form
 from unigen.crystals.cif_block import split_structures
@@ -20,14 +20,11 @@ from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
 from unigen.data.readers.ase_files import ase_images
 from unigen.data.readers.copies import Description
 from unigen.data.readers.file_names import own_name
-from unigen.data.readers.formats import Formats
+from unigen.data.readers.formats import Formats, left_out_records
 from unigen.data.readers.record import Record, Row, parse_record, split_from_name
 from unigen.data.readers.text import BEYOND, LONGEST_FIELD, csv_rows, field_named, number, read_frames, stem
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, numeric, one_line, open_text, parse_json, read_whole
-
-if TYPE_CHECKING:
-    pass
 
 _NOT_PROPERTIES = frozenset(("id", "material_id", "index", "", "Unnamed: 0", "split"))
 
@@ -90,6 +87,7 @@ def _from_json(entry: object, where: str) -> Crystal:
 def _read_run(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen generate``: a line of facts a sample, the structure in it or in samples.extxyz."""
     frames = read_frames(folder / "samples.extxyz") if (folder / "samples.extxyz").exists() else iter(())
+    paired = False
     for line in _read_json_lines(folder / "samples.jsonl"):
         facts = line.content if isinstance(line.content, dict) else {}
         complete = json_form.holds_structure(facts)
@@ -101,6 +99,9 @@ def _read_run(folder: Path) -> Iterator[Record]:
             yield line
         else:
             yield Record(str(facts.get("id", frame.id)), frame.form, frame.content, frame.where, "train", facts)
+            paired = True
+    for frame in frames if paired else ():
+        yield replace(frame, form="bad", content="a frame that no line of samples.jsonl stands for")
 
 
 def _describe(record: Record) -> Description:
@@ -111,14 +112,13 @@ def _describe(record: Record) -> Description:
 
 def _read_relaxed(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen relax``: what was relaxed, and what was not, each entry of its input once."""
-    frames, journal, left_out = folder / "relaxed.extxyz", folder / "relaxed.jsonl", folder / LEFT_OUT
+    frames, journal = folder / "relaxed.extxyz", folder / "relaxed.jsonl"
     if not frames.exists():  # cut off before its end
         yield from _read_json_lines(journal)
         return
     yield from read_frames(frames)
-    if left_out.exists():
-        for where, row in csv_rows(left_out, "reason"):
-            yield Record(row.get("id") or "", "bad", row["reason"].removeprefix(f"{row.get('where')}: "), where)
+    if (folder / LEFT_OUT).exists():
+        yield from left_out_records(folder)
         return
     for line in _read_json_lines(journal):  # of versions that did not write down what was left out
         if isinstance(line.content, dict) and not json_form.holds_structure(line.content):
