@@ -21,6 +21,7 @@ from unigen.data.readers.file_names import (
 )
 from unigen.data.readers.record import Record
 from unigen.data.readers.text import stem, suffix
+from unigen.disk import LOCK
 from unigen.errors import UserError
 
 Reader = Callable[[Path], Iterator[Record]]
@@ -141,7 +142,7 @@ class Formats:
 
     def _survey_of_folder(self, folder: Path) -> Survey:
         # sorted: the order of rows, and with it every store built of them, must not depend on the file system
-        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.endswith(LOCK))
         read: dict[Path, Reader] = {}
         passed: dict[Path, str] = {}
         runs = {parent: self._run_of(parent, folder) for parent in {file.parent for file in files}}
