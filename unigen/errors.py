@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-_LONGEST_GOT, _LONGEST_WHAT = 200, 600
-"""Characters: what a person reads of a value that may be a whole file, and of a sentence that may quote one."""
+_LONGEST_GOT, _LONGEST_WHAT, _LONGEST_WHERE = 200, 600, 400
+"""Characters: what a person reads of a value that may be a whole file, of a sentence that may quote one, and of a path
+or the title of an entry."""
 
 
 class UserError(ValueError):
@@ -16,6 +17,8 @@ class UserError(ValueError):
         self, what: str, *, where: str = "", got: object = None, wanted: object = None, next_step: str = ""
     ) -> None:
         what = _shortened(what, _LONGEST_WHAT)
+        if len(where) > _LONGEST_WHERE:
+            where = f"{where[: _LONGEST_WHERE // 2]}...{where[-_LONGEST_WHERE // 2 :]}"  # both ends tell something
         parts = [f"{where}: {what}" if where else what]
         if got is not None:
             parts.append(f"got {_shortened(_text(got), _LONGEST_GOT)}")

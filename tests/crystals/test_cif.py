@@ -216,10 +216,8 @@ def test_all_atoms_beside_a_leftover_symbol_are_not_doubled():
     setting = Setting(81)
     setting.places = {"Na": GENERAL}
     whole = setting.crystal(Crystal.from_cif(setting.text(operators(setting.triplets()))).lattice)
-    rows = [
-        f"Na{i} Na " + " ".join(f"{v:.6f}" for v in place + np.array([0.1, 0.07, 0]))
-        for i, place in enumerate(whole.frac_coords)
-    ]
+    moved = whole.frac_coords + np.array([0.1, 0.07, 0.0])
+    rows = [f"Na{i} Na " + " ".join(f"{value:.6f}" for value in place) for i, place in enumerate(moved)]
     told = ("_symmetry_space_group_name_H-M 'P 21/c'", ALONE)
     assert len(Crystal.from_cif(block(*told, formula("Na", 4), cell=setting.cell, sites=rows))) == 4
     with pytest.raises(UserError, match="does not tell which structure"):
@@ -292,10 +290,12 @@ BRUCITE = (3.14, 3.14, 4.77, 90, 90, 120)
         (block(sites=ROCK_SALT, cell=(-5, 5, 5, 90, 90, 90)), "no such cell"),
         (block(sites=ROCK_SALT, cell=(5, 5, 5, 30, 100, 170)), "no such cell"),
         (block(sites=ROCK_SALT).replace("_cell_length_b 5.64\n", ""), "no such cell; got a b c 5.64 ? 5.64"),
+        (block(sites=ROCK_SALT).replace("_cell_angle_gamma 90\n", ""), "no such cell"),
         (block("_cell_modulation_dimension 1", sites=ROCK_SALT), "superspace"),
         (block("_space_group_ssg_name_IT 'Pnma(00g)0s0'", sites=ROCK_SALT), "superspace"),
         (block("_space_group_magn.number_BNS 62.448", sites=ROCK_SALT), "magnetic"),
         (block(sites=ROCK_SALT).replace("fract_", "Cartn_"), "sites in Cartesian coordinates"),
+        (block(sites=ROCK_SALT).replace("fract_", "U_"), "sites without places"),
         (block(sites=ROCK_SALT) + block(sites=ROCK_SALT), "duplicate block name: x"),
         (block(sites=ROCK_SALT) + block(sites=["K1 K"]).replace("data_x", "data_y"), "Wrong number of values"),
         (block(sites=ROCK_SALT) + block(sites=["K1 K 0 0 0"]).replace("data_x", "data_y"), "2 structures in one CIF"),
@@ -361,3 +361,27 @@ def test_what_others_write_comes_back(index):
     symmetrised = Crystal.from_cif(crystal.to_cif(symprec=0.01))
     assert symmetrised.space_group() == crystal.space_group()
     assert symmetrised.reduced(0.01).counts == crystal.reduced(0.01).counts
+
+
+@pytest.mark.parametrize(
+    ("index", "seed", "noise", "symprec"), [(7, 5, 0.05, 0.3), (6, 6, 0.03, 0.3), (7, 168, 0.05, 0.3)]
+)
+def test_a_crystal_that_is_nearly_symmetric_is_not_written_as_another(index, seed, noise, symprec):
+    """pymatgen writes operators of another cell than its sites: 8 Ti of 4."""
+    ideal = prototypes(12)[index]
+    shift = np.random.default_rng(seed).normal(size=ideal.frac_coords.shape)
+    moved = ideal.frac_coords + noise * shift / np.linalg.norm(ideal.lattice, axis=1)
+    crystal = Crystal(ideal.numbers, moved, ideal.lattice)
+    back = Crystal.from_cif(crystal.to_cif(symprec=symprec))
+    assert back.reduced_formula == crystal.reduced_formula
+    assert len(back) / back.volume == pytest.approx(len(crystal) / crystal.volume, rel=0.05)
+
+
+def test_operators_of_a_skewed_cell_and_of_an_unusual_origin_are_read():
+    told = operators(["x,y,z", "-x+128/413,-y,-z", "-x+128/413,-y,-2x+z+128/413", "x,y,2x-z-128/413"])
+    lattice = np.array([[5.0, 0, -3.5], [0, 6, 0], [0, 0, 3.5]])  # a + c is normal to c, the axis
+    a, b, c = np.linalg.norm(lattice, axis=1)
+    beta = np.degrees(np.arccos(lattice[0] @ lattice[2] / (a * c)))
+    crystal = Crystal.from_cif(block(told, cell=(a, b, c, 90, beta, 90), sites=["Na1 Na .1 .2 .3"]))
+    assert len(crystal) == 4
+    assert crystal.space_group().number >= 10

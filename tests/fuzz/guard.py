@@ -63,7 +63,7 @@ def fault(read: Callable[[Path], list[str]], path: Path) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with bounded():
+            with bounded(seconds=SECONDS):
                 reasons = read(path)
         except UserError as error:
             reasons = [str(error)]

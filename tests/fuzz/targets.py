@@ -77,9 +77,9 @@ class Target:
     group: str
     file: str
     form: str
-    seeds: tuple[bytes, ...]
-    read: Read
-    beside: dict[str, bytes] = field(default_factory=dict)
+    seeds: tuple[bytes, ...] = field(repr=False)
+    read: Read = field(repr=False)
+    beside: dict[str, bytes] = field(default_factory=dict, repr=False)
     opens: str = ""
 
     def write(self, content: bytes, folder: Path) -> Path:

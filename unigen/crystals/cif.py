@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unigen.crystals.cell import Cell
+from unigen.crystals.cell import Cell, reduced_counts
 from unigen.crystals.cif_block import Block, number_of, read_blocks
 from unigen.crystals.cif_expansion import decide, expand
 from unigen.crystals.cif_sites import formula_of, sites_of
@@ -49,22 +49,39 @@ def parse_cif(text: str, where: str) -> Cell:
             where=where,
             got=", ".join(block.name for block in blocks[:5]),
             wanted="one a file",
-            next_step="write each data_ block to a file of its own",
+            next_step="write each data_ block to a file of its own, or read the file by `unigen data build`",
         )
     return _structure(blocks[0], where)
 
 
 def write_cif(structure: Structure, symprec: float | None = None) -> str:
-    """CIF text; with ``symprec`` (Angstrom) of the conventional symmetrised cell, P1 where no symmetry can be found."""
+    """CIF text; with ``symprec`` (Angstrom) of the conventional symmetrised cell, P1 where no symmetry can be found.
+
+    pymatgen looks for the symmetry of the symmetrised cell a second time. Where it then finds another, the operators it
+    writes can make another crystal of the sites: such text is not returned, but P1.
+    """
     from pymatgen.io.cif import CifWriter
     from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # no electronegativity of helium, how spglib will report failures one day, ...
-        try:
-            return str(CifWriter(structure, symprec=symprec))
-        except SymmetryUndeterminedError:  # atoms on top of each other, say
-            return str(CifWriter(structure))
+        if symprec is not None:
+            try:
+                text = str(CifWriter(structure, symprec=symprec))
+                if _holds(text, structure):
+                    return text
+            except (SymmetryUndeterminedError, UserError):  # atoms on top of each other, say
+                pass
+        return str(CifWriter(structure))
+
+
+def _holds(text: str, structure: Structure) -> bool:
+    """Whether a CIF has the composition and the density of a structure."""
+    lattice, _, numbers = parse_cif(text, "what was written")
+    volume = abs(np.linalg.det(lattice)) / len(numbers) * len(structure)
+    # 5 %: symmetrising at a tolerance moves the cell a little, an atom lost of ten a lot
+    same_density = abs(volume / structure.volume - 1.0) < 0.05
+    return same_density and reduced_counts(numbers) == reduced_counts(np.array(structure.atomic_numbers))
 
 
 def _structure(block: Block, where: str) -> Cell:
@@ -150,7 +167,9 @@ def _lattice(block: Block, where: str) -> Float[np.ndarray, "3 3"]:
     """Right-handed rows; c along z and a in the xz plane, as pymatgen writes them."""
     lengths = np.array([number_of(block.first(f"_cell_length_{axis}")) for axis in "abc"])
     names = ("alpha", "beta", "gamma")
-    degrees = np.array([number_of(block.first(f"_cell_angle_{name}") or "90") for name in names])  # 90 is its default
+    told = [block.first(f"_cell_angle_{name}") for name in names]
+    # the dictionary's default is 90, which is believed of all three together: a single one is rather lost
+    degrees = np.array([number_of(text) for text in told]) if any(told) else np.full(3, 90.0)
     cosines = np.cos(np.radians(degrees))
     with np.errstate(invalid="ignore"):
         volume = 1.0 - (cosines**2).sum() + 2.0 * cosines.prod()  # squared, of a cell with edges of 1

@@ -49,8 +49,28 @@ def read_blocks(text: str, where: str) -> list[Block]:
         except ValueError:
             document = cif.read_string(_quoted(text))
     except PARSER_ERRORS as error:
-        raise UserError("not a readable CIF", where=where, got=one_line(error).removeprefix("string:")) from error
+        raise UserError(
+            "not a readable CIF", where=where, got=one_line(error).removeprefix("string:").strip()
+        ) from error
     return [_block(block, where) for block in document]
+
+
+_HEADING = re.compile(r"[ \t]*data_(\S*)", re.IGNORECASE)
+
+
+def split_structures(text: str) -> list[tuple[str, str]]:
+    """Name and text of each data block that holds atom sites; nothing is parsed, what is broken stays what it is."""
+    starts, inside, position = [], False, 0
+    for line in text.split("\n"):
+        if line.startswith(";"):  # a text field, which may hold anything
+            inside = not inside
+        heading = None if inside else _HEADING.match(line)
+        if heading is not None:
+            starts.append((heading[1], position))
+        position += len(line) + 1
+    ends = [start for _, start in starts[1:]] + [len(text)]
+    blocks = [(name, text[start:end]) for (name, start), end in zip(starts, ends, strict=True)]
+    return [(name, block) for name, block in blocks if "_atom_site" in block.lower()]
 
 
 _BARE = re.compile(r"(_[^\s]+)[ \t]+([^\s'\"#;_][^'\"#\n]*?[ \t][^'\"#\n]*?)[ \t]*")
@@ -91,7 +111,7 @@ def number_of(text: str) -> float:
     """A number without its standard uncertainty, or a plain fraction; NaN for anything else."""
     from gemmi import cif
 
-    fraction = re.fullmatch(r"([+-]?\d{1,3})/(\d{1,3})", text)
+    fraction = re.fullmatch(r"([+-]?\d{1,3})/(\d{1,3})", text) if "/" in text else None
     if fraction is not None and int(fraction[2]):
         return int(fraction[1]) / int(fraction[2])
     return float(cif.as_number(text))

@@ -116,7 +116,8 @@ def _listed(triplets: tuple[str, ...]) -> Operations | None:
     try:
         operators = [_operator(triplet) for triplet in triplets]
         twentyfourths = np.array([translation for _, translation in operators]) * 24
-        if abs(twentyfourths - np.rint(twentyfourths)).max() < 1e-6:
+        simple = all(abs(rotation).max() == 1 for rotation, _ in operators)  # gemmi reads no 2x-z of a skewed cell
+        if simple and abs(twentyfourths - np.rint(twentyfourths)).max() < 1e-6:
             return _operations(_group(operators))
         return _unusual_operations(operators)
     except PARSER_ERRORS as error:
@@ -136,7 +137,8 @@ def _operator(triplet: str) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray,
             raise ValueError(f"{triplet!r} is no operator")
         for term in terms:
             affine[index, "xyz".index(term[3]) if term[3] else 3] += float(f"{term[1]}1") * _value(term[2] or "1")
-    if not np.isin(affine[:, :3], (-1, 0, 1)).all() or round(abs(np.linalg.det(affine[:, :3]))) != 1:
+    whole = (affine[:, :3] == np.rint(affine[:, :3])).all()
+    if not whole or round(abs(np.linalg.det(affine[:, :3]))) != 1:
         raise ValueError(f"{triplet!r} is no operator")
     return affine[:, :3], affine[:, 3]
 
@@ -173,7 +175,7 @@ def _group(operators: list[tuple[np.ndarray, np.ndarray]]) -> gemmi.GroupOps:
 
 
 def _unusual_operations(operators: list[tuple[np.ndarray, np.ndarray]]) -> Operations:
-    """A group whose origin is none of the usual, as pymatgen writes some: ``-x+128/413, y, z``."""
+    """A group with an origin or axes that are none of the usual, as pymatgen writes some: ``-x+128/413, y, 2x-z``."""
     rotations, translations = (np.array(part) for part in zip(*operators, strict=True))
     moving = (rotations != np.eye(3)).any(axis=(1, 2)) | (translations % 1.0 != 0.0).any(axis=1)
     order = np.argsort(moving, kind="stable")  # the identity first

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
+FARTHEST = 1e8
+"""Cells from the origin: beyond, a double no longer says where in its cell an atom is (to 1e-8 of it), and a lost point
+of decimals is likelier."""
+
 GRAM_PER_CUBIC_CENTIMETRE = 1.66053906660
 """Of one atomic mass unit in a cubic Angstrom."""
 
@@ -36,7 +40,7 @@ class Crystal:
         properties: named scalars (units are on the card of the dataset they come from).
 
     Raises:
-        UserError: shapes that disagree, NaN, an unknown element, a cell of zero volume.
+        UserError: shapes that disagree, NaN or places beyond all cells, an unknown element, a cell of zero volume.
     """
 
     numbers: Integer[np.ndarray, "atoms"]
@@ -57,6 +61,9 @@ class Crystal:
         if not np.isfinite(coords).all():
             site = int(np.flatnonzero(~np.isfinite(coords).all(axis=1))[0])
             raise UserError(f"site {site}: coordinates are not finite", got=coords[site].tolist())
+        if np.abs(coords).max() > FARTHEST:
+            site = int(np.abs(coords).max(axis=1).argmax())
+            raise UserError(f"site {site}: coordinates beyond all cells", got=coords[site].tolist())
         if not np.isfinite(lattice).all():
             raise UserError("the lattice is not finite", got=lattice.tolist())
         unknown = np.flatnonzero((numbers < 1) | (numbers >= len(SYMBOLS)))

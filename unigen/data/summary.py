@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from unigen.data.build import ROW_KINDS, BuildResult
 from unigen.data.compositions import compositions, reduced_formulas
 from unigen.data.crystal_store import CrystalDataset
 from unigen.data.dataset_file import built_kind, datasets_home, name_and_split
-from unigen.data.left_out import left_out_table
+from unigen.data.left_out import LeftOut, by_reason, left_out_table
 from unigen.data.readers.contents import kind_of
 from unigen.data.store import Dataset
 from unigen.elements import SYMBOLS, hill_formula
@@ -134,6 +134,7 @@ class Summary:
         n_formulas: different reduced formulas of crystals, formulas of molecules.
         properties: spread of each property.
         unreadable: why entries of a file could not be read, one line each.
+        unreadable_by_reason: how many could not be read for which reason.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Summary:
     n_formulas: int
     properties: dict[str, Range]
     unreadable: tuple[str, ...] = ()
+    unreadable_by_reason: dict[str, int] = field(default_factory=dict)
 
 
 def summarise(name_or_path: str | Path) -> Summary:
@@ -171,12 +173,13 @@ def summarise(name_or_path: str | Path) -> Summary:
         sizes=dict(sorted(Counter(dataset.num_atoms.tolist()).items())),
         n_formulas=len(set(formulas)),
         properties=_ranges(dataset),
-        unreadable=tuple(unreadable),
+        unreadable=tuple(each.reason for each in unreadable),
+        unreadable_by_reason=by_reason((each.where, each.reason) for each in unreadable),
     )
 
 
-def open_any(name: str) -> tuple[Dataset, list[str]]:
-    """A store as it is; any other path read to memory, with the reasons of what could not be read."""
+def open_any(name: str) -> tuple[Dataset, list[LeftOut]]:
+    """A store as it is; any other path read to memory, with what could not be read."""
     path = Path(name)
     kind = kind_of(path) if path.exists() else built_kind(name_and_split(name)[0]) or "crystals"
     dataset = ROW_KINDS[kind].dataset
@@ -184,9 +187,10 @@ def open_any(name: str) -> tuple[Dataset, list[str]]:
         return dataset.open(name), []
     rows = list(ROW_KINDS[kind].read_rows(name))
     passed = [(row, row.structure) for row in rows if row.structure is not None]
-    unreadable = [row.reason for row in rows if row.structure is None]
+    unreadable = [LeftOut(row.id, row.where, row.reason) for row in rows if row.structure is None]
     if not passed:
-        raise UserError(f"no {kind.removesuffix('s')} in it", where=name, got=unreadable[0] if unreadable else None)
+        first = unreadable[0].reason if unreadable else None
+        raise UserError(f"no {kind.removesuffix('s')} in it", where=name, got=first)
     ids, splits = [row.id for row, _ in passed], [row.split for row, _ in passed]
     table = dataset.to_table([structure for _, structure in passed], ids, splits)
     return dataset.from_table(name, table), unreadable
@@ -211,6 +215,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     if summary.unreadable:
         reason = summary.unreadable[0]
         console.out(f"{len(summary.unreadable):,} entries could not be read, the first: {reason}", highlight=False)
+        console.print(left_out_table("not read, because", summary.unreadable_by_reason))
     console.print(f"{summary.n_formulas:,} different compositions, {len(summary.elements)} elements:")
     console.print(" ".join(f"{symbol}\u00a0{count}" for symbol, count in summary.elements.items()), highlight=False)
     console.print("Atoms per cell:" if summary.kind == "crystals" else "Atoms per molecule:")

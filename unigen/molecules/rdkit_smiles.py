@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _ONE_WORD = re.compile(r"\S+(?: \|[^|]*\|)?")
 """A SMILES, and perhaps the extension of ChemAxon."""
 
+_LONGEST = 5_000
+"""Letters: a protein of 250 amino acids. RDKit takes a second for so many; its time and memory grow with their square
+(10,000 rings in a row take minutes, 100,000 nested branches gigabytes)."""
+
 _LOG_PREFIX = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
 _SHOWN = 80
 """Characters of a SMILES that a message repeats, so that it stays one line."""
@@ -34,6 +38,8 @@ def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) 
     label = smiles_label(text, where)
     if not _ONE_WORD.fullmatch(text.strip()):
         raise UserError("not a SMILES", where=label, wanted="one word")
+    if len(text) > _LONGEST:
+        raise UserError("a SMILES too long to be read", where=label, got=f"{len(text):,} letters", wanted=_LONGEST)
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         mol = Chem.MolFromSmiles(text.strip())
     if mol is None or not mol.GetNumAtoms():
@@ -103,6 +109,24 @@ def smiles_label(text: str, where: str = "") -> str:
 def canonical_smiles(text: str) -> str:
     """The canonical isomeric form, as `Molecule.to_smiles` writes it; raises UserError as `parse_smiles`."""
     return smiles_of_mol(parse_smiles(text))
+
+
+def isomer_smiles(mol: Mol) -> str:
+    """Canonical isomeric SMILES of what a molecule can be held against, be it of positions or of a text.
+
+    Without isotopes, atom maps, and the hands of nitrogens that turn over. RDKit's old perception overlooks some
+    stereo: texts that are equal may be of different isomers, which `unigen.molecules.stereoisomers` tells apart.
+    """
+    from rdkit import Chem
+
+    plain = without_labels(mol)
+    turning = [atom for atom in plain.GetAtoms() if atom.GetChiralTag() and turns_over(atom)]
+    if not turning:
+        return smiles_of_mol(plain)
+    for atom in turning:
+        atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+    # read again: other centres may have been some only by these
+    return Chem.CanonSmiles(smiles_of_mol(plain))
 
 
 def flat_smiles(mol: Mol) -> str:

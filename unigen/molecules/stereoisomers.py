@@ -92,9 +92,9 @@ def is_molecule(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -
     return _fits(molecule, wanted, text_marks(wanted))
 
 
-def same_stereoisomer(one: Mol, other: Mol) -> bool:
-    """Whether two molecules in space, each with all its hydrogens, are conformers of one."""
-    return _fits(one, other, position_marks(other))
+def same_stereoisomer(one: Mol, other: Mol, *, imines: bool = True) -> bool:
+    """Whether two molecules in space, each with all its hydrogens, are conformers of one; see `position_marks`."""
+    return _fits(one, other, position_marks(other, imines=imines))
 
 
 def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, ...]:
@@ -142,25 +142,47 @@ def text_marks(mol: Mol) -> list[Mark]:
     return marks
 
 
-def position_marks(mol: Mol) -> list[Mark]:
-    """What the positions of a molecule say, wherever neighbours stand around an atom or beside a double bond."""
-    hands = {
-        atom.GetIdx(): _neighbours(atom)
-        for atom in mol.GetAtoms()
-        if atom.GetDegree() == 4 or (atom.GetDegree() == 3 and _keeps_its_lone_pair(atom))
-    }
-    chains = []
+def position_marks(mol: Mol, *, imines: bool = True) -> list[Mark]:
+    """What the positions of a molecule say, wherever neighbours stand around an atom or beside a double bond.
+
+    Args:
+        mol: with all its hydrogens and one conformer.
+        imines: whether the side of the hydrogen of C=N-H is said, which SMILES leave out as a rule.
+    """
+    hands, chains = {}, []
+    for atom in mol.GetAtoms():
+        near = _neighbours(atom)
+        if len(near) == 4 or (len(near) == 3 and _keeps_its_lone_pair(atom)):
+            hands[atom.GetIdx()] = near
     for bond in mol.GetBonds():
-        if str(bond.GetBondType()) == "DOUBLE" and _has_sides(bond):
-            one, two = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-            start = next(other for other in _neighbours(bond.GetBeginAtom()) if other != two)
-            end = next(other for other in _neighbours(bond.GetEndAtom()) if other != one)
-            chains.append((start, one, two, end))
+        if bond.GetBondTypeAsDouble() != 2.0 or not _has_sides(bond):
+            continue
+        one, two = bond.GetBeginAtom(), bond.GetEndAtom()
+        if imines or not (_is_of_imine(one) or _is_of_imine(two)):
+            start = next(other for other in _neighbours(one) if other != two.GetIdx())
+            end = next(other for other in _neighbours(two) if other != one.GetIdx())
+            chains.append((start, one.GetIdx(), two.GetIdx(), end))
     positions = mol.GetConformer().GetPositions()
     volumes = volume_signs(positions, list(hands), list(hands.values())).tolist()
     sides = side_signs(positions, chains).tolist()
     marks = [Mark(near, sign, atom) for (atom, near), sign in zip(hands.items(), volumes, strict=True) if sign]
     return marks + [Mark(chain, sign) for chain, sign in zip(chains, sides, strict=True) if sign]
+
+
+def _inverted(mol: Mol) -> set[int]:
+    """Of the centres of four neighbours those that stand outside of them, in small cages: they have no hand.
+
+    What RDKit reads off three neighbours and the centre there depends on which three they are.
+    """
+    near = {atom.GetIdx(): _neighbours(atom) for atom in mol.GetAtoms() if atom.GetDegree() == 4}
+    centres, threes, parity = [], [], []
+    for centre, four in near.items():
+        for left_out in range(4):
+            centres.append(centre)
+            threes.append([*four[:left_out], *four[left_out + 1 :]])
+            parity.append(-1 if left_out % 2 else 1)  # the centre stands in the place of the one that is left out
+    signs = volume_signs(mol.GetConformer().GetPositions(), centres, threes) * np.array(parity, dtype=np.int64)
+    return {centre for n, centre in enumerate(near) if len({*signs[4 * n : 4 * n + 4].tolist()} - {0}) > 1}
 
 
 def _open_centres(mol: Mol) -> set[int]:
@@ -171,7 +193,8 @@ def _open_centres(mol: Mol) -> set[int]:
 
 def _neighbours(atom: Atom) -> tuple[int, ...]:
     """In the order of the bonds, to which RDKit's tags refer."""
-    return tuple(bond.GetOtherAtomIdx(atom.GetIdx()) for bond in atom.GetBonds())
+    index = atom.GetIdx()
+    return tuple(bond.GetOtherAtomIdx(index) for bond in atom.GetBonds())
 
 
 def _keeps_its_lone_pair(atom: Atom) -> bool:
@@ -200,14 +223,20 @@ def _fits(molecule: Mol, wanted: Mol, marks: list[Mark]) -> bool:
     """Whether some way to lay the wanted graph upon the molecule makes all marks true."""
     if flat_smiles(molecule) != flat_smiles(wanted):
         return False
-    above, below = _reduced(wanted), _reduced(molecule)
+    if not marks:
+        return True
+    above = _reduced(wanted)
     meaning = [mark for mark in marks if above.twins.isdisjoint(mark.atoms)]
     if not meaning:
         return True
+    below, open_centres = _reduced(molecule), _inverted(molecule)
     ways = below.mol.GetSubstructMatches(above.mol, uniquify=False, useChirality=False, maxMatches=MOST_WAYS)
-    return any(
-        _all_true(meaning, dict(zip(above.index, (below.index[n] for n in way), strict=True)), molecule) for way in ways
-    )
+    for way in ways:
+        laid = dict(zip(above.index, (below.index[n] for n in way), strict=True))
+        looked_at = [mark for mark in meaning if mark.centre is None or laid[mark.centre] not in open_centres]
+        if _all_true(looked_at, laid, molecule):
+            return True
+    return False
 
 
 def _all_true(marks: list[Mark], laid: dict[int, int], molecule: Mol) -> bool:
@@ -238,45 +267,53 @@ def _reduced(mol: Mol) -> Reduced:
     """What is laid upon another graph."""
     from rdkit import Chem
 
-    edited = Chem.RWMol(mol)
     elements = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
-    neighbours = [_neighbours(atom) for atom in mol.GetAtoms()]
-    implied = {
-        atom.GetIdx()
-        for atom in mol.GetAtoms()
-        if elements[atom.GetIdx()] == 1
-        and [elements[other] != 1 for other in neighbours[atom.GetIdx()]] == [True]
-        and not _is_of_imine(mol.GetAtomWithIdx(neighbours[atom.GetIdx()][0]))
-    }
+    charges = [atom.GetFormalCharge() for atom in mol.GetAtoms()]
+    near: list[dict[int, float]] = [{} for _ in elements]  # neighbours, with the order of the bond
+    for bond in mol.GetBonds():
+        one, two, order = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), bond.GetBondTypeAsDouble()
+        near[one][two] = near[two][one] = order
+
+    def is_implied(atom: int) -> bool:
+        if elements[atom] != 1 or len(near[atom]) != 1:
+            return False
+        (parent,) = near[atom]
+        return elements[parent] != 1 and not _is_imine(elements[parent], [*near[parent].values()])
+
+    implied = {atom for atom in range(len(elements)) if is_implied(atom)}
     twins: set[int] = set()
     spare: set[int] = set()
-    for atom in edited.GetAtoms():
-        leaves: dict[tuple, list[int]] = {}
-        for bond in atom.GetBonds():
-            other = bond.GetOtherAtom(atom)
-            others = set(neighbours[other.GetIdx()]) - {atom.GetIdx()}
-            if others <= implied:
-                kind = (other.GetAtomicNum(), other.GetFormalCharge(), len(others), str(bond.GetBondType()))
-                leaves.setdefault(kind, []).append(other.GetIdx())
+    labels = []
+    for atom, others in enumerate(near):
+        leaves: dict[tuple[int, int, int, float], list[int]] = {}
+        for other, order in others.items():
+            if all(third in implied or third == atom for third in near[other]):
+                kind = (elements[other], charges[other], len(near[other]), order)
+                leaves.setdefault(kind, []).append(other)
         equal = [group for group in leaves.values() if len(group) > 1]
         twins |= {leaf for group in equal for leaf in group}
         fused = {leaf for group in equal for leaf in group[1:] if leaf not in implied}
-        spare |= fused | {other for leaf in fused for other in neighbours[leaf] if other in implied}
-        hydrogens = sum(other in implied for other in neighbours[atom.GetIdx()])
+        spare |= fused | {third for leaf in fused for third in near[leaf] if third in implied}
+        hydrogens = sum(other in implied for other in others)
         # what a match of atoms does not look at, as an isotope, which it does; counts never reach 16
-        atom.SetIsotope(1 + (atom.GetFormalCharge() + 8) % 16 + 16 * hydrogens + 256 * len(fused))
+        labels.append(1 + (charges[atom] + 8) % 16 + 16 * hydrogens + 256 * len(fused))
+    edited = Chem.RWMol(mol)
     gone = implied | spare
     edited.BeginBatchEdit()
+    for atom in edited.GetAtoms():
+        atom.SetIsotope(labels[atom.GetIdx()])
     for index in gone:
         edited.RemoveAtom(index)
     edited.CommitBatchEdit()
     return Reduced(edited.GetMol(), tuple(n for n in range(len(elements)) if n not in gone), frozenset(twins))
 
 
-def _is_of_imine(atom: Atom) -> bool:
+def _is_imine(element: int, orders: list[float]) -> bool:
     """Nitrogen of C=N-H, whose hydrogen has a side."""
-    return (
-        atom.GetAtomicNum() == 7
-        and atom.GetDegree() == 2
-        and any(str(bond.GetBondType()) == "DOUBLE" for bond in atom.GetBonds())
+    return element == 7 and sorted(orders) == [1.0, 2.0]
+
+
+def _is_of_imine(atom: Atom) -> bool:
+    return _is_imine(atom.GetAtomicNum(), [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]) and any(
+        other.GetAtomicNum() == 1 for other in atom.GetNeighbors()
     )

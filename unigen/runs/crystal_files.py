@@ -38,6 +38,7 @@ class CrystalFolder(RunFolder):
     written = ("n", "model", "retrieve_from", "exclude_formula", "decoding", "seed", "rank", "score", "device")
     decoding = "decoding"
     tools = ("torch", "numpy", "spglib")
+    tells = ("checks", "request", "seed", "model")
 
     def __init__(self, path: Path, *, symprec: float | None = None, cif: bool = True) -> None:
         super().__init__(path)
@@ -65,6 +66,10 @@ class CrystalFolder(RunFolder):
         if template and checks["space_group_number"] != _symmetry_fields(template)["space_group"]:
             template = template_of(crystal) or template  # its numbers happen to have more symmetry
         return row | _symmetry_fields(template) | {"checks": checks, **_structure_fields(crystal)}
+
+    def structure_of(self, row: Row) -> Crystal | None:
+        """See RunFolder."""
+        return crystal_of(row)
 
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""

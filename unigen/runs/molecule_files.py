@@ -33,6 +33,7 @@ class MoleculeFolder(RunFolder):
     written = ("n", "model", "drawing", "seed", "device")
     decoding = "drawing"
     tools = ("torch", "numpy", "rdkit")
+    tells = ("smiles", "formula", "smallest_distance", "request", "seed", "model")
 
     def row_of(self, sample: Sample[MoleculeRequest, Molecule]) -> Row:
         """See RunFolder."""
@@ -66,6 +67,10 @@ class MoleculeFolder(RunFolder):
                 "charges": molecule.charges.tolist(),
             },
         }
+
+    def structure_of(self, row: Row) -> Molecule | None:
+        """See RunFolder."""
+        return molecule_of(row)
 
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""

@@ -40,38 +40,44 @@ def ase_images(path: Path) -> Iterator[Atoms]:
     Raises:
         UserError: nothing that is read, a database that is none; and what ASE raises, see `PARSER_ERRORS`.
     """
+    from ase.io.formats import UnknownFileTypeError
+
     images = _images(path)
     while True:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no CASTEP on this machine, ...
-            atoms = next(images, None)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # no CASTEP on this machine, ...
+                atoms = next(images, None)
+        except UnknownFileTypeError as error:
+            raise UserError(f"ASE cannot read it: {one_line(error)}", where=str(path)) from error
         if atoms is None:
             return
         yield atoms
 
 
 def _images(path: Path) -> Iterator[Atoms]:
+    """As `ase_images`; begins to read at the first structure that is asked for."""
     import ase.io
-    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+    from ase.io.formats import filetype, ioformats
     from ase.io.res import Res
 
     ending = suffix(path)
     if ending in (".db", ".json"):
-        return _rows(path)
+        yield from _rows(path)
+        return
     if ending == ".res":
-        return iter([Res.from_string(read_whole(path)).atoms])
+        yield Res.from_string(read_whole(path)).atoms
+        return
     form = _BY_ENDING.get(ending, "vasp-xdatcar" if "xdatcar" in path.name.lower() else "")
     if form:
-        return ase.io.iread(io.StringIO(read_whole(path)), format=form, **_OPTIONS.get(form, {}))
+        yield from ase.io.iread(io.StringIO(read_whole(path)), format=form, **_OPTIONS.get(form, {}))
+        return
     whole = str(path.absolute())  # a relative name may look like the address of a server
-    try:
-        form = filetype(whole)
-    except UnknownFileTypeError as error:
-        raise UserError(f"ASE cannot read it: {one_line(error)}", where=str(path)) from error
+    form = filetype(whole)
     if form in _NO_FILES or form not in ioformats:
         raise UserError("ASE cannot read it: no format of structures", where=str(path), got=form)
     # an @ in a name is a letter, not a range of frames
-    return ase.io.iread(whole, format=form, do_not_split_by_at_sign=True, **_OPTIONS.get(form, {}))
+    yield from ase.io.iread(whole, format=form, do_not_split_by_at_sign=True, **_OPTIONS.get(form, {}))
 
 
 @contextmanager

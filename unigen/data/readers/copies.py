@@ -23,7 +23,7 @@ _MOST = 2000
 `_DRAWN` places, where their names are alike, and not at all otherwise."""
 _DRAWN = 100
 
-_ALL_BUT = 0.8
+_ALL_BUT = 0.5
 """Files whose numbers of entries are further apart are not compared: copies differ by what could not be read."""
 
 _DIGITS = 2e-3

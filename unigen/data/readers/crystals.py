@@ -6,26 +6,25 @@ row and is where the time goes, so builders call it in worker processes. A bad e
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unigen.crystals import json_form
+from unigen.crystals.cif_block import split_structures
 from unigen.crystals.crystal import Crystal
 from unigen.data.left_out import LEFT_OUT
 from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
 from unigen.data.readers.ase_files import ase_images
 from unigen.data.readers.copies import Description
 from unigen.data.readers.file_names import own_name
-from unigen.data.readers.formats import Formats
+from unigen.data.readers.formats import Formats, left_out_records
 from unigen.data.readers.record import Record, Row, parse_record, split_from_name
 from unigen.data.readers.text import BEYOND, LONGEST_FIELD, csv_rows, field_named, number, read_frames, stem
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, numeric, one_line, open_text, parse_json, read_whole
-
-if TYPE_CHECKING:
-    pass
 
 _NOT_PROPERTIES = frozenset(("id", "material_id", "index", "", "Unnamed: 0", "split"))
 
@@ -113,14 +112,13 @@ def _describe(record: Record) -> Description:
 
 def _read_relaxed(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen relax``: what was relaxed, and what was not, each entry of its input once."""
-    frames, journal, left_out = folder / "relaxed.extxyz", folder / "relaxed.jsonl", folder / LEFT_OUT
+    frames, journal = folder / "relaxed.extxyz", folder / "relaxed.jsonl"
     if not frames.exists():  # cut off before its end
         yield from _read_json_lines(journal)
         return
     yield from read_frames(frames)
-    if left_out.exists():
-        for where, row in csv_rows(left_out, "reason"):
-            yield Record(row.get("id") or "", "bad", row["reason"].removeprefix(f"{row.get('where')}: "), where)
+    if (folder / LEFT_OUT).exists():
+        yield from left_out_records(folder)
         return
     for line in _read_json_lines(journal):  # of versions that did not write down what was left out
         if isinstance(line.content, dict) and not json_form.holds_structure(line.content):
@@ -129,6 +127,24 @@ def _read_relaxed(folder: Path) -> Iterator[Record]:
 
 def _read_single(path: Path) -> Iterator[Record]:
     yield Record(own_name(path), "file", str(path), str(path), split_from_name(path.parent.name))
+
+
+def _read_cif(path: Path) -> Iterator[Record]:
+    """The structure of a CIF, or each of several: a broken block is a bad entry beside the others."""
+    split = split_from_name(path.parent.name)
+    try:
+        text = read_whole(path)
+    except UserError as error:
+        yield Record(own_name(path), "bad", error.reason, str(path), split)
+        return
+    blocks = split_structures(text) if text.lower().count("data_") > 1 else []
+    if len(blocks) < 2:
+        yield from _read_single(path)
+        return
+    names = Counter(name for name, _ in blocks)
+    for index, (name, block) in enumerate(blocks, start=1):
+        own = name if name and names[name] == 1 else str(index)
+        yield Record(f"{own_name(path)}-{own}", "cif", block, f"{path} data_{name} (block {index})", split)
 
 
 def _read_csv(path: Path) -> Iterator[Record]:
@@ -234,7 +250,7 @@ _UNREAD = frozenset(
 CRYSTAL_FORMATS = Formats(
     kind="crystals",
     by_ending={
-        ".cif": _read_single,
+        ".cif": _read_cif,
         ".mcif": _read_magnetic,
         ".vasp": _read_single,
         ".poscar": _read_single,
