@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import make_supercell
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.energies.alloys import fcc, ordered, potential, strained
@@ -124,6 +124,7 @@ def test_a_factory_that_wants_arguments():
 
 @given(st.floats(2.5, 5.5), st.integers(1, 3))
 def test_an_atom_that_sees_no_other_is_gated(length, copies):
+    assume(abs(length - 4.0) > 1e-6)
     short_sighted = find_potential(f"{ODD}:ShortSighted", "x")
     assert short_sighted.cutoff == 4.0
     repeats = np.arange(copies)[:, None] * np.array([[0, 0, 1 / copies]])
