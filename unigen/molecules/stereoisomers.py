@@ -131,7 +131,8 @@ def text_marks(mol: Mol) -> list[Mark]:
     open_centres = _open_centres(mol)
     for atom in mol.GetAtoms():
         sign, near = _HANDS.get(str(atom.GetChiralTag()), 0), _neighbours(atom)
-        if sign and len(near) in (3, 4) and not turns_over(atom) and atom.GetIdx() not in open_centres:
+        stands = len(near) == 4 or (len(near) == 3 and _keeps_its_lone_pair(atom))
+        if sign and stands and atom.GetIdx() not in open_centres:
             # a lone pair is the last neighbour to RDKit, the first to volume_signs: an odd permutation
             marks.append(Mark(near, sign if len(near) == 4 else -sign, atom.GetIdx()))
     for bond in mol.GetBonds():
