@@ -115,8 +115,9 @@ def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, .
         "isotopes": any(atom.GetIsotope() for atom in mol.GetAtoms()),
         "atom maps": any(atom.GetAtomMapNum() for atom in mol.GetAtoms()),
         "the hand of a nitrogen, which turns over": any(turns_over(mol.GetAtomWithIdx(index)) for index in tags),
-        # RDKit forgets an @ at an atom of two neighbours, which is that of an allene
+        # an @ at an atom of two neighbours is that of an allene
         "the hand of an axis": "CHI_ALLENE" in tags.values()
+        or any(mol.GetAtomWithIdx(index).GetTotalDegree() == 2 for index in tags)
         or bool(_WEDGED_BONDS.search(extension))
         or ("." not in text and lost > 0),
         "stereo that is not tetrahedral": any(tag not in (*_HANDS, "CHI_ALLENE") for tag in tags.values()),
