@@ -62,7 +62,7 @@ def test_request_files_hold_symmetries(tmp_path):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"space_group": "Fm3m"}, "r.jsonl:1: unknown space group 'Fm3m'"),
+        ({"space_group": "Fm4m"}, "r.jsonl:1: unknown space group 'Fm4m'"),
         ({"space_group": 300}, "r.jsonl:1: space_group: there is no such space group"),
         ({"crystal_system": 3}, "r.jsonl:1: crystal_system: unknown"),
         ({"template": "225 Na:z"}, "r.jsonl:1: template '225 Na:z': Fm-3m has no position 'z'"),
@@ -104,7 +104,7 @@ def test_options_make_the_same_request(asked):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--space-group", "Fm3m"], "unknown space group 'Fm3m'"),
+        (["--space-group", "Fm4m"], "unknown space group 'Fm4m'"),
         (["--crystal-system", "cube"], "unknown crystal system 'cube'"),
         (["--template", "225 Na:a Cl:a"], "4a is a fixed position"),
         (["--template", "225 Na:a", "--formula", "NaCl"], "formula and template '225 Na:a' contradict each other"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from math import gcd
+from math import gcd, isfinite
 
 from unigen.errors import UserError
 
@@ -58,46 +58,101 @@ def atomic_number_of(species: str) -> int | None:
     return ATOMIC_NUMBER.get(_HYDROGENS.get(symbol, symbol))
 
 
-_TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)|(\()|(\))(\d*)|(\s+)")
+_TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)|([(\[{])|([)\]}])(\d*)|(\s+)")
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+
+_ADDUCT = re.compile(
+    r"\s*[·•∙⋅⸱*]\s*"  # the dots and bullets that join a salt and its water, and the star in their place
+    r"|\s+\.\s*|\.\s+|\.(?=[A-Z(\[{])"  # a full stop that is no decimal point
+    r"|\.(?=\d+\(?(?:H2O|D2O|NH3)(?![a-z\d]))"  # CuSO4.5H2O: as a number, it would be 4.5 of the anion's oxygens
+)
+_FRACTION = re.compile(r"(?:^|[^\w)\]}.])\s*\d+[.,]\d+|[.,]\d+[.,]\d+")
+"""A number with a fraction that is no full stop between a count and a hydrate: 0.5H2O after a dot, or ``.1.5``."""
+_PART = re.compile(r"\s*(\d*)(.*)", re.DOTALL)
+_CHARGE = re.compile(r"[+\-\u2212\u2013^⁺⁻²³¹]")
+
+LARGEST_COUNT = 1_000_000
+"""Of one element in a formula: what is larger is no formula but an error, or an attack."""
 
 
 def parse_formula(formula: str) -> dict[int, int]:
     """Counts by atomic number: ``parse_formula("Ca(OH)2") == {20: 1, 8: 2, 1: 2}``.
 
-    Raises UserError, naming the part, for an unknown element, a fractional or zero count, or unbalanced parentheses.
+    Round, square and curly brackets, nested; subscripts; adducts such as ``CaSO4·2H2O``, joined by a dot, a bullet, a
+    star or a full stop, with the number of each part before it; D and T are hydrogen.
+
+    Raises:
+        UserError: naming the part: an unknown element, a fractional or zero count, a charge, unbalanced brackets.
+
+    Example:
+        >>> parse_formula("CuSO4.5H2O") == parse_formula("CuSO₄·5H₂O") == {29: 1, 16: 1, 8: 9, 1: 10}
+        True
     """
+    text = formula.translate(_SUBSCRIPTS)
+    charge = _CHARGE.search(text)
+    if charge:
+        raise _formula_error(formula, f"a charge or a sign, {charge[0]!r}: formulas are of neutral matter")
+    fraction = _FRACTION.search(text)
+    parts = [] if fraction else _ADDUCT.split(text)
+    if fraction or any(re.search(r"\d[.,]\d", part) for part in parts):
+        raise _formula_error(formula, "a fractional count; multiply all counts until they are whole")
+    total: Counter[int] = Counter()
+    for part in parts:
+        match = _PART.fullmatch(part)
+        assert match is not None, "any text has this form"
+        # alone, a leading number may be meant for an isotope or a charge before it: only parts of an adduct have one
+        times, body = match.groups() if len(parts) > 1 else ("", part)
+        for number, count in _parse_part(formula, body).items():
+            total[number] += count * _count(formula, times)
+    if max(total.values()) > LARGEST_COUNT:
+        raise _formula_error(formula, f"more than {LARGEST_COUNT:,} atoms of one element")
+    return dict(total)
+
+
+def _parse_part(formula: str, text: str) -> Counter[int]:
+    """The counts of a formula without adducts."""
     stack: list[Counter[int]] = [Counter()]
+    opened: list[str] = []
     position = 0
-    while position < len(formula):
-        token = _TOKEN.match(formula, position)
+    while position < len(text):
+        token = _TOKEN.match(text, position)
         if token is None:
-            raise _formula_error(formula, f"cannot read {formula[position:]!r}")
-        _add_token(formula, stack, token)
+            raise _formula_error(formula, f"cannot read {text[position : position + 40]!r}")
+        symbol, count, opens, closes, times, _ = token.groups()
+        if symbol:
+            number = ATOMIC_NUMBER.get(_HYDROGENS.get(symbol, symbol))
+            if number is None:
+                raise _formula_error(formula, f"unknown element {symbol!r}")
+            stack[-1][number] += _count(formula, count)
+        elif opens:
+            stack.append(Counter())
+            opened.append(opens)
+        elif closes:
+            _close_group(formula, stack, opened, closes, _count(formula, times))
         position = token.end()
-    if len(stack) > 1:
-        raise _formula_error(formula, "a '(' without its ')'")
+    if opened:
+        raise _formula_error(formula, f"a {opened[-1]!r} without its {_CLOSING[opened[-1]]!r}")
     if not stack[0]:
-        raise _formula_error(formula, "the formula is empty")
-    return dict(stack[0])
+        raise _formula_error(formula, "the formula is empty" if formula == text else "an empty part")
+    return stack[0]
 
 
-def _add_token(formula: str, stack: list[Counter[int]], token: re.Match[str]) -> None:
-    """Add one element to the innermost group, or open or close a group."""
-    symbol, count, opens, closes, times, _ = token.groups()
-    if symbol:
-        if symbol not in ATOMIC_NUMBER:
-            raise _formula_error(formula, f"unknown element {symbol!r}")
-        stack[-1][ATOMIC_NUMBER[symbol]] += _count(formula, count)
-    elif opens:
-        stack.append(Counter())
-    elif closes:
-        if len(stack) == 1:
-            raise _formula_error(formula, "a ')' without its '('")
-        for number, inner in stack.pop().items():
-            stack[-1][number] += inner * _count(formula, times)
+def _close_group(formula: str, stack: list[Counter[int]], opened: list[str], closes: str, times: int) -> None:
+    """Add the innermost group, so many times, to the one around it."""
+    if not opened or _CLOSING[opened.pop()] != closes:
+        raise _formula_error(formula, f"a {closes!r} without its bracket")
+    group = stack.pop()
+    if not group:
+        raise _formula_error(formula, "empty brackets")
+    for number, inner in group.items():
+        stack[-1][number] += inner * times
 
 
 def _count(formula: str, digits: str) -> int:
+    if len(digits) > len(str(LARGEST_COUNT)):
+        raise _formula_error(formula, f"a count of {len(digits)} digits")
     count = int(digits or 1)
     if count == 0:
         raise _formula_error(formula, "a count of zero")
@@ -105,7 +160,34 @@ def _count(formula: str, digits: str) -> int:
 
 
 def _formula_error(formula: str, what: str) -> UserError:
-    return UserError(f"formula {formula!r}: {what}", wanted="integer counts of known elements, such as SrTiO3")
+    shown = formula if len(formula) <= 80 else f"{formula[:77]}..."
+    return UserError(f"formula {shown!r}: {what}", wanted="integer counts of known elements, such as SrTiO3")
+
+
+_WRITTEN = ((1e-8, 1000), (1e-4, 64))
+"""How far shares of atoms may be from whole ratios, and the largest unit that is then told from noise: as computed, and
+as written with four digits (0.3333), where in a unit of more atoms any number would come out."""
+
+
+def whole_counts(amounts: Mapping[int, float]) -> dict[int, int]:
+    """The smallest whole counts in these ratios: ``whole_counts({11: 0.5, 17: 0.5}) == {11: 1, 17: 1}``.
+
+    Raises:
+        UserError: an amount that is not positive and finite, or amounts in no whole ratio.
+    """
+    values = list(amounts.values())
+    if not values or not all(isfinite(value) and 0 < value <= LARGEST_COUNT for value in values):
+        raise UserError("not amounts of elements", got=values, wanted=f"numbers above 0, up to {LARGEST_COUNT:,}")
+    if all(float(value).is_integer() for value in values):
+        return reduce_counts({number: int(value) for number, value in amounts.items()})[0]
+    total = sum(values)
+    for tolerance, largest in _WRITTEN:
+        for atoms in range(len(values), largest + 1):
+            counts = [round(value / total * atoms) for value in values]
+            shares = zip(counts, values, strict=True)
+            if all(count and abs(count / atoms - value / total) < tolerance for count, value in shares):
+                return reduce_counts(dict(zip(amounts, counts, strict=True)))[0]
+    raise UserError("amounts in no whole ratio", got=values)
 
 
 def reduce_counts(counts: dict[int, int]) -> tuple[dict[int, int], int]:

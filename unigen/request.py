@@ -124,11 +124,19 @@ class CrystalRequest:
         return {name: value for name, value in fields.items() if value not in (None, {})}
 
 
+_NEVER_NEGATIVE = {"density": "g/cm^3", "band_gap": "eV"}
+"""Properties of crystals, and their units, of which nothing can have less than nothing."""
+
+
 def check_values(properties: Mapping[str, float]) -> None:
-    """Raises UserError for a wanted value that is no number."""
+    """Raises UserError for a wanted value that is no number, or that nothing in nature can have."""
     for name, value in properties.items():
         if not isfinite(value):
             raise UserError(f"property {name}: not a number", got=value)
+        if name in _NEVER_NEGATIVE and (value < 0 or (name == "density" and value == 0)):
+            unit = _NEVER_NEGATIVE[name]
+            wanted = f"more than 0 {unit}" if name == "density" else f"0 {unit} or more"
+            raise UserError(f"property {name}: nothing has such a value", got=f"{value:g} {unit}", wanted=wanted)
 
 
 @dataclass(frozen=True, kw_only=True)

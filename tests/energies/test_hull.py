@@ -127,7 +127,7 @@ def test_energies_from_files(home):
         writer.writeheader()
         writer.writerows(rows)
     card = build_from_energies("mine", [str(home / "mine.csv.gz")], energy="e", quantity="formation", scheme="PBE")
-    assert (card.entries, card.formulas, card.skipped) == (2, 1, {"formula not understood": 1})
+    assert (card.entries, card.formulas, card.skipped) == (2, 1, {"formula not understood: cannot read": 1})
     found = open_reference("mine")
     assert (found.ids, found.formulas, found.energies.tolist()) == (["c"], ["SrO"], [-2.5])
     assert found.card == card

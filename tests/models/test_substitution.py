@@ -164,13 +164,20 @@ def test_an_open_size_is_chosen_by_distance():
     assert {len(p.crystal) for p in generator.propose(CrystalRequest(formula="KBr", z=2), 2)} == {4}
 
 
-@pytest.mark.parametrize("z", [2, 3, 4, 6])
+@pytest.mark.parametrize("z", [2, 3])
 def test_a_size_nobody_has_is_filled_with_copies(z):
     salt = Crystal(np.array([11, 17]), np.array([[0.0, 0, 0], [0.5, 0.5, 0.5]]), np.diag([4.0, 4.1, 4.2]))
     proposal = SubstitutionGenerator.fit(dataset_of([salt])).propose(CrystalRequest(formula="KBr", z=z), 1)[0]
     assert proposal.crystal.counts == {19: z, 35: z}
     distances = np.linalg.norm(proposal.crystal.frac_coords[:, None] - proposal.crystal.frac_coords, axis=-1)
     assert np.unique(distances.round(9), axis=0).shape[0] == 2 * z
+
+
+@pytest.mark.parametrize("z", [4, 6, 17])
+def test_no_more_copies_than_three_are_called_a_cell(z):
+    salt = Crystal(np.array([11, 17]), np.array([[0.0, 0, 0], [0.5, 0.5, 0.5]]), np.diag([4.0, 4.1, 4.2]))
+    with pytest.raises(UserError, match=f"atom counts {z}, {z}"):
+        SubstitutionGenerator.fit(dataset_of([salt])).propose(CrystalRequest(formula="KBr", z=z), 1)
 
 
 def test_copies_are_the_same_crystal():

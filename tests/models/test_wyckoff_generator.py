@@ -132,7 +132,11 @@ def test_the_same_seed_gives_the_same_structures_and_another_seed_others(generat
 @pytest.mark.parametrize("batch_size", [3, 7])
 def test_batches_change_nothing(generator, samples, batch_size):
     wanted = [sample for sample in samples if sample.index < 2]
-    got = generate(REQUESTS, n=2, model=generator, batch_size=batch_size)
+    assert_alike(wanted, generate(REQUESTS, n=2, model=generator, batch_size=batch_size))
+
+
+def assert_alike(wanted: list[Sample], got: list[Sample]) -> None:
+    """The same but for rounding, which depends on what is computed together."""
     for one, two in zip(wanted, got, strict=True):
         assert (one.template, one.source) == (two.template, two.source) or one.source["id"] == two.source["id"]
         gap = one.structure.frac_coords - two.structure.frac_coords
@@ -236,6 +240,24 @@ def test_a_cell_that_only_a_multiple_of_known_ones_fills_is_followed_as_a_superc
     assert {n: 2 * c for n, c in parse_template(sample.template).counts.items()} == counts
     assert len(sample.structure.reduced()) == sum(counts.values()) // 2
     assert np.isfinite(sample.log_likelihood)
+
+
+@pytest.mark.parametrize("times", [5, 7])
+def test_a_cell_of_many_copies_is_no_cell_that_was_asked_for(times):
+    # of one or two atoms, so that the model can hold so many of them
+    row = next(row for row in range(len(table())) if times * sum(table().counts(row).values()) <= 24)
+    counts = {number: times * count for number, count in table().counts(row).items()}
+    sample = generate(CrystalRequest(formula=format_formula(counts), n_atoms=sum(counts.values())), model=make())[0]
+    assert sample.source["id"] == "none"
+    assert sample.structure is None or sample.structure.counts == dict(sorted(counts.items()))
+
+
+def test_a_generator_that_forgets_draws_the_same(generator, samples, monkeypatch):
+    for module in ("cell_choice", "wyckoff.generator", "wyckoff.source_choice"):
+        monkeypatch.setattr(f"unigen.models.{module}._REMEMBERED", 1)
+    forgetful = make(score_steps=2)
+    assert_alike(samples, generate(REQUESTS, n=3, model=forgetful))
+    assert len(forgetful.sources._ranked) == 1
 
 
 def test_what_follows_is_drawn_with_as_much_spread_as_departure_says():

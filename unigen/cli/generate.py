@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from unigen.disk import alone_in
 from unigen.errors import UserError
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
@@ -96,11 +97,12 @@ def generate_crystal(
         batch_size=batch_size,
         device=device,
     )
-    rows = run_generation(wanted, CrystalFolder(out, symprec=symprec, cif=cif), settings, Console())
-    if picture:
-        draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
-    if page:
-        write_run_page(out, rows, "crystals")
+    with alone_in(out):
+        rows = run_generation(wanted, CrystalFolder(out, symprec=symprec, cif=cif), settings, Console())
+        if picture:
+            draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
+        if page:
+            write_run_page(out, rows, "crystals")
 
 
 def _given(**options: object) -> dict[str, object]:
@@ -166,8 +168,9 @@ def generate_molecule(
         batch_size=batch_size,
         device=device,
     )
-    rows = run_generation(wanted, MoleculeFolder(out), settings, Console())
-    if picture:
-        draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
-    if page:
-        write_run_page(out, rows, "molecules")
+    with alone_in(out):
+        rows = run_generation(wanted, MoleculeFolder(out), settings, Console())
+        if picture:
+            draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
+        if page:
+            write_run_page(out, rows, "molecules")

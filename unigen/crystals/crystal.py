@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unigen.crystals import cell, files
+from unigen.crystals import cell, cif, files
 from unigen.crystals.extensive import scaled_properties
 from unigen.crystals.poscar import parse_poscar
 from unigen.elements import SMALLEST_DISTANCE, SYMBOLS, format_formula, reduce_counts
@@ -20,6 +20,10 @@ from unigen.shapes import Float, Integer
 if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
+
+FARTHEST = 1e8
+"""Cells from the origin: beyond, a double no longer says where in its cell an atom is (to 1e-8 of it), and a lost point
+of decimals is likelier."""
 
 GRAM_PER_CUBIC_CENTIMETRE = 1.66053906660
 """Of one atomic mass unit in a cubic Angstrom."""
@@ -36,7 +40,7 @@ class Crystal:
         properties: named scalars (units are on the card of the dataset they come from).
 
     Raises:
-        UserError: shapes that disagree, NaN, an unknown element, a cell of zero volume.
+        UserError: shapes that disagree, NaN or places beyond all cells, an unknown element, a cell of zero volume.
     """
 
     numbers: Integer[np.ndarray, "atoms"]
@@ -57,6 +61,9 @@ class Crystal:
         if not np.isfinite(coords).all():
             site = int(np.flatnonzero(~np.isfinite(coords).all(axis=1))[0])
             raise UserError(f"site {site}: coordinates are not finite", got=coords[site].tolist())
+        if np.abs(coords).max() > FARTHEST:
+            site = int(np.abs(coords).max(axis=1).argmax())
+            raise UserError(f"site {site}: coordinates beyond all cells", got=coords[site].tolist())
         if not np.isfinite(lattice).all():
             raise UserError("the lattice is not finite", got=lattice.tolist())
         unknown = np.flatnonzero((numbers < 1) | (numbers >= len(SYMBOLS)))
@@ -199,9 +206,14 @@ class Crystal:
 
     @classmethod
     def from_cif(cls, path_or_text: str | Path, where: str = "") -> Crystal:
-        """From a CIF that holds one structure: a path, or the text itself. Raises as `from_pymatgen` does."""
+        """From a CIF that holds one structure: a path, or the text itself; sites keep the file's order.
+
+        Raises:
+            UserError: as `unigen.crystals.cif.parse_cif`, and atoms closer than 0.1 Angstrom.
+        """
         text, name = read_text(path_or_text)
-        return cls.from_pymatgen(files.parse_cif(text, where or name), where or name)
+        lattice, frac_coords, numbers = cif.parse_cif(text, where or name)
+        return cls.from_arrays(numbers, frac_coords, lattice, where=where or name)
 
     def to_cif(self, path: str | Path | None = None, symprec: float | None = None) -> str:
         """CIF text, written to ``path`` too when it is given.
@@ -210,7 +222,7 @@ class Crystal:
             path: file to write.
             symprec: with a tolerance in Angstrom the conventional, symmetrised cell of its space group; else P1.
         """
-        text = files.write_cif(self.to_pymatgen(), symprec)
+        text = cif.write_cif(self.to_pymatgen(), symprec)
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text

@@ -1,4 +1,4 @@
-"""Crystals as arrays from and to pymatgen, ASE, CIF, POSCAR and extended XYZ; the libraries load at the first call.
+"""Crystals as arrays from and to pymatgen, ASE, POSCAR and extended XYZ; the libraries load at the first call.
 
 Arrays in, arrays or a library's object out: `unigen.crystals.crystal.Crystal` makes crystals of them. Deuterium and
 tritium are read as hydrogen: the models know elements, not isotopes.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,36 +68,6 @@ def atoms_of_cell(cell: Cell, info: dict[str, float]) -> Atoms:
     from ase import Atoms
 
     return Atoms(numbers=cell.numbers, scaled_positions=cell.frac_coords, cell=cell.lattice, pbc=True, info=dict(info))
-
-
-def parse_cif(text: str, where: str) -> Structure:
-    """A CIF with one structure; raises UserError with pymatgen's own words when it cannot be parsed."""
-    from pymatgen.io.cif import CifParser
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            structures = CifParser(io.StringIO(text)).parse_structures(primitive=False)
-        except PARSER_ERRORS as error:
-            reasons = [str(warning.message) for warning in caught if "No structure parsed" in str(warning.message)]
-            reason = one_line(reasons[-1] if reasons else error)
-            raise UserError("not a readable CIF", where=where, got=reason) from error
-    if len(structures) > 1:
-        raise UserError(f"{len(structures)} structures in one CIF", where=where, wanted="one a file")
-    return structures[0]
-
-
-def write_cif(structure: Structure, symprec: float | None = None) -> str:
-    """CIF text; with ``symprec`` (Angstrom) of the conventional symmetrised cell, P1 where no symmetry can be found."""
-    from pymatgen.io.cif import CifWriter
-    from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no electronegativity of helium, how spglib will report failures one day, ...
-        try:
-            return str(CifWriter(structure, symprec=symprec))
-        except SymmetryUndeterminedError:  # atoms on top of each other, say
-            return str(CifWriter(structure))
 
 
 def write_poscar(structure: Structure) -> str:

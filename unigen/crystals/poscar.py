@@ -55,7 +55,7 @@ class _Lines:
 
     def __init__(self, text: str, where: str) -> None:
         self.where, self.size = where, len(text)
-        self._lines = enumerate(text.split("\n"), start=1)
+        self._lines = enumerate(text.rstrip().split("\n"), start=1)
         next(self._lines)  # the title, which may be blank
         self.number, self.line, self.words = 1, "", [""]
 

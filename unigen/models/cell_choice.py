@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from unigen.batch import TokenBatch, pad
+from unigen.bounded_cache import BoundedCache
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.generator import Job
@@ -27,6 +28,9 @@ _SYMBOL_DRAWS = 130  # two symbols an element and one END, for as many elements 
 _TRIES = 32
 """How often a composition that does not fit the request is drawn again. It bounds the time of requests that hardly any
 composition fits; all rows of a batch are tried at once, and those that fit are out."""
+
+_REMEMBERED = 4096
+"""Formulas whose sizes of cell, and requests whose earlier cells, are kept: a few KB each; more than a batch has."""
 
 _SMALLEST_PROBABILITY = 1e-12
 """Added to the probability of every number of formula units, so that they have a sum even where all underflow."""
@@ -91,8 +95,8 @@ class CellChooser:
         self.property_vector: PropertyVector = property_vector or (
             lambda _request: np.zeros(VECTOR_WIDTH, dtype=np.float32)
         )
-        self._unit_probabilities: dict[tuple, tuple[list[Counts], np.ndarray]] = {}
-        self._sample_cells: dict[tuple[CrystalRequest, int, int], list[Counts | None]] = {}
+        self._unit_probabilities = BoundedCache[tuple, tuple[list[Counts], np.ndarray]](_REMEMBERED)
+        self._sample_cells = BoundedCache[tuple[CrystalRequest, int, int], list[Counts | None]](_REMEMBERED)
 
     def choose(self, rows: list[CellRow]) -> list[Counts | UserError]:
         """The cell of every row, or why there is none."""
@@ -119,7 +123,10 @@ class CellChooser:
         if job.request.counts is not None:
             return job.index
         # computed, not remembered from earlier draws: a run that is resumed gets the same answer
-        cells = self._sample_cells.setdefault((job.request, job.request_index, job.seed), [])
+        key = job.request, job.request_index, job.seed
+        cells = self._sample_cells.get(key)
+        if cells is None:
+            cells = self._sample_cells[key] = []
         for index in range(len(cells), job.index):
             cells.append(self._given_cell(CellRow.of(0, replace(job, index=index, candidate=0))))
         return sum(other == cell for other in cells[: job.index])
@@ -131,14 +138,15 @@ class CellChooser:
             return request.counts
         reduced, _ = reduce_counts(parse_formula(request.formula))
         key = (tuple(reduced.items()), request.space_groups)
-        if key not in self._unit_probabilities:
+        known = self._unit_probabilities.get(key)
+        if known is None:
             fits = partial(self.accepts, request)
             cells, probability = unit_probabilities(self.model, reduced, self.temperature, fits)
             if cells:
                 log_weights = self.size_evidence(request, cells)
                 probability = probability * np.exp(log_weights - log_weights.max()) + _SMALLEST_PROBABILITY
-            self._unit_probabilities[key] = cells, probability / probability.sum()
-        cells, probability = self._unit_probabilities[key]
+            known = self._unit_probabilities[key] = cells, probability / probability.sum()
+        cells, probability = known
         if not cells:
             raise UserError(
                 f"no cell of {format_formula(reduced)} with up to {self.model.config.max_atoms} atoms fits",

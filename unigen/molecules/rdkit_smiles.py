@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _ONE_WORD = re.compile(r"\S+(?: \|[^|]*\|)?")
 """A SMILES, and perhaps the extension of ChemAxon."""
 
+_LONGEST = 5_000
+"""Letters: a protein of 250 amino acids. RDKit takes a second for so many; its time and memory grow with their square
+(10,000 rings in a row take minutes, 100,000 nested branches gigabytes)."""
+
 _LOG_PREFIX = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
 _SHOWN = 80
 """Characters of a SMILES that a message repeats, so that it stays one line."""
@@ -34,6 +38,8 @@ def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) 
     label = smiles_label(text, where)
     if not _ONE_WORD.fullmatch(text.strip()):
         raise UserError("not a SMILES", where=label, wanted="one word")
+    if len(text) > _LONGEST:
+        raise UserError("a SMILES too long to be read", where=label, got=f"{len(text):,} letters", wanted=_LONGEST)
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         mol = Chem.MolFromSmiles(text.strip())
     if mol is None or not mol.GetNumAtoms():

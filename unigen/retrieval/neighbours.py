@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,16 @@ from unigen.errors import UserError
 from unigen.retrieval.assignment import cheapest, choose
 from unigen.retrieval.compositions import Compositions
 from unigen.shapes import Float, Int, UInt8
+
+MOST_COPIES = 3
+"""Cells of a known structure in a wanted cell, at most: halves and thirds. A supercell is not the primitive cell that
+was asked for; of two or three cells it may still be a start, of seventeen it is another crystal."""
+
+
+def whole_parts(counts: Mapping[int, int]) -> list[int]:
+    """Into how many equal parts a cell can be divided, up to `MOST_COPIES`, the whole cell first."""
+    units = reduce_counts(dict(counts))[1]
+    return [copies for copies in range(1, MOST_COPIES + 1) if units % copies == 0]
 
 
 @dataclass(frozen=True)
@@ -113,13 +123,12 @@ class NeighbourIndex:
     def of_cell(self, counts: dict[int, int], *, exclude_formula: bool = False) -> Iterator[Neighbour]:
         """All neighbours of a cell with these atoms, nearest first.
 
-        Where no known cell has this multiset of counts, the largest known cells that divide it, with ``copies`` set.
+        Where no known cell has this multiset of counts, known cells of a half or a third of it, with ``copies`` set.
 
         Raises:
             UserError: no known cell fits, not even divided.
         """
-        units = reduce_counts(counts)[1]
-        for copies in (divisor for divisor in range(1, units + 1) if units % divisor == 0):
+        for copies in whole_parts(counts):
             search = self._search(counts, copies, exclude_formula)
             if search is not None:
                 return self._nearest_first([search])
@@ -186,6 +195,6 @@ class NeighbourIndex:
         return UserError(
             f"no known structure of another composition can hold {format_formula(counts)}",
             got=f"atom counts {multiset}",
-            wanted=f"one of the {len(self.groups)} multisets of atom counts in the dataset, or a multiple",
+            wanted=f"one of the {len(self.groups)} multisets of atom counts in the dataset, twice or three times",
             next_step="retrieve from a larger dataset, or leave the cell size open",
         )

@@ -8,10 +8,10 @@ from itertools import islice
 import numpy as np
 
 from unigen.crystals.symmetric import SymmetricCrystal
-from unigen.elements import reduce_counts, written_order
+from unigen.elements import written_order
 from unigen.errors import UserError
 from unigen.retrieval.fingerprint import CONTACTS
-from unigen.retrieval.neighbours import Neighbour, NeighbourIndex
+from unigen.retrieval.neighbours import Neighbour, NeighbourIndex, whole_parts
 from unigen.retrieval.table import FEATURES, UNIT, TemplateTable
 from unigen.retrieval.volume import VolumeModel
 from unigen.shapes import Float, Int, UInt8
@@ -152,10 +152,9 @@ class Retriever:
     def part_shortlist(self, counts: dict[int, int], *, exclude_formula: bool = False) -> tuple[Shortlist, int]:
         """The shortlist of the largest part of a cell that known cells resemble, and how often it stands in the cell.
 
-        The part is the cell itself where there are known cells with its counts; else the cell divided by 2, 3, ...
+        The part is the cell itself where there are known cells with its counts; else a half or a third of it.
         """
-        units = reduce_counts(counts)[1]
-        for copies in (divisor for divisor in range(1, units + 1) if units % divisor == 0):
+        for copies in whole_parts(counts):
             part = {number: count // copies for number, count in counts.items()}
             shortlist = self.shortlist(part, exclude_formula=exclude_formula)
             if len(shortlist):

@@ -7,7 +7,7 @@ substituted structure of each kind, and the crystal itself in the setting of tho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +90,7 @@ def judge_neighbours(
     )
 
 
-@cache
+@lru_cache(maxsize=1)  # tables of some 100 MB, and a worker judges one dataset
 def _opened(name: str, source: str, split: str | None) -> tuple:
     """One copy a worker process."""
     table = open_table(source)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.disk import durable
+from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
@@ -33,6 +33,7 @@ class MoleculeFolder(RunFolder):
     written = ("n", "model", "drawing", "seed", "device")
     decoding = "drawing"
     tools = ("torch", "numpy", "rdkit")
+    tells = ("smiles", "formula", "smallest_distance", "request", "seed", "model")
 
     def row_of(self, sample: Sample[MoleculeRequest, Molecule]) -> Row:
         """See RunFolder."""
@@ -67,9 +68,13 @@ class MoleculeFolder(RunFolder):
             },
         }
 
+    def structure_of(self, row: Row) -> Molecule | None:
+        """See RunFolder."""
+        return molecule_of(row)
+
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""
-        with durable(self.path / SDF) as partial, partial.open("w", encoding="utf-8") as file:
+        with durable_text(self.path / SDF) as file:
             for name, row in zip(file_names(rows), rows, strict=True):
                 molecule = molecule_of(row)
                 assert molecule is not None
@@ -83,16 +88,16 @@ class MoleculeFolder(RunFolder):
         redraws = sum(row.get("redraws", 0) for row in rows)
         redrawn = f", {redraws} drawn again (another stereo, or broken)" if redraws else ""
         counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped{_by_reason(failed)}"
-        console.print(f"{counts}; written to {self.path / SDF}", highlight=False, markup=False, soft_wrap=True)
+        console.out(f"{counts}; written to {self.path / SDF}", highlight=False)
         if turned := sum("imines_turned" in row for row in made):
-            console.print(f"hydrogen of C=N-H put on the side that is asked for: {turned}", highlight=False)
+            console.out(f"hydrogen of C=N-H put on the side that is asked for: {turned}", highlight=False)
         for words, count in Counter(words for row in made for words in row.get("not_compared", ())).items():
-            console.print(f"asked for but not compared, {words}: {count}", highlight=False)
+            console.out(f"asked for but not compared, {words}: {count}", highlight=False)
         if cleaned := Counter(row["relaxed"] for row in made if "relaxed" in row):
-            console.print(", ".join(f"{ending}: {count}" for ending, count in cleaned.items()), highlight=False)
+            console.out(", ".join(f"{ending}: {count}" for ending, count in cleaned.items()), highlight=False)
         if failed:
             reason = f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}"
-            console.print(reason, highlight=False, markup=False, soft_wrap=True)
+            console.out(reason, highlight=False)
 
 
 def _by_reason(failed: Sequence[Row]) -> str:

@@ -37,11 +37,14 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
     Returns:
         ``space_group`` (Hermann-Mauguin symbol) and ``space_group_number``, ``density`` in g/cm^3,
         ``smallest_distance`` in Angstrom (own periodic images included), ``volume`` in cubic Angstrom, and ``valid``:
-        smallest distance at least 0.5 Angstrom and volume at least 0.1 cubic Angstrom.
+        smallest distance at least 0.5 Angstrom and volume at least 0.1 cubic Angstrom; where the cell is not primitive
+        ``primitive_atoms``, the number of atoms in the one that is.
     """
     number, symbol = crystal.space_group(symprec)
     closest = crystal.smallest_distance()
-    return {
+    primitive = len(crystal.reduced())
+    smaller: dict[str, object] = {"primitive_atoms": primitive} if primitive < len(crystal) else {}
+    return smaller | {
         "space_group": symbol,
         "space_group_number": number,
         "density": crystal.density,
@@ -79,6 +82,8 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
             a known structure (``id``, ``formula``, ``distance``, ``probability``). The first `SHOWN` are shown.
         total: how many there are, when ``rows`` is only the beginning.
     """
+    from rich.text import Text
+
     copied = any("source" in row for row in rows)
     total = len(rows) if total is None else total
     notes = [_COPIED] if copied else [_LIKELIHOOD] if any("log_likelihood" in row for row in rows) else []
@@ -94,7 +99,7 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
         table.add_column("known relative", overflow="fold", min_width=11)
     table.add_column(_merit(rows[:SHOWN]), justify="right", no_wrap=True)
     for row in rows[:SHOWN]:
-        table.add_row(*(_copied_cells(row) if copied else _cells(row)))
+        table.add_row(*map(Text, _copied_cells(row) if copied else _cells(row)))
     return table
 
 
@@ -151,6 +156,8 @@ def molecules_table(rows: Sequence[Mapping[str, object]], total: int) -> Table:
         rows: journal lines of samples that were made; the first `SHOWN` are shown.
         total: how many there are.
     """
+    from rich.text import Text
+
     table = plain_table(f"and {total - SHOWN} more" if total > SHOWN else None)
     table.add_column("formula", overflow="fold", min_width=9)
     table.add_column("SMILES", overflow="fold")
@@ -158,6 +165,5 @@ def molecules_table(rows: Sequence[Mapping[str, object]], total: int) -> Table:
     for row in rows[:SHOWN]:
         closest = row["smallest_distance"]
         shown = f"{closest:.2f}" if isinstance(closest, float) else "-"
-        # a bracket of a SMILES would be markup to rich
-        table.add_row(str(row["formula"]), str(row["smiles"]).replace("[", "\\["), shown)
+        table.add_row(Text(str(row["formula"])), Text(str(row["smiles"])), shown)
     return table

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from unigen.batch import pad
+from unigen.bounded_cache import BoundedCache
 from unigen.disk import sha256_of
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
@@ -20,6 +21,9 @@ from unigen.shapes import Float
 BUNDLED = "unigen-qm9-predictor"
 
 _BATCH = 128  # molecules; sorted by size, so that padding is little
+
+_REMEMBERED = 1 << 17
+"""Molecules whose properties are kept, with the molecules themselves: some 2 KB each, ten times the test set of QM9."""
 
 
 class NetworkPredictor:
@@ -36,7 +40,8 @@ class NetworkPredictor:
     def __init__(self, network: PredictingNetwork, name: str, version: str = "") -> None:
         self.network = network.eval()
         self.name, self.version = name, version
-        self._predicted: dict[Molecule, Float[np.ndarray, "properties"]] = {}  # by identity, as molecules are compared
+        # by identity, as molecules are compared
+        self._predicted = BoundedCache[Molecule, Float[np.ndarray, "properties"]](_REMEMBERED)
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -50,10 +55,12 @@ class NetworkPredictor:
             UserError: an element that was not there in training.
         """
         new = sorted(dict.fromkeys(molecule for molecule in molecules if molecule not in self._predicted), key=len)
+        made: list[tuple[Molecule, np.ndarray]] = []
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
-            self._predicted.update(zip(batch, self._run_network(batch), strict=True))
-        values = [self._predicted[molecule] for molecule in molecules]
+            made += zip(batch, self._run_network(batch), strict=True)
+        found = self._predicted.taken(molecules, made)
+        values = [found[molecule] for molecule in molecules]
         return np.array(values).reshape(len(molecules), len(self.properties))
 
     @torch.no_grad()

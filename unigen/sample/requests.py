@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from unigen.crystals.template import apply_template
 from unigen.data.readers.smiles import NAMES, read_smiles_list
 from unigen.errors import UserError
-from unigen.parsing import read_whole
+from unigen.parsing import one_line, parse_json, read_whole
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.symmetry.space_groups import space_group_number
 
@@ -147,21 +148,23 @@ def _csv_rows(text: str, path: Path, columns: Sequence[str] | None) -> Iterator[
     heading = text.split("\n", 1)[0]
     # a table of one column has no other mark
     delimiter = next((mark for mark in ",;\t" if mark in heading), ",")
-    table = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    table.fieldnames = [name.strip() for name in table.fieldnames or ()]
-    unknown = [name for name in table.fieldnames or () if columns is not None and name not in columns]
-    if unknown:
-        raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(columns or ()))
-    yield from enumerate(table, start=2)
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        table.fieldnames = [name.strip() for name in table.fieldnames or ()]
+        unknown = [name for name in table.fieldnames or () if columns is not None and name not in columns]
+        if unknown:
+            raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(columns or ()))
+        for row in table:
+            yield table.line_num, row
+    except csv.Error as error:  # a field of more than 128 KiB, a NUL
+        raise UserError("not CSV", where=f"{path}:{table.line_num + 1}", got=one_line(error)) from error
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    # at "\n" only: JSON may hold the other separators of lines inside its strings
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError("not JSON", where=f"{path}:{number}", got=str(error)) from error
+            row = parse_json(line, f"{path}:{number}")
             if not isinstance(row, dict):
                 raise UserError("not a JSON object", where=f"{path}:{number}", got=type(row).__name__)
             yield number, row
@@ -233,8 +236,8 @@ def _whole_number(name: str, value: object) -> int:
 
 
 def split_elements(elements: object) -> tuple[str, ...]:
-    """``"Li,Fe,P,O"`` or a list to symbols; raises UserError for anything else."""
-    parts = elements.split(",") if isinstance(elements, str) else elements
+    """``"Li,Fe,P,O"``, ``"Li-Fe-P-O"`` or a list to symbols; raises UserError for anything else."""
+    parts = re.split(r"[,;\s-]+", elements) if isinstance(elements, str) else elements
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise UserError("elements: not symbols", got=elements, wanted="such as Li,Fe,P,O")
     return tuple(part.strip() for part in parts if part.strip())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -25,9 +26,6 @@ from unigen.symmetry.crystal_systems import crystal_system
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzA"
 """Wyckoff letters by index; the 27th occurs in Pmmm only."""
-
-_OLD_SYMBOLS = {"Abm2": 39, "Aba2": 41, "Cmca": 64, "Cmma": 67, "Ccca": 68}
-"""Before the letter e for double glide planes (1992)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,35 +129,66 @@ def _padded(row: dict[str, Any]) -> tuple[Float[np.ndarray, "positions 3 3"], In
 
 
 def space_group_number(name: str) -> int:
-    """The number of a space group named by number or symbol of its standard setting; ``_`` and blanks may be left out.
+    """The number of a space group named by number or by a symbol of any of its settings.
+
+    Hermann-Mauguin, short or full, old (``Fm3m``) or new, in any setting (``P21/n``, ``Pbnm``, ``R-3c:H``), or
+    Hall; in any case; ``_``, blanks, and brackets about a screw axis may be left out.
 
     Raises:
-        UserError: neither a number from 1 to 230 nor such a symbol.
+        UserError: neither a number from 1 to 230 nor such a symbol, or one of two groups.
 
     Example:
-        >>> space_group_number("225"), space_group_number("Fm-3m"), space_group_number("P21/c")
+        >>> space_group_number("225"), space_group_number("Fm-3m"), space_group_number("P 1 21/n 1")
         (225, 225, 14)
     """
-    text, numbers = _without_blanks(name), _numbers_by_symbol()
-    if text.isascii() and text.isdigit():
-        return space_group(int(text)).number
-    if text not in numbers:
-        close = [space_group(numbers[symbol]).symbol for symbol in get_close_matches(text, numbers, 3)]
+    number = re.fullmatch(r"(?:no\.?|it|#)?\s*(\d{1,3})", name.strip(), re.IGNORECASE | re.ASCII)
+    if number:
+        return space_group(int(number[1])).number
+    numbers = _numbers_by_symbol()
+    plain = _AXIS_BRACKETS.sub(r"\1", name.translate(_TYPESET))
+    plain = _OVERLINED.sub(r"-\1", plain)
+    symbol = _EXTENSION.sub("", _without_blanks(plain))
+    hall = " ".join(plain.casefold().split())
+    found = {names.get(key) for names, key in ((numbers["Hermann-Mauguin"], symbol), (numbers["Hall"], hall))} - {None}
+    if len(found) == 1 and 0 not in found:
+        return int(found.pop() or 0)
+    if found:
         raise UserError(
-            f"unknown space group {name!r}",
-            wanted="a number from 1 to 230 or the symbol of a standard setting, such as Pm-3m",
-            next_step=f"did you mean {', '.join(dict.fromkeys(close))}?" if close else "",
+            f"space group {name!r}: a symbol of two groups",
+            wanted="its number, or the full symbol of the setting, such as P 1 21/c 1",
         )
-    return numbers[text]
+    close = get_close_matches(symbol, _standard_symbols(), 3)
+    raise UserError(
+        f"unknown space group {name!r}",
+        wanted="a number from 1 to 230, or a symbol such as Pm-3m",
+        next_step=f"did you mean {', '.join(_standard_symbols()[each] for each in close)}?" if close else "",
+    )
+
+
+_TYPESET = str.maketrans(
+    {**dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)), "−": "-", "–": "-", "‐": "-", "¯": "-"}  # noqa: RUF001 - they are meant
+)
+_AXIS_BRACKETS = re.compile(r"\((\d)\)")
+"""``P2(1)/c``, as SHELX writes screw axes."""
+_OVERLINED = re.compile("(\\d)[\u0304\u0305]")
+"""A digit under a line."""
+_EXTENSION = re.compile(r":[12hr]$")
+"""Of origin or axes: which setting, not which group."""
 
 
 def _without_blanks(name: str) -> str:
-    return name.replace("_", "").replace(" ", "")
+    return "".join(name.replace("_", "").split()).casefold()
 
 
 @cache
-def _numbers_by_symbol() -> dict[str, int]:
-    return {_without_blanks(space_group(number).symbol): number for number in range(1, 231)} | _OLD_SYMBOLS
+def _numbers_by_symbol() -> dict[str, dict[str, int]]:
+    """Numbers by the symbols of all settings that gemmi and spglib tabulate; 0 where two groups share one."""
+    return json.loads(Path(__file__).with_name("symbols.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _standard_symbols() -> dict[str, str]:
+    return {_without_blanks(symbol): symbol for symbol in (space_group(number).symbol for number in range(1, 231))}
 
 
 def transform(

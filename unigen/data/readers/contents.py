@@ -8,22 +8,22 @@ Everything else that can be read holds crystals.
 from __future__ import annotations
 
 import re
-import zipfile
 from itertools import dropwhile, islice
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.cards import Kind
+from unigen.data.readers.arrays import npz_headers
+from unigen.data.readers.ase_files import open_database
 from unigen.data.readers.crystals import CRYSTAL_FORMATS
 from unigen.data.readers.file_names import is_left_over, is_report
 from unigen.data.readers.formats import Formats
 from unigen.data.readers.molecules import MOLECULE_FORMATS
 from unigen.data.readers.text import suffix
 from unigen.errors import UserError
-from unigen.parsing import open_text
+from unigen.parsing import PARSER_ERRORS, open_text
 
 FORMATS: dict[Kind, Formats] = {"crystals": CRYSTAL_FORMATS, "molecules": MOLECULE_FORMATS}
 """How the files of each kind of structure are read."""
@@ -69,7 +69,7 @@ def _kind_of_file(path: Path) -> Kind | None:
         return next(iter(kinds), None)
     try:
         return _look_inside(path, suffix(path))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException):
+    except (pa.ArrowException, *PARSER_ERRORS):
         return None
 
 
@@ -84,8 +84,7 @@ def _look_inside(path: Path, ending: str) -> Kind | None:
                 head = list(islice(dropwhile(lambda line: not line.strip(), file), 2))
             return "crystals" if len(head) == 2 and "lattice=" in head[1].lower() else "molecules"
         case ".npz":
-            with path.open("rb") as binary, np.load(binary, allow_pickle=False) as archive:
-                return _by_names(set(archive.files), "lattice", "positions")
+            return _by_names(set(npz_headers(path)), "lattice", "positions")
         case ".parquet":
             return _by_names(set(pq.read_schema(path).names), "lattice", "bonds")
         case _:
@@ -106,15 +105,14 @@ def count_entries(path: Path) -> int | None:
         return len(single) if len(single) > len(files) / 2 else None
     try:
         return _count_file(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, pa.ArrowException):
+    except (pa.ArrowException, *PARSER_ERRORS):
         return None  # whoever reads it will say what is wrong with it
 
 
 def _count_file(path: Path) -> int | None:
     match path.suffix:
         case ".npz":
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return len(archive["num_atoms"])
+            return npz_headers(path)["num_atoms"].shape[0]
         case ".parquet":
             return pq.read_metadata(path).num_rows
         case ".jsonl" | ".smi" | ".smiles":
@@ -124,8 +122,7 @@ def _count_file(path: Path) -> int | None:
             with path.open("rb") as file:
                 return sum(line.startswith(b"$$$$") for line in file)
         case ".db":
-            from ase.db import connect
-
-            return connect(str(path)).count()
+            with open_database(path) as database:
+                return database.count()
         case _:
             return None

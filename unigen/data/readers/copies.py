@@ -23,6 +23,9 @@ _MOST = 2000
 `_DRAWN` places, where their names are alike, and not at all otherwise."""
 _DRAWN = 100
 
+_ALL_BUT = 0.5
+"""Files whose numbers of entries are further apart are not compared: copies differ by what could not be read."""
+
 _DIGITS = 2e-3
 """Relative difference of the numbers of one structure in two formats: CIFs of old programs have three digits."""
 
@@ -73,7 +76,11 @@ def _copies_of(original: _Group, other: _Group) -> dict[Path, str]:
         twins = {(file.parent, stem(file).lower()): file for file in original.files}
         pairs = ((file, twins.get((file.parent, stem(file).lower()))) for file in other.files)
         return {file: twin.name for file, twin in pairs if twin and original.only(twin).is_like(other.only(file))}
-    return dict.fromkeys(other.files, original.name) if original.is_like(other) else {}
+    if not original.is_like(other):
+        return {}
+    # single files that cannot be read say nothing again
+    unreadable = {record.where for record in other.unreadable} if other.single else set()
+    return {file: original.name for file in other.files if str(file) not in unreadable}
 
 
 class _Group:
@@ -129,23 +136,32 @@ class _Group:
         return sum(1 for _ in self.records())
 
     @cached_property
-    def described(self) -> list[Description]:
+    def described(self) -> list[tuple[Description, Record]]:
         """What is compared, in the order of the entries."""
         step = 1 if self.count <= _MOST else self.count // _DRAWN
-        return [self._describe(each) for each in islice(self.records(), 0, None, step)]
+        return [(self._describe(each), each) for each in islice(self.records(), 0, None, step)]
+
+    @property
+    def unreadable(self) -> list[Record]:
+        """The entries of which nothing can be compared."""
+        return [record for (formula, _), record in self.described if not formula]
 
     def is_like(self, other: _Group) -> bool:
-        """Whether another group holds the same structures; in the same order where there are very many."""
+        """Whether another group holds the same structures, and no unreadable entry that this one lacks.
+
+        Where there are very many, they must come in the same order.
+        """
         one, two = self.files[0], other.files[0]
         names_alike = stem(one).lower() == stem(two).lower() and one.parent == two.parent
-        if self.count != other.count or not (self.count > 1 or (self.count and names_alike)):
+        fewer, more = sorted((self.count, other.count))
+        if fewer < _ALL_BUT * more or not (fewer > 1 or (fewer and names_alike)) or (more > _MOST and not names_alike):
             return False
-        if self.count > _MOST and not names_alike:
+        found = [[described for described, _ in group.described if described[0]] for group in (self, other)]
+        if more <= _MOST:
+            found = [sorted(each) for each in found]
+        if len(found[0]) != len(found[1]) or not found[0] or not all(map(_same, *found)):
             return False
-        described = [self.described, other.described]
-        if self.count <= _MOST:
-            described = [sorted(each) for each in described]
-        return any(text for text, _ in described[0]) and all(map(_same, *described))
+        return other.single or len(other.unreadable) <= len(self.unreadable)
 
 
 def _same(one: Description, other: Description) -> bool:

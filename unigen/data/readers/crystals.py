@@ -6,27 +6,25 @@ row and is where the time goes, so builders call it in worker processes. A bad e
 
 from __future__ import annotations
 
-import io
-import sqlite3
-import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unigen.crystals import json_form
+from unigen.crystals.cif_block import split_structures
 from unigen.crystals.crystal import Crystal
+from unigen.data.left_out import LEFT_OUT
 from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
+from unigen.data.readers.ase_files import ase_images
 from unigen.data.readers.copies import Description
-from unigen.data.readers.file_names import LEFT_OUT, own_name
-from unigen.data.readers.formats import Formats
+from unigen.data.readers.file_names import own_name
+from unigen.data.readers.formats import Formats, left_out_records
 from unigen.data.readers.record import Record, Row, parse_record, split_from_name
-from unigen.data.readers.text import BEYOND, LONGEST_FIELD, csv_rows, field_named, number, read_frames, stem, suffix
+from unigen.data.readers.text import BEYOND, LONGEST_FIELD, csv_rows, field_named, number, read_frames, stem
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, numeric, one_line, open_text, parse_json, read_whole
-
-if TYPE_CHECKING:
-    from ase import Atoms
 
 _NOT_PROPERTIES = frozenset(("id", "material_id", "index", "", "Unnamed: 0", "split"))
 
@@ -89,6 +87,7 @@ def _from_json(entry: object, where: str) -> Crystal:
 def _read_run(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen generate``: a line of facts a sample, the structure in it or in samples.extxyz."""
     frames = read_frames(folder / "samples.extxyz") if (folder / "samples.extxyz").exists() else iter(())
+    paired = False
     for line in _read_json_lines(folder / "samples.jsonl"):
         facts = line.content if isinstance(line.content, dict) else {}
         complete = json_form.holds_structure(facts)
@@ -100,6 +99,9 @@ def _read_run(folder: Path) -> Iterator[Record]:
             yield line
         else:
             yield Record(str(facts.get("id", frame.id)), frame.form, frame.content, frame.where, "train", facts)
+            paired = True
+    for frame in frames if paired else ():
+        yield replace(frame, form="bad", content="a frame that no line of samples.jsonl stands for")
 
 
 def _describe(record: Record) -> Description:
@@ -110,14 +112,13 @@ def _describe(record: Record) -> Description:
 
 def _read_relaxed(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen relax``: what was relaxed, and what was not, each entry of its input once."""
-    frames, journal, left_out = folder / "relaxed.extxyz", folder / "relaxed.jsonl", folder / LEFT_OUT
+    frames, journal = folder / "relaxed.extxyz", folder / "relaxed.jsonl"
     if not frames.exists():  # cut off before its end
         yield from _read_json_lines(journal)
         return
     yield from read_frames(frames)
-    if left_out.exists():
-        for where, row in csv_rows(left_out, "reason"):
-            yield Record(row.get("id") or "", "bad", row["reason"], where)
+    if (folder / LEFT_OUT).exists():
+        yield from left_out_records(folder)
         return
     for line in _read_json_lines(journal):  # of versions that did not write down what was left out
         if isinstance(line.content, dict) and not json_form.holds_structure(line.content):
@@ -126,6 +127,24 @@ def _read_relaxed(folder: Path) -> Iterator[Record]:
 
 def _read_single(path: Path) -> Iterator[Record]:
     yield Record(own_name(path), "file", str(path), str(path), split_from_name(path.parent.name))
+
+
+def _read_cif(path: Path) -> Iterator[Record]:
+    """The structure of a CIF, or each of several: a broken block is a bad entry beside the others."""
+    split = split_from_name(path.parent.name)
+    try:
+        text = read_whole(path)
+    except UserError as error:
+        yield Record(own_name(path), "bad", error.reason, str(path), split)
+        return
+    blocks = split_structures(text) if text.lower().count("data_") > 1 else []
+    if len(blocks) < 2:
+        yield from _read_single(path)
+        return
+    names = Counter(name for name, _ in blocks)
+    for index, (name, block) in enumerate(blocks, start=1):
+        own = name if name and names[name] == 1 else str(index)
+        yield Record(f"{own_name(path)}-{own}", "cif", block, f"{path} data_{name} (block {index})", split)
 
 
 def _read_csv(path: Path) -> Iterator[Record]:
@@ -177,49 +196,23 @@ def _read_json(path: Path) -> Iterator[Record]:
         yield Record(name, "json", entry, f"{path} entry {index}", split)
 
 
-_TEXT_OF_ASE = {".xsf": "xsf", ".gen": "gen", ".cell": "castep-cell"}
-"""Formats whose text we open and ASE reads."""
-
-
 def _read_ase(path: Path) -> Iterator[Record]:
     """Anything else ASE knows; its databases row by row."""
-    from ase.io.formats import UnknownFileTypeError
-
     index = 0
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no CASTEP on this machine, ...
-            for index, atoms in enumerate(_images(path), start=1):
-                info, atoms.info = atoms.info, {}  # left on the atoms they would be properties past a recipe's renaming
-                name = str(info.pop("unigen_id", f"{stem(path)}-{index}"))
-                yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), info)
-    except (UnknownFileTypeError, sqlite3.Error, *PARSER_ERRORS) as error:
+        for index, atoms in enumerate(ase_images(path), start=1):
+            info, atoms.info = atoms.info, {}  # left on the atoms they would be properties past a recipe's renaming
+            name = str(info.pop("unigen_id", f"{stem(path)}-{index}"))
+            yield Record(name, "atoms", atoms, f"{path} entry {index}", split_from_name(path.stem), info)
+    except PARSER_ERRORS as error:
         reason = f"ASE cannot read it: {type(error).__name__}: {one_line(error)[:120]}"
+        if isinstance(error, UserError):
+            reason = error.reason
+        elif isinstance(error, MemoryError):  # a count is believed before what it counts is looked for
+            reason = "ASE cannot read it: it counts more than it holds"
         if index == 0:
             raise UserError(reason, where=str(path)) from error
         yield Record(f"{stem(path)}-{index + 1}", "bad", f"{reason}: the rest is not read", f"{path} entry {index + 1}")
-
-
-def _images(path: Path) -> Iterator[Atoms]:
-    import ase.io
-    from ase.io.res import Res
-
-    ending = suffix(path)
-    if ending in (".db", ".json"):
-        return _database(path)
-    if ending == ".res":
-        return iter([Res.from_string(read_whole(path)).atoms])
-    form = _TEXT_OF_ASE.get(ending, "vasp-xdatcar" if "xdatcar" in path.name.lower() else "")
-    return ase.io.iread(io.StringIO(read_whole(path)), format=form) if form else ase.io.iread(str(path))
-
-
-def _database(path: Path) -> Iterator:
-    from ase.db import connect
-
-    for row in connect(str(path)).select():
-        atoms = row.toatoms()
-        atoms.info = dict(row.key_value_pairs) | {"unigen_id": row.get("name", row.id)}
-        yield atoms
 
 
 def _read_magnetic(path: Path) -> Iterator[Record]:
@@ -257,7 +250,7 @@ _UNREAD = frozenset(
 CRYSTAL_FORMATS = Formats(
     kind="crystals",
     by_ending={
-        ".cif": _read_single,
+        ".cif": _read_cif,
         ".mcif": _read_magnetic,
         ".vasp": _read_single,
         ".poscar": _read_single,

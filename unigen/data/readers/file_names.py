@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from unigen.data.left_out import LeftOut
 from unigen.data.readers.text import stem, suffix
 from unigen.elements import parse_formula
 from unigen.errors import UserError
@@ -45,10 +46,6 @@ NO_STRUCTURES = frozenset(
     ]
 )
 """Endings of files that hold no structure whatever their names begin with."""
-
-LEFT_OUT = "rejected.csv"
-"""Beside what was made of structures, those that were left out: `LEFT_OUT_COLUMNS`."""
-LEFT_OUT_COLUMNS = ("id", "where", "reason")
 
 _VASP_WORD = re.compile(r"(?:^(?:poscar|contcar|xdatcar)[._-]*|[._-]*(?:poscar|contcar|xdatcar)$)", re.IGNORECASE)
 _VASP_ENDING = re.compile(r"\.(?:vasp|poscar|txt)$", re.IGNORECASE)
@@ -102,7 +99,7 @@ def _begins_as_report(path: Path) -> bool:
 def _is_left_out(path: Path) -> bool:
     try:
         with open_text(path) as file:
-            return tuple(next(csv.reader(file), ())) == LEFT_OUT_COLUMNS
+            return tuple(next(csv.reader(file), ())) == LeftOut._fields
     except (UserError, csv.Error):
         return False
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from unigen.cards import Kind
+from unigen.data.left_out import LEFT_OUT
 from unigen.data.readers.copies import Description, find_copies
 from unigen.data.readers.file_names import (
     NO_STRUCTURES,
@@ -20,7 +21,7 @@ from unigen.data.readers.file_names import (
     own_name,
 )
 from unigen.data.readers.record import Record
-from unigen.data.readers.text import stem, suffix
+from unigen.data.readers.text import csv_rows, stem, suffix
 from unigen.errors import UserError
 
 Reader = Callable[[Path], Iterator[Record]]
@@ -141,7 +142,10 @@ class Formats:
 
     def _survey_of_folder(self, folder: Path) -> Survey:
         # sorted: the order of rows, and with it every store built of them, must not depend on the file system
-        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        # a link to nothing was a structure once: whoever reads it says that it is gone
+        files = sorted(
+            file for file in folder.rglob("*") if file.is_file() or (file.is_symlink() and not file.exists())
+        )
         read: dict[Path, Reader] = {}
         passed: dict[Path, str] = {}
         runs = {parent: self._run_of(parent, folder) for parent in {file.parent for file in files}}
@@ -166,7 +170,7 @@ class Formats:
             wanted = self.wanted or ", ".join(self.by_ending)
             kinds = ", ".join(sorted({suffix(file) or file.name for file in files})[:8])
             raise UserError(f"no {self.noun} in this folder", where=str(folder), got=kinds or None, wanted=wanted)
-        names = folder_names([file for file in read if file.is_file()], folder)
+        names = folder_names([file for file in read if not file.is_dir()], folder)
         chosen = tuple((file, reader, names.get(file, "")) for file, reader in sorted(read.items()))
         return Survey(folder, chosen, tuple(PassedOver(file, why) for file, why in sorted(passed.items())))
 
@@ -205,6 +209,14 @@ def one_of_many(file: Path, read: Reader) -> Iterator[Record]:
         yield from read(file)
     except UserError as error:
         yield Record(own_name(file), "bad", error.reason, str(file))
+
+
+def left_out_records(folder: Path) -> Iterator[Record]:
+    """What a folder of ours says was left out of it, as bad entries."""
+    if (folder / LEFT_OUT).exists():
+        for where, row in csv_rows(folder / LEFT_OUT, "reason"):
+            reason = row["reason"].removeprefix(f"{row.get('where')}: ")
+            yield Record(row.get("id") or "", "bad", reason, where)
 
 
 def _not_read(file: Path) -> Iterator[Record]:

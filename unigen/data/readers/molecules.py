@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from unigen.data.readers.arrays import read_molecule_npz, read_molecule_store
-from unigen.data.readers.formats import Formats, one_of_many
+from unigen.data.readers.formats import Formats, left_out_records, one_of_many
 from unigen.data.readers.record import MoleculeArrays, Record, Row, parse_record, split_from_name
 from unigen.data.readers.smiles import NAMES, read_smiles_list
 from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, read_frames, stem
@@ -25,7 +25,7 @@ from unigen.elements import atomic_number_of
 from unigen.errors import UserError
 from unigen.molecules.bonds_of_smiles import with_bonds_of
 from unigen.molecules.molecule import Molecule
-from unigen.parsing import numeric, open_text
+from unigen.parsing import numeric, open_text, parse_json
 
 _NOT_PROPERTIES = frozenset((*NAMES, "", "unnamed: 0", "split", "smiles", "charge"))
 _ELEMENTS, _POSITIONS = "elements", "xyz_ang"
@@ -88,8 +88,26 @@ def _from_arrays(content: MoleculeArrays, charge: object, where: str) -> Molecul
 
 
 def _read_run(folder: Path) -> Iterator[Record]:
-    """A folder written by ``unigen generate``: its other files say the same again."""
-    return one_of_many(folder / "samples.sdf", _read_sdf)
+    """A folder written by ``unigen generate``: what was made, and as bad entries the samples that failed."""
+    made = one_of_many(folder / "samples.sdf", _read_sdf)
+    if not (folder / "samples.jsonl").exists():
+        yield from made
+        return
+    with open_text(folder / "samples.jsonl") as file:
+        for number, line in enumerate(filter(str.strip, file), start=1):
+            where = f"{folder / 'samples.jsonl'} line {number}"
+            facts = parse_json(line, where)
+            failed = facts.get("reason") if isinstance(facts, dict) else "not a JSON object"
+            lost = Record(f"sample-{number}", "bad", failed or "not in samples.sdf", where)
+            yield lost if failed else next(made, lost)
+    for record in made:
+        yield replace(record, form="bad", content="a molecule that no line of samples.jsonl stands for")
+
+
+def _read_relaxed(folder: Path) -> Iterator[Record]:
+    """A folder written by ``unigen relax``: what was relaxed, and as bad entries what was not."""
+    yield from one_of_many(folder / "relaxed.sdf", _read_sdf)
+    yield from left_out_records(folder)
 
 
 def _read_sdf(path: Path) -> Iterator[Record]:
@@ -182,5 +200,6 @@ MOLECULE_FORMATS = Formats(
     otherwise=None,
     run_file="samples.sdf",
     read_run=_read_run,
+    own_folders={"relaxed.sdf": _read_relaxed},
     noun="molecules",
 )

@@ -11,11 +11,11 @@ import numpy as np
 
 from unigen.data.crystal_store import open_crystals
 from unigen.energies.hull.elements import ElementEnergies, fit_element_energies, write_element_energies
+from unigen.energies.hull.provenance import Quantity, check_one_scheme, check_quantity, scheme_name
 from unigen.energies.hull.reference import (
     ENTRIES,
     HullCard,
     HullReference,
-    Quantity,
     hull_folder,
     hulls_home,
     lowest_of_each,
@@ -46,13 +46,18 @@ def build_from_energies(
         scheme: what they may be compared with.
 
     Raises:
-        UserError: a source that cannot be read; another set of this name.
+        UserError: a source that cannot be read; energies of two schemes, or not what they are said to be; another set
+            of this name.
     """
-    energies = [read_energies(source, energy) for source in sources]
+    scheme = scheme_name(scheme)
+    energies = [read_energies(source, energy, quantity, scheme) for source in sources]
     card = HullCard(name=name, quantity=quantity, scheme=scheme, sources={each.name: each.origin for each in energies})
     _check_name(card)
+    notes = check_one_scheme([each.provenance for each in energies], scheme)
     entries = [entry for each in energies for entry in each.entries]
-    return _write_lowest(card, entries, sum((each.skipped for each in energies), Counter[str]()))
+    left_out = [(each.name, *row) for each in energies for row in each.left_out]
+    total = next((each.total for each in energies if each.total), "")
+    return _write_lowest(card, entries, Counter(reason for *_, reason in left_out), left_out, notes, total)
 
 
 def build_by_potential(
@@ -78,18 +83,23 @@ def build_by_potential(
     relaxed = RelaxedCrystals(hulls_home() / name / RELAXED, potential, settings)
     entries: list[Entry] = []
     skipped: Counter[str] = Counter()
-    for dataset in datasets:
+    left_out: list[tuple[str, str, str]] = []
+    unfinished = 0
+    for source, dataset in zip(sources, datasets, strict=True):
         crystals = list(dataset)
         for label, crystal, result in zip(
             dataset.ids.tolist(), crystals, relaxed.relax(crystals, workers), strict=True
         ):
             if result.energy_per_atom is None:
                 skipped[result.outcome] += 1
+                left_out.append((source, label, f"{result.outcome}: {result.reason}"))
             else:
+                unfinished += result.outcome == "limit"
                 entries.append((label, crystal.formula, result.energy_per_atom))
     if not entries:
         raise UserError("not one crystal has an energy", where=name, got=dict(skipped))
-    return _write_lowest(card, entries, skipped)
+    notes = [f"{unfinished:,} relaxations out of steps: upper bounds of their energies"] if unfinished else []
+    return _write_lowest(card, entries, skipped, left_out, notes)
 
 
 def fit_elements(
@@ -145,7 +155,7 @@ def _check_name(card: HullCard) -> None:
     """A set of this name made of the same may be made again; another one is not written over."""
     if (hulls_home() / card.name / ENTRIES).exists():
         built = open_reference(card.name).card
-        if replace(built, entries=0, formulas=0, skipped={}) != card:  # counts come last
+        if replace(built, entries=0, formulas=0, skipped={}, notes=()) != card:  # counts come last
             raise UserError(
                 "another hull has this name",
                 where=str(hulls_home() / card.name),
@@ -155,9 +165,19 @@ def _check_name(card: HullCard) -> None:
             )
 
 
-def _write_lowest(card: HullCard, entries: list[Entry], skipped: Counter[str]) -> HullCard:
-    """Write the set; returns its card with the counts."""
+def _write_lowest(
+    card: HullCard,
+    entries: list[Entry],
+    skipped: Counter[str],
+    left_out: list[tuple[str, str, str]],
+    notes: list[str],
+    total: str = "",
+) -> HullCard:
+    """Write the set; returns its card with the counts. Raises UserError for energies that cannot be what is said."""
     ids, formulas, energies = lowest_of_each(entries)
-    card = replace(card, entries=len(entries), formulas=len(formulas), skipped=dict(skipped))
-    write_reference(HullReference(card, ids, formulas, np.array(energies)))
+    values = np.array(energies)
+    if not card.potential:  # a potential says what it computes
+        notes = notes + check_quantity(formulas, values, ids, card.quantity, card.scheme, total)
+    card = replace(card, entries=len(entries), formulas=len(formulas), skipped=dict(skipped), notes=tuple(notes))
+    write_reference(HullReference(card, ids, formulas, values), left_out)
     return card

@@ -7,11 +7,11 @@ energies of the elements, see `unigen.energies.hull.elements`.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +19,16 @@ import pyarrow.parquet as pq
 
 from unigen import config
 from unigen.data.dataset_file import datasets_home, open_table
+from unigen.data.ragged import items
 from unigen.disk import durable
 from unigen.elements import format_formula, parse_formula, reduce_counts
+from unigen.energies.hull.provenance import Quantity
 from unigen.errors import UserError
 from unigen.shapes import Float
 
-Quantity = Literal["formation", "total"]
 ENTRIES, CARD = "entries.parquet", "card.yaml"
+LEFT_OUT = "left_out.csv"
+"""Source, id, reason of every row that is in no hull."""
 _COLUMNS = ("id", "formula", "energy_per_atom")
 
 
@@ -42,7 +45,8 @@ class HullCard:
         relaxation: settings of their relaxation, by a potential.
         entries: rows read, with an energy.
         formulas: different reduced formulas, of which the lowest is kept.
-        skipped: rows without a usable energy, by reason.
+        skipped: rows without a usable energy, by reason; each is in `LEFT_OUT` beside the card.
+        notes: what else is to be known of the energies.
     """
 
     name: str
@@ -54,6 +58,7 @@ class HullCard:
     entries: int = 0
     formulas: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +113,16 @@ def lowest_of_each(entries: Iterable[tuple[str, str, float]]) -> tuple[list[str]
     return [lowest[key][1] for key in order], order, [lowest[key][0] for key in order]
 
 
-def write_reference(reference: HullReference) -> Path:
-    """Write a reference set to its home; returns the folder."""
+def write_reference(reference: HullReference, left_out: Iterable[tuple[str, str, str]] = ()) -> Path:
+    """Write a reference set to its home; returns the folder.
+
+    Args:
+        reference: the set.
+        left_out: source, id and reason of the rows that are not in it.
+    """
     folder = hulls_home() / reference.card.name
+    with durable(folder / LEFT_OUT) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("source", "id", "reason"), *left_out])
     table = pa.table(
         {"id": reference.ids, "formula": reference.formulas, "energy_per_atom": reference.energies.tolist()}
     )
@@ -140,10 +152,10 @@ def open_reference(name: str | Path) -> HullReference:
         UserError: it is not built, or its files are broken.
     """
     folder = hull_folder(name)
-    table = open_table(folder / ENTRIES, _COLUMNS)
+    table, where = open_table(folder / ENTRIES, _COLUMNS, "a hull", "run: unigen hull build"), str(folder / ENTRIES)
     return HullReference(
         card=config.load(HullCard, folder / CARD),
-        ids=table["id"].to_pylist(),
-        formulas=table["formula"].to_pylist(),
-        energies=table["energy_per_atom"].to_numpy().astype(np.float64),
+        ids=items(table, "id", pa.string(), where).tolist(),
+        formulas=items(table, "formula", pa.string(), where).tolist(),
+        energies=items(table, "energy_per_atom", pa.float64(), where),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from unigen.bounded_cache import BoundedCache
 from unigen.cards import Kind
 from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.template import Template, apply_template, parse_template
@@ -36,6 +37,9 @@ _TEMPLATE_DRAWS = 65  # a space group and an orbit for each of 64 atoms, the lar
 _BEAM = 8
 """Templates of a cell that are written in the order of their probability, before others are drawn. A formula's samples
 reach them when the known structures are used up, so few are needed; each costs a row in every step of the search."""
+
+_REMEMBERED = 4096
+"""Cells whose likeliest templates are kept, some 2 KB each."""
 
 _TEMPLATE_WEIGHT = 1e3
 """Candidates are ranked by the probability of their template, then by the density of their parameters: densities over
@@ -102,7 +106,7 @@ class WyckoffGenerator:
         self.settings = settings or WyckoffSettings()
         self.score_steps = score_steps
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
-        self._likeliest: dict[tuple, list[tuple[Template, float]]] = {}
+        self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
         accepts = CellFilter(retriever, self.settings.within).accepts
         self.cells = CellChooser(
             model, self.settings.temperature, accepts, self.sources.size_evidence, self.property_vector
@@ -185,15 +189,16 @@ class WyckoffGenerator:
             if source.rank is not None and not row.job.request.template
         }
         new = [key for key in search if key not in self._likeliest]
-        likeliest = search_templates(self.model, [search[key] for key in new], [groups for _, groups in new], _BEAM)
-        self._likeliest |= dict(zip(new, likeliest, strict=True))
+        # one by one, as sources are ranked: what is found must not depend on what was searched for before
+        likeliest = [search_templates(self.model, [search[key]], [key[1]], _BEAM)[0] for key in new]
+        found = self._likeliest.taken(search, zip(new, likeliest, strict=True))
         templates: dict[int, tuple[Template, float]] = {}
         for position, (row, cell, source) in enumerate(rows):
             request = row.job.request
             if request.template:
                 templates[position] = parse_template(request.template), 0.0
             elif source.rank is not None:
-                ranked = self._likeliest[tuple(sorted(cell.items())), request.space_groups]
+                ranked = found[tuple(sorted(cell.items())), request.space_groups]
                 if source.rank < len(ranked):
                     templates[position] = ranked[source.rank]
         missing = [position for position in range(len(rows)) if position not in templates]

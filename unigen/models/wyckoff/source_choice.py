@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from unigen.bounded_cache import BoundedCache
 from unigen.crystals.template import Template, parse_template
 from unigen.models.cell_choice import Counts
 from unigen.models.generator import Job
@@ -39,6 +40,13 @@ search; samples beyond get templates written anew."""
 _NOTHING_KNOWN = -150.0
 """Log weight of a cell when nothing like it is known: that of a source at chemical distance 3, which is the median over
 all pairs of elements. Any real relative is nearer."""
+
+_REMEMBERED = 4096
+"""Cells whose shortlist is kept, 5 KB each, 20 MB: more than the samples of a batch and the sizes they choose from; de
+novo, where hardly a cell comes twice, keeping all of them would grow by gigabytes a day."""
+
+_LONG_REMEMBERED = 256
+"""The same of long lists, 50 KB each: only formulas with hundreds of samples have one."""
 
 _SMALLEST_WEIGHT = 1e-12
 """In place of ``anew`` = 0, whose logarithm is minus infinity: still the last choice, but one that can be ranked."""
@@ -94,22 +102,24 @@ class SourceChooser:
         self.model, self.retriever = model, retriever
         self.exclude_formula = exclude_formula
         self.temperature, self.new_template_weight = settings.source_temperature, settings.anew
-        self._ranked: dict[tuple[tuple[int, int], ...], RankedShortlist] = {}
-        self._long_lists: dict[tuple[tuple[int, int], ...], Shortlist] = {}
+        self._ranked = BoundedCache[tuple[tuple[int, int], ...], RankedShortlist](_REMEMBERED)
+        self._long_lists = BoundedCache[tuple[tuple[int, int], ...], Shortlist](_LONG_REMEMBERED)
 
     @torch.no_grad()
     def ranked(self, cells: list[Counts]) -> list[RankedShortlist]:
         """The ranked shortlist of every cell."""
         keys = [tuple(sorted(cell.items())) for cell in cells]
         new = [key for key in dict.fromkeys(keys) if key not in self._ranked]
-        if new:
-            parts = [self.retriever.part_shortlist(dict(key), exclude_formula=self.exclude_formula) for key in new]
-            device = next(self.model.parameters()).device
-            batch = collate_shortlists([shortlist for shortlist, _ in parts]).to(device)
-            logits = self.model.reranker(batch).double().log_softmax(-1).cpu().numpy()
-            for key, (shortlist, copies), row in zip(new, parts, logits, strict=True):
-                self._ranked[key] = RankedShortlist(shortlist, row[: len(shortlist.representatives) + 1], copies)
-        return [self._ranked[key] for key in keys]
+        device = next(self.model.parameters()).device
+        made: dict[tuple[tuple[int, int], ...], RankedShortlist] = {}
+        for key in new:
+            shortlist, copies = self.retriever.part_shortlist(dict(key), exclude_formula=self.exclude_formula)
+            # one by one: the last digits of a batch depend on its other rows, here on what was asked for before, and
+            # a run that goes on must follow the sources that an uninterrupted one does
+            logits = self.model.reranker(collate_shortlists([shortlist]).to(device))[0].double().log_softmax(-1)
+            made[key] = RankedShortlist(shortlist, logits.cpu().numpy(), copies)
+        found = self._ranked.taken(keys, made.items())
+        return [found[key] for key in keys]
 
     def size_evidence(self, request: CrystalRequest, cells: list[Counts]) -> Float[np.ndarray, "cells"]:
         """What known structures say of the size of the cell: log weights, the largest among those that fit the request.
@@ -164,14 +174,14 @@ class SourceChooser:
         """The known structures behind the shortlist, then new ones: all part of the probability of "none of them"."""
         counts = dict(zip(ranked.shortlist.elements.tolist(), ranked.shortlist.counts.tolist(), strict=True))
         key = tuple(sorted(counts.items()))
-        if key not in self._long_lists:
-            self._long_lists[key] = self.retriever.shortlist(
+        long_list = self._long_lists.get(key)
+        if long_list is None:
+            long_list = self._long_lists[key] = self.retriever.shortlist(
                 counts,
                 exclude_formula=self.exclude_formula,
                 neighbours=_LONG_NEIGHBOURS,
                 most_kinds=_LONG_KINDS,
             )
-        long_list = self._long_lists[key]
         fits = np.flatnonzero(self._fits(request, long_list, ranked.copies))
         fits = fits[fits >= len(ranked.shortlist.representatives)]  # the long list begins with the short one
         if rank < len(fits):
