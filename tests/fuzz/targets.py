@@ -313,7 +313,7 @@ def _hull_targets() -> Iterator[Target]:
     ]
 
     def energies(path: Path) -> list[str]:
-        return [str(reason) for reason in read_energies(str(path), "e").skipped]
+        return [str(reason) for reason in read_energies(str(path), "e", "total", "PBE").skipped]
 
     def read(path: Path) -> list[str]:
         _ = open_reference(path).by_elements
