@@ -88,6 +88,13 @@ def test_a_dataset_that_is_built_again_meanwhile_gets_no_templates(refused, unig
     assert "already built" in unigen("data", "build", "mine", "--from", "irons")[1]
 
 
+def test_a_report_beside_its_samples_does_not_count_what_keeps_others_away(unigen, tmp_path):
+    folder = _iron(tmp_path / "irons")
+    assert unigen("evaluate", "crystals", "irons", "--workers", 1, "--out", "irons/report.json", "--no-page")[0] == 0
+    assert "hidden" not in (folder / "report.json").read_text()
+    assert sorted(file.name for file in folder.iterdir()) == ["Fe.cif", "report.csv", "report.json"]
+
+
 # ---- places and names
 
 

@@ -107,6 +107,21 @@ def test_a_file_of_smiles_keeps_names_and_reasons(generate):
     assert code == (0 if "molecule" in rows["methane"] else 2), out + err
 
 
+def test_one_bad_line_of_a_list_is_one_dropped_sample(generate, monkeypatch):
+    """Also a salt, of which the largest piece is drawn where that is asked for; what is left out is counted."""
+    monkeypatch.setattr(molecule_generator, "fault_of", lambda molecule: "")
+    Path("in.smi").write_text("SMILES\tName\n[13CH4]\tlabelled\nCC(\tbroken\nCC(=O)[O-].[Na+]\tsalt\n")
+    code, out, err = generate("--smiles-file", "in.smi", "--out", "run", "--no-picture")
+    assert code == 0, err
+    assert "1 molecules, 2 dropped (1 not a SMILES, 1 several fragments)" in " ".join(out.split())
+    assert "asked for but not compared, isotopes: 1" in out
+    made = {row["id"]: "molecule" in row for row in lines("run")}
+    assert made == {"labelled": True, "broken": False, "salt": False}
+    assert lines("run")[0]["not_compared"] == ["isotopes"]
+    generate("--smiles-file", "in.smi", "--out", "largest", "--no-picture", "--largest-fragment")
+    assert "several fragments" not in Path("largest/samples.jsonl").read_text()
+
+
 @pytest.mark.usefixtures("unjudged")
 def test_requests_of_a_dataset_are_served(generate, monkeypatch):
     monkeypatch.setenv("UNIGEN_HOME", str(Path("home").absolute()))

@@ -122,7 +122,9 @@ def _ending(error: UserError | Stopped | MemoryError | UnicodeEncodeError | OSEr
             name = encodable(error.object)[:_LONGEST]
             error = UserError("not text", where=name, next_step="rename the file or folder in plain letters")
         case OSError():
-            where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+            where = (
+                encodable(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+            )
             step = FREE_SPACE if error.errno in NO_SPACE else ""
             error = UserError(error.strerror or str(error) or type(error).__name__, where=where, next_step=step)
     return _REFUSED, f"error: {error}"

@@ -8,6 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rdkit import Chem
+from rdkit.Chem import rdDepictor
 
 from tests.molecules.real_molecules import embedded
 from unigen.crystals.crystal import Crystal
@@ -17,6 +21,7 @@ from unigen.errors import UserError
 from unigen.molecules.bonds_of_smiles import with_bonds_of
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import canonical_smiles
+from unigen.sample.requests import read_molecule_requests, read_smiles_file
 
 SMILES = ("CC(=O)O", "C[C@H](N)C(=O)O", "c1ccncc1", "C[N+](C)(C)C")
 SOME = tuple(
@@ -221,3 +226,105 @@ def test_crystals_are_told_from_molecules(tmp_path):
         UserError, match=r"crystals and molecules together; got crystals in a\.cif, molecules in b\.smi"
     ):
         kind_of(tmp_path)
+
+
+LISTS = {
+    "plain.smi": b"CCO ethanol\nCO methanol\n",
+    "mark.smi": b"\xef\xbb\xbfCCO ethanol\r\nCO methanol\r\n",
+    "comments.smi": b"# what we have\nSMILES Name\nCCO ethanol\n\n# more\nCO methanol\n",
+    "tabs.smi": b"SMILES\tName\nCCO\tethanol\nCO\tmethanol\n",
+    "swapped.smi": b"Name\tSMILES\nethanol\tCCO\nmethanol\tCO\n",
+    "commas.smi": b"CCO,ethanol\nCO,methanol\n",
+    "extension.smi": b"CCO |$a;b;c$| ethanol\nCO methanol\n",
+    "mark.csv": b"\xef\xbb\xbfSmiles,ID\nCCO,ethanol\nCO,methanol\n",
+    "semicolons.csv": b"Name;SMILES\r\nethanol;CCO\r\nmethanol;CO\r\n",
+    "utf16.csv": "smiles,name\nCCO,ethanol\nCO,methanol\n".encode("utf-16"),
+    "tabs.tsv": b"name\tsmiles\nethanol\tCCO\nmethanol\tCO\n",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_are_read_alike_to_build_and_to_generate(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(LISTS[name])
+    assert kind_of(path) == "molecules"
+    assert [(row.id, row.structure.to_smiles()) for row in read_molecule_rows(path)] == [
+        ("ethanol", "CCO"),
+        ("methanol", "CO"),
+    ]
+    read = read_smiles_file if path.suffix == ".smi" else read_molecule_requests
+    assert [(each.id, canonical_smiles(each.smiles)) for each in read(path)] == [("ethanol", "CCO"), ("methanol", "CO")]
+
+
+@given(
+    names=st.lists(st.text("abcåé", min_size=1, max_size=5), min_size=1, max_size=4),
+    coding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
+)
+def test_names_survive_the_encodings_that_are_met(tmp_path_factory, names, coding):
+    path = tmp_path_factory.mktemp("lists") / "some.smi"
+    path.write_bytes("".join(f"CO {name}\n" for name in names).encode(coding))
+    assert [row.id for row in read_molecule_rows(path)] == names
+
+
+FIELDS = st.dictionaries(st.text("abcXYZ", min_size=1, max_size=4), st.floats(-1e6, 1e6), min_size=1, max_size=4)
+
+
+@given(fields=FIELDS, blank=st.booleans(), dollars=st.booleans())
+def test_no_field_of_an_sd_entry_is_lost(tmp_path_factory, fields, blank, dollars):
+    """Whether an empty line ends the last, and whatever a text among them says."""
+    block = embedded("CO").to_sdf().split("$$$$")[0].split(">  <")[0]
+    texts = [f">  <{name}>\n{value!r}\n\n" for name, value in fields.items()]
+    texts = ["> <cost>\n$$$$\n\n", "> <note> (1)\n$$$$ and more\n\n", *texts] if dollars else texts
+    entry = "".join([block, *texts]).rstrip("\n") + ("\n\n" if blank else "\n") + "$$$$\n"
+    path = tmp_path_factory.mktemp("sdf") / "some.sdf"
+    path.write_text(entry * 3)
+    rows = list(read_molecule_rows(path))
+    kept = {name: value for name, value in fields.items() if name.lower() not in ("id", "name")}
+    assert [row.structure.properties for row in rows] == [kept] * 3
+
+
+WATER = "3\n{}\n{} 0.0 0.0 0.117\n{} 0.0 0.757 -0.471\n{} 0.0 -0.757 -0.471\n"
+
+
+@given(
+    titles=st.lists(
+        st.sampled_from(["", "water", "  -8.22714813", "a b=c", "H2O, 3 atoms", "'odd", "frame 3"]),
+        min_size=1,
+        max_size=4,
+    ),
+    symbols=st.sampled_from([("O", "H", "H"), ("o", "h", "h"), ("8", "1", "1"), ("O1", "H2", "H3"), ("O", "D", "T")]),
+    blank=st.sampled_from(["", "\n", "\n\n"]),
+)
+def test_frames_are_read_whatever_their_titles_and_symbols(tmp_path_factory, titles, symbols, blank):
+    path = tmp_path_factory.mktemp("xyz") / "some.xyz"
+    path.write_text(blank.join(WATER.format(title, *symbols) for title in titles))
+    rows = list(read_molecule_rows(path))
+    assert [row.reason for row in rows] == [""] * len(titles)
+    assert all(row.structure.to_smiles() == "O" and row.structure.properties == {} for row in rows)
+
+
+def test_a_raw_file_of_qm9_is_one_molecule_with_its_properties(tmp_path):
+    numbers = "\t".join(str(n / 8) for n in range(15))
+    tail = "1341.3\t1562.6\nO\tO\nInChI=1S/H2O/h1H2\tInChI=1S/H2O/h1H2\n"
+    frame = WATER.format(f"gdb 3\t{numbers}\t", "O", "H", "H").replace("0.117", "1.17*^-1")
+    (tmp_path / "raw.xyz").write_text((frame + tail) * 2)
+    rows = list(read_molecule_rows(tmp_path / "raw.xyz"))
+    assert [row.structure.to_smiles() for row in rows] == ["O", "O"]
+    assert rows[0].structure.properties["gap"] == 7 / 8
+    assert len(rows[0].structure.properties) == 15
+
+
+@pytest.mark.parametrize(("smiles", "flat"), [("C=C", True), ("c1ccccc1", True), ("O", True), ("C", False)])
+def test_a_planar_molecule_is_in_space_where_its_hydrogens_say_so(tmp_path, smiles, flat):
+    mol = embedded(smiles).to_rdkit()
+    centred = mol.GetConformer().GetPositions() - mol.GetConformer().GetPositions().mean(axis=0)
+    turned = centred @ np.linalg.svd(centred)[2].T
+    mol.GetConformer().SetPositions(turned * [1, 1, 0])
+    block = Chem.MolToMolBlock(mol)
+    drawing = Chem.Mol(mol)
+    rdDepictor.Compute2DCoords(drawing)
+    drawn = Chem.MolToMolBlock(drawing).replace("2D", "  ")
+    (tmp_path / "some.sdf").write_text(
+        f"{block.replace('3D', '  ')}$$$$\n{drawn}$$$$\n{block.replace('3D', '2D')}$$$$\n"
+    )
+    assert [row.structure is not None for row in read_molecule_rows(tmp_path / "some.sdf")] == [flat, False, False]

@@ -1,5 +1,7 @@
 """Calculators that misbehave as real ones do, for import by path."""
 
+import warnings
+
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
@@ -39,3 +41,17 @@ def no_calculator():
 
 def needs_weights(path):
     return path
+
+
+class ShortSighted(_Flat):
+    """Sees no atom beyond 4 Angstrom, and says so."""
+
+    cutoff = 4.0
+
+
+class Outspoken(ShortSighted):
+    """Warns of what it is given."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        warnings.warn("extrapolates", UserWarning, stacklevel=1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import make_supercell
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from tests.energies.alloys import fcc, ordered, potential, strained
 from unigen.crystals.crystal import Crystal
@@ -119,3 +120,37 @@ def test_a_factory_of_something_else():
 def test_a_factory_that_wants_arguments():
     with pytest.raises(UserError, match=r"needs_weights: this calculator cannot be made; got .*path"):
         relax(fcc("Cu"), find_potential(f"{ODD}:needs_weights", "none"), RelaxSettings())
+
+
+@given(st.floats(2.5, 5.5), st.integers(1, 3))
+def test_an_atom_that_sees_no_other_is_gated(length, copies):
+    assume(abs(length - 4.0) > 1e-6)
+    short_sighted = find_potential(f"{ODD}:ShortSighted", "x")
+    assert short_sighted.cutoff == 4.0
+    repeats = np.arange(copies)[:, None] * np.array([[0, 0, 1 / copies]])
+    chain = Crystal(np.full(copies, 55), repeats, length * np.diag([1.0, 1.1, copies]))
+    found = relax(chain, short_sighted, RelaxSettings())
+    if length <= 4.0:
+        assert found.outcome == "converged"
+    else:
+        assert (found.outcome, found.energy_per_atom, found.crystal) == ("gated", None, None)
+        assert "before: no neighbour of site 0 (Cs) within 4 A" in found.reason
+
+
+def test_where_the_cutoff_is_not_known_nothing_is_gated():
+    assert potential().cutoff is None
+    assert relax(fcc("Cu"), potential(), RelaxSettings(max_steps=0)).outcome in ("converged", "limit")
+
+
+def test_what_a_potential_warns_of_stands_beside_its_result():
+    near = Crystal(np.array([55]), np.zeros((1, 3)), 3.0 * np.eye(3))
+    assert relax(near, find_potential(f"{ODD}:Outspoken", "x"), RelaxSettings()).reason == "warned: extrapolates"
+    assert relax(near, find_potential(f"{ODD}:ShortSighted", "x"), RelaxSettings()).reason == ""
+
+
+def test_a_skewed_cell_is_relaxed_in_a_short_one():
+    skew = np.array([[1, 0, 0], [99, 1, 0], [-500, 155, 1]])
+    plain = Crystal(np.array([29]), np.zeros((1, 3)), 2.6 * np.eye(3))
+    found = relax(Crystal(plain.numbers, plain.frac_coords, skew @ plain.lattice), potential(), RelaxSettings())
+    assert found.energy_per_atom == pytest.approx(relax(plain, potential(), RelaxSettings()).energy_per_atom, abs=1e-3)
+    assert np.linalg.norm(found.crystal.lattice, axis=1).max() < 10

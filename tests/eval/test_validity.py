@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.eval.known_samples import crystal, elements, mp20_test, prototypes
 from unigen.crystals.crystal import Crystal
+from unigen.elements import SYMBOLS, format_formula, parse_formula
 from unigen.eval.crystals import validity as composition_module
 from unigen.eval.crystals.protocol import CSP
 from unigen.eval.crystals.validity import check_composition, describe
@@ -106,3 +108,25 @@ def test_one_in_ten_of_mp20_fails_smact():
     verdicts = [check_composition(each.reduced_formula) for _, each in mp20_test(150)]
     assert 0.84 < np.mean([each.valid_cdvae for each in verdicts]) < 0.97
     assert not any(each.bounded for each in verdicts)
+
+
+@pytest.mark.parametrize("number", range(1, len(SYMBOLS)))
+def test_every_element_has_a_verdict(number):
+    symbol = SYMBOLS[number]
+    for formula in (symbol, f"{symbol}O2", f"Na{symbol}F"):
+        verdict = check_composition(format_formula(parse_formula(formula)))
+        unknown = f"composition not judged: SMACT's table ends before {symbol}"
+        assert verdict.reason == ("" if number <= 103 else unknown)
+        assert not (verdict.reason and verdict.valid)
+
+
+def test_what_cannot_be_judged_stays_in_the_denominator(unigen, tmp_path):
+    cell = {"lattice": (5 * np.eye(3)).tolist(), "frac_coords": [[0] * 3, [0.5] * 3]}
+    rows = [{"id": symbol, "species": [symbol, "O"]} | cell for symbol in ("Mg", "Rf")]
+    (tmp_path / "two.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for protocol in (["denovo"], ["csp", "--reference", "two.jsonl"]):
+        words = ("evaluate", "crystals", "two.jsonl", "--protocol", *protocol, "--no-page", "--workers", 1)
+        assert unigen(*words, "--out", "r.json")[0] == 0
+        report = json.loads((tmp_path / "r.json").read_text())
+        assert report["counts"]["composition_not_judged"] == 1
+    assert "SMACT's table ends before Rf" in (tmp_path / "r.csv").read_text()

@@ -17,6 +17,7 @@ app = typer.Typer(help="Judge anyone's structures.", no_args_is_help=True)
 
 Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals and of whatever is drawn.")]
 Out = Annotated[Path, typer.Option(help="Report; a CSV with a row a sample stands beside it.")]
+LargestFragment = Annotated[bool, typer.Option(help="Of reference entries in several pieces take the largest.")]
 Page = Annotated[bool, typer.Option(help="Also an HTML page with every structure in 3D, beside the report.")]
 
 
@@ -91,6 +92,7 @@ def evaluate_molecules(
     reference: Annotated[str | None, typer.Option(help="Dataset (qm9:train), files, or a list of SMILES.")] = None,
     posebusters: Annotated[int, typer.Option(min=0, help="So many, and as many of the reference (slow).")] = 0,
     strain: Annotated[int, typer.Option(min=0, help="Relax so many with GFN2-xTB, and of the reference.")] = 0,
+    largest_fragment: LargestFragment = False,
     workers: Workers = None,
     seed: Seed = 0,
     out: Out = Path("report.json"),
@@ -106,6 +108,7 @@ def evaluate_molecules(
             posebusters=posebusters,
             strain=strain,
             relaxed=out.with_suffix(".relaxed"),
+            largest_fragment=largest_fragment,
             workers=workers,
             seed=seed,
             progress=True,
@@ -138,6 +141,7 @@ def evaluate_conformers(
     threshold: Annotated[float, typer.Option(help="Covered below it, Angstrom.")] = 0.5,
     baseline: Annotated[Literal["etkdg", "none"], typer.Option(help="With and without MMFF clean-up.")] = "etkdg",
     only_sampled: Annotated[bool, typer.Option(help="Leave molecules without samples out.")] = False,
+    largest_fragment: LargestFragment = False,
     workers: Workers = None,
     seed: Seed = 0,
     out: Out = Path("report.json"),
@@ -153,6 +157,7 @@ def evaluate_conformers(
             threshold=threshold,
             baseline=baseline == "etkdg",
             only_sampled=only_sampled,
+            largest_fragment=largest_fragment,
             workers=workers,
             seed=seed,
             progress=True,

@@ -7,6 +7,7 @@ and then the Niggli cell (Krivy and Gruber, Acta Cryst. A32, 297, 1976), right-h
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,14 @@ import numpy as np
 
 from unigen.elements import reduce_counts
 from unigen.shapes import Float, Int, Integer
+
+LONGEST = 1e7
+"""Angstrom, a millimetre: no cell has such a vector, and volumes of longer ones overflow in the end."""
+
+MOST_LATTICE_POINTS = 2e6
+"""Lattice points nearer than the longest vector of a reduced cell, at most. The longest polytypes of silicon carbide, a
+= 3.1, c = 1500 Angstrom, have 1e6; the largest of 105,000 crystals of MP and OQMD 2e3; a needle of 1 x 1 x 1e5 Angstrom
+4e10. Reducing, matching and finding neighbours list such points: 400 MB for a million of them."""
 
 
 class SpaceGroup(NamedTuple):
@@ -178,6 +187,38 @@ def _closest_of_many(
         return Pair(0, 0, own)
     other = int(atom[indices[site, int(itself[site])]])
     return Pair(min(site, other), max(site, other), float(nearest[site]))
+
+
+def needle(lattice: Float[np.ndarray, "3 3"]) -> list[float] | None:
+    """The lengths of the shortest cell if it has more than `MOST_LATTICE_POINTS`; None for cells as crystals have."""
+    volume = abs(float(np.linalg.det(lattice)))
+    if _lattice_points(lattice, volume) <= MOST_LATTICE_POINTS:  # reducing only makes it fewer
+        return None
+    basis = _short_basis(lattice)
+    if _lattice_points(basis, volume) <= MOST_LATTICE_POINTS:
+        return None
+    return sorted(np.linalg.norm(basis, axis=1).tolist())
+
+
+SKEWED = 1e4
+"""Lattice points nearer than the longest vector of a cell as it is given, from which on it is worth another basis: five
+times what any crystal of MP and OQMD has."""
+
+
+def unskewed(cell: Cell) -> Cell:
+    """The same lattice and atoms, in their order, in a basis of short vectors where the given one is far from it.
+
+    Searches for neighbours go through the images of the cell as it is: of a skewed one through millions.
+    """
+    if _lattice_points(cell.lattice, abs(float(np.linalg.det(cell.lattice)))) <= SKEWED:
+        return cell
+    basis = _short_basis(cell.lattice)
+    return Cell(basis, wrap(cell.frac_coords @ cell.lattice @ np.linalg.inv(basis)), cell.numbers)
+
+
+def _lattice_points(basis: Float[np.ndarray, "3 3"], volume: float) -> float:
+    """Nearer than the longest vector: the volume of that sphere over that of the cell."""
+    return 4 / 3 * math.pi * float(np.linalg.norm(basis, axis=1).max()) ** 3 / volume
 
 
 def _short_basis(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
-FARTHEST = 1e8
-"""Cells from the origin: beyond, a double no longer says where in its cell an atom is (to 1e-8 of it), and a lost point
-of decimals is likelier."""
-
 GRAM_PER_CUBIC_CENTIMETRE = 1.66053906660
 """Of one atomic mass unit in a cubic Angstrom."""
+
+LARGEST_COORDINATE = 1e6
+"""Fractional coordinates beyond it are no longer places: of what files write, no digit is left behind the point."""
+
+LARGEST_VOLUME = 1e5
+"""Cubic Angstrom an atom: thinner than air, which has 2e4. The largest of 105,000 crystals of MP and OQMD has 600, a
+molecule in a box for a calculation some 1e4."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,8 @@ class Crystal:
         properties: named scalars (units are on the card of the dataset they come from).
 
     Raises:
-        UserError: shapes that disagree, NaN or places beyond all cells, an unknown element, a cell of zero volume.
+        UserError: shapes that disagree, NaN, an unknown element, a cell of zero volume; coordinates, a volume or a
+            needle of a cell that nothing in nature has, and that programs would spend hours and gigabytes on.
     """
 
     numbers: Integer[np.ndarray, "atoms"]
@@ -61,16 +65,15 @@ class Crystal:
         if not np.isfinite(coords).all():
             site = int(np.flatnonzero(~np.isfinite(coords).all(axis=1))[0])
             raise UserError(f"site {site}: coordinates are not finite", got=coords[site].tolist())
-        if np.abs(coords).max() > FARTHEST:
-            site = int(np.abs(coords).max(axis=1).argmax())
-            raise UserError(f"site {site}: coordinates beyond all cells", got=coords[site].tolist())
         if not np.isfinite(lattice).all():
             raise UserError("the lattice is not finite", got=lattice.tolist())
         unknown = np.flatnonzero((numbers < 1) | (numbers >= len(SYMBOLS)))
         if len(unknown):
             raise UserError(f"site {unknown[0]}: unknown species", got=int(numbers[unknown[0]]))
-        if abs(np.linalg.det(lattice)) < 1e-3:  # cubic Angstrom: less than any atom needs
-            raise UserError("the cell has no volume", got=f"{abs(np.linalg.det(lattice)):.3g} A^3")
+        if np.abs(coords).max() > LARGEST_COORDINATE:
+            site = int(np.abs(coords).max(axis=1).argmax())
+            raise UserError(f"site {site}: coordinates that are no place", got=coords[site].tolist())
+        _check_cell(lattice, len(numbers))
         for name, array in (("numbers", numbers), ("frac_coords", coords), ("lattice", lattice)):
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -124,6 +127,12 @@ class Crystal:
     def space_group(self, symprec: float = 0.01) -> cell.SpaceGroup:
         """Number and symbol of the space group at a tolerance in Angstrom; P1 where none is found; needs spglib."""
         return cell.find_space_group(self._cell(), symprec)
+
+    def unskewed(self) -> Crystal:
+        """This crystal, in a basis of short vectors where its own is far from it: see `cell.unskewed`."""
+        given = self._cell()
+        short = cell.unskewed(given)
+        return self if short is given else Crystal(short.numbers, short.frac_coords, short.lattice, self.properties)
 
     def checked(self, where: str = "") -> Crystal:
         """This crystal, when no two atoms are closer than 0.1 Angstrom.
@@ -250,6 +259,22 @@ class Crystal:
     def to_extxyz(self) -> str:
         """One extended XYZ frame with its properties; a file of several is their concatenation."""
         return files.write_extxyz(self.to_ase())
+
+
+def _check_cell(lattice: Float[np.ndarray, "3 3"], atoms: int) -> None:
+    """Raises UserError for a cell that no crystal has."""
+    lengths = np.linalg.norm(lattice, axis=1)
+    volume = abs(float(np.linalg.det(lattice))) if lengths.max() < cell.LONGEST else np.inf
+    if volume < 1e-3:  # cubic Angstrom: less than any atom needs
+        raise UserError("the cell has no volume", got=f"{volume:.3g} A^3")
+    if volume > LARGEST_VOLUME * atoms:
+        got = f"{lengths[0]:.4g} x {lengths[1]:.4g} x {lengths[2]:.4g} A for {atoms} atoms"
+        wanted = f"at most {LARGEST_VOLUME:g} A^3 an atom, which is thinner than air"
+        raise UserError("the cell is far too large for its atoms", got=got, wanted=wanted)
+    short = cell.needle(lattice)
+    if short is not None:
+        got = " x ".join(f"{length:.4g}" for length in short)
+        raise UserError("the cell is a needle", got=f"{got} A", wanted="shapes that crystals have")
 
 
 def repeat_cell(crystal: Crystal, copies: int) -> Crystal:

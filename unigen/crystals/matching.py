@@ -88,6 +88,8 @@ class BoundedMatcher(StructureMatcher):
             return ReducedCell(None, bounded=True)
         try:
             return ReducedCell(self._get_reduced_structure(crystal.to_pymatgen()))
+        except MemoryError:  # a cell so thin that its images do not fit
+            return ReducedCell(None, bounded=True)
         except (ValueError, np.linalg.LinAlgError):  # "can't find niggli": cells of hopeless shape
             return ReducedCell(None)
 
@@ -113,6 +115,8 @@ class BoundedMatcher(StructureMatcher):
             match = self._match(
                 first, second, supercell_size, first_is_larger, use_rms=use_rms, break_on_match=break_on_match
             )
+        except MemoryError:  # as in `reduce`: neither a match nor none
+            return Match(bounded=True)
         except (ValueError, np.linalg.LinAlgError):  # degenerate cells: no lattice mapping can be computed
             return Match(bounded=self.bounded)
         return Match(None if match is None else float(match[0]), self.bounded)

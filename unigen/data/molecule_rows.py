@@ -19,7 +19,8 @@ from unigen.data.shards import RowKind, Task, Treatment
 from unigen.elements import hill_formula
 from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
-from unigen.molecules.rdkit_smiles import without_stereo
+from unigen.molecules.rdkit_smiles import isomer_smiles, parse_smiles, without_stereo
+from unigen.molecules.stereoisomers import same_stereoisomer
 
 
 def treat_molecule(task: Task, treatment: Treatment) -> Row[Molecule]:
@@ -49,13 +50,23 @@ def group(molecule: Molecule) -> str:
 
 
 def duplicates(parts: list[Path], kept: np.ndarray, workers: int) -> dict[int, int]:  # noqa: ARG001
-    """Molecules of one canonical isomeric SMILES: conformers are the same molecule, mirror images are not."""
-    smiles = pa.concat_tables([pq.read_table(part, columns=["smiles"]) for part in parts])["smiles"].to_pylist()
-    first: dict[str, int] = {}
+    """Conformers are the same molecule, mirror images are not: by canonical isomeric SMILES, and then by positions.
+
+    RDKit's text overlooks some isomers, such as the two of an imine, and tells others apart that turn into each other.
+    """
+    columns = list(MoleculeDataset.column_names())
+    table = pa.concat_tables([pq.read_table(part, columns=columns) for part in parts])
+    molecules = MoleculeDataset.from_table("parts", table).select(kept)
+    first: dict[str, list[int]] = {}
     repeated = {}
-    for index, row in enumerate(kept.tolist()):
-        earlier = first.setdefault(smiles[row], index)
-        if earlier != index:
+    for index, smiles in enumerate(molecules.smiles.tolist()):
+        key = isomer_smiles(parse_smiles(smiles)) if "[N@" in smiles else smiles
+        alike = first.setdefault(key, [])
+        mol = molecules[index].to_rdkit() if alike else None
+        earlier = next((other for other in alike if mol and same_stereoisomer(mol, molecules[other].to_rdkit())), None)
+        if earlier is None:
+            alike.append(index)
+        else:
             repeated[index] = earlier
     return repeated
 

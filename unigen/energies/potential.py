@@ -130,7 +130,17 @@ class Potential:
         Raises:
             UserError: the factory of an import path does not make one.
         """
-        return _calculator(self.name, self.device)
+        return _calculator(self.name, self.device)[0]
+
+    @property
+    def cutoff(self) -> float | None:
+        """Angstrom; atoms with no other one so near have no energy by this potential. None where it is not known."""
+        return _calculator(self.name, self.device)[1]
+
+    @property
+    def package(self) -> str:
+        """The package it comes from, by the name it is imported by."""
+        return KNOWN[self.name].package if self.name in KNOWN else self.name.partition(":")[0].partition(".")[0]
 
     def batch_calculator(self) -> BatchCalculator:
         """Energies, forces and stresses of many structures at a time, for a potential of `KNOWN`."""
@@ -202,17 +212,36 @@ def _checksum(weights: Path) -> str:
 
 
 @lru_cache(maxsize=2)
-def _calculator(name: str, device: str) -> Calculator:
+def _calculator(name: str, device: str) -> tuple[Calculator, float | None]:
+    """The calculator and its cut-off, as it is before the calculator has seen an element."""
     if name in KNOWN:
         with contextlib.redirect_stdout(io.StringIO()):  # CHGNet says hello
-            return KNOWN[name].load(device)
+            calculator = KNOWN[name].load(device)
+        return calculator, _cutoff(calculator)
     try:
         calculator = _factory(name)()
     except PARSER_ERRORS as error:
         raise UserError("this calculator cannot be made", where=name, got=str(error)[:120]) from error
     if not callable(getattr(calculator, "get_property", None)):
         raise UserError("not an ASE calculator", where=name, got=type(calculator).__name__)
-    return calculator
+    return calculator, _cutoff(calculator)
+
+
+_CUTOFFS = ("cutoff", "r_max", "r_cut", "rcut", "rc")
+"""What calculators call it: SevenNet; MACE; NequIP and others; Lennard-Jones and Morse in ASE."""
+
+
+def _cutoff(calculator: Any) -> float | None:
+    """The distance in Angstrom beyond which a calculator sees no atom, where it says so."""
+    converter = getattr(getattr(calculator, "model", None), "graph_converter", None)  # CHGNet's
+    places = [getattr(converter, "atom_graph_cutoff", None)]
+    parameters = getattr(calculator, "parameters", None)
+    places += [getattr(calculator, name, None) for name in _CUTOFFS]
+    places += [parameters.get(name) for name in _CUTOFFS] if isinstance(parameters, dict) else []
+    for value in places:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf"):
+            return float(value)
+    return None
 
 
 def _factory(path: str) -> Callable[[], Calculator]:

@@ -7,18 +7,23 @@ crystal then still walks by itself; only the network sees all of them at once.
 
 from __future__ import annotations
 
+import linecache
+import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
+from unigen.elements import SYMBOLS
 from unigen.energies.batched_forces import BatchCalculator, SinglePoint
 from unigen.energies.potential import Potential
 from unigen.errors import UserError
-from unigen.parsing import PARSER_ERRORS
+from unigen.parsing import PARSER_ERRORS, one_line
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -56,7 +61,7 @@ class Relaxation:
     Attributes:
         outcome: "converged"; "limit" (out of steps: its energy is an upper bound); "gated" (impossible before, after
             or on the way); "failed" (the calculator raised, or gave no finite energy).
-        reason: why it was gated or failed.
+        reason: why it was gated or failed; else what the potential warned of.
         crystal: relaxed; None unless converged or at the limit.
         energy_per_atom: eV/atom, relaxed.
         initial_energy_per_atom: eV/atom, as given.
@@ -105,18 +110,46 @@ def relax(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Re
         >>> relax(cell, find_potential("ase.calculators.emt:EMT", "EMT"), RelaxSettings()).outcome
         'converged'
     """
-    descent = _descend(crystal, settings)
-    while not isinstance(state := _advance(descent), Relaxation):
-        calculator = potential.calculator()  # what is wrong with it is not this structure's failure
-        try:
-            state.calc = calculator
-        except PARSER_ERRORS as error:  # some say here that they do not know an element
-            return _failed(error)
-    return state
+    calculator = potential.calculator()  # what is wrong with it is not this structure's failure
+    descent = _descend(crystal, settings, potential.cutoff)
+    warned: dict[str, None] = {}
+    with _recorded(potential.package, warned):
+        while not isinstance(state := _advance(descent), Relaxation):
+            try:
+                state.calc = calculator
+            except PARSER_ERRORS as error:  # some say here that they do not know an element
+                return _failed(error)
+    return _with_warnings(state, warned)
+
+
+@contextmanager
+def _recorded(package: str, said: dict[str, None]) -> Iterator[None]:
+    """Warnings that a package itself raises, each once: by a line that says "warn".
+
+    What torch says of the package's code in passing is reported from the package's lines too, and no word about the
+    structure.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for each in caught:
+        own = package in Path(each.filename).parts and "warn" in linecache.getline(each.filename, each.lineno)
+        if own and not issubclass(each.category, DeprecationWarning | FutureWarning):
+            said[one_line(each.message)] = None
+
+
+def _with_warnings(result: Relaxation, said: Iterable[str]) -> Relaxation:
+    """The result with what the potential said of it; why it failed goes first."""
+    return replace(result, reason="; ".join(filter(None, [result.reason, *(f"warned: {each}" for each in said)])))
 
 
 def relax_together(
-    crystals: Iterable[Crystal], compute: BatchCalculator, settings: RelaxSettings, batch: int
+    crystals: Iterable[Crystal],
+    compute: BatchCalculator,
+    settings: RelaxSettings,
+    batch: int,
+    cutoff: float | None = None,
+    package: str = "",
 ) -> Iterator[tuple[int, Relaxation]]:
     """The index of each crystal and what became of it, in the order of finishing.
 
@@ -125,14 +158,17 @@ def relax_together(
         compute: energies, forces and stresses of many structures.
         settings: stops and gates.
         batch: crystals on their way at a time; where one arrives the next sets out.
+        cutoff: of the potential, Angstrom; None where it is not known.
+        package: whose warnings go to the results, each to all crystals that were computed together.
     """
     from ase.calculators.singlepoint import SinglePointCalculator
 
     waiting = enumerate(crystals)
     running: dict[int, Descent] = {}
+    warned: dict[int, dict[str, None]] = {}
     while True:
         for index, crystal in islice(waiting, batch - len(running)):
-            running[index] = _descend(crystal, settings)
+            running[index] = _descend(crystal, settings, cutoff)
         if not running:
             return
         to_compute: dict[int, Atoms] = {}
@@ -140,10 +176,14 @@ def relax_together(
             state = _advance(descent)
             if isinstance(state, Relaxation):
                 del running[index]
-                yield index, state
+                yield index, _with_warnings(state, warned.pop(index, ()))
             else:
                 to_compute[index] = state
-        results = _compute_or_halve(compute, list(to_compute.values()))
+        said: dict[str, None] = {}
+        with _recorded(package, said):
+            results = _compute_or_halve(compute, list(to_compute.values()))
+        if said:
+            warned |= {index: warned.get(index, {}) | said for index in to_compute}
         for (index, atoms), result in zip(to_compute.items(), results, strict=True):
             if isinstance(result, Exception):
                 del running[index]
@@ -180,12 +220,13 @@ def _failed(error: Exception) -> Relaxation:
     return Relaxation(outcome="failed", reason=f"{type(error).__name__}: {str(error)[:120]}")
 
 
-def _descend(crystal: Crystal, settings: RelaxSettings) -> Descent:
+def _descend(crystal: Crystal, settings: RelaxSettings, cutoff: float | None) -> Descent:
     """A relaxation that leaves computing to whoever drives it, one structure or many at a time."""
     from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE
 
-    impossible = _gate(crystal, settings)
+    crystal = crystal.unskewed()
+    impossible = _gate(crystal, settings) or _isolated(crystal, cutoff)
     if impossible:
         return Relaxation(outcome="gated", reason=f"before: {impossible}")
     atoms = crystal.to_ase()
@@ -206,7 +247,7 @@ def _descend(crystal: Crystal, settings: RelaxSettings) -> Descent:
         optimizer.nsteps += 1
         yield atoms
     relaxed = Crystal(crystal.numbers, atoms.get_scaled_positions(), atoms.cell.array)
-    impossible = _gate(relaxed, settings)
+    impossible = _gate(relaxed, settings) or _isolated(relaxed, cutoff)
     if impossible:
         return Relaxation(outcome="gated", reason=f"after: {impossible}", steps=optimizer.nsteps)
     return Relaxation(
@@ -235,6 +276,24 @@ def _gate(crystal: Crystal, settings: RelaxSettings) -> str:
     if closest < settings.min_distance:
         return f"atoms {closest:.2f} A apart"
     return _volume_reason(crystal.volume / len(crystal), settings)
+
+
+def _isolated(crystal: Crystal, cutoff: float | None) -> str:
+    """Which atom a potential cannot see any other from: without forces, it would be at rest wherever it is.
+
+    Empty where there is none, or where the cut-off is not known.
+    """
+    from ase.neighborlist import primitive_neighbor_list
+
+    if cutoff is None:
+        return ""
+    positions = crystal.frac_coords @ crystal.lattice
+    neighbours = primitive_neighbor_list("i", (True,) * 3, crystal.lattice, positions, cutoff)
+    alone = np.flatnonzero(np.bincount(neighbours, minlength=len(crystal)) == 0)
+    if not len(alone):
+        return ""
+    site = f"site {alone[0]} ({SYMBOLS[crystal.numbers[alone[0]]]})"
+    return f"no neighbour of {site} within {cutoff:g} A, the cut-off of the potential"
 
 
 def _volume_reason(volume: float, settings: RelaxSettings) -> str:

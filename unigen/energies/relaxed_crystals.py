@@ -62,7 +62,10 @@ class RelaxedCrystals:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # as in worker processes
                 compute = self.potential.batch_calculator()
-                results = relax_together(missing, compute, self.settings, self.potential.batch)
+                potential = self.potential
+                results = relax_together(
+                    missing, compute, self.settings, potential.batch, potential.cutoff, potential.package
+                )
                 yield from workers.with_progress(results, len(missing), label)
 
         return self._journal.results(crystals, one_by_one if self.potential.batch == 1 else together)

@@ -9,7 +9,8 @@ import numpy as np
 
 from unigen.errors import UserError
 from unigen.molecules.limits import check_elements, check_size
-from unigen.molecules.rdkit_smiles import parse_smiles, smiles_label
+from unigen.molecules.rdkit_smiles import marked_mol, parse_smiles, smiles_label, without_labels
+from unigen.molecules.stereoisomers import is_molecule
 from unigen.parsing import one_line
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ def embedded_mol(
     max_atoms: int | None = None,
     where: str = "",
 ) -> Mol:
-    """A SMILES with its hydrogens and one conformer after Wang et al., J. Chem. Inf. Model. 60, 2044 (2020)."""
+    """A SMILES with its hydrogens and one conformer after Wang et al., J. Chem. Inf. Model. 60, 2044 (2020).
+
+    Raises:
+        UserError: as `embed`; and no conformer of all the stereo that the text says.
+    """
     from rdkit import Chem
 
     mol = Chem.AddHs(parse_smiles(smiles, where, largest_fragment=largest_fragment))
@@ -40,6 +45,12 @@ def embedded_mol(
     check_size(mol.GetNumAtoms(), min(max_atoms or _MOST_ATOMS, _MOST_ATOMS), label)
     check_elements((atom.GetAtomicNum() for atom in mol.GetAtoms()), elements, label)
     embed(mol, seed, label)
+    if any(sign in smiles for sign in "@/\\") and not is_molecule(mol, smiles, largest_fragment=largest_fragment):
+        # RDKit has overlooked a mark when it read the text: again with all of them
+        mol = Chem.AddHs(without_labels(marked_mol(smiles, where, largest_fragment=largest_fragment)))
+        embed(mol, seed, label)
+        if not is_molecule(mol, smiles, largest_fragment=largest_fragment):
+            raise UserError("no conformer of the stereo that it says", where=label, next_step="give an SDF")
     return mol
 
 

@@ -71,7 +71,8 @@ def marked_mol(text: str, where: str = "", *, largest_fragment: bool = False) ->
     settings.sanitize, settings.removeHs = False, False
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(text.strip(), settings)
-        Chem.SanitizeMol(mol)
+        # one step of it removes marks, such as those of nitrogen beside a ring of Troeger's base
+        Chem.SanitizeMol(mol, Chem.SanitizeFlags.SANITIZE_ALL ^ Chem.SanitizeFlags.SANITIZE_CLEANUPCHIRALITY)
         mol = _largest(mol)
         Chem.SetBondStereoFromDirections(mol)
     return mol

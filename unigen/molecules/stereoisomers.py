@@ -115,8 +115,9 @@ def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, .
         "isotopes": any(atom.GetIsotope() for atom in mol.GetAtoms()),
         "atom maps": any(atom.GetAtomMapNum() for atom in mol.GetAtoms()),
         "the hand of a nitrogen, which turns over": any(turns_over(mol.GetAtomWithIdx(index)) for index in tags),
-        # RDKit forgets an @ at an atom of two neighbours, which is that of an allene
+        # an @ at an atom of two neighbours is that of an allene
         "the hand of an axis": "CHI_ALLENE" in tags.values()
+        or any(mol.GetAtomWithIdx(index).GetTotalDegree() == 2 for index in tags)
         or bool(_WEDGED_BONDS.search(extension))
         or ("." not in text and lost > 0),
         "stereo that is not tetrahedral": any(tag not in (*_HANDS, "CHI_ALLENE") for tag in tags.values()),
@@ -131,7 +132,8 @@ def text_marks(mol: Mol) -> list[Mark]:
     open_centres = _open_centres(mol)
     for atom in mol.GetAtoms():
         sign, near = _HANDS.get(str(atom.GetChiralTag()), 0), _neighbours(atom)
-        if sign and len(near) in (3, 4) and not turns_over(atom) and atom.GetIdx() not in open_centres:
+        stands = len(near) == 4 or (len(near) == 3 and _keeps_its_lone_pair(atom))
+        if sign and stands and atom.GetIdx() not in open_centres:
             # a lone pair is the last neighbour to RDKit, the first to volume_signs: an odd permutation
             marks.append(Mark(near, sign if len(near) == 4 else -sign, atom.GetIdx()))
     for bond in mol.GetBonds():

@@ -22,6 +22,7 @@ from unigen.data.readers.file_names import (
 )
 from unigen.data.readers.record import Record
 from unigen.data.readers.text import csv_rows, stem, suffix
+from unigen.disk import LOCK
 from unigen.errors import UserError
 
 Reader = Callable[[Path], Iterator[Record]]
@@ -144,7 +145,9 @@ class Formats:
         # sorted: the order of rows, and with it every store built of them, must not depend on the file system
         # a link to nothing was a structure once: whoever reads it says that it is gone
         files = sorted(
-            file for file in folder.rglob("*") if file.is_file() or (file.is_symlink() and not file.exists())
+            file
+            for file in folder.rglob("*")
+            if (file.is_file() or (file.is_symlink() and not file.exists())) and not file.name.endswith(LOCK)
         )
         read: dict[Path, Reader] = {}
         passed: dict[Path, str] = {}

@@ -33,7 +33,7 @@ class KnownScheme:
         name: as potentials spell it.
         functional: of all entries.
         corrections: whether MP2020's are in its energies; else there are none.
-        lowest: eV/atom that no total energy of it lies below: tungsten and its carbides are the lowest, at -13 with PBE;
+        lowest: eV/atom that no total energy of it lies below: tungsten is the lowest, at -13 with PBE;
             r2SCAN counts the cores of heavy atoms otherwise, down to some -40.
     """
 
@@ -184,7 +184,7 @@ def check_column(column: str, quantity: Quantity, scheme: str, where: str) -> No
 
 
 _STABLEST = -5.0
-"""eV/atom: formation energies lie above. The lowest of 95,118 formulas of the Materials Project is -4.61 (La2Th8O19)."""
+"""eV/atom: formation energies lie above. The lowest of 95,118 formulas of MP is -4.61 (La2Th8O19)."""
 
 _FEW = 0.05
 """Share of formulas beyond a bound that is taken for errors of the data, which are there; more are another quantity."""

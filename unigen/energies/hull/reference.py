@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from unigen import config
 from unigen.data.dataset_file import datasets_home, open_table
 from unigen.data.ragged import items
-from unigen.disk import durable
+from unigen.disk import durable, durable_text
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.energies.hull.provenance import Quantity
 from unigen.errors import UserError
@@ -121,7 +121,7 @@ def write_reference(reference: HullReference, left_out: Iterable[tuple[str, str,
         left_out: source, id and reason of the rows that are not in it.
     """
     folder = hulls_home() / reference.card.name
-    with durable(folder / LEFT_OUT) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with durable_text(folder / LEFT_OUT, newline="") as file:
         csv.writer(file).writerows([("source", "id", "reason"), *left_out])
     table = pa.table(
         {"id": reference.ids, "formula": reference.formulas, "energy_per_atom": reference.energies.tolist()}

@@ -14,6 +14,7 @@ import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.parallel import Workers
+from unigen.parsing import PARSER_ERRORS
 from unigen.shapes import Float
 from unigen.version import require
 
@@ -46,7 +47,7 @@ def fingerprint(crystal: Crystal) -> Fingerprint | None:
     try:
         local = np.mean([sites.featurize(structure, site) for site in range(len(structure))], axis=0)
         composition = np.array(elements.featurize(structure.composition), dtype=float)
-    except (ValueError, RuntimeError, LookupError, ArithmeticError):  # CrystalNN: no Voronoi cell, no radius
+    except PARSER_ERRORS:  # CrystalNN: no Voronoi cell, no radius; Magpie: an element beyond its tables
         return None
     return Fingerprint(local, composition)
 

@@ -125,11 +125,12 @@ class ScoredCrystals:
         return columns
 
     def counts(self) -> dict[str, int]:
-        """Generated, failed, and compositions whose check was bounded."""
+        """Generated, failed, and compositions whose check was bounded, or that SMACT cannot judge."""
         return {
             "generated": len(self.entries),
             "failed": sum(entry.crystal is None for entry in self.entries),
             "composition_bounded": sum(row.bounded for row in self.rows),
+            "composition_not_judged": sum(bool(row.reason) and row.formula is not None for row in self.rows),
         }
 
     @cached_property
@@ -148,6 +149,7 @@ class ScoredCrystals:
                     composition_valid=verdict.valid,
                     composition_valid_cdvae=verdict.valid_cdvae,
                     bounded=verdict.bounded,
+                    reason=verdict.reason,
                     **asdict(description),
                 )
             )

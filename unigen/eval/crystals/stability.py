@@ -194,6 +194,7 @@ def _numbers(values: Sequence[float | None]) -> Float[np.ndarray, "samples"]:
 
 def _row(row: ResultRow, result: Relaxation, verdict: HullVerdict) -> ResultRow:
     assert isinstance(row, CrystalResult), "stability is of crystals"
+    reasons = (row.reason, result.reason, verdict.reason)
     return replace(
         row,
         relaxation=result.outcome,
@@ -202,7 +203,8 @@ def _row(row: ResultRow, result: Relaxation, verdict: HullVerdict) -> ResultRow:
         formation_energy=verdict.formation_energy,
         above_hull=verdict.above_hull,
         decomposition=verdict.decomposition,
-        reason=row.reason or result.reason or verdict.reason,
+        # a sample without a structure has said why; one with a structure may have several things to say
+        reason=row.reason if row.formula is None else "; ".join(filter(None, dict.fromkeys(reasons))),
     )
 
 

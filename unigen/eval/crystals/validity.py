@@ -80,11 +80,13 @@ class CompositionVerdict:
         valid_cdvae: with the oxidation states of smact 1.4, as CDVAE and its successors publish it.
         valid: with the default oxidation states of the installed smact (ICSD 2024).
         bounded: too many combinations of oxidation states to try: counted as not valid under both.
+        reason: why it was not judged; counted as not valid under both.
     """
 
     valid_cdvae: bool
     valid: bool
     bounded: bool = False
+    reason: str = ""
 
 
 @lru_cache(maxsize=100_000)
@@ -105,6 +107,10 @@ def check_composition(formula: str, max_combinations: int = 200_000) -> Composit
     require("smact", "smact", "composition validity needs")
     from smact.screening import smact_validity
 
+    unknown = [symbol for symbol in _symbols(formula) if not _knows(symbol)]
+    if unknown:
+        reason = f"composition not judged: SMACT's table ends before {unknown[0]}"
+        return CompositionVerdict(valid_cdvae=False, valid=False, reason=reason)
     if _combinations(formula) > max_combinations:
         return CompositionVerdict(valid_cdvae=False, valid=False, bounded=True)
     return CompositionVerdict(
@@ -112,11 +118,27 @@ def check_composition(formula: str, max_combinations: int = 200_000) -> Composit
     )
 
 
+def _symbols(formula: str) -> list[str]:
+    return [SYMBOLS[number] for number in parse_formula(formula)]
+
+
+@lru_cache(maxsize=len(SYMBOLS))
+def _knows(symbol: str) -> bool:
+    """Whether an element is in SMACT's table, which ends at lawrencium."""
+    import smact
+
+    try:
+        smact.Element(symbol)
+    except KeyError:
+        return False
+    return True
+
+
 def _combinations(formula: str) -> int:
     """Combinations of oxidation states SMACT may try, in the longer of the two lists."""
     import smact
 
-    symbols = [SYMBOLS[number] for number in parse_formula(formula)]
+    symbols = _symbols(formula)
     # SMACT lets these pass before it tries any
     if all(symbol in smact.metals for symbol in symbols) or len(symbols) == 1:
         return 1

@@ -32,6 +32,7 @@ def evaluate_conformers(
     threshold: float = CONFORMERS.threshold,
     baseline: bool = True,
     only_sampled: bool = False,
+    largest_fragment: bool = False,
     workers: int | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -45,6 +46,7 @@ def evaluate_conformers(
         threshold: a conformer is covered below this deviation, Angstrom (0.5 for QM9; 0.75 and 1.25 for GEOM-Drugs).
         baseline: also score ETKDG, with and without MMFF94 clean-up, with as many conformers a molecule.
         only_sampled: leave molecules without any sample out; they are failures otherwise.
+        largest_fragment: of a reference entry of several molecules (a salt) take the largest.
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: of the bootstrap intervals and of ETKDG.
         progress: show progress bars on standard error.
@@ -64,7 +66,7 @@ def evaluate_conformers(
     rules = replace(CONFORMERS, threshold=float(threshold))
     sample_set = MoleculeSet("etkdg") if samples is None else read_samples(samples)
     with Workers(workers, progress=progress) as crew:
-        reference_set = read_reference(reference, crew)
+        reference_set = read_reference(reference, crew, largest_fragment=largest_fragment)
         scoring = _pair(sample_set, reference_set, only_sampled, rules, seed, crew)
         outcome = scoring.outcome(crew, baseline=baseline)
     return outcome.report(

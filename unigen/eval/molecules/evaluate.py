@@ -38,6 +38,7 @@ def evaluate_molecules(
     posebusters: int = 0,
     strain: int = 0,
     relaxed: Path | None = None,
+    largest_fragment: bool = False,
     workers: int | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -53,6 +54,8 @@ def evaluate_molecules(
         strain: how many samples, the first ones, are also relaxed with GFN2-xTB (0.2 CPU-seconds each), and as many
             of the reference.
         relaxed: folder that keeps these relaxations, so that an interrupted evaluation goes on.
+        largest_fragment: of a reference entry of several molecules (a salt) take the largest; otherwise it is
+            unreadable, and counted so.
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: of the bootstrap intervals, and of the reference molecules that are drawn.
         progress: show progress bars on standard error.
@@ -77,7 +80,9 @@ def evaluate_molecules(
     sample_set = read_samples(samples)
     protocols: list[Rules] = [EDM, RDKIT]
     with Workers(workers, progress=progress) as crew:
-        reference_set = None if reference is None else read_reference(reference, crew)
+        reference_set = (
+            None if reference is None else read_reference(reference, crew, largest_fragment=largest_fragment)
+        )
         scored = ScoredMolecules(sample_set.entries, tuple(_judge(sample_set.entries, crew, "Judging")), seed)
         outcome = _score(scored, reference_set, crew)
         if posebusters:
@@ -104,7 +109,7 @@ def _judge(entries: Sequence[MoleculeEntry], workers: Workers, label: str) -> li
 
 
 def _score(scored: ScoredMolecules, reference: MoleculeReference | None, workers: Workers) -> Outcome:
-    reference_graphs = None if reference is None else reference.graphs(workers)
+    reference_graphs, no_graph = (None, 0) if reference is None else reference.graphs(workers)
     outcome = Outcome(
         metrics=scored.metrics(reference_graphs),
         counts=scored.counts(),
@@ -118,7 +123,7 @@ def _score(scored: ScoredMolecules, reference: MoleculeReference | None, workers
     )
     if reference is None or reference_graphs is None:
         return outcome
-    counts = {"reference_graphs": len(reference_graphs), "reference_unreadable": reference.unreadable}
+    counts = {"reference_graphs": len(reference_graphs), "reference_unreadable": reference.unreadable + no_graph}
     outcome = replace(outcome, counts=outcome.counts | counts)
     return _beside(outcome, scored, reference, workers) if len(reference.molecules) else outcome
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ class MoleculeReference:
         molecules: those that have positions.
         ids: one a molecule that has positions.
         unreadable: entries that are not used.
+        largest_fragment: of entries of several molecules the largest is meant.
     """
 
     name: str
@@ -34,20 +37,29 @@ class MoleculeReference:
     molecules: Sequence[Molecule] | MoleculeDataset
     ids: Sequence[str]
     unreadable: int = 0
+    largest_fragment: bool = False
 
     def drawn(self, count: int, seed: int) -> list[Molecule]:
         """So many molecules with positions, or all there are, in a random order."""
         order = np.random.default_rng(seed).permutation(len(self.molecules))[:count]
         return [self.molecules[int(index)] for index in order]
 
-    def graphs(self, workers: Workers) -> set[str]:
-        """The canonical SMILES without stereo."""
-        texts = [str(text) for text in dict.fromkeys(self.smiles)]
-        return set(workers.map(_flat, texts, "Reference graphs")) - {""}
+    def graphs(self, workers: Workers) -> tuple[set[str], int]:
+        """The canonical SMILES without stereo, and of how many entries there is none."""
+        counts = Counter(map(str, self.smiles))
+        found = workers.map(partial(_flat, largest_fragment=self.largest_fragment), list(counts), "Reference graphs")
+        return set(found) - {""}, sum(n for n, flat in zip(counts.values(), found, strict=True) if not flat)
 
 
-def read_reference(reference: str | Path | Sequence[Molecule], workers: Workers) -> MoleculeReference:
+def read_reference(
+    reference: str | Path | Sequence[Molecule], workers: Workers, *, largest_fragment: bool = False
+) -> MoleculeReference:
     """A built dataset (``"qm9:train"``, or its Parquet file), files of molecules or of SMILES, or molecules.
+
+    Args:
+        reference: what is known.
+        workers: processes.
+        largest_fragment: of an entry of several molecules take the largest; otherwise a SMILES of several is none.
 
     Raises:
         UserError: neither a dataset nor files, or nothing readable there; molecules in memory without bonds.
@@ -60,25 +72,27 @@ def read_reference(reference: str | Path | Sequence[Molecule], workers: Workers)
         dataset = open_molecules(reference)
         return MoleculeReference(str(reference), dataset.smiles.tolist(), dataset, dataset.ids.tolist())
     records = list(molecule_sources.MOLECULE_FORMATS.records(path))
-    rows = workers.map(_parse, records, "Reading the reference")
+    rows = workers.map(partial(_parse, largest_fragment=largest_fragment), records, "Reading the reference")
     placed = [(row.id, row.structure) for row in rows if row.structure is not None]
     texts = [str(record.content) for record in records if record.form == "smiles"]
     texts += [molecule.smiles or flat_smiles(molecule.to_rdkit()) for _, molecule in placed]
     if not texts:
         raise UserError("no readable molecule", where=str(path), got=rows[0].reason if rows else "no entries")
     molecules, ids = [molecule for _, molecule in placed], [name for name, _ in placed]
-    return MoleculeReference(str(path), texts, molecules, ids, len(records) - len(texts))
+    return MoleculeReference(str(path), texts, molecules, ids, len(records) - len(texts), largest_fragment)
 
 
-def _parse(record: Record) -> Row[Molecule]:
+def _parse(record: Record, *, largest_fragment: bool) -> Row[Molecule]:
     """A SMILES stays as it is: no positions are made up for it."""
     if record.form == "smiles":
         return Row(record.id, None, "a SMILES without positions", record.where)
-    return molecule_sources.parse_molecule(record)
+    row = molecule_sources.parse_molecule(record, largest_fragment=largest_fragment)
+    molecule = row.structure
+    return replace(row, structure=molecule.largest_fragment()) if molecule and largest_fragment else row
 
 
-def _flat(text: str) -> str:
+def _flat(text: str, *, largest_fragment: bool) -> str:
     try:
-        return flat_smiles(parse_smiles(text))
+        return flat_smiles(parse_smiles(text, largest_fragment=largest_fragment))
     except UserError:
         return ""
