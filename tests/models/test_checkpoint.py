@@ -74,7 +74,7 @@ def test_a_config_of_another_size_is_refused_before_such_a_network_is_built(fold
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers_are_refused(folder, value):
     weights = load_file(folder / WEIGHTS)
-    name = sorted(weights)[0]
+    name = min(weights)
     weights[name].view(-1)[0] = value
     save_file(weights, folder / WEIGHTS, metadata={"format": FORMAT})
     with pytest.raises(UserError, match=f"weights are not finite: {name}"):
