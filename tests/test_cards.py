@@ -51,7 +51,7 @@ def test_an_installed_package_finds_its_own_copies(tmp_path, monkeypatch):
         (GOOD + "counts: 3\n", "counts: wrong type"),
         ("- a\n- b\n", "not a YAML mapping; got list"),
         ("a: [\n", "not valid YAML"),
-        (None, "cannot read the file"),
+        (None, "cannot be read"),
     ],
 )
 def test_a_wrong_card_is_refused_by_file_and_key(tmp_path, text, said):

@@ -181,7 +181,7 @@ def test_a_typo_in_a_training_config_names_key_and_value(refused, tmp_path):
     )
     (tmp_path / "torn.yaml").write_text("model: {kind: [")
     assert "torn.yaml: not valid YAML" in refused("train", "torn.yaml")
-    assert "none.yaml: cannot read the file" in refused("train", "none.yaml")
+    assert "none.yaml: cannot be read" in refused("train", "none.yaml")
     write_yaml(tmp_path / "run.yaml", config | {"data": config["data"] | {"train": "not-built"}, "out": "out"})
     assert "dataset 'not-built' is not built" in refused("train", "run.yaml")
 

@@ -80,7 +80,7 @@ def test_every_mistake_is_one_line_with_key_and_value(file, text, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"none\.yaml: cannot read the file; got No such file"):
+    with pytest.raises(UserError, match=r"none\.yaml: cannot be read; got No such file"):
         load(Whole, tmp_path / "none.yaml")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 
@@ -126,3 +128,43 @@ def test_a_bar_on_a_terminal_counts_and_is_gone_at_the_end(capsys, monkeypatch):
     assert "counting" in err
     assert "4/5" in err
     assert "two more" in err
+
+
+AT_WORK = """
+import os, sys, time
+from unigen.command import run_command
+from unigen.parallel import Workers
+
+def work(task):
+    print(os.getpid(), flush=True)
+    time.sleep(3600)
+
+def main():
+    with Workers(2) as workers:
+        workers.map(work, [1, 2], "working")
+
+if __name__ == "__main__":
+    run_command(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them_and_say_nothing(tmp_path, number):
+    """Ctrl-C reaches all processes of a terminal, SIGTERM perhaps and a kill certainly the first alone."""
+    (tmp_path / "work.py").write_text(AT_WORK)
+    run = subprocess.Popen(
+        [sys.executable, str(tmp_path / "work.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert run.stdout is not None
+    pids = [int(run.stdout.readline()) for _ in range(2)]
+    assert len({*pids, run.pid}) == 3
+    (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
+    _, said = run.communicate()  # until every process that has the pipe is gone
+    assert run.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert "Traceback" not in said
+    if number != signal.SIGKILL:  # after which Python counts the semaphores that were left
+        assert said.count("\n") == 1

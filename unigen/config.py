@@ -7,6 +7,7 @@ lightning are installed: lightning brings yaml, but not pydantic.
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +17,16 @@ import yaml
 
 from unigen.disk import write_text
 from unigen.errors import UserError
+from unigen.parsing import read_whole
 
 T = TypeVar("T")
+
+_LARGEST = 10_000_000
+"""Values of a YAML file with every alias written out: a run of 100,000 requests has a million; a hundred bytes of
+aliases of aliases stand for more than any memory holds."""
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80  # a line of a message holds this and what is wrong with it
 
 
 def load(kind: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
@@ -55,13 +64,7 @@ def load_union(kinds: Any, path: str | Path) -> Any:
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping; raises UserError when the file is missing or is none."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            "cannot read the file", where=str(path), got=getattr(error, "strerror", None) or error
-        ) from error
-    values = _parse(text, str(path))
+    values = _parse(read_whole(path), str(path))
     if not isinstance(values, dict):
         raise UserError("not a YAML mapping", where=str(path), got=type(values).__name__)
     return values
@@ -87,6 +90,29 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flattened
 
 
+def check_ranges(config: object, **ranges: tuple[int | float, int | float]) -> None:
+    """Check that numbers of a dataclass lie in their ranges; for its ``__post_init__``.
+
+    Args:
+        config: the dataclass.
+        ranges: the smallest and the largest value by name of a field; of a tuple, of its length. None is always right.
+
+    Raises:
+        UserError: a value outside of its range, or NaN.
+
+    Example:
+        >>> check_ranges(VectorSettings(steps=0), steps=(1, 10_000))
+        Traceback (most recent call last):
+        unigen.errors.UserError: steps: out of range; got 0; wanted 1 to 10000
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(config, name)
+        measure = len(value) if isinstance(value, Sequence | Mapping) else value
+        if measure is not None and not low <= measure <= high:  # not (...): NaN is in no range
+            noun = f"{name}: its length is out of range" if measure is not value else f"{name}: out of range"
+            raise UserError(noun, got=measure, wanted=f"{low:.10g} to {high:.10g}")
+
+
 def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
     """Fill a dataclass from plain values, checking every key and type."""
     return _dataclass(kind, values, where, "")
@@ -94,9 +120,30 @@ def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
 
 def _parse(text: str, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError("not valid YAML", where=where, got=str(error)) from error
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _written_out(node, {}) > _LARGEST:
+            raise UserError("not valid YAML: aliases stand for more than a file can hold", where=where)
+        return loader.construct_document(node)
+    except RecursionError as error:
+        raise UserError("not valid YAML: nested too deeply", where=where) from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a day that no month has, an integer of 5,000 digits
+        if isinstance(error, UserError):
+            raise
+        raise UserError("not valid YAML", where=where, got=error) from error
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node has, those behind aliases counted each time; too many where it holds itself."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = _LARGEST + 1  # until it is counted: who meets it before is inside of it
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_written_out(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _plain(value: Any) -> Any:
@@ -116,14 +163,17 @@ def _dataclass(kind: type[T], values: Any, where: str, key: str) -> T:
     for name, value in values.items():
         if name not in fields:
             raise UserError(
-                f"{prefix}{name}: unknown key (got {value!r})", where=where, wanted=f"one of {sorted(fields)}"
+                f"{prefix}{name}: unknown key (got {_shown(value)})", where=where, wanted=f"one of {sorted(fields)}"
             )
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in values:
             raise UserError(f"{prefix}{name}: missing", where=where)
     filled = {name: _convert(hints[name], value, where, prefix + name) for name, value in values.items()}
-    return kind(**filled)
+    try:
+        return kind(**filled)
+    except UserError as error:  # of what the class itself checks, which does not know where it stands
+        raise UserError(f"{prefix}{error}", where=where) from error
 
 
 def _convert(hint: Any, value: Any, where: str, key: str) -> Any:
@@ -162,7 +212,7 @@ def _by_kind(options: list[Any], value: Any, where: str, key: str) -> Any:
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in kinds:
         raise UserError(
-            f"{(key + '.') * bool(key)}kind: unknown kind (got {kind!r})",
+            f"{(key + '.') * bool(key)}kind: unknown kind (got {_shown(kind)})",
             where=where,
             wanted=" or ".join(sorted(kinds)),
         )
@@ -176,7 +226,10 @@ def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:
         except ValueError:
             raise _wrong(where, key, value, "a number") from None
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise _wrong(where, key, value, "a number") from None
     # By type, not by isinstance: True is an int in Python and must not pass for the number 1.
     if type(value) is not hint:
         raise _wrong(
@@ -186,4 +239,12 @@ def _scalar(hint: Any, value: Any, where: str, key: str) -> Any:
 
 
 def _wrong(where: str, key: str, value: Any, wanted: str) -> UserError:
-    return UserError(f"{key}: wrong type or value (got {value!r})", where=where, wanted=wanted)
+    return UserError(f"{key}: wrong type or value (got {_shown(value)})", where=where, wanted=wanted)
+
+
+def _shown(value: Any) -> str:
+    """A value for messages, however large it is."""
+    try:
+        return _REPR.repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return "a number of thousands of digits"

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+_LONGEST_GOT, _LONGEST_WHAT, _LONGEST_WHERE = 200, 600, 400
+"""Characters: what a person reads of a value that may be a whole file, of a sentence that may quote one, and of a path
+or the title of an entry."""
+
 
 class UserError(ValueError):
     """Bad input, named completely: what is wrong, where, what was got, what was wanted, what to do next.
 
-    Only the parts that are given are printed, in that order, on one line.
+    Only the parts that are given are printed, in that order, on one line that any terminal can show.
     """
 
     def __init__(
         self, what: str, *, where: str = "", got: object = None, wanted: object = None, next_step: str = ""
     ) -> None:
+        what = _shortened(what, _LONGEST_WHAT)
+        if len(where) > _LONGEST_WHERE:
+            where = f"{where[: _LONGEST_WHERE // 2]}...{where[-_LONGEST_WHERE // 2 :]}"  # both ends tell something
         parts = [f"{where}: {what}" if where else what]
         if got is not None:
-            parts.append(f"got {got}")
+            parts.append(f"got {_shortened(_text(got), _LONGEST_GOT)}")
         if wanted is not None:
             parts.append(f"wanted {wanted}")
         if next_step:
             parts.append(next_step)
         self.reason = what
-        super().__init__("; ".join(parts).replace("\n", " "))
+        # bytes that move a terminal's cursor, halves of letters that nothing can encode
+        shown = (letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in "; ".join(parts))
+        super().__init__("".join(shown))
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return "a number of thousands of digits"

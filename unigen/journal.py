@@ -2,7 +2,8 @@
 
 A folder says in one YAML file what makes its results, so that only the same work goes on in it. Beside it a file of
 JSON lines only grows, synced line by line: an interrupted run loses nothing that was finished. `ResultJournal` joins
-the two: ``relax.yaml`` what makes the results, ``relaxed.jsonl`` one line a distinct task, in the order of finishing.
+the two: ``relax.yaml`` what makes the results, ``relaxed.jsonl`` one line a distinct task: in the order of finishing
+while it grows, of their keys when all are there.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from unigen.config import flat, read_yaml, write_yaml
-from unigen.disk import writing
+from unigen.disk import LOCK, alone_in, partial_of, write_text, writing
 from unigen.errors import UserError
+from unigen.parsing import PARSER_ERRORS
 
 RUN, JOURNAL = "relax.yaml", "relaxed.jsonl"
 
@@ -55,7 +58,8 @@ def claim_folder(
             return
         held = read_yaml(path / name)
     for section in {*sections} & {*facts} & {*held}:
-        held[section] = {key: value for key, value in held[section].items() if key in facts[section]}
+        if isinstance(held[section], dict):  # else it is compared as it is, and found to be another
+            held[section] = {key: value for key, value in held[section].items() if key in facts[section]}
     ours, held = (
         flat({key: value for key, value in each.items() if key not in not_compared}) for each in (facts, held)
     )
@@ -71,7 +75,9 @@ def claim_folder(
 
 
 def _check_empty(path: Path, name: str) -> None:
-    if any(file.name != f".{name}.partial" for file in path.iterdir()):  # that one: killed at its start
+    # what a process leaves that is killed at its start
+    ours = {partial_of(path / name).name, LOCK}
+    if any(file.name not in ours for file in path.iterdir()):
         raise UserError("this folder holds other files", where=str(path), next_step="give another --out")
 
 
@@ -85,9 +91,11 @@ def read_lines(path: Path) -> Iterator[Line]:
         os.truncate(path, whole)  # never rewritten: on a full disk that would lose it
     for line in content[:whole].splitlines():
         try:
-            yield json.loads(line)
-        except ValueError:  # a crash of the machine may leave zeros: made again, to the same bytes
+            found = json.loads(line)
+        except (ValueError, RecursionError):  # a crash of the machine may leave zeros: made again, to the same bytes
             continue
+        if isinstance(found, dict):
+            yield found
 
 
 def append_lines(path: Path, lines: Iterable[Line]) -> None:
@@ -131,7 +139,8 @@ class ResultJournal(Generic[Task, Result]):
         self._lines: dict[str, Line] = {}
         if path is not None:
             claim_folder(path, RUN, facts)
-            self._lines = {line["structure"]: line for line in read_lines(path / JOURNAL)}
+            lines = read_lines(path / JOURNAL)
+            self._lines = {line["structure"]: line for line in lines if isinstance(line.get("structure"), str)}
 
     def results(self, tasks: Sequence[Task], compute: Compute[Task, Result]) -> list[Result]:
         """One a task, in their order.
@@ -141,16 +150,36 @@ class ResultJournal(Generic[Task, Result]):
             compute: called with those that are not; each result is written down once it is there.
         """
         keys = [self._key(task) for task in tasks]
-        missing = {key: task for key, task in zip(keys, tasks, strict=True) if key not in self._lines}
-        missing_keys = list(missing)
-        for index, result in compute(list(missing.values())):
-            key = missing_keys[index]
-            line = {"structure": key} | self._to_line(result)
-            if self.path is not None:
-                with writing(self.path):
-                    append_lines(self.path / JOURNAL, [line])
-            self._lines[key] = line
+        missing = {key: task for key, task in zip(keys, tasks, strict=True) if not self._holds(key, task)}
+        with nullcontext() if self.path is None else alone_in(self.path):
+            for key, line in self._computed(missing, compute):
+                if self.path is not None:
+                    with writing(self.path):
+                        append_lines(self.path / JOURNAL, [line])
+                self._lines[key] = line
+            self._sort()
         return [self._from_line(self._lines[key], task) for key, task in zip(keys, tasks, strict=True)]
+
+    def _holds(self, key: str, task: Task) -> bool:
+        """Whether there is a line of a task that a result can be made of; a damaged one is as good as none."""
+        try:
+            return key in self._lines and self._from_line(self._lines[key], task) is not None
+        except PARSER_ERRORS:
+            return False
+
+    def _computed(self, missing: dict[str, Task], compute: Compute[Task, Result]) -> Iterator[tuple[str, Line]]:
+        keys = list(missing)
+        for index, result in compute(list(missing.values())):
+            yield keys[index], {"structure": keys[index]} | self._to_line(result)
+
+    def _sort(self) -> None:
+        """Bring the lines into the order of their keys, which depends neither on who was faster nor on a kill."""
+        if self.path is None or not self._lines:
+            return
+        text = "".join(line_text(self._lines[key]) for key in sorted(self._lines))
+        with writing(self.path):
+            if (self.path / JOURNAL).read_bytes() != text.encode():
+                write_text(self.path / JOURNAL, text)
 
 
 def digest(*arrays: np.ndarray) -> str:

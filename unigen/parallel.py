@@ -7,14 +7,17 @@ fast as workers finish them, however far behind the one who takes the results is
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import TYPE_CHECKING, TypeVar
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unigen.errors import UserError
 
@@ -61,7 +64,7 @@ class ProgressBar:
 
             console = Console(stderr=True)
             if console.is_terminal:
-                label, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+                label, note = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}"))
                 columns = (label, BarColumn(), MofNCompleteColumn(), note, TimeRemainingColumn())
                 self._progress = Progress(*columns, console=console, transient=True)
                 self._task = self._progress.add_task(self._label, total=self._total, completed=self._done, note="")
@@ -95,13 +98,17 @@ class Workers:
         self._always = count is not None  # a count that was asked for holds for few tasks, too
         self._progress = progress
         self._pool: ProcessPoolExecutor | None = None
+        self._context = _SpawnWithOneThread()
 
     def __enter__(self) -> Workers:  # noqa: PYI034 - beartype cannot check Self on a method decorated alone
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)  # an error does not wait for results that nobody will take
+            if kind is not None:  # an error does not wait for results that nobody will take
+                for process in self._context.started:
+                    process.terminate()
+            self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
     def map(
@@ -188,7 +195,7 @@ class Workers:
 
     def _start(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._count, _SpawnWithOneThread(), initializer=_ignore_warnings)
+            self._pool = ProcessPoolExecutor(self._count, self._context, initializer=_begin_worker)
         return self._pool
 
 
@@ -198,9 +205,13 @@ class _ProcessOfOneThread(SpawnProcess):
     def start(self) -> None:
         before = {name: os.environ.get(name) for name in _THREADS}
         os.environ.update(dict.fromkeys(_THREADS, "1"))
+        # Ctrl-C goes to all processes of a terminal; what a worker does then is for this process to say. The child
+        # inherits the mask, before any code of ours could set one.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             super().start()
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             for name, value in before.items():
                 if value is None:
                     del os.environ[name]
@@ -214,7 +225,13 @@ class _SpawnWithOneThread(SpawnContext):
     A pool starts its processes one by one as tasks come in, so each has to see to its environment itself.
     """
 
-    Process = _ProcessOfOneThread  # type: ignore[assignment]
+    def __init__(self) -> None:
+        self.started: list[SpawnProcess] = []
+
+    def Process(self, *arguments: Any, **keywords: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802 - a context's own name
+        """One more, that can be ended."""
+        self.started.append(_ProcessOfOneThread(*arguments, **keywords))
+        return self.started[-1]
 
 
 def _killed(label: str) -> UserError:
@@ -228,6 +245,19 @@ def _killed(label: str) -> UserError:
 def _cores() -> int:
     # the cores that this process may use, of which a batch system gives fewer; not every system tells
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin_worker() -> None:
+    _ignore_warnings()
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed closes no pool: its workers would wait for tasks for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _ignore_warnings() -> None:

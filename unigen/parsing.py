@@ -100,11 +100,16 @@ def read_text(path_or_text: str | Path) -> tuple[str, str]:
 
 def read_whole(path: str | Path) -> str:
     """All of a text file, as `open_text` reads it; raises UserError when it is larger than any structure needs."""
+    parts, length = [], 0
     with open_text(path) as file:
-        text = file.read(LARGEST_WHOLE + 1)
-    if len(text) > LARGEST_WHOLE:
-        raise UserError("too large to be one structure", where=str(path), wanted=f"at most {LARGEST_WHOLE >> 20} MiB")
-    return text
+        # in pieces, since Python asks at once for the memory of as many letters as are asked for
+        while part := file.read(1 << 20):
+            parts.append(part)
+            length += len(part)
+            if length > LARGEST_WHOLE:
+                wanted = f"at most {LARGEST_WHOLE >> 20} MiB"
+                raise UserError("too large to be one structure", where=str(path), wanted=wanted)
+    return "".join(parts)
 
 
 def parse_json(text: str, where: str) -> Any:

@@ -67,6 +67,16 @@ def test_smallest_distance_is_the_brute_force_one_in_any_cell(crystal, matrix):
     assert rebased(crystal, matrix).smallest_distance() == pytest.approx(distances[distances > 1e-9].min(), rel=1e-6)
 
 
+@settings(max_examples=25, deadline=None)
+@given(crystals(), unimodular(), st.sampled_from([24, 60, 64]))
+def test_smallest_distance_is_that_of_any_number_of_copies(crystal, matrix, copies):
+    """One by one or by a tree: the same."""
+    many = rebased(supercell(crystal, (2, copies // 4, 2)), matrix)
+    assert many.smallest_distance() == pytest.approx(crystal.smallest_distance(), rel=1e-6)
+    twice = Crystal(np.tile(many.numbers, 2), np.tile(many.frac_coords, (2, 1)), many.lattice)
+    assert twice.smallest_distance() == pytest.approx(0, abs=1e-9)
+
+
 def test_one_atom_sees_its_own_image():
     assert Crystal(np.array([26]), np.zeros((1, 3)), np.diag([2.5, 4, 5])).smallest_distance() == pytest.approx(2.5)
 

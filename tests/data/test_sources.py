@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 
 import ase.db
 import ase.io
@@ -226,12 +227,29 @@ def test_bad_entries_are_named_and_the_rest_is_read(tmp_path, write, reasons):
     assert sum(row.structure is not None for row in rows) >= 2
 
 
-def test_a_broken_head_ends_an_extxyz_file_with_a_reason(tmp_path):
+def test_every_structure_of_a_cif_is_an_entry_and_a_broken_one_takes_no_other_with_it(tmp_path):
+    cifs = [crystal.to_cif() for crystal in SOME[:3]]
+    article = "data_global\n_publ_section_title\n;\ndata_of the title\n;\n"
+    named = [re.sub(r"data_\S+", f"data_{name}", cif) for name, cif in zip(("x", "x", "y"), cifs, strict=True)]
+    (tmp_path / "some.cif").write_text(
+        article + "".join(named) + "data_z\nloop_\n_atom_site_label\n_atom_site_fract_x\nNa\n"
+    )
+    (tmp_path / "one.cif").write_text(article + named[2])
+    rows = list(read_crystal_rows(tmp_path))
+    assert [row.id for row in rows] == ["one", "some-1", "some-2", "some-y", "some-z"]
+    assert [row.structure and row.structure.formula for row in rows] == [
+        *(SOME[index].formula for index in (2, 0, 1, 2)),
+        None,
+    ]
+    assert "some.cif data_z (block 4): not a readable CIF; got " in rows[-1].reason
+
+
+def test_what_is_no_frame_of_an_extxyz_file_has_a_reason_and_the_rest_is_read(tmp_path):
     path = tmp_path / "x.extxyz"
     path.write_text(SOME[0].to_extxyz() + "what?\n" + SOME[1].to_extxyz())
     rows = list(read_crystal_rows(path))
-    assert [row.structure is None for row in rows] == [False, True]
-    assert "the rest is not read" in rows[1].reason
+    assert [row.structure is None for row in rows] == [False, True, False]
+    assert "no atom count but 'what?'" in rows[1].reason
 
 
 def test_an_unreadable_file_in_a_folder_is_one_bad_row(tmp_path):

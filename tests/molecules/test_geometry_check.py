@@ -11,7 +11,8 @@ from tests.models.small_molecules import molecules
 from unigen.molecules.force_field import CONVERGED, NO_PARAMETERS, mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.molecule import Molecule
-from unigen.molecules.rdkit_smiles import is_molecule, kekule_smiles
+from unigen.molecules.rdkit_smiles import kekule_smiles
+from unigen.molecules.stereoisomers import is_molecule
 
 
 def test_real_molecules_are_sound():

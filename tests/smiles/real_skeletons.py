@@ -13,8 +13,8 @@ from rdkit import Chem, RDConfig, rdBase
 from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
 
 from unigen.molecules.bonds_of_smiles import with_bonds_of
+from unigen.molecules.handedness import odd
 from unigen.molecules.molecule import Molecule
-from unigen.smiles.handedness import odd
 from unigen.smiles.skeleton import Skeleton
 
 FIELDS = ("numbers", "charges", "hydrogens", "bonds", "chirality", "double_bond")

@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-from tests.train.tiny_run import interference, logged, train, write_config
+from tests.train.tiny_run import interference, logged, python, train, write_config
 from unigen.models.checkpoint import load_model
 
 STEPS = 16
@@ -70,3 +70,29 @@ def test_sigterm_saves_at_the_end_of_the_step(crystals, uninterrupted, tmp_path)
         assert saved["global_step"] == step
     assert train(config).returncode == 0
     assert_same_run(tmp_path / "run", uninterrupted)
+
+
+LITTLE_ROOM = """
+import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+runpy.run_module("unigen.train", run_name="__main__")
+"""
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(crystals, tmp_path):
+    config = write_config(tmp_path, crystals)
+    assert train(config, "max_steps=2").returncode == 0
+    files = [file for file in (tmp_path / "run").rglob("*") if file.suffix in {".ckpt", ".safetensors"}]
+    saved = {path: path.read_bytes() for path in files}
+    assert len(saved) == 2
+    full = python("-c", LITTLE_ROOM, str(config), "max_steps=4")
+    assert full.returncode == 2
+    errors = [line for line in full.stderr.splitlines() if "error" in line]
+    assert len(errors) == 1
+    assert "last.ckpt: no space left to write it; got File too large" in errors[0]
+    assert "Traceback" not in full.stderr
+    assert {path: path.read_bytes() for path in saved} == saved
+    done = train(config, "max_steps=4")
+    assert done.returncode == 0
+    assert "step 2 of 4" in done.stdout

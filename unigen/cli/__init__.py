@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from unigen.cli import data, evaluate, generate, hull, models
 from unigen.cli.relax import relax
-from unigen.errors import UserError
+from unigen.command import run_command
 
 app = typer.Typer(
     help="UniGen: crystals and molecules, with models that run on a laptop.",
@@ -27,15 +26,8 @@ app.add_typer(models.app, name="models")
 
 
 def main() -> None:
-    """Entry point: a UserError is one line on standard error and exit code 2; an interrupt 130."""
-    try:
-        app(prog_name="unigen")
-    except UserError as error:  # 2 as for a wrong option, where typer ends; 130 is 128 and the signal, as shells count
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what is finished is kept, the same command goes on\n")
-        sys.exit(130)
+    """Entry point."""
+    run_command(lambda: app(prog_name="unigen"))
 
 
 @app.command()

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unigen.disk import alone_at, alone_in
+
 app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
 
 
@@ -48,11 +50,13 @@ def data_templates(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> None:
     """Find the symmetry of a dataset's crystals, so that models can retrieve from it (--retrieve-from)."""
+    from unigen.data.dataset_file import resolve_dataset
     from unigen.retrieval.build_table import build_table
 
-    result = build_table(name, workers=workers, progress=True)
-    counts = ", ".join(f"{count:,} at {symprec:g} A" for symprec, count in sorted(result.symprec.items()))
-    typer.echo(f"{result.crystals:,} crystals ({counts}), {result.templates:,} templates written to {result.path}")
+    with alone_in(resolve_dataset(name)[0].parent):
+        result = build_table(name, workers=workers, progress=True)
+        counts = ", ".join(f"{count:,} at {symprec:g} A" for symprec, count in sorted(result.symprec.items()))
+        typer.echo(f"{result.crystals:,} crystals ({counts}), {result.templates:,} templates written to {result.path}")
 
 
 @app.command("neighbours")
@@ -64,13 +68,15 @@ def data_neighbours(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> None:
     """Find which known structures of other formulas each crystal resembles: lessons for a wyckoff model."""
+    from unigen.data.dataset_file import resolve_dataset
     from unigen.retrieval.verdicts import judge_neighbours
 
-    result = judge_neighbours(name, retrieve_from or f"{name}:train", workers=workers, progress=True)
-    typer.echo(
-        f"{result.crystals:,} crystals: the nearest neighbour matches {result.first:.1%}, one of the shortlist "
-        f"{result.any_kind:.1%}, one has the same template for {result.same_template:.1%}; written to {result.path}"
-    )
+    with alone_in(resolve_dataset(name)[0].parent):
+        result = judge_neighbours(name, retrieve_from or f"{name}:train", workers=workers, progress=True)
+        typer.echo(
+            f"{result.crystals:,} crystals: the nearest neighbour matches {result.first:.1%}, one of the shortlist "
+            f"{result.any_kind:.1%}, one has the same template for {result.same_template:.1%}; written to {result.path}"
+        )
 
 
 @app.command("list")
@@ -106,5 +112,6 @@ def data_requests(
     """One request a structure of a dataset, for benchmarks: cells, SMILES, or values of properties."""
     from unigen.data.request_export import write_requests
 
-    count = write_requests(name, out, limit=limit, properties=property_ or (), seed=seed)
-    typer.echo(f"{count} requests written to {out}")
+    with alone_at(out):
+        count = write_requests(name, out, limit=limit, properties=property_ or (), seed=seed)
+        typer.echo(f"{count} requests written to {out}")

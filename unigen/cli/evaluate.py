@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from unigen.cli.options import Batch, Device, PotentialName, Scheme, Workers
+from unigen.disk import alone_at
 
 if TYPE_CHECKING:
     from unigen.eval.report import Report
@@ -48,27 +49,28 @@ def evaluate_crystals(
     from unigen.eval.crystals.evaluate import evaluate_crystals as evaluate
     from unigen.eval.crystals.stability import StabilityRules
 
-    stability = None
-    if relax or hull or against:
-        calculator = find_potential(potential, energy_scheme, device, batch)
-        settings, folder = RelaxSettings(max_steps=max_steps), out.with_suffix(".relaxed")
-        # --relax 0 beside --hull or --against: all samples
-        stability = StabilityRules.of(calculator, settings, folder, hull, relax or None, against)
-    report = evaluate(
-        samples,
-        reference,
-        protocol,
-        k=k,
-        only_sampled=only_sampled,
-        coverage=coverage,
-        breakdown=breakdown,
-        neighbours_of=neighbours_of,
-        stability=stability,
-        workers=workers,
-        seed=seed,
-        progress=True,
-    )
-    _print_report(report, out, page=page)
+    with alone_at(out):
+        stability = None
+        if relax or hull or against:
+            calculator = find_potential(potential, energy_scheme, device, batch)
+            settings, folder = RelaxSettings(max_steps=max_steps), out.with_suffix(".relaxed")
+            # --relax 0 beside --hull or --against: all samples
+            stability = StabilityRules.of(calculator, settings, folder, hull, relax or None, against)
+        report = evaluate(
+            samples,
+            reference,
+            protocol,
+            k=k,
+            only_sampled=only_sampled,
+            coverage=coverage,
+            breakdown=breakdown,
+            neighbours_of=neighbours_of,
+            stability=stability,
+            workers=workers,
+            seed=seed,
+            progress=True,
+        )
+        _print_report(report, out, page=page)
 
 
 def _print_report(report: Report, out: Path, *, page: bool) -> None:
@@ -97,17 +99,18 @@ def evaluate_molecules(
     """EDM's stability, validity by RDKit, uniqueness, novelty and distributions, each over all samples."""
     from unigen.eval.molecules.evaluate import evaluate_molecules as evaluate
 
-    report = evaluate(
-        samples,
-        reference,
-        posebusters=posebusters,
-        strain=strain,
-        relaxed=out.with_suffix(".relaxed"),
-        workers=workers,
-        seed=seed,
-        progress=True,
-    )
-    _print_report(report, out, page=page)
+    with alone_at(out):
+        report = evaluate(
+            samples,
+            reference,
+            posebusters=posebusters,
+            strain=strain,
+            relaxed=out.with_suffix(".relaxed"),
+            workers=workers,
+            seed=seed,
+            progress=True,
+        )
+        _print_report(report, out, page=page)
 
 
 @app.command("conditional")
@@ -123,8 +126,9 @@ def evaluate_conditional(
     from unigen.eval.molecules.conditional import evaluate_conditional as evaluate
     from unigen.sample.predict import load_predictor
 
-    report = evaluate(samples, reference, load_predictor(predictor), seed=seed, progress=True)
-    _print_report(report, out, page=page)
+    with alone_at(out):
+        report = evaluate(samples, reference, load_predictor(predictor), seed=seed, progress=True)
+        _print_report(report, out, page=page)
 
 
 @app.command("conformers")
@@ -142,14 +146,15 @@ def evaluate_conformers(
     """Coverage and matching (COV, MAT) against reference conformers, beside RDKit's ETKDG."""
     from unigen.eval.molecules.conformers import evaluate_conformers as evaluate
 
-    report = evaluate(
-        samples,
-        reference,
-        threshold=threshold,
-        baseline=baseline == "etkdg",
-        only_sampled=only_sampled,
-        workers=workers,
-        seed=seed,
-        progress=True,
-    )
-    _print_report(report, out, page=page)
+    with alone_at(out):
+        report = evaluate(
+            samples,
+            reference,
+            threshold=threshold,
+            baseline=baseline == "etkdg",
+            only_sampled=only_sampled,
+            workers=workers,
+            seed=seed,
+            progress=True,
+        )
+        _print_report(report, out, page=page)

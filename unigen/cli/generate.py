@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from unigen.disk import alone_in
 from unigen.errors import UserError
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
@@ -96,11 +97,12 @@ def generate_crystal(
         batch_size=batch_size,
         device=device,
     )
-    rows = run_generation(wanted, CrystalFolder(out, symprec=symprec, cif=cif), settings, Console())
-    if picture:
-        draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
-    if page:
-        write_run_page(out, rows, "crystals")
+    with alone_in(out):
+        rows = run_generation(wanted, CrystalFolder(out, symprec=symprec, cif=cif), settings, Console())
+        if picture:
+            draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
+        if page:
+            write_run_page(out, rows, "crystals")
 
 
 def _given(**options: object) -> dict[str, object]:
@@ -132,7 +134,7 @@ def generate_molecule(
     symbol_temperature: Annotated[float | None, typer.Option(min=0.05, help="Of SMILES.", show_default="0.8")] = None,
     redraws: Annotated[
         int | None,
-        typer.Option(min=0, help="How often a conformer of wrong stereo is drawn again.", show_default="4"),
+        typer.Option(min=0, help="How often what is broken, or of wrong stereo, is drawn again.", show_default="4"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     picture: Picture = True,
@@ -166,8 +168,9 @@ def generate_molecule(
         batch_size=batch_size,
         device=device,
     )
-    rows = run_generation(wanted, MoleculeFolder(out), settings, Console())
-    if picture:
-        draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
-    if page:
-        write_run_page(out, rows, "molecules")
+    with alone_in(out):
+        rows = run_generation(wanted, MoleculeFolder(out), settings, Console())
+        if picture:
+            draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
+        if page:
+            write_run_page(out, rows, "molecules")

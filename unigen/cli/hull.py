@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from unigen.cli.options import Batch, Device, PotentialName, Scheme, Workers
+from unigen.disk import alone_in
 
 app = typer.Typer(help="Reference sets of energies, for the energy above the convex hull.", no_args_is_help=True)
 
@@ -29,21 +30,22 @@ def hull_build(
     """Build a reference set from energies you have, or by relaxing datasets with the potential that will judge."""
     from unigen import parallel
     from unigen.energies.hull.build import build_by_potential, build_from_energies
-    from unigen.energies.hull.reference import LEFT_OUT, hull_folder
+    from unigen.energies.hull.reference import LEFT_OUT, hull_folder, hulls_home
     from unigen.energies.potential import find_potential
     from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
 
-    if potential is not None:
-        chosen = find_potential(potential, energy_scheme, device, batch)
-        with parallel.Workers(workers, progress=True) as pool:
-            card = build_by_potential(name, sources, chosen, RelaxSettings(max_steps=max_steps), pool)
-    elif energy_scheme is None:
-        raise UserError(
-            "energies without a scheme cannot be compared", next_step="give --energy-scheme, such as MP2020"
-        )
-    else:
-        card = build_from_energies(name, sources, energy=energy, quantity=quantity, scheme=energy_scheme)
+    with alone_in(hulls_home() / name):
+        if potential is not None:
+            chosen = find_potential(potential, energy_scheme, device, batch)
+            with parallel.Workers(workers, progress=True) as pool:
+                card = build_by_potential(name, sources, chosen, RelaxSettings(max_steps=max_steps), pool)
+        elif energy_scheme is None:
+            raise UserError(
+                "energies without a scheme cannot be compared", next_step="give --energy-scheme, such as MP2020"
+            )
+        else:
+            card = build_from_energies(name, sources, energy=energy, quantity=quantity, scheme=energy_scheme)
     typer.echo(
         f"hull {name}: {card.formulas:,} formulas of {card.entries:,} entries; {card.quantity} energies, {card.scheme}"
     )
@@ -72,12 +74,14 @@ def hull_elements(
     """Fit what an atom of each element counts for a potential, so that its energies can be held against the set."""
     from unigen import parallel
     from unigen.energies.hull.build import fit_elements
+    from unigen.energies.hull.reference import hull_folder
     from unigen.energies.potential import find_potential
 
-    chosen = find_potential(potential, energy_scheme, device, batch)
-    with parallel.Workers(workers, progress=True) as pool:
-        fit, path = fit_elements(name, sources, chosen, energy=energy, limit=limit, seed=seed, workers=pool)
-    typer.echo(
-        f"{len(fit.energies)} elements from {fit.structures:,} crystals; formation energies of crystals left out "
-        f"are {1000 * fit.mean_error:.0f} meV/atom off on average; written to {path}"
-    )
+    with alone_in(hull_folder(name)):
+        chosen = find_potential(potential, energy_scheme, device, batch)
+        with parallel.Workers(workers, progress=True) as pool:
+            fit, path = fit_elements(name, sources, chosen, energy=energy, limit=limit, seed=seed, workers=pool)
+        typer.echo(
+            f"{len(fit.energies)} elements from {fit.structures:,} crystals; formation energies of crystals left out "
+            f"are {1000 * fit.mean_error:.0f} meV/atom off on average; written to {path}"
+        )

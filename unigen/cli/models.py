@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from unigen.disk import alone_in
+
 app = typer.Typer(help="Bundled models.", no_args_is_help=True)
 
 
@@ -15,6 +17,7 @@ def models_list() -> None:
     """Bundled models."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from unigen.cards import find_cards
     from unigen.models.card import read_model_card
@@ -26,7 +29,7 @@ def models_list() -> None:
     for name, path in find_cards("models").items():
         card, weights = read_model_card(path), path.parent / WEIGHTS
         size = weights.stat().st_size / 1e6 if weights.exists() else 0.0
-        table.add_row(name, f"{size:.1f} MB", card.title, card.headline)
+        table.add_row(*map(Text, (name, f"{size:.1f} MB", card.title, card.headline)))
     table.add_row("nearest", "-", "nearest-neighbour substitution, nothing learned; needs --retrieve-from", "")
     Console().print(table)
 
@@ -49,7 +52,8 @@ def models_pack(
         packed = packed.joined(load_model(model_folder(reranker_from)), "reranker")
     if properties_from is not None:
         packed = packed.joined(load_model(model_folder(properties_from)), "properties")
-    save_model(packed, out, dtype)
-    if templates is not None:
-        copy_table(templates, out)
-    typer.echo(f"written: {out}")
+    with alone_in(out):
+        save_model(packed, out, dtype)
+        if templates is not None:
+            copy_table(templates, out)
+        typer.echo(f"written: {out}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from unigen.cli.options import Batch, Device, Scheme, Workers
+from unigen.disk import alone_in
 
 GFN2 = "gfn2-xtb"
 """The one potential of molecules."""
@@ -44,18 +45,21 @@ def relax(
     from unigen.runs.relaxation import relax_crystal_files, relax_molecule_files
 
     console = Console()
-    if kind_of(samples) == "crystals":
-        if potential == GFN2:
-            raise UserError("gfn2-xtb relaxes molecules", where=str(samples), got="crystals")
-        chosen = find_potential(potential or "chgnet", energy_scheme, device, batch)
-        settings = RelaxSettings(fmax=fmax, max_steps=max_steps)
-        crystals = relax_crystal_files(samples, out, chosen, settings, limit=limit, workers=workers, console=console)
+    with alone_in(out):
+        if kind_of(samples) == "crystals":
+            if potential == GFN2:
+                raise UserError("gfn2-xtb relaxes molecules", where=str(samples), got="crystals")
+            chosen = find_potential(potential or "chgnet", energy_scheme, device, batch)
+            settings = RelaxSettings(fmax=fmax, max_steps=max_steps)
+            crystals = relax_crystal_files(
+                samples, out, chosen, settings, limit=limit, workers=workers, console=console
+            )
+            if page:
+                write_crystals_page(out, crystals)
+            return
+        if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
+            raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", where=str(samples))
+        xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
+        molecules = relax_molecule_files(samples, out, xtb, limit=limit, workers=workers, console=console)
         if page:
-            write_crystals_page(out, crystals)
-        return
-    if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
-        raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", where=str(samples))
-    xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
-    molecules = relax_molecule_files(samples, out, xtb, limit=limit, workers=workers, console=console)
-    if page:
-        write_molecules_page(out, molecules)
+            write_molecules_page(out, molecules)

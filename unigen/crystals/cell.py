@@ -138,16 +138,22 @@ def closest_pair(lattice: Float[np.ndarray, "3 3"], frac_coords: Float[np.ndarra
     """The two nearest atoms, an atom and its own periodic images included; exact in any cell.
 
     In a basis of short vectors, atoms nearer than R differ by at most R / h_i + 1/2 cells along axis i, where h_i is
-    the distance between the lattice planes; R is the shortest basis vector, the distance to an own image.
+    the distance between the lattice planes; R is the shortest basis vector, the distance to an own image, or less where
+    the atoms could not be farther apart if they were packed as densely as spheres can.
     """
     basis = _short_basis(lattice)
     inverse = np.linalg.inv(basis)
     coords = frac_coords @ lattice @ inverse
-    radius = float(np.linalg.norm(basis, axis=1).min())
+    own = float(np.linalg.norm(basis, axis=1).min())
+    # spheres fill at most pi / sqrt(18) of space; a thousandth more for rounding
+    packed = 1.001 * (np.sqrt(2.0) * abs(np.linalg.det(basis)) / len(coords)) ** (1 / 3)
+    radius = min(own, packed)
+    if len(coords) > 50:  # fewer are faster one by one
+        return _closest_of_many(basis, coords, own, radius * np.linalg.norm(inverse, axis=0))
     reach = np.floor(radius * np.linalg.norm(inverse, axis=0) + 0.5).astype(int)
     translations = np.array(list(product(*(range(-r, r + 1) for r in reach)))) @ basis
     lengths = np.linalg.norm(translations, axis=1)
-    best = Pair(0, 0, min(radius, float(lengths[lengths > 0].min(initial=np.inf))))
+    best = Pair(0, 0, min(own, float(lengths[lengths > 0].min(initial=np.inf))))
     for site in range(len(coords) - 1):
         difference = coords[site + 1 :] - coords[site]
         cartesian = (difference - np.round(difference)) @ basis
@@ -188,6 +194,31 @@ def unskewed(cell: Cell) -> Cell:
 def _lattice_points(basis: Float[np.ndarray, "3 3"], volume: float) -> float:
     """Nearer than the longest vector: the volume of that sphere over that of the cell."""
     return 4 / 3 * math.pi * float(np.linalg.norm(basis, axis=1).max()) ** 3 / volume
+
+
+def _closest_of_many(
+    basis: Float[np.ndarray, "3 3"], coords: Float[np.ndarray, "atoms 3"], own: float, reach: Float[np.ndarray, "3"]
+) -> Pair:
+    """The closest pair by a tree of all atoms within ``reach`` (fractions of the cell) of the cell."""
+    from scipy.spatial import cKDTree
+
+    home = wrap(coords)
+    images, atoms = [home], [np.arange(len(home))]
+    for shift in product(*(range(-r, r + 1) for r in np.ceil(reach).astype(int))):
+        moved = home + np.array(shift)
+        inside = ((moved >= -reach) & (moved <= 1.0 + reach)).all(axis=1)
+        if any(shift):
+            images.append(moved[inside])
+            atoms.append(np.flatnonzero(inside))
+    atom = np.concatenate(atoms)
+    distances, indices = cKDTree(np.concatenate(images) @ basis).query(home @ basis, k=2)
+    itself = indices[:, 0] == np.arange(len(home))  # where two atoms coincide it may come second
+    nearest = np.where(itself, distances[:, 1], distances[:, 0])
+    site = int(nearest.argmin())
+    if nearest[site] >= own:
+        return Pair(0, 0, own)
+    other = int(atom[indices[site, int(itself[site])]])
+    return Pair(min(site, other), max(site, other), float(nearest[site]))
 
 
 def _short_basis(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unigen.crystals import cell, files
+from unigen.crystals import cell, cif, files
+from unigen.crystals.extensive import scaled_properties
+from unigen.crystals.poscar import parse_poscar
 from unigen.elements import SMALLEST_DISTANCE, SYMBOLS, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.parsing import read_text
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
+FARTHEST = 1e8
+"""Cells from the origin: beyond, a double no longer says where in its cell an atom is (to 1e-8 of it), and a lost point
+of decimals is likelier."""
+
 GRAM_PER_CUBIC_CENTIMETRE = 1.66053906660
 """Of one atomic mass unit in a cubic Angstrom."""
-
-LARGEST_COORDINATE = 1e6
-"""Fractional coordinates beyond it are no longer places: of what files write, no digit is left behind the point."""
 
 LARGEST_VOLUME = 1e5
 """Cubic Angstrom an atom: thinner than air, which has 2e4. The largest of 105,000 crystals of MP and OQMD has 600, a
@@ -41,8 +44,8 @@ class Crystal:
         properties: named scalars (units are on the card of the dataset they come from).
 
     Raises:
-        UserError: shapes that disagree, NaN, an unknown element, a cell of zero volume; coordinates, a volume or a
-            needle of a cell that nothing in nature has, and that programs would spend hours and gigabytes on.
+        UserError: shapes that disagree, NaN or places beyond all cells, an unknown element, a cell of zero volume, or
+            one so large for its atoms, or so thin, that no crystal has it and programs spend gigabytes on it.
     """
 
     numbers: Integer[np.ndarray, "atoms"]
@@ -63,14 +66,14 @@ class Crystal:
         if not np.isfinite(coords).all():
             site = int(np.flatnonzero(~np.isfinite(coords).all(axis=1))[0])
             raise UserError(f"site {site}: coordinates are not finite", got=coords[site].tolist())
+        if np.abs(coords).max() > FARTHEST:
+            site = int(np.abs(coords).max(axis=1).argmax())
+            raise UserError(f"site {site}: coordinates beyond all cells", got=coords[site].tolist())
         if not np.isfinite(lattice).all():
             raise UserError("the lattice is not finite", got=lattice.tolist())
         unknown = np.flatnonzero((numbers < 1) | (numbers >= len(SYMBOLS)))
         if len(unknown):
             raise UserError(f"site {unknown[0]}: unknown species", got=int(numbers[unknown[0]]))
-        if np.abs(coords).max() > LARGEST_COORDINATE:
-            site = int(np.abs(coords).max(axis=1).argmax())
-            raise UserError(f"site {site}: coordinates that are no place", got=coords[site].tolist())
         _check_cell(lattice, len(numbers))
         for name, array in (("numbers", numbers), ("frac_coords", coords), ("lattice", lattice)):
             array.flags.writeable = False
@@ -113,11 +116,14 @@ class Crystal:
     def reduced(self, symprec: float = 0.01) -> Crystal:
         """The same crystal in its primitive Niggli cell: right-handed, coordinates in [0, 1); needs spglib.
 
+        Properties that are totals of a cell (`unigen.crystals.extensive`) become those of the primitive cell.
+
         Args:
             symprec: tolerance in Angstrom for the translations that make the cell smaller.
         """
         primitive = cell.reduce_cell(self._cell(), symprec)
-        return Crystal(primitive.numbers, primitive.frac_coords, primitive.lattice, self.properties)
+        properties = scaled_properties(self.properties, len(primitive.numbers) / len(self))
+        return Crystal(primitive.numbers, primitive.frac_coords, primitive.lattice, properties)
 
     def space_group(self, symprec: float = 0.01) -> cell.SpaceGroup:
         """Number and symbol of the space group at a tolerance in Angstrom; P1 where none is found; needs spglib."""
@@ -210,9 +216,14 @@ class Crystal:
 
     @classmethod
     def from_cif(cls, path_or_text: str | Path, where: str = "") -> Crystal:
-        """From a CIF that holds one structure: a path, or the text itself. Raises as `from_pymatgen` does."""
+        """From a CIF that holds one structure: a path, or the text itself; sites keep the file's order.
+
+        Raises:
+            UserError: as `unigen.crystals.cif.parse_cif`, and atoms closer than 0.1 Angstrom.
+        """
         text, name = read_text(path_or_text)
-        return cls.from_pymatgen(files.parse_cif(text, where or name), where or name)
+        lattice, frac_coords, numbers = cif.parse_cif(text, where or name)
+        return cls.from_arrays(numbers, frac_coords, lattice, where=where or name)
 
     def to_cif(self, path: str | Path | None = None, symprec: float | None = None) -> str:
         """CIF text, written to ``path`` too when it is given.
@@ -221,16 +232,17 @@ class Crystal:
             path: file to write.
             symprec: with a tolerance in Angstrom the conventional, symmetrised cell of its space group; else P1.
         """
-        text = files.write_cif(self.to_pymatgen(), symprec)
+        text = cif.write_cif(self.to_pymatgen(), symprec)
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
 
     @classmethod
     def from_poscar(cls, path_or_text: str | Path, where: str = "") -> Crystal:
-        """From a VASP 5 POSCAR: a path, or the text itself. Raises as `from_pymatgen` does."""
+        """From a POSCAR that names its elements: a path, or the text itself. Raises as `from_pymatgen` does."""
         text, name = read_text(path_or_text)
-        return cls.from_pymatgen(files.parse_poscar(text, where or name), where or name)
+        lattice, frac_coords, numbers = parse_poscar(text, where or name)
+        return cls.from_arrays(numbers, frac_coords, lattice, where=where or name)
 
     def to_poscar(self, path: str | Path | None = None) -> str:
         """POSCAR text (VASP 5, direct coordinates), written to ``path`` too when it is given."""

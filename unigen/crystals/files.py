@@ -1,4 +1,4 @@
-"""Crystals as arrays from and to pymatgen, ASE, CIF, POSCAR and extended XYZ; the libraries load at the first call.
+"""Crystals as arrays from and to pymatgen, ASE, POSCAR and extended XYZ; the libraries load at the first call.
 
 Arrays in, arrays or a library's object out: `unigen.crystals.crystal.Crystal` makes crystals of them. Deuterium and
 tritium are read as hydrogen: the models know elements, not isotopes.
@@ -7,12 +7,13 @@ tritium are read as hydrogen: the models know elements, not isotopes.
 from __future__ import annotations
 
 import io
-import warnings
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unigen.crystals.cell import Cell
+from unigen.elements import SYMBOLS, atomic_number_of
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, numeric, one_line
 
@@ -69,53 +70,6 @@ def atoms_of_cell(cell: Cell, info: dict[str, float]) -> Atoms:
     return Atoms(numbers=cell.numbers, scaled_positions=cell.frac_coords, cell=cell.lattice, pbc=True, info=dict(info))
 
 
-def parse_cif(text: str, where: str) -> Structure:
-    """A CIF with one structure; raises UserError with pymatgen's own words when it cannot be parsed."""
-    from pymatgen.io.cif import CifParser
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            structures = CifParser(io.StringIO(text)).parse_structures(primitive=False)
-        except PARSER_ERRORS as error:
-            reasons = [str(warning.message) for warning in caught if "No structure parsed" in str(warning.message)]
-            reason = one_line(reasons[-1] if reasons else error)
-            raise UserError("not a readable CIF", where=where, got=reason) from error
-    if len(structures) > 1:
-        raise UserError(f"{len(structures)} structures in one CIF", where=where, wanted="one a file")
-    return structures[0]
-
-
-def write_cif(structure: Structure, symprec: float | None = None) -> str:
-    """CIF text; with ``symprec`` (Angstrom) of the conventional symmetrised cell, P1 where no symmetry can be found."""
-    from pymatgen.io.cif import CifWriter
-    from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no electronegativity of helium, how spglib will report failures one day, ...
-        try:
-            return str(CifWriter(structure, symprec=symprec))
-        except SymmetryUndeterminedError:  # atoms on top of each other, say
-            return str(CifWriter(structure))
-
-
-def parse_poscar(text: str, where: str) -> Structure:
-    """A POSCAR of VASP 5, which names its elements (VASP 4's form does not and is refused)."""
-    from pymatgen.io.vasp import Poscar
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            structure = Poscar.from_str(text).structure
-        except PARSER_ERRORS as error:
-            raise UserError("not a readable POSCAR", where=where, got=one_line(error)) from error
-    if any("cannot be determined" in str(warning.message) for warning in caught):
-        raise UserError(
-            "the POSCAR does not name its elements", where=where, wanted="a line of symbols above the counts"
-        )
-    return structure
-
-
 def write_poscar(structure: Structure) -> str:
     """POSCAR text; like atoms that are not neighbours in the list make several blocks, so that their order is kept."""
     from pymatgen.io.vasp import Poscar
@@ -123,15 +77,58 @@ def write_poscar(structure: Structure) -> str:
     return Poscar(structure).get_str()
 
 
+_KEY = re.compile(r"(?:^|(?<=\s))(lattice|properties|pbc)(?=\s*=)", re.IGNORECASE)
+_SPELLED = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
+_PROPERTIES = re.compile(r'(?:^|\s)Properties\s*=\s*"?([^\s"]+)')
+
+
 def parse_extxyz(text: str, where: str) -> Atoms:
-    """The first frame of an extended XYZ file."""
+    """The first frame of an extended XYZ file, its keys and its symbols in any spelling that says one thing.
+
+    Raises:
+        UserError: not a frame, or a species that is not exactly one element.
+    """
     import ase.io
 
+    head, _, rest = text.partition("\n")
+    comment, _, sites = rest.partition("\n")
+    # ASE knows keys in one spelling only, and of species no charges and no deuterium
+    comment = _KEY.sub(lambda key: _SPELLED[key[1].lower()], comment)
+    sites = _with_symbols(sites, _species_column(comment), int(head) if head.strip().isdecimal() else 0, where)
     try:
-        atoms: Any = ase.io.read(io.StringIO(text), index=0, format="extxyz")
+        atoms: Any = ase.io.read(io.StringIO(f"{head}\n{comment}\n{sites}"), index=0, format="extxyz")
     except PARSER_ERRORS as error:
         raise UserError("not a readable extended XYZ frame", where=where, got=one_line(error)) from error
     return atoms
+
+
+def _species_column(comment: str) -> int | None:
+    """Where a line of an atom has its species; None where it has no symbols, but atomic numbers."""
+    stated = _PROPERTIES.search(comment)
+    words = (stated[1] if stated else "species:S:1").split(":")
+    column = 0
+    for name, form, width in zip(words[::3], words[1::3], words[2::3], strict=False):
+        if name.lower() in ("species", "symbols", "symbol", "element", "elements") and form.upper() == "S":
+            return column
+        column += int(width) if width.isdecimal() else 0
+    return None
+
+
+def _with_symbols(sites: str, column: int | None, atoms: int, where: str) -> str:
+    """The lines of the atoms with plain symbols of elements."""
+    if column is None:
+        return sites
+    lines = sites.split("\n")
+    for site, line in enumerate(lines[:atoms]):
+        words = line.split()
+        if len(words) <= column:
+            break  # ASE will say what is missing
+        number = atomic_number_of(words[column])
+        if number is None:
+            raise UserError(f"site {site}: unknown species", where=where, got=words[column])
+        words[column] = SYMBOLS[number]
+        lines[site] = " ".join(words)
+    return "\n".join(lines)
 
 
 def write_extxyz(atoms: Atoms) -> str:

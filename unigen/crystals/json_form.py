@@ -1,4 +1,4 @@
-"""A crystal from JSON: UniGenX's ``lattice`` + ``sites``, pymatgen's dictionaries, and plain arrays, by many names."""
+"""A crystal from JSON: UniGenX's ``lattice`` + ``sites``, pymatgen's, OPTIMADE's and JARVIS's, arrays by many names."""
 
 from __future__ import annotations
 
@@ -8,61 +8,114 @@ from typing import Any
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.elements import ATOMIC_NUMBER
+from unigen.elements import atomic_number_of
 from unigen.errors import UserError
+from unigen.shapes import Float
 
 # Names are tried in this order.
 _SITE_ELEMENT = ("element", "species", "symbol", "label", "name", "atomic_number", "number")
 _FRACTIONAL = ("fractional_coordinates", "frac_coords", "fractional_coords", "abc", "frac")
 _CARTESIAN = ("cartesian_coordinates", "cart_coords", "xyz", "position")
-_LATTICE = ("lattice", "cell", "lattice_matrix", "matrix")
+_LATTICE = ("lattice", "cell", "lattice_matrix", "matrix", "lattice_mat", "lattice_vectors")
 _ELEMENTS = ("numbers", "atomic_numbers", "elements", "species", "symbols", "atom_types")
-_CARTESIAN_ARRAY = ("cart_coords", "cartesian_coordinates", "positions")
+_CARTESIAN_ARRAY = ("cart_coords", "cartesian_coordinates", "positions", "cartesian_site_positions")
+_OF_ONE_KIND = "coords"
+"""Fractional, unless one of `_IS_CARTESIAN` says that it is not."""
+_IS_CARTESIAN = ("coords_are_cartesian", "cartesian")
+_NESTED = ("structure", "atoms", "attributes")
+"""What holds the structure in entries of pymatgen, JARVIS and OPTIMADE."""
+NAMES = ("id", "material_id", "mp_id", "jid", "name", "entry_id")
+"""What names an entry, in this order."""
 STRUCTURE_KEYS = frozenset(
-    ("sites", "atoms", "structure", "charge", *_LATTICE, *_ELEMENTS, *_FRACTIONAL, *_CARTESIAN_ARRAY)
+    name
+    for names in (_NESTED, _IS_CARTESIAN, _LATTICE, _ELEMENTS, _FRACTIONAL, _CARTESIAN, _CARTESIAN_ARRAY)
+    for name in (*names, "sites", "charge", _OF_ONE_KIND, "species_at_sites")
 )
 """The top-level names that say the structure itself; every other field is information about it."""
 
-_SYMBOL = re.compile(r"([A-Z][a-z]?)")
-_ISOTOPES = {"D": "H", "T": "H"}
+_NUMBERED = re.compile(r"([A-Za-z]{1,2})\d+")
+"""The label of a site: its element and which of them it is, ``Na1``."""
+
+_AGREE = 0.05
+"""Angstrom: what places of three digits in a cell of 50 Angstrom may differ by when they are written in both ways."""
 
 
 def holds_structure(entry: dict) -> bool:
     """Whether a JSON object looks like a crystal in one of the forms read here."""
-    return isinstance(entry.get("structure"), dict) or any(name in entry for name in _LATTICE)
+    return _nested(entry) is not None or any(name in entry for name in _LATTICE)
 
 
 def from_json(entry: dict, where: str = "") -> Crystal:
-    """A crystal from a JSON object; raises UserError naming the field or the site that is missing or wrong."""
-    if isinstance(entry.get("structure"), dict):
-        return from_json(entry["structure"], where)
+    """A crystal from a JSON object.
+
+    Raises:
+        UserError: naming the field or the site that is missing or wrong, or said in two ways that disagree.
+    """
+    nested = _nested(entry)
+    if nested is not None:
+        return from_json(nested, where)
     lattice = _lattice(_first(entry, _LATTICE, where), where)
     sites = entry.get("sites", entry.get("atoms"))
     if isinstance(sites, list):
-        numbers = [_atomic_number(_first(site, _SITE_ELEMENT, where), index, where) for index, site in enumerate(sites)]
-        coords = _coords([_site_coords(site, lattice, index, where) for index, site in enumerate(sites)], where)
+        numbers = [
+            _atomic_number(*_named(site, _SITE_ELEMENT, where), index, where) for index, site in enumerate(sites)
+        ]
+        places = [_places(site, lattice, f"{where} site {index}") for index, site in enumerate(sites)]
+        for index, place in enumerate(places):
+            if place.shape != (3,):
+                raise UserError(f"site {index}: coordinates are not three numbers", where=where, got=place.tolist())
+        coords = np.array(places).reshape(-1, 3)
     else:
-        elements = _first(entry, _ELEMENTS, where)
-        numbers = [_atomic_number(element, index, where) for index, element in enumerate(elements)]
-        fractional = next((name for name in (*_FRACTIONAL, "coords") if name in entry), None)
-        if fractional is not None:
-            coords = _coords(entry[fractional], where)
-        else:
-            coords = _coords(_first(entry, _CARTESIAN_ARRAY, where), where) @ np.linalg.inv(lattice)
+        numbers = [_atomic_number("", element, index, where) for index, element in enumerate(_elements(entry, where))]
+        coords = _places(entry, lattice, where)
+    if coords.shape != (len(numbers), 3):
+        raise UserError("not three coordinates a site", where=where, got=f"{len(numbers)} sites, shape {coords.shape}")
     return Crystal.from_arrays(np.array(numbers, dtype=np.int64), coords, lattice, where=where)
 
 
+def _nested(entry: dict) -> dict | None:
+    """The structure inside an entry, where that is an object of its own."""
+    inner = (entry[name] for name in _NESTED if isinstance(entry.get(name), dict))
+    return next((each for each in inner if holds_structure(each)), None)
+
+
+def _elements(entry: dict, where: str) -> list:
+    """The species of each site; of OPTIMADE, whose sites name kinds, the one symbol of its kind."""
+    if "species_at_sites" not in entry:
+        elements = _first(entry, _ELEMENTS, where)
+        if not isinstance(elements, list):  # text is a list of letters to Python
+            raise UserError("the species are not a list", where=where, got=str(elements)[:40])
+        return elements
+    kinds = {each.get("name"): each for each in entry.get("species") or [] if isinstance(each, dict)}
+    elements = []
+    for name in entry["species_at_sites"]:
+        symbols = kinds[name].get("chemical_symbols", [name]) if name in kinds else [name]
+        shares = kinds[name].get("concentration", [1]) if name in kinds else [1]
+        full = len(symbols) == 1 and shares == [1]
+        elements.append(symbols[0] if full else [{"element": symbol, "occu": 0} for symbol in symbols])
+    return elements
+
+
 def _first(entry: dict, names: tuple[str, ...], where: str) -> Any:
+    return _named(entry, names, where)[1]
+
+
+def _named(entry: Any, names: tuple[str, ...], where: str) -> tuple[str, Any]:
+    """The first of some fields that there is, by its name."""
+    if not isinstance(entry, dict):
+        raise UserError("not a JSON object", where=where, got=str(entry)[:40])
     for name in names:
         if name in entry:
-            return entry[name]
+            return name, entry[name]
     raise UserError(f"no field {names[0]!r}", where=where, got=",".join(list(entry)[:8]), wanted=" or ".join(names[:3]))
 
 
-def _lattice(value: object, where: str) -> np.ndarray:
+def _lattice(value: object, where: str) -> Float[np.ndarray, "3 3"]:
     matrix = _coords(value["matrix"] if isinstance(value, dict) and "matrix" in value else value, where)
     if matrix.shape != (3, 3):
         raise UserError("the lattice is no 3 x 3 matrix", where=where, got=f"shape {matrix.shape}")
+    if not abs(np.linalg.det(matrix)) > 1e-3:  # as `Crystal`: less than any atom needs
+        raise UserError("the cell has no volume", where=where, got=f"{abs(np.linalg.det(matrix)):.3g} A^3")
     return matrix
 
 
@@ -73,26 +126,55 @@ def _coords(value: object, where: str) -> np.ndarray:
         raise UserError("not an array of numbers", where=where, got=str(value)[:60]) from error
 
 
-def _site_coords(site: dict, lattice: np.ndarray, index: int, where: str) -> np.ndarray:
-    for names, fractional in ((_FRACTIONAL, True), (_CARTESIAN, False)):
-        for name in names:
-            if name in site:
-                coords = _coords(site[name], f"{where} site {index}")
-                if coords.shape != (3,):
-                    raise UserError(f"site {index}: {name} are not three numbers", where=where, got=site[name])
-                return coords if fractional else np.linalg.solve(lattice.T, coords)
-    raise UserError(f"site {index}: no coordinates", where=where, wanted=_FRACTIONAL[0])
+def _places(entry: dict, lattice: Float[np.ndarray, "3 3"], where: str) -> Float[np.ndarray, "*sites 3"]:
+    """Fractional coordinates of one site or of all, however they are said; said twice, they must agree."""
+    flags = {name: entry[name] for name in _IS_CARTESIAN if name in entry}
+    wrong = [name for name, flag in flags.items() if not isinstance(flag, bool)]
+    if wrong:
+        raise UserError(f"{wrong[0]}: neither true nor false", where=where, got=str(flags[wrong[0]])[:40])
+    cartesian = any(flags.values())
+    named = dict.fromkeys(_FRACTIONAL, False) | {_OF_ONE_KIND: cartesian}
+    named |= dict.fromkeys((*_CARTESIAN, *_CARTESIAN_ARRAY), True)
+    said = {name: is_cartesian for name, is_cartesian in named.items() if name in entry}
+    if not said:
+        raise UserError("no coordinates", where=where, wanted=_FRACTIONAL[0])
+    fractional = {}
+    for name, is_cartesian in said.items():
+        values = _coords(entry[name], where)
+        if values.shape[-1:] != (3,):
+            raise UserError(f"{name} are not three numbers", where=where, got=str(entry[name])[:60])
+        fractional[name] = values @ np.linalg.inv(lattice) if is_cartesian else values
+    first, *others = fractional
+    for name in others:
+        apart = _apart(fractional[first], fractional[name], lattice)
+        if apart > _AGREE:
+            raise UserError(f"{first} and {name} are other places", where=where, got=f"{apart:.2g} A apart")
+    if cartesian and not any(said.values()):
+        raise UserError(f"{first} beside {next(iter(flags))}: true", where=where, wanted="the one or the other")
+    return fractional[first]
 
 
-def _atomic_number(species: object, index: int, where: str) -> int:
+def _apart(one: np.ndarray, other: np.ndarray, lattice: Float[np.ndarray, "3 3"]) -> float:
+    """The largest distance of the same site, up to vectors of the lattice; Angstrom."""
+    if one.shape != other.shape:
+        return float("inf")
+    difference = one - other
+    distances = np.linalg.norm((difference - np.round(difference)) @ lattice, axis=-1)
+    return float(distances.max(initial=0.0))
+
+
+def _atomic_number(field: str, species: object, index: int, where: str) -> int:
     if isinstance(species, list):  # pymatgen: [{"element": "Na", "occu": 1}]
         if len(species) != 1 or not isinstance(species[0], dict) or float(species[0].get("occu", 1)) != 1:
             raise UserError(f"site {index}: partial occupancy", where=where, got=species, wanted="one element a site")
         species = species[0].get("element")
+    if isinstance(species, float) and species.is_integer():
+        species = int(species)
     if isinstance(species, int) and not isinstance(species, bool):
         return species
-    match = _SYMBOL.match(str(species))  # the start of "Na+", "Na1", "Fe3+"
-    symbol = _ISOTOPES.get(match.group(1), match.group(1)) if match else ""
-    if symbol not in ATOMIC_NUMBER:
+    text = str(species).strip()
+    numbered = _NUMBERED.fullmatch(text) if field in ("label", "name", "") else None
+    number = atomic_number_of(numbered[1] if numbered else text)
+    if number is None:
         raise UserError(f"site {index}: unknown species", where=where, got=species)
-    return ATOMIC_NUMBER[symbol]
+    return number

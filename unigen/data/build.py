@@ -7,14 +7,12 @@ on interruptions.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -26,20 +24,19 @@ from unigen.data.assemble import Assembly, assemble
 from unigen.data.build_sources import Source, resolve_sources
 from unigen.data.crystal_rows import CRYSTALS
 from unigen.data.dataset_file import dataset_path, datasets_home, name_and_split
+from unigen.data.left_out import LEFT_OUT, LeftOut, by_reason, write_left_out
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
-from unigen.data.shards import SHARD_ROWS, Rejected, RowKind, Task, Treatment, build_parts
-from unigen.disk import checksum, durable
+from unigen.data.shards import SHARD_ROWS, RowKind, Task, Treatment, build_parts
+from unigen.disk import alone_in, checksum, durable, write_text
 from unigen.errors import UserError
 from unigen.version import version_of
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when the same sources and options would give another store."""
 
 _PARTS = 2
 """Raise it when parts get other columns: those of an interrupted build are then made again."""
-
-_NAMED_SMILES = re.compile(r"^SMILES '[^']*': ")
 
 ROW_KINDS: dict[Kind, RowKind] = {"crystals": CRYSTALS, "molecules": MOLECULES}
 """How the rows of each kind of structure are made."""
@@ -90,6 +87,7 @@ class BuildResult:
         splits: structures a split.
         rejected: rejected rows by kind of reason.
         already_built: nothing was done, the dataset stood there from the same sources and options.
+        passed_over: files of the sources that were not read, by reason; they hold no structures, or the same again.
     """
 
     name: str
@@ -97,6 +95,7 @@ class BuildResult:
     splits: dict[str, int]
     rejected: dict[str, int]
     already_built: bool = False
+    passed_over: dict[str, int] = field(default_factory=dict)
 
 
 def build_dataset(
@@ -125,10 +124,17 @@ def build_dataset(
     if not name or "/" in name or ":" in name or name.startswith("."):
         raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
     home = datasets_home() / name
-    work = home / ".build"
     chosen = resolve_sources(name, sources)
-    kind = ROW_KINDS[chosen[0].kind]
-    plan = _plan(chosen, options, work)
+    with alone_in(home):
+        return _build(name, home, chosen, options, workers or os.cpu_count() or 1, console)
+
+
+def _build(
+    name: str, home: Path, sources: list[Source], options: BuildOptions, workers: int, console: Console | None
+) -> BuildResult:
+    work = home / ".build"
+    kind = ROW_KINDS[sources[0].kind]
+    plan = _plan(sources, options, work)
     done = _already_built(name, home, kind, plan)
     if done is not None:
         return done
@@ -136,21 +142,20 @@ def build_dataset(
     for origin in plan["sources"]:
         if origin["verified"] is False and console is not None:
             advice = f"no checksum on the card to verify against; sha256 {origin['checksum']}"
-            console.print(f"{origin['source']}: {advice}")
-    workers = workers or os.cpu_count() or 1
-    parts = _make_parts(name, chosen, options, work, workers, console)
+            console.out(f"{origin['source']}: {advice}", highlight=False)
+    parts = _make_parts(name, sources, options, work, workers, console)
     if options.dedup and console is not None:
-        console.print(f"building {name}: looking for duplicates")
+        console.out(f"building {name}: looking for duplicates", highlight=False)
     assembly = assemble(
         kind,
         parts,
-        unique_ids=any(source.card.unique_ids for source in chosen if source.card),
+        unique_ids=any(source.card.unique_ids for source in sources if source.card),
         dedup=options.dedup,
         merge_splits=options.merge_splits,
         split_val=options.split_val,
         workers=workers,
     )
-    return _publish(name, home, plan, assembly)
+    return _publish(name, home, plan, assembly, _passed_over(sources))
 
 
 def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildResult | None:
@@ -161,7 +166,14 @@ def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildRes
     before = {key: done.get(key) for key in plan}
     if before | {"options": _given(done["options"])} != plan | {"options": _given(plan["options"])}:
         return None
-    return BuildResult(name, home / kind.store, done["splits"], done["rejected"], already_built=True)
+    passed_over = done.get("passed_over", {})  # of versions that did not write it down
+    return BuildResult(
+        name, home / kind.store, done["splits"], done["rejected"], already_built=True, passed_over=passed_over
+    )
+
+
+def _passed_over(sources: list[Source]) -> dict[str, int]:
+    return dict(Counter(why for source in sources for why in source.passed_over()).most_common())
 
 
 def _given(options: dict) -> dict:
@@ -219,30 +231,21 @@ def _prepare(work: Path, plan: dict) -> None:
     if not stamp.exists() or stamp.read_text() != key:
         for part in work.glob("part-*.parquet"):
             part.unlink()
-        with durable(stamp) as partial:
-            partial.write_text(key)
+        write_text(stamp, key)
 
 
-def _publish(name: str, home: Path, plan: dict, assembly: Assembly) -> BuildResult:
+def _publish(name: str, home: Path, plan: dict, assembly: Assembly, passed_over: dict[str, int]) -> BuildResult:
     """Write the three files, the store last: while it is missing the dataset is not built."""
-    rejected = dict(sorted(Counter(_reason_without_values(row) for row in assembly.rejected).items()))
-    with durable(home / "rejected.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(("id", "where", "reason"))
-        table.writerows((row.id, row.where, row.reason) for row in assembly.rejected)
+    rejected = dict(sorted(by_reason((row.where, row.reason) for row in assembly.rejected).items()))
+    write_left_out(home / LEFT_OUT, (LeftOut(row.id, row.where, row.reason) for row in assembly.rejected))
     store = home / assembly.kind.store
     for other in KINDS:
         (home / f"{other}.parquet").unlink(missing_ok=True)
     (home / "build.yaml").unlink(missing_ok=True)  # else a kill now could leave it to describe another store
     with durable(store) as partial:
         assembly.write(partial)
-    facts = {"positions": assembly.origins} if assembly.origins else {}
+    facts: dict[str, object] = {"positions": assembly.origins} if assembly.origins else {}
+    facts |= {"passed_over": passed_over} if passed_over else {}
     write_yaml(home / "build.yaml", {"name": name, **plan, "splits": assembly.splits, "rejected": rejected, **facts})
     shutil.rmtree(home / ".build")  # not before: a build that is killed until here goes on from its parts
-    return BuildResult(name, store, assembly.splits, rejected)
-
-
-def _reason_without_values(row: Rejected) -> str:
-    """The reason without file, entry, SMILES and values, to count by."""
-    reason = _NAMED_SMILES.sub("", row.reason.removeprefix(f"{row.where}: ")).split(";")[0]
-    return " ".join(word for word in reason.split() if not any(letter.isdigit() for letter in word))[:80]
+    return BuildResult(name, store, assembly.splits, rejected, passed_over=passed_over)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from unigen.cards import DatasetCard, Kind
@@ -12,6 +13,7 @@ from unigen.data import recipes
 from unigen.data.dataset_file import built_kind, dataset_path, name_and_split
 from unigen.data.readers.arrays import read_crystal_store, read_molecule_store
 from unigen.data.readers.contents import FORMATS, count_entries, kind_of, mixed
+from unigen.data.readers.formats import Survey
 from unigen.data.readers.record import Record
 from unigen.disk import checksum
 from unigen.errors import UserError
@@ -38,9 +40,19 @@ class Source:
         if self.dataset is not None:
             return (read_crystal_store if self.kind == "crystals" else read_molecule_store)(self.dataset)
         if self.path is not None:
-            return FORMATS[self.kind].records(self.path)
+            assert self._survey is not None
+            return self._survey.records()
         assert self.card is not None
         return recipes.read_files(self.card, recipes.fetch(self.card, folder))
+
+    @cached_property
+    def _survey(self) -> Survey | None:
+        """Of a path, looked through once."""
+        return None if self.path is None else FORMATS[self.kind].survey(self.path)
+
+    def passed_over(self) -> list[str]:
+        """Why files of a folder are not read, one a file."""
+        return [] if self._survey is None else [each.why for each in self._survey.passed_over]
 
     @property
     def verified(self) -> bool | None:

@@ -36,6 +36,10 @@ def treat_crystal(task: Task, treatment: Treatment) -> Row[Crystal]:
     if reason:
         return row.rejected(reason)
     primitive = crystal.reduced(treatment.symprec)
+    if card:  # a unit says more than a name: an energy in eV/atom is no total
+        units = {name: str(facts.get("unit", "")) for name, facts in card.properties.items()}
+        stays = {name: value for name, value in crystal.properties.items() if "/" in units.get(name, "")}
+        primitive = replace(primitive, properties=primitive.properties | stays)
     if treatment.max_atoms is not None and len(primitive) > treatment.max_atoms:
         return row.rejected(f"{row.where}: too many atoms; got {len(primitive)}; wanted at most {treatment.max_atoms}")
     return replace(row, structure=primitive)

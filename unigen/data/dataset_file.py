@@ -10,12 +10,22 @@ import pyarrow.parquet as pq
 
 from unigen.cards import KINDS, Kind
 from unigen.errors import UserError
+from unigen.parsing import PARSER_ERRORS, UNPACKED_FREELY, UNPACKED_RATIO, one_line
 
 
 def datasets_home() -> Path:
-    """Where datasets are built: ``$UNIGEN_HOME/datasets``, by default under ``~/.cache/unigen``."""
-    home = os.environ.get("UNIGEN_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "unigen") / "datasets"
+    """Where datasets are built: ``$UNIGEN_HOME/datasets``, by default under ``~/.cache/unigen``.
+
+    Raises:
+        UserError: the home of the user that this begins with is not known.
+    """
+    home = os.environ.get("UNIGEN_HOME") or "~/.cache/unigen"
+    try:
+        return Path(home).expanduser() / "datasets"
+    except RuntimeError as error:
+        raise UserError(
+            "no home directory is known", where=f"UNIGEN_HOME={home}", next_step="set UNIGEN_HOME to a folder"
+        ) from error
 
 
 def built_kind(name: str) -> Kind | None:
@@ -61,19 +71,56 @@ def resolve_dataset(name: str | Path, kind: Kind = "crystals") -> tuple[Path, st
     return dataset_path(dataset, kind), split
 
 
-def open_table(path: Path, columns: tuple[str, ...]) -> pa.Table:
+def open_table(
+    path: Path,
+    columns: tuple[str, ...],
+    noun: str = "a readable Parquet file",
+    next_step: str = "build the dataset again",
+) -> pa.Table:
     """A Parquet file by memory map.
 
+    Args:
+        path: of the file.
+        columns: those that it must have.
+        noun: what it should be, for messages.
+        next_step: how it is made, for messages.
+
     Raises:
-        UserError: it is not readable, or lacks a column.
+        UserError: it is not readable, would fill the memory, lacks a column, or has two of one name.
     """
     try:
+        _check_size(path)
         table = pq.read_table(path, memory_map=True).combine_chunks()
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            "not a readable Parquet file", where=str(path), got=str(error)[:120], next_step="build the dataset again"
-        ) from error
+    except UserError:
+        raise
+    except (pa.ArrowException, *PARSER_ERRORS) as error:  # a broken footer ends in whatever Arrow or Python has
+        raise UserError(f"not {noun}", where=str(path), got=one_line(error), next_step=next_step) from error
     missing = [column for column in columns if column not in table.column_names]
     if missing:
-        raise UserError(f"columns missing: {', '.join(missing)}", where=str(path), wanted=", ".join(columns))
+        raise UserError(
+            f"not {noun}: columns missing: {', '.join(missing)}",
+            where=str(path),
+            wanted=", ".join(columns),
+            next_step=next_step,
+        )
+    twice = [column for column in table.column_names if table.column_names.count(column) > 1]
+    if twice:
+        raise UserError(f"not {noun}: two columns are called {twice[0]}", where=str(path), next_step=next_step)
     return table
+
+
+def _check_size(path: Path) -> None:
+    """Raises UserError when a file says that it unpacks to far more than structures do."""
+    metadata = pq.read_metadata(path)
+    chunks = (metadata.row_group(group) for group in range(metadata.num_row_groups))
+    parts = [chunk.column(index) for chunk in chunks for index in range(chunk.num_columns)]
+    # a value is eight bytes at most, and of a text as many as its pages have
+    size = sum(max(8 * part.num_values, part.total_uncompressed_size) for part in parts)
+    size = max(size, 8 * metadata.num_rows)
+    if size > max(UNPACKED_FREELY, UNPACKED_RATIO * path.stat().st_size):
+        raise UserError(
+            "unpacks to far more than structures do",
+            where=str(path),
+            got=f"{size:,} bytes of {path.stat().st_size:,}",
+            next_step="build the dataset again",
+        )

@@ -29,7 +29,7 @@ def counting(console: Console | None, label: str, noun: str, total: int | None) 
         with ProgressBar(label, total) as bar:
             yield _Count(bar.advance, noun, 1)
     else:
-        yield _Count(lambda _count, note: console.print(f"{label}: {note}"), noun, _PLAIN_EVERY)
+        yield _Count(lambda _count, note: console.out(f"{label}: {note}", highlight=False), noun, _PLAIN_EVERY)
 
 
 class _Count:

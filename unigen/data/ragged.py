@@ -6,18 +6,64 @@ import numpy as np
 import pyarrow as pa
 
 from unigen.errors import UserError
-from unigen.shapes import Int
+from unigen.shapes import Float, Int
 
 
-def flat(column: pa.ChunkedArray) -> np.ndarray:
-    """The items of all lists, one after the other."""
-    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+def list_items(
+    table: pa.Table, name: str, kind: pa.DataType, where: str, width: int = 1
+) -> tuple[np.ndarray, Int[np.ndarray, "rows_plus_1"]]:
+    """The items of all lists of a column, one after the other, and where the list of each row starts among them.
+
+    Args:
+        table: of a Parquet file.
+        name: of the column.
+        kind: of an item.
+        where: the file, for messages.
+        width: items that belong together; offsets count in groups of so many.
+
+    Raises:
+        UserError: no lists, unknown lists or items, items of another kind, lists that no groups make up.
+    """
+    column = table[name].type
+    if not (pa.types.is_list(column) or pa.types.is_large_list(column) or pa.types.is_fixed_size_list(column)):
+        raise UserError(f"column {name}: no lists of numbers", where=where, got=column, wanted=f"lists of {kind}")
+    lists = pa.concat_arrays(table[name].chunks) if table[name].num_chunks else pa.array([], column)
+    # each list by its own length, since Arrow knows none of lists of one length
+    lengths = np.diff(lists.offsets.to_numpy()) if not pa.types.is_fixed_size_list(column) else None
+    if lengths is None:
+        lengths = np.full(len(lists), column.list_size)
+    items = _known(lists, lists.flatten(), name, kind, where)
+    if (lengths % width).any():
+        row = int(np.flatnonzero(lengths % width)[0])
+        raise UserError(f"column {name}, row {row}: {lengths[row]} numbers", where=where, wanted=f"{width} each")
+    return items, np.concatenate([[0], np.cumsum(lengths // width)]).astype(np.int64)
 
 
-def list_offsets(column: pa.ChunkedArray, width: int = 1) -> Int[np.ndarray, "rows_plus_1"]:
-    """Where the list of each row starts among all items, counted in groups of ``width``; at last, how many."""
-    lengths = column.combine_chunks().value_lengths().to_numpy() // width
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+def items(table: pa.Table, name: str, kind: pa.DataType, where: str) -> np.ndarray:
+    """A column of one item a row; raises UserError where one is unknown or of another kind."""
+    column = table[name].combine_chunks()
+    return _known(column, column, name, kind, where)
+
+
+def numbers(table: pa.Table, name: str, where: str) -> Float[np.ndarray, "rows"]:
+    """A column of numbers, NaN where they are missing; raises UserError where they are none."""
+    kind = table[name].type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise UserError(f"column {name}: no numbers", where=where, got=kind, next_step="leave this column out")
+    # whole numbers beyond 2^53 lose their last digits: no property is known to so many
+    return table[name].cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy()
+
+
+def _known(column: pa.Array, values: pa.Array, name: str, kind: pa.DataType, where: str) -> np.ndarray:
+    """Values without a gap, of a kind that holds all of them."""
+    if column.null_count or values.null_count:
+        raise UserError(f"column {name}: {column.null_count or values.null_count} values are missing", where=where)
+    try:
+        # numbers of any width that have room; of fractions single precision is enough, whatever they are written in
+        values = values.cast(kind, safe=not pa.types.is_floating(kind))
+    except pa.ArrowException as error:
+        raise UserError(f"column {name}: not {kind}", where=where, got=str(error).splitlines()[0]) from error
+    return values.to_numpy(zero_copy_only=False)
 
 
 def row_index(keep: np.ndarray) -> Int[np.ndarray, "chosen"]:

@@ -13,7 +13,7 @@ from unigen.data.crystal_store import CrystalDataset
 from unigen.data.molecule_store import MoleculeDataset
 from unigen.data.store import Dataset
 from unigen.data.summary import open_any
-from unigen.disk import durable
+from unigen.disk import durable_text
 from unigen.elements import format_formula
 from unigen.errors import UserError
 from unigen.shapes import Float
@@ -49,7 +49,7 @@ def write_requests(
         header, lines = _for_structures(dataset, rows)
     else:
         header, lines = _for_properties(dataset, rows, properties, values[rows])
-    with durable(Path(out)) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with durable_text(Path(out), newline="") as file:
         table = csv.writer(file)
         table.writerow(header)
         table.writerows(lines)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from unigen.cards import DatasetCard
 from unigen.data.readers.record import Record, Row
 from unigen.data.store import Dataset, Structure
-from unigen.disk import durable
+from unigen.disk import durable, encodable
 from unigen.parallel import Workers
 
 SHARD_ROWS = 512
@@ -143,7 +143,7 @@ def part_table(kind: RowKind, treatment: Treatment, tasks: tuple[Task, ...]) -> 
     structures = [structure for _, structure in passed]
     table = kind.dataset.to_table(structures, [row.id for row, _ in passed], [row.split for row, _ in passed])
     facts: dict[str, list[str]] = {
-        "where": [row.where for row, _ in passed],
+        "where": [encodable(row.where) for row, _ in passed],
         "together": [kind.group(structure) for structure in structures],
         "origin": [row.origin for row, _ in passed],
     }

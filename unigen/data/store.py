@@ -19,7 +19,10 @@ import pyarrow as pa
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.data.dataset_file import open_table, resolve_dataset
-from unigen.data.ragged import chosen_items, flat, list_offsets, row_index, rows_of_split
+from unigen.data.ragged import chosen_items, items, list_items, numbers, row_index, rows_of_split
+from unigen.disk import encodable
+from unigen.elements import SYMBOLS
+from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
 from unigen.shapes import Float, Int, UInt8
 
@@ -129,7 +132,7 @@ class Dataset(Generic[Structure]):
     @classmethod
     def to_table(cls, structures: list[Structure], ids: list[str], splits: list[str]) -> pa.Table:
         """A Parquet-ready table of these structures and all properties that they have, by name."""
-        columns: dict[str, list] = {"id": ids, "split": splits}
+        columns: dict[str, list] = {"id": [*map(encodable, ids)], "split": splits}
         for column in cls.columns:
             values = [getattr(structure, column.name) for structure in structures]
             is_text = pa.types.is_string(column.type)
@@ -141,20 +144,33 @@ class Dataset(Generic[Structure]):
 
     @classmethod
     def from_table(cls: type[AnyDataset], name: str, table: pa.Table) -> AnyDataset:  # noqa: PYI019
-        """The dataset in a table of the store's columns."""
+        """The dataset in a table of the store's columns.
+
+        Raises:
+            UserError: values that are missing or of another type, lists whose lengths disagree, an unknown element.
+        """
         arrays: dict[str, Any] = {}
         for column in cls.columns:
-            values = table[column.name]
-            if column.offsets and column.offsets not in arrays:
-                arrays[column.offsets] = list_offsets(values, prod(column.shape))
-            if column.offsets or column.shape:
-                dtype = column.type.to_pandas_dtype()
-                arrays[column.name] = flat(values).astype(dtype, copy=False).reshape(-1, *column.shape)
-            else:
-                arrays[column.name] = values.to_numpy()
+            if not (column.offsets or column.shape):
+                arrays[column.name] = items(table, column.name, column.type, name)
+                continue
+            flat, offsets = list_items(table, column.name, column.type, name, prod(column.shape))
+            expected = arrays.setdefault(column.offsets, offsets) if column.offsets else np.arange(len(table) + 1)
+            if not np.array_equal(offsets, expected):
+                row = int(np.flatnonzero(np.diff(offsets) != np.diff(expected))[0])
+                raise UserError(
+                    f"column {column.name}, row {row}: not as long as the others",
+                    where=name,
+                    got=int(np.diff(offsets)[row]),
+                    wanted=int(np.diff(expected)[row]),
+                )
+            arrays[column.name] = flat.reshape(-1, *column.shape)
+        unknown = np.flatnonzero((arrays["numbers"] < 1) | (arrays["numbers"] >= len(SYMBOLS)))
+        if len(unknown):
+            raise UserError("column numbers: unknown element", where=name, got=int(arrays["numbers"][unknown[0]]))
         names = [column for column in table.column_names if column not in cls.column_names()]
-        properties = {column: table[column].to_numpy() for column in names}
-        ids, split = table["id"].to_numpy(), table["split"].to_numpy()
+        properties = {column: numbers(table, column, name) for column in names}
+        ids, split = (items(table, column, pa.string(), name) for column in ("id", "split"))
         return cls(name=name, ids=ids, split=split, properties=properties, **arrays)
 
     @classmethod
@@ -167,4 +183,6 @@ class Dataset(Generic[Structure]):
         """
         path, split = resolve_dataset(name, cls.kind)
         dataset = cls.from_table(str(name), open_table(path, cls.column_names()))
+        if not len(dataset):
+            raise UserError(f"holds no {cls.kind}", where=str(path), next_step="build the dataset again")
         return dataset.only(split) if split else dataset

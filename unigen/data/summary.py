@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
+from rich.text import Text
 
 from unigen.cards import KINDS, Kind, find_cards, read_dataset_card
+from unigen.crystals.extensive import is_extensive
 from unigen.data.build import ROW_KINDS, BuildResult
 from unigen.data.compositions import compositions, reduced_formulas
 from unigen.data.crystal_store import CrystalDataset
 from unigen.data.dataset_file import built_kind, datasets_home, name_and_split
+from unigen.data.left_out import LeftOut, by_reason, left_out_table
 from unigen.data.readers.contents import kind_of
 from unigen.data.store import Dataset
 from unigen.elements import SYMBOLS, hill_formula
@@ -77,21 +80,25 @@ def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
     for entry in entries:
         missing = "unreadable" if entry.path else "not built"
         built = f"{entry.rows:,}" if entry.rows is not None else missing
-        table.add_row(entry.name, built, entry.kind, entry.licence, entry.title)
+        table.add_row(*map(Text, (entry.name, built, entry.kind, entry.licence, entry.title)))
     console.print(table)
 
 
 def print_result(result: BuildResult, console: Console) -> None:
     """Print what a build made, and the table of rejected rows."""
     counts = ", ".join(f"{count:,} {split}" for split, count in result.splits.items())
-    console.print(f"{result.name}: {counts}{' (already built)' if result.already_built else ''}", highlight=False)
+    console.out(f"{result.name}: {counts}{' (already built)' if result.already_built else ''}", highlight=False)
     if result.rejected:
-        table = Table("rejected because", Column("rows", justify="right"))
-        for reason, count in sorted(result.rejected.items(), key=lambda item: -item[1]):
-            table.add_row(reason, f"{count:,}")
-        console.print(table)
-        console.print(f"each row with its reason: {result.path.parent / 'rejected.csv'}", highlight=False)
-    console.print(f"written: {result.path}", highlight=False)
+        console.print(left_out_table("rejected because", result.rejected, "rows"))
+        console.out(f"each row with its reason: {result.path.parent / 'rejected.csv'}", highlight=False)
+    if result.passed_over:
+        console.print(left_out_table("not read, being", result.passed_over, "files"))
+    properties = set(pq.read_schema(result.path).names) - {*CrystalDataset.column_names()}
+    totals = sorted(filter(is_extensive, properties)) if result.path.stem == CrystalDataset.kind else []
+    if totals:
+        said = f"totals of the cell, and so divided where the primitive cell is smaller: {', '.join(totals)}"
+        console.out(said, highlight=False)
+    console.out(f"written: {result.path}", highlight=False)
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,7 @@ class Summary:
         n_formulas: different reduced formulas of crystals, formulas of molecules.
         properties: spread of each property.
         unreadable: why entries of a file could not be read, one line each.
+        unreadable_by_reason: how many could not be read for which reason.
     """
 
     name: str
@@ -138,6 +146,7 @@ class Summary:
     n_formulas: int
     properties: dict[str, Range]
     unreadable: tuple[str, ...] = ()
+    unreadable_by_reason: dict[str, int] = field(default_factory=dict)
 
 
 def summarise(name_or_path: str | Path) -> Summary:
@@ -164,12 +173,13 @@ def summarise(name_or_path: str | Path) -> Summary:
         sizes=dict(sorted(Counter(dataset.num_atoms.tolist()).items())),
         n_formulas=len(set(formulas)),
         properties=_ranges(dataset),
-        unreadable=tuple(unreadable),
+        unreadable=tuple(each.reason for each in unreadable),
+        unreadable_by_reason=by_reason((each.where, each.reason) for each in unreadable),
     )
 
 
-def open_any(name: str) -> tuple[Dataset, list[str]]:
-    """A store as it is; any other path read to memory, with the reasons of what could not be read."""
+def open_any(name: str) -> tuple[Dataset, list[LeftOut]]:
+    """A store as it is; any other path read to memory, with what could not be read."""
     path = Path(name)
     kind = kind_of(path) if path.exists() else built_kind(name_and_split(name)[0]) or "crystals"
     dataset = ROW_KINDS[kind].dataset
@@ -177,9 +187,10 @@ def open_any(name: str) -> tuple[Dataset, list[str]]:
         return dataset.open(name), []
     rows = list(ROW_KINDS[kind].read_rows(name))
     passed = [(row, row.structure) for row in rows if row.structure is not None]
-    unreadable = [row.reason for row in rows if row.structure is None]
+    unreadable = [LeftOut(row.id, row.where, row.reason) for row in rows if row.structure is None]
     if not passed:
-        raise UserError(f"no {kind.removesuffix('s')} in it", where=name, got=unreadable[0] if unreadable else None)
+        first = unreadable[0].reason if unreadable else None
+        raise UserError(f"no {kind.removesuffix('s')} in it", where=name, got=first)
     ids, splits = [row.id for row, _ in passed], [row.split for row, _ in passed]
     table = dataset.to_table([structure for _, structure in passed], ids, splits)
     return dataset.from_table(name, table), unreadable
@@ -200,9 +211,11 @@ def _ranges(dataset: Dataset) -> dict[str, Range]:
 def print_summary(summary: Summary, console: Console) -> None:
     """The facts as text: counts, elements, histogram of sizes, property ranges."""
     splits = ", ".join(f"{name} {count:,}" for name, count in summary.splits.items())
-    console.print(f"[bold]{summary.name}[/bold]: {summary.rows:,} {summary.kind} ({splits})")
+    console.print(Text.assemble((summary.name, "bold"), f": {summary.rows:,} {summary.kind} ({splits})"))
     if summary.unreadable:
-        console.print(f"{len(summary.unreadable):,} entries could not be read, the first: {summary.unreadable[0]}")
+        reason = summary.unreadable[0]
+        console.out(f"{len(summary.unreadable):,} entries could not be read, the first: {reason}", highlight=False)
+        console.print(left_out_table("not read, because", summary.unreadable_by_reason))
     console.print(f"{summary.n_formulas:,} different compositions, {len(summary.elements)} elements:")
     console.print(" ".join(f"{symbol}\u00a0{count}" for symbol, count in summary.elements.items()), highlight=False)
     console.print("Atoms per cell:" if summary.kind == "crystals" else "Atoms per molecule:")
@@ -213,7 +226,7 @@ def print_summary(summary: Summary, console: Console) -> None:
             table.add_column(column, justify="left" if column in ("name", "unit") else "right")
         for name, spread in summary.properties.items():
             numbers = (f"{value:.4g}" for value in (spread.low, spread.median, spread.high))
-            table.add_row(name, f"{spread.known:,}", *numbers, spread.unit)
+            table.add_row(Text(name), f"{spread.known:,}", *numbers, Text(spread.unit))
         console.print(table)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.disk import durable
+from unigen.disk import durable_text
 from unigen.energies.potential import Potential, one_thread
 from unigen.energies.relaxation import Relaxation, RelaxSettings, relax, relax_together
 from unigen.journal import Line, ResultJournal, digest
@@ -83,8 +83,8 @@ class RelaxedCrystals:
                 atoms = result.crystal.to_ase()
                 atoms.info = {"id": name} | energies | _numbers(result)
                 frames.append(atoms)
-        with durable(self.path / FRAMES) as partial_path:
-            write(partial_path, frames, format="extxyz")
+        with durable_text(self.path / FRAMES) as file:
+            write(file, frames, format="extxyz")
         return self.path / FRAMES
 
 

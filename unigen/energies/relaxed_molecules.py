@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unigen.disk import durable
+from unigen.disk import durable_text
 from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings, relax_molecule
 from unigen.journal import Line, ResultJournal, digest
 from unigen.molecules.molecule import Molecule
@@ -68,7 +68,7 @@ class RelaxedMolecules:
         """Write ``relaxed.sdf`` of what has a molecule at the end, energies in eV; returns its path."""
         if self.path is None:
             return None
-        with durable(self.path / MOLECULES) as partial_path, partial_path.open("w", encoding="utf-8") as file:
+        with durable_text(self.path / MOLECULES) as file:
             for name, result in named:
                 if result.molecule is not None and result.energy is not None:
                     before, after = result.energy

@@ -6,7 +6,6 @@ import csv
 import json
 import platform
 import subprocess
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy as np
 
 from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
-from unigen.disk import durable, write_text
+from unigen.data.left_out import by_reason, left_out_table
+from unigen.disk import durable_text, write_text
 from unigen.energies.hull.phases import StablePhases
 from unigen.eval.protocol import Rules
 from unigen.eval.requested_property import RequestedProperty
@@ -84,6 +84,8 @@ class Report:
         provenance: machine and commit that scored, and the run that made the samples.
         seconds: wall-clock time of the evaluation.
         sections: further tables by name, such as "by_atoms" or "as_requested".
+        passed_over: files that were not read, by whose they are ("samples", "reference", ...) and reason: they hold no
+            structures, or the same ones again.
         dropped: id, place and reason of what could not be scored.
         rows: one a sample, written as CSV.
         shown: for pages.
@@ -102,6 +104,7 @@ class Report:
     provenance: dict[str, object]
     seconds: float
     sections: dict[str, Section] = field(default_factory=dict)
+    passed_over: dict[str, dict[str, int]] = field(default_factory=dict)
     dropped: tuple[dict[str, str], ...] = ()
     rows: tuple[ResultRow, ...] = field(default=(), repr=False)
     shown: Shown = field(default_factory=Shown, repr=False, compare=False)
@@ -115,17 +118,19 @@ class Report:
         content = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("rows", "shown")}
         metrics = {name: asdict(metric) for name, metric in self.metrics.items()}
         sections = {name: section.to_dict() for name, section in self.sections.items()}
-        # without the place, which differs from sample to sample, a reason is counted once
-        reasons = Counter(each["reason"].removeprefix(each["where"]).lstrip(": ") for each in self.dropped)
-        dropped = {"dropped": self.dropped[:MAX_DROPPED], "dropped_by_reason": dict(reasons.most_common())}
+        dropped = {"dropped": self.dropped[:MAX_DROPPED], "dropped_by_reason": self.dropped_by_reason()}
         return content | {"metrics": metrics, "sections": sections} | dropped
+
+    def dropped_by_reason(self) -> dict[str, int]:
+        """How many could not be scored for which reason."""
+        return by_reason((each["where"], each["reason"]) for each in self.dropped)
 
     def write(self, path: str | Path) -> tuple[Path, Path]:
         """Write ``report.json`` and, beside it, ``report.csv`` with a row a sample; returns both paths."""
         path = Path(path)
         write_text(path, json.dumps(self.to_dict(), indent=2, default=str) + "\n")
         table = path.with_suffix(".csv")
-        with durable(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        with durable_text(table, newline="") as file:
             writer = csv.DictWriter(file, [each.name for each in fields(self.rows[0] if self.rows else ResultRow)])
             writer.writeheader()
             writer.writerows(_plain(asdict(row)) for row in self.rows)
@@ -134,21 +139,27 @@ class Report:
     def table(self) -> Table:
         """The numbers as a table for the terminal."""
         from rich.table import Table
+        from rich.text import Text
 
         reference = f", reference {self.reference}" if self.reference else ""
-        table = Table(title=f"Protocol {self.protocol} {self.version}: {self.samples}{reference}", title_justify="left")
+        title = Text(f"Protocol {self.protocol} {self.version}: {self.samples}{reference}")
+        table = Table(title=title, title_justify="left")
         for column in ("", "value", "95 % interval", "over"):
             table.add_column(column, justify="left" if column == "" else "right")
         for name, metric in self.metrics.items():
-            table.add_row(name, *metric_texts(name, metric))
+            table.add_row(*map(Text, (name, *metric_texts(name, metric))))
         table.add_section()
         for name, count in self.counts.items():
-            table.add_row(name.replace("_", " "), str(count))
+            table.add_row(Text(name.replace("_", " ")), str(count))
         return table
 
     def tables(self) -> list[Table]:
-        """The numbers, then every section, for the terminal."""
-        return [self.table(), *(section.table() for section in self.sections.values())]
+        """The numbers, every section, and what was left out by reason, for the terminal."""
+        left_out = [left_out_table("not scored, because", self.dropped_by_reason())] if self.dropped else []
+        left_out += [
+            left_out_table(f"of the {whose} not read, being", why, "files") for whose, why in self.passed_over.items()
+        ]
+        return [self.table(), *(section.table() for section in self.sections.values()), *left_out]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +189,7 @@ class Outcome:
         seed: int,
         tools: Sequence[str],
         seconds: float,
+        passed_over: Mapping[str, dict[str, int]] | None = None,
     ) -> Report:
         """With everything the numbers depend on.
 
@@ -189,6 +201,7 @@ class Outcome:
             seed: of the bootstrap.
             tools: distributions whose versions move a number.
             seconds: how long it took.
+            passed_over: files that were not read, see `Report`.
         """
         settings = asdict(rules)
         seeds = sorted({entry.seed for entry in entries if entry.seed is not None})
@@ -206,6 +219,7 @@ class Outcome:
             provenance=provenance(samples),
             seconds=round(seconds, 2),
             sections=self.sections,
+            passed_over={whose: why for whose, why in (passed_over or {}).items() if why},
             dropped=tuple(self.dropped),
             rows=self.rows,
             shown=self.shown,

@@ -48,15 +48,17 @@ class Section:
     def table(self) -> Table:
         """For the terminal; an interval stands in brackets behind its value."""
         from rich.table import Table
+        from rich.text import Text
 
         left = len(self.rows) - (self.printed or len(self.rows))
         caption = [self.note] * bool(self.note) + [f"and {left} more rows in the JSON"] * (left > 0)
-        table = Table(title=self.title, title_justify="left", caption="\n".join(caption), caption_justify="left")
+        title, note = Text(self.title), Text("\n".join(caption))
+        table = Table(title=title, title_justify="left", caption=note, caption_justify="left")
         table.add_column("", overflow="fold")
         for column in self.columns:
-            table.add_column(column.replace("_", " "), justify="right")
+            table.add_column(Text(column.replace("_", " ")), justify="right")
         for cells in self.texts()[: self.printed]:
-            table.add_row(*cells)
+            table.add_row(*map(Text, cells))
         return table
 
     def texts(self) -> list[tuple[str, ...]]:

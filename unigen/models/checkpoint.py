@@ -7,12 +7,13 @@ from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from unigen import config as configuration
 from unigen.cards import find_cards, published
+from unigen.disk import durable
 from unigen.errors import UserError
-from unigen.models.families import UNLEARNED, ModelConfig, build_model
+from unigen.models.families import UNLEARNED, ModelConfig, build_model, meta_model
 from unigen.models.interface import Network
 
 FORMAT = "unigen-1"
@@ -29,9 +30,9 @@ def save_model(model: Network, folder: Path, dtype: Literal["fp32", "bf16"] = "f
         for name, tensor in model.state_dict().items()
     }
     configuration.write_yaml(folder / CONFIG, model.config)
-    partial = folder / (WEIGHTS + ".partial")
-    save_file(weights, partial, metadata={"format": FORMAT})  # one key: safetensors writes several in random order
-    partial.replace(folder / WEIGHTS)
+    content = save(weights, metadata={"format": FORMAT})  # one key: safetensors writes several in random order
+    with durable(folder / WEIGHTS) as partial:
+        partial.write_bytes(content)  # by Python, which says why a disk does not take it
 
 
 def load_model(folder: Path, device: str = "cpu") -> Network:
@@ -44,19 +45,11 @@ def load_model(folder: Path, device: str = "cpu") -> Network:
     for file in (folder / CONFIG, path):
         if not file.exists():
             raise UserError("model file missing", where=str(file), next_step="see: unigen models list")
-    model = build_model(configuration.load_union(ModelConfig, folder / CONFIG))
-    weights = _read_weights(path)
-    expected = model.state_dict()
-    wrong = sorted(set(weights) ^ set(expected)) or [
-        name for name, tensor in expected.items() if weights[name].shape != tensor.shape
-    ]
-    if wrong:
-        raise UserError(
-            f"weights do not fit {CONFIG}: {len(wrong)} tensors differ, first {wrong[0]}",
-            where=str(path),
-            next_step="use the config.yaml that was written with these weights",
-        )
-    model.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in weights.items()})
+    config = configuration.load_union(ModelConfig, folder / CONFIG)
+    # shapes first: a config of another size may be of a network that no memory holds
+    weights = _read_weights(path, meta_model(config).state_dict())
+    model = build_model(config)
+    model.load_state_dict({name: weights[name].to(tensor.dtype) for name, tensor in model.state_dict().items()})
     return model.to(device).eval()
 
 
@@ -92,12 +85,29 @@ def model_folder(model: str | Path) -> Path:
     )
 
 
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a file, once their names, shapes and types are found to be those expected."""
     try:
         with safe_open(path, framework="pt") as file:
             version = (file.metadata() or {}).get("format")
             if version != FORMAT:
                 raise UserError("weights of another version", where=str(path), got=version, wanted=FORMAT)
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            names = set(file.keys())
+            wrong = sorted(names ^ set(expected)) or [
+                name for name, tensor in expected.items() if file.get_slice(name).get_shape() != list(tensor.shape)
+            ]
+            if wrong:
+                raise UserError(
+                    f"weights do not fit {CONFIG}: {len(wrong)} tensors differ, first {wrong[0]}",
+                    where=str(path),
+                    next_step="use the config.yaml that was written with these weights",
+                )
+            weights = {name: file.get_tensor(name) for name in expected}
     except (SafetensorError, OSError) as error:
         raise UserError("weights missing or truncated", where=str(path), got=str(error)) from error
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() != expected[name].is_floating_point():
+            raise UserError(f"weights are no numbers of their kind: {name}", where=str(path), got=tensor.dtype)
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"weights are not finite: {name}", where=str(path), next_step="train or fetch it again")
+    return weights

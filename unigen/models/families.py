@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
+import torch
 
 from unigen.cards import Kind
 from unigen.config import from_dict
@@ -211,8 +213,29 @@ def _learned(config: ModelConfig) -> Learned:
     return learned
 
 
+def meta_model(config: ModelConfig) -> Network:
+    """A network without numbers: it has names and shapes, and takes no memory."""
+    with torch.device("meta"):
+        return _learned(config).network(config)
+
+
 def build_model(config: ModelConfig) -> Network:
-    """A fresh network."""
+    """A fresh network.
+
+    Raises:
+        UserError: larger than the memory of this machine.
+    """
+    network = meta_model(config)
+    tensors = [*network.parameters(), *network.buffers()]
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        count = sum(parameter.numel() for parameter in network.parameters())
+        raise UserError(
+            f"a network of {count:.2g} parameters, which need {size / 2**30:,.0f} GiB",
+            wanted=f"at most the {memory / 2**30:,.0f} GiB of this machine",
+            next_step="take a smaller width or fewer layers",
+        )
     return _learned(config).network(config)
 
 

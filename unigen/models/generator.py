@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from unigen.cards import Kind
+from unigen.config import check_ranges
 from unigen.errors import UserError
 from unigen.request import CrystalRequest
 
@@ -18,6 +19,9 @@ Request = TypeVar("Request")
 
 Range = tuple[float, float, str]
 """Smallest and largest value of a property in the training data, and its unit."""
+
+TEMPERATURES = (0.05, 100)
+"""Range of temperatures that divide: below all go to the same mode, and at 0 nothing can be divided."""
 
 SCORE_STEPS = 8
 """Solver steps of the likelihood of a sample (Heun): a compromise, since each costs a derivative a dimension. For 32
@@ -116,6 +120,9 @@ class VectorSettings:
     steps: int = 14
     solver: Literal["dpm2m", "heun"] = "dpm2m"
     temperature: float = 0.7
+
+    def __post_init__(self) -> None:
+        check_ranges(self, steps=(1, 10_000), temperature=TEMPERATURES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unigen.batch import TokenBatch
+from unigen.config import check_ranges
 from unigen.errors import UserError
 from unigen.nn.heads.symbols import SymbolHead, symbol_scores
 from unigen.nn.heads.vectors import VectorHead
@@ -28,6 +29,45 @@ class ModelConfig(Protocol):
     """Size and parts of a network: a frozen dataclass whose ``kind`` is the word for it in YAML."""
 
     kind: str
+
+
+WIDTHS, LAYERS, SHARES = (1, 65_536), (0, 1_000), (0, 1)
+"""Ranges of the fields of configs. Widths and layers are ten times those of the largest language models: what is beyond
+is a slip of the pen, and building it would take the memory before anything could be said."""
+
+
+def check_backbone(config: Any) -> None:
+    """Check what every config with a backbone has: ``mixers``, ``width``, ``heads``, ``dropout`` and diffusion heads.
+
+    Raises:
+        UserError: out of range, or heads that the width cannot be divided among.
+    """
+    check_ranges(
+        config,
+        mixers=LAYERS,
+        width=WIDTHS,
+        heads=WIDTHS,
+        dropout=SHARES,
+        head_width=WIDTHS,
+        head_blocks=(1, LAYERS[1]),
+    )
+    if config.mixers and config.width % (2 * config.heads):  # twice: rotary positions turn pairs of numbers
+        raise UserError(
+            "heads: the width cannot be divided among them",
+            got=f"width {config.width}, heads {config.heads}",
+            wanted="a width that is a multiple of twice the heads",
+        )
+
+
+def check_properties(config: Any, most: int) -> None:
+    """Check ``properties`` and ``units``: at most so many, none twice, a unit each; raises UserError."""
+    check_ranges(config, properties=(0, most))
+    if len(set(config.properties)) < len(config.properties):
+        raise UserError("properties: one is given twice", got=", ".join(config.properties))
+    if len(config.units) != len(config.properties):
+        raise UserError(
+            "units: not one a property", got=f"{len(config.units)} units", wanted=f"{len(config.properties)} units"
+        )
 
 
 @runtime_checkable

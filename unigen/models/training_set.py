@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from unigen.config import check_ranges
 from unigen.data.crystal_store import CrystalDataset
 from unigen.models.generator import Generator
 from unigen.models.interface import Batch
@@ -34,6 +35,9 @@ class DataConfig:
         shuffle_atoms: place a molecule's heavy atoms, then its hydrogens, in any order in place of the SMILES' own.
         batch_size: structures a step and device.
         bucket: batches sorted by length together; 1 shuffles fully, larger pads less.
+
+    Raises:
+        UserError: a value out of its range.
     """
 
     train: str
@@ -47,6 +51,10 @@ class DataConfig:
     shuffle_atoms: bool = False
     batch_size: int = 64
     bucket: int = 16
+
+    def __post_init__(self) -> None:
+        # more than the largest datasets hold: a slip of the pen
+        check_ranges(self, exchange=(0, 1), values_of_half=(1, 2), batch_size=(1, 10**7), bucket=(1, 10**7))
 
 
 @runtime_checkable

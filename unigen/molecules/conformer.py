@@ -19,6 +19,9 @@ _ATTEMPTS = 20
 """Tries from distance bounds, and as many again from random coordinates, which cages and large rings need. The same
 for all sizes, so that what cannot be embedded is soon refused."""
 
+_MOST_ATOMS = 1_000
+"""Hydrogens counted. A chain of 300 atoms takes 7 s, one of 600 takes 48 s: more is for another program."""
+
 
 def embedded_mol(
     smiles: str,
@@ -34,7 +37,7 @@ def embedded_mol(
 
     mol = Chem.AddHs(parse_smiles(smiles, where, largest_fragment=largest_fragment))
     label = smiles_label(smiles, where)
-    check_size(mol.GetNumAtoms(), max_atoms, label)
+    check_size(mol.GetNumAtoms(), min(max_atoms or _MOST_ATOMS, _MOST_ATOMS), label)
     check_elements((atom.GetAtomicNum() for atom in mol.GetAtoms()), elements, label)
     embed(mol, seed, label)
     return mol

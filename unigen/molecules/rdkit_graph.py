@@ -78,7 +78,7 @@ def kekule_form(numbers: np.ndarray, charges: np.ndarray, bonds: np.ndarray, whe
         with rdBase.BlockLogs():
             mol.UpdatePropertyCache(strict=False)
             Chem.Kekulize(mol, clearAromaticFlags=True)
-    except Chem.KekulizeException as error:
+    except Chem.MolSanitizeException as error:  # also an aromatic bond outside of rings
         raise UserError("no Kekule form", where=where, got=one_line(error)) from error
     orders = [int(bond.GetBondType()) for bond in mol.GetBonds()]
     return np.column_stack([bonds[:, :2], orders])

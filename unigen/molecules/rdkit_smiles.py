@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from unigen.errors import UserError
 from unigen.molecules.limits import check_fragments
 from unigen.molecules.rdkit_graph import smiles_of_mol, without_hydrogens
 
 if TYPE_CHECKING:
-    from rdkit.Chem import Mol
+    from rdkit.Chem import Atom, Mol
+
+_ONE_WORD = re.compile(r"\S+(?: \|[^|]*\|)?")
+"""A SMILES, and perhaps the extension of ChemAxon."""
+
+_LONGEST = 5_000
+"""Letters: a protein of 250 amino acids. RDKit takes a second for so many; its time and memory grow with their square
+(10,000 rings in a row take minutes, 100,000 nested branches gigabytes)."""
 
 _LOG_PREFIX = re.compile(r"^\[\d\d:\d\d:\d\d\] (SMILES Parse Error: )?")
 _SHOWN = 80
@@ -27,16 +36,68 @@ def parse_smiles(text: str, where: str = "", *, largest_fragment: bool = False) 
     from rdkit import Chem, rdBase
 
     label = smiles_label(text, where)
-    if not text.strip() or text.split() != [text.strip()]:
+    if not _ONE_WORD.fullmatch(text.strip()):
         raise UserError("not a SMILES", where=label, wanted="one word")
+    if len(text) > _LONGEST:
+        raise UserError("a SMILES too long to be read", where=label, got=f"{len(text):,} letters", wanted=_LONGEST)
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         mol = Chem.MolFromSmiles(text.strip())
     if mol is None or not mol.GetNumAtoms():
         raise UserError("not a SMILES", where=label, got=_reason(log.messages))
-    fragments = Chem.GetMolFrags(mol, asMols=True) if "." in text else (mol,)
     if not largest_fragment:
-        check_fragments(len(fragments), label)
-    return max(fragments, key=lambda fragment: (fragment.GetNumHeavyAtoms(), fragment.GetNumAtoms()))
+        check_fragments(len(Chem.GetMolFrags(mol)), label)
+    return _largest(mol)
+
+
+def _largest(mol: Mol) -> Mol:
+    """The piece with the most heavy atoms, of equal ones the first."""
+    from rdkit import Chem
+
+    pieces = Chem.GetMolFrags(mol)
+    return (
+        mol if len(pieces) == 1 else max(Chem.GetMolFrags(mol, asMols=True), key=lambda piece: piece.GetNumHeavyAtoms())
+    )
+
+
+def marked_mol(text: str, where: str = "", *, largest_fragment: bool = False) -> Mol:
+    """The same graph with every ``@`` and ``/`` as the text has it: nobody has judged which of them mean anything.
+
+    Hydrogens that the text writes are atoms. Raises as `parse_smiles`.
+    """
+    from rdkit import Chem, rdBase
+
+    parse_smiles(text, where, largest_fragment=largest_fragment)
+    settings: Any = Chem.SmilesParserParams()
+    settings.sanitize, settings.removeHs = False, False
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(text.strip(), settings)
+        Chem.SanitizeMol(mol)
+        mol = _largest(mol)
+        Chem.SetBondStereoFromDirections(mol)
+    return mol
+
+
+def without_labels(mol: Mol) -> Mol:
+    """A copy without isotopes and atom maps, which the models do not know."""
+    from rdkit import Chem
+
+    plain = Chem.Mol(mol)
+    for atom in plain.GetAtoms():
+        atom.SetIsotope(0)
+        atom.SetAtomMapNum(0)
+    return plain
+
+
+def turns_over(atom: Atom) -> bool:
+    """Whether an atom is a nitrogen with three neighbours and a lone pair, which has no lasting hand.
+
+    That of a three-membered ring turns over too, if slowly; at the bridgehead of a cage it cannot.
+    """
+    if atom.GetAtomicNum() != 7 or atom.GetTotalDegree() != 3 or atom.GetFormalCharge():
+        return False
+    rings = [ring for ring in atom.GetOwningMol().GetRingInfo().AtomRings() if atom.GetIdx() in ring]
+    bridgehead = all(bond.IsInRing() for bond in atom.GetBonds()) and len(rings) > 1
+    return not bridgehead
 
 
 def smiles_label(text: str, where: str = "") -> str:
@@ -50,11 +111,29 @@ def canonical_smiles(text: str) -> str:
     return smiles_of_mol(parse_smiles(text))
 
 
-def flat_smiles(mol: Mol) -> str:
-    """Canonical SMILES of the graph alone: stereoisomers and conformers have one."""
+def isomer_smiles(mol: Mol) -> str:
+    """Canonical isomeric SMILES of what a molecule can be held against, be it of positions or of a text.
+
+    Without isotopes, atom maps, and the hands of nitrogens that turn over. RDKit's old perception overlooks some
+    stereo: texts that are equal may be of different isomers, which `unigen.molecules.stereoisomers` tells apart.
+    """
     from rdkit import Chem
 
-    flat = Chem.Mol(mol)
+    plain = without_labels(mol)
+    turning = [atom for atom in plain.GetAtoms() if atom.GetChiralTag() and turns_over(atom)]
+    if not turning:
+        return smiles_of_mol(plain)
+    for atom in turning:
+        atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+    # read again: other centres may have been some only by these
+    return Chem.CanonSmiles(smiles_of_mol(plain))
+
+
+def flat_smiles(mol: Mol) -> str:
+    """Canonical SMILES of the graph alone: stereoisomers, isotopologues and conformers have one."""
+    from rdkit import Chem
+
+    flat = without_labels(mol)
     Chem.RemoveStereochemistry(flat)
     return smiles_of_mol(flat)
 
@@ -75,26 +154,43 @@ def _reason(log: str) -> str:
 
 
 def kekule_smiles(text: str, where: str = "", *, largest_fragment: bool = False) -> str:
-    """The same molecule without aromatic symbols, isotopes and atom maps, stereo kept; raises as `parse_smiles`."""
+    """The same molecule without aromatic symbols, isotopes and atom maps, stereo kept; raises as `parse_smiles`.
+
+    RDKit's old perception of stereo and its new one each drop centres and double bonds that the other keeps: of their
+    two texts it is that which says more, of equal ones the old one's.
+    """
+    old = _kekule_smiles(text, where, largest_fragment)
+    if not any(sign in text for sign in "@/\\"):
+        return old
+    with _new_stereo_perception():
+        new = _kekule_smiles(text, where, largest_fragment)
+    return max(old, new, key=_count_marks)  # of equal ones the first
+
+
+def _kekule_smiles(text: str, where: str, largest_fragment: bool) -> str:
     from rdkit import Chem
 
-    mol = without_hydrogens(parse_smiles(text, where, largest_fragment=largest_fragment))
-    for atom in mol.GetAtoms():
-        atom.SetIsotope(0)
-        atom.SetAtomMapNum(0)
+    mol = without_labels(without_hydrogens(parse_smiles(text, where, largest_fragment=largest_fragment)))
     Chem.Kekulize(mol, clearAromaticFlags=True)
     return Chem.MolToSmiles(mol, kekuleSmiles=True)
 
 
-def is_molecule(molecule: Mol, smiles: str) -> bool:
-    """Whether a molecule with its stereo is the one of a SMILES: its graph, and all stereo that the text says.
+def _count_marks(smiles: str) -> int:
+    """Centres and double bonds whose stereo a text says."""
+    mol = marked_mol(smiles)
+    return sum(bool(atom.GetChiralTag()) for atom in mol.GetAtoms()) + sum(
+        str(bond.GetStereo()) != "STEREONONE" for bond in mol.GetBonds()
+    )
 
-    Stereo that the text leaves open may be any.
-    """
+
+@contextmanager
+def _new_stereo_perception() -> Iterator[None]:
+    """RDKit's new perception of stereo, which is a state of the process: as it was again afterwards."""
     from rdkit import Chem
 
-    mol = without_hydrogens(molecule)
-    wanted = without_hydrogens(parse_smiles(smiles))
-    if Chem.MolToSmiles(mol) == Chem.MolToSmiles(wanted):
-        return True
-    return flat_smiles(mol) == flat_smiles(wanted) and mol.HasSubstructMatch(wanted, useChirality=True)
+    legacy = Chem.GetUseLegacyStereoPerception()
+    Chem.SetUseLegacyStereoPerception(False)
+    try:
+        yield
+    finally:
+        Chem.SetUseLegacyStereoPerception(legacy)

@@ -49,7 +49,7 @@ def evaluation_page(report: Report, folder: Path) -> Page:
         kind=kind,
         items=_items(report, SourceLinks(folder)),
         figures=[*_judged(report), *distributions(kind, made, references)],
-        tables=[_metrics(report), _counts(report)],
+        tables=[_metrics(report), _counts(report), *_left_out(report)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
         notes=[f"Protocol {report.protocol} {report.version}{beside}. Intervals are 95 %."],
@@ -90,6 +90,17 @@ def _metrics(report: Report) -> Table:
 
 def _counts(report: Report) -> Table:
     return Table("Counts", ("", ""), [(name.replace("_", " "), str(count)) for name, count in report.counts.items()])
+
+
+def _left_out(report: Report) -> list[Table]:
+    """What was not scored and what was not read, by reason."""
+    counts = {"Not scored": report.dropped_by_reason()}
+    counts |= {f"Files of the {whose} that were not read": why for whose, why in report.passed_over.items()}
+    return [
+        Table(title, ("", ""), [(reason, str(count)) for reason, count in why.items()])
+        for title, why in counts.items()
+        if why
+    ]
 
 
 def _section(section: Section) -> Table:

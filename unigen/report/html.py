@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from unigen.config import flat
-from unigen.disk import durable
+from unigen.disk import write_text
 from unigen.report.page import Figure, Item, Page, Table, Value
 from unigen.report.pictures.scene import palette, scene_of
 from unigen.version import __version__
@@ -67,8 +68,7 @@ def write_page(page: Page, path: str | Path, most_items: int = MOST_ITEMS) -> Pa
     """
     path = Path(path)
     made = [item for item in page.items if item.structure is not None]
-    with durable(path) as partial:
-        partial.write_text(_html(page, made, made[:most_items]), encoding="utf-8")
+    write_text(path, _html(page, made, made[:most_items]))
     return path
 
 
@@ -151,7 +151,7 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
             "id": item.id,
             "title": structure.formula,
             "subtitle": item.subtitle,
-            "file": quote(item.file),
+            "file": quote(os.fsencode(item.file)),
             "place": item.location,
             "values": [
                 _for_json(item.columns.get(name), column["type"]) for name, column in zip(names, columns, strict=True)

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from unigen.data.dataset_file import open_table
+from unigen.data.ragged import list_items
 from unigen.disk import durable
 from unigen.errors import UserError
 from unigen.retrieval.shortlist import Retriever, Shortlist
@@ -114,15 +116,8 @@ def read_lessons(path: Path, table: TemplateTable, retriever: Retriever) -> Less
     """
     if not path.exists():
         raise UserError("no lessons yet", where=str(path), next_step=f"run: unigen data neighbours {path.parent.name}")
-    try:
-        file = pq.read_table(path, columns=list(_COLUMNS), memory_map=True)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError("not readable lessons", where=str(path), got=str(error)[:120]) from error
+    file = open_table(path, tuple(_COLUMNS), "readable lessons", f"run: unigen data neighbours {path.parent.name}")
     if len(file) != len(table):
         raise UserError("lessons of another dataset", where=str(path), got=len(file), wanted=f"{len(table)} rows")
-    columns = {}
-    for name in _COLUMNS:
-        column = file[name].combine_chunks()
-        offsets = np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy())]).astype(np.int64)
-        columns[name] = column.flatten().to_numpy(zero_copy_only=False), offsets
+    columns = {name: list_items(file, name, kind, str(path)) for name, kind in _COLUMNS.items()}
     return Lessons(table, retriever, columns)

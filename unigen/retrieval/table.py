@@ -17,10 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.crystals.symmetric import SymmetricCrystal
-from unigen.data.ragged import chosen_items, row_index, rows_of_split
+from unigen.data.dataset_file import open_table
+from unigen.data.ragged import chosen_items, items, list_items, row_index, rows_of_split
+from unigen.data.ragged import numbers as number_column
 from unigen.disk import durable
+from unigen.elements import SYMBOLS
 from unigen.errors import UserError
 from unigen.geometry.lattice import lattice_matrix
+from unigen.parsing import PARSER_ERRORS
 from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.fingerprint import CONTACTS, NEAREST, contacts, fingerprint
 from unigen.shapes import Float, Int, UInt8
@@ -216,40 +220,59 @@ def read_table(path: Path) -> TemplateTable:
     Raises:
         UserError: not there, or not a table of templates.
     """
-    try:
-        file = pq.read_table(path, memory_map=True).combine_chunks().select(_SCHEMA.names).cast(_SCHEMA)
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise UserError(
-            "not a table of templates", where=str(path), got=str(error)[:120], next_step="run: unigen data templates"
-        ) from error
-    names = ("numbers", "letters", "free", "fingerprint", "contacts")
-    numbers, letters, free, prints, pairs = (file[name].combine_chunks() for name in names)
-    groups = file["space_group"].to_numpy()
-    offsets = _offsets(numbers)
-    flat_numbers, flat_letters = (column.flatten().to_numpy(zero_copy_only=False) for column in (numbers, letters))
-    freedom, multiplicity = _orbit_properties(np.repeat(groups, np.diff(offsets)), flat_letters)
-    parameters = np.zeros((len(flat_letters), 3), dtype=np.float32)
-    parameters[np.arange(3) < freedom[:, None]] = free.flatten().to_numpy(zero_copy_only=False)
+    next_step = "run: unigen data templates"
+    noun = "a table of templates"
+    file, where = open_table(path, tuple(_SCHEMA.names), noun, next_step), f"{path}: not {noun}"
+    lists = ("numbers", "letters", "free", "fingerprint", "contacts")
+    flat = {name: list_items(file, name, _SCHEMA.field(name).type.value_type, where) for name in lists}
+    groups, ids, split = (items(file, name, _SCHEMA.field(name).type, where) for name in ("space_group", "id", "split"))
+    lattice, _ = list_items(file, "lattice", pa.float32(), where, width=6)
+    (numbers, offsets), (letters, letter_offsets) = flat["numbers"], flat["letters"]
+    if not len(groups) or len(lattice) != 6 * len(groups) or not np.array_equal(offsets, letter_offsets):
+        raise UserError("lists disagree in length", where=where, next_step=next_step)
+    lattice = lattice.reshape(-1, 6)
+    freedom, multiplicity = _orbit_properties(np.repeat(groups, np.diff(offsets)), letters, where)
     owner = np.repeat(np.arange(len(groups)), np.diff(offsets))
     # one key a (crystal, element) pair: atomic numbers are below 256
-    keys, inverse = np.unique(owner * 256 + flat_numbers, return_inverse=True)
+    keys, inverse = np.unique(owner * 256 + numbers, return_inverse=True)
+    element_offsets = np.searchsorted(keys // 256, np.arange(len(groups) + 1))
+    elements = np.diff(element_offsets)
+    wanted = {
+        "free": np.bincount(owner, weights=freedom, minlength=len(groups)),
+        "fingerprint": FEATURES * elements,
+        "contacts": len(CONTACTS) * elements**2,
+    }
+    for name, lengths in wanted.items():
+        if not np.array_equal(np.diff(flat[name][1]), lengths):
+            raise UserError(f"{name} of another length", where=where, next_step=next_step)
+    volume = np.linalg.det(lattice_matrix(lattice.astype(np.float64)))
+    sound = np.isfinite(lattice).all(1) & (lattice[:, :3] > 0).all(1) & (volume > 0) & (elements > 0)
+    known = (numbers > 0) & (numbers < len(SYMBOLS))
+    if not (sound.all() and known.all() and np.isfinite(flat["free"][0]).all()):
+        raise UserError(
+            "a crystal without atoms, volume or known elements",
+            where=where,
+            next_step=next_step,
+        )
+    parameters = np.zeros((len(letters), 3), dtype=np.float32)
+    parameters[np.arange(3) < freedom[:, None]] = flat["free"][0]
     return TemplateTable(
         name=str(path),
-        ids=file["id"].to_numpy(),
-        split=file["split"].to_numpy(),
+        ids=ids,
+        split=split,
         space_group=groups,
-        lattice=file["lattice"].combine_chunks().flatten().to_numpy().reshape(-1, 6),
+        lattice=lattice,
         offsets=offsets,
-        numbers=flat_numbers,
-        letters=flat_letters,
+        numbers=numbers,
+        letters=letters,
         free=parameters,
-        element_offsets=np.searchsorted(keys // 256, np.arange(len(groups) + 1)),
+        element_offsets=element_offsets,
         elements=keys % 256,
         element_counts=np.bincount(inverse, weights=multiplicity).astype(np.int64),
-        fingerprints=prints.flatten().to_numpy(zero_copy_only=False).reshape(-1, FEATURES),
-        contact_offsets=_offsets(pairs) // len(CONTACTS),
-        contacts=pairs.flatten().to_numpy(zero_copy_only=False).reshape(-1, len(CONTACTS)),
-        stability=file["stability"].to_numpy().astype(np.float64),
+        fingerprints=flat["fingerprint"][0].reshape(-1, FEATURES),
+        contact_offsets=flat["contacts"][1] // len(CONTACTS),
+        contacts=flat["contacts"][0].reshape(-1, len(CONTACTS)),
+        stability=number_column(file, "stability", where),
     )
 
 
@@ -257,22 +280,22 @@ def is_table(path: Path) -> bool:
     """Whether a file is a table of templates (and not, say, a dataset)."""
     try:
         return set(_SCHEMA.names) <= set(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, *PARSER_ERRORS):
         return False
 
 
-def _offsets(column: pa.Array) -> Int[np.ndarray, "n_plus_1"]:
-    return np.concatenate([[0], np.cumsum(column.value_lengths().to_numpy())]).astype(np.int64)
-
-
 def _orbit_properties(
-    groups: UInt8[np.ndarray, "orbits"], letters: UInt8[np.ndarray, "orbits"]
+    groups: UInt8[np.ndarray, "orbits"], letters: UInt8[np.ndarray, "orbits"], where: str
 ) -> tuple[Int[np.ndarray, "orbits"], Int[np.ndarray, "orbits"]]:
-    """Freedom and multiplicity (primitive cell) of every orbit."""
+    """Freedom and multiplicity (primitive cell) of every orbit; raises UserError where a group has no such letter."""
+    if len(groups) and not (groups.min() >= 1 and groups.max() <= 230 and letters.max() < 27):
+        raise UserError("no such space group or letter", where=where)
     # by number of the space group and letter: at most 27 positions, a to z and A of group 47 (Pmmm)
     freedom, multiplicity = np.zeros((231, 27), dtype=np.int64), np.zeros((231, 27), dtype=np.int64)
     for number in np.unique(groups).tolist():
         group = space_group(number)
         freedom[number, : len(group.dof)] = group.dof
         multiplicity[number, : len(group.dof)] = group.primitive_multiplicity
+    if not multiplicity[groups, letters].all():
+        raise UserError("a letter that its space group has not", where=where)
     return freedom[groups, letters], multiplicity[groups, letters]

@@ -11,7 +11,7 @@ import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.template import template_of
-from unigen.disk import durable, writing
+from unigen.disk import durable, durable_text, writing
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.request import CrystalRequest
@@ -38,6 +38,7 @@ class CrystalFolder(RunFolder):
     written = ("n", "model", "retrieve_from", "exclude_formula", "decoding", "seed", "rank", "score", "device")
     decoding = "decoding"
     tools = ("torch", "numpy", "spglib")
+    tells = ("checks", "request", "seed", "model")
 
     def __init__(self, path: Path, *, symprec: float | None = None, cif: bool = True) -> None:
         super().__init__(path)
@@ -66,10 +67,14 @@ class CrystalFolder(RunFolder):
             template = template_of(crystal) or template  # its numbers happen to have more symmetry
         return row | _symmetry_fields(template) | {"checks": checks, **_structure_fields(crystal)}
 
+    def structure_of(self, row: Row) -> Crystal | None:
+        """See RunFolder."""
+        return crystal_of(row)
+
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""
         crystals = [(row, crystal) for row in rows if (crystal := crystal_of(row)) is not None]
-        with durable(self.path / FRAMES) as partial, partial.open("w", encoding="utf-8") as file:
+        with durable_text(self.path / FRAMES) as file:
             for row, crystal in crystals:
                 file.write(_frame(row, crystal))
         with writing(self.path):
@@ -100,15 +105,15 @@ class CrystalFolder(RunFolder):
         console.print(samples_table(described, len(made)))
         valid = sum(row["checks"]["valid"] for row in made)
         counts = f"{len(made)} crystals, {valid} valid, {len(failed)} failed"
-        console.print(f"{counts}; written to {self.path}", highlight=False)
+        console.out(f"{counts}; written to {self.path}", highlight=False)
         supercells = [row for row in made if "primitive_atoms" in row["checks"]]
         if supercells:
             first = supercells[0]
             example = f"{first['id']}: {first['checks']['primitive_atoms']} of {len(first['sites'])} atoms"
             counted = f"{len(supercells)} of {len(made)} are supercells of a smaller primitive cell"
-            console.print(f"{counted} (primitive_atoms in samples.jsonl), such as {example}", highlight=False)
+            console.out(f"{counted} (primitive_atoms in samples.jsonl), such as {example}", highlight=False)
         if failed:
-            console.print(f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}", highlight=False)
+            console.out(f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}", highlight=False)
 
 
 def crystal_of(row: Mapping[str, Any]) -> Crystal | None:

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from unigen.cards import Kind
-from unigen.disk import durable, writing
+from unigen.crystals.crystal import Crystal
+from unigen.disk import write_text, writing
 from unigen.journal import Line as Row
 from unigen.journal import append_lines, claim_folder, line_text, read_lines
 from unigen.models.generator import Sample
+from unigen.molecules.molecule import Molecule
+from unigen.parsing import PARSER_ERRORS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +48,7 @@ class RunFolder(ABC):
             `decoding`.
         decoding: the word of ``run.yaml`` for the settings of the model.
         tools: whose versions ``run.yaml`` tells.
+        tells: what every line of a sample that was made has besides its structure.
     """
 
     kind: ClassVar[Kind]
@@ -52,6 +56,7 @@ class RunFolder(ABC):
     written: ClassVar[tuple[str, ...]]
     decoding: ClassVar[str]
     tools: ClassVar[tuple[str, ...]]
+    tells: ClassVar[tuple[str, ...]]
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,7 +72,19 @@ class RunFolder(ABC):
             UserError: the folder holds another run or other files, or cannot be written.
         """
         claim_folder(self.path, RUN, run, not_compared=NOT_COMPARED, sections=DRAWN_BY)
-        self.rows = {(row["request_index"], row["index"]): row for row in read_lines(self.path / JOURNAL)}
+        rows = filter(self._is_whole, read_lines(self.path / JOURNAL))
+        self.rows = {(row["request_index"], row["index"]): row for row in rows}
+
+    def _is_whole(self, row: Row) -> bool:
+        """Whether a line says all that ours do; one that was damaged is made again, to the same bytes."""
+        indices = (row.get("request_index"), row.get("index"))
+        texts = [row.get("id"), row.get("reason", "")]
+        if not all(type(each) is int for each in indices) or not all(isinstance(each, str) for each in texts):
+            return False
+        try:
+            return not was_made(row) or (all(name in row for name in self.tells) and self.structure_of(row) is not None)
+        except PARSER_ERRORS:
+            return False
 
     @property
     def finished(self) -> KeysView[tuple[int, int]]:
@@ -85,14 +102,17 @@ class RunFolder(ABC):
         """Sort the journal and write the structure files; returns the rows in order."""
         # by request and sample: an interrupted run, which finished them in another order, ends in the same bytes
         rows = [self.rows[key] for key in sorted(self.rows)]
-        with durable(self.path / JOURNAL) as partial:
-            partial.write_text("".join(map(line_text, rows)), encoding="utf-8")
+        write_text(self.path / JOURNAL, "".join(map(line_text, rows)))
         self.write_structures([row for row in rows if was_made(row)])
         return rows
 
     @abstractmethod
     def row_of(self, sample: Sample) -> Row:
         """The line of a sample; that of a failed one has a ``reason`` instead of a structure."""
+
+    @abstractmethod
+    def structure_of(self, row: Row) -> Crystal | Molecule | None:
+        """The structure of a line, None for a failed sample."""
 
     @abstractmethod
     def write_structures(self, rows: Sequence[Row]) -> None:

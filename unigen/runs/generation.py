@@ -9,6 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from unigen.cards import Kind
+from unigen.disk import alone_in
 from unigen.errors import UserError
 from unigen.models.generator import Generator
 from unigen.parallel import ProgressBar
@@ -118,16 +119,18 @@ def run_generation(
     if console is not None:
         lines = dict.fromkeys(line for request in requests for line in remarks(generator, request))
         for line in list(lines)[:SHOWN]:
-            console.print(line, highlight=False, soft_wrap=True)
-    folder.claim(settings.facts(generator, requests, folder))
+            console.out(line, highlight=False)
+    facts = settings.facts(generator, requests, folder)
     tasks = list(product(range(len(requests)), range(settings.n)))
-    with ProgressBar("generating", len(tasks), done=len(folder.finished), shown=console is not None) as bar:
-        for samples in iter_samples(
-            generator, requests, tasks, settings.seed, settings.rank, settings.batch_size, folder.finished
-        ):
-            folder.append(samples)
-            bar.advance(len(samples))
-    rows = folder.finish()
+    with alone_in(folder.path):
+        folder.claim(facts)
+        with ProgressBar("generating", len(tasks), done=len(folder.finished), shown=console is not None) as bar:
+            for samples in iter_samples(
+                generator, requests, tasks, settings.seed, settings.rank, settings.batch_size, folder.finished
+            ):
+                folder.append(samples)
+                bar.advance(len(samples))
+        rows = folder.finish()
     if not any(map(was_made, rows)):
         raise UserError(f"no {folder.noun} was made ({len(rows)} failed)", got=rows[0]["reason"])
     if console is not None:

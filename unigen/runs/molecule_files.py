@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.disk import durable
+from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.stereoisomers import not_compared
 from unigen.request import MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, file_names, was_made
 from unigen.runs.tables import molecules_table
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SDF = "samples.sdf"
+_NAMED_SMILES = re.compile(r"^SMILES '.*?': ")
 _DIGITS = 5
 
 
@@ -30,6 +33,7 @@ class MoleculeFolder(RunFolder):
     written = ("n", "model", "drawing", "seed", "device")
     decoding = "drawing"
     tools = ("torch", "numpy", "rdkit")
+    tells = ("smiles", "formula", "smallest_distance", "request", "seed", "model")
 
     def row_of(self, sample: Sample[MoleculeRequest, Molecule]) -> Row:
         """See RunFolder."""
@@ -46,6 +50,10 @@ class MoleculeFolder(RunFolder):
             "model": sample.model,
         }
         row |= sample.source
+        if molecule is not None and request.smiles is not None:
+            # isotopes, the hands of axes: said with every sample that was asked to have them
+            left_out = not_compared(request.smiles, largest_fragment=request.largest_fragment)
+            row |= {"not_compared": list(left_out)} if left_out else {}
         if molecule is None:
             return row | {"reason": sample.reason}
         return row | {
@@ -60,9 +68,13 @@ class MoleculeFolder(RunFolder):
             },
         }
 
+    def structure_of(self, row: Row) -> Molecule | None:
+        """See RunFolder."""
+        return molecule_of(row)
+
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""
-        with durable(self.path / SDF) as partial, partial.open("w", encoding="utf-8") as file:
+        with durable_text(self.path / SDF) as file:
             for name, row in zip(file_names(rows), rows, strict=True):
                 molecule = molecule_of(row)
                 assert molecule is not None
@@ -75,13 +87,23 @@ class MoleculeFolder(RunFolder):
         console.print(molecules_table(made, len(made)))
         redraws = sum(row.get("redraws", 0) for row in rows)
         redrawn = f", {redraws} drawn again (another stereo, or broken)" if redraws else ""
-        counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped"
-        console.print(f"{counts}; written to {self.path / SDF}", highlight=False, soft_wrap=True)
+        counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped{_by_reason(failed)}"
+        console.out(f"{counts}; written to {self.path / SDF}", highlight=False)
+        if turned := sum("imines_turned" in row for row in made):
+            console.out(f"hydrogen of C=N-H put on the side that is asked for: {turned}", highlight=False)
+        for words, count in Counter(words for row in made for words in row.get("not_compared", ())).items():
+            console.out(f"asked for but not compared, {words}: {count}", highlight=False)
         if cleaned := Counter(row["relaxed"] for row in made if "relaxed" in row):
-            console.print(", ".join(f"{ending}: {count}" for ending, count in cleaned.items()), highlight=False)
+            console.out(", ".join(f"{ending}: {count}" for ending, count in cleaned.items()), highlight=False)
         if failed:
             reason = f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}"
-            console.print(reason, highlight=False, soft_wrap=True)
+            console.out(reason, highlight=False)
+
+
+def _by_reason(failed: Sequence[Row]) -> str:
+    """Such as `` (2 broken, 1 not a SMILES)``, the most frequent first."""
+    kinds = Counter(_NAMED_SMILES.sub("", row["reason"]).split(";")[0].split(": ")[0] for row in failed)
+    return f" ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())})" if failed else ""
 
 
 def molecule_of(row: Mapping[str, Any]) -> Molecule | None:

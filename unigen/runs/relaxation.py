@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unigen.data.readers.crystals import read_crystal_rows
-from unigen.data.readers.molecules import read_molecule_rows
+from unigen.data.left_out import LEFT_OUT, LeftOut, by_reason, left_out_table, write_left_out
+from unigen.data.readers.crystals import CRYSTAL_FORMATS, parse_crystal
+from unigen.data.readers.formats import Survey
+from unigen.data.readers.molecules import MOLECULE_FORMATS, parse_molecule
 from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
@@ -78,7 +80,8 @@ def relax_crystal_files(
     Raises:
         UserError: nothing readable, or the folder holds something else.
     """
-    rows = list(islice(read_crystal_rows(samples), limit))
+    survey = CRYSTAL_FORMATS.survey(samples)
+    rows = list(islice(map(parse_crystal, survey.records()), limit))
     crystals = [row.structure for row in rows if row.structure is not None]
     if not crystals:
         raise UserError("no readable structure", where=str(samples), got=rows[0].reason if rows else "no entries")
@@ -90,6 +93,12 @@ def relax_crystal_files(
         for row in rows
     ]
     written = relaxed.write(named)
+    left_out = [
+        LeftOut(name, row.where, result.reason or result.outcome)
+        for row, (name, result) in zip(rows, named, strict=True)
+        if result.crystal is None
+    ]
+    write_left_out(out / LEFT_OUT, left_out)
     if console is not None:
         cells = [_crystal_cells(name, result) for name, result in named]
         summary = f"{potential.name} ({potential.scheme} energies): {_counts(result.outcome for _, result in named)}"
@@ -97,6 +106,7 @@ def relax_crystal_files(
         if moved:
             summary += f"; atoms moved {np.median(moved):.3f} A (median)"
         _print(console, "structure", _CRYSTAL_NUMBERS, cells, summary, written)
+        _print_left_out(console, left_out, survey)
     return named
 
 
@@ -132,7 +142,8 @@ def relax_molecule_files(
     Raises:
         UserError: nothing readable, tblite not installed, or the folder holds something else.
     """
-    rows = list(islice(read_molecule_rows(samples), limit))
+    survey = MOLECULE_FORMATS.survey(samples)
+    rows = list(islice(map(parse_molecule, survey.records()), limit))
     if not any(row.structure is not None for row in rows):
         raise UserError("no readable molecule", where=str(samples), got=rows[0].reason if rows else "no entries")
     relaxed = RelaxedMolecules(out, settings)
@@ -143,12 +154,19 @@ def relax_molecule_files(
         for row, result in zip(rows, results, strict=True)
     ]
     written = relaxed.write((entry.name, entry.relaxation) for entry in entries)
+    left_out = [
+        LeftOut(entry.name, row.where, entry.reason or entry.relaxation.ending)
+        for row, entry in zip(rows, entries, strict=True)
+        if entry.relaxation.molecule is None or entry.relaxation.energy is None
+    ]
+    write_left_out(out / LEFT_OUT, left_out)
     if console is not None:
         summary = f"{settings.method}: {_counts(entry.strain.ending for entry in entries)}"
         energies = [entry.strain.energy for entry in entries if entry.strain.energy is not None]
         if energies:
             summary += f"; strain {np.median(energies):.2f} kcal/mol (median)"
         _print(console, "molecule", _MOLECULE_NUMBERS, [_molecule_cells(entry) for entry in entries], summary, written)
+        _print_left_out(console, left_out, survey)
     return entries
 
 
@@ -162,6 +180,15 @@ def _molecule_cells(entry: RelaxedEntry) -> Cells:
     return (*cells, f"{strain.energy:.2f}", moved, "yes" if strain.bonds_kept else "no")
 
 
+def _print_left_out(console: Console, left_out: Sequence[LeftOut], survey: Survey) -> None:
+    """What has no relaxed structure and what was not read, by reason."""
+    if left_out:
+        counts = by_reason((entry.where, entry.reason) for entry in left_out)
+        console.print(left_out_table("not relaxed, because", counts))
+    if survey.passed_over:
+        console.print(left_out_table("not read, being", survey.passed_over_by_reason(), "files"))
+
+
 def _counts(outcomes: Iterable[str]) -> str:
     """Such as ``3 converged, 1 gated``, the most frequent first."""
     return ", ".join(f"{count} {outcome}" for outcome, count in Counter(outcomes).most_common())
@@ -171,6 +198,8 @@ def _print(
     console: Console, noun: str, numbers: Sequence[str], rows: Sequence[Cells], summary: str, written: Path | None
 ) -> None:
     """The first structures as a table, how many ended how, and where they are."""
+    from rich.text import Text
+
     left = len(rows) - SHOWN
     table = plain_table(f"and {left} more" if left > 0 else None)
     table.add_column(noun, overflow="fold")
@@ -178,7 +207,7 @@ def _print(
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows[:SHOWN]:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console.print(table)
-    console.print(summary, highlight=False)
-    console.print(f"written: {written}", highlight=False)
+    console.out(summary, highlight=False)
+    console.out(f"written: {written}", highlight=False)

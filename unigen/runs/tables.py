@@ -82,6 +82,8 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
             a known structure (``id``, ``formula``, ``distance``, ``probability``). The first `SHOWN` are shown.
         total: how many there are, when ``rows`` is only the beginning.
     """
+    from rich.text import Text
+
     copied = any("source" in row for row in rows)
     total = len(rows) if total is None else total
     notes = [_COPIED] if copied else [_LIKELIHOOD] if any("log_likelihood" in row for row in rows) else []
@@ -97,7 +99,7 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
         table.add_column("known relative", overflow="fold", min_width=11)
     table.add_column(_merit(rows[:SHOWN]), justify="right", no_wrap=True)
     for row in rows[:SHOWN]:
-        table.add_row(*(_copied_cells(row) if copied else _cells(row)))
+        table.add_row(*map(Text, _copied_cells(row) if copied else _cells(row)))
     return table
 
 
@@ -154,6 +156,8 @@ def molecules_table(rows: Sequence[Mapping[str, object]], total: int) -> Table:
         rows: journal lines of samples that were made; the first `SHOWN` are shown.
         total: how many there are.
     """
+    from rich.text import Text
+
     table = plain_table(f"and {total - SHOWN} more" if total > SHOWN else None)
     table.add_column("formula", overflow="fold", min_width=9)
     table.add_column("SMILES", overflow="fold")
@@ -161,6 +165,5 @@ def molecules_table(rows: Sequence[Mapping[str, object]], total: int) -> Table:
     for row in rows[:SHOWN]:
         closest = row["smallest_distance"]
         shown = f"{closest:.2f}" if isinstance(closest, float) else "-"
-        # a bracket of a SMILES would be markup to rich
-        table.add_row(str(row["formula"]), str(row["smiles"]).replace("[", "\\["), shown)
+        table.add_row(Text(str(row["formula"])), Text(str(row["smiles"])), shown)
     return table

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unigen.crystals.template import apply_template
+from unigen.data.readers.smiles import NAMES, read_smiles_list
 from unigen.errors import UserError
 from unigen.parsing import one_line, parse_json, read_whole
 from unigen.request import CrystalRequest, MoleculeRequest
@@ -37,33 +38,37 @@ def read_requests(path: str | Path) -> list[CrystalRequest]:
 
 
 def read_molecule_requests(path: str | Path, *, largest_fragment: bool = False) -> list[MoleculeRequest]:
-    """Requests from a CSV or JSON-lines file: ``id``, ``smiles``, ``formula``; every other column is a property.
+    """Requests from a CSV or JSON-lines file: ``id`` (or ``name``), ``smiles``, ``formula``, in whatever case.
+
+    Every other column is a property.
 
     Raises:
         UserError: naming file and row: unreadable, a value that is no number, a request that contradicts itself.
     """
 
     def request(values: Mapping[str, object]) -> MoleculeRequest:
-        texts = {name: str(values[name]) for name in _MOLECULE_TEXTS if name in values}
-        properties = read_properties({name: value for name, value in values.items() if name not in _MOLECULE_TEXTS})
+        known = {name: name.lower() for name in values if name.lower() in (*_MOLECULE_TEXTS, *NAMES)}
+        texts = {known[name]: str(values[name]) for name in known if known[name] in ("smiles", "formula")}
+        named = {known[name]: str(values[name]) for name in known if known[name] in NAMES}
+        if named:
+            texts["id"] = next(named[name] for name in NAMES if name in named)
+        properties = read_properties({name: value for name, value in values.items() if name not in known})
         return MoleculeRequest(**texts, properties=properties, largest_fragment=largest_fragment)
 
     return _requests(Path(path), None, request)
 
 
 def read_smiles_file(path: str | Path, *, largest_fragment: bool = False) -> list[MoleculeRequest]:
-    """One request a line: a SMILES and, behind blanks, a name; empty lines and lines with ``#`` are left out.
+    """One request a line, as `unigen.data.readers.smiles.read_smiles_list` reads them.
 
     Raises:
         UserError: a file that cannot be read, or holds nothing.
     """
-    lines = _text(Path(path), "cannot read").splitlines()
-    words = [line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#")]
-    if not words:
+    listed = list(read_smiles_list(Path(path)))
+    if not listed:
         raise UserError("no SMILES in the file", where=str(path), wanted="one a line, perhaps a name behind it")
     return [
-        MoleculeRequest(smiles=row[0], id=row[1].strip() if len(row) > 1 else None, largest_fragment=largest_fragment)
-        for row in words
+        MoleculeRequest(smiles=each.smiles, id=each.name or None, largest_fragment=largest_fragment) for each in listed
     ]
 
 
@@ -104,9 +109,8 @@ def _text(path: Path, error: str) -> str:
     try:
         return read_whole(path)
     except UserError as reason:
-        if not isinstance(reason.__cause__, OSError):  # not the file, but what is in it
-            raise
-        raise UserError(error, where=str(path), got=reason.__cause__.strerror) from reason
+        said = str(reason).removeprefix(f"{path}: ").removeprefix("cannot be read; got ")
+        raise UserError(error, where=str(path), got=said) from reason
 
 
 def _requests(
@@ -141,8 +145,12 @@ def _requests(
 
 
 def _csv_rows(text: str, path: Path, columns: Sequence[str] | None) -> Iterator[tuple[int, dict]]:
-    table = csv.DictReader(io.StringIO(text, newline=""))
+    heading = text.split("\n", 1)[0]
+    # a table of one column has no other mark
+    delimiter = next((mark for mark in ",;\t" if mark in heading), ",")
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
+        table.fieldnames = [name.strip() for name in table.fieldnames or ()]
         unknown = [name for name in table.fieldnames or () if columns is not None and name not in columns]
         if unknown:
             raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(columns or ()))

@@ -16,8 +16,8 @@ import numpy as np
 
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.errors import UserError
+from unigen.molecules.handedness import odd
 from unigen.shapes import Int, Integer
-from unigen.smiles.handedness import odd
 from unigen.smiles.skeleton import Skeleton
 from unigen.smiles.stereo import Graph, can_have_sides
 from unigen.smiles.text import ORGANIC, TEXT

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unigen.molecules.handedness import odd, side_signs, volume_signs
 from unigen.shapes import Float, Int, Integer
-from unigen.smiles.handedness import odd, side_signs, volume_signs
 from unigen.smiles.stereo import Graph, can_be_centre, can_have_sides, stereo_elements
 
 
@@ -23,7 +23,7 @@ class Skeleton:
         charges: formal charges, shape (atoms,).
         hydrogens: hydrogens attached to each atom, shape (atoms,).
         bonds: rows (i, j, order) with i < j, ascending, shape (bonds, 3); order 1 to 3.
-        chirality: sign of the volume of each atom's neighbours, shape (atoms,); see `unigen.smiles.handedness`. Zero
+        chirality: sign of the volume of each atom's neighbours, shape (atoms,); see `unigen.molecules.handedness`. Zero
             where the atom is no centre of stereo, or nobody knows.
         double_bond: +1 cis, -1 trans, 0 neither or unknown, of each bond, shape (bonds,).
     """

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from unigen.smiles.handedness import odd
+from unigen.molecules.handedness import odd
 
 SMALLEST_RING = 8
 """A double bond in a smaller ring is cis, and has no stereo; RDKit draws the same line."""

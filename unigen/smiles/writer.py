@@ -16,9 +16,9 @@ import numpy as np
 
 from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
+from unigen.molecules.handedness import odd
 from unigen.shapes import Int
 from unigen.smiles.directions import bond_directions
-from unigen.smiles.handedness import odd
 from unigen.smiles.skeleton import Skeleton
 from unigen.smiles.stereo import Graph
 from unigen.smiles.text import ORGANIC, smiles_text

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch.utils.data import DataLoader
 
 from unigen.config import write_yaml
+from unigen.disk import alone_in
 from unigen.errors import UserError
 from unigen.models.checkpoint import begin_with, model_folder
 from unigen.models.families import build_model, open_training_set
@@ -37,6 +40,12 @@ def train(config: TrainConfig) -> Path:
         SystemExit: stopped by a signal, after saving; or not the first of several processes.
     """
     out = Path(config.out)
+    # the others of a distributed run are started by the first, or with it
+    with alone_in(out) if _is_first_process() else nullcontext():
+        return _train(config, out)
+
+
+def _train(config: TrainConfig, out: Path) -> Path:
     check_same_run(config, out)
     checkpoint = last_checkpoint(out)
     first_step = int(read_checkpoint(checkpoint)["global_step"]) if checkpoint.exists() else 0
@@ -84,6 +93,13 @@ def _fit(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: in
     loaders = DataLoader(batches, batch_size=None), DataLoader(val, batch_size=None)
     try:
         trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
+    except OSError as error:
+        raise UserError(
+            "training cannot write",
+            where=error.filename or config.out,
+            got=os.strerror(error.errno) if error.errno else error,
+            next_step="free some space, then the same command: it goes on from the last good checkpoint",
+        ) from error
     except (FloatingPointError, Stopped) as error:
         if not _is_first_process():
             sys.exit(0)
@@ -98,7 +114,8 @@ def _fit(config: TrainConfig, out: Path, checkpoint: Path | None, first_step: in
 
 
 def _is_first_process() -> bool:
-    return getattr(rank_zero_only, "rank", 0) == 0
+    # the rank in a machine, as Lightning knows it before the processes know each other, and the machine's
+    return getattr(rank_zero_only, "rank", 0) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
 
 
 def _trainer(config: TrainConfig, out: Path, training_set: TrainingSet) -> lightning.Trainer:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from unigen.config import check_ranges
 from unigen.models.families import ModelConfig
 from unigen.models.interface import ALL
 from unigen.models.training_set import DataConfig
+
+_MOST_STEPS = 10**10
+"""A thousand years of steps of three seconds; counters of torch hold more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,9 @@ class OptimConfig:
         ema_decay: of the averaged weights, which are the ones kept.
         symbol_weight: weight of the symbols' loss beside lattice and sites.
         source_weight: weight of the loss of choosing a neighbour (wyckoff).
+
+    Raises:
+        UserError: a value out of its range.
     """
 
     lr: float = 1e-3
@@ -39,6 +46,22 @@ class OptimConfig:
     ema_decay: float = 0.999
     symbol_weight: float = 0.2
     source_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        below_one = 1 - 1e-12  # at 1 an average never moves
+        check_ranges(
+            self,
+            lr=(1e-12, 100),  # 0 learns nothing, and the schedule divides by it
+            warmup_steps=(0, _MOST_STEPS),
+            decay_fraction=(0, 1),
+            weight_decay=(0, 100),
+            beta1=(0, below_one),
+            beta2=(0, below_one),
+            clip=(0, float("inf")),  # 0 and infinity: none
+            ema_decay=(0, below_one),
+            symbol_weight=(0, 1e6),
+            source_weight=(0, 1e6),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +86,9 @@ class TrainConfig:
         validate_batches: batches a validation looks at.
         match_structures: validation structures generated for the match rate; 0 leaves it out.
         log_every: steps between log lines.
+
+    Raises:
+        UserError: a value out of its range.
     """
 
     model: ModelConfig
@@ -84,6 +110,21 @@ class TrainConfig:
     validate_batches: int = 8
     match_structures: int = 64
     log_every: int = 20
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            max_steps=(1, _MOST_STEPS),
+            seed=(0, 2**32 - 1),  # what numpy takes
+            devices=(1, 1_000),
+            nodes=(1, 100_000),
+            threads=(0, 4_096),
+            checkpoint_minutes=(0, 10**6),
+            validate_every=(1, _MOST_STEPS),
+            validate_batches=(1, 10**6),
+            match_structures=(0, 10**6),
+            log_every=(1, _MOST_STEPS),
+        )
 
     @property
     def validation_interval(self) -> int:

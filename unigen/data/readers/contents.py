@@ -7,21 +7,23 @@ Everything else that can be read holds crystals.
 
 from __future__ import annotations
 
-import zipfile
-from itertools import islice
+import re
+from itertools import dropwhile, islice
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.cards import Kind
+from unigen.data.readers.arrays import npz_headers
+from unigen.data.readers.ase_files import open_database
 from unigen.data.readers.crystals import CRYSTAL_FORMATS
+from unigen.data.readers.file_names import is_left_over, is_report
 from unigen.data.readers.formats import Formats
 from unigen.data.readers.molecules import MOLECULE_FORMATS
 from unigen.data.readers.text import suffix
 from unigen.errors import UserError
-from unigen.parsing import open_text
+from unigen.parsing import PARSER_ERRORS, open_text
 
 FORMATS: dict[Kind, Formats] = {"crystals": CRYSTAL_FORMATS, "molecules": MOLECULE_FORMATS}
 """How the files of each kind of structure are read."""
@@ -38,11 +40,15 @@ def kind_of(path: Path) -> Kind:
     """
     if not path.is_dir():
         return _kind_of_file(path) or "crystals"
-    if (path / "samples.sdf").exists():  # the output of a generation stands beside its facts in JSON
-        return "molecules"
     first: dict[Kind, Path] = {}
-    for file in sorted(path.rglob("*")):
-        kind = _kind_of_file(file) if file.is_file() else None
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    # molecules that were made or relaxed stand beside their facts in JSON
+    made = {file.parent: file for file in files if file.name in ("samples.sdf", "relaxed.sdf")}
+    for file in files:
+        if is_left_over(file.relative_to(path)) or is_report(file, path):
+            continue
+        run = next((made[parent] for parent in file.parents if parent in made), None)
+        kind = "molecules" if run else _kind_of_file(file)
         if kind is not None:
             first.setdefault(kind, file)
     if len(first) > 1:
@@ -63,7 +69,7 @@ def _kind_of_file(path: Path) -> Kind | None:
         return next(iter(kinds), None)
     try:
         return _look_inside(path, suffix(path))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException):
+    except (pa.ArrowException, *PARSER_ERRORS):
         return None
 
 
@@ -71,15 +77,14 @@ def _look_inside(path: Path, ending: str) -> Kind | None:
     match ending:
         case ".csv":
             with open_text(path) as file:
-                columns = {name.strip(' "\r\n').lower() for name in file.readline().split(",")}
+                columns = {name.strip(' "\r\n\t').lower() for name in re.split("[,;\t]", file.readline())}
             return _by_names(columns, "cif", "smiles")
         case ".xyz" | ".extxyz":
             with open_text(path) as file:
-                head = list(islice(file, 2))
+                head = list(islice(dropwhile(lambda line: not line.strip(), file), 2))
             return "crystals" if len(head) == 2 and "lattice=" in head[1].lower() else "molecules"
         case ".npz":
-            with path.open("rb") as binary, np.load(binary, allow_pickle=False) as archive:
-                return _by_names(set(archive.files), "lattice", "positions")
+            return _by_names(set(npz_headers(path)), "lattice", "positions")
         case ".parquet":
             return _by_names(set(pq.read_schema(path).names), "lattice", "bonds")
         case _:
@@ -100,15 +105,14 @@ def count_entries(path: Path) -> int | None:
         return len(single) if len(single) > len(files) / 2 else None
     try:
         return _count_file(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, pa.ArrowException):
+    except (pa.ArrowException, *PARSER_ERRORS):
         return None  # whoever reads it will say what is wrong with it
 
 
 def _count_file(path: Path) -> int | None:
     match path.suffix:
         case ".npz":
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return len(archive["num_atoms"])
+            return npz_headers(path)["num_atoms"].shape[0]
         case ".parquet":
             return pq.read_metadata(path).num_rows
         case ".jsonl" | ".smi" | ".smiles":
@@ -118,8 +122,7 @@ def _count_file(path: Path) -> int | None:
             with path.open("rb") as file:
                 return sum(line.startswith(b"$$$$") for line in file)
         case ".db":
-            from ase.db import connect
-
-            return connect(str(path)).count()
+            with open_database(path) as database:
+                return database.count()
         case _:
             return None

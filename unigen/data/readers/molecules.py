@@ -6,26 +6,28 @@ one. A bad entry becomes a row with a reason.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unigen.data.readers.arrays import read_molecule_npz, read_molecule_store
-from unigen.data.readers.formats import Formats, one_of_many
+from unigen.data.readers.formats import Formats, left_out_records, one_of_many
 from unigen.data.readers.record import MoleculeArrays, Record, Row, parse_record, split_from_name
+from unigen.data.readers.smiles import NAMES, read_smiles_list
 from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, read_frames, stem
-from unigen.elements import ATOMIC_NUMBER
+from unigen.elements import atomic_number_of
 from unigen.errors import UserError
 from unigen.molecules.bonds_of_smiles import with_bonds_of
 from unigen.molecules.molecule import Molecule
-from unigen.parsing import numeric, open_text
+from unigen.parsing import numeric, open_text, parse_json
 
-_NAMES = ("id", "name", "mol_id", "molecule_id", "index")
-_NOT_PROPERTIES = frozenset((*_NAMES, "", "unnamed: 0", "split", "smiles", "charge"))
+_NOT_PROPERTIES = frozenset((*NAMES, "", "unnamed: 0", "split", "smiles", "charge"))
 _ELEMENTS, _POSITIONS = "elements", "xyz_ang"
 """Columns of a CSV that holds positions too, as the distribution of QM9 writes them: lists in brackets."""
 
@@ -86,23 +88,51 @@ def _from_arrays(content: MoleculeArrays, charge: object, where: str) -> Molecul
 
 
 def _read_run(folder: Path) -> Iterator[Record]:
-    """A folder written by ``unigen generate``: its other files say the same again."""
-    return one_of_many(folder / "samples.sdf", _read_sdf)
+    """A folder written by ``unigen generate``: what was made, and as bad entries the samples that failed."""
+    made = one_of_many(folder / "samples.sdf", _read_sdf)
+    if not (folder / "samples.jsonl").exists():
+        yield from made
+        return
+    with open_text(folder / "samples.jsonl") as file:
+        for number, line in enumerate(filter(str.strip, file), start=1):
+            where = f"{folder / 'samples.jsonl'} line {number}"
+            facts = parse_json(line, where)
+            failed = facts.get("reason") if isinstance(facts, dict) else "not a JSON object"
+            lost = Record(f"sample-{number}", "bad", failed or "not in samples.sdf", where)
+            yield lost if failed else next(made, lost)
+    for record in made:
+        yield replace(record, form="bad", content="a molecule that no line of samples.jsonl stands for")
+
+
+def _read_relaxed(folder: Path) -> Iterator[Record]:
+    """A folder written by ``unigen relax``: what was relaxed, and as bad entries what was not."""
+    yield from one_of_many(folder / "relaxed.sdf", _read_sdf)
+    yield from left_out_records(folder)
 
 
 def _read_sdf(path: Path) -> Iterator[Record]:
-    """Cut into entries without parsing them, so that a bad one does not end the file."""
+    """Cut into entries without parsing them, so that a bad one does not end the file.
+
+    An entry ends at a line that says ``$$$$`` and nothing else, unless that is the value of a field: it stands below
+    the field's name, and behind the empty line below it the fields go on or the entry ends.
+    """
     with open_text(path) as file:
-        lines: list[str] = []
+        entry: list[str] = []
         index = 0
-        for line in file:
-            lines.append(line)
-            if line.startswith("$$$$"):
+        ahead: deque[str] = deque(islice(file, 2))
+        while ahead:
+            line = ahead.popleft()
+            ahead.extend(islice(file, 1))
+            is_end = line.rstrip() == "$$$$"
+            if is_end and entry and entry[-1].startswith(">") and len(ahead) == 2 and not ahead[0].strip():
+                is_end = not (ahead[1].startswith(">") or ahead[1].rstrip() == "$$$$")
+            entry.append(line)
+            if is_end:
                 index += 1
-                yield _entry(path, index, lines)
-                lines = []
-        if any(line.strip() for line in lines):
-            yield _entry(path, index + 1, lines)
+                yield _entry(path, index, entry)
+                entry = []
+        if any(line.strip() for line in entry):
+            yield _entry(path, index + 1, entry)
 
 
 def _entry(path: Path, index: int, lines: list[str]) -> Record:
@@ -111,23 +141,19 @@ def _entry(path: Path, index: int, lines: list[str]) -> Record:
 
 
 def _read_smiles(path: Path) -> Iterator[Record]:
-    """A SMILES and perhaps a name a line; a first line that says ``smiles`` is a heading."""
-    with open_text(path) as file:
-        for index, line in enumerate(file, start=1):
-            words = line.split(maxsplit=1)
-            if not words or (index == 1 and words[0].lower() == "smiles"):
-                continue
-            name = words[1].strip() if len(words) > 1 else f"{stem(path)}-{index}"
-            yield Record(name, "smiles", words[0], f"{path} line {index}", split_from_name(path.stem))
+    for line, smiles, name in read_smiles_list(path):
+        where, split = f"{path} line {line}", split_from_name(path.stem)
+        record = Record(name or f"{stem(path)}-{line}", "smiles", smiles, where, split)
+        yield record if smiles else replace(record, form="bad", content="the smiles field is empty")
 
 
 def _read_csv(path: Path) -> Iterator[Record]:
     for index, (where, row) in enumerate(csv_rows(path, "smiles"), start=1):
         lowered = {name.lower(): text for name, text in row.items() if name and text}
-        name = next((lowered[key] for key in _NAMES if key in lowered), f"{stem(path)}-{index}")
+        name = next((lowered[key] for key in NAMES if key in lowered), f"{stem(path)}-{index}")
         info = {key: number(text) for key, text in row.items() if key and text and len(text) <= LONGEST_FIELD}
         split = lowered.get("split") or split_from_name(path.stem)
-        record = Record(name, "smiles", lowered.get("smiles", "").strip(), where, split, info)
+        record = Record(name, "smiles", " ".join(lowered.get("smiles", "").split()), where, split, info)
         if not record.content:
             yield replace(record, form="bad", content="the smiles field is empty")
         elif _POSITIONS in lowered and _ELEMENTS in lowered:
@@ -139,10 +165,10 @@ def _read_csv(path: Path) -> Iterator[Record]:
 def _with_positions(record: Record, row: dict[str, str]) -> Record:
     """The same entry with the positions that the row gives."""
     symbols = _items(row[_ELEMENTS])
-    unknown = [symbol for symbol in symbols if symbol not in ATOMIC_NUMBER]
-    if unknown:
-        return replace(record, form="bad", content=f"unknown element; got {unknown[0]}")
-    numbers = np.array([ATOMIC_NUMBER[symbol] for symbol in symbols])
+    found = [atomic_number_of(symbol) for symbol in symbols]
+    if None in found:
+        return replace(record, form="bad", content=f"unknown element; got {symbols[found.index(None)]}")
+    numbers = np.array(found, dtype=np.int64)
     try:  # Mathematica, which wrote some of QM9, has its own sign for a power of ten
         positions = np.array([float(item.replace("*^", "e")) for item in _items(row[_POSITIONS])]).reshape(-1, 3)
     except ValueError as error:
@@ -164,6 +190,7 @@ MOLECULE_FORMATS = Formats(
         ".smi": _read_smiles,
         ".smiles": _read_smiles,
         ".csv": _read_csv,
+        ".tsv": _read_csv,
         ".xyz": read_frames,
         ".extxyz": read_frames,
         ".npz": read_molecule_npz,
@@ -173,5 +200,6 @@ MOLECULE_FORMATS = Formats(
     otherwise=None,
     run_file="samples.sdf",
     read_run=_read_run,
+    own_folders={"relaxed.sdf": _read_relaxed},
     noun="molecules",
 )

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from unigen import config
 from unigen.data.dataset_file import datasets_home, open_table
+from unigen.data.ragged import items
 from unigen.disk import durable
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.energies.hull.provenance import Quantity
@@ -151,10 +152,10 @@ def open_reference(name: str | Path) -> HullReference:
         UserError: it is not built, or its files are broken.
     """
     folder = hull_folder(name)
-    table = open_table(folder / ENTRIES, _COLUMNS)
+    table, where = open_table(folder / ENTRIES, _COLUMNS, "a hull", "run: unigen hull build"), str(folder / ENTRIES)
     return HullReference(
         card=config.load(HullCard, folder / CARD),
-        ids=table["id"].to_pylist(),
-        formulas=table["formula"].to_pylist(),
-        energies=table["energy_per_atom"].to_numpy().astype(np.float64),
+        ids=items(table, "id", pa.string(), where).tolist(),
+        formulas=items(table, "formula", pa.string(), where).tolist(),
+        energies=items(table, "energy_per_atom", pa.float64(), where),
     )

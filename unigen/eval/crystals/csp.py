@@ -172,5 +172,4 @@ def _dropped(scored: ScoredCrystals, reference: CrystalSet, pairing: Pairing) ->
         for position in positions
         if scored.entries[position].crystal is not None
     ]
-    unreadable = [dropped(entry, f"reference: {entry.reason}") for entry in reference.entries if entry.crystal is None]
-    return scored.failures() + unscored + unreadable
+    return scored.failures() + unscored + reference.unreadable("reference")

@@ -63,7 +63,7 @@ def score_denovo(
         metrics=metrics,
         counts=counts,
         rows=_rows(scored, unique, novel),
-        dropped=scored.failures(),
+        dropped=scored.failures() + (reference.unreadable("reference") if reference is not None else []),
         settings={"coverage": coverage, "symmetry_symprecs": SYMPRECS, "symmetry_references": MAX_REFERENCES},
         sections=symmetry_sections(scored, reference, workers),
         columns=columns,

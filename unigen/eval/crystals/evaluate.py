@@ -105,6 +105,10 @@ def evaluate_crystals(
         outcome = _with_statements(replace(outcome, shown=_shown(scored, reference_set)), scored, crew)
         if stability is not None:
             outcome = with_stability(outcome, scored, reference_set, stability, crew)
+            if stability.against is not None:
+                others = stability.against.unreadable("the other method")
+                counts = outcome.counts | {"against_unreadable": len(others)}
+                outcome = replace(outcome, counts=counts, dropped=outcome.dropped + others)
         # last: stability and S.U.N. are broken down too
         if classes is not None and rules.name != CSP.name:
             sections = outcome.sections | classes.denovo_section(outcome.columns, scored, crew)
@@ -118,6 +122,15 @@ def evaluate_crystals(
         seed=seed,
         tools=TOOLS,
         seconds=time.perf_counter() - started,
+        passed_over={
+            whose: each.passed_over
+            for whose, each in {
+                "samples": sample_set,
+                "reference": reference_set,
+                "other method": stability.against if stability else None,
+            }.items()
+            if each is not None
+        },
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
+from unigen.errors import UserError
 from unigen.eval.crystals.samples import CrystalEntry
 from unigen.eval.samples import split_name
 
@@ -43,7 +44,21 @@ def pair(samples: Sequence[CrystalEntry], references: Sequence[CrystalEntry]) ->
 
     The lowest index used anywhere is taken as the first, so files numbered from 1 pair like those numbered from 0.
     Samples without an index are numbered in the order they come.
+
+    Raises:
+        UserError: samples name a reference of which there are two.
     """
+    repeated_ids = {name for name, count in Counter(entry.id for entry in references).items() if count > 1}
+    for sample in samples if repeated_ids else ():
+        claimed = _claim(sample, repeated_ids)
+        if claimed is not None:
+            places = [entry.where or "in memory" for entry in references if entry.id == claimed[0]]
+            raise UserError(
+                "two references of one id, which a sample names",
+                where=sample.where or sample.id,
+                got=f"{claimed[0]} in {places[0]} and {places[1]}",
+                next_step="give each reference an id of its own",
+            )
     reference_of_id = {entry.id: number for number, entry in enumerate(references)}
     formulas = [entry.crystal.formula if entry.crystal is not None else "" for entry in references]
     times = Counter(formulas)

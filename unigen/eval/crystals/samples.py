@@ -9,10 +9,10 @@ from pathlib import Path
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.template import apply_template
 from unigen.data.crystal_store import CrystalDataset, open_crystals
-from unigen.data.readers.crystals import read_crystal_rows
+from unigen.data.readers.crystals import CRYSTAL_FORMATS, parse_crystal
 from unigen.data.readers.record import Row
 from unigen.errors import UserError
-from unigen.eval.samples import Entry, read_integer, read_number, require_readable
+from unigen.eval.samples import Entry, dropped, read_integer, read_number, require_readable
 from unigen.request import CrystalRequest
 
 
@@ -46,15 +46,26 @@ class CrystalEntry(Entry):
 
 @dataclass(frozen=True, eq=False)
 class CrystalSet:
-    """Entries with the name of where they come from, for the report."""
+    """Entries with the name of where they come from, for the report.
+
+    Attributes:
+        name: where they come from.
+        entries: those that could not be read are among them.
+        passed_over: files of the folder that were not read, by reason.
+    """
 
     name: str
     entries: tuple[CrystalEntry, ...] = ()
+    passed_over: dict[str, int] = field(default_factory=dict)
 
     @property
     def crystals(self) -> list[Crystal]:
         """What could be read."""
         return [entry.crystal for entry in self.entries if entry.crystal is not None]
+
+    def unreadable(self, whose: str) -> list[dict[str, str]]:
+        """Id, place and reason of what could not be read, for the report; the reason says whose it is."""
+        return [dropped(entry, f"{whose}: {entry.reason}") for entry in self.entries if entry.crystal is None]
 
 
 Structures = str | Path | Iterable[Crystal | Row[Crystal] | CrystalEntry]
@@ -143,7 +154,9 @@ def read_reference(reference: Structures) -> CrystalSet:
 
 
 def _read_files(path: str | Path) -> CrystalSet:
-    return _readable(CrystalSet(str(path), tuple(entry_from_row(row) for row in read_crystal_rows(path))))
+    survey = CRYSTAL_FORMATS.survey(path)
+    entries = tuple(entry_from_row(parse_crystal(record)) for record in survey.records())
+    return _readable(CrystalSet(str(path), entries, survey.passed_over_by_reason()))
 
 
 def _from_memory(structures: Iterable[Crystal | Row[Crystal] | CrystalEntry], name: str) -> CrystalSet:

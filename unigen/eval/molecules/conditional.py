@@ -141,6 +141,7 @@ def evaluate_conditional(
         seed=seed,
         tools=TOOLS,
         seconds=time.perf_counter() - started,
+        passed_over={"samples": sample_set.passed_over},
     )
 
 

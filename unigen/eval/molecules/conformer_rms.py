@@ -10,7 +10,9 @@ import numpy as np
 from unigen.errors import UserError
 from unigen.eval.molecules.etkdg import etkdg_conformers
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.rdkit_graph import smiles_of_mol
 from unigen.molecules.rdkit_smiles import without_stereo
+from unigen.molecules.stereoisomers import is_molecule, same_stereoisomer
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class ConformerTask:
         references: its reference conformers.
         samples: its generated conformers, None for a failure; None in their place for a baseline.
         n: generated conformers, failures included.
+        asked: the SMILES each sample was asked to be where it was paired by it, else nothing; of all, or none at all.
         mmff: whether the baseline is cleaned up.
         seed: of the baseline.
     """
@@ -37,6 +40,7 @@ class ConformerTask:
     references: tuple[Molecule, ...]
     samples: tuple[Molecule | None, ...] | None
     n: int
+    asked: tuple[str, ...] = ()
     mmff: bool = False
     seed: int = 0
 
@@ -77,7 +81,8 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
     rms = np.full((len(samples), len(references)), np.inf)
     reasons = []
     for row, sample in enumerate(samples):
-        probe, reason = _prepare(sample, task)
+        asked = task.asked[row] if task.asked else ""
+        probe, reason = _prepare(sample, task, asked)
         reasons.append(reason)
         if probe is not None:
             # terminal atoms of conjugated groups (carboxylates, nitro groups) count as equal, RDKit's default
@@ -86,19 +91,24 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
     return ConformerVerdict(rms, tuple(reasons), _is_bounded(references[0], max_matches))
 
 
-def _prepare(sample: Molecule | None, task: ConformerTask) -> tuple[Mol | None, str]:
+def _prepare(sample: Molecule | None, task: ConformerTask, asked: str) -> tuple[Mol | None, str]:
     """The heavy atoms of a sample, or why there are none to compare."""
     if sample is None:
         return None, FAILED
     try:
         if not len(sample.bonds) and len(sample) > 1:
             sample = sample.with_bonds(task.references[0].total_charge)
-        smiles = sample.to_smiles()
+        mol = sample.to_rdkit()
     except UserError:
         return None, OTHER_MOLECULE
-    if smiles != task.smiles:
+    smiles = smiles_of_mol(mol)
+    # texts differ, too, where a nitrogen has turned over, or RDKit writes one cage in two ways
+    if smiles != task.smiles and not same_stereoisomer(mol, task.references[0].to_rdkit(), imines=False):
         same_graph = without_stereo(smiles) == without_stereo(task.smiles)
         return None, OTHER_STEREO if same_graph else OTHER_MOLECULE
+    # what was asked for may say stereo that RDKit's text of the positions overlooks
+    if any(sign in asked for sign in "@/\\") and not is_molecule(mol, asked, largest_fragment=True):
+        return None, OTHER_STEREO
     return _heavy(sample), ""
 
 

@@ -100,7 +100,13 @@ class ConformerScoring:
     def tasks(self) -> list[ConformerTask]:
         """The samples of every molecule."""
         return [
-            ConformerTask(group.smiles, group.conformers, tuple(_usable(self.entries[n]) for n in paired), len(paired))
+            ConformerTask(
+                group.smiles,
+                group.conformers,
+                tuple(_usable(self.entries[n]) for n in paired),
+                len(paired),
+                tuple(self.entries[n].smiles if n in self.pairing.by_text else "" for n in paired),
+            )
             for group, paired in zip(self.groups, self.pairing.of_group, strict=True)
         ]
 

@@ -75,6 +75,7 @@ def evaluate_conformers(
         seed=seed,
         tools=TOOLS,
         seconds=time.perf_counter() - started,
+        passed_over={"samples": sample_set.passed_over},
     )
 
 

@@ -95,6 +95,7 @@ def evaluate_molecules(
         seed=seed,
         tools=TOOLS,
         seconds=time.perf_counter() - started,
+        passed_over={"samples": sample_set.passed_over},
     )
 
 

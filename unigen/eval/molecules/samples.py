@@ -43,10 +43,17 @@ class MoleculeEntry(Entry):
 
 @dataclass(frozen=True, eq=False)
 class MoleculeSet:
-    """Entries with the name of where they come from, for the report."""
+    """Entries with the name of where they come from, for the report.
+
+    Attributes:
+        name: where they come from.
+        entries: those that could not be read are among them.
+        passed_over: files of the folder that were not read, by reason.
+    """
 
     name: str
     entries: tuple[MoleculeEntry, ...] = ()
+    passed_over: dict[str, int] = field(default_factory=dict)
 
 
 Molecules = str | Path | Iterable[Molecule | MoleculeEntry]
@@ -111,6 +118,8 @@ def _read_sdf(text: str, where: str) -> tuple[Molecule, str]:
         return Molecule.from_sdf(text, where), ""
     except UserError as error:
         return bare, str(error)
+    except PARSER_ERRORS as error:  # what RDKit raises of bonds does not take the positions away
+        return bare, f"{where}: {type(error).__name__}: {one_line(error)}"
 
 
 def _numbers(values: object) -> dict[str, float]:
@@ -132,8 +141,12 @@ def read_samples(samples: Molecules) -> MoleculeSet:
     if isinstance(samples, str | Path):
         path = Path(samples)
         is_run = (path / "samples.jsonl").exists()
-        records = _records_of_run(path) if is_run else molecule_sources.MOLECULE_FORMATS.records(path)
-        made = MoleculeSet(str(samples), tuple(map(entry_from_record, records)))
+        if is_run:
+            made = MoleculeSet(str(samples), tuple(map(entry_from_record, _records_of_run(path))))
+        else:
+            survey = molecule_sources.MOLECULE_FORMATS.survey(path)
+            entries = tuple(map(entry_from_record, survey.records()))
+            made = MoleculeSet(str(samples), entries, survey.passed_over_by_reason())
     else:
         made = MoleculeSet(
             "samples",

@@ -44,7 +44,7 @@ class JointConfig:
         for name in SHARED:
             crystal, molecule = getattr(self.crystal, name), getattr(self.molecule, name)
             if crystal != molecule:
-                raise UserError(f"joint: crystal.{name} and molecule.{name} differ", got=f"{crystal} and {molecule}")
+                raise UserError(f"crystal.{name} and molecule.{name} differ", got=f"{crystal} and {molecule}")
 
 
 class JointModel(Network):

@@ -15,8 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from unigen.config import check_ranges
 from unigen.elements import SYMBOLS
-from unigen.models.interface import ALL, PredictingNetwork
+from unigen.models.interface import ALL, LAYERS, WIDTHS, PredictingNetwork
 from unigen.models.predictor.batch import PropertyBatch
 from unigen.nn.encoders.readout import Pooling, PropertyReadout
 from unigen.nn.encoders.surroundings import Surroundings, surroundings
@@ -36,6 +37,9 @@ class PredictorConfig:
         channels: scalars in a message, and vectors.
         radial: radial functions, two at least.
         cutoff: Angstrom; atoms farther apart do not see each other within one layer.
+
+    Raises:
+        UserError: a value out of its range.
     """
 
     kind: Literal["predictor"]
@@ -47,6 +51,19 @@ class PredictorConfig:
     channels: int = 12
     radial: int = 12
     cutoff: float = 6.0
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            properties=(1, 1_000),  # more columns than any dataset has
+            layers=LAYERS,
+            width=WIDTHS,
+            vectors=WIDTHS,
+            tensors=WIDTHS,
+            channels=(1, 1_024),
+            radial=(2, 1_024),  # the first and the last have their places
+            cutoff=(1, 1_000),  # Angstrom: from a bond to the largest molecule
+        )
 
 
 class PropertyNetwork(PredictingNetwork):

@@ -18,8 +18,9 @@ from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.smiles_decoding import draw_smiles
 from unigen.molecules.force_field import mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
+from unigen.molecules.imines import imines_turned
 from unigen.molecules.molecule import Molecule
-from unigen.molecules.rdkit_smiles import is_molecule
+from unigen.molecules.stereoisomers import is_molecule
 from unigen.nn.conditions.properties import property_ranges
 from unigen.request import MoleculeRequest
 from unigen.smiles.reader import read_smiles
@@ -60,7 +61,7 @@ class MoleculeGenerator:
     def draw(self, jobs: list[Job[MoleculeRequest]]) -> list[Candidate[Molecule]]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on.
 
-        Conformers that have another stereo than their SMILES, or are broken, are drawn again a few times.
+        What is broken, and conformers of another stereo than their SMILES, are drawn again a few times.
         """
         candidates: dict[int, Candidate[Molecule]] = {}
         unfinished: list[ResolvedJob] = []
@@ -145,13 +146,21 @@ class MoleculeGenerator:
         source: dict[str, str | int | float] = {"redraws": trial} if trial else {}
         if self.settings.relax == "mmff":
             molecule, source["relaxed"] = mmff_relaxed(molecule)
-        if isinstance(job, ConformerJob):
-            if fault := fault_of(molecule):
-                return Candidate(None, reason=f"broken: {fault}", source=source)
-            if not is_molecule(molecule.to_rdkit(), str(job.job.request.smiles)):
+        if fault := fault_of(molecule):
+            return Candidate(None, reason=f"broken: {fault}", source=source)
+        if isinstance(job, ConformerJob) and not _is_asked_for(molecule, job.job.request):
+            # the model knows no sides of a hydrogen, and draws one of the two nearly always
+            turned = (other for other in imines_turned(molecule) if not fault_of(other))
+            right = next((other for other in turned if _is_asked_for(other, job.job.request)), None)
+            if right is None:
                 return Candidate(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
+            molecule, source["imines_turned"] = right, 1
         asked = {f"{name}_asked": float(value) for name, value in job.job.request.properties.items()}
         return Candidate(replace(molecule, properties=asked), source=source)
+
+
+def _is_asked_for(molecule: Molecule, request: MoleculeRequest) -> bool:
+    return is_molecule(molecule.to_rdkit(), str(request.smiles), largest_fragment=request.largest_fragment)
 
 
 def smiles_generator(opened: OpenedModel) -> MoleculeGenerator:

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from unigen.batch import TokenBatch
+from unigen.config import check_ranges
 from unigen.elements import SYMBOLS
 from unigen.geometry.local_frame import LocalFrames, local_frames
-from unigen.models.interface import ALL, Network
+from unigen.models.interface import ALL, WIDTHS, Network, check_backbone, check_properties
 from unigen.models.smiles.batch import MoleculeBatch
 from unigen.models.smiles.embedding import CHARGES, MoleculeEmbedding
 from unigen.models.smiles.placement import PlacementContext
@@ -55,6 +56,9 @@ class MoleculeConfig:
         context_noise: Angstrom; standard deviation of noise on the placed atoms in training, as drawn ones have errors.
         frame: axes that turn with the molecule, or fixed ones (then turned molecules must be learnt one by one).
         dropout: of the backbone's residual branches.
+
+    Raises:
+        UserError: a value out of its range.
     """
 
     kind: Literal["molecule"] = "molecule"
@@ -71,6 +75,12 @@ class MoleculeConfig:
     context_noise: float = 0.03
     frame: Literal["local", "fixed"] = "local"
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_backbone(self)
+        check_properties(self, most=1_000)  # a vector each: more columns than any dataset has
+        # an atom has a vector of its own: of a molecule of more, attention between all pairs would not fit any memory
+        check_ranges(self, max_atoms=(1, 10_000), context_width=WIDTHS, context_noise=(0, 10))
 
 
 class MoleculeModel(Network):

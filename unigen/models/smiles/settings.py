@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from unigen.models.generator import VectorSettings
+from unigen.config import check_ranges
+from unigen.models.generator import TEMPERATURES, VectorSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,3 +28,7 @@ class MoleculeSettings(VectorSettings):
     guidance: float = 1.0
     redraws: int = 4
     relax: Literal["none", "mmff"] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, symbol_temperature=TEMPERATURES, guidance=(-1_000, 1_000), redraws=(0, 10_000))

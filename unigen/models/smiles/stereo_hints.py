@@ -1,6 +1,6 @@
 """Chirality and sides of double bonds that a SMILES asks for, in the frame in which the next atom is placed.
 
-A sign at an atom of a SMILES speaks of the order of its neighbours (``unigen.smiles.handedness``). As soon as two
+A sign at an atom of a SMILES speaks of the order of its neighbours (``unigen.molecules.handedness``). As soon as two
 neighbours of such a centre stand, it says of a third on which side of the plane through these and the centre it lies:
 a direction, which turns with the molecule. A sign at a double bond says on which side of it an atom lies.
 """

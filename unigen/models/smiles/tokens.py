@@ -46,7 +46,7 @@ class MoleculeSequence:
         bond_order: order of the bond between two atoms, 0 for none.
         graph_distance: bonds between two atoms on the shortest way, UNREACHED for none.
         ring_size: of the smallest ring that holds both atoms, 0 for none; of those that are smallest for some bond.
-        chirality: that the SMILES asks for, by the order of the atoms (`unigen.smiles.handedness`), 0 for none.
+        chirality: that the SMILES asks for, by the order of the atoms (`unigen.molecules.handedness`), 0 for none.
         cis_trans: of the double bond between two atoms, as the SMILES asks: 1 cis, -1 trans, 0 none.
         positions: Cartesian, Angstrom; zeros where they are still to be drawn.
     """

@@ -13,13 +13,17 @@ import torch
 from torch import Tensor
 
 from unigen.batch import TokenBatch
-from unigen.models.interface import ALL, CrystalNetwork
+from unigen.config import check_ranges
+from unigen.models.interface import ALL, SHARES, CrystalNetwork, check_backbone
 from unigen.models.words.embedding import TokenEmbedding
 from unigen.nn.heads.symbols import start_small, symbol_scores
 from unigen.nn.process.solvers import karras_levels, log_likelihood
 from unigen.shapes import Float
 from unigen.tokens.sequence import SLOT_WIDTH, Channel
 from unigen.tokens.vocabulary import PAD
+
+CELLS = (1, 10_000)
+"""Range of the atoms of a cell: sequences of more do not fit any memory, since attention sees all pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,9 @@ class AutoregressiveConfig:
         head_blocks: residual blocks of a diffusion head.
         dropout: of the backbone's residual branches.
         element_dropout: how often an element's own embedding is hidden.
+
+    Raises:
+        UserError: a value out of its range.
     """
 
     kind: Literal["autoregressive"] = "autoregressive"
@@ -48,6 +55,10 @@ class AutoregressiveConfig:
     head_blocks: int = 3
     dropout: float = 0.05
     element_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_backbone(self)
+        check_ranges(self, max_atoms=CELLS, element_dropout=SHARES)
 
 
 @dataclass(frozen=True, eq=False)

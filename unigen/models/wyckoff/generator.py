@@ -189,7 +189,8 @@ class WyckoffGenerator:
             if source.rank is not None and not row.job.request.template
         }
         new = [key for key in search if key not in self._likeliest]
-        likeliest = search_templates(self.model, [search[key] for key in new], [groups for _, groups in new], _BEAM)
+        # one by one, as sources are ranked: what is found must not depend on what was searched for before
+        likeliest = [search_templates(self.model, [search[key]], [key[1]], _BEAM)[0] for key in new]
         found = self._likeliest.taken(search, zip(new, likeliest, strict=True))
         templates: dict[int, tuple[Template, float]] = {}
         for position, (row, cell, source) in enumerate(rows):

@@ -16,13 +16,23 @@ import torch
 from torch import Tensor, nn
 
 from unigen.batch import TokenBatch
+from unigen.config import check_ranges
 from unigen.errors import UserError
 from unigen.geometry.torus import wrap
-from unigen.models.interface import ALL, CrystalNetwork, Network
+from unigen.models.interface import (
+    ALL,
+    LAYERS,
+    SHARES,
+    WIDTHS,
+    CrystalNetwork,
+    Network,
+    check_backbone,
+    check_properties,
+)
 from unigen.models.wyckoff.batch import NeighbourBatch, WyckoffBatch
 from unigen.models.wyckoff.embedding import WyckoffEmbedding
-from unigen.models.wyckoff.reranker import NeighbourEncoder, Reranker
-from unigen.nn.conditions.properties import PropertyAdapter
+from unigen.models.wyckoff.reranker import RERANKER_HEADS, NeighbourEncoder, Reranker
+from unigen.nn.conditions.properties import MOST_PROPERTIES, PropertyAdapter
 from unigen.nn.heads.symbols import start_small
 from unigen.shapes import Float
 from unigen.tokens.sequence import Channel
@@ -56,6 +66,9 @@ class WyckoffConfig:
         neighbour_dropout: largest share of a shortlist that is hidden in training.
         properties: at most three that may be asked for: ``density`` (of the cell, g/cm^3), and those of the data.
         units: of the properties.
+
+    Raises:
+        UserError: a value out of its range.
     """
 
     kind: Literal["wyckoff"]
@@ -74,6 +87,26 @@ class WyckoffConfig:
     neighbour_dropout: float = 0.5
     properties: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_backbone(self)
+        check_properties(self, MOST_PROPERTIES)
+        check_ranges(
+            self,
+            max_atoms=(1, 10_000),  # of cells of more nobody has a symmetry
+            max_orbits=(1, 10_000),
+            element_dropout=SHARES,
+            reranker_width=WIDTHS,
+            reranker_layers=LAYERS,
+            reranker_dropout=SHARES,
+            neighbour_dropout=SHARES,
+        )
+        if self.reranker_width % RERANKER_HEADS:
+            raise UserError(
+                "reranker_width: cannot be divided among its heads",
+                got=self.reranker_width,
+                wanted=f"a multiple of {RERANKER_HEADS}",
+            )
 
 
 class WyckoffModel(CrystalNetwork):

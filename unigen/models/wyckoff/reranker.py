@@ -25,6 +25,9 @@ from unigen.retrieval.shortlist import KINDS
 from unigen.retrieval.table import FEATURES, UNIT
 from unigen.shapes import Bool, Float, Int
 
+RERANKER_HEADS = 4
+"""Heads of attention of its transformer."""
+
 _PAIR_FACTS = 6  # chemical distance, three differences of descriptors, share, count
 _KIND_FACTS = 9  # see ``_kind_facts``
 _NEVER = -1e9
@@ -165,7 +168,9 @@ class Reranker(nn.Module):
         self.query = nn.Sequential(nn.Linear(width + 2, width), nn.SiLU(), nn.Linear(width, width))
         self.none = nn.Parameter(torch.zeros(width))
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, 4, 2 * width, dropout, "gelu", batch_first=True, norm_first=True)
+            nn.TransformerEncoderLayer(
+                width, RERANKER_HEADS, 2 * width, dropout, "gelu", batch_first=True, norm_first=True
+            )
             for _ in range(layers)
         )
         self.to_logit = nn.Sequential(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unigen.config import check_ranges
 from unigen.models.generator import VectorSettings
 
 
@@ -34,3 +35,17 @@ class WyckoffSettings(VectorSettings):
     within: float | None = None
     min_distance: float = 0.7
     redraws: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        infinity = float("inf")
+        check_ranges(
+            self,
+            source_temperature=(0, 1_000),
+            departure=(0, 1_000),
+            anew=(0, infinity),  # infinity: always
+            guidance=(-1_000, 1_000),
+            within=(0, infinity),
+            min_distance=(0, 10),  # Angstrom: no two atoms of a solid are farther from all others
+            redraws=(0, 10_000),
+        )

@@ -110,14 +110,14 @@ class SourceChooser:
         """The ranked shortlist of every cell."""
         keys = [tuple(sorted(cell.items())) for cell in cells]
         new = [key for key in dict.fromkeys(keys) if key not in self._ranked]
+        device = next(self.model.parameters()).device
         made: dict[tuple[tuple[int, int], ...], RankedShortlist] = {}
-        if new:
-            parts = [self.retriever.part_shortlist(dict(key), exclude_formula=self.exclude_formula) for key in new]
-            device = next(self.model.parameters()).device
-            batch = collate_shortlists([shortlist for shortlist, _ in parts]).to(device)
-            logits = self.model.reranker(batch).double().log_softmax(-1).cpu().numpy()
-            for key, (shortlist, copies), row in zip(new, parts, logits, strict=True):
-                made[key] = RankedShortlist(shortlist, row[: len(shortlist.representatives) + 1], copies)
+        for key in new:
+            shortlist, copies = self.retriever.part_shortlist(dict(key), exclude_formula=self.exclude_formula)
+            # one by one: the last digits of a batch depend on its other rows, here on what was asked for before, and
+            # a run that goes on must follow the sources that an uninterrupted one does
+            logits = self.model.reranker(collate_shortlists([shortlist]).to(device))[0].double().log_softmax(-1)
+            made[key] = RankedShortlist(shortlist, logits.cpu().numpy(), copies)
         found = self._ranked.taken(keys, made.items())
         return [found[key] for key in keys]
 
