@@ -17,7 +17,7 @@ from tests.fuzz.mutations import FORMS, Mutation, mutate
 from tests.fuzz.targets import Target, targets
 from unigen.errors import UserError
 
-TRIES = {"crystals": 240, "molecules": 120, "requests": 160, "configs": 60, "models": 120, "runs": 120}
+TRIES = {"crystals": 500, "molecules": 120, "requests": 400, "configs": 60, "models": 120, "runs": 240}
 """Mutated files of a group of formats: some ten seconds each."""
 
 mutations = st.lists(

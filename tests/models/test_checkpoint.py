@@ -62,3 +62,20 @@ def test_an_unknown_mixer_is_named(folder):
     (folder / CONFIG).write_text(text.replace("- attention\n- attention", "- attention\n- mamba"))
     with pytest.raises(UserError, match="mamba"):
         load_model(folder)
+
+
+def test_a_config_of_another_size_is_refused_before_such_a_network_is_built(folder):
+    text = (folder / CONFIG).read_text().replace("width: 32", "width: 65536")
+    (folder / CONFIG).write_text(text)
+    with pytest.raises(UserError, match=r"weights do not fit config\.yaml: \d+ tensors differ"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(folder, value):
+    weights = load_file(folder / WEIGHTS)
+    name = min(weights)
+    weights[name].view(-1)[0] = value
+    save_file(weights, folder / WEIGHTS, metadata={"format": FORMAT})
+    with pytest.raises(UserError, match=f"weights are not finite: {name}"):
+        load_model(folder)

@@ -157,7 +157,7 @@ def _whole_numbers(path: Path, name: str, values: np.ndarray) -> np.ndarray:
 
 def _numbers_of_symbols(symbols: np.ndarray) -> Int[np.ndarray, "sites"]:
     """Atomic numbers of symbols, 0 for what is none."""
-    known, of_each = np.unique(symbols.astype(str), return_inverse=True)
+    known, of_each = np.unique(_texts(symbols), return_inverse=True)
     return np.array([atomic_number_of(symbol) or 0 for symbol in known.tolist()], dtype=np.int64)[of_each]
 
 
