@@ -35,7 +35,7 @@ def test_cells_of_nothing_in_nature_are_refused(lattice, said):
 
 
 def test_coordinates_without_digits_are_no_places():
-    with pytest.raises(UserError, match="site 1: coordinates that are no place"):
+    with pytest.raises(UserError, match="site 1: coordinates beyond all cells"):
         Crystal(PAIR[0], np.array([[0.0, 0, 0], [1e17, 0, 0]]), np.eye(3) * 5)
 
 

@@ -165,4 +165,4 @@ def test_symbols_from_before_the_double_glide_planes_are_known():
 @pytest.mark.parametrize("name", ["0", "231", "-1", "2.5", "P21/n", "fm-3m", "cubic", "²", ""])
 def test_names_of_no_standard_setting_are_refused(name):
     with pytest.raises(UserError, match="space group"):
-        space_group_number(name)
+        space_group_number(name, standard=True)

@@ -164,31 +164,6 @@ def closest_pair(lattice: Float[np.ndarray, "3 3"], frac_coords: Float[np.ndarra
     return best
 
 
-def _closest_of_many(
-    basis: Float[np.ndarray, "3 3"], coords: Float[np.ndarray, "atoms 3"], own: float, reach: Float[np.ndarray, "3"]
-) -> Pair:
-    """The closest pair by a tree of all atoms within ``reach`` (fractions of the cell) of the cell."""
-    from scipy.spatial import cKDTree
-
-    home = wrap(coords)
-    images, atoms = [home], [np.arange(len(home))]
-    for shift in product(*(range(-r, r + 1) for r in np.ceil(reach).astype(int))):
-        moved = home + np.array(shift)
-        inside = ((moved >= -reach) & (moved <= 1.0 + reach)).all(axis=1)
-        if any(shift):
-            images.append(moved[inside])
-            atoms.append(np.flatnonzero(inside))
-    atom = np.concatenate(atoms)
-    distances, indices = cKDTree(np.concatenate(images) @ basis).query(home @ basis, k=2)
-    itself = indices[:, 0] == np.arange(len(home))  # where two atoms coincide it may come second
-    nearest = np.where(itself, distances[:, 1], distances[:, 0])
-    site = int(nearest.argmin())
-    if nearest[site] >= own:
-        return Pair(0, 0, own)
-    other = int(atom[indices[site, int(itself[site])]])
-    return Pair(min(site, other), max(site, other), float(nearest[site]))
-
-
 def needle(lattice: Float[np.ndarray, "3 3"]) -> list[float] | None:
     """The lengths of the shortest cell if it has more than `MOST_LATTICE_POINTS`; None for cells as crystals have."""
     volume = abs(float(np.linalg.det(lattice)))
@@ -219,6 +194,31 @@ def unskewed(cell: Cell) -> Cell:
 def _lattice_points(basis: Float[np.ndarray, "3 3"], volume: float) -> float:
     """Nearer than the longest vector: the volume of that sphere over that of the cell."""
     return 4 / 3 * math.pi * float(np.linalg.norm(basis, axis=1).max()) ** 3 / volume
+
+
+def _closest_of_many(
+    basis: Float[np.ndarray, "3 3"], coords: Float[np.ndarray, "atoms 3"], own: float, reach: Float[np.ndarray, "3"]
+) -> Pair:
+    """The closest pair by a tree of all atoms within ``reach`` (fractions of the cell) of the cell."""
+    from scipy.spatial import cKDTree
+
+    home = wrap(coords)
+    images, atoms = [home], [np.arange(len(home))]
+    for shift in product(*(range(-r, r + 1) for r in np.ceil(reach).astype(int))):
+        moved = home + np.array(shift)
+        inside = ((moved >= -reach) & (moved <= 1.0 + reach)).all(axis=1)
+        if any(shift):
+            images.append(moved[inside])
+            atoms.append(np.flatnonzero(inside))
+    atom = np.concatenate(atoms)
+    distances, indices = cKDTree(np.concatenate(images) @ basis).query(home @ basis, k=2)
+    itself = indices[:, 0] == np.arange(len(home))  # where two atoms coincide it may come second
+    nearest = np.where(itself, distances[:, 1], distances[:, 0])
+    site = int(nearest.argmin())
+    if nearest[site] >= own:
+        return Pair(0, 0, own)
+    other = int(atom[indices[site, int(itself[site])]])
+    return Pair(min(site, other), max(site, other), float(nearest[site]))
 
 
 def _short_basis(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from ase import Atoms
     from pymatgen.core import Structure
 
+FARTHEST = 1e8
+"""Cells from the origin: beyond, a double no longer says where in its cell an atom is (to 1e-8 of it), and a lost point
+of decimals is likelier."""
+
 GRAM_PER_CUBIC_CENTIMETRE = 1.66053906660
 """Of one atomic mass unit in a cubic Angstrom."""
-
-LARGEST_COORDINATE = 1e6
-"""Fractional coordinates beyond it are no longer places: of what files write, no digit is left behind the point."""
 
 LARGEST_VOLUME = 1e5
 """Cubic Angstrom an atom: thinner than air, which has 2e4. The largest of 105,000 crystals of MP and OQMD has 600, a
@@ -43,8 +44,8 @@ class Crystal:
         properties: named scalars (units are on the card of the dataset they come from).
 
     Raises:
-        UserError: shapes that disagree, NaN, an unknown element, a cell of zero volume; coordinates, a volume or a
-            needle of a cell that nothing in nature has, and that programs would spend hours and gigabytes on.
+        UserError: shapes that disagree, NaN or places beyond all cells, an unknown element, a cell of zero volume, or
+            one so large for its atoms, or so thin, that no crystal has it and programs spend gigabytes on it.
     """
 
     numbers: Integer[np.ndarray, "atoms"]
@@ -65,14 +66,14 @@ class Crystal:
         if not np.isfinite(coords).all():
             site = int(np.flatnonzero(~np.isfinite(coords).all(axis=1))[0])
             raise UserError(f"site {site}: coordinates are not finite", got=coords[site].tolist())
+        if np.abs(coords).max() > FARTHEST:
+            site = int(np.abs(coords).max(axis=1).argmax())
+            raise UserError(f"site {site}: coordinates beyond all cells", got=coords[site].tolist())
         if not np.isfinite(lattice).all():
             raise UserError("the lattice is not finite", got=lattice.tolist())
         unknown = np.flatnonzero((numbers < 1) | (numbers >= len(SYMBOLS)))
         if len(unknown):
             raise UserError(f"site {unknown[0]}: unknown species", got=int(numbers[unknown[0]]))
-        if np.abs(coords).max() > LARGEST_COORDINATE:
-            site = int(np.abs(coords).max(axis=1).argmax())
-            raise UserError(f"site {site}: coordinates that are no place", got=coords[site].tolist())
         _check_cell(lattice, len(numbers))
         for name, array in (("numbers", numbers), ("frac_coords", coords), ("lattice", lattice)):
             array.flags.writeable = False

@@ -98,7 +98,7 @@ def parse_template(text: str) -> Template:
     """
     group, *elements = text.split() or [""]
     try:
-        number = space_group_number(group)
+        number = space_group_number(group, standard=True)
         orbits = [orbit for element in elements for orbit in _orbits(element, number)]
         return Template(number, tuple(n for n, _ in orbits), tuple(letter for _, letter in orbits))
     except UserError as error:

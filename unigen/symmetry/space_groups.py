@@ -128,11 +128,19 @@ def _padded(row: dict[str, Any]) -> tuple[Float[np.ndarray, "positions 3 3"], In
     return linear, pivots
 
 
-def space_group_number(name: str) -> int:
+_OLD_SYMBOLS = ("Abm2", "Aba2", "Cmca", "Cmma", "Ccca")
+"""Before the letter e for double glide planes (1992)."""
+
+
+def space_group_number(name: str, *, standard: bool = False) -> int:
     """The number of a space group named by number or by a symbol of any of its settings.
 
     Hermann-Mauguin, short or full, old (``Fm3m``) or new, in any setting (``P21/n``, ``Pbnm``, ``R-3c:H``), or
     Hall; in any case; ``_``, blanks, and brackets about a screw axis may be left out.
+
+    Args:
+        name: number or symbol.
+        standard: only the symbol of the standard setting, whose Wyckoff letters are meant.
 
     Raises:
         UserError: neither a number from 1 to 230 nor such a symbol, or one of two groups.
@@ -150,6 +158,10 @@ def space_group_number(name: str) -> int:
     symbol = _EXTENSION.sub("", _without_blanks(plain))
     hall = " ".join(plain.casefold().split())
     found = {names.get(key) for names, key in ((numbers["Hermann-Mauguin"], symbol), (numbers["Hall"], hall))} - {None}
+    if standard:
+        text = "".join(name.replace("_", "").split())  # its case counts: letters after it are of one setting
+        current = {each.replace("_", "") for each in _standard_symbols().values()}
+        found = found if text in current or text in _OLD_SYMBOLS else set()
     if len(found) == 1 and 0 not in found:
         return int(found.pop() or 0)
     if found:

@@ -211,7 +211,7 @@ def one_of_many(file: Path, read: Reader) -> Iterator[Record]:
     try:
         yield from read(file)
     except UserError as error:
-        yield Record(own_name(file), "bad", error.reason, str(file))
+        yield Record(own_name(file), "bad", str(error).removeprefix(f"{file}: "), str(file))
 
 
 def left_out_records(folder: Path) -> Iterator[Record]:
