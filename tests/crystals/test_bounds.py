@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.crystals.real_crystals import prototypes
-from unigen.crystals.cell import MOST_LATTICE_POINTS, needle
+from unigen.crystals.cell import MOST_LATTICE_POINTS, SKEWED, needle
 from unigen.crystals.crystal import LARGEST_VOLUME, Crystal
 from unigen.crystals.matching import BoundedMatcher, MatchSettings
 from unigen.errors import UserError
@@ -72,7 +72,7 @@ def test_a_skewed_basis_changes_nothing(shear, a, c):
     assert needle(skewed.lattice) is None
     found = skewed.unskewed()
     assert found.volume == pytest.approx(plain.volume)
-    assert np.linalg.norm(found.lattice, axis=1).max() < 10 * np.linalg.norm(plain.lattice, axis=1).max()
+    assert 4 / 3 * np.pi * np.linalg.norm(found.lattice, axis=1).max() ** 3 <= SKEWED * plain.volume
     assert found.smallest_distance() == pytest.approx(plain.smallest_distance())
     matcher = BoundedMatcher(MatchSettings())
     assert matcher.rms(matcher.reduce(found), matcher.reduce(plain)).rms == pytest.approx(0, abs=1e-6)

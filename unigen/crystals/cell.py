@@ -100,8 +100,8 @@ def reduced_counts(numbers: Integer[np.ndarray, "atoms"]) -> dict[int, int]:
 
 
 MOST_ATOMS_SEARCHED = 2_000
-"""Atoms of a cell in which spglib is still asked for symmetry: its time grows faster than their square, with 3,375 atoms
-at random it is 17 s. The primitive cells of the Materials Project have up to some 450."""
+"""Atoms of a cell in which spglib is still asked for symmetry: its time grows faster than their square, 3,375 atoms
+at random take 17 s. The primitive cells of the Materials Project have up to some 450."""
 
 
 def too_large(atoms: int) -> str:
