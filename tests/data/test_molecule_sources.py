@@ -210,7 +210,7 @@ def test_an_unreadable_file_in_a_folder_is_one_bad_row(tmp_path):
     (tmp_path / "torn.npz").write_bytes(b"PK")
     (tmp_path / "README.md").write_text("not a molecule")
     assert [row.reason.split(": ")[1] for row in read_molecule_rows(tmp_path) if row.structure is None] == [
-        "not a readable npz"
+        "not a readable npz; got File is not a zip file"
     ]
 
 
