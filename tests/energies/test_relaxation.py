@@ -143,7 +143,7 @@ def test_a_cutoff_that_is_known_once_elements_were_seen_is_taken_then():
     apart = Crystal(np.array([29]), np.zeros((1, 3)), 6.0 * np.eye(3))
     found = relax(apart, potential(), RelaxSettings())
     assert (found.outcome, found.energy_per_atom, found.crystal) == ("gated", None, None)
-    assert "after: no neighbour of site 0 (Cu) within 5.4 A" in found.reason
+    assert "after: no neighbour of site 0 (Cu) within 5.38 A" in found.reason
 
 
 def test_where_the_cutoff_is_not_known_that_is_said_and_nothing_is_gated():
