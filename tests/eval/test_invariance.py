@@ -23,6 +23,7 @@ from unigen.crystals.matching import BoundedMatcher, MatchSettings
 from unigen.elements import SYMBOLS, parse_formula
 from unigen.energies.hull.hull import Hull
 from unigen.energies.hull.reference import HullCard, HullReference
+from unigen.eval.crystals.coverage import fingerprint
 from unigen.eval.crystals.novelty import find_novel, find_unique
 from unigen.eval.crystals.protocol import DENOVO
 from unigen.eval.crystals.validity import check_composition, describe
@@ -126,6 +127,18 @@ def test_a_composition_has_one_verdict_in_any_order_and_any_multiple(formula):
         for times in (1, 3)
     }
     assert verdicts == {check_composition(formula)}
+
+
+@settings(deadline=None, max_examples=10)
+@given(data=st.data(), index=st.integers(0, 29), seed=st.integers(0, 9))
+def test_fingerprints_of_coverage(data, index, seed):
+    pytest.importorskip("matminer")
+    crystal = shaken(prototypes(30)[index], np.random.default_rng(seed), 0.1)
+    ours, theirs = fingerprint(crystal), fingerprint(data.draw(described_otherwise(crystal)))
+    assert (ours is None) == (theirs is None)
+    if ours is not None:
+        assert theirs.structure == pytest.approx(ours.structure, abs=1e-6)
+        assert theirs.composition == pytest.approx(ours.composition, nan_ok=True)
 
 
 @given(copies=st.integers(2, 9), energy=st.floats(-3, 0), order=st.permutations([3, 26, 8]))

@@ -180,10 +180,16 @@ def _check_name(card: HullCard) -> None:
             raise UserError(
                 "another hull has this name",
                 where=str(hulls_home() / card.name),
-                got=f"{card.quantity}, {card.scheme}, from {', '.join(card.sources)}",
-                wanted=f"{built.quantity}, {built.scheme}, from {', '.join(built.sources)}",
+                got=_made_of(card),
+                wanted=_made_of(built),
                 next_step="give another name, or remove that folder",
             )
+
+
+def _made_of(card: HullCard) -> str:
+    """Quantity, scheme and sources, each with the beginning of its checksum: a file may have changed."""
+    sources = ", ".join(f"{name} ({origin.get('sha256', '')[:8]})" for name, origin in card.sources.items())
+    return f"{card.quantity}, {card.scheme}, from {sources}"
 
 
 def _write_lowest(
