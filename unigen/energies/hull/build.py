@@ -65,7 +65,7 @@ def build_from_energies(
     notes = check_one_scheme([each.provenance for each in energies], scheme)
     entries = [entry for each in energies for entry in each.entries]
     left_out = [(each.name, *row) for each in energies for row in each.left_out]
-    total = next((each.total for each in energies if each.total), "")
+    total = next((each.provenance.total for each in energies if each.provenance.total), "")
     return _write_lowest(card, entries, Counter(reason for *_, reason in left_out), left_out, notes, total)
 
 
