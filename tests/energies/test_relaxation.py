@@ -66,7 +66,7 @@ def test_the_displacement_of_one_atom_of_two():
     [
         (Crystal(np.array([29, 29]), np.array([[0, 0, 0], [0.02, 0, 0]]), 4 * np.eye(3)), "before: atoms 0.08 A"),
         (Crystal(np.array([29]), np.zeros((1, 3)), np.diag([0.4, 6, 6])), "before: atoms 0.40 A"),
-        (Crystal(np.array([29]), np.zeros((1, 3)), 12 * np.eye(3)), "before: 1.73e+03 A^3 an atom"),
+        (Crystal(np.array([29]), np.zeros((1, 3)), 12 * np.eye(3)), "before: volume 1.73e+03 A^3 an atom"),
     ],
 )
 def test_what_is_impossible_is_gated(crystal, reason):

@@ -308,7 +308,7 @@ def _isolated(crystal: Crystal, cutoff: float | None) -> str:
 
 
 def _volume_reason(volume: float, settings: RelaxSettings) -> str:
-    return "" if settings.min_volume <= volume <= settings.max_volume else f"{volume:.3g} A^3 an atom"
+    return "" if settings.min_volume <= volume <= settings.max_volume else f"volume {volume:.3g} A^3 an atom"
 
 
 def displacement(before: Crystal, after: Crystal) -> float:
