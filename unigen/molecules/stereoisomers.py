@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.molecules.handedness import side_signs, volume_signs
-from unigen.molecules.rdkit_smiles import flat_smiles, marked_mol, turns_over, without_labels
+from unigen.molecules.rdkit_graph import smiles_of_mol
+from unigen.molecules.rdkit_smiles import (
+    flat_smiles,
+    marked_mol,
+    said_by_either_perception,
+    turns_over,
+    without_labels,
+)
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
@@ -73,7 +80,7 @@ class Reduced:
     twins: frozenset[int]
 
 
-def is_molecule(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -> bool:
+def is_molecule(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -> bool | None:
     """Whether a molecule in space is the one of a SMILES: its graph, and all stereo that the text says.
 
     Stereo that the text leaves open may be any; `not_compared` tells what is not looked at.
@@ -82,6 +89,9 @@ def is_molecule(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -
         molecule: with all its hydrogens and one conformer.
         smiles: the text.
         largest_fragment: of a text of several molecules the largest is meant.
+
+    Returns:
+        None where `MOST_WAYS` ways to lay the one graph upon the other were tried and none fits: nobody can tell.
 
     Raises:
         UserError: the text is none of one molecule.
@@ -92,8 +102,11 @@ def is_molecule(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -
     return _fits(molecule, wanted, text_marks(wanted))
 
 
-def same_stereoisomer(one: Mol, other: Mol, *, imines: bool = True) -> bool:
-    """Whether two molecules in space, each with all its hydrogens, are conformers of one; see `position_marks`."""
+def same_stereoisomer(one: Mol, other: Mol, *, imines: bool = True) -> bool | None:
+    """Whether two molecules in space, each with all its hydrogens, are conformers of one; see `position_marks`.
+
+    None as of `is_molecule`.
+    """
     return _fits(one, other, position_marks(other, imines=imines))
 
 
@@ -112,8 +125,6 @@ def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, .
     tags = {atom.GetIdx(): str(atom.GetChiralTag()) for atom in mol.GetAtoms() if atom.GetChiralTag()}
     lost = sum("@" in bracket for bracket in _BRACKETS.findall(text)) - len(tags)
     said = {
-        "isotopes": any(atom.GetIsotope() for atom in mol.GetAtoms()),
-        "atom maps": any(atom.GetAtomMapNum() for atom in mol.GetAtoms()),
         "the hand of a nitrogen, which turns over": any(turns_over(mol.GetAtomWithIdx(index)) for index in tags),
         # an @ at an atom of two neighbours is that of an allene
         "the hand of an axis": "CHI_ALLENE" in tags.values()
@@ -121,9 +132,67 @@ def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, .
         or bool(_WEDGED_BONDS.search(extension))
         or ("." not in text and lost > 0),
         "stereo that is not tetrahedral": any(tag not in (*_HANDS, "CHI_ALLENE") for tag in tags.values()),
+    }
+    return labels_of(mol) + tuple(words for words, holds in said.items() if holds)
+
+
+def labels_of(mol: Mol) -> tuple[str, ...]:
+    """What an RDKit molecule says that no positions hold, in words: isotopes, atom maps, enhanced stereo."""
+    said = {
+        "isotopes": any(atom.GetIsotope() for atom in mol.GetAtoms()),
+        "atom maps": any(atom.GetAtomMapNum() for atom in mol.GetAtoms()),
         "hands that the text leaves open (& or o)": bool(_open_centres(mol)),
     }
     return tuple(words for words, holds in said.items() if holds)
+
+
+def smiles_as_asked(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -> str:
+    r"""Canonical SMILES of a molecule that `is_molecule` holds for the one of ``smiles``, with all stereo asked for.
+
+    It is the text of the positions, which says stereo that was left open, too; where RDKit overlooks there what was
+    asked for, it is the text that was asked for, without what is not compared.
+
+    Args:
+        molecule: with all its hydrogens and one conformer.
+        smiles: what was asked for.
+        largest_fragment: of a text of several molecules the largest is meant.
+
+    Example:
+        ``CC/C=C1\C[C@H](O)C1``, of which RDKit's old perception reads ``CCC=C1CC(O)C1`` off every conformer.
+    """
+    own = smiles_of_mol(molecule)
+    if not any(sign in smiles for sign in "@/\\"):
+        return own
+    asked = _compared_smiles(smiles, largest_fragment)
+    query = marked_mol(asked)
+
+    def write() -> str:
+        perceived = Chem.Mol(molecule)
+        Chem.AssignStereochemistryFrom3D(perceived)
+        return smiles_of_mol(perceived)
+
+    from rdkit import Chem
+
+    for text in (own, said_by_either_perception(write)):
+        if marked_mol(text).HasSubstructMatch(query, useChirality=True):
+            return text
+    return asked
+
+
+def _compared_smiles(smiles: str, largest_fragment: bool) -> str:
+    """A SMILES in canonical form, without what `not_compared` lists; the hydrogen of an imine where it has a side."""
+
+    def write() -> str:
+        marked = without_labels(marked_mol(smiles, largest_fragment=largest_fragment))
+        centres = {mark.centre for mark in text_marks(Chem.AddHs(marked))}
+        for atom in marked.GetAtoms():
+            if atom.GetIdx() not in centres:
+                atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+        return Chem.CanonSmiles(Chem.MolToSmiles(marked))
+
+    from rdkit import Chem
+
+    return said_by_either_perception(write)
 
 
 def text_marks(mol: Mol) -> list[Mark]:
@@ -221,8 +290,8 @@ def _has_sides(bond: Bond) -> bool:
     return not any(bond.IsInRingSize(size) for size in range(3, SMALLEST_RING))
 
 
-def _fits(molecule: Mol, wanted: Mol, marks: list[Mark]) -> bool:
-    """Whether some way to lay the wanted graph upon the molecule makes all marks true."""
+def _fits(molecule: Mol, wanted: Mol, marks: list[Mark]) -> bool | None:
+    """Whether some way to lay the wanted graph upon the molecule makes all marks true; None where too many are left."""
     if flat_smiles(molecule) != flat_smiles(wanted):
         return False
     if not marks:
@@ -238,7 +307,7 @@ def _fits(molecule: Mol, wanted: Mol, marks: list[Mark]) -> bool:
         looked_at = [mark for mark in meaning if mark.centre is None or laid[mark.centre] not in open_centres]
         if _all_true(looked_at, laid, molecule):
             return True
-    return False
+    return None if len(ways) == MOST_WAYS else False
 
 
 def _all_true(marks: list[Mark], laid: dict[int, int], molecule: Mol) -> bool:

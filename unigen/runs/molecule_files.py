@@ -13,7 +13,7 @@ from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
-from unigen.molecules.stereoisomers import not_compared
+from unigen.molecules.stereoisomers import not_compared, smiles_as_asked
 from unigen.request import MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, file_names, was_made
 from unigen.runs.tables import molecules_table
@@ -50,14 +50,18 @@ class MoleculeFolder(RunFolder):
             "model": sample.model,
         }
         row |= sample.source
-        if molecule is not None and request.smiles is not None:
-            # isotopes, the hands of axes: said with every sample that was asked to have them
-            left_out = not_compared(request.smiles, largest_fragment=request.largest_fragment)
-            row |= {"not_compared": list(left_out)} if left_out else {}
         if molecule is None:
             return row | {"reason": sample.reason}
+        if request.smiles is None:
+            smiles = molecule.to_smiles()
+        else:
+            piece = request.largest_fragment
+            # isotopes, the hands of axes: said with every sample that was asked to have them
+            left_out = not_compared(request.smiles, largest_fragment=piece)
+            row |= {"not_compared": list(left_out)} if left_out else {}
+            smiles = smiles_as_asked(molecule.to_rdkit(), request.smiles, largest_fragment=piece)
         return row | {
-            "smiles": molecule.to_smiles(),
+            "smiles": smiles,
             "formula": molecule.formula,
             "smallest_distance": round(molecule.closest_pair()[2], _DIGITS) if len(molecule) > 1 else None,
             "molecule": {

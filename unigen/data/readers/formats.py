@@ -16,6 +16,7 @@ from unigen.data.readers.file_names import (
     OF_VASP,
     VASP_FILES,
     folder_names,
+    is_calculation,
     is_left_over,
     is_report,
     own_name,
@@ -84,7 +85,7 @@ class Formats:
         noun: what messages call these structures.
         wanted: what can be read, for messages; the endings where it is empty.
         own_folders: what else reads a folder as a whole, by a file that it has.
-        single: endings, and beginnings, of files that hold one structure.
+        single: endings of files that hold one structure as a rule; others are looked at.
         unread: endings and names, in small letters, of files that hold structures in a form that is not read.
         describe: what is compared to find the same structures in two files; without it only equal texts are found.
     """
@@ -164,7 +165,7 @@ class Formats:
                 passed[file] = REPORT
             elif (reader := self.reader(file)) is not None:
                 read[file] = reader
-            elif suffix(file) in self.unread or stem(file).lower() in self.unread or file.name.lower() in self.unread:
+            elif {suffix(file), stem(file).lower(), file.name.lower()} & self.unread or is_calculation(file):
                 read[file] = _not_read
             else:
                 passed[file] = f"no {self.noun} ({suffix(file) or 'no ending'})"
@@ -196,14 +197,11 @@ class Formats:
         for file in passed:
             del read[file]
         files = {file: reader for file, reader in read.items() if file.is_file() and reader is not _not_read}
-        copies = find_copies(files, self._is_single, self.describe)
+        copies = find_copies(files, self.single, self.describe)
         for file, original in copies.items():
             del read[file]
             passed[file] = f"the same structures as {original}"
         return passed
-
-    def _is_single(self, file: Path) -> bool:
-        return suffix(file) in self.single or suffix(file) not in self.by_ending
 
 
 def one_of_many(file: Path, read: Reader) -> Iterator[Record]:
