@@ -78,10 +78,10 @@ def test_stereo_that_was_left_open_is_said_as_drawn():
     assert "@" in smiles_as_asked(embedded("C/C=C/C(O)F").to_rdkit(), "C/C=C/C(O)F")
 
 
-def test_more_ways_than_are_tried_are_neither_yes_nor_no(monkeypatch):
+def test_more_mappings_than_are_tried_are_neither_yes_nor_no(monkeypatch):
     cis, trans = "C[C@H]1CC[C@@H](C)CC1", "C[C@H]1CC[C@H](C)CC1"
     assert is_molecule(embedded(cis).to_rdkit(), trans) is False
-    monkeypatch.setattr("unigen.molecules.stereoisomers.MOST_WAYS", 1)
+    monkeypatch.setattr("unigen.molecules.stereoisomers.MOST_MAPPINGS", 1)
     assert is_molecule(embedded(cis).to_rdkit(), trans) is None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unigen.data.left_out import by_reason
 from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SDF = "samples.sdf"
-_NAMED_SMILES = re.compile(r"^SMILES '.*?': ")
 _DIGITS = 5
 
 
@@ -89,9 +88,12 @@ class MoleculeFolder(RunFolder):
         made = [row for row in rows if was_made(row)]
         failed = [row for row in rows if not was_made(row)]
         console.print(molecules_table(made, len(made)))
-        redraws = sum(row.get("redraws", 0) for row in rows)
-        redrawn = f", {redraws} drawn again (another stereo, or broken)" if redraws else ""
-        counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped{_by_reason(failed)}"
+        redraws = [row["redraws"] for row in rows if "redraws" in row]
+        redrawn = f", {len(redraws)} of {len(rows)} drawn again (another stereo, or broken)" if redraws else ""
+        counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped"
+        if failed:
+            kinds = by_reason(("", row["reason"]) for row in failed)
+            counts += f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
         console.out(f"{counts}; written to {self.path / SDF}", highlight=False)
         if turned := sum("imines_turned" in row for row in made):
             console.out(f"hydrogen of C=N-H put on the side that is asked for: {turned}", highlight=False)
@@ -102,12 +104,6 @@ class MoleculeFolder(RunFolder):
         if failed:
             reason = f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}"
             console.out(reason, highlight=False)
-
-
-def _by_reason(failed: Sequence[Row]) -> str:
-    """Such as `` (2 broken, 1 not a SMILES)``, the most frequent first."""
-    kinds = Counter(_NAMED_SMILES.sub("", row["reason"]).split(";")[0].split(": ")[0] for row in failed)
-    return f" ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())})" if failed else ""
 
 
 def molecule_of(row: Mapping[str, Any]) -> Molecule | None:

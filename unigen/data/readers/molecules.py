@@ -54,7 +54,7 @@ def parse_molecule(record: Record, *, largest_fragment: bool = False, max_atoms:
 
     Args:
         record: as `MOLECULE_FORMATS` yields it.
-        largest_fragment: of a SMILES of several molecules, take the largest.
+        largest_fragment: of an entry of several molecules, take the largest.
         max_atoms: most atoms; a SMILES of more is not embedded.
     """
     parse = partial(_molecule, largest_fragment=largest_fragment, max_atoms=max_atoms)
@@ -106,6 +106,8 @@ def _molecule(record: Record, *, largest_fragment: bool, max_atoms: int | None) 
             molecule = _from_arrays(content, number(record.info.get("charge", 0)), where)
         case _:
             raise UserError(str(content), where=where)
+    if largest_fragment:
+        molecule = molecule.largest_fragment()
     fields = record.info | molecule.properties
     properties = numeric({name: value for name, value in fields.items() if name.lower() not in _NOT_PROPERTIES})
     return replace(molecule, properties=properties)

@@ -76,7 +76,9 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
     references = [_heavy(reference) for reference in task.references]
     samples = task.samples
     if samples is None:
-        made = etkdg_conformers(task.smiles, task.n, task.seed, mmff=task.mmff)
+        # where two molecules stand to each other is nothing that ETKDG knows: of several it has no conformers
+        several = "." in task.smiles
+        made = [] if several else etkdg_conformers(task.smiles, task.n, task.seed, mmff=task.mmff)
         samples = (*made, *[None] * (task.n - len(made)))
     # infinity lies below no threshold, and is never the nearest while there is another
     rms = np.full((len(samples), len(references)), np.inf)

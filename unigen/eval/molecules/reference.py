@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -86,9 +86,7 @@ def _parse(record: Record, *, largest_fragment: bool) -> Row[Molecule]:
     """A SMILES stays as it is: no positions are made up for it."""
     if record.form == "smiles":
         return Row(record.id, None, "a SMILES without positions", record.where)
-    row = molecule_sources.parse_molecule(record, largest_fragment=largest_fragment)
-    molecule = row.structure
-    return replace(row, structure=molecule.largest_fragment()) if molecule and largest_fragment else row
+    return molecule_sources.parse_molecule(record, largest_fragment=largest_fragment)
 
 
 def _flat(text: str, *, largest_fragment: bool) -> str:
