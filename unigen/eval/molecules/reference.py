@@ -65,6 +65,7 @@ def read_reference(
         UserError: neither a dataset nor files, or nothing readable there; molecules in memory without bonds.
     """
     if not isinstance(reference, str | Path):
+        reference = [molecule.largest_fragment() for molecule in reference] if largest_fragment else reference
         smiles = [flat_smiles(molecule.to_rdkit()) for molecule in reference]
         return MoleculeReference("reference", smiles, reference, [f"reference-{n}" for n in range(len(reference))])
     path = Path(reference)
