@@ -250,9 +250,9 @@ def test_the_relaxed_molecules_are_kept_and_go_on(tmp_path, monkeypatch, unigen,
     code, said, err = unigen("relax", "mine.smi", "--out", "out")
     assert (code, err) == (0, "")
     assert "3 converged, 1 no molecule" in said
-    lines = Path("out/relaxed.jsonl").read_text()
-    assert lines.startswith(first)
-    assert lines.count("\n") == 3
+    lines = Path("out/relaxed.jsonl").read_text().splitlines()
+    assert {*first.splitlines()} < {*lines}  # in one order at the end, whoever came first
+    assert len(lines) == 3
     ethanol, amide, glycine = read_molecule_rows("out/relaxed.sdf")
     assert (ethanol.id, amide.structure.to_smiles(), glycine.structure.total_charge) == ("ethanol", "CC(N)=O", 0)
     for row in (ethanol, amide, glycine):
@@ -278,7 +278,7 @@ def test_an_interrupted_evaluation_computes_no_molecule_twice(tmp_path):
     lines = (folder / "relaxed.jsonl").read_text().splitlines(keepends=True)
     (folder / "relaxed.jsonl").write_text("".join(lines[1:]))
     again = evaluate_molecules(samples, strain=3, relaxed=folder, workers=1)
-    assert (folder / "relaxed.jsonl").read_text() == "".join([*lines[1:], lines[0]])
+    assert (folder / "relaxed.jsonl").read_text() == "".join(lines)
     assert again.metrics == whole.metrics
     with Workers(1) as workers:
         kept = RelaxedMolecules(folder, XTB).relax(samples[:1], workers)[0]
