@@ -274,6 +274,15 @@ def test_the_same_molecules_in_another_format_are_read_once(tmp_path):
     assert why == {"the same structures as set.sdf": 2}  # which has the bonds
 
 
+def test_files_that_are_called_like_ours_are_no_run(tmp_path):
+    (tmp_path / "samples.sdf").write_text("".join(each.to_sdf() for each in molecules(2)))
+    (tmp_path / "samples.xyz").write_text("".join(each.to_xyz() for each in molecules(2)))
+    (tmp_path / "more.sdf").write_text("".join(each.to_sdf() for each in molecules()[2:]))
+    made, bad, why = read_molecules(tmp_path)
+    assert (made, bad) == (sorted(each.formula for each in molecules()), [])
+    assert why == {"the same structures as samples.sdf": 1}
+
+
 def test_molecules_in_files_of_their_own_are_read_once(tmp_path):
     for index, each in enumerate(molecules()):
         each.to_sdf(tmp_path / f"m{index}.sdf")

@@ -85,6 +85,7 @@ class Formats:
         noun: what messages call these structures.
         wanted: what can be read, for messages; the endings where it is empty.
         own_folders: what else reads a folder as a whole, by a file that it has.
+        journals: files of which such a folder has one, too, as anybody may call a file like ours; empty asks for none.
         single: endings of files that hold one structure as a rule; others are looked at.
         unread: endings and names, in small letters, of files that hold structures in a form that is not read.
         describe: what is compared to find the same structures in two files; without it only equal texts are found.
@@ -99,6 +100,7 @@ class Formats:
     noun: str
     wanted: str = ""
     own_folders: Mapping[str, Reader] = field(default_factory=dict)
+    journals: frozenset[str] = frozenset()
     single: frozenset[str] = frozenset()
     unread: frozenset[str] = frozenset()
     describe: Callable[[Record], Description] | None = None
@@ -182,6 +184,8 @@ class Formats:
         """The outermost folder of a run that a folder lies in, and what reads it as a whole."""
         within = [each for each in (inside, *inside.parents) if each == folder or folder in each.parents]
         for each in reversed(within):
+            if self.journals and not any((each / name).exists() for name in self.journals):
+                continue
             for name, read in {self.run_file: self.read_run, **self.own_folders}.items():
                 if (each / name).exists() and not is_report(each / name, folder):
                     return each, read

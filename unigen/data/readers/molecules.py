@@ -126,7 +126,7 @@ def _from_arrays(content: MoleculeArrays, charge: object, where: str) -> Molecul
 def _read_run(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen generate``: what was made, and as bad entries the samples that failed."""
     made = one_of_many(folder / "samples.sdf", _read_sdf)
-    if not (folder / "samples.jsonl").exists():
+    if not (folder / "samples.jsonl").exists():  # lost, or not copied
         yield from made
         return
     with open_text(folder / "samples.jsonl") as file:
@@ -287,6 +287,7 @@ MOLECULE_FORMATS = Formats(
     run_file="samples.sdf",
     read_run=_read_run,
     own_folders={"relaxed.sdf": _read_relaxed},
+    journals=frozenset(("run.yaml", "samples.jsonl", "relax.yaml", "relaxed.jsonl")),
     noun="molecules",
     single=frozenset((".mol",)),
     unread=_UNREAD,
