@@ -61,7 +61,10 @@ def parse_molecule(record: Record, *, largest_fragment: bool = False, max_atoms:
     row = parse_record(record, parse, "ETKDGv3" if record.form == "smiles" else "given")
     if row.structure is None:
         return row
-    return replace(row, not_kept=_not_kept(record, largest_fragment=largest_fragment))
+    try:
+        return replace(row, not_kept=_not_kept(record, largest_fragment=largest_fragment))
+    except UserError:  # a text beside positions and bonds that is no SMILES says nothing
+        return row
 
 
 _LABELLED = re.compile(r"\[\d|:\d+\]|@|\|")
