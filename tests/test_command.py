@@ -198,12 +198,13 @@ def test_trouble_of_the_machine_is_one_line(capsys):
 
 def test_signals_end_a_command_as_shells_count_unless_they_are_ignored(capsys):
     for number in (signal.SIGINT, signal.SIGTERM):
-        code, said = _ended(lambda number=number: os.kill(os.getpid(), number), capsys)
-        assert code == 128 + number
-        assert said.endswith(": what is finished is kept, the same command goes on\n")
-        assert said.count("\n") == 1
-        before = signal.signal(number, signal.SIG_IGN)
+        before = signal.signal(number, signal.SIG_DFL)  # ignored where the tests run in a shell's background
         try:
+            code, said = _ended(lambda number=number: os.kill(os.getpid(), number), capsys)
+            assert code == 128 + number
+            assert said.endswith(": what is finished is kept, the same command goes on\n")
+            assert said.count("\n") == 1
+            signal.signal(number, signal.SIG_IGN)
             assert _ended(lambda number=number: os.kill(os.getpid(), number), capsys) == (None, "")
         finally:
             signal.signal(number, before)

@@ -131,7 +131,7 @@ def test_a_bar_on_a_terminal_counts_and_is_gone_at_the_end(capsys, monkeypatch):
 
 
 AT_WORK = """
-import os, sys, time
+import os, signal, sys, time
 from unigen.command import run_command
 from unigen.parallel import Workers
 
@@ -144,6 +144,7 @@ def main():
         workers.map(work, [1, 2], "working")
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in a shell's background
     run_command(main)
 """
 

@@ -67,6 +67,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     values = _parse(read_whole(path), str(path))
     if not isinstance(values, dict):
         raise UserError("not a YAML mapping", where=str(path), got=type(values).__name__)
+    unnamed = [key for key in values if not isinstance(key, str)]
+    if unnamed:
+        raise UserError(f"{_shown(unnamed[0])}: a key that is no text", where=str(path))
     return values
 
 

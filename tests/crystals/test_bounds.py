@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.crystals.real_crystals import prototypes
-from unigen.crystals.cell import MOST_LATTICE_POINTS, needle
+from unigen.crystals.cell import MOST_LATTICE_POINTS, SKEWED, needle
 from unigen.crystals.crystal import LARGEST_VOLUME, Crystal
 from unigen.crystals.matching import BoundedMatcher, MatchSettings
 from unigen.errors import UserError
@@ -72,7 +72,7 @@ def test_a_skewed_basis_changes_nothing(shear, a, c):
     assert needle(skewed.lattice) is None
     found = skewed.unskewed()
     assert found.volume == pytest.approx(plain.volume)
-    assert np.linalg.norm(found.lattice, axis=1).max() < 10 * np.linalg.norm(plain.lattice, axis=1).max()
+    assert 4 / 3 * np.pi * np.linalg.norm(found.lattice, axis=1).max() ** 3 <= SKEWED * plain.volume
     assert found.smallest_distance() == pytest.approx(plain.smallest_distance())
     matcher = BoundedMatcher(MatchSettings())
     assert matcher.rms(matcher.reduce(found), matcher.reduce(plain)).rms == pytest.approx(0, abs=1e-6)
@@ -84,12 +84,23 @@ def test_every_command_says_one_line_of_each(unigen, tmp_path):
         {"id": name, "lattice": lattice.tolist(), "species": ["Na", "Cl"], "frac_coords": PAIR[1].tolist()}
         for name, lattice in cells.items()
     ]
+    steps = 13
+    grid = np.stack(np.meshgrid(*[np.arange(steps) / steps] * 3), axis=-1).reshape(-1, 3)  # 2,197 atoms
+    rows.append(
+        {
+            "id": "many",
+            "lattice": (np.eye(3) * 3 * steps).tolist(),
+            "species": ["Na", *["Cl"] * (len(grid) - 1)],
+            "frac_coords": grid.tolist(),
+        }
+    )
     (tmp_path / "cells.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert unigen("evaluate", "crystals", "cells.jsonl", "--out", "r.json", "--no-page", "--workers", 1)[0] == 0
     report = json.loads((tmp_path / "r.json").read_text())
-    assert (report["counts"]["generated"], report["counts"]["failed"]) == (3, 2)
-    assert [each["id"] for each in report["dropped"]] == ["needle", "huge"]
+    assert (report["counts"]["generated"], report["counts"]["failed"]) == (4, 3)
+    assert [each["id"] for each in report["dropped"]] == ["needle", "huge", "many"]
     code, said, _ = unigen("data", "build", "cells", "--from", "cells.jsonl")
     assert code == 0
     assert "the cell is a needle" in said
     assert "the cell is far too large for its atoms" in said
+    assert "too many atoms for a search of symmetry" in said

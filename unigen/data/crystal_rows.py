@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.cards import DatasetCard
+from unigen.crystals.cell import too_large
 from unigen.crystals.crystal import Crystal
 from unigen.data import recipes
 from unigen.data.compositions import reduced_formulas
@@ -33,6 +34,8 @@ def treat_crystal(task: Task, treatment: Treatment) -> Row[Crystal]:
     reason = objection(row, card) if card else ""
     if crystal.reduced_formula in treatment.excluded:
         reason = f"{row.where}: excluded composition; got {crystal.reduced_formula}"
+    if too_large(len(crystal)):
+        reason = f"{row.where}: {too_large(len(crystal))}"
     if reason:
         return row.rejected(reason)
     primitive = crystal.reduced(treatment.symprec)

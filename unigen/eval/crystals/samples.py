@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from unigen.crystals.cell import too_large
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.template import apply_template
 from unigen.data.crystal_store import CrystalDataset, open_crystals
@@ -77,11 +78,12 @@ def entry_from_row(row: Row[Crystal]) -> CrystalEntry:
 
     That is ``id``, ``index``, ``seed``, ``score``; ``request``, ``space_group``, ``template`` as in `read_statement`.
     """
+    large = too_large(len(row.structure)) if row.structure is not None else ""
     return CrystalEntry(
         id=row.name,
-        crystal=row.structure,
+        crystal=None if large else row.structure,
         index=read_integer(row.info.get("index")),
-        reason=row.reason,
+        reason=f"{row.where}: {large}" if large else row.reason,
         where=row.where,
         seed=read_integer(row.info.get("seed")),
         score=read_number(row.info.get("score")),
