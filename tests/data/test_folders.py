@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -18,7 +19,7 @@ from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.data.readers.contents import kind_of
 from unigen.data.readers.crystals import CRYSTAL_FORMATS, parse_crystal, read_crystal_rows
-from unigen.data.readers.molecules import read_molecule_rows
+from unigen.data.readers.molecules import MOLECULE_FORMATS, read_molecule_rows
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.molecules.molecule import Molecule
 
@@ -246,3 +247,71 @@ def test_unreadable_references_are_said_and_two_of_one_id_refused(unigen, refuse
     said = refused("evaluate", "crystals", "samples", "--reference", "refs", "--no-page", "--workers", 1)
     assert "two references of one id" in said
     assert NAMES[0] in said
+
+
+def molecules(count: int = 4) -> list[Molecule]:
+    return [Molecule.from_smiles(smiles) for smiles in ("CCO", "CC#N", "c1ccccc1O", "C[C@H](N)C(=O)O")[:count]]
+
+
+def read_molecules(folder: Path) -> tuple[list[str], list[str], dict[str, int]]:
+    """Formulas of what is read, files that are not, and what is passed over."""
+    rows = list(read_molecule_rows(folder))
+    made = [row.structure.formula for row in rows if row.structure is not None]
+    return (
+        sorted(made),
+        sorted(Path(row.where).name for row in rows if row.structure is None),
+        MOLECULE_FORMATS.survey(folder).passed_over_by_reason(),
+    )
+
+
+def test_the_same_molecules_in_another_format_are_read_once(tmp_path):
+    formulas = sorted(each.formula for each in molecules())
+    (tmp_path / "samples.xyz").write_text("".join(each.to_xyz() for each in molecules()))
+    (tmp_path / "set.sdf").write_text("".join(each.to_sdf() for each in reversed(molecules())))
+    (tmp_path / "set.extxyz").write_text("".join(each.to_extxyz() for each in molecules()))
+    made, bad, why = read_molecules(tmp_path)
+    assert (made, bad) == (formulas, [])
+    assert why == {"the same structures as set.sdf": 2}  # which has the bonds
+
+
+def test_files_that_are_called_like_ours_are_no_run(tmp_path):
+    (tmp_path / "samples.sdf").write_text("".join(each.to_sdf() for each in molecules(2)))
+    (tmp_path / "samples.xyz").write_text("".join(each.to_xyz() for each in molecules(2)))
+    (tmp_path / "more.sdf").write_text("".join(each.to_sdf() for each in molecules()[2:]))
+    made, bad, why = read_molecules(tmp_path)
+    assert (made, bad) == (sorted(each.formula for each in molecules()), [])
+    assert why == {"the same structures as samples.sdf": 1}
+
+
+def test_molecules_in_files_of_their_own_are_read_once(tmp_path):
+    for index, each in enumerate(molecules()):
+        each.to_sdf(tmp_path / f"m{index}.sdf")
+        each.to_xyz(tmp_path / f"m{index}.xyz")
+    (tmp_path / "all.xyz").write_text("".join(each.to_xyz() for each in molecules()))
+    made, bad, why = read_molecules(tmp_path)
+    assert (made, bad) == (sorted(each.formula for each in molecules()), [])
+    assert sum(why.values()) == len(molecules()) + 1
+
+
+def test_molecules_that_differ_and_equal_files_of_one_format_are_all_read(tmp_path):
+    moved = [replace(each, positions=1.02 * each.positions) for each in molecules()]
+    (tmp_path / "a.sdf").write_text("".join(each.to_sdf() for each in molecules()))
+    (tmp_path / "b.sdf").write_text("".join(each.to_sdf() for each in molecules()))
+    (tmp_path / "a.xyz").write_text("".join(each.to_xyz() for each in moved))
+    (tmp_path / "a.smi").write_text("".join(f"{each.smiles}\n" for each in molecules()))
+    made, bad, why = read_molecules(tmp_path)
+    assert (len(made), bad, why) == (4 * len(moved), [], {})
+
+
+def test_molecules_in_forms_that_are_not_read_are_named(tmp_path):
+    (tmp_path / "a.sdf").write_text(molecules(1)[0].to_sdf())
+    for name in ("b.mol2", "c.pdb", "d.cif", "e.gjf"):
+        (tmp_path / name).write_text("words\n")
+    (tmp_path / "f.log").write_text(" Entering Gaussian System, Link 0=g16\n")
+    (tmp_path / "g.out").write_text(f"{'*' * 40}\n{'* O   R   C   A *':^40}\n")
+    (tmp_path / "run.log").write_text("step 1\n")
+    (tmp_path / "job.out").write_text("done\n")
+    made, bad, why = read_molecules(tmp_path)
+    assert made == ["C2H6O"]
+    assert bad == ["b.mol2", "c.pdb", "d.cif", "e.gjf", "f.log", "g.out"]
+    assert why == {"no molecules (.log)": 1, "no molecules (.out)": 1}

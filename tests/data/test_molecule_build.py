@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
 from tests.crystals.real_crystals import elemental_crystals
 from tests.data.test_build import build_elsewhere, contents
@@ -79,6 +81,29 @@ def test_killed_in_the_middle_of_a_write_it_goes_on_to_the_same_bytes(home, list
     assert not (home / "killed" / "molecules.parquet").exists()
     assert build_elsewhere("killed", listed).stdout == "3\n"
     assert contents(home / "killed") == contents(home / "whole")
+
+
+def test_labels_that_are_not_kept_are_counted_and_written(home, tmp_path):
+    source = tmp_path / "labelled"
+    source.mkdir()
+    lines = ("[13CH3]C(=O)O", "[CH3:1][CH2:2]O", "C[C@H](O)F |&1:1|", "CC=[C@]=CC", "C[C@H](O)Cl", "CC.[2H]O[2H]")
+    (source / "a.smi").write_text("\n".join(lines))
+    water = "3\n\nO 0 0 0\n{0} 0.96 0 0\n2{0} -0.24 0.93 0\n"
+    (source / "b.xyz").write_text(water.format("H") + water.format("H").replace("2H", "H").replace("0.96", "0.97"))
+    for name, text in (("c", "[2H]C([2H])O"), ("d", "[CH3:7]O"), ("e", "C[C@H](O)F |&1:1|"), ("f", "CCO")):
+        mol = Chem.AddHs(Chem.MolFromSmiles(text))
+        rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+        (source / f"{name}.sdf").write_text(Chem.MolToMolBlock(mol, forceV3000=name == "e") + "$$$$\n")
+    options = BuildOptions(largest_fragment=True)
+    result = build_dataset("labelled", (str(source),), options, workers=1)
+    assert result.not_kept == {
+        "isotopes": 3,  # of the mixture the ethane was taken, which has none
+        "atom maps": 2,
+        "hands that the text leaves open (& or o)": 2,
+        "the hand of an axis": 1,
+    }
+    assert read_yaml(home / "labelled" / "build.yaml")["not_kept"] == result.not_kept
+    assert build_dataset("labelled", (str(source),), options, workers=1).not_kept == result.not_kept
 
 
 def test_options(home, tmp_path):

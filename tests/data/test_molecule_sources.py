@@ -209,9 +209,8 @@ def test_an_unreadable_file_in_a_folder_is_one_bad_row(tmp_path):
     write_smi(tmp_path / "good")
     (tmp_path / "torn.npz").write_bytes(b"PK")
     (tmp_path / "README.md").write_text("not a molecule")
-    assert [row.reason.split(": ")[1] for row in read_molecule_rows(tmp_path) if row.structure is None] == [
-        "not a readable npz; got File is not a zip file"
-    ]
+    (bad,) = [row for row in read_molecule_rows(tmp_path) if row.structure is None]
+    assert "not a readable npz" in bad.reason
 
 
 def test_crystals_are_told_from_molecules(tmp_path):

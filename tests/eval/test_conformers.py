@@ -51,6 +51,27 @@ def test_the_same_conformer_is_covered_at_no_distance(smiles, rotation, seed):
     assert report["mat_p"] == pytest.approx(0, abs=1e-4)
 
 
+def together(one: Molecule, other: Molecule) -> Molecule:
+    """Both, five Angstrom apart and more."""
+    far = other.positions + one.positions.max() - other.positions.min() + 5
+    bonds = np.concatenate([one.bonds, other.bonds + np.array([len(one), len(one), 0])])
+    numbers, charges = (np.concatenate(pair) for pair in ((one.numbers, other.numbers), (one.charges, other.charges)))
+    return Molecule(numbers, np.concatenate([one.positions, far]), bonds, charges)
+
+
+def test_of_salts_the_largest_molecule_is_compared_on_both_sides_where_it_is_said():
+    acetate, water, ethanol = (embedded(smiles) for smiles in ("CC(=O)[O-]", "O", "CCO"))
+    hydrate = together(acetate, water)
+    for sampled, known in ((hydrate, acetate), (acetate, hydrate)):
+        samples, reference = [replace(sampled, smiles="CC(=O)[O-].O"), ethanol], [known, ethanol]
+        assert score(samples, reference)["cov_r"] == 0.5
+        assert score(samples, reference, largest_fragment=True)["cov_r"] == 1
+    # ETKDG knows no distance between two molecules: its failures, and not the end of the run
+    report = evaluate_conformers([hydrate, ethanol], [hydrate, ethanol], workers=1)
+    assert report["cov_r"] == 1
+    assert report.sections["baseline"].rows["etkdg"]["unusable"] == 1
+
+
 def test_symmetry_equivalent_atoms_may_swap():
     ring = embedded("Cc1ccccc1")
     mirror = ring.positions * [1, 1, -1]

@@ -86,7 +86,7 @@ def test_another_stereo_is_dropped_and_drawn_again(perfect):
 def test_when_every_draw_has_another_stereo_the_reason_is_kept(perfect):
     (draft,) = draw(MoleculeRequest(smiles="C[C@H](N)C(=O)O"), redraws=0)
     assert draft.structure is None
-    assert "another stereo: C[C@@H](N)C(=O)O" in draft.reason
+    assert "another stereo; got C[C@@H](N)C(=O)O" in draft.reason
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_a_small_untrained_model_draws_is_broken_and_said_to_be(request_):
     drafts = draw(request_, 4, redraws=1)
     assert any(draft.structure is None for draft in drafts)
     for draft in drafts:
-        assert draft.reason.startswith("broken: ") if draft.structure is None else not fault_of(draft.structure)
+        assert draft.reason.startswith("broken; got ") if draft.structure is None else not fault_of(draft.structure)
 
 
 def test_clean_up_is_marked(perfect):

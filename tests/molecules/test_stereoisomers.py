@@ -15,7 +15,7 @@ from unigen.errors import UserError
 from unigen.molecules.imines import imines_turned
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import isomer_smiles, kekule_smiles, parse_smiles
-from unigen.molecules.stereoisomers import is_molecule, not_compared, same_stereoisomer
+from unigen.molecules.stereoisomers import is_molecule, not_compared, same_stereoisomer, smiles_as_asked
 
 ISOMERS = (
     ("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"),
@@ -43,6 +43,46 @@ def test_a_conformer_is_of_the_isomer_that_is_asked_for_and_of_no_other(one, oth
         assert not is_molecule(mol, not_asked)
         assert is_molecule(mol, Chem.CanonSmiles(asked, useChiral=0))
         assert not same_stereoisomer(mol, embedded(not_asked).to_rdkit())
+
+
+@pytest.mark.parametrize(("one", "other"), ISOMERS)
+def test_the_text_of_a_conformer_says_all_stereo_that_was_asked_for(one, other):
+    said = [smiles_as_asked(embedded(asked).to_rdkit(), asked) for asked in (one, other)]
+    assert said[0] != said[1]
+    for text, asked, not_asked in ((said[0], one, other), (said[1], other, one)):
+        mol = embedded(asked).to_rdkit()
+        assert is_molecule(mol, text)
+        assert not is_molecule(embedded(not_asked).to_rdkit(), text)
+        assert smiles_as_asked(mol, text) == text
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("[13CH3][C@H](O)[F:1]", "C[C@H](O)F"),  # no labels
+        ("C[N@]1C[C@@H]1C", "C[C@H]1CN1C"),  # nor the hand of a nitrogen
+        ("CC=[C@]=CC", "CC=C=CC"),
+        ("C[C@H](C)O", "CC(C)O"),  # nor what means nothing
+        ("Cl.C[C@H](N)O", "C[C@H](N)O"),
+        ("c1ccccc1O", "Oc1ccccc1"),
+    ],
+)
+def test_the_text_of_a_conformer_is_canonical_and_without_what_positions_do_not_keep(asked, said):
+    mol = Molecule.from_smiles(asked, largest_fragment=True).to_rdkit()
+    assert smiles_as_asked(mol, asked, largest_fragment=True) == said
+
+
+def test_stereo_that_was_left_open_is_said_as_drawn():
+    mol = embedded("CC(O)F").to_rdkit()
+    assert smiles_as_asked(mol, "CC(O)F") == Chem.MolToSmiles(Chem.RemoveHs(mol))
+    assert "@" in smiles_as_asked(embedded("C/C=C/C(O)F").to_rdkit(), "C/C=C/C(O)F")
+
+
+def test_more_mappings_than_are_tried_are_neither_yes_nor_no(monkeypatch):
+    cis, trans = "C[C@H]1CC[C@@H](C)CC1", "C[C@H]1CC[C@H](C)CC1"
+    assert is_molecule(embedded(cis).to_rdkit(), trans) is False
+    monkeypatch.setattr("unigen.molecules.stereoisomers.MOST_MAPPINGS", 1)
+    assert is_molecule(embedded(cis).to_rdkit(), trans) is None
 
 
 @given(molecule=molecules(), data=st.data())

@@ -141,7 +141,9 @@ def evaluate_conformers(
     threshold: Annotated[float, typer.Option(help="Covered below it, Angstrom.")] = 0.5,
     baseline: Annotated[Literal["etkdg", "none"], typer.Option(help="With and without MMFF clean-up.")] = "etkdg",
     only_sampled: Annotated[bool, typer.Option(help="Leave molecules without samples out.")] = False,
-    largest_fragment: LargestFragment = False,
+    largest_fragment: Annotated[
+        bool, typer.Option(help="Of samples and references in several pieces take the largest.")
+    ] = False,
     workers: Workers = None,
     seed: Seed = 0,
     out: Out = Path("report.json"),

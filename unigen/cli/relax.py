@@ -28,6 +28,7 @@ def relax(
     fmax: Annotated[float, typer.Option(help="Largest force at the end, eV/A.")] = 0.05,
     max_steps: Annotated[int, typer.Option(min=0, help="Of the optimiser; 0 computes energies only.")] = 500,
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many structures.")] = None,
+    largest_fragment: Annotated[bool, typer.Option(help="Of molecules in several pieces take the largest.")] = False,
     workers: Workers = None,
     device: Device = "cpu",
     batch: Batch = None,
@@ -49,6 +50,8 @@ def relax(
         if kind_of(samples) == "crystals":
             if potential == GFN2:
                 raise UserError("gfn2-xtb relaxes molecules", where=str(samples), got="crystals")
+            if largest_fragment:
+                raise UserError("--largest-fragment is for molecules", where=str(samples), got="crystals")
             chosen = find_potential(potential or "chgnet", energy_scheme, device, batch)
             settings = RelaxSettings(fmax=fmax, max_steps=max_steps)
             crystals = relax_crystal_files(
@@ -60,6 +63,8 @@ def relax(
         if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
             raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", where=str(samples))
         xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
-        molecules = relax_molecule_files(samples, out, xtb, limit=limit, workers=workers, console=console)
+        molecules = relax_molecule_files(
+            samples, out, xtb, limit=limit, largest_fragment=largest_fragment, workers=workers, console=console
+        )
         if page:
             write_molecules_page(out, molecules)

@@ -27,6 +27,7 @@ class Assembly:
         keep: which rows get in.
         rejected: all rows that did not.
         origins: rows by where their positions come from; empty of kinds that do not keep it.
+        not_kept: what entries say that is not kept, such as isotopes, and of how many rows.
     """
 
     kind: RowKind
@@ -36,6 +37,7 @@ class Assembly:
     keep: np.ndarray
     rejected: list[Rejected]
     origins: dict[str, int]
+    not_kept: dict[str, int]
 
     @property
     def splits(self) -> dict[str, int]:
@@ -105,8 +107,19 @@ def assemble(
         split = ["train"] * len(split)
     sides = [kind.side_key(group) for group in groups] if split_val else groups
     split = [val_split_off(word, key, split_val) for word, key in zip(split, sides, strict=True)]
-    origins = facts["origin"].to_numpy()[keep] if "origin" in kind.facts else ()
-    return Assembly(kind, parts, _distinct(ids), split, keep, rejected, dict(sorted(Counter(origins).items())))
+    origins, not_kept = (
+        facts[name].to_numpy()[keep].tolist() if name in kind.facts else [] for name in ("origin", "not_kept")
+    )
+    return Assembly(
+        kind,
+        parts,
+        _distinct(ids),
+        split,
+        keep,
+        rejected,
+        dict(sorted(Counter(origins).items())),
+        dict(Counter(words for said in not_kept for words in said.splitlines()).most_common()),
+    )
 
 
 def _drop_second_ids(ids: list[str], where: list[str], keep: np.ndarray) -> list[Rejected]:

@@ -35,7 +35,7 @@ from unigen.version import version_of
 _FORMAT = 2
 """Raise it when the same sources and options would give another store."""
 
-_PARTS = 2
+_PARTS = 3
 """Raise it when parts get other columns: those of an interrupted build are then made again."""
 
 ROW_KINDS: dict[Kind, RowKind] = {"crystals": CRYSTALS, "molecules": MOLECULES}
@@ -88,6 +88,7 @@ class BuildResult:
         rejected: rejected rows by kind of reason.
         already_built: nothing was done, the dataset stood there from the same sources and options.
         passed_over: files of the sources that were not read, by reason; they hold no structures, or the same again.
+        not_kept: what structures that got in say in their source and not here, such as isotopes, and of how many.
     """
 
     name: str
@@ -96,6 +97,7 @@ class BuildResult:
     rejected: dict[str, int]
     already_built: bool = False
     passed_over: dict[str, int] = field(default_factory=dict)
+    not_kept: dict[str, int] = field(default_factory=dict)
 
 
 def build_dataset(
@@ -166,10 +168,8 @@ def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildRes
     before = {key: done.get(key) for key in plan}
     if before | {"options": _given(done["options"])} != plan | {"options": _given(plan["options"])}:
         return None
-    passed_over = done.get("passed_over", {})  # of versions that did not write it down
-    return BuildResult(
-        name, home / kind.store, done["splits"], done["rejected"], already_built=True, passed_over=passed_over
-    )
+    counts = {key: done.get(key, {}) for key in ("passed_over", "not_kept")}  # of versions that did not write them
+    return BuildResult(name, home / kind.store, done["splits"], done["rejected"], already_built=True, **counts)
 
 
 def _passed_over(sources: list[Source]) -> dict[str, int]:
@@ -246,6 +246,7 @@ def _publish(name: str, home: Path, plan: dict, assembly: Assembly, passed_over:
         assembly.write(partial)
     facts: dict[str, object] = {"positions": assembly.origins} if assembly.origins else {}
     facts |= {"passed_over": passed_over} if passed_over else {}
+    facts |= {"not_kept": assembly.not_kept} if assembly.not_kept else {}
     write_yaml(home / "build.yaml", {"name": name, **plan, "splits": assembly.splits, "rejected": rejected, **facts})
     shutil.rmtree(home / ".build")  # not before: a build that is killed until here goes on from its parts
-    return BuildResult(name, store, assembly.splits, rejected, passed_over=passed_over)
+    return BuildResult(name, store, assembly.splits, rejected, passed_over=passed_over, not_kept=assembly.not_kept)

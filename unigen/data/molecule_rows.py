@@ -30,8 +30,6 @@ def treat_molecule(task: Task, treatment: Treatment) -> Row[Molecule]:
     molecule = row.structure
     if molecule is None:
         return row
-    if treatment.largest_fragment:
-        molecule = molecule.largest_fragment()
     reason = recipes.objection(molecule.properties, row.where, task.card) if task.card else ""
     if molecule.formula in treatment.excluded:
         reason = f"{row.where}: excluded composition; got {molecule.formula}"

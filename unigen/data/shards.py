@@ -73,7 +73,7 @@ class RowKind(Generic[Structure]):
         read_rows: of a file or folder, as they are.
         treat: makes the row that gets in, or the reason why it does not.
         group: structures of one group fall on one side of a split.
-        keeps_origin: whether it is worth saying where the positions come from.
+        keeps_origin: whether it is worth saying where the positions come from, and what of an entry is not kept.
         duplicates: of the kept rows of all parts, the index of each that repeats an earlier one, and of that.
         side_key: the text by whose hash a group gets its side.
         formulas: the formulas of a dataset, by name, as `Treatment.excluded` wants them.
@@ -96,7 +96,7 @@ class RowKind(Generic[Structure]):
     @property
     def facts(self) -> tuple[str, ...]:
         """Columns of a part that the store lacks."""
-        return ("where", "together", "origin") if self.keeps_origin else ("where", "together")
+        return ("where", "together", "origin", "not_kept") if self.keeps_origin else ("where", "together")
 
 
 def build_parts(
@@ -146,6 +146,7 @@ def part_table(kind: RowKind, treatment: Treatment, tasks: tuple[Task, ...]) -> 
         "where": [encodable(row.where) for row, _ in passed],
         "together": [kind.group(structure) for structure in structures],
         "origin": [row.origin for row, _ in passed],
+        "not_kept": ["\n".join(row.not_kept) for row, _ in passed],
     }
     for name in kind.facts:
         table = table.append_column(name, pa.array(facts[name], pa.string()))

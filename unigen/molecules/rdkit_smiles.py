@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -157,23 +157,31 @@ def _reason(log: str) -> str:
 def kekule_smiles(text: str, where: str = "", *, largest_fragment: bool = False) -> str:
     """The same molecule without aromatic symbols, isotopes and atom maps, stereo kept; raises as `parse_smiles`.
 
-    RDKit's old perception of stereo and its new one each drop centres and double bonds that the other keeps: of their
-    two texts it is that which says more, of equal ones the old one's.
+    Of what RDKit's two perceptions of stereo write, that which says more.
     """
-    old = _kekule_smiles(text, where, largest_fragment)
-    if not any(sign in text for sign in "@/\\"):
-        return old
-    with _new_stereo_perception():
-        new = _kekule_smiles(text, where, largest_fragment)
-    return max(old, new, key=_count_marks)  # of equal ones the first
 
+    def write() -> str:
+        mol = without_labels(without_hydrogens(parse_smiles(text, where, largest_fragment=largest_fragment)))
+        Chem.Kekulize(mol, clearAromaticFlags=True)
+        return Chem.MolToSmiles(mol, kekuleSmiles=True)
 
-def _kekule_smiles(text: str, where: str, largest_fragment: bool) -> str:
     from rdkit import Chem
 
-    mol = without_labels(without_hydrogens(parse_smiles(text, where, largest_fragment=largest_fragment)))
-    Chem.Kekulize(mol, clearAromaticFlags=True)
-    return Chem.MolToSmiles(mol, kekuleSmiles=True)
+    return said_by_either_perception(write) if any(sign in text for sign in "@/\\") else write()
+
+
+def said_by_either_perception(write: Callable[[], str]) -> str:
+    """The SMILES of one molecule as RDKit's old perception of stereo and its new one write it: that which says more.
+
+    Each drops centres and double bonds that the other keeps. Of equal ones it is the old one's.
+
+    Args:
+        write: perceives, and writes a SMILES.
+    """
+    old = write()
+    with _new_stereo_perception():
+        new = write()
+    return max(old, new, key=_count_marks)  # of equal ones the first
 
 
 def _count_marks(smiles: str) -> int:

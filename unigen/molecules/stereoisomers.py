@@ -4,8 +4,8 @@ RDKit perceives stereo in two ways, its old and its new one. Each overlooks cent
 finds (some fourteen of a thousand molecules of QM9 read differently), and what is overlooked is dropped from both sides
 of a comparison. So nobody is asked here what *is* a centre. A **mark** is an ``@`` of a SMILES, or its ``/`` at the
 ends of a double bond, and says how neighbours stand in space. A molecule is the one that is asked for when the one
-graph can be laid upon the other so that every mark is true of the positions; a mark that means nothing (an ``@`` in the
-middle of propane) is true of some way to lay it.
+graph can be mapped onto the other, atom by atom, so that every mark is true of the positions; a mark that means nothing
+(an ``@`` in the middle of propane) is true under some mapping.
 
 What positions do not carry, or do not keep, is not compared, and `not_compared` says so: isotopes and atom maps (the
 models know elements), nitrogen that turns over (at the bridgeheads of cages it does not), the axes of allenes and
@@ -21,14 +21,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.molecules.handedness import side_signs, volume_signs
-from unigen.molecules.rdkit_smiles import flat_smiles, marked_mol, turns_over, without_labels
+from unigen.molecules.rdkit_graph import smiles_of_mol
+from unigen.molecules.rdkit_smiles import (
+    flat_smiles,
+    marked_mol,
+    said_by_either_perception,
+    turns_over,
+    without_labels,
+)
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
     from rdkit.Chem import Atom, Bond, Mol
 
-MOST_WAYS = 10_000
-"""Ways to lay one graph upon the other that are tried: enough for a dozen phenyl rings that turn. Equal groups of one
+MOST_MAPPINGS = 10_000
+"""Mappings of one graph onto the other that are tried: enough for a dozen phenyl rings that turn. Equal groups of one
 atom, such as the methyls of a tert-butyl, are not counted, as they are never told apart."""
 
 SMALLEST_RING = 8
@@ -42,7 +49,7 @@ _WEDGED_BONDS = re.compile(r"\bw[UD]?:")
 
 
 @dataclass(frozen=True)
-class Mark:
+class StereoMark:
     """How neighbours stand.
 
     Attributes:
@@ -58,8 +65,8 @@ class Mark:
 
 
 @dataclass(frozen=True, eq=False)
-class Reduced:
-    """The graph that is laid upon another.
+class MatchingGraph:
+    """The graph that is mapped onto another.
 
     Attributes:
         mol: heavy atoms and the hydrogens of C=N-H; of equal leaves of one atom the first. What is left out is counted
@@ -73,7 +80,7 @@ class Reduced:
     twins: frozenset[int]
 
 
-def is_molecule(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -> bool:
+def is_molecule(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -> bool | None:
     """Whether a molecule in space is the one of a SMILES: its graph, and all stereo that the text says.
 
     Stereo that the text leaves open may be any; `not_compared` tells what is not looked at.
@@ -83,18 +90,24 @@ def is_molecule(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -
         smiles: the text.
         largest_fragment: of a text of several molecules the largest is meant.
 
+    Returns:
+        None where `MOST_MAPPINGS` mappings of the one graph onto the other were tried and none agrees: nobody can tell.
+
     Raises:
         UserError: the text is none of one molecule.
     """
     from rdkit import Chem
 
     wanted = Chem.AddHs(without_labels(marked_mol(smiles, largest_fragment=largest_fragment)))
-    return _fits(molecule, wanted, text_marks(wanted))
+    return _agrees(molecule, wanted, text_marks(wanted))
 
 
-def same_stereoisomer(one: Mol, other: Mol, *, imines: bool = True) -> bool:
-    """Whether two molecules in space, each with all its hydrogens, are conformers of one; see `position_marks`."""
-    return _fits(one, other, position_marks(other, imines=imines))
+def same_stereoisomer(one: Mol, other: Mol, *, imines: bool = True) -> bool | None:
+    """Whether two molecules in space, each with all its hydrogens, are conformers of one; see `position_marks`.
+
+    None as of `is_molecule`.
+    """
+    return _agrees(one, other, position_marks(other, imines=imines))
 
 
 def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, ...]:
@@ -112,8 +125,6 @@ def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, .
     tags = {atom.GetIdx(): str(atom.GetChiralTag()) for atom in mol.GetAtoms() if atom.GetChiralTag()}
     lost = sum("@" in bracket for bracket in _BRACKETS.findall(text)) - len(tags)
     said = {
-        "isotopes": any(atom.GetIsotope() for atom in mol.GetAtoms()),
-        "atom maps": any(atom.GetAtomMapNum() for atom in mol.GetAtoms()),
         "the hand of a nitrogen, which turns over": any(turns_over(mol.GetAtomWithIdx(index)) for index in tags),
         # an @ at an atom of two neighbours is that of an allene
         "the hand of an axis": "CHI_ALLENE" in tags.values()
@@ -121,12 +132,59 @@ def not_compared(smiles: str, *, largest_fragment: bool = False) -> tuple[str, .
         or bool(_WEDGED_BONDS.search(extension))
         or ("." not in text and lost > 0),
         "stereo that is not tetrahedral": any(tag not in (*_HANDS, "CHI_ALLENE") for tag in tags.values()),
+    }
+    return labels_of(mol) + tuple(words for words, holds in said.items() if holds)
+
+
+def labels_of(mol: Mol) -> tuple[str, ...]:
+    """What an RDKit molecule says that no positions hold, in words: isotopes, atom maps, enhanced stereo."""
+    said = {
+        "isotopes": any(atom.GetIsotope() for atom in mol.GetAtoms()),
+        "atom maps": any(atom.GetAtomMapNum() for atom in mol.GetAtoms()),
         "hands that the text leaves open (& or o)": bool(_open_centres(mol)),
     }
     return tuple(words for words, holds in said.items() if holds)
 
 
-def text_marks(mol: Mol) -> list[Mark]:
+def smiles_as_asked(molecule: Mol, smiles: str, *, largest_fragment: bool = False) -> str:
+    r"""Canonical SMILES of a molecule that `is_molecule` holds for the one of ``smiles``, with all stereo asked for.
+
+    It is the text of the positions, which says stereo that was left open, too; where RDKit overlooks there what was
+    asked for, it is the text that was asked for, without what is not compared.
+
+    Args:
+        molecule: with all its hydrogens and one conformer.
+        smiles: what was asked for.
+        largest_fragment: of a text of several molecules the largest is meant.
+
+    Example:
+        Of ``CC/C=C1\C[C@H](O)C1`` RDKit's old perception reads ``CCC=C1CC(O)C1`` off every conformer.
+    """
+    own = smiles_of_mol(molecule)
+    if not any(sign in smiles for sign in "@/\\"):
+        return own
+    asked = _compared_smiles(smiles, largest_fragment)
+    says_it_all = marked_mol(own).HasSubstructMatch(marked_mol(asked), useChirality=True)
+    return own if says_it_all else asked
+
+
+def _compared_smiles(smiles: str, largest_fragment: bool) -> str:
+    """A SMILES in canonical form, without what `not_compared` lists; the hydrogen of an imine where it has a side."""
+
+    def write() -> str:
+        marked = without_labels(marked_mol(smiles, largest_fragment=largest_fragment))
+        centres = {mark.centre for mark in text_marks(Chem.AddHs(marked))}
+        for atom in marked.GetAtoms():
+            if atom.GetIdx() not in centres:
+                atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+        return Chem.CanonSmiles(Chem.MolToSmiles(marked))
+
+    from rdkit import Chem
+
+    return said_by_either_perception(write)
+
+
+def text_marks(mol: Mol) -> list[StereoMark]:
     """What the text of a molecule says: one of `marked_mol`, with its hydrogens added."""
     marks = []
     open_centres = _open_centres(mol)
@@ -135,16 +193,16 @@ def text_marks(mol: Mol) -> list[Mark]:
         stands = len(near) == 4 or (len(near) == 3 and _keeps_its_lone_pair(atom))
         if sign and stands and atom.GetIdx() not in open_centres:
             # a lone pair is the last neighbour to RDKit, the first to volume_signs: an odd permutation
-            marks.append(Mark(near, sign if len(near) == 4 else -sign, atom.GetIdx()))
+            marks.append(StereoMark(near, sign if len(near) == 4 else -sign, atom.GetIdx()))
     for bond in mol.GetBonds():
         sign = _SIDES.get(str(bond.GetStereo()), 0)
         if sign and _has_sides(bond):
             start, end = bond.GetStereoAtoms()
-            marks.append(Mark((start, bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), end), sign))
+            marks.append(StereoMark((start, bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), end), sign))
     return marks
 
 
-def position_marks(mol: Mol, *, imines: bool = True) -> list[Mark]:
+def position_marks(mol: Mol, *, imines: bool = True) -> list[StereoMark]:
     """What the positions of a molecule say, wherever neighbours stand around an atom or beside a double bond.
 
     Args:
@@ -167,8 +225,8 @@ def position_marks(mol: Mol, *, imines: bool = True) -> list[Mark]:
     positions = mol.GetConformer().GetPositions()
     volumes = volume_signs(positions, list(hands), list(hands.values())).tolist()
     sides = side_signs(positions, chains).tolist()
-    marks = [Mark(near, sign, atom) for (atom, near), sign in zip(hands.items(), volumes, strict=True) if sign]
-    return marks + [Mark(chain, sign) for chain, sign in zip(chains, sides, strict=True) if sign]
+    marks = [StereoMark(near, sign, atom) for (atom, near), sign in zip(hands.items(), volumes, strict=True) if sign]
+    return marks + [StereoMark(chain, sign) for chain, sign in zip(chains, sides, strict=True) if sign]
 
 
 def _inverted(mol: Mol) -> set[int]:
@@ -221,34 +279,35 @@ def _has_sides(bond: Bond) -> bool:
     return not any(bond.IsInRingSize(size) for size in range(3, SMALLEST_RING))
 
 
-def _fits(molecule: Mol, wanted: Mol, marks: list[Mark]) -> bool:
-    """Whether some way to lay the wanted graph upon the molecule makes all marks true."""
+def _agrees(molecule: Mol, wanted: Mol, marks: list[StereoMark]) -> bool | None:
+    """Whether some mapping of the wanted graph onto the molecule makes all marks true; None as of `is_molecule`."""
     if flat_smiles(molecule) != flat_smiles(wanted):
         return False
     if not marks:
         return True
-    above = _reduced(wanted)
-    meaning = [mark for mark in marks if above.twins.isdisjoint(mark.atoms)]
+    query = _matching_graph(wanted)
+    # a hand whose neighbours are equal is no hand
+    meaning = [mark for mark in marks if query.twins.isdisjoint(mark.atoms)]
     if not meaning:
         return True
-    below, open_centres = _reduced(molecule), _inverted(molecule)
-    ways = below.mol.GetSubstructMatches(above.mol, uniquify=False, useChirality=False, maxMatches=MOST_WAYS)
-    for way in ways:
-        laid = dict(zip(above.index, (below.index[n] for n in way), strict=True))
-        looked_at = [mark for mark in meaning if mark.centre is None or laid[mark.centre] not in open_centres]
-        if _all_true(looked_at, laid, molecule):
+    target, inverted = _matching_graph(molecule), _inverted(molecule)
+    matches = target.mol.GetSubstructMatches(query.mol, uniquify=False, useChirality=False, maxMatches=MOST_MAPPINGS)
+    for match in matches:
+        mapping = dict(zip(query.index, (target.index[n] for n in match), strict=True))
+        looked_at = [mark for mark in meaning if mark.centre is None or mapping[mark.centre] not in inverted]
+        if _all_true(looked_at, mapping, molecule):
             return True
-    return False
+    return None if len(matches) == MOST_MAPPINGS else False
 
 
-def _all_true(marks: list[Mark], laid: dict[int, int], molecule: Mol) -> bool:
-    """Whether the positions agree with all marks when atoms are laid so."""
+def _all_true(marks: list[StereoMark], mapping: dict[int, int], molecule: Mol) -> bool:
+    """Whether the positions agree with all marks under a mapping."""
 
     def place(atom: int, parent: int) -> int:
-        """A hydrogen that is not laid is the only one of its parent."""
-        if atom in laid:
-            return laid[atom]
-        near = molecule.GetAtomWithIdx(laid[parent]).GetNeighbors()
+        """A hydrogen that is not mapped is the only one of its parent."""
+        if atom in mapping:
+            return mapping[atom]
+        near = molecule.GetAtomWithIdx(mapping[parent]).GetNeighbors()
         return int(next(other.GetIdx() for other in near if other.GetAtomicNum() == 1))
 
     positions: Float[np.ndarray, "atoms 3"] = molecule.GetConformer().GetPositions()
@@ -256,17 +315,17 @@ def _all_true(marks: list[Mark], laid: dict[int, int], molecule: Mol) -> bool:
     for mark in marks:
         if mark.centre is None:
             start, one, two, end = mark.atoms
-            chains.append((place(start, one), laid[one], laid[two], place(end, two)))
+            chains.append((place(start, one), mapping[one], mapping[two], place(end, two)))
             sides.append(mark.sign)
         else:
-            centres.append(laid[mark.centre])
+            centres.append(mapping[mark.centre])
             near.append([place(atom, mark.centre) for atom in mark.atoms])
             hands.append(mark.sign)
     return volume_signs(positions, centres, near).tolist() == hands and side_signs(positions, chains).tolist() == sides
 
 
-def _reduced(mol: Mol) -> Reduced:
-    """What is laid upon another graph."""
+def _matching_graph(mol: Mol) -> MatchingGraph:
+    """What is mapped onto another graph."""
     from rdkit import Chem
 
     elements = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
@@ -307,7 +366,7 @@ def _reduced(mol: Mol) -> Reduced:
     for index in gone:
         edited.RemoveAtom(index)
     edited.CommitBatchEdit()
-    return Reduced(edited.GetMol(), tuple(n for n in range(len(elements)) if n not in gone), frozenset(twins))
+    return MatchingGraph(edited.GetMol(), tuple(n for n in range(len(elements)) if n not in gone), frozenset(twins))
 
 
 def _is_imine(element: int, orders: list[float]) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unigen.data.left_out import by_reason
 from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
-from unigen.molecules.stereoisomers import not_compared
+from unigen.molecules.stereoisomers import not_compared, smiles_as_asked
 from unigen.request import MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, file_names, was_made
 from unigen.runs.tables import molecules_table
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SDF = "samples.sdf"
-_NAMED_SMILES = re.compile(r"^SMILES '.*?': ")
 _DIGITS = 5
 
 
@@ -50,14 +49,18 @@ class MoleculeFolder(RunFolder):
             "model": sample.model,
         }
         row |= sample.source
-        if molecule is not None and request.smiles is not None:
-            # isotopes, the hands of axes: said with every sample that was asked to have them
-            left_out = not_compared(request.smiles, largest_fragment=request.largest_fragment)
-            row |= {"not_compared": list(left_out)} if left_out else {}
         if molecule is None:
             return row | {"reason": sample.reason}
+        if request.smiles is None:
+            smiles = molecule.to_smiles()
+        else:
+            piece = request.largest_fragment
+            # isotopes, the hands of axes: said with every sample that was asked to have them
+            left_out = not_compared(request.smiles, largest_fragment=piece)
+            row |= {"not_compared": list(left_out)} if left_out else {}
+            smiles = smiles_as_asked(molecule.to_rdkit(), request.smiles, largest_fragment=piece)
         return row | {
-            "smiles": molecule.to_smiles(),
+            "smiles": smiles,
             "formula": molecule.formula,
             "smallest_distance": round(molecule.closest_pair()[2], _DIGITS) if len(molecule) > 1 else None,
             "molecule": {
@@ -85,9 +88,12 @@ class MoleculeFolder(RunFolder):
         made = [row for row in rows if was_made(row)]
         failed = [row for row in rows if not was_made(row)]
         console.print(molecules_table(made, len(made)))
-        redraws = sum(row.get("redraws", 0) for row in rows)
-        redrawn = f", {redraws} drawn again (another stereo, or broken)" if redraws else ""
-        counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped{_by_reason(failed)}"
+        redraws = [row["redraws"] for row in rows if "redraws" in row]
+        redrawn = f", {len(redraws)} of {len(rows)} drawn again (another stereo, or broken)" if redraws else ""
+        counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped"
+        if failed:
+            kinds = by_reason(("", row["reason"]) for row in failed)
+            counts += f" ({', '.join(f'{count} {kind}' for kind, count in kinds.items())})"
         console.out(f"{counts}; written to {self.path / SDF}", highlight=False)
         if turned := sum("imines_turned" in row for row in made):
             console.out(f"hydrogen of C=N-H put on the side that is asked for: {turned}", highlight=False)
@@ -98,12 +104,6 @@ class MoleculeFolder(RunFolder):
         if failed:
             reason = f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}"
             console.out(reason, highlight=False)
-
-
-def _by_reason(failed: Sequence[Row]) -> str:
-    """Such as `` (2 broken, 1 not a SMILES)``, the most frequent first."""
-    kinds = Counter(_NAMED_SMILES.sub("", row["reason"]).split(";")[0].split(": ")[0] for row in failed)
-    return f" ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())})" if failed else ""
 
 
 def molecule_of(row: Mapping[str, Any]) -> Molecule | None:

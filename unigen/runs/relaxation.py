@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,6 +126,7 @@ def relax_molecule_files(
     settings: XtbSettings,
     *,
     limit: int | None = None,
+    largest_fragment: bool = False,
     workers: int | None = None,
     console: Console | None = None,
 ) -> list[RelaxedEntry]:
@@ -136,6 +138,7 @@ def relax_molecule_files(
         out: folder of the results; an interrupted run goes on.
         settings: of the relaxation.
         limit: the first so many entries.
+        largest_fragment: of an entry of several molecules (a salt) take the largest.
         workers: processes; one a core by default.
         console: for progress and table; silent without.
 
@@ -143,7 +146,8 @@ def relax_molecule_files(
         UserError: nothing readable, tblite not installed, or the folder holds something else.
     """
     survey = MOLECULE_FORMATS.survey(samples)
-    rows = list(islice(map(parse_molecule, survey.records()), limit))
+    parse = partial(parse_molecule, largest_fragment=largest_fragment)
+    rows = list(islice(map(parse, survey.records()), limit))
     if not any(row.structure is not None for row in rows):
         raise UserError("no readable molecule", where=str(samples), got=rows[0].reason if rows else "no entries")
     relaxed = RelaxedMolecules(out, settings)

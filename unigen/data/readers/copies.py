@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -29,12 +29,14 @@ _ALL_BUT = 0.5
 _DIGITS = 2e-3
 """Relative difference of the numbers of one structure in two formats: CIFs of old programs have three digits."""
 
-_RICHEST = (".jsonl", ".ndjson", ".json", ".extxyz", ".xyz", ".csv", ".db", ".traj", ".npz", ".parquet", ".cif")
+_WITH_BONDS = (".sdf", ".sd", ".mol")
+_OF_FIELDS = (".jsonl", ".ndjson", ".json", ".extxyz", ".xyz", ".csv", ".db", ".traj", ".npz", ".parquet", ".cif")
+_RICHEST = (*_WITH_BONDS, *_OF_FIELDS)
 """Of two formats that say the same structures the first is read: it holds most beside them."""
 
 
 def find_copies(
-    files: Mapping[Path, Reader], is_single: Callable[[Path], bool], describe: Callable[[Record], Description] | None
+    files: Mapping[Path, Reader], one_a_file: Container[str], describe: Callable[[Record], Description] | None
 ) -> dict[Path, str]:
     """The files whose structures are read from another one, with that other's name.
 
@@ -44,7 +46,7 @@ def find_copies(
 
     Args:
         files: what would be read, with how.
-        is_single: whether a file holds one structure.
+        one_a_file: endings of files that hold one structure; others are looked at.
         describe: what is compared of a structure; None compares compressed with open files alone.
     """
     copies: dict[Path, str] = {}
@@ -54,20 +56,30 @@ def find_copies(
             copies[file] = unpacked.name
     if describe is None:
         return copies
-    together: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for file in files:
-        if file not in copies:
-            # single files of one folder and one format belong together
-            together[(file.parent, suffix(file)) if is_single(file) else (file, "")].append(file)
-    if len({suffix(group[0]) for group in together.values()}) < 2:
+    compared = [file for file in files if file not in copies]
+    if len({suffix(file) for file in compared}) < 2:
         return copies
-    groups = [_Group(group, is_single(group[0]), files, describe) for group in together.values()]
+    groups = []
+    together: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for file in compared:
+        if suffix(file) in one_a_file or _holds_one(file, files[file]):
+            together[file.parent, suffix(file)].append(file)
+        else:
+            groups.append(_Group([file], False, files, describe))
+    groups += [_Group(members, True, files, describe) for members in together.values()]
     groups.sort(key=lambda group: group.rank)
     for index, group in enumerate(groups):
         for other in groups[index + 1 :]:
             if group.suffix != other.suffix and not {*group.files, *other.files} & copies.keys():
                 copies |= _copies_of(group, other)
     return copies
+
+
+def _holds_one(file: Path, read: Reader) -> bool:
+    try:
+        return len(list(islice(read(file), 2))) == 1
+    except UserError:
+        return False
 
 
 def _copies_of(original: _Group, other: _Group) -> dict[Path, str]:
@@ -114,9 +126,9 @@ class _Group:
 
     @cached_property
     def rank(self) -> tuple[bool, int, list[Path]]:
-        """Named structures before numbered ones, rich formats before poor ones, else by name."""
+        """Bonds before none, named structures before numbered ones, rich formats before poor ones, else by name."""
         numbered = False
-        if not self.single:
+        if not self.single and self.suffix not in _WITH_BONDS:
             first = next(self.records(), None)
             numbered = first is None or first.id.startswith(f"{stem(self.files[0])}-")
         place = _RICHEST.index(self.suffix) if self.suffix in _RICHEST else len(_RICHEST)

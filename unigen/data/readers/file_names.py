@@ -76,6 +76,27 @@ def is_left_over(path: Path) -> bool:
     return hidden or path.suffix in (".partial", ".tmp", ".swp") or path.name.endswith("~")
 
 
+_PROGRAMS = re.compile(
+    r"entering gaussian|gaussian, inc|\* o +r +c +a \*|psi4:|welcome to q-chem|nwchem|x t b|molpro|turbomole|gamess"
+    r"|mopac|program pwscf|siesta|cp2k\||fhi-aims|castep",
+    re.IGNORECASE,
+)
+"""What stands at the head of the output of programs that compute molecules and crystals."""
+_HEAD = 4096
+"""Letters of it: banners stand within two pages."""
+
+
+def is_calculation(path: Path) -> bool:
+    """Whether a ``.log`` or ``.out`` is the output of a program that computes structures, and so holds some."""
+    if suffix(path) not in (".log", ".out"):
+        return False
+    try:
+        with open_text(path) as file:
+            return _PROGRAMS.search(file.read(_HEAD)) is not None
+    except UserError:
+        return False
+
+
 def is_report(path: Path, folder: Path) -> bool:
     """Whether a file is of an evaluation of ours, or a list of what was left out: nothing that could be read again."""
     relaxed = [parent for parent in path.parents if parent.suffix == ".relaxed" and folder in parent.parents]

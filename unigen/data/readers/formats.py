@@ -16,6 +16,7 @@ from unigen.data.readers.file_names import (
     OF_VASP,
     VASP_FILES,
     folder_names,
+    is_calculation,
     is_left_over,
     is_report,
     own_name,
@@ -84,7 +85,8 @@ class Formats:
         noun: what messages call these structures.
         wanted: what can be read, for messages; the endings where it is empty.
         own_folders: what else reads a folder as a whole, by a file that it has.
-        single: endings, and beginnings, of files that hold one structure.
+        journals: files of which such a folder has one, too, as anybody may call a file like ours; empty asks for none.
+        single: endings of files that hold one structure as a rule; others are looked at.
         unread: endings and names, in small letters, of files that hold structures in a form that is not read.
         describe: what is compared to find the same structures in two files; without it only equal texts are found.
     """
@@ -98,6 +100,7 @@ class Formats:
     noun: str
     wanted: str = ""
     own_folders: Mapping[str, Reader] = field(default_factory=dict)
+    journals: frozenset[str] = frozenset()
     single: frozenset[str] = frozenset()
     unread: frozenset[str] = frozenset()
     describe: Callable[[Record], Description] | None = None
@@ -164,7 +167,7 @@ class Formats:
                 passed[file] = REPORT
             elif (reader := self.reader(file)) is not None:
                 read[file] = reader
-            elif suffix(file) in self.unread or stem(file).lower() in self.unread or file.name.lower() in self.unread:
+            elif {suffix(file), stem(file).lower(), file.name.lower()} & self.unread or is_calculation(file):
                 read[file] = _not_read
             else:
                 passed[file] = f"no {self.noun} ({suffix(file) or 'no ending'})"
@@ -181,6 +184,8 @@ class Formats:
         """The outermost folder of a run that a folder lies in, and what reads it as a whole."""
         within = [each for each in (inside, *inside.parents) if each == folder or folder in each.parents]
         for each in reversed(within):
+            if self.journals and not any((each / name).exists() for name in self.journals):
+                continue
             for name, read in {self.run_file: self.read_run, **self.own_folders}.items():
                 if (each / name).exists() and not is_report(each / name, folder):
                     return each, read
@@ -196,14 +201,11 @@ class Formats:
         for file in passed:
             del read[file]
         files = {file: reader for file, reader in read.items() if file.is_file() and reader is not _not_read}
-        copies = find_copies(files, self._is_single, self.describe)
+        copies = find_copies(files, self.single, self.describe)
         for file, original in copies.items():
             del read[file]
             passed[file] = f"the same structures as {original}"
         return passed
-
-    def _is_single(self, file: Path) -> bool:
-        return suffix(file) in self.single or suffix(file) not in self.by_ending
 
 
 def one_of_many(file: Path, read: Reader) -> Iterator[Record]:

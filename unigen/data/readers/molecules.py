@@ -6,6 +6,7 @@ one. A bad entry becomes a row with a reason.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from unigen.data.readers.arrays import read_molecule_npz, read_molecule_store
+from unigen.data.readers.copies import Description
 from unigen.data.readers.formats import Formats, left_out_records, one_of_many
 from unigen.data.readers.record import MoleculeArrays, Record, Row, parse_record, split_from_name
 from unigen.data.readers.smiles import NAMES, read_smiles_list
@@ -24,8 +26,11 @@ from unigen.data.readers.text import LONGEST_FIELD, csv_rows, number, read_frame
 from unigen.elements import atomic_number_of
 from unigen.errors import UserError
 from unigen.molecules.bonds_of_smiles import with_bonds_of
+from unigen.molecules.files import parse_sdf
 from unigen.molecules.molecule import Molecule
-from unigen.parsing import numeric, open_text, parse_json
+from unigen.molecules.rdkit_smiles import parse_smiles
+from unigen.molecules.stereoisomers import labels_of, not_compared
+from unigen.parsing import PARSER_ERRORS, numeric, open_text, parse_json
 
 _NOT_PROPERTIES = frozenset((*NAMES, "", "unnamed: 0", "split", "smiles", "charge"))
 _ELEMENTS, _POSITIONS = "elements", "xyz_ang"
@@ -49,11 +54,43 @@ def parse_molecule(record: Record, *, largest_fragment: bool = False, max_atoms:
 
     Args:
         record: as `MOLECULE_FORMATS` yields it.
-        largest_fragment: of a SMILES of several molecules, take the largest.
+        largest_fragment: of an entry of several molecules, take the largest.
         max_atoms: most atoms; a SMILES of more is not embedded.
     """
     parse = partial(_molecule, largest_fragment=largest_fragment, max_atoms=max_atoms)
-    return parse_record(record, parse, "ETKDGv3" if record.form == "smiles" else "given")
+    row = parse_record(record, parse, "ETKDGv3" if record.form == "smiles" else "given")
+    if row.structure is None:
+        return row
+    try:
+        return replace(row, not_kept=_not_kept(record, largest_fragment=largest_fragment))
+    except UserError:  # a text beside positions and bonds that is no SMILES says nothing
+        return row
+
+
+_LABELLED = re.compile(r"\[\d|:\d+\]|@|\|")
+"""What a SMILES has that says an isotope, an atom map, a hand or the extension of ChemAxon."""
+_LABELLED_SD = re.compile(
+    # isotopes by their list, as D and T, by the difference of mass behind the symbol; the tenth number is the atom map
+    r"^M  ISO|V3000|^ +[-\d.]+ +[-\d.]+ +[-\d.]+ +(?:[DT] |[A-Z][a-z]? *(?:-?[1-9]|0(?: +\d+){8} +[1-9]))",
+    re.MULTILINE,
+)
+_LABELLED_ATOM = re.compile(r"^ *(?:\d+[A-Za-z]|[DdTt]\s)", re.MULTILINE)
+
+
+def _not_kept(record: Record, *, largest_fragment: bool) -> tuple[str, ...]:
+    """What an entry that was read says that a molecule does not hold; see `Row`."""
+    content: Any = record.content
+    match record.form:
+        case "smiles" if _LABELLED.search(content):
+            return not_compared(content, largest_fragment=largest_fragment)
+        case "arrays" if _LABELLED.search(content.smiles):  # what else it says, the positions say
+            return labels_of(parse_smiles(content.smiles, largest_fragment=True))
+        case "sdf" if _LABELLED_SD.search(content):
+            return labels_of(parse_sdf(content, record.where))
+        case "frame" if _LABELLED_ATOM.search(content.split("\n", 2)[-1]):
+            return ("isotopes",)
+        case _:
+            return ()
 
 
 def _molecule(record: Record, *, largest_fragment: bool, max_atoms: int | None) -> Molecule:
@@ -72,6 +109,8 @@ def _molecule(record: Record, *, largest_fragment: bool, max_atoms: int | None) 
             molecule = _from_arrays(content, number(record.info.get("charge", 0)), where)
         case _:
             raise UserError(str(content), where=where)
+    if largest_fragment:
+        molecule = molecule.largest_fragment()
     fields = record.info | molecule.properties
     properties = numeric({name: value for name, value in fields.items() if name.lower() not in _NOT_PROPERTIES})
     return replace(molecule, properties=properties)
@@ -90,7 +129,7 @@ def _from_arrays(content: MoleculeArrays, charge: object, where: str) -> Molecul
 def _read_run(folder: Path) -> Iterator[Record]:
     """A folder written by ``unigen generate``: what was made, and as bad entries the samples that failed."""
     made = one_of_many(folder / "samples.sdf", _read_sdf)
-    if not (folder / "samples.jsonl").exists():
+    if not (folder / "samples.jsonl").exists():  # lost, or not copied
         yield from made
         return
     with open_text(folder / "samples.jsonl") as file:
@@ -181,6 +220,56 @@ def _items(listed: str) -> list[str]:
     return listed.translate(str.maketrans("[],'\"", "     ")).split()
 
 
+def _describe(record: Record) -> Description:
+    """Formula, smallest distance and radius of gyration: enough to know the same molecule in another format.
+
+    A SMILES is no copy of positions, nor they of it.
+    """
+    if record.form == "smiles":
+        return "", ()
+    try:
+        if record.form == "frame":  # without its bonds, which take time to find
+            molecule = Molecule.from_xyz(str(record.content), where=record.where, bonds=False)
+        else:
+            molecule = _molecule(record, largest_fragment=False, max_atoms=None)
+    except PARSER_ERRORS:
+        return "", ()
+    spread = float(np.sqrt(((molecule.positions - molecule.positions.mean(axis=0)) ** 2).sum(axis=1).mean()))
+    return molecule.formula, (molecule.closest_pair()[2], spread)
+
+
+_UNREAD = frozenset(
+    # other forms of molecules, macromolecules, input and output of programs, crystals, sets of ASE
+    [
+        ".mol2",
+        ".cml",
+        ".mrv",
+        ".cdx",
+        ".cdxml",
+        ".mae",
+        ".maegz",
+        ".rdf",
+        ".pdb",
+        ".pdbqt",
+        ".pqr",
+        ".ent",
+        ".mmcif",
+        ".bcif",
+        ".gjf",
+        ".com",
+        ".fchk",
+        ".molden",
+        ".zmat",
+        ".cif",
+        ".vasp",
+        ".poscar",
+        ".traj",
+        ".db",
+    ]
+)
+"""Endings and names of files that hold structures and are not read; in a folder each is a bad entry."""
+
+
 MOLECULE_FORMATS = Formats(
     kind="molecules",
     by_ending={
@@ -201,5 +290,9 @@ MOLECULE_FORMATS = Formats(
     run_file="samples.sdf",
     read_run=_read_run,
     own_folders={"relaxed.sdf": _read_relaxed},
+    journals=frozenset(("run.yaml", "samples.jsonl", "relax.yaml", "relaxed.jsonl")),
     noun="molecules",
+    single=frozenset((".mol",)),
+    unread=_UNREAD,
+    describe=_describe,
 )

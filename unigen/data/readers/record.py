@@ -86,6 +86,7 @@ class Row(Generic[Structure]):
         split: "train", "val", "test" or the source's own word.
         info: the entry's other fields.
         origin: where the positions come from.
+        not_kept: what the entry says that the structure does not hold, in words: isotopes, say.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Row(Generic[Structure]):
     split: str = "train"
     info: dict[str, object] = field(default_factory=dict)
     origin: Origin = "given"
+    not_kept: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -125,18 +125,18 @@ class _Lookup:
         own = molecule if len(molecule.bonds) else getattr(perceive(molecule).graph, "molecule", None)
         return None if own is None else self._first(_key(own), partial(_is_isomer, molecule=own))
 
-    def _first(self, key: str, agrees: Callable[[Molecule], bool]) -> int | None:
+    def _first(self, key: str, agrees: Callable[[Molecule], bool | None]) -> int | None:
         numbers = self._of_key.get(key, [])
         if len(numbers) < 2:
             return next(iter(numbers), None)
         return next((number for number in numbers if agrees(self._groups[number].conformers[0])), numbers[0])
 
 
-def _is_of_text(conformer: Molecule, text: str) -> bool:
+def _is_of_text(conformer: Molecule, text: str) -> bool | None:
     return is_molecule(conformer.to_rdkit(), text, largest_fragment=True)
 
 
-def _is_isomer(conformer: Molecule, molecule: Molecule) -> bool:
+def _is_isomer(conformer: Molecule, molecule: Molecule) -> bool | None:
     return same_stereoisomer(molecule.to_rdkit(), conformer.to_rdkit(), imines=False)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 FAILED, OTHER_MOLECULE, OTHER_STEREO = "failed", "another molecule", "another stereoisomer"
+STEREO_UNKNOWN = "too symmetrical to tell its stereo"
 """Why a sample has no distance; a sample that has one has no reason."""
 
 
@@ -75,7 +76,9 @@ def compare_conformers(task: ConformerTask, max_matches: int) -> ConformerVerdic
     references = [_heavy(reference) for reference in task.references]
     samples = task.samples
     if samples is None:
-        made = etkdg_conformers(task.smiles, task.n, task.seed, mmff=task.mmff)
+        # where two molecules stand to each other is nothing that ETKDG knows: of several it has no conformers
+        several = "." in task.smiles
+        made = [] if several else etkdg_conformers(task.smiles, task.n, task.seed, mmff=task.mmff)
         samples = (*made, *[None] * (task.n - len(made)))
     # infinity lies below no threshold, and is never the nearest while there is another
     rms = np.full((len(samples), len(references)), np.inf)
@@ -102,14 +105,18 @@ def _prepare(sample: Molecule | None, task: ConformerTask, asked: str) -> tuple[
     except UserError:
         return None, OTHER_MOLECULE
     smiles = smiles_of_mol(mol)
+    verdicts: list[bool | None] = []
     # texts differ, too, where a nitrogen has turned over, or RDKit writes one cage in two ways
-    if smiles != task.smiles and not same_stereoisomer(mol, task.references[0].to_rdkit(), imines=False):
-        same_graph = without_stereo(smiles) == without_stereo(task.smiles)
-        return None, OTHER_STEREO if same_graph else OTHER_MOLECULE
+    if smiles != task.smiles:
+        verdicts.append(same_stereoisomer(mol, task.references[0].to_rdkit(), imines=False))
     # what was asked for may say stereo that RDKit's text of the positions overlooks
-    if any(sign in asked for sign in "@/\\") and not is_molecule(mol, asked, largest_fragment=True):
-        return None, OTHER_STEREO
-    return _heavy(sample), ""
+    if any(sign in asked for sign in "@/\\"):
+        verdicts.append(is_molecule(mol, asked, largest_fragment=True))
+    if all(verdicts):
+        return _heavy(sample), ""
+    if without_stereo(smiles) != without_stereo(task.smiles):
+        return None, OTHER_MOLECULE
+    return None, OTHER_STEREO if False in verdicts else STEREO_UNKNOWN
 
 
 def _heavy(molecule: Molecule) -> Mol:

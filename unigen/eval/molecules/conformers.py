@@ -46,7 +46,7 @@ def evaluate_conformers(
         threshold: a conformer is covered below this deviation, Angstrom (0.5 for QM9; 0.75 and 1.25 for GEOM-Drugs).
         baseline: also score ETKDG, with and without MMFF94 clean-up, with as many conformers a molecule.
         only_sampled: leave molecules without any sample out; they are failures otherwise.
-        largest_fragment: of a reference entry of several molecules (a salt) take the largest.
+        largest_fragment: of an entry of several molecules (a salt), sample or reference, take the largest.
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: of the bootstrap intervals and of ETKDG.
         progress: show progress bars on standard error.
@@ -65,6 +65,8 @@ def evaluate_conformers(
             raise UserError(f"{name}: not positive", got=value)
     rules = replace(CONFORMERS, threshold=float(threshold))
     sample_set = MoleculeSet("etkdg") if samples is None else read_samples(samples)
+    if largest_fragment:
+        sample_set = replace(sample_set, entries=tuple(entry.largest_fragment() for entry in sample_set.entries))
     with Workers(workers, progress=progress) as crew:
         reference_set = read_reference(reference, crew, largest_fragment=largest_fragment)
         scoring = _pair(sample_set, reference_set, only_sampled, rules, seed, crew)

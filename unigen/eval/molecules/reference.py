@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -65,6 +65,7 @@ def read_reference(
         UserError: neither a dataset nor files, or nothing readable there; molecules in memory without bonds.
     """
     if not isinstance(reference, str | Path):
+        reference = [molecule.largest_fragment() for molecule in reference] if largest_fragment else reference
         smiles = [flat_smiles(molecule.to_rdkit()) for molecule in reference]
         return MoleculeReference("reference", smiles, reference, [f"reference-{n}" for n in range(len(reference))])
     path = Path(reference)
@@ -86,9 +87,7 @@ def _parse(record: Record, *, largest_fragment: bool) -> Row[Molecule]:
     """A SMILES stays as it is: no positions are made up for it."""
     if record.form == "smiles":
         return Row(record.id, None, "a SMILES without positions", record.where)
-    row = molecule_sources.parse_molecule(record, largest_fragment=largest_fragment)
-    molecule = row.structure
-    return replace(row, structure=molecule.largest_fragment()) if molecule and largest_fragment else row
+    return molecule_sources.parse_molecule(record, largest_fragment=largest_fragment)
 
 
 def _flat(text: str, *, largest_fragment: bool) -> str:

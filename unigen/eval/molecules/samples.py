@@ -40,6 +40,12 @@ class MoleculeEntry(Entry):
     smiles: str = field(default="", kw_only=True)
     requested: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
+    def largest_fragment(self) -> MoleculeEntry:
+        """The same entry with the largest of several molecules, where its bonds tell that there are several."""
+        if self.molecule is None or self.carried != "accepted":
+            return self
+        return replace(self, molecule=self.molecule.largest_fragment())
+
 
 @dataclass(frozen=True, eq=False)
 class MoleculeSet:

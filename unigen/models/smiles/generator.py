@@ -147,19 +147,21 @@ class MoleculeGenerator:
         if self.settings.relax == "mmff":
             molecule, source["relaxed"] = mmff_relaxed(molecule)
         if fault := fault_of(molecule):
-            return Candidate(None, reason=f"broken: {fault}", source=source)
+            return Candidate(None, reason=f"broken; got {fault}", source=source)
         if isinstance(job, ConformerJob) and not _is_asked_for(molecule, job.job.request):
             # the model knows no sides of a hydrogen, and draws one of the two nearly always
             turned = (other for other in imines_turned(molecule) if not fault_of(other))
             right = next((other for other in turned if _is_asked_for(other, job.job.request)), None)
             if right is None:
-                return Candidate(None, reason=f"another stereo: {molecule.to_smiles()}", source=source)
+                too_many = _is_asked_for(molecule, job.job.request) is None
+                fault = "too symmetrical to tell its stereo" if too_many else "another stereo"
+                return Candidate(None, reason=f"{fault}; got {molecule.to_smiles()}", source=source)
             molecule, source["imines_turned"] = right, 1
         asked = {f"{name}_asked": float(value) for name, value in job.job.request.properties.items()}
         return Candidate(replace(molecule, properties=asked), source=source)
 
 
-def _is_asked_for(molecule: Molecule, request: MoleculeRequest) -> bool:
+def _is_asked_for(molecule: Molecule, request: MoleculeRequest) -> bool | None:
     return is_molecule(molecule.to_rdkit(), str(request.smiles), largest_fragment=request.largest_fragment)
 
 
