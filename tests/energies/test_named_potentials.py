@@ -71,3 +71,14 @@ def test_relaxed_together_each_goes_as_it_would_alone(name):
             assert other.energy_per_atom == pytest.approx(one.energy_per_atom, abs=2e-5)
             np.testing.assert_allclose(other.crystal.lattice, one.crystal.lattice, atol=1e-3)
     assert [one.outcome for one in alone][2:4] == ["gated", "failed"]
+
+
+def test_an_element_that_chgnet_does_not_know_is_named_and_stops_no_other():
+    pytest.importorskip("chgnet")
+    potential = find_potential("chgnet")
+    unknown = Crystal(np.array([104, 8]), NICKEL_OXIDE.frac_coords, NICKEL_OXIDE.lattice)
+    stops = RelaxSettings(max_steps=1)
+    together = dict(relax_together([unknown, NICKEL_OXIDE], potential.batch_calculator(), stops, batch=2))
+    for found in (relax(unknown, potential, stops), together[0]):
+        assert (found.outcome, found.reason) == ("failed", "ValueError: CHGNet knows no Rf")
+    assert together[1].energy_per_atom is not None

@@ -306,3 +306,16 @@ def test_mp20_against_itself():
     assert report["match_rate.k1"] == 1
     assert report["rmse.k1"] == pytest.approx(0, abs=1e-6)
     assert 0.8 < report["match_rate_filtered.k1"] < 1
+
+
+@pytest.mark.parametrize("name", ["mine.json", "mine.csv", "mine.html"])
+def test_a_file_that_is_no_report_is_never_written_over(unigen, refused, tmp_path, name):
+    (tmp_path / "cell.cif").write_text(prototypes(1)[0].to_cif())
+    (tmp_path / name).write_text("formula,energy\nNaCl,-2\n")
+    said = refused("evaluate", "crystals", "cell.cif", "--out", "mine.json", "--workers", 1)
+    assert said.startswith(f"{name}: a file that is no report of ours has this name")
+    assert (tmp_path / name).read_text() == "formula,energy\nNaCl,-2\n"
+    (tmp_path / name).unlink()
+    for _ in range(2):  # a report is made again
+        assert unigen("evaluate", "crystals", "cell.cif", "--out", "mine.json", "--workers", 1)[0] == 0
+    assert "the report is JSON" in refused("evaluate", "crystals", "cell.cif", "--out", "mine.csv")

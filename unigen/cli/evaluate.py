@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +21,16 @@ Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap intervals and o
 Out = Annotated[Path, typer.Option(help="Report; a CSV with a row a sample stands beside it.")]
 LargestFragment = Annotated[bool, typer.Option(help="Of reference entries in several pieces take the largest.")]
 Page = Annotated[bool, typer.Option(help="Also an HTML page with every structure in 3D, beside the report.")]
+
+
+@contextmanager
+def _report_at(out: Path) -> Iterator[None]:
+    """Hold the place of the report, which is nobody else's."""
+    from unigen.eval.report import Report
+
+    with alone_at(out):
+        Report.check_free(out)
+        yield
 
 
 @app.command("crystals")
@@ -50,7 +62,7 @@ def evaluate_crystals(
     from unigen.eval.crystals.evaluate import evaluate_crystals as evaluate
     from unigen.eval.crystals.stability import StabilityRules
 
-    with alone_at(out):
+    with _report_at(out):
         stability = None
         if relax or hull or against:
             calculator = find_potential(potential, energy_scheme, device, batch)
@@ -101,7 +113,7 @@ def evaluate_molecules(
     """EDM's stability, validity by RDKit, uniqueness, novelty and distributions, each over all samples."""
     from unigen.eval.molecules.evaluate import evaluate_molecules as evaluate
 
-    with alone_at(out):
+    with _report_at(out):
         report = evaluate(
             samples,
             reference,
@@ -129,7 +141,7 @@ def evaluate_conditional(
     from unigen.eval.molecules.conditional import evaluate_conditional as evaluate
     from unigen.sample.predict import load_predictor
 
-    with alone_at(out):
+    with _report_at(out):
         report = evaluate(samples, reference, load_predictor(predictor), seed=seed, progress=True)
         _print_report(report, out, page=page)
 
@@ -152,7 +164,7 @@ def evaluate_conformers(
     """Coverage and matching (COV, MAT) against reference conformers, beside RDKit's ETKDG."""
     from unigen.eval.molecules.conformers import evaluate_conformers as evaluate
 
-    with alone_at(out):
+    with _report_at(out):
         report = evaluate(
             samples,
             reference,

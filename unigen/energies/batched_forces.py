@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from unigen.elements import SYMBOLS
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
@@ -30,12 +31,22 @@ BatchCalculator = Callable[[Sequence["Atoms"]], list[SinglePoint]]
 """One result a structure, in their order; raises what the potential raises at any one of them."""
 
 
+def check_chgnet_knows(chgnet: CHGNetCalculator, structures: Sequence[Atoms]) -> None:
+    """Raise ValueError where a structure has an element beyond CHGNet's table, at which its matrices would not fit."""
+    network: Any = chgnet.model
+    heaviest = network.composition_model.fc.weight.shape[1]
+    unknown = sorted({int(number) for atoms in structures for number in atoms.numbers if number > heaviest})
+    if unknown:
+        raise ValueError(f"CHGNet knows no {', '.join(SYMBOLS[number] for number in unknown)}")
+
+
 def chgnet_batches(chgnet: CHGNetCalculator) -> BatchCalculator:
     """As CHGNet's calculator computes them one by one."""
 
     def compute(structures: Sequence[Atoms]) -> list[SinglePoint]:
         from pymatgen.io.ase import AseAtomsAdaptor
 
+        check_chgnet_knows(chgnet, structures)
         graphs = [chgnet.model.graph_converter(AseAtomsAdaptor.get_structure(atoms)) for atoms in structures]
         predictions: Any = chgnet.model.predict_graph(graphs, task="efs", batch_size=len(graphs))
         if len(graphs) == 1:  # CHGNet then returns the dictionary itself

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from unigen.device import check_device
 from unigen.disk import sha256_of
-from unigen.energies.batched_forces import BatchCalculator, chgnet_batches, sevennet_batches
+from unigen.energies.batched_forces import BatchCalculator, check_chgnet_knows, chgnet_batches, sevennet_batches
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS
 from unigen.version import version_of
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from ase.calculators.calculator import Calculator
 
 GPU_BATCH = 64
@@ -49,8 +50,16 @@ def _chgnet(model: str) -> Callable[[str], Calculator]:
         from chgnet.model import CHGNet
         from chgnet.model.dynamics import CHGNetCalculator
 
+        class CheckedCalculator(CHGNetCalculator):
+            """CHGNet's own, which says what it does not know."""
+
+            def calculate(self, atoms: Atoms | None = None, *args: Any, **kwargs: Any) -> None:
+                if atoms is not None:
+                    check_chgnet_knows(self, [atoms])
+                super().calculate(atoms, *args, **kwargs)
+
         network = CHGNet.load(model_name=model, use_device=device, verbose=False)
-        return CHGNetCalculator(network, use_device=device, on_isolated_atoms="ignore")
+        return CheckedCalculator(network, use_device=device, on_isolated_atoms="ignore")
 
     return load
 

@@ -16,8 +16,10 @@ import numpy as np
 from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.data.left_out import by_reason, left_out_table
+from unigen.data.readers.file_names import begins_as_report
 from unigen.disk import durable_text, write_text
 from unigen.energies.hull.phases import StablePhases
+from unigen.errors import UserError
 from unigen.eval.protocol import Rules
 from unigen.eval.requested_property import RequestedProperty
 from unigen.eval.samples import Entry
@@ -124,6 +126,22 @@ class Report:
     def dropped_by_reason(self) -> dict[str, int]:
         """How many could not be scored for which reason."""
         return by_reason((each["where"], each["reason"]) for each in self.dropped)
+
+    @staticmethod
+    def check_free(path: str | Path) -> None:
+        """Raise UserError where a file that is no report of ours would be written over.
+
+        Told before the work: a table of energies may well be called as the report that is made with it.
+        """
+        path = Path(path)
+        if path.suffix in (".csv", ".html"):
+            raise UserError("the report is JSON", got=path.name, wanted=path.with_suffix(".json").name)
+        ours = begins_as_report(path)
+        for file in (path, path.with_suffix(".csv"), path.with_suffix(".html")):
+            if file.exists() and not ours:
+                raise UserError(
+                    "a file that is no report of ours has this name", where=str(file), next_step="choose another --out"
+                )
 
     def write(self, path: str | Path) -> tuple[Path, Path]:
         """Write ``report.json`` and, beside it, ``report.csv`` with a row a sample; returns both paths."""

@@ -100,16 +100,17 @@ def is_calculation(path: Path) -> bool:
 def is_report(path: Path, folder: Path) -> bool:
     """Whether a file is of an evaluation of ours, or a list of what was left out: nothing that could be read again."""
     relaxed = [parent for parent in path.parents if parent.suffix == ".relaxed" and folder in parent.parents]
-    if any(_begins_as_report(parent.with_suffix(".json")) for parent in relaxed):
+    if any(begins_as_report(parent.with_suffix(".json")) for parent in relaxed):
         return True
     if suffix(path) == ".json":
-        return _begins_as_report(path)
+        return begins_as_report(path)
     if suffix(path) != ".csv":
         return False
-    return _begins_as_report(path.with_suffix(".json")) or _is_left_out(path)
+    return begins_as_report(path.with_suffix(".json")) or _is_left_out(path)
 
 
-def _begins_as_report(path: Path) -> bool:
+def begins_as_report(path: Path) -> bool:
+    """Whether a file is the JSON of a report of ours."""
     try:
         with open_text(path) as file:
             return file.read(len(_REPORT_START)) == _REPORT_START
