@@ -15,7 +15,7 @@ def test_whoever_asks_gets_all_and_the_cache_stays_small(most, asked):
     cache = BoundedCache[int, int](most)
     for keys in asked:
         new = [key for key in dict.fromkeys(keys) if key not in cache]
-        assert cache.taken(keys, [(key, key**2) for key in new]) == {key: key**2 for key in keys}
+        assert cache.get_all(keys, [(key, key**2) for key in new]) == {key: key**2 for key in keys}
         assert len(cache) <= most
         assert all(cache.get(key) in (None, key**2) for key in range(21))
 

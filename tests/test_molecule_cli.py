@@ -127,8 +127,8 @@ def test_requests_of_a_dataset_are_served(generate, monkeypatch):
     monkeypatch.setenv("UNIGEN_HOME", str(Path("home").absolute()))
     Path("mine.csv").write_text("smiles,gap\nCCO,0.3\nCCN,0.4\nCCC,0.5\n")
     build_dataset("mine", ("mine.csv",))
-    assert write_requests("mine", "smiles.csv", limit=2) == 2
-    assert write_requests("mine", "gaps.csv", properties=["gap"]) == 3
+    assert write_requests("mine", "smiles.csv", limit=2).requests == 2
+    assert write_requests("mine", "gaps.csv", properties=["gap"]).requests == 3
     with pytest.raises(UserError, match="no property 'mu'; wanted one of gap"):
         write_requests("mine", "gaps.csv", properties=["mu"])
     assert generate("--requests", "gaps.csv", "--out", "gaps", "--no-picture")[0] == 0

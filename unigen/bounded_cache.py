@@ -12,14 +12,14 @@ Value = TypeVar("Value")
 class BoundedCache(Generic[Key, Value]):
     """A mapping of at most so many entries: what was put in first goes first, asked for or not.
 
-    Whoever asks for many at once takes them from what `update` returns, which forgets none of them.
+    Whoever asks for many at once takes them from what `get_all` returns, where none of them is forgotten.
 
     Args:
-        most: entries.
+        max_entries: so many are kept.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_entries: int) -> None:
+        self._max_entries = max_entries
         self._entries: dict[Key, Value] = {}
 
     def __len__(self) -> int:
@@ -38,8 +38,13 @@ class BoundedCache(Generic[Key, Value]):
         """The entry, or None."""
         return self._entries.get(key)
 
-    def taken(self, keys: Iterable[Key], new: Iterable[tuple[Key, Value]]) -> dict[Key, Value]:
-        """The entries of these keys, some of them just made, and all there even where the cache holds fewer."""
+    def get_all(self, keys: Iterable[Key], new: Iterable[tuple[Key, Value]]) -> dict[Key, Value]:
+        """The entries of these keys, all of them, even where the cache holds fewer.
+
+        Args:
+            keys: each is in the cache or among the new ones.
+            new: entries just made, which are put into the cache.
+        """
         made = dict(new)
         found = {key: made[key] if key in made else self._entries[key] for key in keys}
         self.update(made.items())
@@ -48,5 +53,5 @@ class BoundedCache(Generic[Key, Value]):
     def update(self, new: Iterable[tuple[Key, Value]]) -> None:
         """Put entries in, and forget the oldest beyond the bound."""
         self._entries.update(new)
-        for key in list(self._entries)[: max(0, len(self._entries) - self._most)]:
+        for key in list(self._entries)[: max(0, len(self._entries) - self._max_entries)]:
             del self._entries[key]

@@ -58,6 +58,11 @@ def atomic_number_of(species: str) -> int | None:
     return ATOMIC_NUMBER.get(_HYDROGENS.get(symbol, symbol))
 
 
+def is_full(occupancy: float) -> bool:
+    """Whether a site of this occupancy is fully occupied, whatever it is read from."""
+    return 0.999 <= occupancy <= 1.001  # three digits are the most that files give
+
+
 _TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)|([(\[{])|([)\]}])(\d*)|(\s+)")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 

@@ -11,7 +11,7 @@ import numpy as np
 from ase.collections import dcdft
 from hypothesis import strategies as st
 
-from unigen.crystals.crystal import Crystal
+from unigen.crystals.crystal import Crystal, repeat_cell
 
 
 @cache
@@ -59,3 +59,29 @@ def _matrix(recipe) -> np.ndarray:
     for (row, column, _), times in shears:
         matrix[row] += times * matrix[column]
     return matrix[list(order)]
+
+
+SAME_CRYSTAL = ("order", "origin", "cell", "supercell", "mirror", "outside")
+"""What a crystal does not know of: order of its atoms, origin, choice of cell, copies in it, hand, lattice vectors."""
+
+
+@st.composite
+def described_otherwise(draw, crystal: Crystal, kinds: tuple[str, ...] = SAME_CRYSTAL) -> Crystal:
+    """The same crystal, or its mirror image, by other numbers."""
+    numbers, coords, lattice = crystal.numbers, crystal.frac_coords, crystal.lattice
+    kind = draw(st.sampled_from(kinds))
+    if kind == "supercell":
+        return repeat_cell(crystal, draw(st.integers(2, 4)))
+    if kind == "order":
+        order = draw(st.permutations(range(len(numbers))))
+        numbers, coords = numbers[order], coords[order]
+    elif kind == "origin":
+        coords = coords + np.array(draw(vectors(-1, 1)))
+    elif kind == "cell":
+        change = draw(unimodular())
+        coords, lattice = coords @ np.linalg.inv(change), change @ lattice
+    elif kind == "mirror":
+        lattice = lattice * np.array([-1, 1, 1])
+    elif kind == "outside":
+        coords = coords + np.random.default_rng(draw(st.integers(0, 99))).integers(-3, 4, coords.shape)
+    return Crystal(numbers, coords, lattice)

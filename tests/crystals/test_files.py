@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.io import read
 from hypothesis import given, settings
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from tests.crystals.real_crystals import crystals, prototypes
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.json_form import from_json
 from unigen.errors import UserError
 
 WAYS = {
@@ -115,3 +119,44 @@ def test_vasp_4_poscar_does_not_get_invented_elements():
 def test_a_symmetrised_cif_of_a_crystal_without_findable_symmetry_is_p1():
     on_top = Crystal(np.array([22, 22, 8]), np.array([[0.0, 0, 0], [0.003, 0, 0], [0.5, 0.5, 0.5]]), 4.0 * np.eye(3))
     assert "P 1" in on_top.to_cif(symprec=0.1)
+
+
+def _cif_with(share: str) -> Crystal:
+    return Crystal.from_cif(cif(f"Na1 Na 0 0 0 {share}", "Cl1 Cl .5 .5 .5 1"))
+
+
+def _json_with(share: str) -> Crystal:
+    sites = [
+        {"species": [{"element": "Na", "occu": float(share)}], "abc": [0, 0, 0]},
+        {"species": [{"element": "Cl", "occu": 1}], "abc": [0.5, 0.5, 0.5]},
+    ]
+    return from_json({"lattice": {"matrix": np.diag([4.0, 4, 4]).tolist()}, "sites": sites})
+
+
+def _optimade_with(share: str) -> Crystal:
+    kinds = [
+        {"name": "A", "chemical_symbols": ["Na"], "concentration": [float(share)]},
+        {"name": "B", "chemical_symbols": ["Cl"], "concentration": [1]},
+    ]
+    entry = {"lattice_vectors": np.diag([4.0, 4, 4]).tolist(), "species": kinds, "species_at_sites": ["A", "B"]}
+    return from_json(entry | {"cartesian_site_positions": [[0, 0, 0], [2, 2, 2]]})
+
+
+def _pymatgen_with(share: str) -> Crystal:
+    species = [{"Na": float(share)}, {"Cl": 1}]
+    return Crystal.from_pymatgen(Structure(Lattice.cubic(4), species, [[0, 0, 0], [0.5, 0.5, 0.5]]))
+
+
+def _ase_with(share: str) -> Crystal:
+    text = cif(f"Na1 Na 0 0 0 {share}", "Cl1 Cl .5 .5 .5 1")
+    return Crystal.from_ase(read(io.StringIO(text), format="cif"))
+
+
+@pytest.mark.parametrize("share", ["1", "0.9991", "0.999", "0.998", "0.5", "0.01"])
+@pytest.mark.parametrize("way", [_cif_with, _json_with, _optimade_with, _pymatgen_with, _ase_with])
+def test_a_full_site_is_one_to_three_digits_whatever_it_is_read_from(way, share):
+    if float(share) >= 0.999:
+        assert way(share).formula == "NaCl"
+    else:
+        with pytest.raises(UserError, match="site 0: partial occupancy"):
+            way(share)

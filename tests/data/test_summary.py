@@ -84,17 +84,31 @@ def test_a_corrupt_store_does_not_hide_the_others(tmp_path):
 
 
 def test_requests_are_one_whole_cell_a_crystal(tmp_path):
-    assert write_requests("mine", tmp_path / "requests.csv") == 3
+    assert write_requests("mine", tmp_path / "requests.csv").requests == 3
     with (tmp_path / "requests.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows == [["id", "formula", "n_atoms"], ["x0", "NaCl", "2"], ["x1", "H4", "4"], ["x2", "NaCl", "2"]]
-    assert write_requests("mine:test", tmp_path / "requests.csv") == 1
-    assert write_requests("mine", tmp_path / "requests.csv", properties=["density"], limit=1, seed=3) == 1
+    assert write_requests("mine:test", tmp_path / "requests.csv").requests == 1
+    assert write_requests("mine", tmp_path / "requests.csv", properties=["density"], limit=1, seed=3).requests == 1
     asked = read_requests(tmp_path / "requests.csv")[0]
     at = open_crystals("mine").ids.tolist().index(asked.id)
     assert asked.properties == {"density": pytest.approx(open_crystals("mine")[at].density, rel=1e-4)}
     with pytest.raises(UserError, match=r"no property 'colour'; wanted one of .*density"):
         write_requests("mine", tmp_path / "requests.csv", properties=["colour"])
+
+
+def test_structures_without_a_request_are_counted_and_listed(tmp_path):
+    (tmp_path / "some.smi").write_text("CCO a\nC1CC b\nCCN c\n")
+    (tmp_path / "gaps.csv").write_text("smiles,gap\nCCO,0.3\nCCN,\nC(,0.1\n")
+    written = write_requests(str(tmp_path / "some.smi"), tmp_path / "requests.csv")
+    assert (written.requests, [each.id for each in written.left_out]) == (2, ["b"])
+    assert written.left_out_path == tmp_path / "requests.rejected.csv"
+    assert written.left_out_path.read_text().splitlines()[0] == "id,where,reason"
+    written = write_requests(str(tmp_path / "gaps.csv"), tmp_path / "requests.csv", properties=["gap"])
+    assert (written.requests, len(written.left_out)) == (1, 2)
+    assert "no gap" in written.left_out_path.read_text()
+    assert write_requests("mine", tmp_path / "requests.csv").left_out_path is None
+    assert not (tmp_path / "requests.rejected.csv").exists()
 
 
 def test_a_name_that_is_nothing_is_refused():

@@ -43,6 +43,10 @@ def needs_weights(path):
     return path
 
 
+class Blind(_Flat):
+    """Does not say how far it sees."""
+
+
 class ShortSighted(_Flat):
     """Sees no atom beyond 4 Angstrom, and says so."""
 

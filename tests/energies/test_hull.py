@@ -8,6 +8,8 @@ import json
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.io import write
 from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
@@ -15,12 +17,14 @@ from pymatgen.core import Composition
 from pymatgen.entries.computed_entries import ComputedEntry, ConstantEnergyAdjustment
 
 from tests.energies.alloys import potential
-from unigen.elements import parse_formula
-from unigen.energies.hull.build import build_from_energies
-from unigen.energies.hull.elements import fit_element_energies
+from unigen.data.build import build_dataset
+from unigen.elements import ATOMIC_NUMBER, parse_formula
+from unigen.energies.hull.build import build_from_energies, fit_elements
+from unigen.energies.hull.elements import fit_element_energies, open_element_energies
 from unigen.energies.hull.hull import Hull
 from unigen.energies.hull.reference import HullCard, HullReference, lowest_of_each, open_reference
 from unigen.errors import UserError
+from unigen.parallel import Workers
 
 FORMULAS = ("SrO", "TiO2", "SrTiO3", "Sr2TiO4", "Ti2O3", "SrO2", "Ti3O", "SrTi2O5")
 formation = st.lists(st.floats(-3, 0.5), min_size=len(FORMULAS), max_size=len(FORMULAS))
@@ -181,3 +185,27 @@ def test_another_set_is_not_written_over(home):
     with pytest.raises(UserError, match="another hull has this name"):
         build_from_energies("mine", [str(home / "b.csv")], **options)
     assert open_reference("mine").energies.tolist() == [0]
+
+
+def test_what_a_fit_of_the_elements_does_without_is_counted_and_listed(home):
+    metals = [(metal, 0.01 * step) for metal in ("Cu", "Al", "Ni") for step in range(4)] + [("Ag", 0.0), ("Fe", 0.0)]
+    frames = []
+    for number, (metal, strain) in enumerate(metals):
+        atoms = bulk(metal, "fcc", cubic=True, a=(3.6 + 0.1 * ATOMIC_NUMBER[metal] / 10) * (1 + strain))
+        atoms.info = {"id": f"m{number}"} | ({} if number == 2 else {"formation_energy_per_atom": strain})
+        frames.append(atoms)
+    write(home / "metals.extxyz", frames)
+    build_dataset("metals", (str(home / "metals.extxyz"),), workers=1)
+    (home / "known.csv").write_text("formula,e\nCu,0\nAl,0\nNi,0\n")
+    build_from_energies("known", [str(home / "known.csv")], energy="e", quantity="formation", scheme="EMT")
+    names = {"energy": "formation_energy_per_atom", "limit": 100, "seed": 0}
+    fit, path = fit_elements("known", ["metals"], potential(), workers=Workers(1), **names)
+    assert fit.left_out == {
+        "no formation_energy_per_atom": 1,
+        "failed: NotImplementedError: No EMT-potential for Fe": 1,
+    }
+    assert (fit.structures, fit.too_rare, set(fit.energies)) == (12, {"Ag": 1}, {"Cu", "Al", "Ni"})
+    rows = path.with_suffix(".left_out.csv").read_text().splitlines()
+    assert rows[:2] == ["source,id,reason", "metals,m2,no formation_energy_per_atom"]
+    assert rows[2].startswith("metals,m13,failed: ")
+    assert open_element_energies(path.parent, potential()) == fit

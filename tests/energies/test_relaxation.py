@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.energies.alloys import fcc, ordered, potential, strained
 from unigen.crystals.crystal import Crystal
 from unigen.energies.potential import find_potential
-from unigen.energies.relaxation import RelaxSettings, displacement, relax
+from unigen.energies.relaxation import CUTOFF_UNKNOWN, RelaxSettings, displacement, relax
 from unigen.errors import UserError
 from unigen.geometry.rotation import random_rotation
 
@@ -66,7 +66,7 @@ def test_the_displacement_of_one_atom_of_two():
     [
         (Crystal(np.array([29, 29]), np.array([[0, 0, 0], [0.02, 0, 0]]), 4 * np.eye(3)), "before: atoms 0.08 A"),
         (Crystal(np.array([29]), np.zeros((1, 3)), np.diag([0.4, 6, 6])), "before: atoms 0.40 A"),
-        (Crystal(np.array([29]), np.zeros((1, 3)), 12 * np.eye(3)), "before: 1.73e+03 A^3 an atom"),
+        (Crystal(np.array([29]), np.zeros((1, 3)), 12 * np.eye(3)), "before: volume 1.73e+03 A^3 an atom"),
     ],
 )
 def test_what_is_impossible_is_gated(crystal, reason):
@@ -137,9 +137,21 @@ def test_an_atom_that_sees_no_other_is_gated(length, copies):
         assert "before: no neighbour of site 0 (Cs) within 4 A" in found.reason
 
 
-def test_where_the_cutoff_is_not_known_nothing_is_gated():
+def test_a_cutoff_that_is_known_once_elements_were_seen_is_taken_then():
     assert potential().cutoff is None
-    assert relax(fcc("Cu"), potential(), RelaxSettings(max_steps=0)).outcome in ("converged", "limit")
+    assert relax(fcc("Cu"), potential(), RelaxSettings(max_steps=0)).reason == ""
+    apart = Crystal(np.array([29]), np.zeros((1, 3)), 6.0 * np.eye(3))
+    found = relax(apart, potential(), RelaxSettings())
+    assert (found.outcome, found.energy_per_atom, found.crystal) == ("gated", None, None)
+    assert "after: no neighbour of site 0 (Cu) within 5.38 A" in found.reason
+
+
+def test_where_the_cutoff_is_not_known_that_is_said_and_nothing_is_gated():
+    blind = find_potential(f"{ODD}:Blind", "x")
+    assert blind.cutoff is None
+    found = relax(Crystal(np.array([55]), np.zeros((1, 3)), 7.0 * np.eye(3)), blind, RelaxSettings())
+    assert found.outcome == "converged"
+    assert found.reason == CUTOFF_UNKNOWN
 
 
 def test_what_a_potential_warns_of_stands_beside_its_result():

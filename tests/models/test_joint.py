@@ -19,7 +19,7 @@ from unigen.models.words.tokens import WordsTokenizer
 from unigen.tokens.sequence import collate
 
 CRYSTAL = AutoregressiveConfig(width=32, heads=2, mixers=("attention",) * 2, head_width=16, head_blocks=1, dropout=0.0)
-MOLECULE = MoleculeConfig(mixers=("attention",) * 2, properties=("gap",), **SIZES)
+MOLECULE = MoleculeConfig(mixers=("attention",) * 2, properties=("gap",), units=("hartree",), **SIZES)
 
 
 def joint(seed: int = 0) -> JointModel:
@@ -79,4 +79,6 @@ def test_it_is_saved_and_read_and_moves_as_one(tmp_path):
 
 def test_halves_of_different_size_are_refused():
     with pytest.raises(UserError, match=r"crystal\.width and molecule\.width differ; got 64 and 32"):
-        JointConfig(kind="joint", crystal=AutoregressiveConfig(width=64, mixers=CRYSTAL.mixers), molecule=MOLECULE)
+        JointConfig(
+            kind="joint", crystal=AutoregressiveConfig(width=64, heads=2, mixers=CRYSTAL.mixers), molecule=MOLECULE
+        )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import runpy
+from pathlib import Path
+
 import gemmi
 import pytest
 import spglib
@@ -20,6 +24,12 @@ WRITTEN += [(text, kind.number) for kind in TYPES for text in (*kind.internation
 
 def plain(text: str) -> str:
     return text.replace(" ", "").replace("_", "").casefold()
+
+
+def test_the_table_in_the_package_is_what_its_script_gives():
+    root = Path(__file__).parents[2]
+    script = runpy.run_path(str(root / "data" / "wyckoff" / "make_symbols.py"))
+    assert json.loads((root / "unigen" / "symmetry" / "symbols.json").read_text()) == script["symbols"]()
 
 
 def test_every_setting_has_its_number():

@@ -37,7 +37,7 @@ def test_two_processes_see_different_batches_and_keep_one_model(crystals, tmp_pa
 
 
 def test_what_is_not_finite_stops_both_processes_with_one_line(crystals, tmp_path):
-    done = train(write_config(tmp_path, crystals, devices=2, optim={"lr": 1e30, "warmup_steps": 0}))
+    done = train(write_config(tmp_path, crystals, devices=2), **interference("nan:loss:2"))
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("error: ") == 1
     assert "not finite" in done.stderr

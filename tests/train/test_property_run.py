@@ -178,7 +178,7 @@ def test_least_squares_leave_a_rest_of_mean_zero_and_spread_one(seed):
     [
         ({"match_structures": 4}, "match_structures: molecules have no match rate"),
         ({"only": "reranker"}, "no part for reranker"),
-        ({"data": CONFIG["data"] | {"values_of_half": 3}}, "no molecule with a known property in half 3"),
+        ({"data": CONFIG["data"] | {"values_of_half": 3}}, "data.values_of_half: out of range; got 3; wanted 1 to 2"),
         ({"model": MODEL | {"properties": {"gap": "sum"}}}, "mine:train has no property 'gap'; wanted some of"),
         ({"model": MODEL | {"properties": {"moment": "norm"}}}, "wanted sum or attention or dipole"),
     ],

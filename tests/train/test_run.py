@@ -36,10 +36,13 @@ def test_what_is_not_finite_stops_with_one_line_and_keeps_the_last_good_checkpoi
 ):
     config = write_config(tmp_path, crystals)
     run(config, "max_steps=4")
-    monkeypatch.setattr(sys, "argv", ["unigen", "train", str(config), "optim.lr=1e30", "checkpoint_minutes=0"])
+    whole = TrainingModule.training_step
     capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "argv", ["unigen", "train", str(config), "optim.lr=10", "checkpoint_minutes=0"])
+        patch.setattr(TrainingModule, "training_step", lambda *asked: whole(*asked) * float("inf"))
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
     assert stop.value.code == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
     assert line.startswith("error: ")

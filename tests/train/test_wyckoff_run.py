@@ -300,7 +300,7 @@ def test_the_same_command_gives_the_same_bytes(unigen, trained, tmp_path):
     [
         (("--formula", "NaCl", "--z", 1, "--space-group", "227"), "no allowed space group can hold"),
         (("--formula", "NaCl", "--space-group", "231"), "space_group: there is no such space group; got 231"),
-        (("--formula", "NaCl", "--space-group", "Fm3m"), "unknown space group 'Fm3m'"),
+        (("--formula", "NaCl", "--space-group", "Fm3n"), "unknown space group 'Fm3n'"),
         (("--formula", "NaCl", "--crystal-system", "round"), "unknown crystal system 'round'"),
         (("--formula", "NaCl", "--space-group", "225", "--crystal-system", "trigonal"), "contradict each other"),
         (("--template", "221 Sr:a Ti:a"), "template '221 Sr:a Ti:a': Pm-3m (221): 1a is a fixed position"),
@@ -318,7 +318,7 @@ def test_a_symmetry_that_cannot_be_had_is_one_line(unigen, trained, options, sai
 
 def test_bad_lines_of_a_request_file_are_named(unigen, trained, tmp_path):
     for name, text, said in (
-        ("a.csv", "formula,space_group\nNaCl,225\nNaCl,Fm3m\n", "a.csv:3: unknown space group 'Fm3m'"),
+        ("a.csv", "formula,space_group\nNaCl,225\nNaCl,Fm3n\n", "a.csv:3: unknown space group 'Fm3n'"),
         ("b.csv", "template\n221 Sr:a\n221 Xx:a\n", "b.csv:3: template '221 Xx:a': unknown element 'Xx'"),
         ("c.jsonl", '{"formula": "NaCl", "space_group": 2.5}\n', "c.jsonl:1: unknown space group '2.5'"),
         ("d.jsonl", '{"formula": "NaCl", "crystal_system": "Cubic"}\n', "d.jsonl:1: crystal_system: unknown"),

@@ -110,8 +110,15 @@ def data_requests(
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
 ) -> None:
     """One request a structure of a dataset, for benchmarks: cells, SMILES, or values of properties."""
+    from rich.console import Console
+
+    from unigen.data.left_out import by_reason, left_out_table
     from unigen.data.request_export import write_requests
 
     with alone_at(out):
-        count = write_requests(name, out, limit=limit, properties=property_ or (), seed=seed)
-        typer.echo(f"{count} requests written to {out}")
+        written = write_requests(name, out, limit=limit, properties=property_ or (), seed=seed)
+        if written.left_out:
+            reasons = by_reason((each.where, each.reason) for each in written.left_out)
+            Console().print(left_out_table("no request, because", reasons))
+            typer.echo(f"each of them: {written.left_out_path}")
+        typer.echo(f"{written.requests} requests written to {out}")

@@ -74,7 +74,8 @@ def hull_elements(
     """Fit what an atom of each element counts for a potential, so that its energies can be held against the set."""
     from unigen import parallel
     from unigen.energies.hull.build import fit_elements
-    from unigen.energies.hull.reference import hull_folder
+    from unigen.energies.hull.elements import FEWEST
+    from unigen.energies.hull.reference import LEFT_OUT, hull_folder
     from unigen.energies.potential import find_potential
 
     with alone_in(hull_folder(name)):
@@ -85,3 +86,10 @@ def hull_elements(
             f"{len(fit.energies)} elements from {fit.structures:,} crystals; formation energies of crystals left out "
             f"are {1000 * fit.mean_error:.0f} meV/atom off on average; written to {path}"
         )
+        for reason, count in fit.left_out.items():
+            typer.echo(f"left out: {count:,} {reason}")
+        if fit.left_out:
+            typer.echo(f"each of them: {path.with_suffix(f'.{LEFT_OUT}')}")
+        if fit.too_rare:
+            rare = ", ".join(f"{symbol} ({count})" for symbol, count in fit.too_rare.items())
+            typer.echo(f"no energy, in fewer than {FEWEST} crystals: {rare}")

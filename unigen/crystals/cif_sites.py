@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unigen.crystals.cif_block import Block, number_of
-from unigen.elements import ATOMIC_NUMBER, SMALLEST_DISTANCE, SYMBOLS, atomic_number_of
+from unigen.elements import ATOMIC_NUMBER, SMALLEST_DISTANCE, SYMBOLS, atomic_number_of, is_full
 from unigen.errors import UserError
 from unigen.shapes import Float, Int
 
@@ -89,7 +89,7 @@ def sites_of(block: Block, formula: Formula | None, where: str) -> Sites:
                 f"{site}: hydrogen without a place", where=where, got=f"{name} with {hydrogens} attached hydrogens"
             )
         amount = number_of(occupancy or "1")
-        if not abs(amount - 1.0) <= 1e-3:  # three digits are the most that files give
+        if not is_full(amount):
             what = "occupancy 0" if amount == 0 else "partial occupancy"
             raise UserError(f"{site}: {what}", where=where, got=f"{name} {occupancy}", wanted="one element a site")
     _refuse_alternatives(block, rows, where)

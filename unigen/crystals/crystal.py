@@ -264,7 +264,8 @@ class Crystal:
 
 def _check_cell(lattice: Float[np.ndarray, "3 3"], atoms: int) -> None:
     """Raises UserError for a cell that no crystal has."""
-    lengths = np.linalg.norm(lattice, axis=1)
+    with np.errstate(over="ignore"):  # of 1e200 Angstrom: infinite is too long, too
+        lengths = np.linalg.norm(lattice, axis=1)
     volume = abs(float(np.linalg.det(lattice))) if lengths.max() < cell.LONGEST else np.inf
     if volume < 1e-3:  # cubic Angstrom: less than any atom needs
         raise UserError("the cell has no volume", got=f"{volume:.3g} A^3")

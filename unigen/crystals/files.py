@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unigen.crystals.cell import Cell
-from unigen.elements import SYMBOLS, atomic_number_of
+from unigen.elements import SYMBOLS, atomic_number_of, is_full
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, numeric, one_line
 
@@ -28,13 +28,14 @@ def cell_of_structure(structure: Structure, where: str = "") -> Cell:
 
     numbers = []
     for index, site in enumerate(structure):
-        if not site.is_ordered:
+        species, *others = site.species
+        if others or not is_full(float(site.species[species])):
             raise UserError(
                 f"site {index}: partial occupancy", where=where, got=site.species_string, wanted="one element a site"
             )
-        if isinstance(site.specie, DummySpecies):
+        if isinstance(species, DummySpecies):
             raise UserError(f"site {index}: unknown species", where=where, got=site.species_string)
-        numbers.append(int(site.specie.Z))
+        numbers.append(int(species.Z))
     return Cell(structure.lattice.matrix, structure.frac_coords, np.array(numbers))
 
 
@@ -49,18 +50,33 @@ def cell_of_atoms(atoms: Atoms, where: str = "") -> tuple[Cell, dict[str, float]
     """The arrays of ASE Atoms, and the numbers in their ``info`` and results.
 
     Raises:
-        UserError: a cell that is periodic in one or two directions (one without pbc is periodic), or without volume.
+        UserError: a cell that is periodic in one or two directions (one without pbc is periodic), or without volume; a
+            site that is not fully occupied by one element, as ASE notes it of a CIF.
     """
     if atoms.pbc.any() and not atoms.pbc.all():
         raise UserError("not periodic in all three directions", where=where, got=f"pbc {atoms.pbc.tolist()}")
     if not len(atoms) or abs(atoms.cell.volume) < 1e-3:  # as `Crystal`: less than any atom needs
         raise UserError("the cell has no volume", where=where, got=f"{len(atoms)} atoms, {atoms.cell.volume:.3g} A^3")
+    _refuse_partial_occupancy(atoms, where)
     scalars = dict(atoms.info)
     if atoms.calc is not None:
         scalars.update(atoms.calc.results)
     # Not get_scaled_positions: it wraps, and a NaN must reach the check that names its site.
     coords = atoms.positions @ np.linalg.inv(atoms.cell.array)
     return Cell(atoms.cell.array, coords, atoms.numbers), numeric(scalars)
+
+
+def _refuse_partial_occupancy(atoms: Atoms, where: str) -> None:
+    """Raises UserError where ASE's note of occupancies, by kind of site, says that one is shared or partly empty."""
+    noted = atoms.info.get("occupancy")
+    if not isinstance(noted, dict):
+        return
+    kinds = atoms.arrays.get("spacegroup_kinds")
+    for index in range(len(atoms)):
+        shares = noted.get(str(index if kinds is None else int(kinds[index])))
+        if isinstance(shares, dict) and (len(shares) != 1 or not is_full(float(*shares.values()))):
+            got = ", ".join(f"{symbol} {share:g}" for symbol, share in shares.items())
+            raise UserError(f"site {index}: partial occupancy", where=where, got=got, wanted="one element a site")
 
 
 def atoms_of_cell(cell: Cell, info: dict[str, float]) -> Atoms:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.elements import atomic_number_of
+from unigen.elements import atomic_number_of, is_full
 from unigen.errors import UserError
 from unigen.shapes import Float
 
@@ -91,7 +91,11 @@ def _elements(entry: dict, where: str) -> list:
     for name in entry["species_at_sites"]:
         symbols = kinds[name].get("chemical_symbols", [name]) if name in kinds else [name]
         shares = kinds[name].get("concentration", [1]) if name in kinds else [1]
-        full = len(symbols) == 1 and shares == [1]
+        match shares:
+            case [int() | float() as share]:
+                full = len(symbols) == 1 and is_full(float(share))
+            case _:
+                full = False
         elements.append(symbols[0] if full else [{"element": symbol, "occu": 0} for symbol in symbols])
     return elements
 
@@ -165,7 +169,7 @@ def _apart(one: np.ndarray, other: np.ndarray, lattice: Float[np.ndarray, "3 3"]
 
 def _atomic_number(field: str, species: object, index: int, where: str) -> int:
     if isinstance(species, list):  # pymatgen: [{"element": "Na", "occu": 1}]
-        if len(species) != 1 or not isinstance(species[0], dict) or float(species[0].get("occu", 1)) != 1:
+        if len(species) != 1 or not isinstance(species[0], dict) or not is_full(float(species[0].get("occu", 1))):
             raise UserError(f"site {index}: partial occupancy", where=where, got=species, wanted="one element a site")
         species = species[0].get("element")
     if isinstance(species, float) and species.is_integer():

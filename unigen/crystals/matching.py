@@ -22,6 +22,11 @@ ASSIGNMENT_COST = 30
 """An assignment over 27 images costs about this many times a tolerance test of the same pair of cells."""
 
 
+EXACT = 1e-3
+"""Angstrom: atoms of a supercell this close to a translated copy of another are that copy, to the digits of a file.
+pymatgen's own search for a smaller cell forgives 0.25 Angstrom."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MatchSettings:
     """What counts as a match, and how much work one pair may take.
@@ -83,11 +88,21 @@ class BoundedMatcher(StructureMatcher):
         self.bounded = False
 
     def reduce(self, crystal: Crystal) -> ReducedCell:
-        """The primitive Niggli cell that pymatgen's matcher would make of this crystal."""
+        """The primitive Niggli cell that pymatgen's matcher would make of this crystal.
+
+        Of a distorted crystal in a supercell pymatgen may make another cell than of the same crystal in its primitive
+        one, merging atoms that are not copies: the latter is taken, so that a crystal and its supercell are one.
+        """
         if len(crystal) > self.settings.max_atoms:
             return ReducedCell(None, bounded=True)
         try:
-            return ReducedCell(self._get_reduced_structure(crystal.to_pymatgen()))
+            reduced = self._get_reduced_structure(crystal.to_pymatgen())
+            primitive = crystal.reduced(EXACT) if len(reduced) < len(crystal) else crystal
+            if len(primitive) < len(crystal):
+                of_primitive = self._get_reduced_structure(primitive.to_pymatgen())
+                if not len(reduced) == len(of_primitive) == len(primitive):  # merged, in one of them at least
+                    reduced = of_primitive
+            return ReducedCell(reduced)
         except MemoryError:  # a cell so thin that its images do not fit
             return ReducedCell(None, bounded=True)
         except (ValueError, np.linalg.LinAlgError):  # "can't find niggli": cells of hopeless shape

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from unigen.data.compositions import compositions, densities
 from unigen.data.crystal_store import CrystalDataset
+from unigen.data.left_out import LEFT_OUT, LeftOut, write_left_out
 from unigen.data.molecule_store import MoleculeDataset
 from unigen.data.store import Dataset
 from unigen.data.summary import open_any
@@ -19,30 +21,47 @@ from unigen.errors import UserError
 from unigen.shapes import Float
 
 
+class WrittenRequests(NamedTuple):
+    """What was written.
+
+    Attributes:
+        requests: so many are in the file.
+        left_out: structures without a request: unreadable, or without a value that is asked for.
+        left_out_path: the table of them beside the file; None where nothing was left out.
+    """
+
+    requests: int
+    left_out: list[LeftOut]
+    left_out_path: Path | None
+
+
 def write_requests(
     name: str, out: str | Path, *, limit: int | None = None, properties: Sequence[str] = (), seed: int = 0
-) -> int:
-    """Write one request a structure as CSV.
+) -> WrittenRequests:
+    """Write one request a structure as CSV, and beside it a table of what has none.
 
     Crystals give ``id,formula,n_atoms`` (the whole primitive cell), molecules ``id,smiles``; with properties only these
     are written, of crystals in one column, of molecules one each: their values are asked for, not the structures.
 
     Args:
-        name: a built dataset, ``NAME`` or ``NAME:SPLIT``, or a path.
+        name: a built dataset, ``NAME`` or ``NAME:SPLIT``, or a path, whose unreadable entries are left out.
         out: file to write.
         limit: so many, drawn by the seed; None writes all in order.
         properties: names; of crystals also ``density``. Structures without one of the values are left out.
         seed: of the draw.
 
-    Returns:
-        How many requests there are.
-
     Raises:
         UserError: the dataset is not built, a property that it does not have, or the disk is full.
     """
-    dataset, _ = open_any(name)
+    dataset, left_out = open_any(name)
     values = np.column_stack([_values(dataset, each) for each in properties]) if properties else None
-    rows = np.arange(len(dataset)) if values is None else np.flatnonzero(np.isfinite(values).all(axis=1))
+    rows = np.arange(len(dataset))
+    if values is not None:
+        known = np.isfinite(values)
+        rows = np.flatnonzero(known.all(axis=1))
+        for row in np.flatnonzero(~known.all(axis=1)).tolist():
+            missing = [each for each, is_known in zip(properties, known[row], strict=True) if not is_known]
+            left_out.append(LeftOut(str(dataset.ids[row]), name, f"no {' and no '.join(missing)}"))
     if limit is not None:
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:limit])
     if values is None:
@@ -53,7 +72,12 @@ def write_requests(
         table = csv.writer(file)
         table.writerow(header)
         table.writerows(lines)
-    return len(rows)
+    path = Path(out).with_name(f"{Path(out).stem}.{LEFT_OUT}")
+    if not left_out:
+        path.unlink(missing_ok=True)  # of an earlier file of this name
+        return WrittenRequests(len(rows), [], None)
+    write_left_out(path, left_out)
+    return WrittenRequests(len(rows), left_out, path)
 
 
 def _values(dataset: Dataset, name: str) -> Float[np.ndarray, "rows"]:

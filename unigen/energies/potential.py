@@ -217,22 +217,22 @@ def _calculator(name: str, device: str) -> tuple[Calculator, float | None]:
     if name in KNOWN:
         with contextlib.redirect_stdout(io.StringIO()):  # CHGNet says hello
             calculator = KNOWN[name].load(device)
-        return calculator, _cutoff(calculator)
+        return calculator, cutoff_of(calculator)
     try:
         calculator = _factory(name)()
     except PARSER_ERRORS as error:
         raise UserError("this calculator cannot be made", where=name, got=str(error)[:120]) from error
     if not callable(getattr(calculator, "get_property", None)):
         raise UserError("not an ASE calculator", where=name, got=type(calculator).__name__)
-    return calculator, _cutoff(calculator)
+    return calculator, cutoff_of(calculator)
 
 
 _CUTOFFS = ("cutoff", "r_max", "r_cut", "rcut", "rc")
-"""What calculators call it: SevenNet; MACE; NequIP and others; Lennard-Jones and Morse in ASE."""
+"""What calculators call it: SevenNet; MACE; NequIP and others; Lennard-Jones, Morse and EMT in ASE."""
 
 
-def _cutoff(calculator: Any) -> float | None:
-    """The distance in Angstrom beyond which a calculator sees no atom, where it says so."""
+def cutoff_of(calculator: Any) -> float | None:
+    """The distance in Angstrom beyond which a calculator sees no atom, None where it does not say so (yet)."""
     converter = getattr(getattr(calculator, "model", None), "graph_converter", None)  # CHGNet's
     places = [getattr(converter, "atom_graph_cutoff", None)]
     parameters = getattr(calculator, "parameters", None)

@@ -21,7 +21,7 @@ import numpy as np
 from unigen.crystals.crystal import Crystal
 from unigen.elements import SYMBOLS
 from unigen.energies.batched_forces import BatchCalculator, SinglePoint
-from unigen.energies.potential import Potential
+from unigen.energies.potential import Potential, cutoff_of
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, one_line
 
@@ -61,7 +61,7 @@ class Relaxation:
     Attributes:
         outcome: "converged"; "limit" (out of steps: its energy is an upper bound); "gated" (impossible before, after
             or on the way); "failed" (the calculator raised, or gave no finite energy).
-        reason: why it was gated or failed; else what the potential warned of.
+        reason: why it was gated or failed; else what the potential warned of, and what could not be checked.
         crystal: relaxed; None unless converged or at the limit.
         energy_per_atom: eV/atom, relaxed.
         initial_energy_per_atom: eV/atom, as given.
@@ -119,7 +119,18 @@ def relax(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Re
                 state.calc = calculator
             except PARSER_ERRORS as error:  # some say here that they do not know an element
                 return _failed(error)
+    if potential.cutoff is None and state.crystal is not None:
+        cutoff = cutoff_of(calculator)  # EMT has one for the elements of this structure, known once it has seen them
+        impossible = _isolated(state.crystal, cutoff)
+        if impossible:
+            state = Relaxation(outcome="gated", reason=f"after: {impossible}", steps=state.steps)
+        elif cutoff is None:
+            state = replace(state, reason=CUTOFF_UNKNOWN)
     return _with_warnings(state, warned)
+
+
+CUTOFF_UNKNOWN = "cut-off of the potential not known: atoms without neighbours not looked for"
+"""What is said of a structure relaxed by a calculator that does not tell how far it sees."""
 
 
 @contextmanager
@@ -293,11 +304,11 @@ def _isolated(crystal: Crystal, cutoff: float | None) -> str:
     if not len(alone):
         return ""
     site = f"site {alone[0]} ({SYMBOLS[crystal.numbers[alone[0]]]})"
-    return f"no neighbour of {site} within {cutoff:g} A, the cut-off of the potential"
+    return f"no neighbour of {site} within {cutoff:.3g} A, the cut-off of the potential"
 
 
 def _volume_reason(volume: float, settings: RelaxSettings) -> str:
-    return "" if settings.min_volume <= volume <= settings.max_volume else f"{volume:.3g} A^3 an atom"
+    return "" if settings.min_volume <= volume <= settings.max_volume else f"volume {volume:.3g} A^3 an atom"
 
 
 def displacement(before: Crystal, after: Crystal) -> float:

@@ -59,7 +59,7 @@ class NetworkPredictor:
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             made += zip(batch, self._run_network(batch), strict=True)
-        found = self._predicted.taken(molecules, made)
+        found = self._predicted.get_all(molecules, made)
         values = [found[molecule] for molecule in molecules]
         return np.array(values).reshape(len(molecules), len(self.properties))
 

@@ -1,6 +1,7 @@
 """The 230 space groups: names, operations, Wyckoff positions, normalisers; and the points of an orbit (numpy).
 
-One setting a group: unique axis b, hexagonal axes, origin choice 2. The table is made by data/wyckoff/make_table.py.
+One setting a group: unique axis b, hexagonal axes, origin choice 2. The table of groups is made by
+data/wyckoff/make_table.py, that of their symbols by data/wyckoff/make_symbols.py.
 Fractional coordinates refer to the conventional cell, whose rows are its vectors; an affine map (3, 4) sends x to
 ``map[:, :3] @ x + map[:, 3]``. Letters are counted from 0 = 'a'.
 

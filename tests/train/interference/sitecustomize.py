@@ -1,7 +1,8 @@
 """Python imports this first when its folder is on the path: it ends a run at an exact moment, or watches its ranks.
 
-``UNIGEN_TEST`` is ``SIGNAL:WHERE:COUNT``, the signal sent when the place is reached for the COUNT-th time, or
-``watch:FOLDER``. Such runs save every third step, so that steps are lost and done again.
+``UNIGEN_TEST`` is ``SIGNAL:WHERE:COUNT``, the signal sent when the place is reached for the COUNT-th time,
+``watch:FOLDER``, or ``nan:loss:STEP``, from which step on the loss is none. The first save every third step, so that
+steps are lost and done again.
 """
 
 from __future__ import annotations
@@ -64,8 +65,14 @@ def watched(module, batch, batch_idx):
     return training_step(module, batch, batch_idx)
 
 
+def poisoned(module, batch, batch_idx):
+    return training_step(module, batch, batch_idx) * (float("nan") if module.global_step >= int(COUNT) else 1.0)
+
+
 training_step = TrainingModule.training_step
-if KIND == "watch":
+if KIND == "nan":
+    TrainingModule.training_step = poisoned
+elif KIND == "watch":
     TrainingModule.training_step = watched
 else:
     whole, checkpoints.durable = checkpoints.durable, durable

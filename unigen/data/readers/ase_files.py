@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import sqlite3
 import warnings
 from collections.abc import Iterator
@@ -66,11 +67,11 @@ def _images(path: Path) -> Iterator[Atoms]:
         yield from _rows(path)
         return
     if ending == ".res":
-        yield Res.from_string(read_whole(path)).atoms
+        yield Res.from_string(_without_isotopes(read_whole(path))).atoms
         return
     form = _BY_ENDING.get(ending, "vasp-xdatcar" if "xdatcar" in path.name.lower() else "")
     if form:
-        yield from ase.io.iread(io.StringIO(read_whole(path)), format=form, **_OPTIONS.get(form, {}))
+        yield from ase.io.iread(io.StringIO(_without_isotopes(read_whole(path))), format=form, **_OPTIONS.get(form, {}))
         return
     whole = str(path.absolute())  # a relative name may look like the address of a server
     form = filetype(whole)
@@ -78,6 +79,18 @@ def _images(path: Path) -> Iterator[Atoms]:
         raise UserError("ASE cannot read it: no format of structures", where=str(path), got=form)
     # an @ in a name is a letter, not a range of frames
     yield from ase.io.iread(whole, format=form, do_not_split_by_at_sign=True, **_OPTIONS.get(form, {}))
+
+
+_ISOTOPE = re.compile(r"(?<![\w.:+-])[DT](?=\d*(?:\s|$))")
+"""Deuterium or tritium as a word of its own, perhaps with the number of its site."""
+_NAMES = ("TITL", "REM", "#", "!")
+"""Lines of names and comments begin with these."""
+
+
+def _without_isotopes(text: str) -> str:
+    """The text with H for D and T, as everywhere else: ASE does not know them."""
+    lines = text.split("\n")
+    return "\n".join(line if line.lstrip().upper().startswith(_NAMES) else _ISOTOPE.sub("H", line) for line in lines)
 
 
 @contextmanager

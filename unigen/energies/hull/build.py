@@ -9,17 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
+from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import open_crystals
-from unigen.energies.hull.elements import ElementEnergies, fit_element_energies, write_element_energies
+from unigen.data.left_out import by_reason
+from unigen.energies.hull.elements import (
+    ElementEnergies,
+    elements_file,
+    fit_element_energies,
+    write_element_energies,
+)
 from unigen.energies.hull.provenance import Quantity, check_one_scheme, check_quantity, scheme_name
 from unigen.energies.hull.reference import (
     ENTRIES,
+    LEFT_OUT,
     HullCard,
     HullReference,
     hull_folder,
     hulls_home,
     lowest_of_each,
     open_reference,
+    write_left_out,
     write_reference,
 )
 from unigen.energies.hull.sources import Entry, dataset_checksum, dataset_with, read_energies
@@ -56,7 +65,7 @@ def build_from_energies(
     notes = check_one_scheme([each.provenance for each in energies], scheme)
     entries = [entry for each in energies for entry in each.entries]
     left_out = [(each.name, *row) for each in energies for row in each.left_out]
-    total = next((each.total for each in energies if each.total), "")
+    total = next((each.provenance.total for each in energies if each.provenance.total), "")
     return _write_lowest(card, entries, Counter(reason for *_, reason in left_out), left_out, notes, total)
 
 
@@ -107,6 +116,8 @@ def fit_elements(
 ) -> tuple[ElementEnergies, Path]:
     """Fit energies of the elements for a potential, on crystals with known formation energy as they are.
 
+    Crystals without the energy, or that the potential has none for, are left out: counted in the fit, listed beside it.
+
     Args:
         name: reference set of formation energies.
         sources: datasets of relaxed crystals with formation energies in the set's scheme.
@@ -127,26 +138,36 @@ def fit_elements(
             got=f"{card.quantity}, {card.scheme}",
             wanted=f"formation, {potential.scheme}",
         )
-    crystals = [
-        crystal for source in sources for crystal in dataset_with(source, energy) if energy in crystal.properties
-    ]
+    left_out: list[tuple[str, str, str]] = []
+    crystals: list[tuple[str, str, Crystal]] = []
+    for source in sources:
+        dataset = dataset_with(source, energy)
+        for label, crystal in zip(dataset.ids.tolist(), dataset, strict=True):
+            if energy in crystal.properties:
+                crystals.append((source, label, crystal))
+            else:
+                left_out.append((source, label, f"no {energy}"))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(crystals))[:limit]).tolist()
     folder = hull_folder(name)
     single_points = RelaxedCrystals(
         folder / f"static-{potential.name.replace(':', '-')}", potential, RelaxSettings(max_steps=0)
     )
     drawn = [crystals[n] for n in chosen]
-    computed = [
-        (crystal, result.energy_per_atom)
-        for crystal, result in zip(drawn, single_points.relax(drawn, workers), strict=True)
-        if result.energy_per_atom is not None
-    ]
+    results = single_points.relax([crystal for *_, crystal in drawn], workers)
+    computed: list[tuple[Crystal, float]] = []
+    for (source, label, crystal), result in zip(drawn, results, strict=True):
+        if result.energy_per_atom is None:
+            left_out.append((source, label, f"{result.outcome}: {result.reason}"))
+        else:
+            computed.append((crystal, result.energy_per_atom))
+    write_left_out(elements_file(folder, potential).with_suffix(f".{LEFT_OUT}"), left_out)
     fit = fit_element_energies(
         [crystal.counts for crystal, _ in computed],
         np.array([total for _, total in computed]),
         np.array([crystal.properties[energy] for crystal, _ in computed]),
         potential,
         sources,
+        by_reason(("", reason) for *_, reason in left_out),
     )
     return fit, write_element_energies(folder, potential, fit)
 
@@ -159,10 +180,16 @@ def _check_name(card: HullCard) -> None:
             raise UserError(
                 "another hull has this name",
                 where=str(hulls_home() / card.name),
-                got=f"{card.quantity}, {card.scheme}, from {', '.join(card.sources)}",
-                wanted=f"{built.quantity}, {built.scheme}, from {', '.join(built.sources)}",
+                got=_made_of(card),
+                wanted=_made_of(built),
                 next_step="give another name, or remove that folder",
             )
+
+
+def _made_of(card: HullCard) -> str:
+    """Quantity, scheme and sources, each with the beginning of its checksum: a file may have changed."""
+    sources = ", ".join(f"{name} ({origin.get('sha256', '')[:8]})" for name, origin in card.sources.items())
+    return f"{card.quantity}, {card.scheme}, from {sources}"
 
 
 def _write_lowest(

@@ -8,7 +8,7 @@ as good as the potential is on compounds. Its error on compounds left out is on 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ class ElementEnergies:
         structures: compounds fitted to.
         mean_error: mean absolute error of formation energies of compounds left out, eV/atom, by five-fold crossing.
         sources: datasets of the compounds.
+        too_rare: elements without an energy, being in fewer than `FEWEST` compounds, and in how many they are.
+        left_out: crystals of the sources that could not be fitted to, by reason.
     """
 
     potential: dict[str, str]
@@ -40,6 +42,8 @@ class ElementEnergies:
     structures: int
     mean_error: float
     sources: tuple[str, ...]
+    too_rare: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def by_number(self) -> dict[int, float]:
         """eV/atom by atomic number."""
@@ -52,6 +56,7 @@ def fit_element_energies(
     formation: Float[np.ndarray, "compounds"],
     potential: Potential,
     sources: Sequence[str],
+    left_out: Mapping[str, int] | None = None,
 ) -> ElementEnergies:
     """Least squares: minimise sum over compounds of (E - sum_el x_el mu_el - E_formation)^2.
 
@@ -61,6 +66,7 @@ def fit_element_energies(
         formation: known formation energies in the potential's scheme, eV/atom.
         potential: that computed the energies.
         sources: for the card.
+        left_out: crystals of the sources without such energies, by reason, for the card.
 
     Raises:
         UserError: fewer than ten compounds.
@@ -72,10 +78,12 @@ def fit_element_energies(
     target = energies - formation
     # where compounds do not tell two elements apart: of all solutions that fit alike, the one of least norm
     fitted = np.linalg.lstsq(shares, target, rcond=None)[0]
-    enough = (shares > 0).sum(axis=0) >= FEWEST
+    found_in = dict(zip(columns, (shares > 0).sum(axis=0).tolist(), strict=True))
     return ElementEnergies(
         potential=potential.identity,
-        energies={SYMBOLS[n]: float(mu) for n, mu, kept in zip(columns, fitted, enough, strict=True) if kept},
+        energies={SYMBOLS[n]: float(mu) for n, mu in zip(columns, fitted, strict=True) if found_in[n] >= FEWEST},
+        too_rare={SYMBOLS[n]: compounds for n, compounds in found_in.items() if compounds < FEWEST},
+        left_out=dict(left_out or {}),
         structures=len(counts),
         mean_error=_crossed_error(shares, target),
         sources=tuple(sources),

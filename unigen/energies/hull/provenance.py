@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -106,9 +106,9 @@ def correction_of(adjustment: Mapping[str, object]) -> str:
     return made_by or name.partition("(")[0].strip()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Provenance:
-    """What the entries of a source say of themselves.
+    """What the entries of a source say of themselves, gathered while they are read.
 
     Attributes:
         functionals: the first entry of each functional that is named.
@@ -117,8 +117,8 @@ class Provenance:
         corrected: entries whose energy was corrected.
     """
 
-    functionals: Mapping[str, str]
-    corrections: Mapping[str, str]
+    functionals: dict[str, str] = field(default_factory=dict)
+    corrections: dict[str, str] = field(default_factory=dict)
     total: str = ""
     corrected: int = 0
 
@@ -186,7 +186,7 @@ def check_column(column: str, quantity: Quantity, scheme: str, where: str) -> No
 _STABLEST = -5.0
 """eV/atom: formation energies lie above. The lowest of 95,118 formulas of MP is -4.61 (La2Th8O19)."""
 
-_FEW = 0.05
+_ERRONEOUS_SHARE = 0.05
 """Share of formulas beyond a bound that is taken for errors of the data, which are there; more are another quantity."""
 
 _NEAR_ZERO, _NOT_ZERO = 0.05, -0.25
@@ -231,7 +231,7 @@ def check_quantity(
             row = rows[int(np.argsort(energies[rows])[len(rows) // 2])]
             raise _other_quantity("formation", "elements are at 0", shown(row), "total")
         low = np.flatnonzero(energies < _STABLEST)
-        if len(low) > _FEW * len(formulas):
+        if len(low) > _ERRONEOUS_SHARE * len(formulas):
             row = int(energies.argmin())
             raise _other_quantity("formation", f"nothing lies below {_STABLEST:g}", shown(row), "total")
         if total and middle is None:
@@ -245,7 +245,7 @@ def check_quantity(
         if known is not None:
             raise _other_quantity("total", "elements are far from 0", shown(row), "formation")
         notes.append(f"elements are at 0, as in formation energies: {shown(row)}")
-    if known is not None and (energies < known.lowest).mean() > _FEW:
+    if known is not None and (energies < known.lowest).mean() > _ERRONEOUS_SHARE:
         raise UserError(
             "these are not energies an atom",
             got=shown(int(energies.argmin())),
@@ -255,7 +255,7 @@ def check_quantity(
     bound = [row for row, each in enumerate(counts) if all(number in elements for number in each)]
     formation = np.array([_formation(counts[row], energies, row, elements) for row in bound], dtype=np.float64)
     low = np.array(bound, dtype=np.int64)[formation < _STABLEST]
-    if len(low) > _FEW * len(bound):
+    if len(low) > _ERRONEOUS_SHARE * len(bound):
         row = bound[int(formation.argmin())]
         parts = "; ".join(shown(elements[number]) for number in counts[row])
         raise UserError(

@@ -113,6 +113,12 @@ def lowest_of_each(entries: Iterable[tuple[str, str, float]]) -> tuple[list[str]
     return [lowest[key][1] for key in order], order, [lowest[key][0] for key in order]
 
 
+def write_left_out(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
+    """Write source, id and reason of what a set, or a fit to it, does without."""
+    with durable_text(path, newline="") as file:
+        csv.writer(file).writerows([("source", "id", "reason"), *rows])
+
+
 def write_reference(reference: HullReference, left_out: Iterable[tuple[str, str, str]] = ()) -> Path:
     """Write a reference set to its home; returns the folder.
 
@@ -121,8 +127,7 @@ def write_reference(reference: HullReference, left_out: Iterable[tuple[str, str,
         left_out: source, id and reason of the rows that are not in it.
     """
     folder = hulls_home() / reference.card.name
-    with durable_text(folder / LEFT_OUT, newline="") as file:
-        csv.writer(file).writerows([("source", "id", "reason"), *left_out])
+    write_left_out(folder / LEFT_OUT, left_out)
     table = pa.table(
         {"id": reference.ids, "formula": reference.formulas, "energy_per_atom": reference.energies.tolist()}
     )

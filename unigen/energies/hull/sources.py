@@ -59,30 +59,19 @@ class EnergySource:
         origin: column and checksum, for the card.
         entries: what has an energy.
         left_out: id and reason of what has none.
-        functionals: the first entry of each functional that is named.
-        corrections: the first entry of each kind of correction.
-        total: the first entry that is a total energy by its class.
-        corrected: entries with a correction.
+        provenance: what the entries say of themselves.
     """
 
     name: str
     origin: dict[str, str]
     entries: list[Entry] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
-    functionals: dict[str, str] = field(default_factory=dict)
-    corrections: dict[str, str] = field(default_factory=dict)
-    total: str = ""
-    corrected: int = 0
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def skipped(self) -> Counter[str]:
         """Rows without a usable energy, by reason."""
         return Counter(reason for _, reason in self.left_out)
-
-    @property
-    def provenance(self) -> Provenance:
-        """What the entries say of themselves."""
-        return Provenance(self.functionals, self.corrections, self.total, self.corrected)
 
     def add(self, name: str, formula: str, energy: float | None, run_type: object = None) -> None:
         """Add a row, or say why not."""
@@ -99,7 +88,7 @@ class EnergySource:
         self.entries.append((name, format_formula(counts), energy))
         functional = functional_of(run_type)
         if functional:
-            self.functionals.setdefault(functional, f"{name} ({run_type}, {formula})")
+            self.provenance.functionals.setdefault(functional, f"{name} ({run_type}, {formula})")
 
 
 _FRACTIONAL = re.compile(r"([A-Z][a-z]?)(\d*\.?\d+)?")
@@ -211,10 +200,10 @@ def _add_entry(source: EnergySource, item: Any, position: str, quantity: Quantit
         for adjustment in _adjustments(item):
             kind = correction_of(adjustment)
             correction = adjustment.get("name") or "a correction without a name"
-            source.corrections.setdefault(kind, f"{name} ({correction})")
-        source.corrected += bool(_correction(item))
+            source.provenance.corrections.setdefault(kind, f"{name} ({correction})")
+        source.provenance.corrected += bool(_correction(item))
         if str(item.get("@class", "")).startswith("Computed"):
-            source.total = source.total or name
+            source.provenance.total = source.provenance.total or name
 
 
 def _amounts(item: dict) -> dict[int, float]:

@@ -240,7 +240,11 @@ def _against(relaxed: Sequence[Relaxation], others: Sequence[Relaxation], scored
     if not shared:
         raise UserError("no composition in common", got=name, next_step="leave --against out")
     difference = np.array([ours[formula] - theirs[formula] for formula in shared])
-    columns: dict[str, Metric | int] = {"compositions": len(shared)}
+    columns: dict[str, Metric | int] = {
+        "compositions": len(shared),
+        "ours_only": len(ours.keys() - theirs.keys()),
+        "theirs_only": len(theirs.keys() - ours.keys()),
+    }
     columns |= scored.intervals({"mean_difference": difference, "lower": difference < 0})
     note = "energy of ours minus theirs, eV/atom, lowest relaxed structure of each composition; lower is better"
     return Section("against another method", {"lowest of each composition": columns}, note)

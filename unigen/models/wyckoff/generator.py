@@ -191,7 +191,7 @@ class WyckoffGenerator:
         new = [key for key in search if key not in self._likeliest]
         # one by one, as sources are ranked: what is found must not depend on what was searched for before
         likeliest = [search_templates(self.model, [search[key]], [key[1]], _BEAM)[0] for key in new]
-        found = self._likeliest.taken(search, zip(new, likeliest, strict=True))
+        found = self._likeliest.get_all(search, zip(new, likeliest, strict=True))
         templates: dict[int, tuple[Template, float]] = {}
         for position, (row, cell, source) in enumerate(rows):
             request = row.job.request

@@ -118,7 +118,7 @@ class SourceChooser:
             # a run that goes on must follow the sources that an uninterrupted one does
             logits = self.model.reranker(collate_shortlists([shortlist]).to(device))[0].double().log_softmax(-1)
             made[key] = RankedShortlist(shortlist, logits.cpu().numpy(), copies)
-        found = self._ranked.taken(keys, made.items())
+        found = self._ranked.get_all(keys, made.items())
         return [found[key] for key in keys]
 
     def size_evidence(self, request: CrystalRequest, cells: list[Counts]) -> Float[np.ndarray, "cells"]:
