@@ -136,7 +136,7 @@ from unigen.command import run_command
 from unigen.parallel import Workers
 
 def work(task):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # one write: two workers share the pipe
     time.sleep(3600)
 
 def main():
