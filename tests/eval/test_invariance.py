@@ -52,8 +52,8 @@ OTHER_HAND |= {second: first for first, second in OTHER_HAND.items()}
 def merged_alike(crystal: Crystal, other: Crystal) -> bool:
     """Whether pymatgen makes a cell of one size of both descriptions.
 
-    It looks for a smaller cell within 0.25 Angstrom, and of atoms that are about so far from copies it finds one in some
-    bases and not in others; the protocols say so.
+    It looks for a smaller cell within 0.25 Angstrom, and of atoms that are about so far from copies it finds one in
+    some bases and not in others; the protocols say so.
     """
     sizes = [len(reduced.structure) for each in (crystal, other) if (reduced := MATCHER.reduce(each)).structure]
     return len(set(sizes)) == 1
