@@ -28,7 +28,8 @@ def test_it_goes_down_to_where_no_force_is_left(crystal):
     assert found.largest_force < 0.05
     assert found.volume_change == pytest.approx(found.crystal.volume / crystal.volume - 1)
     again = relax(found.crystal, potential(), RelaxSettings())
-    assert again.steps <= 5  # the cell's force counts from the cell it starts in, which is another one now
+    # the cell's force counts from the cell it starts in, which is another one now: some steps, but nothing to gain
+    assert again.energy_per_atom == pytest.approx(found.energy_per_atom, abs=1e-3)
     assert again.displacement < 0.01
     assert found.crystal.properties == {}
 
