@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 
 install_import_hook("unigen", "beartype.beartype")
 
-# The same examples every time, so that a change is judged by what it changes; `--hypothesis-profile explore` has others.
+# The same examples every time, so that a change is judged by what it changes; the other profile has new ones.
 settings.register_profile("unigen", deadline=None, max_examples=50, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=200)
 settings.load_profile("unigen")
