@@ -38,7 +38,7 @@ class CrystalFolder(RunFolder):
     written = ("n", "model", "retrieve_from", "exclude_formula", "decoding", "seed", "rank", "score", "device")
     decoding = "decoding"
     tools = ("torch", "numpy", "spglib")
-    tells = ("checks", "request", "seed", "model")
+    tells = ("checks", "request", "seed", "model", "score")
 
     def __init__(self, path: Path, *, symprec: float | None = None, cif: bool = True) -> None:
         super().__init__(path)
@@ -69,7 +69,10 @@ class CrystalFolder(RunFolder):
 
     def structure_of(self, row: Row) -> Crystal | None:
         """See RunFolder."""
-        return crystal_of(row)
+        crystal = crystal_of(row)
+        if crystal is not None:
+            _frame(row, crystal)  # raises where its name or its score was damaged
+        return crystal
 
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""

@@ -73,7 +73,10 @@ class MoleculeFolder(RunFolder):
 
     def structure_of(self, row: Row) -> Molecule | None:
         """See RunFolder."""
-        return molecule_of(row)
+        molecule = molecule_of(row)
+        if molecule is not None:
+            molecule.to_sdf()  # raises where its text, a charge or a bond was damaged
+        return molecule
 
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""
