@@ -20,8 +20,8 @@ _ATTEMPTS = 20
 """Tries from distance bounds, and as many again from random coordinates, which cages and large rings need. The same
 for all sizes, so that what cannot be embedded is soon refused."""
 
-_MOST_ATOMS = 1_000
-"""Hydrogens counted. A chain of 300 atoms takes 7 s, one of 600 takes 48 s: more is for another program."""
+_MOST_ATOMS = 300
+"""Hydrogens included; ETKDG takes 7 s for as many and 48 s for 600, and a drug has a hundred."""
 
 
 def embedded_mol(

@@ -31,6 +31,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {"castep-cell": {"calculator_args": {"keyw
 """3: take keywords as they are instead of running CASTEP to list them, and writing that list into this folder."""
 
 
+_LONGEST_LINE = 1_000
+"""Letters of a line of a .res, of which SHELX reads 80; ASE's pattern takes minutes for a line of 100,000."""
+
 _BY_ENDING = {".xsf": "xsf", ".gen": "gen", ".cell": "castep-cell"}
 """Formats whose text we open and ASE reads, by the ending of the name."""
 
@@ -67,7 +70,10 @@ def _images(path: Path) -> Iterator[Atoms]:
         yield from _rows(path)
         return
     if ending == ".res":
-        yield Res.from_string(_without_isotopes(read_whole(path))).atoms
+        text = read_whole(path)
+        if max(map(len, text.split("\n"))) > _LONGEST_LINE:
+            raise UserError("not a readable RES file", where=str(path), got="a line too long for one")
+        yield Res.from_string(_without_isotopes(text)).atoms
         return
     form = _BY_ENDING.get(ending, "vasp-xdatcar" if "xdatcar" in path.name.lower() else "")
     if form:
