@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -53,5 +54,5 @@ class BoundedCache(Generic[Key, Value]):
     def update(self, new: Iterable[tuple[Key, Value]]) -> None:
         """Put entries in, and forget the oldest beyond the bound."""
         self._entries.update(new)
-        for key in list(self._entries)[: max(0, len(self._entries) - self._max_entries)]:
+        for key in [*islice(self._entries, max(0, len(self._entries) - self._max_entries))]:
             del self._entries[key]

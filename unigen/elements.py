@@ -58,6 +58,15 @@ def atomic_number_of(species: str) -> int | None:
     return ATOMIC_NUMBER.get(_HYDROGENS.get(symbol, symbol))
 
 
+_NUMBERED = re.compile(r"([A-Za-z]{1,2})\d+")
+
+
+def atomic_number_of_label(label: str) -> int | None:
+    """As `atomic_number_of`, also of a symbol that tells atoms of one element apart: ``Fe1``, ``C12``."""
+    numbered = _NUMBERED.fullmatch(label.strip())
+    return atomic_number_of(numbered[1] if numbered else label)
+
+
 def is_full(occupancy: float) -> bool:
     """Whether a site of this occupancy is fully occupied, whatever it is read from."""
     return 0.999 <= occupancy <= 1.001  # three digits are the most that files give

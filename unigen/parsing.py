@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import gzip
 import io
 import json
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,12 @@ UNPACKED_RATIO = 200
 """Beyond `UNPACKED_FREELY`, bytes that may come out for each byte in: structure files shrink 3 to 20 times, a file made
 to fill the memory a thousand times."""
 
+
+def most_unpacked(path: Path) -> int:
+    """Bytes that a compressed file may hold; one that holds more was made to fill the memory."""
+    return max(UNPACKED_FREELY, UNPACKED_RATIO * path.stat().st_size)
+
+
 LARGEST_WHOLE = 256 << 20
 """Characters of a file that is read as one text (a CIF, a JSON document): a cell of a million atoms has 100 MB."""
 
@@ -74,16 +83,20 @@ def open_text(path: str | Path) -> io.TextIOWrapper:
     except UserError:
         file.close()
         raise
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
-    # UTF-16 cut off in the middle of a letter: that letter is lost, said by the sign that stands for it
-    errors = _LATIN_1 if encoding.startswith("utf-8") else "replace"
+    encoding, errors = _encoding_of(start)
     return io.TextIOWrapper(file, encoding=encoding, errors=errors)
+
+
+def _encoding_of(content: bytes) -> tuple[str, str]:
+    """The encoding that the beginning of a text tells, and what is done with bytes that are no letter in it."""
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
+    # UTF-16 cut off in the middle of a letter: that letter is lost, said by the sign that stands for it
+    return encoding, _LATIN_1 if encoding.startswith("utf-8") else "replace"
 
 
 def decode(content: bytes) -> str:
     r"""Bytes as `open_text` reads them."""
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
-    errors = _LATIN_1 if encoding.startswith("utf-8") else "replace"
+    encoding, errors = _encoding_of(content)
     return content.decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -127,13 +140,22 @@ def parse_json(text: str, where: str) -> Any:
     return document
 
 
+@contextmanager
+def csv_errors(path: Path, table: csv.DictReader[str]) -> Iterator[None]:
+    """What the reader of a table raises on the way, a field of more than 128 KiB or a NUL, as one line."""
+    try:
+        yield
+    except csv.Error as error:
+        raise UserError("not CSV", where=f"{path}:{table.line_num + 1}", got=one_line(error)) from error
+
+
 class _Unpacked(io.RawIOBase):
     """The content of a gzip file, bounded by the size of the file; what is damaged is a UserError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = gzip.GzipFile(path)
-        self._limit = max(UNPACKED_FREELY, UNPACKED_RATIO * path.stat().st_size)
+        self._limit = most_unpacked(path)
         self._unpacked = 0
 
     def readable(self) -> bool:

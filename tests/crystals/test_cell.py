@@ -36,7 +36,7 @@ def test_reduced_forgets_basis_origin_order_and_supercell(crystal, matrix, origi
     shuffler.shuffle(order)
     moved = Crystal(crystal.numbers[order], crystal.frac_coords[order] + np.array(origin), crystal.lattice)
     one, other = crystal.reduced(), supercell(rebased(moved, matrix), times).reduced()
-    assert len(one) == len(other)
+    assert len(one) == len(other) == moved.primitive_atoms()
     assert np.linalg.det(other.lattice) > 0
     assert other.volume == pytest.approx(one.volume, rel=1e-6)
     assert np.sort(np.linalg.norm(other.lattice, axis=1)) == pytest.approx(
@@ -52,6 +52,7 @@ def test_real_crystals_reduce_to_the_same_crystal(crystal):
     assert len(crystal) % len(reduced) == 0
     assert reduced.reduced_formula == crystal.reduced_formula
     assert len(supercell(crystal, (1, 2, 1)).reduced()) == len(reduced)
+    assert crystal.primitive_atoms() == supercell(crystal, (1, 2, 1)).primitive_atoms() == len(reduced)
     assert reduced.smallest_distance() == pytest.approx(crystal.smallest_distance(), abs=1e-3)
     assert reduced.space_group(0.05) == crystal.space_group(0.05)
     assert StructureMatcher().fit(crystal.to_pymatgen(), reduced.to_pymatgen())

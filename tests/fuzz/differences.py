@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import gemmi
@@ -17,6 +18,8 @@ from tests.fuzz.guard import Difference
 from unigen.crystals.crystal import Crystal
 from unigen.data.readers.crystals import read_crystal_rows
 from unigen.data.readers.molecules import MOLECULE_FORMATS, read_molecule_rows
+from unigen.data.readers.record import Row
+from unigen.molecules.molecule import Molecule
 from unigen.parsing import PARSER_ERRORS, decode
 
 TOLERANCE = 1e-3
@@ -110,13 +113,18 @@ def _compare_crystals(
         raise Difference(f"site {int(apart.min(axis=1).argmax())} is {apart.min(axis=1).max():.3g} A from {whose}'s")
 
 
+def _molecules_read(path: Path, form: str) -> Iterator[tuple[str, Row[Molecule]]]:
+    """Text and row of the entries of one form that are read."""
+    for record, row in zip(MOLECULE_FORMATS.records(path), read_molecule_rows(path), strict=True):
+        if row.structure is not None and record.form == form:
+            yield str(record.content), row
+
+
 def compare_sdf(path: Path) -> None:
     """Each entry's elements and places beside RDKit's, of the same entry alone."""
-    for record, row in zip(MOLECULE_FORMATS.records(path), read_molecule_rows(path), strict=True):
-        if row.structure is None or record.form != "sdf":
-            continue
+    for text, row in _molecules_read(path, "sdf"):
         with rdBase.BlockLogs():
-            mol = Chem.MolFromMolBlock(str(record.content), sanitize=False, removeHs=False)
+            mol = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False)
         if mol is None or not mol.GetNumConformers():
             raise Difference(f"{row.where} is read, RDKit refuses it")
         numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
@@ -128,11 +136,9 @@ def compare_sdf(path: Path) -> None:
 
 def compare_smiles(path: Path) -> None:
     """The same molecule as RDKit's, its elements, charges and hydrogens (stereo is drawn where the text leaves it)."""
-    for record, row in zip(MOLECULE_FORMATS.records(path), read_molecule_rows(path), strict=True):
-        if row.structure is None or record.form != "smiles":
-            continue
+    for text, row in _molecules_read(path, "smiles"):
         with rdBase.BlockLogs():
-            mol = Chem.MolFromSmiles(str(record.content))
+            mol = Chem.MolFromSmiles(text)
         if mol is None:
             raise Difference(f"{row.where} is read, RDKit refuses it")
         whole = Chem.AddHs(mol)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unigen.elements import reduce_counts
+from unigen.errors import UserError
 from unigen.shapes import Float, Int, Integer
 
 LONGEST = 1e7
@@ -27,6 +28,17 @@ MOST_LATTICE_POINTS = 2e6
 """Lattice points nearer than the longest vector of a reduced cell, at most. The longest polytypes of silicon carbide, a
 = 3.1, c = 1500 Angstrom, have 1e6; the largest of 105,000 crystals of MP and OQMD 2e3; a needle of 1 x 1 x 1e5 Angstrom
 4e10. Reducing, matching and finding neighbours list such points: 400 MB for a million of them."""
+
+
+SMALLEST_VOLUME = 1e-3
+"""Cubic Angstrom: less than any atom needs."""
+
+
+def check_volume(lattice: Float[np.ndarray, "3 3"], where: str = "") -> None:
+    """Raises UserError for a cell without volume; NaN is none."""
+    volume = abs(float(np.linalg.det(lattice)))
+    if not volume > SMALLEST_VOLUME:
+        raise UserError("the cell has no volume", where=where, got=f"{volume:.3g} A^3")
 
 
 class SpaceGroup(NamedTuple):
@@ -77,6 +89,13 @@ def reduce_cell(cell: Cell, symprec: float = 0.01) -> Cell:
     coords = primitive.frac_coords @ primitive.lattice @ np.linalg.inv(niggli)
     reduced = right_handed(Cell(niggli, coords, primitive.numbers))
     return reduced._replace(frac_coords=wrap(reduced.frac_coords))
+
+
+def primitive_atoms(cell: Cell, symprec: float = 0.01) -> int:
+    """The number of atoms of the primitive cell, as `reduce_cell` finds it."""
+    counts = np.unique(cell.numbers, return_counts=True)[1].tolist()
+    # of several copies of a smaller cell there would be a common divisor
+    return len(cell.numbers) if math.gcd(*counts) == 1 else len(_primitive(right_handed(cell), symprec).numbers)
 
 
 def _primitive(cell: Cell, symprec: float) -> Cell:

@@ -125,6 +125,10 @@ class Crystal:
         properties = scaled_properties(self.properties, len(primitive.numbers) / len(self))
         return Crystal(primitive.numbers, primitive.frac_coords, primitive.lattice, properties)
 
+    def primitive_atoms(self, symprec: float = 0.01) -> int:
+        """How many atoms `reduced` leaves, found without reducing; needs spglib."""
+        return cell.primitive_atoms(self._cell(), symprec)
+
     def space_group(self, symprec: float = 0.01) -> cell.SpaceGroup:
         """Number and symbol of the space group at a tolerance in Angstrom; P1 where none is found; needs spglib."""
         return cell.find_space_group(self._cell(), symprec)
@@ -267,8 +271,8 @@ def _check_cell(lattice: Float[np.ndarray, "3 3"], atoms: int) -> None:
     with np.errstate(over="ignore"):  # of 1e200 Angstrom: infinite is too long, too
         lengths = np.linalg.norm(lattice, axis=1)
     volume = abs(float(np.linalg.det(lattice))) if lengths.max() < cell.LONGEST else np.inf
-    if volume < 1e-3:  # cubic Angstrom: less than any atom needs
-        raise UserError("the cell has no volume", got=f"{volume:.3g} A^3")
+    if lengths.max() < cell.LONGEST:
+        cell.check_volume(lattice)
     if volume > LARGEST_VOLUME * atoms:
         got = f"{lengths[0]:.4g} x {lengths[1]:.4g} x {lengths[2]:.4g} A for {atoms} atoms"
         wanted = f"at most {LARGEST_VOLUME:g} A^3 an atom, which is thinner than air"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unigen.crystals.cell import Cell
+from unigen.crystals.cell import SMALLEST_VOLUME, Cell
 from unigen.elements import SYMBOLS, atomic_number_of, is_full
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, numeric, one_line
@@ -55,7 +55,7 @@ def cell_of_atoms(atoms: Atoms, where: str = "") -> tuple[Cell, dict[str, float]
     """
     if atoms.pbc.any() and not atoms.pbc.all():
         raise UserError("not periodic in all three directions", where=where, got=f"pbc {atoms.pbc.tolist()}")
-    if not len(atoms) or abs(atoms.cell.volume) < 1e-3:  # as `Crystal`: less than any atom needs
+    if not len(atoms) or abs(atoms.cell.volume) < SMALLEST_VOLUME:
         raise UserError("the cell has no volume", where=where, got=f"{len(atoms)} atoms, {atoms.cell.volume:.3g} A^3")
     _refuse_partial_occupancy(atoms, where)
     scalars = dict(atoms.info)

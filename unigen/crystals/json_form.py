@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 
+from unigen.crystals.cell import check_volume
 from unigen.crystals.crystal import Crystal
-from unigen.elements import atomic_number_of, is_full
+from unigen.elements import atomic_number_of, atomic_number_of_label, is_full
 from unigen.errors import UserError
 from unigen.shapes import Float
 
@@ -32,9 +32,6 @@ STRUCTURE_KEYS = frozenset(
     for name in (*names, "sites", "charge", _OF_ONE_KIND, "species_at_sites")
 )
 """The top-level names that say the structure itself; every other field is information about it."""
-
-_NUMBERED = re.compile(r"([A-Za-z]{1,2})\d+")
-"""The label of a site: its element and which of them it is, ``Na1``."""
 
 _AGREE = 0.05
 """Angstrom: what places of three digits in a cell of 50 Angstrom may differ by when they are written in both ways."""
@@ -118,8 +115,7 @@ def _lattice(value: object, where: str) -> Float[np.ndarray, "3 3"]:
     matrix = _coords(value["matrix"] if isinstance(value, dict) and "matrix" in value else value, where)
     if matrix.shape != (3, 3):
         raise UserError("the lattice is no 3 x 3 matrix", where=where, got=f"shape {matrix.shape}")
-    if not abs(np.linalg.det(matrix)) > 1e-3:  # as `Crystal`: less than any atom needs
-        raise UserError("the cell has no volume", where=where, got=f"{abs(np.linalg.det(matrix)):.3g} A^3")
+    check_volume(matrix, where)
     return matrix
 
 
@@ -176,9 +172,8 @@ def _atomic_number(field: str, species: object, index: int, where: str) -> int:
         species = int(species)
     if isinstance(species, int) and not isinstance(species, bool):
         return species
-    text = str(species).strip()
-    numbered = _NUMBERED.fullmatch(text) if field in ("label", "name", "") else None
-    number = atomic_number_of(numbered[1] if numbered else text)
+    number_of = atomic_number_of_label if field in ("label", "name", "") else atomic_number_of
+    number = number_of(str(species))
     if number is None:
         raise UserError(f"site {index}: unknown species", where=where, got=species)
     return number

@@ -10,8 +10,8 @@ import re
 
 import numpy as np
 
-from unigen.crystals.cell import Cell
-from unigen.elements import SYMBOLS, atomic_number_of
+from unigen.crystals.cell import Cell, check_volume
+from unigen.elements import SYMBOLS, atomic_number_of_label
 from unigen.errors import UserError
 from unigen.shapes import Float, Int
 
@@ -24,9 +24,6 @@ _GLUED = re.compile(r"(?<=[\d.])-")
 
 _FLAG = re.compile(r"\.?[TF](?:RUE|ALSE)?\.?", re.IGNORECASE)
 """Whether an atom may move, as Fortran writes it; not tritium, not fluorine."""
-
-_NUMBERED = re.compile(r"([A-Za-z]{1,2})\d+")
-"""A symbol that tells atoms of one element apart, ``Fe1 Fe2``; with a point it is VASP's fractional hydrogen."""
 
 
 def parse_poscar(text: str, where: str) -> Cell:
@@ -95,8 +92,7 @@ def _lattice(lines: _Lines) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray,
     if scale[0] < 0 < volume:  # minus the volume of the cell
         scale = np.cbrt(-scale / volume)
     lattice = lattice * scale
-    if not abs(np.linalg.det(lattice)) > 1e-3:  # as `Crystal`: less than any atom needs
-        raise UserError("the cell has no volume", where=lines.where, got=f"{abs(np.linalg.det(lattice)):.3g} A^3")
+    check_volume(lattice, lines.where)
     return lattice, scale
 
 
@@ -163,10 +159,11 @@ def _atomic_numbers(above: list[str], behind: list[str], where: str) -> Int[np.n
 
 
 def _atomic_number(name: str) -> int | None:
-    """Of what VASP calls a species: a symbol, perhaps with the kind of its potential, ``Fe_pv``, ``O/6a2f1c``."""
-    symbol = re.split(r"[/_]", name, maxsplit=1)[0]
-    numbered = _NUMBERED.fullmatch(symbol)
-    return atomic_number_of(numbered[1] if numbered else symbol)
+    """Of what VASP calls a species: a symbol, perhaps with the kind of its potential, ``Fe_pv``, ``O/6a2f1c``.
+
+    With a point, ``H.5``, it is VASP's fractional hydrogen, which is no element.
+    """
+    return atomic_number_of_label(re.split(r"[/_]", name, maxsplit=1)[0])
 
 
 def _leading_numbers(words: list[str]) -> list[float]:

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unigen.data.shards import Rejected, RowKind, rejected_of
+from unigen.data.left_out import LeftOut
+from unigen.data.shards import RowKind, rejected_of
 from unigen.errors import UserError
 
 
@@ -35,7 +36,7 @@ class Assembly:
     ids: list[str]
     split: list[str]
     keep: np.ndarray
-    rejected: list[Rejected]
+    rejected: list[LeftOut]
     origins: dict[str, int]
     not_kept: dict[str, int]
 
@@ -122,27 +123,27 @@ def assemble(
     )
 
 
-def _drop_second_ids(ids: list[str], where: list[str], keep: np.ndarray) -> list[Rejected]:
+def _drop_second_ids(ids: list[str], where: list[str], keep: np.ndarray) -> list[LeftOut]:
     seen: set[str] = set()
     dropped = []
     for index, name in enumerate(ids):
         if name in seen:
             keep[index] = False
-            dropped.append(Rejected(name, where[index], f"{where[index]}: second entry of this id; got {name}"))
+            dropped.append(LeftOut(name, where[index], f"{where[index]}: second entry of this id; got {name}"))
         seen.add(name)
     return dropped
 
 
 def _drop_duplicates(
     kind: RowKind, parts: list[Path], ids: list[str], where: list[str], keep: np.ndarray, *, workers: int
-) -> list[Rejected]:
+) -> list[LeftOut]:
     kept = np.flatnonzero(keep)
     dropped = []
     for repeated, earlier in kind.duplicates(parts, kept, workers).items():
         later, first = int(kept[repeated]), int(kept[earlier])
         keep[later] = False
         reason = f"{where[later]}: duplicate; got the structure of {ids[first]}"
-        dropped.append(Rejected(ids[later], where[later], reason))
+        dropped.append(LeftOut(ids[later], where[later], reason))
     return dropped
 
 

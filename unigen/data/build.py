@@ -24,7 +24,7 @@ from unigen.data.assemble import Assembly, assemble
 from unigen.data.build_sources import Source, resolve_sources
 from unigen.data.crystal_rows import CRYSTALS
 from unigen.data.dataset_file import dataset_path, datasets_home, name_and_split
-from unigen.data.left_out import LEFT_OUT, LeftOut, by_reason, write_left_out
+from unigen.data.left_out import LEFT_OUT, by_reason, write_left_out
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
 from unigen.data.shards import SHARD_ROWS, RowKind, Task, Treatment, build_parts
@@ -237,7 +237,7 @@ def _prepare(work: Path, plan: dict) -> None:
 def _publish(name: str, home: Path, plan: dict, assembly: Assembly, passed_over: dict[str, int]) -> BuildResult:
     """Write the three files, the store last: while it is missing the dataset is not built."""
     rejected = dict(sorted(by_reason((row.where, row.reason) for row in assembly.rejected).items()))
-    write_left_out(home / LEFT_OUT, (LeftOut(row.id, row.where, row.reason) for row in assembly.rejected))
+    write_left_out(home / LEFT_OUT, assembly.rejected)
     store = home / assembly.kind.store
     for other in KINDS:
         (home / f"{other}.parquet").unlink(missing_ok=True)

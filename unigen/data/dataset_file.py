@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from unigen.cards import KINDS, Kind
 from unigen.errors import UserError
-from unigen.parsing import PARSER_ERRORS, UNPACKED_FREELY, UNPACKED_RATIO, one_line
+from unigen.parsing import PARSER_ERRORS, most_unpacked, one_line
 
 
 def datasets_home() -> Path:
@@ -117,7 +117,7 @@ def _check_size(path: Path) -> None:
     # a value is eight bytes at most, and of a text as many as its pages have
     size = sum(max(8 * part.num_values, part.total_uncompressed_size) for part in parts)
     size = max(size, 8 * metadata.num_rows)
-    if size > max(UNPACKED_FREELY, UNPACKED_RATIO * path.stat().st_size):
+    if size > most_unpacked(path):
         raise UserError(
             "unpacks to far more than structures do",
             where=str(path),

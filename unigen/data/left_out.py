@@ -34,12 +34,18 @@ class LeftOut(NamedTuple):
     reason: str
 
 
-def write_left_out(path: Path, entries: Iterable[LeftOut]) -> None:
-    """Write the table; without entries it has its heading, so that it says that nothing was left out."""
+def write_left_out(
+    path: Path, entries: Iterable[tuple[str, str, str]], columns: tuple[str, str, str] = LeftOut._fields
+) -> None:
+    """Write the table; without entries it has its heading, so that it says that nothing was left out.
+
+    Args:
+        path: of the table.
+        entries: `LeftOut`, or others of other columns.
+        columns: their names.
+    """
     with durable_text(path, newline="") as file:
-        table = csv.writer(file)
-        table.writerow(LeftOut._fields)
-        table.writerows(entries)
+        csv.writer(file).writerows([columns, *entries])
 
 
 def by_reason(entries: Iterable[tuple[str, str]]) -> dict[str, int]:

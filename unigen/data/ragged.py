@@ -28,10 +28,10 @@ def list_items(
     if not (pa.types.is_list(column) or pa.types.is_large_list(column) or pa.types.is_fixed_size_list(column)):
         raise UserError(f"column {name}: no lists of numbers", where=where, got=column, wanted=f"lists of {kind}")
     lists = pa.concat_arrays(table[name].chunks) if table[name].num_chunks else pa.array([], column)
-    # each list by its own length, since Arrow knows none of lists of one length
-    lengths = np.diff(lists.offsets.to_numpy()) if not pa.types.is_fixed_size_list(column) else None
-    if lengths is None:
+    if pa.types.is_fixed_size_list(column):  # Arrow tells no offsets of these
         lengths = np.full(len(lists), column.list_size)
+    else:
+        lengths = np.diff(lists.offsets.to_numpy())
     items = _known(lists, lists.flatten(), name, kind, where)
     if (lengths % width).any():
         row = int(np.flatnonzero(lengths % width)[0])

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen.cards import DatasetCard
+from unigen.data.left_out import LeftOut
 from unigen.data.readers.record import Record, Row
 from unigen.data.store import Dataset, Structure
 from unigen.disk import durable, encodable
@@ -28,15 +29,6 @@ SHARD_ROWS = 512
 """Some seconds of work for a process: what a kill loses. It is part of the stamp by which parts are found again."""
 
 _REJECTED = b"rejected"
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that did not get in."""
-
-    id: str
-    where: str
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +146,6 @@ def part_table(kind: RowKind, treatment: Treatment, tasks: tuple[Task, ...]) -> 
     return table.replace_schema_metadata({_REJECTED: json.dumps(rejected).encode()})
 
 
-def rejected_of(part: Path) -> list[Rejected]:
+def rejected_of(part: Path) -> list[LeftOut]:
     """The rows a part rejected."""
-    return [Rejected(*entry) for entry in json.loads(pq.read_schema(part).metadata[_REJECTED])]
+    return [LeftOut(*entry) for entry in json.loads(pq.read_schema(part).metadata[_REJECTED])]

@@ -13,7 +13,7 @@ from unigen import config as configuration
 from unigen.cards import find_cards, published
 from unigen.disk import durable
 from unigen.errors import UserError
-from unigen.models.families import UNLEARNED, ModelConfig, build_model, meta_model
+from unigen.models.families import UNLEARNED, ModelConfig, build_like, meta_model
 from unigen.models.interface import Network
 
 FORMAT = "unigen-1"
@@ -47,8 +47,9 @@ def load_model(folder: Path, device: str = "cpu") -> Network:
             raise UserError("model file missing", where=str(file), next_step="see: unigen models list")
     config = configuration.load_union(ModelConfig, folder / CONFIG)
     # shapes first: a config of another size may be of a network that no memory holds
-    weights = _read_weights(path, meta_model(config).state_dict())
-    model = build_model(config)
+    without_numbers = meta_model(config)
+    weights = _read_weights(path, without_numbers.state_dict())
+    model = build_like(without_numbers, config)
     model.load_state_dict({name: weights[name].to(tensor.dtype) for name, tensor in model.state_dict().items()})
     return model.to(device).eval()
 

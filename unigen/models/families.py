@@ -225,7 +225,11 @@ def build_model(config: ModelConfig) -> Network:
     Raises:
         UserError: larger than the memory of this machine.
     """
-    network = meta_model(config)
+    return build_like(meta_model(config), config)
+
+
+def build_like(network: Network, config: ModelConfig) -> Network:
+    """As `build_model`, where the `meta_model` of the config is at hand."""
     tensors = [*network.parameters(), *network.buffers()]
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

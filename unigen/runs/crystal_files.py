@@ -69,10 +69,9 @@ class CrystalFolder(RunFolder):
 
     def structure_of(self, row: Row) -> Crystal | None:
         """See RunFolder."""
-        crystal = crystal_of(row)
-        if crystal is not None:
-            _frame(row, crystal)  # raises where its name or its score was damaged
-        return crystal
+        if not isinstance(row.get("score"), int | float | None):
+            raise TypeError("a score that is no number")
+        return crystal_of(row)
 
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""

@@ -42,7 +42,7 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
     """
     number, symbol = crystal.space_group(symprec)
     closest = crystal.smallest_distance()
-    primitive = len(crystal.reduced())
+    primitive = crystal.primitive_atoms()
     smaller: dict[str, object] = {"primitive_atoms": primitive} if primitive < len(crystal) else {}
     return smaller | {
         "space_group": symbol,

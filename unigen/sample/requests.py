@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from unigen.crystals.template import apply_template
 from unigen.data.readers.smiles import NAMES, read_smiles_list
 from unigen.errors import UserError
-from unigen.parsing import one_line, parse_json, read_whole
+from unigen.parsing import csv_errors, parse_json, read_whole
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.symmetry.space_groups import space_group_number
 
@@ -149,15 +149,13 @@ def _csv_rows(text: str, path: Path, columns: Sequence[str] | None) -> Iterator[
     # a table of one column has no other mark
     delimiter = next((mark for mark in ",;\t" if mark in heading), ",")
     table = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
+    with csv_errors(path, table):
         table.fieldnames = [name.strip() for name in table.fieldnames or ()]
         unknown = [name for name in table.fieldnames or () if columns is not None and name not in columns]
         if unknown:
             raise UserError(f"unknown column {unknown[0]!r}", where=str(path), wanted=", ".join(columns or ()))
         for row in table:
             yield table.line_num, row
-    except csv.Error as error:  # a field of more than 128 KiB, a NUL
-        raise UserError("not CSV", where=f"{path}:{table.line_num + 1}", got=one_line(error)) from error
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict]]:

@@ -28,7 +28,7 @@ from unigen.data.molecule_store import open_molecules
 from unigen.data.readers.record import CrystalArrays, MoleculeArrays, Record, split_from_name
 from unigen.elements import atomic_number_of
 from unigen.errors import UserError
-from unigen.parsing import PARSER_ERRORS, UNPACKED_FREELY, UNPACKED_RATIO, decode, one_line
+from unigen.parsing import PARSER_ERRORS, decode, most_unpacked, one_line
 from unigen.shapes import Int
 
 _CRYSTAL_ARRAYS = ("num_atoms", "atomic_numbers", "frac_coords", "lattice")
@@ -108,7 +108,7 @@ def npz_headers(path: Path) -> dict[str, ArrayHeader]:
         if min(shape, default=0) < 0 or dtype.itemsize * math.prod(shape) != held[name]:
             got = f"{name} of shape {shape} in {held[name]:,} bytes"
             raise UserError("not a readable npz", where=str(path), got=got)
-    if sum(held.values()) > max(UNPACKED_FREELY, UNPACKED_RATIO * path.stat().st_size):
+    if sum(held.values()) > most_unpacked(path):
         got = f"{sum(held.values()):,} bytes of {path.stat().st_size:,}"
         raise UserError("unpacks to far more than structures do", where=str(path), got=got)
     return headers

@@ -11,7 +11,7 @@ import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import open_crystals
-from unigen.data.left_out import by_reason
+from unigen.data.left_out import by_reason, write_left_out
 from unigen.energies.hull.elements import (
     ElementEnergies,
     elements_file,
@@ -22,13 +22,13 @@ from unigen.energies.hull.provenance import Quantity, check_one_scheme, check_qu
 from unigen.energies.hull.reference import (
     ENTRIES,
     LEFT_OUT,
+    LEFT_OUT_COLUMNS,
     HullCard,
     HullReference,
     hull_folder,
     hulls_home,
     lowest_of_each,
     open_reference,
-    write_left_out,
     write_reference,
 )
 from unigen.energies.hull.sources import Entry, dataset_checksum, dataset_with, read_energies
@@ -160,7 +160,7 @@ def fit_elements(
             left_out.append((source, label, f"{result.outcome}: {result.reason}"))
         else:
             computed.append((crystal, result.energy_per_atom))
-    write_left_out(elements_file(folder, potential).with_suffix(f".{LEFT_OUT}"), left_out)
+    write_left_out(elements_file(folder, potential).with_suffix(f".{LEFT_OUT}"), left_out, LEFT_OUT_COLUMNS)
     fit = fit_element_energies(
         [crystal.counts for crystal, _ in computed],
         np.array([total for _, total in computed]),

@@ -7,7 +7,6 @@ energies of the elements, see `unigen.energies.hull.elements`.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,8 +18,9 @@ import pyarrow.parquet as pq
 
 from unigen import config
 from unigen.data.dataset_file import datasets_home, open_table
+from unigen.data.left_out import write_left_out
 from unigen.data.ragged import items
-from unigen.disk import durable, durable_text
+from unigen.disk import durable
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.energies.hull.provenance import Quantity
 from unigen.errors import UserError
@@ -28,7 +28,8 @@ from unigen.shapes import Float
 
 ENTRIES, CARD = "entries.parquet", "card.yaml"
 LEFT_OUT = "left_out.csv"
-"""Source, id, reason of every row that is in no hull."""
+LEFT_OUT_COLUMNS = ("source", "id", "reason")
+"""Of every row that is in no hull, or that the fit to it does without."""
 _COLUMNS = ("id", "formula", "energy_per_atom")
 
 
@@ -113,12 +114,6 @@ def lowest_of_each(entries: Iterable[tuple[str, str, float]]) -> tuple[list[str]
     return [lowest[key][1] for key in order], order, [lowest[key][0] for key in order]
 
 
-def write_left_out(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
-    """Write source, id and reason of what a set, or a fit to it, does without."""
-    with durable_text(path, newline="") as file:
-        csv.writer(file).writerows([("source", "id", "reason"), *rows])
-
-
 def write_reference(reference: HullReference, left_out: Iterable[tuple[str, str, str]] = ()) -> Path:
     """Write a reference set to its home; returns the folder.
 
@@ -127,7 +122,7 @@ def write_reference(reference: HullReference, left_out: Iterable[tuple[str, str,
         left_out: source, id and reason of the rows that are not in it.
     """
     folder = hulls_home() / reference.card.name
-    write_left_out(folder / LEFT_OUT, left_out)
+    write_left_out(folder / LEFT_OUT, left_out, LEFT_OUT_COLUMNS)
     table = pa.table(
         {"id": reference.ids, "formula": reference.formulas, "energy_per_atom": reference.energies.tolist()}
     )

@@ -25,7 +25,7 @@ from unigen.energies.hull.provenance import (
     leaves_corrections_out,
 )
 from unigen.errors import UserError
-from unigen.parsing import one_line, parse_json, read_whole
+from unigen.parsing import csv_errors, parse_json, read_whole
 
 FORMULA_COLUMNS = ("formula", "reduced_formula", "composition", "formula_pretty")
 ID_COLUMNS = ("id", "material_id", "entry_id")
@@ -146,10 +146,8 @@ def _required(column: str | None, source: str) -> str:
 
 def _read_csv(path: Path, column: str) -> EnergySource:
     rows = csv.DictReader(io.StringIO(read_whole(path), newline=""))
-    try:
+    with csv_errors(path, rows):
         return _read_rows(path, rows, column)
-    except csv.Error as error:  # a field of more than 128 KiB
-        raise UserError("not CSV", where=f"{path}:{rows.line_num + 1}", got=one_line(error)) from error
 
 
 def _read_rows(path: Path, rows: csv.DictReader[str], column: str) -> EnergySource:

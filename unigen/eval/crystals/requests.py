@@ -108,7 +108,7 @@ def as_requested(scored: ScoredCrystals, checks: Sequence[SpaceGroupCheck]) -> d
             continue
         n_atoms = sum(request.counts.values()) if request.counts else request.n_atoms  # where the request fixes them
         # requests are of primitive cells: a supercell has the atoms, but is another crystal than was asked for
-        right_size = n_atoms is None or (crystal is not None and len(crystal.reduced()) == len(crystal) == n_atoms)
+        right_size = n_atoms is None or (crystal is not None and crystal.primitive_atoms() == len(crystal) == n_atoms)
         if request.formula is not None:
             wanted = format_formula(reduce_counts(parse_formula(request.formula))[0])
             columns["formula"].append(crystal is not None and crystal.reduced_formula == wanted and right_size)
