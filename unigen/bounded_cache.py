@@ -51,6 +51,10 @@ class BoundedCache(Generic[Key, Value]):
         self.update(made.items())
         return found
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
     def update(self, new: Iterable[tuple[Key, Value]]) -> None:
         """Put entries in, and forget the oldest beyond the bound."""
         self._entries.update(new)

@@ -105,6 +105,11 @@ class SourceChooser:
         self._ranked = BoundedCache[tuple[tuple[int, int], ...], RankedShortlist](_REMEMBERED)
         self._long_lists = BoundedCache[tuple[tuple[int, int], ...], Shortlist](_LONG_REMEMBERED)
 
+    def forget(self) -> None:
+        """Forget the shortlists that are kept, as a measurement must that is not to find its answer in them."""
+        self._ranked.clear()
+        self._long_lists.clear()
+
     @torch.no_grad()
     def ranked(self, cells: list[Counts]) -> list[RankedShortlist]:
         """The ranked shortlist of every cell."""
