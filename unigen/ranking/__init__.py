@@ -1,0 +1,1 @@
+"""Choosing among candidates: by likelihood, energy, powder pattern or property."""
