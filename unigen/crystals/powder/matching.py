@@ -8,8 +8,8 @@ leaves free are fitted by least squares, with a width that narrows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from unigen.crystals.crystal import Crystal
 from unigen.crystals.powder.background import background, scatter
 from unigen.crystals.powder.pattern import PowderPattern
 from unigen.crystals.powder.radiation import inverse_d_of
-from unigen.crystals.powder.reflections import Reflections, reflections
+from unigen.crystals.powder.reflections import Reflections, atom_waves, free_displacements, reflections
 from unigen.shapes import Float
+
+Freedom = Literal["volume", "cell", "atoms"]
 
 STEP = 1e-3
 """Of the grid in ln(1/d): a tenth of a percent, a third of the narrowest width."""
@@ -31,15 +33,22 @@ WIDTHS = (0.012, 0.006, 0.003)
 """Standard deviations of the smearing, relative to 1/d, one fit after the other; the last is the one that tells
 candidates apart."""
 
-STIFFNESS = 0.03
-"""Standard deviation of the strain that a drawn cell is believed to have: what holds the fit of a triclinic cell to few
-peaks."""
+STRAIN, DISPLACEMENT = 0.03, 0.3
+"""Standard deviations of the strain, and of the shift of an atom in Angstrom, that a drawn crystal is believed to have:
+what holds a fit of many parameters to few peaks."""
+
+HOLD = 0.03
+"""Weight of that belief: a parameter that is wrong by its standard deviation costs as much as a misfit whose square is
+the square of this, a thousandth of the pattern's."""
+
+MOST_STEPS = 12
+"""Of a fit at one width."""
+
+MOST_WAVES = 4_000_000
+"""Families times atoms times modes; where there are more, atoms stay where they are: a step would take a second."""
 
 NOISE = 1.0
 """Standard deviations of the smeared noise that are taken off the pattern: its square root would lift all of them."""
-
-STARTS = 2
-"""Isotropic scales from which free lattice parameters are fitted: the best ones that are not neighbours."""
 
 LARGEST = 1.4
 """1/d in 1/Angstrom beyond which nothing is compared: there are more reflections there than can be told apart, and they
@@ -119,125 +128,134 @@ def prepare(pattern: PowderPattern) -> Target:
     return Target(pattern, np.maximum(net, 0.0), start, np.array(roots))
 
 
-def match(target: Target, crystal: Crystal, *, free: bool = True) -> Match:
-    """How a crystal explains a pattern once its cell has been fitted.
+def match(target: Target, crystal: Crystal, free: Freedom = "cell") -> Match:
+    """How a crystal explains a pattern once it has been fitted.
 
     Args:
         target: as `prepare` makes it.
         crystal: any cell of it.
-        free: fit the lattice parameters that its symmetry leaves free; False for the volume alone.
+        free: the volume alone; the lattice parameters that its symmetry leaves free; or the coordinates of its atoms
+            that it leaves free as well.
 
     Raises:
         UserError: as `unigen.crystals.powder.reflections.reflections`.
     """
-    lines = reflections(crystal, target.largest)
-    strengths = lines.intensities(target.pattern.wavelength)
-    # 1/d^2 = |g|^2 - 2 sum_j e_j g^T B_j g, linear in the strains e of the reciprocal lattice
-    squares = np.square(lines.inverse_d)
-    slopes = np.einsum("ni,fij,nj->nf", lines.vectors, lines.strains, lines.vectors)
-    best, similarity = np.zeros(len(lines.strains)), -1.0
-    for scale in _isotropic_scales(target, lines, strengths):
-        strains = np.zeros(len(lines.strains))
-        # edges grow by the scale, 1/d shrinks by it; the isotropic tensor is the unit matrix over the root of three
-        strains[0] = np.sqrt(3) * (1 - scale**-2) / 2
-        if free:
-            for level in range(len(WIDTHS)):
-                strains = _fitted(target, level, squares, slopes, strengths, strains)
-        found = _similarity(target, len(WIDTHS) - 1, squares, slopes, strengths, strains)
-        if found > similarity:
-            best, similarity = strains, found
-    stretch = _stretch(lines, best)
-    principal = np.linalg.eigvalsh(stretch)
-    moved = Crystal(crystal.numbers, crystal.frac_coords, crystal.lattice @ stretch, crystal.properties)
+    model = _Model(target, crystal, moving=free == "atoms")
+    # edges grow by the scale, 1/d shrinks by it; the isotropic tensor is the unit matrix over the root of three
+    parameters = np.zeros(len(model.believed))
+    parameters[0] = np.sqrt(3) * (1 - _isotropic_scale(target, model.lines) ** -2) / 2
+    if free != "volume":
+        for level in range(len(WIDTHS)):
+            parameters = model.fitted(level, parameters)
+    root = model.root(len(WIDTHS) - 1, parameters)[0]
+    similarity = float(root @ target.roots[-1]) / max(float(np.linalg.norm(root)), 1e-300)
+    moved, stretch = model.crystal_at(parameters)
     return Match(
         crystal=moved,
-        similarity=similarity,
+        similarity=min(max(similarity, 0.0), 1.0),
         r_wp=float("nan"),
         scale=float(np.linalg.det(stretch) ** (1 / 3)),
-        strain=float(np.abs(principal - 1).max()),
+        strain=float(np.abs(np.linalg.eigvalsh(stretch) - 1).max()),
     )
 
 
-def _stretch(lines: Reflections, strains: Float[np.ndarray, "free"]) -> Float[np.ndarray, "3 3"]:
-    """What the rows of a lattice are multiplied with, so that 1/d^2 changes by these strains."""
-    values, axes = np.linalg.eigh(np.eye(3) - 2 * np.einsum("f,fij->ij", strains, lines.strains))
-    return (axes / np.sqrt(values)) @ axes.T
+class _Model:
+    """A crystal's smeared pattern as a function of strains and shifts of atoms."""
+
+    def __init__(self, target: Target, crystal: Crystal, *, moving: bool) -> None:
+        self.target, self.crystal = target, crystal
+        self.lines = lines = reflections(crystal, target.largest)
+        vectors, self._squares = lines.vectors, np.square(lines.inverse_d)
+        # 1/d^2 = |g|^2 - 2 sum_j e_j g^T B_j g, linear in the strains e of the reciprocal lattice
+        self._slopes = np.einsum("ni,fij,nj->nf", vectors, lines.strains, vectors)
+        self._factors = lines.factors(target.pattern.wavelength)
+        self._modes = free_displacements(lines.cell) if moving else np.zeros((0, len(lines.cell), 3))
+        if self._modes.size * len(vectors) > 3 * MOST_WAVES:
+            self._modes = self._modes[:0]
+        self._waves = atom_waves(lines.cell, lines.hkl, lines.inverse_d) if len(self._modes) else np.zeros((0, 0))
+        self._along = 2 * np.pi * np.einsum("ni,mai->mna", vectors, self._modes)
+        self.believed = np.repeat([STRAIN, DISPLACEMENT], [len(lines.strains), len(self._modes)])
+
+    def _strengths(self, shifts: Float[np.ndarray, "modes"]) -> tuple[np.ndarray, np.ndarray]:
+        """Of the families, with their derivatives by the shifts."""
+        if not len(shifts):
+            return self._factors * self.lines.strength, np.zeros((0, len(self._squares)))
+        waves = self._waves * np.exp(1j * np.einsum("m,mna->na", shifts, self._along))
+        total = waves.sum(axis=1)
+        scale = self._factors * self.lines.multiplicity
+        slopes = 2 * scale * np.imag(np.conj(np.einsum("na,mna->mn", waves, self._along)) * total)
+        return scale * np.abs(total) ** 2, slopes
+
+    def root(self, level: int, parameters: Float[np.ndarray, "free"], *, derivatives: bool = False) -> tuple:
+        """The square root of the pattern on the grid, smeared by a width; where wanted its derivatives, too."""
+        target, free = self.target, len(self.lines.strains)
+        strengths, by_shift = self._strengths(parameters[free:])
+        moved = np.maximum(self._squares - 2 * self._slopes @ parameters[:free], 0.25 * self._squares)
+        place = (0.5 * np.log(moved) - target.start) / STEP
+        smeared = _smear(_deposit(place, strengths, target.size), WIDTHS[level])
+        # a millionth of the mean, since a square root has no derivative at zero
+        root = np.sqrt(np.maximum(smeared, 0.0) + 1e-6 * strengths.sum() / target.size)
+        if not derivatives:
+            return (root,)
+        by_strain = -(strengths / moved / STEP) * self._slopes.T
+        rows = [-_smear(_rows(place, by_strain, target.size), WIDTHS[level], order=1)]
+        if len(by_shift):
+            rows.append(_smear(_rows(place, by_shift, target.size), WIDTHS[level]))
+        return root, np.concatenate(rows) / (2 * root)
+
+    def fitted(self, level: int, start: Float[np.ndarray, "free"]) -> Float[np.ndarray, "free"]:
+        """Least squares by scipy (Levenberg and Marquardt), the height of the pattern eliminated."""
+        from scipy.optimize import least_squares
+
+        measured = self.target.roots[level]
+        held = HOLD / self.believed
+
+        def residuals(parameters: np.ndarray) -> np.ndarray:
+            (root,) = self.root(level, parameters)
+            height = float(root @ measured) / float(root @ root)
+            return np.concatenate([height * root - measured, held * parameters])
+
+        def derivatives(parameters: np.ndarray) -> np.ndarray:
+            root, slopes = self.root(level, parameters, derivatives=True)
+            height = float(root @ measured) / float(root @ root)
+            # the height follows: what is along the pattern itself is no change (Kaufman, BIT 15, 49, 1975)
+            slopes = height * (slopes - np.outer(slopes @ root / float(root @ root), root))
+            return np.concatenate([slopes.T, np.diag(held)])
+
+        # a candidate that is not there after so many steps is a wrong one
+        return least_squares(residuals, start, derivatives, method="lm", max_nfev=MOST_STEPS, xtol=1e-4, ftol=1e-4).x
+
+    def crystal_at(self, parameters: Float[np.ndarray, "free"]) -> tuple[Crystal, Float[np.ndarray, "3 3"]]:
+        """The crystal in its own cell, strained and with its atoms shifted; and what its lattice was multiplied with."""
+        crystal, cell, free = self.crystal, self.lines.cell, len(self.lines.strains)
+        values, axes = np.linalg.eigh(np.eye(3) - 2 * np.einsum("f,fij->ij", parameters[:free], self.lines.strains))
+        stretch = (axes / np.sqrt(np.maximum(values, 0.25))) @ axes.T
+        coords = crystal.frac_coords
+        if len(self._modes):
+            shifts = np.einsum("m,mai->ai", parameters[free:], self._modes)
+            apart = (coords @ crystal.lattice @ np.linalg.inv(cell.lattice))[:, None] - cell.frac_coords
+            distance = np.linalg.norm((apart - np.round(apart)) @ cell.lattice, axis=-1)
+            distance[crystal.numbers[:, None] != cell.numbers] = np.inf
+            coords = coords + shifts[distance.argmin(axis=1)] @ np.linalg.inv(crystal.lattice)
+        return Crystal(crystal.numbers, coords, crystal.lattice @ stretch, crystal.properties), stretch
 
 
-def _isotropic_scales(target: Target, lines: Reflections, strengths: Float[np.ndarray, "families"]) -> list[float]:
-    """The edges' best scales within `RANGE`, best first."""
+def _isotropic_scale(target: Target, lines: Reflections) -> float:
+    """The edges' best scale within `RANGE`."""
+    strengths = lines.intensities(target.pattern.wavelength)
     reach = round(RANGE / STEP)
     place = (np.log(lines.inverse_d) - target.start) / STEP + reach
-    size = target.size + 2 * reach
-    root = np.sqrt(np.maximum(_smear(_deposit(place, strengths, size), WIDTHS[0]), 0.0))
+    root = np.sqrt(np.maximum(_smear(_deposit(place, strengths, target.size + 2 * reach), WIDTHS[0]), 0.0))
     squared = np.concatenate([[0.0], np.cumsum(root**2)])
-    norms = np.sqrt(squared[target.size :] - squared[: -target.size])
+    norms = np.sqrt(np.maximum(squared[target.size :] - squared[: -target.size], 0.0))
     cosines = np.correlate(root, target.roots[0], mode="valid") / np.maximum(norms, 1e-300)
-    order: list[int] = []
-    for shift in np.argsort(-cosines, kind="stable").tolist():
-        # nearer than a smearing's width they lead to the same fit
-        if all(abs(shift - other) * STEP > WIDTHS[0] for other in order):
-            order.append(shift)
-        if len(order) == STARTS:
-            break
-    return [float(np.exp((shift - reach) * STEP)) for shift in order]
+    return float(np.exp((int(cosines.argmax()) - reach) * STEP))
 
 
-def _fitted(
-    target: Target,
-    level: int,
-    squares: Float[np.ndarray, "families"],
-    slopes: Float[np.ndarray, "families free"],
-    strengths: Float[np.ndarray, "families"],
-    strains: Float[np.ndarray, "free"],
-) -> Float[np.ndarray, "free"]:
-    """Least squares by scipy (Levenberg and Marquardt), with the derivatives of the smeared roots."""
-    from scipy.optimize import least_squares
-
-    measured, width = target.roots[level], WIDTHS[level]
-
-    def smeared(e: Float[np.ndarray, "free"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        moved = np.maximum(squares - 2 * slopes @ e, 0.25 * squares)
-        place = (0.5 * np.log(moved) - target.start) / STEP
-        root = np.sqrt(_smear(_deposit(place, strengths, target.size), width) + tiny)
-        return place, moved, root
-
-    tiny = 1e-6 * float(strengths.sum()) * STEP / width
-    still = strains.copy()
-
-    def residuals(e: Float[np.ndarray, "free"]) -> np.ndarray:
-        _, _, root = smeared(e)
-        factor = float(root @ measured) / float(root @ root)
-        held = (e - still) / STIFFNESS * HOLD
-        return np.concatenate([factor * root - measured, held])
-
-    def derivatives(e: Float[np.ndarray, "free"]) -> np.ndarray:
-        place, moved, root = smeared(e)
-        factor = float(root @ measured) / float(root @ root)
-        weights = -strengths[:, None] * slopes / moved[:, None] / STEP
-        rows = np.stack([_deposit(place, column, target.size) for column in weights.T])
-        turned = -_smear(rows, width, order=1) / (2 * root) * factor
-        turned -= np.outer(turned @ root / float(root @ root), root)  # the factor follows
-        return np.concatenate([turned.T, np.eye(len(e)) / STIFFNESS * HOLD])
-
-    return least_squares(residuals, strains, derivatives, method="lm", max_nfev=15, xtol=1e-5, ftol=1e-6).x
-
-
-HOLD = 0.05
-
-
-def _similarity(
-    target: Target,
-    level: int,
-    squares: Float[np.ndarray, "families"],
-    slopes: Float[np.ndarray, "families free"],
-    strengths: Float[np.ndarray, "families"],
-    strains: Float[np.ndarray, "free"],
-) -> float:
-    moved = np.maximum(squares - 2 * slopes @ strains, 0.25 * squares)
-    place = (0.5 * np.log(moved) - target.start) / STEP
-    root = np.sqrt(np.maximum(_smear(_deposit(place, strengths, target.size), WIDTHS[level]), 0.0))
-    return float(root @ target.roots[level]) / max(float(np.linalg.norm(root)), 1e-300)
+def _rows(
+    place: Float[np.ndarray, "lines"], masses: Float[np.ndarray, "rows lines"], size: int
+) -> Float[np.ndarray, "rows grid"]:
+    return np.stack([_deposit(place, mass, size) for mass in masses])
 
 
 def _deposit(

@@ -13,7 +13,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.crystals.powder.radiation import lorentz_polarisation
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
-from unigen.shapes import Float, Integer
+from unigen.shapes import Complex, Float, Integer
 
 SYMPREC = 0.01
 """Angstrom; of the primitive cell, and of the symmetry that a cell keeps while it breathes."""
@@ -24,32 +24,43 @@ MOST_REFLECTIONS = 400_000
 
 @dataclass(frozen=True, eq=False)
 class Reflections:
-    """Families of lattice planes that are equivalent by symmetry, without those whose structure factor vanishes.
+    """Families of lattice planes that are equivalent by symmetry.
 
     Attributes:
-        hkl: one of each family, in the primitive Niggli cell.
-        vectors: its reciprocal vector in 1/Angstrom, whose length is 1/d.
+        cell: the primitive Niggli cell that the indices refer to, in the Cartesian frame of the crystal that was given.
+        hkl: one of each family.
+        multiplicity: how many planes the family has, both signs counted.
         strength: multiplicity times the squared structure factor, electrons squared a primitive cell.
         strains: orthonormal symmetric tensors that the point group leaves as they are, the isotropic one first: what is
             free of the cell. One for a cubic crystal, two for a tetragonal one, six for a triclinic one.
     """
 
+    cell: Crystal
     hkl: Integer[np.ndarray, "families 3"]
-    vectors: Float[np.ndarray, "families 3"]
+    multiplicity: Integer[np.ndarray, "families"]
     strength: Float[np.ndarray, "families"]
     strains: Float[np.ndarray, "free 3 3"]
+
+    @property
+    def vectors(self) -> Float[np.ndarray, "families 3"]:
+        """Reciprocal vectors in 1/Angstrom, whose lengths are 1/d."""
+        return self.hkl @ np.linalg.inv(self.cell.lattice).T
 
     @property
     def inverse_d(self) -> Float[np.ndarray, "families"]:
         """1/d in 1/Angstrom."""
         return np.linalg.norm(self.vectors, axis=1)
 
-    def intensities(self, wavelength: float) -> Float[np.ndarray, "families"]:
-        """With the factor of Lorentz and polarisation; 0 for what this wavelength in Angstrom does not reach."""
+    def factors(self, wavelength: float) -> Float[np.ndarray, "families"]:
+        """Of Lorentz and polarisation; 0 for what this wavelength in Angstrom does not reach."""
         reached = self.inverse_d < 2 / wavelength
         values = np.zeros(len(self.hkl))
-        values[reached] = self.strength[reached] * lorentz_polarisation(self.inverse_d[reached], wavelength)
+        values[reached] = lorentz_polarisation(self.inverse_d[reached], wavelength)
         return values
+
+    def intensities(self, wavelength: float) -> Float[np.ndarray, "families"]:
+        """As they show in a powder pattern at a wavelength in Angstrom."""
+        return self.strength * self.factors(wavelength)
 
 
 def reflections(crystal: Crystal, largest: float) -> Reflections:
@@ -79,25 +90,31 @@ def reflections(crystal: Crystal, largest: float) -> Reflections:
     h, k, l = np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij")  # noqa: E741 - Miller's own letters
     hkl = np.stack([h.ravel(), k.ravel(), l.ravel()], axis=1)
     hkl = hkl[len(hkl) // 2 + 1 :]  # one of every pair by Friedel's law: the list is symmetric about (000)
-    hkl = hkl[np.linalg.norm(hkl @ reciprocal, axis=1) <= largest]
-    rotations = _point_group(cell)
-    squared = np.abs(_structure_factors(cell, hkl, np.linalg.norm(hkl @ reciprocal, axis=1))) ** 2
+    inverse_d = np.linalg.norm(hkl @ reciprocal, axis=1)
+    hkl, inverse_d = hkl[inverse_d <= largest], inverse_d[inverse_d <= largest]
+    rotations = np.unique(symmetry_of(cell)[0], axis=0)
+    squared = np.abs(atom_waves(cell, hkl, inverse_d).sum(axis=1)) ** 2
     family, first = _families(hkl, rotations)
-    strength = 2 * np.bincount(family, weights=squared, minlength=len(first))
-    # systematic absences are zero but for rounding
-    shown = strength > 1e-10 * strength.max(initial=0.0)
-    first = first[shown]
-    return Reflections(hkl[first], hkl[first] @ reciprocal, strength[shown], _free_strains(cell, rotations))
+    count = len(first)
+    return Reflections(
+        cell,
+        hkl[first],
+        2 * np.bincount(family, minlength=count),
+        2 * np.bincount(family, weights=squared, minlength=count),
+        _free_strains(cell, rotations),
+    )
 
 
-def _point_group(cell: Crystal) -> Integer[np.ndarray, "rotations 3 3"]:
-    """The rotations of the crystal, acting on columns of fractional coordinates."""
+def symmetry_of(cell: Crystal) -> tuple[Integer[np.ndarray, "operations 3 3"], Float[np.ndarray, "operations 3"]]:
+    """Rotations and translations of the crystal, acting on columns of fractional coordinates."""
     import spglib
 
     plain: Any = (cell.lattice, cell.frac_coords, cell.numbers)
     with quiet_spglib():
         symmetry = spglib.get_symmetry(plain, symprec=SYMPREC)
-    return np.eye(3, dtype=np.int64)[None] if symmetry is None else np.unique(symmetry["rotations"], axis=0)
+    if symmetry is None:
+        return np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))
+    return symmetry["rotations"].astype(np.int64), symmetry["translations"]
 
 
 def _families(
@@ -112,15 +129,14 @@ def _families(
     return family, first
 
 
-def _structure_factors(
-    cell: Crystal, hkl: Integer[np.ndarray, "reflections 3"], inverse_d: Float[np.ndarray, "reflections"]
-) -> np.ndarray:
-    total = np.zeros(len(hkl), dtype=np.complex128)
+def atom_waves(
+    cell: Crystal, hkl: Integer[np.ndarray, "families 3"], inverse_d: Float[np.ndarray, "families"]
+) -> Complex[np.ndarray, "families atoms"]:
+    """What each atom scatters, with its phase: their sum is the structure factor."""
+    waves = np.exp(2j * np.pi * (hkl @ cell.frac_coords.T))
     for number in cell.counts:
-        atoms = cell.frac_coords[cell.numbers == number]
-        phases = np.exp(2j * np.pi * (hkl @ atoms.T)).sum(axis=1)
-        total += scattering_factors(number, inverse_d) * phases
-    return total
+        waves[:, cell.numbers == number] *= scattering_factors(number, inverse_d)[:, None]
+    return waves
 
 
 def scattering_factors(number: int, inverse_d: Float[np.ndarray, "lines"]) -> Float[np.ndarray, "lines"]:
@@ -153,3 +169,32 @@ def _free_strains(cell: Crystal, rotations: Integer[np.ndarray, "rotations 3 3"]
     _, sizes, rows = np.linalg.svd(others.reshape(6, 9))
     # a projection has singular values 0 and 1 alone, but for the symmetry being approximate
     return np.concatenate([isotropic[None], rows[: int((sizes > 0.5).sum())].reshape(-1, 3, 3)])
+
+
+def free_displacements(cell: Crystal) -> Float[np.ndarray, "modes atoms 3"]:
+    """The ways in which atoms can move without breaking the symmetry, Angstrom, Cartesian; the largest step is one.
+
+    One orbit moves in each, by up to three ways: those that the symmetry of its site leaves.
+    """
+    rotations, translations = symmetry_of(cell)
+    images = np.einsum("rij,aj->rai", rotations, cell.frac_coords) + translations[:, None]
+    difference = images[:, :, None] - cell.frac_coords
+    distance = np.linalg.norm((difference - np.round(difference)) @ cell.lattice, axis=-1)
+    distance[:, cell.numbers[:, None] != cell.numbers] = np.inf
+    target = distance.argmin(axis=2)  # operation, atom -> atom
+    turns = np.einsum("ji,rjk,lk->ril", cell.lattice, rotations, np.linalg.inv(cell.lattice))
+    modes = []
+    seen: set[int] = set()
+    for atom in range(len(cell)):
+        if atom in seen:
+            continue
+        seen |= set(target[:, atom].tolist())
+        averaged = np.zeros((3, len(cell), 3))
+        for turn, image in zip(turns, target[:, atom].tolist(), strict=True):
+            averaged[:, image] += turn.T / len(turns)
+        _, sizes, rows = np.linalg.svd(averaged.reshape(3, -1), full_matrices=False)
+        # fixed directions have a singular value of zero, free ones one over the root of the orbit's atoms
+        for row in rows[sizes > 0.5 / np.sqrt(len(cell))]:
+            mode = row.reshape(-1, 3)
+            modes.append(mode / np.linalg.norm(mode, axis=1).max())
+    return np.array(modes).reshape(-1, len(cell), 3)
