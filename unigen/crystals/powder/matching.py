@@ -61,13 +61,15 @@ class Target:
 
     Attributes:
         pattern: as it was read.
-        net: above the background, never negative, at the points of the pattern.
+        net: above the background, at the points of the pattern.
+        weights: one over the squared uncertainties of a profile's points.
         start: ln(1/d) of the first point of the grid.
         roots: square roots of the smeared pattern on the grid, of length one, for each of `WIDTHS`.
     """
 
     pattern: PowderPattern
     net: Float[np.ndarray, "points"]
+    weights: Float[np.ndarray, "points"]
     start: float
     roots: Float[np.ndarray, "widths grid"]
 
@@ -87,16 +89,14 @@ class Match:
     """How a crystal explains a pattern.
 
     Attributes:
-        crystal: with its cell as the fit left it, fractional coordinates as they were.
+        crystal: as the fit left it, in the cell and the order of atoms that were given.
         similarity: 0 to 1: the cosine between the square roots of both patterns.
-        r_wp: weighted profile residual of the net intensities, 0 to about 1; NaN for a list of peaks.
         scale: edges of the fitted cell over those that were given, geometric mean.
         strain: largest principal strain of the fitted cell, its sign apart.
     """
 
     crystal: Crystal
     similarity: float
-    r_wp: float
     scale: float
     strain: float
 
@@ -108,13 +108,15 @@ def prepare(pattern: PowderPattern) -> Target:
         # Lists begin where the first line is; there is none below, down to 5 degrees, where most scans have begun.
         low = min(float(inverse_d_of(np.array(5.0), pattern.wavelength)), 0.98 * float(pattern.inverse_d[0]))
         high = 1.01 * float(pattern.inverse_d[inside][-1])
-        net, mass, noise = pattern.intensity, pattern.intensity, np.zeros(len(pattern))
+        net, mass, noise, weights = pattern.intensity, pattern.intensity, np.zeros(len(pattern)), np.ones(len(pattern))
     else:
         low, high = float(pattern.inverse_d[0]), float(pattern.inverse_d[inside][-1])
         two_theta = pattern.two_theta
         net = pattern.intensity - background(two_theta, pattern.intensity)
         given = pattern.uncertainty
         sigma = scatter(pattern.intensity) if given is None else given
+        # a calculated pattern scatters by rounding alone: its points then count as those of ten thousand counts
+        weights = 1 / np.maximum(sigma, 0.01 * np.sqrt(np.maximum(net, 0) * net.max()) + 1e-4 * net.max()) ** 2
         # integrated intensities are areas over 2theta
         mass, noise = net * np.gradient(two_theta), sigma * np.gradient(two_theta)
     start, size = float(np.log(low)), round(float(np.log(high / low)) / STEP) + 1
@@ -125,7 +127,7 @@ def prepare(pattern: PowderPattern) -> Target:
         spread = np.sqrt(np.maximum(_smear(_deposit(place[inside], noise[inside] ** 2, size), width, squared=True), 0))
         root = np.sqrt(np.maximum(smeared - NOISE * spread, 0.0))
         roots.append(root / max(float(np.linalg.norm(root)), 1e-300))
-    return Target(pattern, np.maximum(net, 0.0), start, np.array(roots))
+    return Target(pattern, net, weights, start, np.array(roots))
 
 
 def match(target: Target, crystal: Crystal, free: Freedom = "cell") -> Match:
@@ -153,7 +155,6 @@ def match(target: Target, crystal: Crystal, free: Freedom = "cell") -> Match:
     return Match(
         crystal=moved,
         similarity=min(max(similarity, 0.0), 1.0),
-        r_wp=float("nan"),
         scale=float(np.linalg.det(stretch) ** (1 / 3)),
         strain=float(np.abs(np.linalg.eigvalsh(stretch) - 1).max()),
     )
