@@ -177,6 +177,24 @@ def test_sample_after_sample_follows_the_next_likeliest_kind_and_then_nobody():
             assert (template.space_group, sorted(template.letters)) == (source.space_group, sorted(source.letters))
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.05, 1.0, 50.0, float("inf")])
+def test_scores_order_samples_as_they_are_drawn(weight):
+    request, order = several_kinds()
+    drawn = generate(request, n=len(order) + 5, model=make(anew=weight))
+    scores = [sample.score for sample in drawn]
+    known = [sample.source["log_probability"] for sample in drawn]
+    assert np.isfinite(scores).all()
+    assert scores == sorted(scores, reverse=True)
+    assert known == sorted(known, reverse=True)
+    assert [round(score / 1000, 4) for score in scores] == known
+    for sample in drawn:
+        if sample.source["id"] in order and sample.source["id"] != "none":
+            assert np.exp(sample.source["log_probability"]) == pytest.approx(sample.source["probability"], abs=1e-4)
+    anew = next(sample.source for sample in drawn if sample.source["id"] == "none")
+    counted = np.log(anew["probability"]) + np.log(np.clip(weight, 1e-12, 1e12))
+    assert anew["log_probability"] == pytest.approx(counted, abs=0.02)
+
+
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
 def test_drawn_kinds_come_without_replacement(temperature):
     request, order = several_kinds()
@@ -224,7 +242,8 @@ def test_what_nobody_knows_is_written_anew(counts):
         request = CrystalRequest(formula=format_formula(counts), n_atoms=sum(counts.values()))
         sample = generate(request, model=make())[0]
         assert sample.structure.counts == dict(sorted(counts.items()))
-        assert sample.source == {"id": "none", "probability": 1.0}
+        anew = round(float(np.log(WyckoffSettings().anew)), 4)
+        assert sample.source == {"id": "none", "probability": 1.0, "log_probability": anew}
 
 
 def test_a_cell_that_only_a_multiple_of_known_ones_fills_is_followed_as_a_supercell():

@@ -42,8 +42,8 @@ _REMEMBERED = 4096
 """Cells whose likeliest templates are kept, some 2 KB each."""
 
 _TEMPLATE_WEIGHT = 1e3
-"""Candidates are ranked by the probability of their template, then by the density of their parameters: densities over
-different numbers of free parameters cannot be compared. A nat of density weighs a thousandth of a nat of template."""
+"""Candidates are ranked by the merit of source and template, then by the density of their parameters: densities over
+different numbers of free parameters cannot be compared. A nat of density weighs a thousandth of a nat of merit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,8 @@ class _Plan:
     Attributes:
         row: the job.
         source: what it follows.
-        log_probability: of source and template, in nats.
+        log_probability: of source and template, in nats, as the model holds it.
+        merit: of both, in nats, as samples are ordered: see `Source` and `WyckoffGenerator._templates`.
         sequence: the tokens, vectors zero.
         space_group: international number.
     """
@@ -61,6 +62,7 @@ class _Plan:
     row: CellRow
     source: Source
     log_probability: float
+    merit: float
     sequence: WyckoffSequence
     space_group: int
 
@@ -165,23 +167,26 @@ class WyckoffGenerator:
                 continue
             followed = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
             start = Start(self.retriever.substitute(source.shortlist, source.neighbour), followed.numbers)
-            plans.append(self._plan_from(row, source, source.log_probability, start))
-        for (row, cell, source), (template, score) in zip(unguided, self._templates(unguided), strict=True):
+            plans.append(self._plan_from(row, source, 0.0, 0.0, start))
+        for (row, cell, source), (template, score, merit) in zip(unguided, self._templates(unguided), strict=True):
             numbers, letters = np.array(template.numbers), np.array(template.letters)
             start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
-            plans.append(self._plan_from(row, source, source.log_probability + score, start))
+            plans.append(self._plan_from(row, source, score, merit, start))
         return plans
 
-    def _plan_from(self, row: CellRow, source: Source, log_probability: float, start: Start) -> _Plan:
+    def _plan_from(self, row: CellRow, source: Source, score: float, merit: float, start: Start) -> _Plan:
+        """What is drawn from a start; score and merit are those of a template that was written."""
         sequence = plan_sequence(start)
         sequence.tokens.vectors[0] = self.property_vector(row.job.request)
-        return _Plan(row, source, log_probability, sequence, start.crystal.space_group)
+        space_group = start.crystal.space_group
+        return _Plan(row, source, source.log_probability + score, source.merit + merit, sequence, space_group)
 
-    def _templates(self, rows: list[tuple[CellRow, Counts, Source]]) -> list[tuple[Template, float]]:
-        """A template for each row, and its log probability.
+    def _templates(self, rows: list[tuple[CellRow, Counts, Source]]) -> list[tuple[Template, float, float]]:
+        """A template for each row, its log probability, and what it adds to the merit of writing one.
 
         The one asked for, at no cost in probability; else the one of the source's rank among the likeliest of its cell;
-        where there is no rank, or fewer templates than that, one is drawn.
+        where there is no rank, or fewer templates than that, one is drawn. ``anew`` says how often the likeliest is
+        right, so others count relative to it; where there is no rank, it is the draw that has a probability.
         """
         search = {
             (tuple(sorted(cell.items())), row.job.request.space_groups): cell
@@ -193,12 +198,14 @@ class WyckoffGenerator:
         likeliest = [search_templates(self.model, [search[key]], [key[1]], _BEAM)[0] for key in new]
         found = self._likeliest.get_all(search, zip(new, likeliest, strict=True))
         templates: dict[int, tuple[Template, float]] = {}
+        likeliest_score: dict[int, float] = {}
         for position, (row, cell, source) in enumerate(rows):
             request = row.job.request
             if request.template:
                 templates[position] = parse_template(request.template), 0.0
             elif source.rank is not None:
                 ranked = found[tuple(sorted(cell.items())), request.space_groups]
+                likeliest_score[position] = ranked[0][1] if ranked else 0.0
                 if source.rank < len(ranked):
                     templates[position] = ranked[source.rank]
         missing = [position for position in range(len(rows)) if position not in templates]
@@ -208,7 +215,10 @@ class WyckoffGenerator:
             groups = [rows[position][0].job.request.space_groups for position in missing]
             drawn, scores = draw_templates(self.model, cells, groups, uniforms, self.settings.temperature)
             templates |= dict(zip(missing, zip(drawn, scores.tolist(), strict=True), strict=True))
-        return [templates[position] for position in range(len(rows))]
+        return [
+            (template, score, min(0.0, score - likeliest_score.get(position, 0.0)))
+            for position, (template, score) in sorted(templates.items())
+        ]
 
     def _decode(self, plans: list[_Plan], trial: int) -> list[tuple[_Plan, Candidate]]:
         """Free parameters of all plans, drawn again where atoms come too close.
@@ -270,7 +280,7 @@ class WyckoffGenerator:
         return Candidate(
             structure,
             log_likelihood=None if density is None else plan.log_probability + density,
-            score=plan.log_probability * _TEMPLATE_WEIGHT + (density or 0.0),
+            score=plan.merit * _TEMPLATE_WEIGHT + (density or 0.0),
             source=self._provenance(plan, vectors),
             template=str(template),
         )
@@ -278,8 +288,10 @@ class WyckoffGenerator:
     def _provenance(self, plan: _Plan, vectors: Float[np.ndarray, "tokens 6"]) -> dict[str, str | int | float]:
         """Which known structure was followed, how likely that was, and how far the crystal departed from it."""
         source = plan.source
+        log_probability = round(plan.merit, 4)
         if not plan.follows:
-            return {"id": "none", "probability": round(float(np.exp(source.log_probability)), 4)}
+            probability = round(float(np.exp(source.log_probability)), 4)
+            return {"id": "none", "probability": probability, "log_probability": log_probability}
         index = int(source.shortlist.sources[source.neighbour])
         channel = plan.sequence.tokens.channel
         displacement = vectors[: len(channel)] - plan.sequence.start
@@ -291,6 +303,7 @@ class WyckoffGenerator:
             "formula": format_formula(reduce_counts(self.retriever.table.counts(index))[0]),
             "distance": round(float(source.shortlist.distance[source.neighbour]), 4),
             "probability": round(float(np.exp(plan.log_probability)), 4),
+            "log_probability": log_probability,
             "cell_change": round(float(np.abs(displacement[channel == Channel.LATTICE, :3]).max()), 4),
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
