@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.limits import breach
 from unigen.elements import parse_formula
 from unigen.errors import UserError
 from unigen.models.generator import Candidate, Generator, Job, Sample
@@ -126,9 +128,18 @@ def iter_samples(
         if all(key in finished for key in batch):
             continue
         jobs = [Job(requests[r], r, index, candidate, seed) for r, index in batch for candidate in range(rank)]
-        candidates = generator.draw(jobs)
+        candidates = [_within_limits(*drawn) for drawn in zip(jobs, generator.draw(jobs), strict=True)]
         samples = [_best(generator.name, jobs[at], candidates[at : at + rank]) for at in range(0, len(jobs), rank)]
         yield [sample for key, sample in zip(batch, samples, strict=True) if key not in finished]
+
+
+def _within_limits(job: Job, candidate: Candidate) -> Candidate:
+    """The candidate, or the reason why it is no answer, whichever generator it is from."""
+    request, structure = job.request, candidate.structure
+    if structure is None or not isinstance(request, CrystalRequest) or not request.limits_geometry:
+        return candidate
+    broken = breach(request, structure)
+    return replace(candidate, structure=None, reason=broken.reason) if broken.size else candidate
 
 
 def _best(model: str, job: Job, candidates: list[Candidate]) -> Sample:

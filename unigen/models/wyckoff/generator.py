@@ -12,6 +12,7 @@ import torch
 from unigen.bounded_cache import BoundedCache
 from unigen.cards import Kind
 from unigen.crystals.crystal import repeat_cell
+from unigen.crystals.limits import KEPT, Breach, breach
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
@@ -136,7 +137,7 @@ class WyckoffGenerator:
             except UserError as error:
                 candidates[row.position] = Candidate(None, reason=str(error))
         for plan, candidate in self._decode(self._plan(with_cell), 0):
-            candidates[plan.row.position] = self._refuse_coincident_atoms(candidate)
+            candidates[plan.row.position] = self._refuse(plan.row.job.request, candidate)
         return [candidate for candidate in candidates if candidate is not None]
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
@@ -221,7 +222,7 @@ class WyckoffGenerator:
         ]
 
     def _decode(self, plans: list[_Plan], trial: int) -> list[tuple[_Plan, Candidate]]:
-        """Free parameters of all plans, drawn again where atoms come too close.
+        """Free parameters of all plans, drawn again where atoms come too close or the request's limits are broken.
 
         Plans that follow a neighbour and those that do not start from different noise, so they are drawn apart.
         """
@@ -231,18 +232,17 @@ class WyckoffGenerator:
             if part:
                 part.sort(key=lambda plan: -plan.n_sites)  # most slots first: see ``draw_parameters``
                 results += self._draw_parameters(part, trial)
-        too_close = [
+        unfit = [
             plan
             for plan, candidate in results
-            if plan.n_sites and _smallest_distance(candidate) < self.settings.min_distance
+            if (plan.n_sites and _smallest_distance(candidate) < self.settings.min_distance)
+            or _breach(plan.row.job.request, candidate).size
         ]
-        if not too_close or trial == self.settings.redraws:
+        if not unfit or trial == self.settings.redraws:
             return results
-        redrawn = {plan.row.position: (plan, candidate) for plan, candidate in self._decode(too_close, trial + 1)}
+        redrawn = {plan.row.position: (plan, candidate) for plan, candidate in self._decode(unfit, trial + 1)}
         return [
-            max(result, redrawn[result[0].row.position], key=lambda pair: _smallest_distance(pair[1]))
-            if result[0].row.position in redrawn
-            else result
+            max(result, redrawn[result[0].row.position], key=_fitness) if result[0].row.position in redrawn else result
             for result in results
         ]
 
@@ -308,18 +308,32 @@ class WyckoffGenerator:
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
 
-    def _refuse_coincident_atoms(self, candidate: Candidate) -> Candidate:
-        """The candidate, or the reason why no program would read it."""
-        distance = _smallest_distance(candidate)
-        if candidate.structure is None or distance >= SMALLEST_DISTANCE:
+    def _refuse(self, request: CrystalRequest, candidate: Candidate) -> Candidate:
+        """The candidate, or the reason why no program would read it, or why it is not what is asked for."""
+        if candidate.structure is None:
             return candidate
+        distance, broken = _smallest_distance(candidate), _breach(request, candidate)
         draws = self.settings.redraws + 1
-        return Candidate(
-            None,
-            reason=f"atoms {distance:.2f} Angstrom apart in each of {draws} draws of {candidate.template}",
-            log_likelihood=candidate.log_likelihood,
-            template=candidate.template,
-        )
+        if distance < SMALLEST_DISTANCE:
+            reason = f"atoms {distance:.2f} Angstrom apart in each of {draws} draws of {candidate.template}"
+        elif broken.size:
+            reason = f"{broken.reason}; the nearest to it of {draws} draws of {candidate.template}"
+        else:
+            return candidate
+        return Candidate(None, reason=reason, log_likelihood=candidate.log_likelihood, template=candidate.template)
+
+
+def _breach(request: CrystalRequest, candidate: Candidate) -> Breach:
+    """Of the request's limits; none by a failure, which is not drawn again for them."""
+    if candidate.structure is None or not request.limits_geometry:
+        return KEPT
+    return breach(request, candidate.structure)
+
+
+def _fitness(drawn: tuple[_Plan, Candidate]) -> tuple[float, float]:
+    """What to keep of draws that all break something: the smallest breach, then the largest smallest distance."""
+    plan, candidate = drawn
+    return -_breach(plan.row.job.request, candidate).size, _smallest_distance(candidate)
 
 
 def _smallest_distance(candidate: Candidate) -> float:
