@@ -237,7 +237,7 @@ def _descend(crystal: Crystal, settings: RelaxSettings, cutoff: float | None) ->
     from ase.optimize import FIRE
 
     crystal = crystal.unskewed()
-    impossible = _gate(crystal, settings) or _isolated(crystal, cutoff)
+    impossible = why_impossible(crystal, settings, cutoff)
     if impossible:
         return Relaxation(outcome="gated", reason=f"before: {impossible}")
     atoms = crystal.to_ase()
@@ -258,7 +258,7 @@ def _descend(crystal: Crystal, settings: RelaxSettings, cutoff: float | None) ->
         optimizer.nsteps += 1
         yield atoms
     relaxed = Crystal(crystal.numbers, atoms.get_scaled_positions(), atoms.cell.array)
-    impossible = _gate(relaxed, settings) or _isolated(relaxed, cutoff)
+    impossible = why_impossible(relaxed, settings, cutoff)
     if impossible:
         return Relaxation(outcome="gated", reason=f"after: {impossible}", steps=optimizer.nsteps)
     return Relaxation(
@@ -287,6 +287,17 @@ def _gate(crystal: Crystal, settings: RelaxSettings) -> str:
     if closest < settings.min_distance:
         return f"atoms {closest:.2f} A apart"
     return _volume_reason(crystal.volume / len(crystal), settings)
+
+
+def why_impossible(crystal: Crystal, settings: RelaxSettings, cutoff: float | None) -> str:
+    """Why a potential says nothing of a structure that can be believed; empty when it may.
+
+    Args:
+        crystal: as drawn.
+        settings: whose gates.
+        cutoff: of the potential, Angstrom; None where it is not known.
+    """
+    return _gate(crystal, settings) or _isolated(crystal, cutoff)
 
 
 def _isolated(crystal: Crystal, cutoff: float | None) -> str:
