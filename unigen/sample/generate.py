@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, overload
@@ -15,6 +16,7 @@ from unigen.models.generator import Candidate, Generator, Job, Sample
 from unigen.molecules.molecule import Molecule
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
+from unigen.sample.parents import parent_remarks
 
 Request = CrystalRequest | MoleculeRequest
 
@@ -96,6 +98,8 @@ def generate(
         )
     else:
         generator = model
+    for line in parent_remarks(generator, all_requests):
+        warnings.warn(line, stacklevel=2)
     keys = [(request_index, index) for request_index in range(len(all_requests)) for index in range(n)]
     batches = iter_samples(generator, all_requests, keys, seed, rank, batch_size)
     samples = [sample for batch in batches for sample in batch]

@@ -23,6 +23,7 @@ from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.wyckoff.parents import ParentSources
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.source_choice import CellFilter, Source, SourceChooser, some_space_group_holds
 from unigen.models.wyckoff.templates import draw_templates, search_templates
@@ -30,6 +31,7 @@ from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_s
 from unigen.nn.conditions.properties import property_numbers, property_ranges, value_vector
 from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table, table_path
+from unigen.retrieval.parents import Parents
 from unigen.retrieval.shortlist import Retriever
 from unigen.shapes import Float
 from unigen.tokens.sequence import Channel
@@ -89,6 +91,7 @@ class WyckoffGenerator:
         settings: how symbols and numbers are drawn.
         score_steps: solver steps of the exact likelihood; 0 leaves it out.
         exclude_formula: follow no structure of the requested formula (for benchmarks).
+        parents: structures of the user, followed first by every request that they fit.
     """
 
     makes: Kind = "crystals"
@@ -103,12 +106,19 @@ class WyckoffGenerator:
         score_steps: int = SCORE_STEPS,
         *,
         exclude_formula: bool = False,
+        parents: Parents | None = None,
     ) -> None:
         self.model, self.retriever = model.eval(), retriever
         self.name, self.version = name, version
         self.settings = settings or WyckoffSettings()
         self.score_steps = score_steps
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
+        self.parents = parents
+        self._parents: ParentSources | None = None
+        if parents is not None:
+            self._parents = ParentSources(
+                parents, retriever.volume, model.config.max_atoms, exclude_formula=exclude_formula
+            )
         self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
         accepts = CellFilter(retriever, self.settings.within).accepts
         self.cells = CellChooser(
@@ -119,10 +129,16 @@ class WyckoffGenerator:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
         candidates: list[Candidate | None] = [None] * len(jobs)
         rows: list[CellRow] = []
+        guided: list[tuple[CellRow, Source]] = []
         for position, job in enumerate(jobs):
             try:
                 self.property_vector(job.request)
-                rows.append(CellRow.of(position, replace(job, request=apply_template(job.request))))
+                whole, parent = self._parent(replace(job, request=apply_template(job.request)))
+                row = CellRow.of(position, whole)
+                if parent is None:
+                    rows.append(row)
+                else:
+                    guided.append((row, parent))
             except UserError as error:
                 candidates[position] = Candidate(None, reason=str(error))
         with_cell: list[tuple[CellRow, Counts]] = []
@@ -136,9 +152,30 @@ class WyckoffGenerator:
                 with_cell.append((row, cell))
             except UserError as error:
                 candidates[row.position] = Candidate(None, reason=str(error))
-        for plan, candidate in self._decode(self._plan(with_cell), 0):
+        plans = [self._following(row, source) for row, source in guided] + self._plan(with_cell)
+        for plan, candidate in self._decode(plans, 0):
             candidates[plan.row.position] = self._refuse(plan.row.job.request, candidate)
         return [candidate for candidate in candidates if candidate is not None]
+
+    def fitting_parents(self, request: CrystalRequest) -> list[int]:
+        """See FollowsParents."""
+        if self._parents is None:
+            return []
+        sources = [each.source for each in self._parents.of(apply_template(request))]
+        return [int(source.shortlist.sources[source.neighbour]) for source in sources]
+
+    def _parent(self, job: Job) -> tuple[Job, Source | None]:
+        """The parent that a job follows, or the job that it is when those that follow parents are not counted.
+
+        The n-th sample of a request follows its n-th parent (of several candidates the n-th of them one n further), and
+        what comes after the parents is what a run without any begins with.
+        """
+        found = [] if self._parents is None else self._parents.of(job.request)
+        place = job.index + job.candidate
+        if place < len(found):
+            return job, found[place].source
+        candidate = job.candidate - max(0, len(found) - job.index)
+        return replace(job, index=max(0, job.index - len(found)), candidate=candidate), None
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
@@ -166,14 +203,23 @@ class WyckoffGenerator:
             if source.neighbour < 0:
                 unguided.append((row, cell, source))
                 continue
-            followed = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
-            start = Start(self.retriever.substitute(source.shortlist, source.neighbour), followed.numbers)
-            plans.append(self._plan_from(row, source, 0.0, 0.0, start))
+            plans.append(self._following(row, source))
         for (row, cell, source), (template, score, merit) in zip(unguided, self._templates(unguided), strict=True):
             numbers, letters = np.array(template.numbers), np.array(template.letters)
             start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
             plans.append(self._plan_from(row, source, score, merit, start))
         return plans
+
+    def _following(self, row: CellRow, source: Source) -> _Plan:
+        """The plan of a row that follows a known structure."""
+        known = self._known(source)
+        followed = known.table[int(source.shortlist.sources[source.neighbour])]
+        start = Start(known.substitute(source.shortlist, source.neighbour), followed.numbers)
+        return self._plan_from(row, source, 0.0, 0.0, start)
+
+    def _known(self, source: Source) -> Retriever:
+        """What a source is one of."""
+        return self._parents.retriever if self._parents is not None and source.parent else self.retriever
 
     def _plan_from(self, row: CellRow, source: Source, score: float, merit: float, start: Start) -> _Plan:
         """What is drawn from a start; score and merit are those of a template that was written."""
@@ -297,10 +343,13 @@ class WyckoffGenerator:
         displacement = vectors[: len(channel)] - plan.sequence.start
         shift = displacement[channel == Channel.FRACTIONAL, :3]
         shift = shift - np.round(shift)
-        repeated: dict[str, str | int | float] = {"copies": source.copies} if source.copies > 1 else {}
-        return repeated | {
-            "id": str(self.retriever.table.ids[index]),
-            "formula": format_formula(reduce_counts(self.retriever.table.counts(index))[0]),
+        more: dict[str, str | int | float] = {"copies": source.copies} if source.copies > 1 else {}
+        if self.parents is not None and source.parent:
+            more["parent"] = self.parents.names[index].file
+        table = self._known(source).table
+        return more | {
+            "id": str(table.ids[index]),
+            "formula": format_formula(reduce_counts(table.counts(index))[0]),
             "distance": round(float(source.shortlist.distance[source.neighbour]), 4),
             "probability": round(float(np.exp(plan.log_probability)), 4),
             "log_probability": log_probability,
@@ -356,6 +405,7 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
     Raises:
         UserError: no dataset is asked for, and there is no table.
     """
+    parents = opened.parents
     table: str | Path
     if opened.retrieve_from is not None:
         table = opened.retrieve_from
@@ -372,8 +422,9 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
         opened.network,
         Retriever(open_table(table)),
         opened.name,
-        f"{opened.version}+{sha256_of(table_path(table)[0])}",
+        "+".join([opened.version, sha256_of(table_path(table)[0]), *([parents.version] if parents else [])]),
         opened.settings,
         opened.score_steps,
         exclude_formula=opened.exclude_formula,
+        parents=parents,
     )
