@@ -12,14 +12,12 @@ import numpy as np
 from unigen.cards import Kind
 from unigen.config import check_ranges
 from unigen.errors import UserError
+from unigen.nn.conditions.properties import Range
 from unigen.request import CrystalRequest
 from unigen.retrieval.parents import Parents
 
 Request = TypeVar("Request")
 """CrystalRequest or MoleculeRequest."""
-
-Range = tuple[float, float, str]
-"""Smallest and largest value of a property in the training data, and its unit."""
 
 TEMPERATURES = (0.05, 100)
 """Range of temperatures that divide: below all go to the same mode, and at 0 nothing can be divided."""
@@ -97,7 +95,7 @@ class Generator(Protocol):
         ...
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
-        """Range and unit of each of these properties in the training data; nothing where the model knows none.
+        """Range, unit and spread of each of these properties in the training data; nothing where it knows none.
 
         Raises:
             UserError: a property that is not among those that the model knows.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unigen.cards import Kind
 from unigen.disk import alone_in
 from unigen.errors import UserError
-from unigen.models.generator import FollowsParents, Generator
+from unigen.models.generator import FollowsParents, Generator, Range
 from unigen.parallel import ProgressBar
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.retrieval.parents import Parents
@@ -155,7 +155,7 @@ def remarks(generator: Generator, request: Request) -> list[str]:
         UserError: a property that the model does not know.
     """
     ranges = generator.ranges(request.properties)
-    return [_remark(name, request.properties[name], unit, low, high) for name, (low, high, unit) in ranges.items()]
+    return [_remark(name, request.properties[name], seen) for name, seen in ranges.items()]
 
 
 def _parent_facts(generator: Generator, requests: Sequence[Request]) -> dict[str, Any]:
@@ -169,8 +169,9 @@ def _parent_facts(generator: Generator, requests: Sequence[Request]) -> dict[str
     )
 
 
-def _remark(name: str, value: float, unit: str, low: float, high: float) -> str:
-    requested, seen = (f"{text} {unit}".rstrip() for text in (f"{name} {value:g}", f"{low:.4g} to {high:.4g}"))
-    if low <= value <= high:
+def _remark(name: str, value: float, known: Range) -> str:
+    texts = (f"{name} {value:g}", f"{known.low:.4g} to {known.high:.4g}")
+    requested, seen = (f"{text} {known.unit}".rstrip() for text in texts)
+    if known.low <= value <= known.high:
         return f"{requested} ({seen})"
     return f"warning: {requested} lies outside of the training data: {seen}"

@@ -183,11 +183,10 @@ class WyckoffGenerator:
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
-        if self.model.adapter is None:
+        config, adapter = self.model.config, self.model.adapter
+        if adapter is None:
             return {}
-        return property_ranges(
-            properties, self.model.config.properties, self.model.config.units, self.model.adapter.range
-        )
+        return property_ranges(properties, config.properties, config.units, adapter.range, adapter.std)
 
     def property_vector(self, request: CrystalRequest) -> Float[np.ndarray, "6"]:
         """The properties that a request asks for, as the vector of BEGIN.
