@@ -198,7 +198,7 @@ def scan_each(
     for request in requests:
         if request.elements is None or request.formula is not None or request.n_atoms is not None:
             raise UserError(
-                "a scan is of elements", got=request.to_dict(), wanted="elements, no formula, z, or n_atoms"
+                "a scan is of elements", got=request.to_dict() or None, wanted="--elements, no formula, z or n_atoms"
             )
         if len(set(request.elements)) > MOST_ELEMENTS:
             raise UserError(
