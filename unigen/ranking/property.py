@@ -43,7 +43,7 @@ class PropertyPredictor(Protocol):
     @property
     def properties(self) -> tuple[str, ...]: ...  # noqa: D102 - said above
 
-    def __call__(self, structures: Sequence[Any]) -> Float[np.ndarray, "structures properties"]:
+    def __call__(self, structures: Sequence[Any], /) -> Float[np.ndarray, "structures properties"]:
         """Every property of every structure, in the units of requests.
 
         Raises:
