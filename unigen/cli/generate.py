@@ -40,6 +40,14 @@ def generate_crystal(
     crystal_system: Annotated[str | None, typer.Option(help="A crystal system, from triclinic to cubic.")] = None,
     template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
     property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE, such as density=5.")] = None,
+    min_distance: Annotated[str | None, typer.Option(help="Angstrom: 1.8, or by pair Ti-O=1.7,O-O=2.2.")] = None,
+    volume_per_atom: Annotated[str | None, typer.Option(help="Range in A^3/atom, such as 12:18 or :18.")] = None,
+    density: Annotated[str | None, typer.Option(help="Range in g/cm^3; --property density=5 steers.")] = None,
+    distinct: Annotated[
+        Literal["space-group"] | None, typer.Option(help="Different space groups before any comes twice.")
+    ] = None,
+    parents: Annotated[list[Path] | None, typer.Option(help="Structures to follow first: files, folders.")] = None,
+    more_parents: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
     n: Samples = 1,
     out: Out = Path("generated"),
@@ -68,6 +76,7 @@ def generate_crystal(
 
     from unigen.report.generation_page import write_run_page
     from unigen.report.pictures.crystals import draw_crystals
+    from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder, crystal_of
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.sample.requests import read_requests, request_of
@@ -81,15 +90,22 @@ def generate_crystal(
         crystal_system=crystal_system,
         template=template,
         properties=property_,
+        min_distance=min_distance,
+        volume_per_atom=volume_per_atom,
+        density=density,
+        distinct=distinct,
     )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
     wanted = [request_of(given)] if requests is None else read_requests(requests)
+    if more_parents and not parents:  # --parents a.cif b.cif: what follows the first is an argument to the parser
+        raise UserError("unexpected argument", got=more_parents[0], next_step="unigen generate crystal --help")
     settings = RunSettings(
         n=n,
         model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
+        parents=read_parents([*parents, *(more_parents or ())]) if parents else None,
         decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
         rank=rank,

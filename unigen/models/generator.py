@@ -14,6 +14,7 @@ from unigen.config import check_ranges
 from unigen.errors import UserError
 from unigen.nn.conditions.properties import Range
 from unigen.request import CrystalRequest
+from unigen.retrieval.parents import Parents
 
 Request = TypeVar("Request")
 """CrystalRequest or MoleculeRequest."""
@@ -102,6 +103,21 @@ class Generator(Protocol):
         ...
 
 
+@runtime_checkable
+class FollowsParents(Protocol):
+    """A generator that can follow structures of the user.
+
+    Attributes:
+        parents: those it has; None where it has none.
+    """
+
+    parents: Parents | None
+
+    def fitting_parents(self, request: CrystalRequest) -> list[int]:
+        """The places of the parents that the samples of a request follow, in their order."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class VectorSettings:
     """How vectors are drawn by a diffusion head.
@@ -137,6 +153,7 @@ class OpenedModel:
         score: whether the exact likelihood of every sample is computed, where there is one.
         retrieve_from: dataset of known structures; None for the model's own.
         exclude_formula: use no known structure of the requested formula.
+        parents: structures of the user that are to be followed first.
     """
 
     network: Any
@@ -148,6 +165,7 @@ class OpenedModel:
     score: bool
     retrieve_from: str | Path | None
     exclude_formula: bool
+    parents: Parents | None = None
 
     @property
     def score_steps(self) -> int:

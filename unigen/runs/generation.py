@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from unigen.cards import Kind
 from unigen.disk import alone_in
 from unigen.errors import UserError
-from unigen.models.generator import Generator, Range
+from unigen.models.generator import FollowsParents, Generator, Range
 from unigen.parallel import ProgressBar
 from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.retrieval.parents import Parents
 from unigen.runs.folder import Row, RunFolder, was_made
 from unigen.runs.tables import SHOWN
 from unigen.sample.generate import iter_samples
 from unigen.sample.load import load
+from unigen.sample.parents import fitted_parents, parent_remarks
 from unigen.version import __version__
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class RunSettings:
         model: bundled name, model folder, or ``nearest``.
         retrieve_from: dataset that known structures come from; by default the model's own table.
         exclude_formula: known structures of the request's own formula are left out.
+        parents: structures of the user, followed first.
         decoding: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
         rank: candidates a sample, of which the likeliest is kept.
@@ -47,6 +50,7 @@ class RunSettings:
     model: str = "unigen-crystal-small"
     retrieve_from: str | None = None
     exclude_formula: bool = False
+    parents: Parents | None = None
     decoding: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     rank: int = 1
@@ -71,6 +75,7 @@ class RunSettings:
             score=self.score,
             retrieve_from=self.retrieve_from,
             exclude_formula=self.exclude_formula,
+            parents=self.parents,
             **self.decoding,
         )
 
@@ -84,13 +89,14 @@ class RunSettings:
         """
         for each in fields(self):
             value = getattr(self, each.name)
-            if each.name not in (*folder.written, "decoding", "batch_size") and value != each.default:
+            if each.name not in (*folder.written, "decoding", "parents", "batch_size") and value != each.default:
                 raise UserError(f"a run of {folder.kind} has no setting {each.name!r}", got=value)
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         values |= {"model": generator.name, folder.decoding: asdict(generator.settings)}
         return {
             "unigen": __version__,
             **{name: values[name] for name in folder.written},
+            **_parent_facts(generator, requests),
             "version": generator.version,
             "versions": {name: version(name) for name in folder.tools},
             "requests": [request.to_dict() for request in requests],
@@ -118,6 +124,7 @@ def run_generation(
     generator = settings.load(folder.kind)
     if console is not None:
         lines = dict.fromkeys(line for request in requests for line in remarks(generator, request))
+        lines |= dict.fromkeys(parent_remarks(generator, requests))
         for line in list(lines)[:SHOWN]:
             console.out(line, highlight=False)
     facts = settings.facts(generator, requests, folder)
@@ -149,6 +156,17 @@ def remarks(generator: Generator, request: Request) -> list[str]:
     """
     ranges = generator.ranges(request.properties)
     return [_remark(name, request.properties[name], seen) for name, seen in ranges.items()]
+
+
+def _parent_facts(generator: Generator, requests: Sequence[Request]) -> dict[str, Any]:
+    """Parents, and how many requests each fits, for ``run.yaml``; nothing in a run without any."""
+    if not isinstance(generator, FollowsParents) or generator.parents is None:
+        return {}
+    fitted, parents = fitted_parents(generator, requests), generator.parents
+    names = [name._asdict() | {"fits": fitted[place]} for place, name in enumerate(parents.names)]
+    return {"parents": names} | (
+        {"parents_left_out": [e._asdict() for e in parents.left_out]} if parents.left_out else {}
+    )
 
 
 def _remark(name: str, value: float, known: Range) -> str:

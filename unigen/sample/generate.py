@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.limits import breach
 from unigen.elements import parse_formula
 from unigen.errors import UserError
 from unigen.models.generator import Candidate, Generator, Job, Sample
 from unigen.molecules.molecule import Molecule
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
+from unigen.sample.parents import parent_remarks
 
 Request = CrystalRequest | MoleculeRequest
 
@@ -94,6 +98,8 @@ def generate(
         )
     else:
         generator = model
+    for line in parent_remarks(generator, all_requests):
+        warnings.warn(line, stacklevel=2)
     keys = [(request_index, index) for request_index in range(len(all_requests)) for index in range(n)]
     batches = iter_samples(generator, all_requests, keys, seed, rank, batch_size)
     samples = [sample for batch in batches for sample in batch]
@@ -126,9 +132,18 @@ def iter_samples(
         if all(key in finished for key in batch):
             continue
         jobs = [Job(requests[r], r, index, candidate, seed) for r, index in batch for candidate in range(rank)]
-        candidates = generator.draw(jobs)
+        candidates = [_within_limits(*drawn) for drawn in zip(jobs, generator.draw(jobs), strict=True)]
         samples = [_best(generator.name, jobs[at], candidates[at : at + rank]) for at in range(0, len(jobs), rank)]
         yield [sample for key, sample in zip(batch, samples, strict=True) if key not in finished]
+
+
+def _within_limits(job: Job, candidate: Candidate) -> Candidate:
+    """The candidate, or the reason why it is no answer, whichever generator it is from."""
+    request, structure = job.request, candidate.structure
+    if structure is None or not isinstance(request, CrystalRequest) or not request.limits_geometry:
+        return candidate
+    broken = breach(request, structure)
+    return replace(candidate, structure=None, reason=broken.reason) if broken.size else candidate
 
 
 def _best(model: str, job: Job, candidates: list[Candidate]) -> Sample:
