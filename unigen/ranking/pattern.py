@@ -128,9 +128,7 @@ class PatternRanker:
             (targets[part[0][0]], [groups[group][index].structure for group, index in part], free) for part in parts
         ]
         results = workers.map(_fit, tasks, "comparing patterns")
-        return {
-            place: fit for part, fits in zip(parts, results, strict=True) for place, fit in zip(part, fits, strict=True)
-        }
+        return {place: fit for part, fits in zip(parts, results, strict=True) for place, fit in zip(part, fits, strict=True)}
 
 
 @dataclass(frozen=True, eq=False)
