@@ -189,6 +189,8 @@ class Sample(Generic[Request, Structure_co]):
         reason: why there is no structure.
         source: where it comes from: the structure followed and how far away; how often it was drawn again.
         template: the space group and orbits it was given, such as ``"221 Sr:a Ti:b O:c"``; empty where unknown.
+        ranking: of an answer that was chosen among candidates: its rank from 1, which candidate it is, and what the
+            ranker found of it; empty for others.
     """
 
     structure: Structure_co | None
@@ -202,6 +204,7 @@ class Sample(Generic[Request, Structure_co]):
     reason: str = ""
     source: dict[str, str | int | float] = field(default_factory=dict)
     template: str = ""
+    ranking: dict[str, str | int | float] = field(default_factory=dict)
 
 
 def refuse_more_than_composition(request: CrystalRequest, name: str) -> None:

@@ -12,7 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from unigen.crystals.crystal import Crystal
+from unigen.energies.enthalpy import GPA_PER_EV_A3, Phase
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
@@ -21,6 +24,7 @@ from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.distinct import distinct_structures
 from unigen.ranking.ranker import Rating, unrated
+from unigen.shapes import Float
 
 if TYPE_CHECKING:
     from unigen.energies.hull.hull import Hull
@@ -42,6 +46,7 @@ class EnergyRanker:
             others.
         settings: of these relaxations.
         scan: which volumes are tried.
+        pressures: GPa; at each of them what was relaxed is relaxed again, and told its enthalpy.
         hull: for energies above it; None tells none.
         weight: eV/atom that a nat of log probability is worth; 0 ranks by energy alone.
 
@@ -62,15 +67,26 @@ class EnergyRanker:
         relax: int = 0,
         settings: RelaxSettings | None = None,
         scan: ScanSettings | None = None,
+        pressures: Sequence[float] = (),
         hull: Hull | None = None,
         weight: float = LOG_PROBABILITY_WEIGHT,
     ) -> None:
         self.potential, self.relax, self.hull, self.weight = potential, relax, hull, weight
         self.trained_on = potential.trained_on
         self.scanned = ScannedCrystals(folder and folder / "scanned", potential, scan or ScanSettings())
-        self.relaxed = (
-            RelaxedCrystals(folder and folder / "relaxed", potential, settings or RelaxSettings()) if relax else None
-        )
+        settings = settings or RelaxSettings()
+        self.relaxed = RelaxedCrystals(folder and folder / "relaxed", potential, settings) if relax else None
+        self.under_pressure = {
+            pressure: RelaxedCrystals(
+                folder and folder / f"relaxed-{pressure:g}-GPa", potential, replace(settings, pressure=pressure)
+            )
+            for pressure in pressures
+            if relax
+        }
+
+    def facts(self) -> dict[str, object]:
+        """See Ranker."""
+        return {"potential": self.potential.identity, "log_probability_weight": self.weight}
 
     def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
         """See Ranker: the value is the energy per atom at the best volume, or as relaxed."""
@@ -111,6 +127,13 @@ class EnergyRanker:
         ]
         for (group, place), result in zip(chosen, relaxed.relax(crystals, workers), strict=True):
             rated[group][place] = self._by_relaxation(groups[group][place], rated[group][place], result)
+        relaxed_ones = [(group, place) for group, place in chosen if _is_relaxed(rated[group][place])]
+        for pressure, journal in self.under_pressure.items():
+            structures = [rated[group][place].structure for group, place in relaxed_ones]
+            results = journal.relax([each for each in structures if isinstance(each, Crystal)], workers)
+            for (group, place), result in zip(relaxed_ones, results, strict=True):
+                facts = dict(rated[group][place].facts) | facts_at(pressure, result)
+                rated[group][place] = replace(rated[group][place], facts=facts)
         return [_relaxed_first(ratings) for ratings in rated]
 
     def _best_distinct(self, ratings: Sequence[Rating]) -> list[int]:
@@ -144,7 +167,7 @@ class EnergyRanker:
         lowest: dict[bool, float] = {}
         for rating in ratings:
             if rating.value is not None:
-                relaxed = rating.facts["relaxed"] != "no"
+                relaxed = _is_relaxed(rating)
                 lowest[relaxed] = min(rating.value, lowest.get(relaxed, rating.value))
         return [self._with_differences(rating, lowest) for rating in ratings]
 
@@ -152,7 +175,7 @@ class EnergyRanker:
         if rating.value is None or not isinstance(rating.structure, Crystal):
             return rating
         facts = dict(rating.facts)
-        facts["energy_above_lowest"] = round(rating.value - lowest[facts["relaxed"] != "no"], _DIGITS)
+        facts["energy_above_lowest"] = round(rating.value - lowest[_is_relaxed(rating)], _DIGITS)
         if self.hull is not None:
             verdict = self.hull.judge(rating.structure.counts, rating.value)
             if verdict.above_hull is None:
@@ -161,16 +184,49 @@ class EnergyRanker:
         return replace(rating, facts=facts)
 
 
+def _is_relaxed(rating: Rating) -> bool:
+    return rating.facts.get("relaxed", "no") != "no"
+
+
 def _relaxed_first(ratings: list[Rating]) -> list[Rating]:
     """The same with merits that put what was relaxed before what was not, each in its own order."""
-    relaxed = [rating.merit for rating in ratings if rating.facts.get("relaxed", "no") != "no"]
-    others = [rating.merit for rating in ratings if rating.facts.get("relaxed", "no") == "no"]
+    relaxed = [rating.merit for rating in ratings if _is_relaxed(rating)]
+    others = [rating.merit for rating in ratings if not _is_relaxed(rating) and rating.value is not None]
     if not relaxed or not others:
         return ratings
-    shift = min(min(relaxed) - max(others) - 1.0, 0.0) if max(others) > float("-inf") else 0.0
+    shift = min(min(relaxed) - max(others) - 1.0, 0.0)
+    return [rating if _is_relaxed(rating) else replace(rating, merit=rating.merit + shift) for rating in ratings]
+
+
+def facts_at(pressure: float, result: Relaxation) -> dict[str, str | int | float]:
+    """What a relaxation under pressure says: enthalpy, energy and volume an atom, named by the pressure."""
+    if result.crystal is None or result.energy_per_atom is None:
+        return {f"outcome at {pressure:g} GPa": f"{result.outcome}: {result.reason}"}
+    volume = result.crystal.volume / len(result.crystal)
+    enthalpy = result.energy_per_atom + pressure * volume / GPA_PER_EV_A3
+    return {
+        f"enthalpy_per_atom at {pressure:g} GPa": round(enthalpy, _DIGITS),
+        f"energy_per_atom at {pressure:g} GPa": round(result.energy_per_atom, _DIGITS),
+        f"volume_per_atom at {pressure:g} GPa": round(volume, _DIGITS),
+    }
+
+
+def phases_of(answers: Sequence[Sample], pressures: Sequence[float]) -> list[Phase]:
+    """The relaxed answers of one request as phases under pressure, named by their ranks.
+
+    Args:
+        answers: ranked by energy, with these pressures.
+        pressures: GPa, ascending.
+    """
+
+    def values(answer: Sample, quantity: str) -> Float[np.ndarray, "pressures"]:
+        names = (f"{quantity}_per_atom at {pressure:g} GPa" for pressure in pressures)
+        return np.array([float(answer.ranking.get(name, np.nan)) for name in names])
+
     return [
-        replace(rating, merit=rating.merit + shift) if rating.facts.get("relaxed", "no") == "no" else rating
-        for rating in ratings
+        Phase(f"rank {answer.ranking['rank']}", np.array(pressures), values(answer, "energy"), values(answer, "volume"))
+        for answer in answers
+        if np.isfinite(values(answer, "energy")).any()
     ]
 
 

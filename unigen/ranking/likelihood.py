@@ -27,6 +27,10 @@ class LikelihoodRanker:
     def __init__(self, model: str) -> None:
         self.trained_on = f"what {model} was trained on, which ranks what it has drawn itself"
 
+    def facts(self) -> dict[str, object]:
+        """See Ranker."""
+        return {}
+
     def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
         """See Ranker; the value is the score, the exact log-likelihood a fact beside it.
 

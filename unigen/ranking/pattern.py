@@ -60,6 +60,10 @@ class PatternRanker:
         "compared with the measured one"
     )
 
+    def facts(self) -> dict[str, object]:
+        """See `Ranker.facts`."""
+        return {"wavelength": self.wavelength, "axis": self.axis, "move_atoms": self.move_atoms}
+
     def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
         """See `Ranker.rate`.
 
@@ -128,7 +132,9 @@ class PatternRanker:
             (targets[part[0][0]], [groups[group][index].structure for group, index in part], free) for part in parts
         ]
         results = workers.map(_fit, tasks, "comparing patterns")
-        return {place: fit for part, fits in zip(parts, results, strict=True) for place, fit in zip(part, fits, strict=True)}
+        return {
+            place: fit for part, fits in zip(parts, results, strict=True) for place, fit in zip(part, fits, strict=True)
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,6 +105,10 @@ class PropertyRanker:
                         wanted=f"one of {', '.join(self.predictor.properties)}",
                     )
 
+    def facts(self) -> dict[str, object]:
+        """See Ranker."""
+        return {"predictor": {"name": self.predictor.name, "version": self.predictor.version}}
+
     def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
         """See Ranker.
 

@@ -40,7 +40,6 @@ class RunSettings:
         parents: structures of the user, followed first.
         decoding: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
-        rank: candidates a sample, of which the likeliest is kept.
         score: compute each sample's exact log-likelihood.
         batch_size: candidates drawn at once.
         device: of torch.
@@ -53,14 +52,9 @@ class RunSettings:
     parents: Parents | None = None
     decoding: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    rank: int = 1
     score: bool = True
     batch_size: int = 512
     device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if self.rank > 1 and not self.score:
-            raise UserError("ranking needs the likelihood", next_step="leave out --no-score")
 
     def load(self, makes: Kind | None = None) -> Generator:
         """The generator.
@@ -122,6 +116,20 @@ def run_generation(
             failed.
     """
     generator = settings.load(folder.kind)
+    rows = draw_samples(requests, folder, settings, generator, console)
+    if console is not None:
+        folder.print_summary(rows, console)
+    return rows
+
+
+def draw_samples(
+    requests: Sequence[Request],
+    folder: RunFolder,
+    settings: RunSettings,
+    generator: Generator,
+    console: Console | None = None,
+) -> list[Row]:
+    """The same without the table, by a generator that is open; see `run_generation`."""
     if console is not None:
         lines = dict.fromkeys(line for request in requests for line in remarks(generator, request))
         lines |= dict.fromkeys(parent_remarks(generator, requests))
@@ -132,16 +140,13 @@ def run_generation(
     with alone_in(folder.path):
         folder.claim(facts)
         with ProgressBar("generating", len(tasks), done=len(folder.finished), shown=console is not None) as bar:
-            for samples in iter_samples(
-                generator, requests, tasks, settings.seed, settings.rank, settings.batch_size, folder.finished
-            ):
+            batches = iter_samples(generator, requests, tasks, settings.seed, settings.batch_size, folder.finished)
+            for samples in batches:
                 folder.append(samples)
                 bar.advance(len(samples))
         rows = folder.finish()
     if not any(map(was_made, rows)):
         raise UserError(f"no {folder.noun} was made ({len(rows)} failed)", got=rows[0]["reason"])
-    if console is not None:
-        folder.print_summary(rows, console)
     return rows
 
 

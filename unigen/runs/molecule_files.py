@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 SDF = "samples.sdf"
 _DIGITS = 5
 
-_SOURCE = ("redraws", "relaxed", "imines_turned")
-"""What a generator of molecules says of how one came about; it stands in the line itself."""
-
 
 class MoleculeFolder(RunFolder):
     """A run folder of molecules."""
@@ -52,7 +49,8 @@ class MoleculeFolder(RunFolder):
             "model": sample.model,
         }
         row |= sample.source
-        row |= {"ranking": dict(sample.ranking)} if sample.ranking else {}
+        if sample.ranking:
+            row["ranking"] = sample.ranking
         if molecule is None:
             return row | {"reason": sample.reason}
         if request.smiles is None:
@@ -84,6 +82,7 @@ class MoleculeFolder(RunFolder):
 
     def sample_of(self, row: Row, request: MoleculeRequest) -> Sample[MoleculeRequest, Molecule]:
         """See RunFolder."""
+        own = {*self.tells, "id", "request_index", "index", "molecule", "reason", "ranking", "not_compared"}
         return Sample(
             structure=molecule_of(row),
             request=request,
@@ -94,7 +93,7 @@ class MoleculeFolder(RunFolder):
             log_likelihood=None,
             score=0.0,
             reason=row.get("reason", ""),
-            source={name: row[name] for name in _SOURCE if name in row},
+            source={name: value for name, value in row.items() if name not in own},
         )
 
     def write_structures(self, rows: Sequence[Row]) -> None:

@@ -107,7 +107,7 @@ def load_predictor(name_or_folder: str | Path = JUDGE, device: str = "cpu") -> N
 
 def property_ranker(
     generator: Generator,
-    requests: Sequence[CrystalRequest] | Sequence[MoleculeRequest],
+    requests: Sequence[CrystalRequest | MoleculeRequest],
     predictor: str | Path | None = None,
 ) -> PropertyRanker:
     """What chooses those candidates of a generator that have the properties they were asked for.

@@ -73,6 +73,18 @@ def read_smiles_file(path: str | Path, *, largest_fragment: bool = False) -> lis
     ]
 
 
+def read_pressures(text: str) -> tuple[float, ...]:
+    """Pressures in GPa, as the command line writes them: ``0,20,50``.
+
+    Raises:
+        UserError: not numbers.
+    """
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError as error:
+        raise UserError("pressure: not numbers", got=text, wanted="GPa, such as 0,20,50") from error
+
+
 def molecule_requests(
     smiles: str | None,
     smiles_file: Path | None,
