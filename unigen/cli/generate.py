@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from unigen.cli.options import PotentialName, Scheme, Workers
 from unigen.disk import alone_in
 from unigen.errors import UserError
 
@@ -62,14 +63,26 @@ def generate_crystal(
     page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
     device: Device = "cpu",
+    stable: Annotated[
+        float | None, typer.Option(help="Draw until -n are at most so many eV/atom above --hull, relaxed.")
+    ] = None,
+    hull: Annotated[str | None, typer.Option(help="Reference set of --stable (unigen hull build).")] = None,
+    potential: PotentialName = "chgnet",
+    energy_scheme: Scheme = None,
+    draws: Annotated[int | None, typer.Option(min=1, help="Of --stable, at most.", show_default="20 x -n")] = None,
+    known_formulas: Annotated[bool, typer.Option(help="With --stable de novo: also known formulas.")] = False,
+    workers: Workers = None,
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
 
+    from unigen.energies.hull.hull import Hull
+    from unigen.energies.potential import find_potential
     from unigen.report.generation_page import write_run_page
     from unigen.report.pictures.crystals import draw_crystals
     from unigen.runs.crystal_files import CrystalFolder, crystal_of
     from unigen.runs.generation import RunSettings, run_generation
+    from unigen.runs.stable import StableRules, run_stable, stable_notes
     from unigen.sample.requests import read_requests, request_of
 
     given = _given(
@@ -97,12 +110,30 @@ def generate_crystal(
         batch_size=batch_size,
         device=device,
     )
+    folder = CrystalFolder(out, symprec=symprec, cif=cif)
+    if stable is None and (hull or draws or known_formulas):
+        raise UserError("--hull, --draws and --known-formulas are for --stable", next_step="give --stable, such as 0.1")
     with alone_in(out):
-        rows = run_generation(wanted, CrystalFolder(out, symprec=symprec, cif=cif), settings, Console())
+        notes: dict[str, list[str]] = {}
+        if stable is None:
+            rows = run_generation(wanted, folder, settings, Console())
+        else:
+            if hull is None or len(wanted) != 1:
+                raise UserError("--stable needs one request and a --hull", got=f"{len(wanted)} requests, hull {hull}")
+            chosen = find_potential(potential, energy_scheme, device)
+            rules = StableRules(
+                limit=stable,
+                hull=Hull.open(hull, chosen),
+                potential=chosen,
+                draws=draws,
+                known_formulas=known_formulas,
+            )
+            run = run_stable(wanted[0], folder, settings, rules, workers=workers, console=Console())
+            rows, notes = run.rows, {"notes": stable_notes(run, out, rules)}
         if picture:
             draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
         if page:
-            write_run_page(out, rows, "crystals")
+            write_run_page(out, rows, "crystals", **notes)
 
 
 def _given(**options: object) -> dict[str, object]:
