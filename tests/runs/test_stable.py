@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ase.io import write
 
-from tests.energies.alloys import EMT, METALS, fcc, ordered
+from tests.energies.alloys import EMT, METALS, fcc, ordered, potential
 from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.samples import read_samples
@@ -78,10 +78,8 @@ def test_what_is_kept_is_stable_new_and_distinct_and_the_rest_is_accounted_for(b
 
 
 def _energy(crystal: Crystal) -> float:
-    from ase.calculators.emt import EMT as Calculator
-
     atoms = crystal.to_ase()
-    atoms.calc = Calculator()
+    atoms.calc = potential().calculator()
     return atoms.get_potential_energy() / len(atoms)
 
 
@@ -128,7 +126,7 @@ def _again(unigen) -> str:
 
 
 def test_a_known_formula_is_kept_where_it_is_asked_for(built, unigen):
-    code, out, err = stable(unigen, "--formula", "CuAu", n=1, out="asked")
+    code, _, err = stable(unigen, "--formula", "CuAu", n=1, out="asked")
     assert code == 0, err
     (row,) = [json.loads(line) for line in Path("asked/samples.jsonl").read_text().splitlines()]
     assert row["above_hull"] == pytest.approx(0, abs=5e-3)

@@ -257,7 +257,7 @@ class _Judge:
         """What is kept, or why not. Out of steps is no reason: its energy is an upper bound."""
         if result.crystal is None or result.energy_per_atom is None:
             return "gated" if result.outcome == "gated" else "relaxation failed", result.reason
-        verdict = self.rules.hull.judge(result.crystal.counts, result.energy_per_atom)
+        verdict = self.rules.hull.judge_crystal(result.crystal, result.energy_per_atom)
         if verdict.above_hull is None:
             return "hull unknown", verdict.reason
         if verdict.above_hull > self.rules.limit:
