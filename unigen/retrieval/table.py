@@ -27,7 +27,7 @@ from unigen.geometry.lattice import lattice_matrix
 from unigen.parsing import PARSER_ERRORS
 from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.fingerprint import CONTACTS, NEAREST, contacts, fingerprint
-from unigen.shapes import Float, Int, UInt8
+from unigen.shapes import Bool, Float, Int, UInt8
 from unigen.symmetry.space_groups import space_group
 
 FEATURES = 2 * NEAREST
@@ -47,6 +47,10 @@ _SCHEMA = pa.schema(
         "stability": pa.float32(),
     }
 )
+
+MAX_ATOMS, MAX_ORBITS = 300, 64
+"""The largest known structures that are followed. A template costs by its orbits, a token or two each, not by its
+atoms; atoms cost when structures are made and compared, by their square: 60 MB a structure at 300."""
 
 UNIT = 0.02
 """Fingerprints are kept as whole multiples of this many atomic spacings, at most 255: one byte resolves a
@@ -138,6 +142,16 @@ class TemplateTable:
         """Of the primitive cells, cubic Angstrom."""
         centred = np.array([1.0] + [np.linalg.det(space_group(number).to_primitive) for number in range(1, 231)])
         return np.linalg.det(lattice_matrix(self.lattice.astype(np.float64))) * centred[self.space_group]
+
+    @property
+    def num_atoms(self) -> Int[np.ndarray, "crystals"]:
+        """Atoms of each primitive cell."""
+        return np.add.reduceat(self.element_counts, self.element_offsets[:-1])
+
+    @property
+    def followable(self) -> Bool[np.ndarray, "crystals"]:
+        """Which crystals have at most ``MAX_ATOMS`` atoms and ``MAX_ORBITS`` orbits."""
+        return (self.num_atoms <= MAX_ATOMS) & (np.diff(self.offsets) <= MAX_ORBITS)
 
     def select(self, keep: np.ndarray) -> TemplateTable:
         """The crystals at these indices (or where a boolean mask holds), in that order."""

@@ -30,10 +30,12 @@ from unigen.nn.conditions.properties import property_numbers, property_ranges, v
 from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table, table_path
 from unigen.retrieval.shortlist import Retriever
+from unigen.retrieval.table import MAX_ATOMS, MAX_ORBITS
 from unigen.shapes import Float
 from unigen.tokens.sequence import Channel
+from unigen.tokens.vocabulary import MAX_COUNT
 
-_TEMPLATE_DRAWS = 65  # a space group and an orbit for each of 64 atoms, the largest cell the vocabulary can write
+_TEMPLATE_DRAWS = MAX_ORBITS + 1  # a space group and each orbit
 _BEAM = 8
 """Templates of a cell that are written in the order of their probability, before others are drawn. A formula's samples
 reach them when the known structures are used up, so few are needed; each costs a row in every step of the search."""
@@ -109,7 +111,13 @@ class WyckoffGenerator:
         self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
         accepts = CellFilter(retriever, self.settings.within).accepts
         self.cells = CellChooser(
-            model, self.settings.temperature, accepts, self.sources.size_evidence, self.property_vector
+            model,
+            self.settings.temperature,
+            accepts,
+            self.sources.size_evidence,
+            self.property_vector,
+            self.sources.larger_cells,
+            MAX_ATOMS,
         )
 
     def draw(self, jobs: list[Job]) -> list[Candidate]:
@@ -133,7 +141,10 @@ class WyckoffGenerator:
                 with_cell.append((row, cell))
             except UserError as error:
                 candidates[row.position] = Candidate(None, reason=str(error))
-        for plan, candidate in self._decode(self._plan(with_cell), 0):
+        plans, refused = self._plan(with_cell)
+        for position, error in refused.items():
+            candidates[position] = Candidate(None, reason=str(error))
+        for plan, candidate in self._decode(plans, 0):
             candidates[plan.row.position] = self._refuse_coincident_atoms(candidate)
         return [candidate for candidate in candidates if candidate is not None]
 
@@ -154,14 +165,19 @@ class WyckoffGenerator:
         numbers = property_numbers(request.properties, self.model.config.properties)
         return value_vector(numbers, self.settings.guidance)
 
-    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> list[_Plan]:
-        """The structure that each row follows; templates for those that follow none."""
+    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> tuple[list[_Plan], dict[int, UserError]]:
+        """The structure that each row follows; templates for those that follow none; by position, why there is none."""
         plans: list[_Plan] = []
+        refused: dict[int, UserError] = {}
         unguided: list[tuple[CellRow, Counts, Source]] = []
         for (row, cell), ranked in zip(rows, self.sources.ranked([cell for _, cell in rows]), strict=True):
             source = self.sources.follow(row.job, ranked, self.cells.earlier_samples(row, cell))
             if source.neighbour < 0:
-                unguided.append((row, cell, source))
+                try:
+                    self._check_writable(row.job.request, cell)
+                    unguided.append((row, cell, source))
+                except UserError as error:
+                    refused[row.position] = error
                 continue
             followed = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
             start = Start(self.retriever.substitute(source.shortlist, source.neighbour), followed.numbers)
@@ -170,7 +186,25 @@ class WyckoffGenerator:
             numbers, letters = np.array(template.numbers), np.array(template.letters)
             start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
             plans.append(self._plan_from(row, source, source.log_probability + score, start))
-        return plans
+        return plans, refused
+
+    def _check_writable(self, request: CrystalRequest, cell: Counts) -> None:
+        """See that a template of the cell can be written where no known structure is followed.
+
+        Raises:
+            UserError: more atoms of an element than there are symbols for, or too many orbits.
+        """
+        if request.template is not None:
+            return
+        if max(cell.values()) > MAX_COUNT:
+            raise UserError(
+                f"no further known structure has the atom counts of {format_formula(cell)}, and a new one is too large",
+                got=f"{max(cell.values())} atoms of one element",
+                wanted=f"at most {MAX_COUNT}",
+                next_step="give a --template, or --retrieve-from a dataset that holds a structure like it",
+            )
+        if sum(cell.values()) > MAX_ORBITS:
+            WyckoffGrammar(cell, request.space_groups, MAX_ORBITS).check()
 
     def _plan_from(self, row: CellRow, source: Source, log_probability: float, start: Start) -> _Plan:
         sequence = plan_sequence(start)
@@ -341,9 +375,16 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
                 where=str(opened.folder),
                 next_step="give --retrieve-from, such as oqmd-icsd (with: unigen data templates oqmd-icsd)",
             )
+    known = open_table(table)
+    if not known.followable.any():
+        raise UserError(
+            "no known structure is small enough to be followed",
+            where=str(table),
+            wanted=f"at most {MAX_ATOMS} atoms and {MAX_ORBITS} orbits",
+        )
     return WyckoffGenerator(
         opened.network,
-        Retriever(open_table(table)),
+        Retriever(known if known.followable.all() else known.select(known.followable)),
         opened.name,
         f"{opened.version}+{sha256_of(table_path(table)[0])}",
         opened.settings,

@@ -20,6 +20,7 @@ from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever, Shortlist
+from unigen.retrieval.table import MAX_ATOMS
 from unigen.shapes import Float
 
 _DISTANCE_SCALE = 0.02
@@ -126,6 +127,24 @@ class SourceChooser:
         found = self._ranked.get_all(keys, made.items())
         return [found[key] for key in keys]
 
+    def larger_cells(self, request: CrystalRequest, reduced: Counts) -> list[Counts]:
+        """Cells of a formula that are larger than those the model was trained on and that known structures resemble.
+
+        Args:
+            request: whose space groups they must have.
+            reduced: one formula unit.
+        """
+        per_unit = sum(reduced.values())
+        units = range(self.model.config.max_atoms // per_unit + 1, MAX_ATOMS // per_unit + 1)
+        cells = [{number: count * z for number, count in reduced.items()} for z in units]
+        known = [cell for cell in cells if self.retriever.index.knows_counts(cell)]
+        return [
+            cell
+            for cell, ranked in zip(known, self.ranked(known), strict=True)
+            # without copies: with the formula itself left out, a half of the cell may be all that is known
+            if ranked.copies == 1 and any(self._fits(request, ranked.shortlist, ranked.copies))
+        ]
+
     def size_evidence(self, request: CrystalRequest, cells: list[Counts]) -> Float[np.ndarray, "cells"]:
         """What known structures say of the size of the cell: log weights, the largest among those that fit the request.
 
@@ -155,7 +174,9 @@ class SourceChooser:
             ranked: the shortlist of its cell.
             earlier_samples: how many samples of the request had this cell before.
         """
-        allowed = np.flatnonzero([True, *self._fits(job.request, ranked.shortlist, ranked.copies)])
+        # of cells larger than it was trained on the model follows whatever is known before it writes a structure anew
+        own = int(ranked.shortlist.counts.sum()) * ranked.copies <= self.model.config.max_atoms
+        allowed = np.flatnonzero([own, *self._fits(job.request, ranked.shortlist, ranked.copies)])
         logits = ranked.log_probability[allowed]
         logits = logits - np.logaddexp.reduce(logits)
         merit = logits + np.where(allowed == 0, np.log(max(self.new_template_weight, _SMALLEST_WEIGHT)), 0.0)
@@ -169,14 +190,20 @@ class SourceChooser:
         shortlist = ranked.shortlist
         rank = job.candidate + (0 if open_formula else earlier_samples)
         if rank >= len(order):
-            return self._farther(job.request, ranked, rank - len(order), float(logits[0]))
+            log_probability = float(logits[0] if own else ranked.log_probability[0])
+            return self._farther(job.request, ranked, rank - len(order), log_probability, written=int(own))
         kind, log_probability = int(allowed[order[rank]]) - 1, float(logits[order[rank]])
         if kind < 0:
             return Source(shortlist, -1, log_probability, rank=None if open_formula else 0)
         return Source(shortlist, int(shortlist.representatives[kind]), log_probability, ranked.copies)
 
-    def _farther(self, request: CrystalRequest, ranked: RankedShortlist, rank: int, log_probability: float) -> Source:
-        """The known structures behind the shortlist, then new ones: all part of the probability of "none of them"."""
+    def _farther(
+        self, request: CrystalRequest, ranked: RankedShortlist, rank: int, log_probability: float, written: int
+    ) -> Source:
+        """The known structures behind the shortlist, then new ones: all part of the probability of "none of them".
+
+        ``written`` templates of the cell were written anew before these.
+        """
         counts = dict(zip(ranked.shortlist.elements.tolist(), ranked.shortlist.counts.tolist(), strict=True))
         key = tuple(sorted(counts.items()))
         long_list = self._long_lists.get(key)
@@ -192,7 +219,7 @@ class SourceChooser:
         if rank < len(fits):
             neighbour = int(long_list.representatives[fits[rank]])
             return Source(long_list, neighbour, log_probability, ranked.copies)
-        return Source(ranked.shortlist, -1, log_probability, rank=rank - len(fits) + 1)  # rank 0 came before these
+        return Source(ranked.shortlist, -1, log_probability, rank=rank - len(fits) + written)
 
     def _fits(self, request: CrystalRequest, shortlist: Shortlist, copies: int) -> list[bool]:
         """Which kinds have a space group (or the template) that the request allows; supercells are none de novo."""
