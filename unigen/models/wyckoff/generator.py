@@ -142,8 +142,8 @@ class WyckoffGenerator:
             except UserError as error:
                 candidates[row.position] = Candidate(None, reason=str(error))
         plans, refused = self._plan(with_cell)
-        for position, error in refused.items():
-            candidates[position] = Candidate(None, reason=str(error))
+        for position, reason in refused.items():
+            candidates[position] = Candidate(None, reason=reason)
         for plan, candidate in self._decode(plans, 0):
             candidates[plan.row.position] = self._refuse_coincident_atoms(candidate)
         return [candidate for candidate in candidates if candidate is not None]
@@ -165,10 +165,10 @@ class WyckoffGenerator:
         numbers = property_numbers(request.properties, self.model.config.properties)
         return value_vector(numbers, self.settings.guidance)
 
-    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> tuple[list[_Plan], dict[int, UserError]]:
-        """The structure that each row follows; templates for those that follow none; by position, why there is none."""
+    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> tuple[list[_Plan], dict[int, str]]:
+        """The structure that each row follows, or a template written anew; by position, why there is neither."""
         plans: list[_Plan] = []
-        refused: dict[int, UserError] = {}
+        refused: dict[int, str] = {}
         unguided: list[tuple[CellRow, Counts, Source]] = []
         for (row, cell), ranked in zip(rows, self.sources.ranked([cell for _, cell in rows]), strict=True):
             source = self.sources.follow(row.job, ranked, self.cells.earlier_samples(row, cell))
@@ -177,7 +177,7 @@ class WyckoffGenerator:
                     self._check_writable(row.job.request, cell)
                     unguided.append((row, cell, source))
                 except UserError as error:
-                    refused[row.position] = error
+                    refused[row.position] = str(error)
                 continue
             followed = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
             start = Start(self.retriever.substitute(source.shortlist, source.neighbour), followed.numbers)
