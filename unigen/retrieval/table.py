@@ -58,6 +58,11 @@ fifth of what makes two structures different (``shortlist.SAME_KIND``) up to 5.1
 numbers three in ten thousand are farther."""
 
 
+def is_followable(crystal: SymmetricCrystal) -> bool:
+    """Whether it has at most ``MAX_ATOMS`` atoms in the primitive cell and ``MAX_ORBITS`` orbits."""
+    return sum(crystal.counts.values()) <= MAX_ATOMS and len(crystal.letters) <= MAX_ORBITS
+
+
 @dataclass(frozen=True, eq=False)
 class TemplateTable:
     """Many symmetric crystals as flat columns; ``table[i]`` is one of them.
@@ -150,7 +155,7 @@ class TemplateTable:
 
     @property
     def followable(self) -> Bool[np.ndarray, "crystals"]:
-        """Which crystals have at most ``MAX_ATOMS`` atoms and ``MAX_ORBITS`` orbits."""
+        """Which crystals have at most ``MAX_ATOMS`` atoms and ``MAX_ORBITS`` orbits; the others are not retrieved."""
         return (self.num_atoms <= MAX_ATOMS) & (np.diff(self.offsets) <= MAX_ORBITS)
 
     def select(self, keep: np.ndarray) -> TemplateTable:
@@ -221,6 +226,14 @@ def write_table(
     with durable(path) as partial:
         # written once and shipped beside weights: worth the time of a high level
         pq.write_table(pa.table(columns, schema=_SCHEMA), partial, compression="zstd", compression_level=12)
+
+
+def rewrite_table(path: Path, table: TemplateTable) -> None:
+    """Write a table that was read, such as a selection of another one."""
+    sites = [
+        SiteGeometry(*table.site_geometry(index, np.array(list(table.counts(index))))) for index in range(len(table))
+    ]
+    write_table(path, list(table), sites, table.ids.tolist(), table.split.tolist(), table.stability)
 
 
 def _free_parameters(crystal: SymmetricCrystal) -> list[float]:
