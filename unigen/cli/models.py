@@ -56,7 +56,6 @@ def models_pack(
     with alone_in(out):
         save_model(packed, out, dtype)
         if templates is not None and (left_out := copy_table(templates, out)):
-            typer.echo(
-                f"left out of the table: {left_out:,} crystals of more than {MAX_ATOMS} atoms or {MAX_ORBITS} orbits"
-            )
+            limit = f"more than {MAX_ATOMS} atoms or {MAX_ORBITS} orbits"
+            typer.echo(f"left out of the table: {left_out:,} crystals of {limit}")
         typer.echo(f"written: {out}")

@@ -230,10 +230,11 @@ def write_table(
 
 def rewrite_table(path: Path, table: TemplateTable) -> None:
     """Write a table that was read, such as a selection of another one."""
-    sites = [
-        SiteGeometry(*table.site_geometry(index, np.array(list(table.counts(index))))) for index in range(len(table))
-    ]
-    write_table(path, list(table), sites, table.ids.tolist(), table.split.tolist(), table.stability)
+    rows = range(len(table))
+    elements = [np.array(list(table.counts(row))) for row in rows]
+    sites = [SiteGeometry(*table.site_geometry(row, elements[row])) for row in rows]
+    crystals = [table[row] for row in rows]
+    write_table(path, crystals, sites, table.ids.tolist(), table.split.tolist(), table.stability)
 
 
 def _free_parameters(crystal: SymmetricCrystal) -> list[float]:
