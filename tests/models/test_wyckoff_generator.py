@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from tests.models.small_wyckoff import small_wyckoff
 from tests.models.test_property_adapter import told_model
 from tests.retrieval.known_crystals import prototypes
 from tests.retrieval.known_templates import retriever, table
+from unigen.crystals.limits import breach
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula, reduce_counts
 from unigen.models.cell_choice import unit_probabilities
@@ -177,6 +180,24 @@ def test_sample_after_sample_follows_the_next_likeliest_kind_and_then_nobody():
             assert (template.space_group, sorted(template.letters)) == (source.space_group, sorted(source.letters))
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.05, 1.0, 50.0, float("inf")])
+def test_scores_order_samples_as_they_are_drawn(weight):
+    request, order = several_kinds()
+    drawn = generate(request, n=len(order) + 5, model=make(anew=weight))
+    scores = [sample.score for sample in drawn]
+    known = [sample.source["log_probability"] for sample in drawn]
+    assert np.isfinite(scores).all()
+    assert scores == sorted(scores, reverse=True)
+    assert known == sorted(known, reverse=True)
+    assert [round(score / 1000, 4) for score in scores] == known
+    for sample in drawn:
+        if sample.source["id"] in order and sample.source["id"] != "none":
+            assert np.exp(sample.source["log_probability"]) == pytest.approx(sample.source["probability"], abs=1e-4)
+    anew = next(sample.source for sample in drawn if sample.source["id"] == "none")
+    counted = np.log(anew["probability"]) + np.log(np.clip(weight, 1e-12, 1e12))
+    assert anew["log_probability"] == pytest.approx(counted, abs=0.02)
+
+
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
 def test_drawn_kinds_come_without_replacement(temperature):
     request, order = several_kinds()
@@ -224,7 +245,8 @@ def test_what_nobody_knows_is_written_anew(counts):
         request = CrystalRequest(formula=format_formula(counts), n_atoms=sum(counts.values()))
         sample = generate(request, model=make())[0]
         assert sample.structure.counts == dict(sorted(counts.items()))
-        assert sample.source == {"id": "none", "probability": 1.0}
+        anew = round(float(np.log(WyckoffSettings().anew)), 4)
+        assert sample.source == {"id": "none", "probability": 1.0, "log_probability": anew}
 
 
 def test_a_cell_that_only_a_multiple_of_known_ones_fills_is_followed_as_a_supercell():
@@ -532,3 +554,39 @@ def test_properties_are_told_and_unknown_ones_fail():
     assert remarks(asked, wanted[0].request) == ["density 6 g/cm^3 (1 to 20 g/cm^3)"]
     nearest = NearestGenerator(prototypes())
     assert "cannot be asked for properties" in nearest.draw(wanted[:1])[0].reason
+
+
+# ---- limits of a request
+
+
+def test_what_breaks_a_limit_is_drawn_again_and_then_fails_with_its_reason():
+    request, _ = several_kinds()
+    free = generate(request, n=6, model=make())
+    volumes = sorted(sample.structure.volume / len(sample.structure) for sample in free)
+    for limits in ({"volume_per_atom": (volumes[2], None)}, {"min_distance": 1.8}, {"density": (None, 1.0)}):
+        asked = replace(request, **limits)
+        drawn = generate(asked, n=6, model=make())
+        for sample, before in zip(drawn, free, strict=True):
+            if breach(asked, before.structure).size == 0:  # what kept the limit anyway is what it was
+                assert (sample.source["id"], sample.template) == (before.source["id"], before.template)
+                np.testing.assert_allclose(sample.structure.lattice, before.structure.lattice, rtol=1e-4)
+            elif sample.structure is not None:
+                assert breach(asked, sample.structure).size == 0
+            else:
+                assert next(iter(limits)) in sample.reason
+                assert "wanted" in sample.reason
+                assert "of 5 draws" in sample.reason
+        assert any(sample.structure is None for sample in drawn) or "density" not in limits
+
+
+def test_every_generator_keeps_limits():
+    known = NearestGenerator(prototypes())
+    request = CrystalRequest(formula="KBr")
+    volume = generate(request, model=known)[0].structure.volume / 2
+    kept, broken = (
+        generate(replace(request, volume_per_atom=limits), model=known)[0]
+        for limits in ((volume * 0.99, volume * 1.01), (volume * 1.01, None))
+    )
+    assert kept.structure is not None
+    assert broken.structure is None
+    assert broken.reason.startswith("volume_per_atom ")

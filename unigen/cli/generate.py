@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from unigen.cli.options import Scheme, Workers
 from unigen.disk import alone_in
 from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from unigen.ranking.settings import RankSettings
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
@@ -25,6 +29,9 @@ Guidance = Annotated[
     float | None, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.", show_default="1.0")
 ]
 Within = Annotated[float | None, typer.Option(min=0.0, help="De novo: unknown formulas, so near to a known one.")]
+Candidates = Annotated[
+    int | None, typer.Option(min=1, help="Draw so many for each request, keep the best --n.", show_default="20")
+]
 Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
 Page = Annotated[bool, typer.Option(help="Write report.html: every sample in 3D, to filter and sort.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
@@ -40,6 +47,14 @@ def generate_crystal(
     crystal_system: Annotated[str | None, typer.Option(help="A crystal system, from triclinic to cubic.")] = None,
     template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
     property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE, such as density=5.")] = None,
+    min_distance: Annotated[str | None, typer.Option(help="Angstrom: 1.8, or by pair Ti-O=1.7,O-O=2.2.")] = None,
+    volume_per_atom: Annotated[str | None, typer.Option(help="Range in A^3/atom, such as 12:18 or :18.")] = None,
+    density: Annotated[str | None, typer.Option(help="Range in g/cm^3; --property density=5 steers.")] = None,
+    distinct: Annotated[
+        Literal["space-group"] | None, typer.Option(help="Different space groups before any comes twice.")
+    ] = None,
+    parents: Annotated[list[Path] | None, typer.Option(help="Structures to follow first: files, folders.")] = None,
+    more_parents: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
     n: Samples = 1,
     out: Out = Path("generated"),
@@ -54,7 +69,21 @@ def generate_crystal(
     ] = None,
     within: Within = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
-    rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
+    candidates: Candidates = None,
+    rank_by: Annotated[
+        Literal["likelihood", "energy", "pxrd", "property"] | None,
+        typer.Option(help="What chooses among candidates.", show_default="likelihood"),
+    ] = None,
+    potential: Annotated[
+        str | None,
+        typer.Option(help="Of --rank-by energy: chgnet, 7net-0, ..., package.module:Class.", show_default="chgnet"),
+    ] = None,
+    energy_scheme: Scheme = None,
+    relax: Annotated[int | None, typer.Option(min=1, help="Relax the best so many of each request.")] = None,
+    fix_symmetry: Annotated[bool, typer.Option("--fix-symmetry", help="Relax within the space group.")] = False,
+    pressure: Annotated[str | None, typer.Option(help="GPa, such as 0,20,50: who is stable where.")] = None,
+    hull: Annotated[str | None, typer.Option(help="Reference set: energies above its hull.")] = None,
+    workers: Workers = None,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
     cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
@@ -68,9 +97,11 @@ def generate_crystal(
 
     from unigen.report.generation_page import write_run_page
     from unigen.report.pictures.crystals import draw_crystals
+    from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder, crystal_of
     from unigen.runs.generation import RunSettings, run_generation
-    from unigen.sample.requests import read_requests, request_of
+    from unigen.runs.ranking import CANDIDATES, run_ranking
+    from unigen.sample.requests import read_pressures, read_requests, request_of
 
     given = _given(
         formula=formula,
@@ -81,28 +112,62 @@ def generate_crystal(
         crystal_system=crystal_system,
         template=template,
         properties=property_,
+        min_distance=min_distance,
+        volume_per_atom=volume_per_atom,
+        density=density,
+        distinct=distinct,
     )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
     wanted = [request_of(given)] if requests is None else read_requests(requests)
+    if more_parents and not parents:  # --parents a.cif b.cif: what follows the first is an argument to the parser
+        raise UserError("unexpected argument", got=more_parents[0], next_step="unigen generate crystal --help")
     settings = RunSettings(
         n=n,
         model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
+        parents=read_parents([*parents, *(more_parents or ())]) if parents else None,
         decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
-        rank=rank,
         score=score,
         batch_size=batch_size,
         device=device,
     )
+    ranking = _ranking(
+        candidates=candidates,
+        by=rank_by,
+        potential=potential,
+        energy_scheme=energy_scheme,
+        relax=relax,
+        fix_symmetry=fix_symmetry or None,
+        pressures=None if pressure is None else read_pressures(pressure),
+        hull=hull,
+    )
+    folder, console = CrystalFolder(out, symprec=symprec, cif=cif), Console()
     with alone_in(out):
-        rows = run_generation(wanted, CrystalFolder(out, symprec=symprec, cif=cif), settings, Console())
+        if ranking is None:
+            rows = run_generation(wanted, folder, settings, console)
+        else:
+            drawn = CrystalFolder(out / CANDIDATES, cif=False)
+            rows = run_ranking(wanted, folder, drawn, settings, ranking, workers=workers, console=console)
         if picture:
             draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
         if page:
             write_run_page(out, rows, "crystals")
+
+
+def _ranking(**options: Any) -> RankSettings | None:
+    """How to rank; None where no option asks for it."""
+    from unigen.ranking.settings import RankSettings
+
+    given: dict[str, Any] = _given(**options)
+    if not given:
+        return None
+    if set(given) - {"candidates"} and "by" not in given:
+        name = next(iter(set(given) - {"candidates"}))
+        raise UserError(f"--{name.replace('_', '-')} belongs to ranking", next_step="say --rank-by too")
+    return RankSettings(**given)
 
 
 def _given(**options: object) -> dict[str, object]:
@@ -137,6 +202,12 @@ def generate_molecule(
         typer.Option(min=0, help="How often what is broken, or of wrong stereo, is drawn again.", show_default="4"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
+    candidates: Candidates = None,
+    rank_by: Annotated[Literal["property"] | None, typer.Option(help="What chooses among candidates.")] = None,
+    predictor: Annotated[
+        str | None,
+        typer.Option(help="Of the properties: bundled name, model folder.", show_default="unigen-qm9-chooser"),
+    ] = None,
     picture: Picture = True,
     page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Molecules drawn at once.")] = 256,
@@ -149,6 +220,7 @@ def generate_molecule(
     from unigen.report.pictures.molecules import draw_molecules
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.runs.molecule_files import MoleculeFolder, molecule_of
+    from unigen.runs.ranking import CANDIDATES, run_ranking
     from unigen.sample.requests import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
@@ -168,8 +240,13 @@ def generate_molecule(
         batch_size=batch_size,
         device=device,
     )
+    ranking = _ranking(candidates=candidates, by=rank_by, predictor=predictor)
+    folder, console = MoleculeFolder(out), Console()
     with alone_in(out):
-        rows = run_generation(wanted, MoleculeFolder(out), settings, Console())
+        if ranking is None:
+            rows = run_generation(wanted, folder, settings, console)
+        else:
+            rows = run_ranking(wanted, folder, MoleculeFolder(out / CANDIDATES), settings, ranking, console=console)
         if picture:
             draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
         if page:

@@ -6,7 +6,8 @@ The ASE calculators of CHGNet and SevenNet take one structure; the networks behi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -30,6 +31,9 @@ class SinglePoint(TypedDict):
 BatchCalculator = Callable[[Sequence["Atoms"]], list[SinglePoint]]
 """One result a structure, in their order; raises what the potential raises at any one of them."""
 
+EnergyCalculator = Callable[[Sequence["Atoms"]], list[float]]
+"""The energies alone, eV a structure: without the derivatives they cost a third to a quarter. Raises likewise."""
+
 
 def check_chgnet_knows(chgnet: CHGNetCalculator, structures: Sequence[Atoms]) -> None:
     """Raise ValueError where a structure has an element beyond CHGNet's table, at which its matrices would not fit."""
@@ -44,24 +48,36 @@ def chgnet_batches(chgnet: CHGNetCalculator) -> BatchCalculator:
     """As CHGNet's calculator computes them one by one."""
 
     def compute(structures: Sequence[Atoms]) -> list[SinglePoint]:
-        from pymatgen.io.ase import AseAtomsAdaptor
-
-        check_chgnet_knows(chgnet, structures)
-        graphs = [chgnet.model.graph_converter(AseAtomsAdaptor.get_structure(atoms)) for atoms in structures]
-        predictions: Any = chgnet.model.predict_graph(graphs, task="efs", batch_size=len(graphs))
-        if len(graphs) == 1:  # CHGNet then returns the dictionary itself
-            predictions = [predictions]
         return [
-            SinglePoint(
-                # an intensive network says eV/atom; the weight takes its stress from GPa to eV/Angstrom^3
-                energy=float(each["e"]) * (len(atoms) if chgnet.model.is_intensive else 1),
-                forces=each["f"],
-                stress=_voigt(each["s"] * chgnet.stress_weight),
-            )
-            for atoms, each in zip(structures, predictions, strict=True)
+            # the weight takes CHGNet's stress from GPa to eV/Angstrom^3
+            SinglePoint(energy=energy, forces=each["f"], stress=_voigt(each["s"] * chgnet.stress_weight))
+            for energy, each in _chgnet_predictions(chgnet, structures, "efs")
         ]
 
     return compute
+
+
+def chgnet_energies(chgnet: CHGNetCalculator) -> EnergyCalculator:
+    """As CHGNet's calculator computes them one by one."""
+    return lambda structures: [energy for energy, _ in _chgnet_predictions(chgnet, structures, "e")]
+
+
+def _chgnet_predictions(
+    chgnet: CHGNetCalculator, structures: Sequence[Atoms], task: Literal["e", "efs"]
+) -> list[tuple[float, dict[str, Any]]]:
+    """Energy in eV, and all that CHGNet says, of each structure."""
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    check_chgnet_knows(chgnet, structures)
+    graphs = [chgnet.model.graph_converter(AseAtomsAdaptor.get_structure(atoms)) for atoms in structures]
+    predictions: Any = chgnet.model.predict_graph(graphs, task=task, batch_size=len(graphs))
+    if len(graphs) == 1:  # CHGNet then returns the dictionary itself
+        predictions = [predictions]
+    # an intensive network says eV/atom
+    return [
+        (float(each["e"]) * (len(atoms) if chgnet.model.is_intensive else 1), each)
+        for atoms, each in zip(structures, predictions, strict=True)
+    ]
 
 
 def sevennet_batches(sevennet: SevenNetCalculator) -> BatchCalculator:
@@ -69,27 +85,49 @@ def sevennet_batches(sevennet: SevenNetCalculator) -> BatchCalculator:
 
     def compute(structures: Sequence[Atoms]) -> list[SinglePoint]:
         from sevenn import _keys as KEY  # noqa: N812 - their name of it
-        from sevenn.atom_graph_data import AtomGraphData
-        from sevenn.train.dataload import unlabeled_atoms_to_graph
         from sevenn.util import to_atom_graph_list
-        from torch_geometric.data import Batch
 
-        for atoms in structures:
-            sevennet.set_atoms(atoms)  # raises at an element it does not know
-        graphs = [unlabeled_atoms_to_graph(atoms, sevennet.cutoff, with_shift=False) for atoms in structures]
-        batch = Batch.from_data_list([AtomGraphData.from_numpy_dict(graph) for graph in graphs])
-        # the network is the calculator's own, which computes one structure at a time: set back afterwards
-        sevennet.model.set_is_batch_data(True)
-        try:
-            predictions = to_atom_graph_list(sevennet.model(batch.to(sevennet.device)))
-        finally:
-            sevennet.model.set_is_batch_data(False)
+        predictions = to_atom_graph_list(_sevennet_prediction(sevennet, sevennet.model, structures))
         for graph in predictions:
             graph[KEY.PRED_STRESS] = graph[KEY.PRED_STRESS][0]  # to_atom_graph_list adds an axis
         results = map(sevennet.output_to_results, predictions)
         return [SinglePoint(energy=each["energy"], forces=each["forces"], stress=each["stress"]) for each in results]
 
     return compute
+
+
+def sevennet_energies(sevennet: SevenNetCalculator) -> EnergyCalculator:
+    """As SevenNet's calculator computes them one by one."""
+    import torch
+    from sevenn import _keys as KEY  # noqa: N812 - their name of it
+
+    without_forces: Any = deepcopy(sevennet.model)
+    without_forces.delete_module_by_key("force_output")
+
+    def compute(structures: Sequence[Atoms]) -> list[float]:
+        with torch.no_grad():
+            prediction = _sevennet_prediction(sevennet, without_forces, structures)
+        return prediction[KEY.PRED_TOTAL_ENERGY].reshape(-1).tolist()
+
+    return compute
+
+
+def _sevennet_prediction(sevennet: SevenNetCalculator, network: Any, structures: Sequence[Atoms]) -> Any:
+    """What the network says of the structures, in one batch of their graphs."""
+    from sevenn.atom_graph_data import AtomGraphData
+    from sevenn.train.dataload import unlabeled_atoms_to_graph
+    from torch_geometric.data import Batch
+
+    for atoms in structures:
+        sevennet.set_atoms(atoms)  # raises at an element it does not know
+    graphs = [unlabeled_atoms_to_graph(atoms, sevennet.cutoff, with_shift=False) for atoms in structures]
+    batch = Batch.from_data_list([AtomGraphData.from_numpy_dict(graph) for graph in graphs])
+    # the network may be the calculator's own, which computes one structure at a time: set back afterwards
+    network.set_is_batch_data(True)
+    try:
+        return network(batch.to(sevennet.device))
+    finally:
+        network.set_is_batch_data(False)
 
 
 def _voigt(stress: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "6"]:

@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from unigen.device import check_device
 from unigen.disk import sha256_of
-from unigen.energies.batched_forces import BatchCalculator, check_chgnet_knows, chgnet_batches, sevennet_batches
+from unigen.energies.batched_forces import (
+    BatchCalculator,
+    EnergyCalculator,
+    check_chgnet_knows,
+    chgnet_batches,
+    chgnet_energies,
+    sevennet_batches,
+    sevennet_energies,
+)
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS
 from unigen.version import version_of
@@ -39,10 +47,12 @@ class _BundledPotential:
     """A potential whose weights lie in its wheel."""
 
     scheme: str
+    trained_on: str
     package: str
     weights: str
     load: Callable[[str], Calculator]
     batches: Callable[[Any], BatchCalculator]
+    energies: Callable[[Any], EnergyCalculator]
 
 
 def _chgnet(model: str) -> Callable[[str], Calculator]:
@@ -73,31 +83,44 @@ def _sevennet(model: str) -> Callable[[str], Calculator]:
     return load
 
 
+_MPTRJ = "DFT relaxations of the Materials Project (MPtrj): it has seen the structures of MP-20 and MPTS-52"
 _CHGNET, _SEVENNET = "pretrained", "pretrained_potentials"
 KNOWN = {
     "chgnet": _BundledPotential(
-        "MP2020", "chgnet", f"{_CHGNET}/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar", _chgnet("0.3.0"), chgnet_batches
+        "MP2020",
+        _MPTRJ,
+        "chgnet",
+        f"{_CHGNET}/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
+        _chgnet("0.3.0"),
+        chgnet_batches,
+        chgnet_energies,
     ),
     "chgnet-r2scan": _BundledPotential(
         "r2SCAN",
+        _MPTRJ + ", then r2SCAN relaxations of the Materials Project",
         "chgnet",
         f"{_CHGNET}/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
         _chgnet("r2scan"),
         chgnet_batches,
+        chgnet_energies,
     ),
     "7net-0": _BundledPotential(
         "MP-uncorrected",
+        _MPTRJ,
         "sevenn",
         f"{_SEVENNET}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
         _sevennet("7net-0"),
         sevennet_batches,
+        sevennet_energies,
     ),
     "7net-l3i5": _BundledPotential(
         "MP-uncorrected",
+        _MPTRJ,
         "sevenn",
         f"{_SEVENNET}/SevenNet_l3i5/checkpoint_l3i5.pth",
         _sevennet("7net-l3i5"),
         sevennet_batches,
+        sevennet_energies,
     ),
 }
 """By name. Schemes: MP2020 is PBE(+U) with the Materials Project's 2020 corrections, MP-uncorrected without them."""
@@ -147,6 +170,11 @@ class Potential:
         return _calculator(self.name, self.device)[1]
 
     @property
+    def trained_on(self) -> str:
+        """Which data its numbers come from, in a sentence; who reads them must know whether it saw the answers."""
+        return KNOWN[self.name].trained_on if self.name in KNOWN else f"{self.name}: not known here"
+
+    @property
     def package(self) -> str:
         """The package it comes from, by the name it is imported by."""
         return KNOWN[self.name].package if self.name in KNOWN else self.name.partition(":")[0].partition(".")[0]
@@ -154,6 +182,10 @@ class Potential:
     def batch_calculator(self) -> BatchCalculator:
         """Energies, forces and stresses of many structures at a time, for a potential of `KNOWN`."""
         return KNOWN[self.name].batches(self.calculator())
+
+    def energies(self) -> EnergyCalculator:
+        """Energies alone of many structures: of `KNOWN` potentials without derivatives, of others one by one."""
+        return _energies(self.name, self.device)
 
 
 def find_potential(name: str, scheme: str | None = None, device: str = "cpu", batch: int | None = None) -> Potential:
@@ -234,6 +266,18 @@ def _calculator(name: str, device: str) -> tuple[Calculator, float | None]:
     if not callable(getattr(calculator, "get_property", None)):
         raise UserError("not an ASE calculator", where=name, got=type(calculator).__name__)
     return calculator, cutoff_of(calculator)
+
+
+@lru_cache(maxsize=2)
+def _energies(name: str, device: str) -> EnergyCalculator:
+    calculator = _calculator(name, device)[0]
+    if name in KNOWN:
+        return KNOWN[name].energies(calculator)
+
+    def one_by_one(structures: Sequence[Atoms]) -> list[float]:
+        return [float(calculator.get_potential_energy(atoms)) for atoms in structures]
+
+    return one_by_one
 
 
 _CUTOFFS = ("cutoff", "r_max", "r_cut", "rcut", "rc")

@@ -22,6 +22,7 @@ UNITS = {
     "log_likelihood": "nats",
     "energy": "eV",
     "energy_per_atom": "eV/atom",
+    "enthalpy_per_atom": "eV/atom",
     "energy_drop": "eV/atom",
     "formation_energy": "eV/atom",
     "above_hull": "eV/atom",

@@ -49,6 +49,8 @@ class MoleculeFolder(RunFolder):
             "model": sample.model,
         }
         row |= sample.source
+        if sample.ranking:
+            row["ranking"] = sample.ranking
         if molecule is None:
             return row | {"reason": sample.reason}
         if request.smiles is None:
@@ -77,6 +79,22 @@ class MoleculeFolder(RunFolder):
         if molecule is not None:
             molecule.to_sdf()  # raises where its text, a charge or a bond was damaged
         return molecule
+
+    def sample_of(self, row: Row, request: MoleculeRequest) -> Sample[MoleculeRequest, Molecule]:
+        """See RunFolder."""
+        own = {*self.tells, "id", "request_index", "index", "molecule", "reason", "ranking", "not_compared"}
+        return Sample(
+            structure=molecule_of(row),
+            request=request,
+            request_index=row["request_index"],
+            index=row["index"],
+            seed=row["seed"],
+            model=row["model"],
+            log_likelihood=None,
+            score=0.0,
+            reason=row.get("reason", ""),
+            source={name: value for name, value in row.items() if name not in own},
+        )
 
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ def build_by_potential(
         scheme=potential.scheme,
         sources={each: {"sha256": dataset_checksum(each)} for each in sources},
         potential=potential.identity,
-        relaxation=asdict(settings),
+        relaxation=settings.facts(),
     )
     _check_name(card)
     relaxed = RelaxedCrystals(hulls_home() / name / RELAXED, potential, settings)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ class StabilityRules:
         """Everything that moves a number, for the report."""
         facts: dict[str, object] = {
             "potential": self.relaxed.potential.identity,
-            "relaxation": asdict(self.relaxed.settings),
+            "relaxation": self.relaxed.settings.facts(),
             "judged": self.count,
         }
         if self.hull is not None:

@@ -12,6 +12,7 @@ import torch
 from unigen.bounded_cache import BoundedCache
 from unigen.cards import Kind
 from unigen.crystals.crystal import repeat_cell
+from unigen.crystals.limits import KEPT, Breach, breach
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
@@ -22,6 +23,7 @@ from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.wyckoff.parents import ParentSources
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.source_choice import CellFilter, Source, SourceChooser, some_space_group_holds
 from unigen.models.wyckoff.templates import draw_templates, search_templates
@@ -29,6 +31,7 @@ from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_s
 from unigen.nn.conditions.properties import property_numbers, property_ranges, value_vector
 from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table, table_path
+from unigen.retrieval.parents import Parents
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.table import MAX_ATOMS, MAX_ORBITS
 from unigen.shapes import Float
@@ -44,8 +47,8 @@ _REMEMBERED = 4096
 """Cells whose likeliest templates are kept, some 2 KB each."""
 
 _TEMPLATE_WEIGHT = 1e3
-"""Candidates are ranked by the probability of their template, then by the density of their parameters: densities over
-different numbers of free parameters cannot be compared. A nat of density weighs a thousandth of a nat of template."""
+"""Candidates are ranked by the merit of source and template, then by the density of their parameters: densities over
+different numbers of free parameters cannot be compared. A nat of density weighs a thousandth of a nat of merit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,8 @@ class _Plan:
     Attributes:
         row: the job.
         source: what it follows.
-        log_probability: of source and template, in nats.
+        log_probability: of source and template, in nats, as the model holds it.
+        merit: of both, in nats, as samples are ordered: see `Source` and `WyckoffGenerator._templates`.
         sequence: the tokens, vectors zero.
         space_group: international number.
     """
@@ -63,6 +67,7 @@ class _Plan:
     row: CellRow
     source: Source
     log_probability: float
+    merit: float
     sequence: WyckoffSequence
     space_group: int
 
@@ -88,6 +93,7 @@ class WyckoffGenerator:
         settings: how symbols and numbers are drawn.
         score_steps: solver steps of the exact likelihood; 0 leaves it out.
         exclude_formula: follow no structure of the requested formula (for benchmarks).
+        parents: structures of the user, followed first by every request that they fit.
     """
 
     makes: Kind = "crystals"
@@ -102,12 +108,17 @@ class WyckoffGenerator:
         score_steps: int = SCORE_STEPS,
         *,
         exclude_formula: bool = False,
+        parents: Parents | None = None,
     ) -> None:
         self.model, self.retriever = model.eval(), retriever
         self.name, self.version = name, version
         self.settings = settings or WyckoffSettings()
         self.score_steps = score_steps
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
+        self.parents = parents
+        self._parents: ParentSources | None = None
+        if parents is not None:
+            self._parents = ParentSources(parents, retriever.volume, MAX_ATOMS, exclude_formula=exclude_formula)
         self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
         accepts = CellFilter(retriever, self.settings.within).accepts
         self.cells = CellChooser(
@@ -124,10 +135,16 @@ class WyckoffGenerator:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
         candidates: list[Candidate | None] = [None] * len(jobs)
         rows: list[CellRow] = []
+        guided: list[tuple[CellRow, Source]] = []
         for position, job in enumerate(jobs):
             try:
                 self.property_vector(job.request)
-                rows.append(CellRow.of(position, replace(job, request=apply_template(job.request))))
+                whole, parent = self._parent(replace(job, request=apply_template(job.request)))
+                row = CellRow.of(position, whole)
+                if parent is None:
+                    rows.append(row)
+                else:
+                    guided.append((row, parent))
             except UserError as error:
                 candidates[position] = Candidate(None, reason=str(error))
         with_cell: list[tuple[CellRow, Counts]] = []
@@ -141,20 +158,40 @@ class WyckoffGenerator:
                 with_cell.append((row, cell))
             except UserError as error:
                 candidates[row.position] = Candidate(None, reason=str(error))
-        plans, refused = self._plan(with_cell)
+        planned, refused = self._plan(with_cell)
         for position, reason in refused.items():
             candidates[position] = Candidate(None, reason=reason)
+        plans = [self._following(row, source) for row, source in guided] + planned
         for plan, candidate in self._decode(plans, 0):
-            candidates[plan.row.position] = self._refuse_coincident_atoms(candidate)
+            candidates[plan.row.position] = self._refuse(plan.row.job.request, candidate)
         return [candidate for candidate in candidates if candidate is not None]
+
+    def fitting_parents(self, request: CrystalRequest) -> list[int]:
+        """See FollowsParents."""
+        if self._parents is None:
+            return []
+        sources = [each.source for each in self._parents.of(apply_template(request))]
+        return [int(source.shortlist.sources[source.neighbour]) for source in sources]
+
+    def _parent(self, job: Job) -> tuple[Job, Source | None]:
+        """The parent that a job follows, or the job that it is when those that follow parents are not counted.
+
+        The n-th sample of a request follows its n-th parent (of several candidates the n-th of them one n further), and
+        what comes after the parents is what a run without any begins with.
+        """
+        found = [] if self._parents is None else self._parents.of(job.request)
+        place = job.index + job.candidate
+        if place < len(found):
+            return job, found[place].source
+        candidate = job.candidate - max(0, len(found) - job.index)
+        return replace(job, index=max(0, job.index - len(found)), candidate=candidate), None
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
-        if self.model.adapter is None:
+        config, adapter = self.model.config, self.model.adapter
+        if adapter is None:
             return {}
-        return property_ranges(
-            properties, self.model.config.properties, self.model.config.units, self.model.adapter.range
-        )
+        return property_ranges(properties, config.properties, config.units, adapter.range, adapter.std)
 
     def property_vector(self, request: CrystalRequest) -> Float[np.ndarray, "6"]:
         """The properties that a request asks for, as the vector of BEGIN.
@@ -179,13 +216,11 @@ class WyckoffGenerator:
                 except UserError as error:
                     refused[row.position] = str(error)
                 continue
-            followed = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
-            start = Start(self.retriever.substitute(source.shortlist, source.neighbour), followed.numbers)
-            plans.append(self._plan_from(row, source, source.log_probability, start))
-        for (row, cell, source), (template, score) in zip(unguided, self._templates(unguided), strict=True):
+            plans.append(self._following(row, source))
+        for (row, cell, source), (template, score, merit) in zip(unguided, self._templates(unguided), strict=True):
             numbers, letters = np.array(template.numbers), np.array(template.letters)
             start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
-            plans.append(self._plan_from(row, source, source.log_probability + score, start))
+            plans.append(self._plan_from(row, source, score, merit, start))
         return plans, refused
 
     def _check_writable(self, request: CrystalRequest, cell: Counts) -> None:
@@ -206,16 +241,30 @@ class WyckoffGenerator:
         if sum(cell.values()) > MAX_ORBITS:
             WyckoffGrammar(cell, request.space_groups, MAX_ORBITS).check()
 
-    def _plan_from(self, row: CellRow, source: Source, log_probability: float, start: Start) -> _Plan:
+    def _following(self, row: CellRow, source: Source) -> _Plan:
+        """The plan of a row that follows a known structure."""
+        known = self._known(source)
+        followed = known.table[int(source.shortlist.sources[source.neighbour])]
+        start = Start(known.substitute(source.shortlist, source.neighbour), followed.numbers)
+        return self._plan_from(row, source, 0.0, 0.0, start)
+
+    def _known(self, source: Source) -> Retriever:
+        """What a source is one of."""
+        return self._parents.retriever if self._parents is not None and source.parent else self.retriever
+
+    def _plan_from(self, row: CellRow, source: Source, score: float, merit: float, start: Start) -> _Plan:
+        """What is drawn from a start; score and merit are those of a template that was written."""
         sequence = plan_sequence(start)
         sequence.tokens.vectors[0] = self.property_vector(row.job.request)
-        return _Plan(row, source, log_probability, sequence, start.crystal.space_group)
+        space_group = start.crystal.space_group
+        return _Plan(row, source, source.log_probability + score, source.merit + merit, sequence, space_group)
 
-    def _templates(self, rows: list[tuple[CellRow, Counts, Source]]) -> list[tuple[Template, float]]:
-        """A template for each row, and its log probability.
+    def _templates(self, rows: list[tuple[CellRow, Counts, Source]]) -> list[tuple[Template, float, float]]:
+        """A template for each row, its log probability, and what it adds to the merit of writing one.
 
         The one asked for, at no cost in probability; else the one of the source's rank among the likeliest of its cell;
-        where there is no rank, or fewer templates than that, one is drawn.
+        where there is no rank, or fewer templates than that, one is drawn. ``anew`` says how often the likeliest is
+        right, so others count relative to it; where there is no rank, it is the draw that has a probability.
         """
         search = {
             (tuple(sorted(cell.items())), row.job.request.space_groups): cell
@@ -227,12 +276,14 @@ class WyckoffGenerator:
         likeliest = [search_templates(self.model, [search[key]], [key[1]], _BEAM)[0] for key in new]
         found = self._likeliest.get_all(search, zip(new, likeliest, strict=True))
         templates: dict[int, tuple[Template, float]] = {}
+        likeliest_score: dict[int, float] = {}
         for position, (row, cell, source) in enumerate(rows):
             request = row.job.request
             if request.template:
                 templates[position] = parse_template(request.template), 0.0
             elif source.rank is not None:
                 ranked = found[tuple(sorted(cell.items())), request.space_groups]
+                likeliest_score[position] = ranked[0][1] if ranked else 0.0
                 if source.rank < len(ranked):
                     templates[position] = ranked[source.rank]
         missing = [position for position in range(len(rows)) if position not in templates]
@@ -242,10 +293,13 @@ class WyckoffGenerator:
             groups = [rows[position][0].job.request.space_groups for position in missing]
             drawn, scores = draw_templates(self.model, cells, groups, uniforms, self.settings.temperature)
             templates |= dict(zip(missing, zip(drawn, scores.tolist(), strict=True), strict=True))
-        return [templates[position] for position in range(len(rows))]
+        return [
+            (template, score, min(0.0, score - likeliest_score.get(position, 0.0)))
+            for position, (template, score) in sorted(templates.items())
+        ]
 
     def _decode(self, plans: list[_Plan], trial: int) -> list[tuple[_Plan, Candidate]]:
-        """Free parameters of all plans, drawn again where atoms come too close.
+        """Free parameters of all plans, drawn again where atoms come too close or the request's limits are broken.
 
         Plans that follow a neighbour and those that do not start from different noise, so they are drawn apart.
         """
@@ -255,18 +309,17 @@ class WyckoffGenerator:
             if part:
                 part.sort(key=lambda plan: -plan.n_sites)  # most slots first: see ``draw_parameters``
                 results += self._draw_parameters(part, trial)
-        too_close = [
+        unfit = [
             plan
             for plan, candidate in results
-            if plan.n_sites and _smallest_distance(candidate) < self.settings.min_distance
+            if (plan.n_sites and _smallest_distance(candidate) < self.settings.min_distance)
+            or _breach(plan.row.job.request, candidate).size
         ]
-        if not too_close or trial == self.settings.redraws:
+        if not unfit or trial == self.settings.redraws:
             return results
-        redrawn = {plan.row.position: (plan, candidate) for plan, candidate in self._decode(too_close, trial + 1)}
+        redrawn = {plan.row.position: (plan, candidate) for plan, candidate in self._decode(unfit, trial + 1)}
         return [
-            max(result, redrawn[result[0].row.position], key=lambda pair: _smallest_distance(pair[1]))
-            if result[0].row.position in redrawn
-            else result
+            max(result, redrawn[result[0].row.position], key=_fitness) if result[0].row.position in redrawn else result
             for result in results
         ]
 
@@ -304,7 +357,7 @@ class WyckoffGenerator:
         return Candidate(
             structure,
             log_likelihood=None if density is None else plan.log_probability + density,
-            score=plan.log_probability * _TEMPLATE_WEIGHT + (density or 0.0),
+            score=plan.merit * _TEMPLATE_WEIGHT + (density or 0.0),
             source=self._provenance(plan, vectors),
             template=str(template),
         )
@@ -312,35 +365,55 @@ class WyckoffGenerator:
     def _provenance(self, plan: _Plan, vectors: Float[np.ndarray, "tokens 6"]) -> dict[str, str | int | float]:
         """Which known structure was followed, how likely that was, and how far the crystal departed from it."""
         source = plan.source
+        log_probability = round(plan.merit, 4)
         if not plan.follows:
-            return {"id": "none", "probability": round(float(np.exp(source.log_probability)), 4)}
+            probability = round(float(np.exp(source.log_probability)), 4)
+            return {"id": "none", "probability": probability, "log_probability": log_probability}
         index = int(source.shortlist.sources[source.neighbour])
         channel = plan.sequence.tokens.channel
         displacement = vectors[: len(channel)] - plan.sequence.start
         shift = displacement[channel == Channel.FRACTIONAL, :3]
         shift = shift - np.round(shift)
-        repeated: dict[str, str | int | float] = {"copies": source.copies} if source.copies > 1 else {}
-        return repeated | {
-            "id": str(self.retriever.table.ids[index]),
-            "formula": format_formula(reduce_counts(self.retriever.table.counts(index))[0]),
+        more: dict[str, str | int | float] = {"copies": source.copies} if source.copies > 1 else {}
+        if self.parents is not None and source.parent:
+            more["parent"] = self.parents.names[index].file
+        table = self._known(source).table
+        return more | {
+            "id": str(table.ids[index]),
+            "formula": format_formula(reduce_counts(table.counts(index))[0]),
             "distance": round(float(source.shortlist.distance[source.neighbour]), 4),
             "probability": round(float(np.exp(plan.log_probability)), 4),
+            "log_probability": log_probability,
             "cell_change": round(float(np.abs(displacement[channel == Channel.LATTICE, :3]).max()), 4),
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
 
-    def _refuse_coincident_atoms(self, candidate: Candidate) -> Candidate:
-        """The candidate, or the reason why no program would read it."""
-        distance = _smallest_distance(candidate)
-        if candidate.structure is None or distance >= SMALLEST_DISTANCE:
+    def _refuse(self, request: CrystalRequest, candidate: Candidate) -> Candidate:
+        """The candidate, or the reason why no program would read it, or why it is not what is asked for."""
+        if candidate.structure is None:
             return candidate
+        distance, broken = _smallest_distance(candidate), _breach(request, candidate)
         draws = self.settings.redraws + 1
-        return Candidate(
-            None,
-            reason=f"atoms {distance:.2f} Angstrom apart in each of {draws} draws of {candidate.template}",
-            log_likelihood=candidate.log_likelihood,
-            template=candidate.template,
-        )
+        if distance < SMALLEST_DISTANCE:
+            reason = f"atoms {distance:.2f} Angstrom apart in each of {draws} draws of {candidate.template}"
+        elif broken.size:
+            reason = f"{broken.reason}; the nearest to it of {draws} draws of {candidate.template}"
+        else:
+            return candidate
+        return Candidate(None, reason=reason, log_likelihood=candidate.log_likelihood, template=candidate.template)
+
+
+def _breach(request: CrystalRequest, candidate: Candidate) -> Breach:
+    """Of the request's limits; none by a failure, which is not drawn again for them."""
+    if candidate.structure is None or not request.limits_geometry:
+        return KEPT
+    return breach(request, candidate.structure)
+
+
+def _fitness(drawn: tuple[_Plan, Candidate]) -> tuple[float, float]:
+    """What to keep of draws that all break something: the smallest breach, then the largest smallest distance."""
+    plan, candidate = drawn
+    return -_breach(plan.row.job.request, candidate).size, _smallest_distance(candidate)
 
 
 def _smallest_distance(candidate: Candidate) -> float:
@@ -363,6 +436,7 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
     Raises:
         UserError: no dataset is asked for, and there is no table.
     """
+    parents = opened.parents
     table: str | Path
     if opened.retrieve_from is not None:
         table = opened.retrieve_from
@@ -386,8 +460,9 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
         opened.network,
         Retriever(known if known.followable.all() else known.select(known.followable)),
         opened.name,
-        f"{opened.version}+{sha256_of(table_path(table)[0])}",
+        "+".join([opened.version, sha256_of(table_path(table)[0]), *([parents.version] if parents else [])]),
         opened.settings,
         opened.score_steps,
         exclude_formula=opened.exclude_formula,
+        parents=parents,
     )

@@ -49,8 +49,9 @@ novo, where hardly a cell comes twice, keeping all of them would grow by gigabyt
 _LONG_REMEMBERED = 256
 """The same of long lists, 50 KB each: only formulas with hundreds of samples have one."""
 
-_SMALLEST_WEIGHT = 1e-12
-"""In place of ``anew`` = 0, whose logarithm is minus infinity: still the last choice, but one that can be ranked."""
+_SMALLEST_WEIGHT, _LARGEST_WEIGHT = 1e-12, 1e12
+"""In place of ``anew`` = 0, whose logarithm is minus infinity: still the last choice, but one that can be ranked. And
+of infinity in what is written of a sample, where every number is finite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +76,21 @@ class Source:
     Attributes:
         shortlist: known neighbours of its cell.
         neighbour: the one it follows, -1 for none.
-        log_probability: of that choice, in nats.
+        log_probability: of that choice, in nats, as the model holds it.
+        merit: what samples are ordered by: the same, but the weight ``anew`` counts, and what comes when the shortlist
+            is used up has less than all that came before.
         copies: of the crystal that follows it, in the wanted cell.
         rank: of a structure written anew: 0 for the likeliest template, 1 for the next; None: a template is drawn.
+        parent: whether the neighbour is one of the user's own structures, not of the table.
     """
 
     shortlist: Shortlist
     neighbour: int
     log_probability: float
+    merit: float
     copies: int = 1
     rank: int | None = None
+    parent: bool = False
 
 
 class SourceChooser:
@@ -174,12 +180,14 @@ class SourceChooser:
             ranked: the shortlist of its cell.
             earlier_samples: how many samples of the request had this cell before.
         """
-        # of cells larger than it was trained on the model follows whatever is known before it writes a structure anew
-        own = int(ranked.shortlist.counts.sum()) * ranked.copies <= self.model.config.max_atoms
-        allowed = np.flatnonzero([own, *self._fits(job.request, ranked.shortlist, ranked.copies)])
+        allowed = np.flatnonzero([True, *self._fits(job.request, ranked.shortlist, ranked.copies)])
         logits = ranked.log_probability[allowed]
         logits = logits - np.logaddexp.reduce(logits)
-        merit = logits + np.where(allowed == 0, np.log(max(self.new_template_weight, _SMALLEST_WEIGHT)), 0.0)
+        # of cells larger than any it was trained on the model writes a structure anew when all on the list are followed
+        trained = int(ranked.shortlist.counts.sum()) * ranked.copies <= self.model.config.max_atoms
+        anew = max(self.new_template_weight if trained else 0.0, _SMALLEST_WEIGHT)
+        merit = logits + np.where(allowed == 0, np.log(anew), 0.0)
+        finite = np.minimum(merit, logits + np.log(_LARGEST_WEIGHT))
         open_formula = job.request.formula is None
         temperature = self.temperature or float(open_formula)
         if temperature > 0:
@@ -190,20 +198,20 @@ class SourceChooser:
         shortlist = ranked.shortlist
         rank = job.candidate + (0 if open_formula else earlier_samples)
         if rank >= len(order):
-            log_probability = float(logits[0] if own else ranked.log_probability[0])
-            return self._farther(job.request, ranked, rank - len(order), log_probability, written=int(own))
-        kind, log_probability = int(allowed[order[rank]]) - 1, float(logits[order[rank]])
+            place = rank - len(order)
+            # of a descending row of probabilities the n-th is no more than an n-th of all of them together
+            lower = float(finite.min() - np.log(place + 2))
+            return self._farther(job.request, ranked, place, float(logits[0]), lower)
+        chosen = int(order[rank])
+        kind, log_probability, own = int(allowed[chosen]) - 1, float(logits[chosen]), float(finite[chosen])
         if kind < 0:
-            return Source(shortlist, -1, log_probability, rank=None if open_formula else 0)
-        return Source(shortlist, int(shortlist.representatives[kind]), log_probability, ranked.copies)
+            return Source(shortlist, -1, log_probability, own, rank=None if open_formula else 0)
+        return Source(shortlist, int(shortlist.representatives[kind]), log_probability, own, ranked.copies)
 
     def _farther(
-        self, request: CrystalRequest, ranked: RankedShortlist, rank: int, log_probability: float, written: int
+        self, request: CrystalRequest, ranked: RankedShortlist, rank: int, log_probability: float, merit: float
     ) -> Source:
-        """The known structures behind the shortlist, then new ones: all part of the probability of "none of them".
-
-        ``written`` templates of the cell were written anew before these.
-        """
+        """The known structures behind the shortlist, then new ones: all part of the probability of "none of them"."""
         counts = dict(zip(ranked.shortlist.elements.tolist(), ranked.shortlist.counts.tolist(), strict=True))
         key = tuple(sorted(counts.items()))
         long_list = self._long_lists.get(key)
@@ -218,24 +226,30 @@ class SourceChooser:
         fits = fits[fits >= len(ranked.shortlist.representatives)]  # the long list begins with the short one
         if rank < len(fits):
             neighbour = int(long_list.representatives[fits[rank]])
-            return Source(long_list, neighbour, log_probability, ranked.copies)
-        return Source(ranked.shortlist, -1, log_probability, rank=rank - len(fits) + written)
+            return Source(long_list, neighbour, log_probability, merit, ranked.copies)
+        # rank 0 came before these
+        return Source(ranked.shortlist, -1, log_probability, merit, rank=rank - len(fits) + 1)
 
     def _fits(self, request: CrystalRequest, shortlist: Shortlist, copies: int) -> list[bool]:
         """Which kinds have a space group (or the template) that the request allows; supercells are none de novo."""
-        representatives = shortlist.representatives.tolist()
         if copies > 1 and request.formula is None:
-            return [False] * len(representatives)
-        if request.template is None:
-            groups = self.retriever.table.space_group[shortlist.sources[representatives]]
-            return [int(group) in request.space_groups for group in groups]
-        wanted = parse_template(request.template)
-        fits = []
-        for neighbour in representatives:
-            crystal = self.retriever.substitute(shortlist, neighbour)
-            numbers, letters = tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist())
-            fits.append(Template(crystal.space_group, numbers, letters) == wanted)
-        return fits
+            return [False] * len(shortlist.representatives)
+        return fitting_kinds(self.retriever, request, shortlist)
+
+
+def fitting_kinds(retriever: Retriever, request: CrystalRequest, shortlist: Shortlist) -> list[bool]:
+    """Which kinds of a shortlist have a space group (or the template) that the request allows."""
+    representatives = shortlist.representatives.tolist()
+    if request.template is None:
+        groups = retriever.table.space_group[shortlist.sources[representatives]]
+        return [int(group) in request.space_groups for group in groups]
+    wanted = parse_template(request.template)
+    fits = []
+    for neighbour in representatives:
+        crystal = retriever.substitute(shortlist, neighbour)
+        numbers, letters = tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist())
+        fits.append(Template(crystal.space_group, numbers, letters) == wanted)
+    return fits
 
 
 @dataclass(frozen=True, eq=False)
