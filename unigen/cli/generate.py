@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -53,6 +54,8 @@ def generate_crystal(
     distinct: Annotated[
         Literal["space-group"] | None, typer.Option(help="Different space groups before any comes twice.")
     ] = None,
+    scan: Annotated[bool, typer.Option("--scan", help="All plausible compositions of --elements.")] = False,
+    scan_limit: Annotated[int | None, typer.Option(min=1, help="A subsystem, at most.", show_default="20")] = None,
     parents: Annotated[list[Path] | None, typer.Option(help="Structures to follow first: files, folders.")] = None,
     more_parents: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
@@ -102,6 +105,7 @@ def generate_crystal(
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.runs.ranking import CANDIDATES, run_ranking
     from unigen.sample.requests import read_pressures, read_requests, request_of
+    from unigen.sample.scan import LIMIT, scan_each, scan_requests
 
     given = _given(
         formula=formula,
@@ -115,11 +119,18 @@ def generate_crystal(
         min_distance=min_distance,
         volume_per_atom=volume_per_atom,
         density=density,
-        distinct=distinct,
+        distinct=None if scan else distinct,
     )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
     wanted = [request_of(given)] if requests is None else read_requests(requests)
+    if scan_limit is not None and not scan:
+        raise UserError("--scan-limit without --scan")
+    scans = scan_each(wanted, model, retrieve_from, scan_limit or LIMIT) if scan else []
+    if scan:
+        wanted = [replace(each, distinct=distinct and "space_group") for each in scan_requests(wanted, scans)]
+        for each in scans:
+            typer.echo(each.summary)
     if more_parents and not parents:  # --parents a.cif b.cif: what follows the first is an argument to the parser
         raise UserError("unexpected argument", got=more_parents[0], next_step="unigen generate crystal --help")
     settings = RunSettings(
@@ -128,6 +139,7 @@ def generate_crystal(
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
         parents=read_parents([*parents, *(more_parents or ())]) if parents else None,
+        scans=scans,
         decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
         score=score,

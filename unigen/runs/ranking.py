@@ -26,6 +26,7 @@ from unigen.runs.folder import Row, RunFolder, was_made
 from unigen.runs.generation import RunSettings, draw_samples
 from unigen.runs.tables import SHOWN, answers_table
 from unigen.sample.rank import open_ranker, rank_candidates
+from unigen.sample.scan import SCAN, write_scan
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +67,8 @@ def run_ranking(
     facts["ranking"] = _facts(ranking, ranker)
     with alone_in(folder.path):
         folder.claim(facts)
+        if settings.scans:
+            write_scan(folder.path / SCAN, settings.scans)
         drawn = draw_samples(requests, candidates, replace(settings, n=ranking.candidates), generator, console)
         groups = _groups(drawn, candidates, requests)
         ranker = open_ranker(ranking, generator, requests, folder.path / RATINGS, settings.device)
