@@ -237,6 +237,9 @@ class WyckoffGenerator:
             UserError: more atoms of an element than there are symbols for, or too many orbits.
         """
         if request.template is not None:
+            orbits = len(parse_template(request.template).letters)
+            if orbits > MAX_ORBITS:
+                raise UserError("too large a template", got=f"{orbits} orbits", wanted=f"at most {MAX_ORBITS}")
             return
         if max(cell.values()) > MAX_COUNT:
             raise UserError(
