@@ -60,7 +60,7 @@ def data_templates(
         typer.echo(f"{result.crystals:,} crystals ({counts}), {result.templates:,} templates written to {result.path}")
         if result.not_followed:
             limit = f"more than {MAX_ATOMS} atoms or {MAX_ORBITS} orbits"
-            typer.echo(f"{result.not_followed:,} of them have {limit}: no model follows these")
+            typer.echo(f"too large for a model to follow ({limit}): {result.not_followed:,}")
 
 
 @app.command("neighbours")

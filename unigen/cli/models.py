@@ -57,5 +57,5 @@ def models_pack(
         save_model(packed, out, dtype)
         if templates is not None and (left_out := copy_table(templates, out)):
             limit = f"more than {MAX_ATOMS} atoms or {MAX_ORBITS} orbits"
-            typer.echo(f"left out of the table: {left_out:,} crystals of {limit}")
+            typer.echo(f"left out of the table, too large to be followed ({limit}): {left_out:,}")
         typer.echo(f"written: {out}")

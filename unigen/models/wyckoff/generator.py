@@ -243,10 +243,10 @@ class WyckoffGenerator:
             return
         if max(cell.values()) > MAX_COUNT:
             raise UserError(
-                f"no further known structure has the atom counts of {format_formula(cell)}, and a new one is too large",
+                f"no known structure is left to follow for {format_formula(cell)}, and a new template is too large",
                 got=f"{max(cell.values())} atoms of one element",
                 wanted=f"at most {MAX_COUNT}",
-                next_step="give a --template, or --retrieve-from a dataset that holds a structure like it",
+                next_step="give a --template, or --parents",
             )
         if sum(cell.values()) > MAX_ORBITS:
             WyckoffGrammar(cell, request.space_groups, MAX_ORBITS).check()
