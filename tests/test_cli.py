@@ -64,7 +64,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         (["--formula", "Sr0.5TiO3"], "formula 'Sr0.5TiO3'"),
         (["--formula", ""], "the formula is empty"),
         (["--formula", "Si", "--n-atoms", "13"], "got 13; wanted at most 12"),
-        (["--formula", "Al12O17"], "more atoms in one formula unit than the model saw; got 29; wanted at most 12"),
+        (["--formula", "Al12O17"], "more atoms in one formula unit than the model takes; got 29; wanted at most 12"),
         (["--formula", "SrTiO3", "--n-atoms", "7"], "n_atoms: 7 is no whole number of formula units of SrTiO3"),
         (["--formula", "SrTiO3", "--elements", "Sr,O"], "elements exclude the formula SrTiO3"),
         (["--elements", "Li,Qq"], "elements: unknown element 'Qq'"),
@@ -347,7 +347,7 @@ def test_failures_are_recorded_and_the_rest_goes_on(unigen, model, tmp_path):
     said = " ".join(out.split())
     assert "4 crystals" in said
     assert "2 failed" in said
-    assert "more atoms in the cell than the model saw" in said
+    assert "more atoms in the cell than the model takes" in said
     rows = [json.loads(line) for line in (tmp_path / "run/samples.jsonl").read_text().splitlines()]
     assert ["reason" in row for row in rows] == [False, False, True, True, False, False]
     assert "wanted at most 12" in rows[2]["reason"]
