@@ -124,7 +124,7 @@ class PatternRanker:
             for members in by_group.values()
             for start in range(0, len(members), _TOGETHER)
         ]
-        tasks = [
+        tasks: list[Any] = [
             (targets[part[0][0]], [groups[group][index].structure for group, index in part], free) for part in parts
         ]
         results = workers.map(_fit, tasks, "comparing patterns")

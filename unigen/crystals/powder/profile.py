@@ -62,10 +62,12 @@ def calculated_profile(target: Target, crystal: Crystal) -> CalculatedProfile:
         return CalculatedProfile(two_theta, measured / measured.max(), nothing, at, bars, float("nan"))
     step = float(np.median(np.diff(two_theta)))
     even = np.arange(two_theta[0], two_theta[-1] + step, step)
-    cells = np.clip((at - even[0]) / step, 0, len(even) - 1.001)
+    cells = (at - even[0]) / step
+    within = (cells >= 0) & (cells < len(even) - 1)
+    cells, heights = cells[within], strength[within]
     sticks = np.zeros(len(even))
-    np.add.at(sticks, cells.astype(int), strength * (1 - cells % 1))
-    np.add.at(sticks, cells.astype(int) + 1, strength * (cells % 1))
+    np.add.at(sticks, cells.astype(int), heights * (1 - cells % 1))
+    np.add.at(sticks, cells.astype(int) + 1, heights * (cells % 1))
     best, residual = np.zeros(len(two_theta)), np.inf
     inside = pattern.inverse_d <= LARGEST
     weights = target.weights * inside
