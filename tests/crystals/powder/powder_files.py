@@ -24,7 +24,7 @@ def profile(
 ) -> PowderPattern:
     """A crystal's profile, Gauss's form, as counts with a seed of their noise."""
     two_theta = np.arange(ends[0], ends[1], step)
-    lines = reflections(crystal, float(inverse_d_of(np.array(ends[1]), WAVELENGTH)))
+    lines = reflections(crystal, float(inverse_d_of(np.array([ends[1]]), WAVELENGTH)[0]))
     at = two_theta_of(lines.inverse_d, WAVELENGTH)
     forms = np.exp(-0.5 * np.square((two_theta[:, None] - at) / (breadth / 2.3548)))
     values = forms @ lines.intensities(WAVELENGTH)
@@ -57,7 +57,7 @@ def written(pattern: PowderPattern) -> dict[str, str]:
         "q.dat": f"! wavelength: {WAVELENGTH}\n! Q(1/A)  I\n{_table(q, value)}",
         "d.dat": f"# wavelength: {WAVELENGTH}\n# d-spacing intensity\n{_table(d, value)}",
         "backwards.dat": f"# wavelength: {WAVELENGTH}\n# d(A) I\n{_table(d[::-1], value[::-1])}",
-        "fullprof.dat": f"{angle[0]:.9f} {step:.12f} {angle[-1]:.9f} lambda\n{fullprof}\n".replace(" lambda", ""),
+        "fullprof.dat": f"! lambda = {WAVELENGTH}\n{angle[0]:.9f} {step:.12f} {angle[-1]:.9f}\n{fullprof}\n",
         "rigaku.ras": (
             f'*RAS_DATA_START\n*HW_XG_WAVE_LENGTH_ALPHA1 "{WAVELENGTH}"\n*MEAS_SCAN_AXIS_X "TwoThetaTheta"\n*RAS_INT_START\n'
             + "".join(f"{row} 1.0000\n" for row in table.splitlines())

@@ -29,13 +29,13 @@ def pymatgens_factors(number, inverse_d):
     return number - 41.78214 * square * (a * np.exp(-b * square[:, None])).sum(axis=1)
 
 
-@pytest.mark.parametrize("number", [2, 14, 62, 129, 160, 194, 227])
+@pytest.mark.parametrize("number", [2, 14, 62, 160, 227])
 def test_the_lines_are_those_of_pymatgen(number, monkeypatch):
     """Places, and intensities in absolute units, with pymatgen's scattering factors in place of ours."""
     monkeypatch.setattr(module, "scattering_factors", pymatgens_factors)
     crystal = made_up(number, seed=1).to_crystal()
     theirs = XRDCalculator(WAVELENGTH).get_pattern(crystal.to_pymatgen(), scaled=False, two_theta_range=(1, 80))
-    lines = reflections(crystal, float(inverse_d_of(np.array(80.0), WAVELENGTH)))
+    lines = reflections(crystal, float(inverse_d_of(np.array([80.0]), WAVELENGTH)[0]))
     angles, intensities = two_theta_of(lines.inverse_d, WAVELENGTH), lines.intensities(WAVELENGTH)
     copies = len(crystal) / len(lines.cell)
     for angle, intensity in zip(theirs.x, theirs.y, strict=True):
@@ -54,10 +54,10 @@ def test_scattering_factors_count_the_electrons(number):
     assert far == pytest.approx(pymatgens_factors(number, np.array([1.3]))[0], abs=0.04 * number + 0.1)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.data())
 def test_a_crystal_described_otherwise_has_the_same_lines(data):
-    crystal = data.draw(st.sampled_from(prototypes(40)))
+    crystal = data.draw(st.sampled_from(prototypes(12)))
     other = data.draw(described_otherwise(crystal))
     first, second = reflections(crystal, 0.6), reflections(other, 0.6)
     edges = np.linspace(0, 0.6, 61)
@@ -69,6 +69,7 @@ def test_a_crystal_described_otherwise_has_the_same_lines(data):
     assert len(first.strains) == len(second.strains)
 
 
+@settings(max_examples=10)
 @given(some_groups, st.integers(0, 5))
 def test_as_many_strains_are_free_as_the_crystal_system_leaves(number, seed):
     symmetric = made_up(number, seed)
@@ -77,7 +78,7 @@ def test_as_many_strains_are_free_as_the_crystal_system_leaves(number, seed):
     assert len(reflections(crystal, 0.4).strains) == free_lattice(crystal_system(found)).sum()
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(some_groups, st.integers(0, 5))
 def test_free_displacements_are_the_free_parameters_and_keep_the_symmetry(number, seed):
     symmetric = made_up(number, seed)

@@ -47,8 +47,10 @@ MOST_STEPS = 12
 MOST_WAVES = 4_000_000
 """Families times atoms times modes; where there are more, atoms stay where they are: a step would take a second."""
 
-NOISE = 1.0
-"""Standard deviations of the smeared noise that are taken off the pattern: its square root would lift all of them."""
+NOISE = 3.0
+"""Standard deviations of the smeared noise that are taken off the pattern, since its square root would lift all of it.
+Of 45 requests with noisy patterns 1, 2 and 4 choose the right candidate for 40, 3 for 41; rutile beside itself, under
+noise of 7 % of its highest peak, has a similarity of 0.87, 0.92 and 0.96 with 1, 2 and 3."""
 
 LARGEST = 1.4
 """1/d in 1/Angstrom beyond which nothing is compared: there are more reflections there than can be told apart, and they
@@ -106,7 +108,7 @@ def prepare(pattern: PowderPattern) -> Target:
     inside = pattern.inverse_d <= LARGEST
     if pattern.peaks:
         # Lists begin where the first line is; there is none below, down to 5 degrees, where most scans have begun.
-        low = min(float(inverse_d_of(np.array(5.0), pattern.wavelength)), 0.98 * float(pattern.inverse_d[0]))
+        low = min(float(inverse_d_of(np.array([5.0]), pattern.wavelength)[0]), 0.98 * float(pattern.inverse_d[0]))
         high = 1.01 * float(pattern.inverse_d[inside][-1])
         net, mass, noise, weights = pattern.intensity, pattern.intensity, np.zeros(len(pattern)), np.ones(len(pattern))
     else:
