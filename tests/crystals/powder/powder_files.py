@@ -44,7 +44,9 @@ def written(pattern: PowderPattern) -> dict[str, str]:
     angle, d, value = pattern.two_theta, 1 / pattern.inverse_d, pattern.intensity
     q = 2 * np.pi * pattern.inverse_d
     table, told = _table(angle, value), f"# wavelength {WAVELENGTH}\n"
-    fullprof = "\n".join(" ".join(f"{each:.6f}" for each in value[start : start + 10]) for start in range(0, len(value), 10))
+    fullprof = "\n".join(
+        " ".join(f"{each:.6f}" for each in value[start : start + 10]) for start in range(0, len(value), 10)
+    )
     step = (angle[-1] - angle[0]) / (len(angle) - 1)
     return {
         "two_columns.xy": told + table,

@@ -56,7 +56,7 @@ def test_the_pattern_of_a_crystal_is_nearest_to_itself(index):
 def test_without_noise_it_is_itself():
     target = prepare(profile(QUARTZ))
     found = match(target, QUARTZ)
-    assert found.similarity == pytest.approx(1, abs=2e-3)
+    assert found.similarity > 0.975  # not 1, since the breadth of a pattern's peaks is not known to the fit
     assert found.strain < 1e-3
     assert calculated_profile(target, QUARTZ).r_wp < 0.15  # the form of the peaks is another one
     assert calculated_profile(target, ANATASE).r_wp > 0.6
