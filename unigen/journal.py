@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -34,7 +34,12 @@ Compute = Callable[[list[Task]], Iterable[tuple[int, Result]]]
 
 
 def claim_folder(
-    path: Path, name: str, facts: dict[str, Any], not_compared: Collection[str] = (), sections: Collection[str] = ()
+    path: Path,
+    name: str,
+    facts: dict[str, Any],
+    not_compared: Collection[str] = (),
+    sections: Collection[str] = (),
+    added: Mapping[str, object] | None = None,
 ) -> None:
     """Make a folder ours, or check that it is.
 
@@ -45,6 +50,8 @@ def claim_folder(
         not_compared: names of facts that are for the reader alone: other ones make the same results.
         sections: names of facts that are mappings, of which a folder may hold more keys than are given: those make no
             difference, and are not compared.
+        added: facts, such as ``settings.pressure``, that folders of earlier versions do not tell, and what they were
+            when these were made.
 
     Raises:
         UserError: the folder holds results of other facts, or other files, or cannot be written.
@@ -63,6 +70,7 @@ def claim_folder(
     ours, held = (
         flat({key: value for key, value in each.items() if key not in not_compared}) for each in (facts, held)
     )
+    held = {**(added or {}), **held}
     for key in sorted({*ours, *held}):
         if ours.get(key) != held.get(key):
             raise UserError(
@@ -120,6 +128,7 @@ class ResultJournal(Generic[Task, Result]):
         key: of a task; equal tasks are done once.
         to_line: what is kept of a result.
         from_line: the result again, given its task.
+        added: facts that earlier versions did not tell, see `claim_folder`.
 
     Raises:
         UserError: the folder holds results made otherwise, or other files, or cannot be written.
@@ -133,12 +142,13 @@ class ResultJournal(Generic[Task, Result]):
         key: Callable[[Task], str],
         to_line: Callable[[Result], Line],
         from_line: Callable[[Line, Task], Result],
+        added: Mapping[str, object] | None = None,
     ) -> None:
         self.path = path
         self._key, self._to_line, self._from_line = key, to_line, from_line
         self._lines: dict[str, Line] = {}
         if path is not None:
-            claim_folder(path, RUN, facts)
+            claim_folder(path, RUN, facts, added=added)
             lines = read_lines(path / JOURNAL)
             self._lines = {line["structure"]: line for line in lines if isinstance(line.get("structure"), str)}
 

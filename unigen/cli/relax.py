@@ -27,6 +27,11 @@ def relax(
     energy_scheme: Scheme = None,
     fmax: Annotated[float, typer.Option(help="Largest force at the end, eV/A.")] = 0.05,
     max_steps: Annotated[int, typer.Option(min=0, help="Of the optimiser; 0 computes energies only.")] = 500,
+    pressure: Annotated[float, typer.Option(help="Hydrostatic, GPa; enthalpies are told beside energies.")] = 0.0,
+    fix_symmetry: Annotated[bool, typer.Option(help="Keep the space group, made exact first.")] = False,
+    symprec: Annotated[float, typer.Option(help="Tolerance of --fix-symmetry, Angstrom.")] = 0.01,
+    fix_cell: Annotated[bool, typer.Option(help="Only the atoms move.")] = False,
+    fix_atoms: Annotated[bool, typer.Option(help="Only the cell changes; fractional coordinates stay.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many structures.")] = None,
     largest_fragment: Annotated[bool, typer.Option(help="Of molecules in several pieces take the largest.")] = False,
     workers: Workers = None,
@@ -53,13 +58,23 @@ def relax(
             if largest_fragment:
                 raise UserError("--largest-fragment is for molecules", where=str(samples), got="crystals")
             chosen = find_potential(potential or "chgnet", energy_scheme, device, batch)
-            settings = RelaxSettings(fmax=fmax, max_steps=max_steps)
+            settings = RelaxSettings(
+                fmax=fmax,
+                max_steps=max_steps,
+                fix_symmetry=fix_symmetry,
+                symprec=symprec,
+                fix_cell=fix_cell,
+                fix_atoms=fix_atoms,
+                pressure=pressure,
+            )
             crystals = relax_crystal_files(
                 samples, out, chosen, settings, limit=limit, workers=workers, console=console
             )
             if page:
                 write_crystals_page(out, crystals)
             return
+        if fix_symmetry or fix_cell or fix_atoms or pressure:
+            raise UserError("a cell, its symmetry and a pressure are of crystals", where=str(samples), got="molecules")
         if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
             raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", where=str(samples))
         xtb = XtbSettings(fmax=fmax, max_steps=max_steps)

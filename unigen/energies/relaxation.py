@@ -11,16 +11,18 @@ import linecache
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from unigen.config import check_ranges
 from unigen.crystals.crystal import Crystal
 from unigen.elements import SYMBOLS
 from unigen.energies.batched_forces import BatchCalculator, SinglePoint
+from unigen.energies.kept_symmetry import EXACT, KeptSymmetry
 from unigen.energies.potential import Potential, cutoff_of
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, one_line
@@ -41,6 +43,15 @@ class RelaxSettings:
         min_distance: smallest distance before and after, Angstrom, own periodic images included.
         min_volume: smallest volume an atom, at every step, cubic Angstrom.
         max_volume: largest volume an atom, at every step, cubic Angstrom.
+        fix_symmetry: make the symmetry exact that is found within ``symprec``, and keep it. The structure may end in a
+            group that contains it.
+        symprec: of that search, Angstrom.
+        fix_cell: only the atoms move.
+        fix_atoms: only the cell changes; fractional coordinates stay.
+        pressure: hydrostatic, GPa; what goes down is the enthalpy E + PV. Below zero it pulls.
+
+    Raises:
+        UserError: a number out of its range, nothing left to relax, a pressure on a fixed cell.
     """
 
     fmax: float = 0.05
@@ -48,10 +59,34 @@ class RelaxSettings:
     min_distance: float = 0.5
     min_volume: float = 1.0
     max_volume: float = 500.0
+    fix_symmetry: bool = False
+    symprec: float = 0.01
+    fix_cell: bool = False
+    fix_atoms: bool = False
+    pressure: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.fmax > 0:
             raise UserError("fmax: not a positive force", got=self.fmax, wanted="such as 0.05 eV/A")
+        # 1 TPa is thrice the pressure at the centre of the Earth, and beyond what any potential has seen. Symmetry is
+        # looked for from what a text file rounds off to far less than a bond.
+        check_ranges(self, pressure=(-1000, 1000), symprec=(1e-6, 0.5))
+        if self.fix_cell and self.fix_atoms:
+            raise UserError(
+                "cell and atoms fixed: nothing is left to relax", next_step="for energies alone give --max-steps 0"
+            )
+        if self.fix_cell and self.pressure:
+            raise UserError("a fixed cell does not feel a pressure", got=f"{self.pressure:g} GPa")
+
+    def facts(self) -> dict[str, float]:
+        """For cards and reports; what is fixed and the pressure where there is any: without, the crystal was free."""
+        return {name: value for name, value in asdict(self).items() if value != ADDED_SETTINGS.get(name)}
+
+
+ADDED_SETTINGS: dict[str, float] = {
+    name: getattr(RelaxSettings(), name) for name in ("fix_symmetry", "symprec", "fix_cell", "fix_atoms", "pressure")
+}
+"""Settings that folders of earlier versions do not tell, and what they were then."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,7 +98,8 @@ class Relaxation:
             or on the way); "failed" (the calculator raised, or gave no finite energy).
         reason: why it was gated or failed; else what the potential warned of, and what could not be checked.
         crystal: relaxed; None unless converged or at the limit.
-        energy_per_atom: eV/atom, relaxed.
+        energy_per_atom: eV/atom, relaxed; without the work against a pressure.
+        enthalpy_per_atom: eV/atom, relaxed: E + PV; None without a pressure.
         initial_energy_per_atom: eV/atom, as given.
         steps: of FIRE.
         largest_force: at the end, eV/Angstrom, on atoms and cell.
@@ -75,6 +111,7 @@ class Relaxation:
     reason: str = ""
     crystal: Crystal | None = None
     energy_per_atom: float | None = None
+    enthalpy_per_atom: float | None = None
     initial_energy_per_atom: float | None = None
     steps: int = 0
     largest_force: float | None = None
@@ -125,7 +162,7 @@ def relax(crystal: Crystal, potential: Potential, settings: RelaxSettings) -> Re
         if impossible:
             state = Relaxation(outcome="gated", reason=f"after: {impossible}", steps=state.steps)
         elif cutoff is None:
-            state = replace(state, reason=CUTOFF_UNKNOWN)
+            state = replace(state, reason="; ".join(filter(None, [state.reason, CUTOFF_UNKNOWN])))
     return _with_warnings(state, warned)
 
 
@@ -233,8 +270,10 @@ def _failed(error: Exception) -> Relaxation:
 
 def _descend(crystal: Crystal, settings: RelaxSettings, cutoff: float | None) -> Descent:
     """A relaxation that leaves computing to whoever drives it, one structure or many at a time."""
+    from ase.constraints import FixAtoms
     from ase.filters import FrechetCellFilter
     from ase.optimize import FIRE
+    from ase.units import GPa
 
     crystal = crystal.unskewed()
     impossible = why_impossible(crystal, settings, cutoff)
@@ -243,31 +282,55 @@ def _descend(crystal: Crystal, settings: RelaxSettings, cutoff: float | None) ->
     atoms = crystal.to_ase()
     yield atoms
     initial = float(atoms.get_potential_energy() / len(atoms))
-    both = FrechetCellFilter(atoms)
-    optimizer = FIRE(both, logfile=None)
+    kept = KeptSymmetry.constrain(atoms, settings.symprec) if settings.fix_symmetry else None
+    # what is fixed stays as it is given, to the last bit; what moves keeps the symmetry in fractional coordinates
+    if settings.fix_cell:
+        atoms.set_cell(crystal.lattice, scale_atoms=True, apply_constraint=False)
+    if settings.fix_atoms:
+        atoms.set_scaled_positions(crystal.frac_coords)
+        atoms.set_constraint([*atoms.constraints, FixAtoms(range(len(atoms)))])
+    if kept is not None:
+        yield atoms
+    moving = atoms if settings.fix_cell else FrechetCellFilter(atoms, scalar_pressure=settings.pressure * GPa)
+    optimizer = FIRE(moving, logfile=None)
     # the loop of FIRE's own run(), which would set fmax, taken apart: between steps somebody else computes the forces
     optimizer.fmax = settings.fmax
     while True:
         broken = _broken(atoms, settings)
         if broken:
             return Relaxation(outcome=broken[0], reason=f"step {optimizer.nsteps}: {broken[1]}", steps=optimizer.nsteps)
-        converged = bool(optimizer.converged(both.get_forces()))
+        converged = bool(optimizer.converged(moving.get_forces()))
         if converged or optimizer.nsteps >= settings.max_steps:
             break
         optimizer.step()
         optimizer.nsteps += 1
         yield atoms
-    relaxed = Crystal(crystal.numbers, atoms.get_scaled_positions(), atoms.cell.array)
+    relaxed = Crystal(
+        crystal.numbers,
+        crystal.frac_coords if settings.fix_atoms else atoms.get_scaled_positions(),
+        crystal.lattice if settings.fix_cell else atoms.cell.array,
+    )
     impossible = why_impossible(relaxed, settings, cutoff)
     if impossible:
         return Relaxation(outcome="gated", reason=f"after: {impossible}", steps=optimizer.nsteps)
+    became = ""
+    if kept is not None:
+        # what is held as given has its symmetry within symprec only: an operation compares two atoms, each off by so
+        # much, and is known no better
+        held = settings.fix_cell or settings.fix_atoms
+        became = kept.outcome(relaxed.to_ase(), 4 * settings.symprec if held else EXACT)
+    energy = float(atoms.get_potential_energy() / len(atoms))
     return Relaxation(
         outcome="converged" if converged else "limit",
+        reason=became,
         crystal=relaxed,
-        energy_per_atom=float(atoms.get_potential_energy() / len(atoms)),
+        energy_per_atom=energy,
+        enthalpy_per_atom=energy + settings.pressure * GPa * relaxed.volume / len(relaxed)
+        if settings.pressure
+        else None,
         initial_energy_per_atom=initial,
         steps=optimizer.nsteps,
-        largest_force=float(np.linalg.norm(both.get_forces(), axis=1).max()),
+        largest_force=float(np.linalg.norm(moving.get_forces(), axis=1).max()),
         displacement=displacement(crystal, relaxed),
         volume_change=relaxed.volume / crystal.volume - 1,
     )
@@ -275,7 +338,7 @@ def _descend(crystal: Crystal, settings: RelaxSettings, cutoff: float | None) ->
 
 def _broken(atoms: Atoms, settings: RelaxSettings) -> tuple[Outcome, str] | None:
     """Whether the path has left what is physical; checked at each step, before a neighbour list explodes."""
-    if not (np.isfinite(atoms.get_potential_energy()) and np.isfinite(atoms.get_forces()).all()):
+    if not (np.isfinite(atoms.get_potential_energy()) and np.isfinite(atoms.get_forces(apply_constraint=False)).all()):
         return "failed", "energy or forces are not finite"
     volume = _volume_reason(atoms.get_volume() / len(atoms), settings)
     return ("gated", volume) if volume else None

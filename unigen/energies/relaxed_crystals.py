@@ -14,7 +14,7 @@ import numpy as np
 from unigen.crystals.crystal import Crystal
 from unigen.disk import durable_text
 from unigen.energies.potential import Potential, one_thread
-from unigen.energies.relaxation import Relaxation, RelaxSettings, relax, relax_together
+from unigen.energies.relaxation import ADDED_SETTINGS, Relaxation, RelaxSettings, relax, relax_together
 from unigen.journal import Line, ResultJournal, digest
 from unigen.parallel import Workers
 
@@ -41,6 +41,7 @@ class RelaxedCrystals:
             key=structure_key,
             to_line=_to_line,
             from_line=_from_line,
+            added={f"settings.{name}": value for name, value in ADDED_SETTINGS.items()},
         )
 
     def relax(self, crystals: Sequence[Crystal], workers: Workers) -> list[Relaxation]:

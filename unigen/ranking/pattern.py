@@ -60,6 +60,10 @@ class PatternRanker:
         "compared with the measured one"
     )
 
+    def facts(self) -> dict[str, object]:
+        """See `Ranker.facts`."""
+        return {"wavelength": self.wavelength, "axis": self.axis, "move_atoms": self.move_atoms}
+
     def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
         """See `Ranker.rate`.
 

@@ -31,6 +31,7 @@ def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxatio
     Raises:
         UserError: the disk is full.
     """
+    under_pressure = any(result.enthalpy_per_atom is not None for _, result in relaxations)
     items = [
         Item(
             id=name,
@@ -40,6 +41,7 @@ def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxatio
                 "outcome": result.outcome,
                 "steps": result.steps,
                 "energy_per_atom": result.energy_per_atom,
+                **({"enthalpy_per_atom": result.enthalpy_per_atom} if under_pressure else {}),
                 "energy_drop": result.energy_drop,
                 "displacement": result.displacement,
                 "volume_change": result.volume_change,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Cells = tuple[str, ...]
 
 _CRYSTAL_NUMBERS = ("steps", "eV/atom", "drop\n(eV/atom)", "moved\n(Å)", "volume")
+_ENTHALPY = "enthalpy\n(eV/atom)"
 _MOLECULE_NUMBERS = ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept")
 
 
@@ -101,23 +102,29 @@ def relax_crystal_files(
     ]
     write_left_out(out / LEFT_OUT, left_out)
     if console is not None:
-        cells = [_crystal_cells(name, result) for name, result in named]
+        cells = [_crystal_cells(name, result, settings) for name, result in named]
+        headings = (*_CRYSTAL_NUMBERS, *[_ENTHALPY] * bool(settings.pressure))
         summary = f"{potential.name} ({potential.scheme} energies): {_counts(result.outcome for _, result in named)}"
+        if settings.pressure:
+            summary += f"; at {settings.pressure:g} GPa"
         moved = [result.displacement for _, result in named if result.displacement is not None]
         if moved:
             summary += f"; atoms moved {np.median(moved):.3f} A (median)"
-        _print(console, "structure", _CRYSTAL_NUMBERS, cells, summary, written)
+        _print(console, "structure", headings, cells, summary, written)
         _print_left_out(console, left_out, survey)
     return named
 
 
-def _crystal_cells(name: str, result: Relaxation) -> Cells:
+def _crystal_cells(name: str, result: Relaxation, settings: RelaxSettings) -> Cells:
     outcome = f"{result.outcome}{': ' * bool(result.reason)}{result.reason}"
     drop = result.energy_drop
+    enthalpy = [] if not settings.pressure else [""]
     if drop is None:
-        return (name, outcome, str(result.steps), "", "", "", "")
+        return (name, outcome, str(result.steps), "", "", "", "", *enthalpy)
     moved, volume = f"{result.displacement:.3f}", f"{result.volume_change:+.1%}"
-    return (name, outcome, str(result.steps), f"{result.energy_per_atom:.3f}", f"{drop:.3f}", moved, volume)
+    if result.enthalpy_per_atom is not None:
+        enthalpy = [f"{result.enthalpy_per_atom:.3f}"]
+    return (name, outcome, str(result.steps), f"{result.energy_per_atom:.3f}", f"{drop:.3f}", moved, volume, *enthalpy)
 
 
 def relax_molecule_files(

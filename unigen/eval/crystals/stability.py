@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ class StabilityRules:
         """Everything that moves a number, for the report."""
         facts: dict[str, object] = {
             "potential": self.relaxed.potential.identity,
-            "relaxation": asdict(self.relaxed.settings),
+            "relaxation": self.relaxed.settings.facts(),
             "judged": self.count,
         }
         if self.hull is not None:
@@ -150,7 +150,7 @@ def _relax(crystals: Sequence[Crystal | None], relaxed: RelaxedCrystals, workers
 def _judge(result: Relaxation, hull: Hull | None) -> HullVerdict:
     if hull is None or result.crystal is None or result.energy_per_atom is None:
         return HullVerdict(reason=result.reason)
-    return hull.judge(result.crystal.counts, result.energy_per_atom)
+    return hull.judge_crystal(result.crystal, result.energy_per_atom)
 
 
 def _stable_phases(relaxed: Sequence[Relaxation], hull: Hull | None) -> StablePhases | None:
