@@ -4,8 +4,8 @@ python eval/ablation/pxrd.py RUN --reference mp-20:test --out pxrd.json
 
 RUN is a folder of `unigen generate crystal` whose requests carry the ids of the references. The pattern of each
 reference is computed by pymatgen's XRDCalculator, whose scattering factors are not ours, and drawn as a profile that is
-not ours either (Gauss's form, of a breadth that grows with the angle): clean; broadened, on a background and with
-counting noise; with 5 % by weight of intensity from another reference; of a crystal strained at random by 1 %. The rows:
+not ours either (Gauss's form, of a breadth that grows with the angle): clean; broadened, on a background, with
+counting noise; with 5 % of the intensity from another reference; of a crystal strained at random by 1 %. The rows:
 the first candidate, the best of k in hindsight, the candidate chosen by pattern with its cell (and its atoms) fitted,
 and the best of the known structures of the same elements.
 """

@@ -52,16 +52,20 @@ def written(pattern: PowderPattern) -> dict[str, str]:
         "two_columns.xy": told + table,
         "tabs.txt": f"# Cu K-alpha1\n# 2Theta\tIntensity\n{_table(angle, value, chr(9))}",
         "commas.csv": f"wavelength (A), {WAVELENGTH}\n2theta (deg),counts\n{_table(angle, value, ',')}",
-        "decimal_commas.csv": f"Wellenlaenge lambda = {WAVELENGTH}\n2theta;Counts\n{_table(angle, value, ';').replace('.', ',')}",
+        "decimal_commas.csv": f"lambda = {WAVELENGTH}\n2theta;Counts\n{_table(angle, value, ';').replace('.', ',')}",
         "uncertainties.xye": told + "".join(f"{row} 3.5\n" for row in table.splitlines()),
-        "fit2d.chi": f"scan of lambda {WAVELENGTH}\n2-Theta Angle (Degrees)\nIntensity\n  {len(angle)}\n{table}",
-        "fit2d_q.chi": f"lambda = {WAVELENGTH / 10} nm\nQ Space (Inverse Nanometres)\nIntensity\n {len(q)}\n{_table(10 * q, value)}",
+        "fit2d.chi": f"lambda {WAVELENGTH}\n2-Theta Angle (Degrees)\nIntensity\n {len(angle)}\n{table}",
+        "fit2d_q.chi": (
+            f"lambda = {WAVELENGTH / 10} nm\nQ Space (Inverse Nanometres)\nIntensity\n {len(q)}\n"
+            f"{_table(10 * q, value)}"
+        ),
         "q.dat": f"! wavelength: {WAVELENGTH}\n! Q(1/A)  I\n{_table(q, value)}",
         "d.dat": f"# wavelength: {WAVELENGTH}\n# d-spacing intensity\n{_table(d, value)}",
         "backwards.dat": f"# wavelength: {WAVELENGTH}\n# d(A) I\n{_table(d[::-1], value[::-1])}",
         "fullprof.dat": f"! lambda = {WAVELENGTH}\n{angle[0]:.9f} {step:.12f} {angle[-1]:.9f}\n{fullprof}\n",
         "rigaku.ras": (
-            f'*RAS_DATA_START\n*HW_XG_WAVE_LENGTH_ALPHA1 "{WAVELENGTH}"\n*MEAS_SCAN_AXIS_X "TwoThetaTheta"\n*RAS_INT_START\n'
+            f'*RAS_DATA_START\n*HW_XG_WAVE_LENGTH_ALPHA1 "{WAVELENGTH}"\n*MEAS_SCAN_AXIS_X "TwoThetaTheta"\n'
+            "*RAS_INT_START\n"
             + "".join(f"{row} 1.0000\n" for row in table.splitlines())
             + "*RAS_INT_END\n*RAS_DATA_END\n"
         ),

@@ -98,8 +98,7 @@ def test_what_is_assumed_is_said_and_what_is_told_comes_first(tmp_path):
         ),
         (
             "two.cif",
-            "data_a\nloop_\n_pd_peak_d_spacing\n_pd_peak_intensity\n2 1\ndata_b\nloop_\n_pd_peak_d_spacing\n"
-            "_pd_peak_intensity\n2 1\n",
+            "\n".join(f"data_{name}\nloop_\n_pd_peak_d_spacing\n_pd_peak_intensity\n2 1" for name in "ab"),
             "several powder patterns; got data_a, data_b",
         ),
     ],

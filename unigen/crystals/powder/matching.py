@@ -229,7 +229,7 @@ class _Model:
         return least_squares(residuals, start, derivatives, method="lm", max_nfev=MOST_STEPS, xtol=1e-4, ftol=1e-4).x
 
     def crystal_at(self, parameters: Float[np.ndarray, "free"]) -> tuple[Crystal, Float[np.ndarray, "3 3"]]:
-        """The crystal in its own cell, strained and with its atoms shifted; and what its lattice was multiplied with."""
+        """The crystal in its own cell, strained and with its atoms shifted; and what multiplied its lattice."""
         crystal, cell, free = self.crystal, self.lines.cell, len(self.lines.strains)
         values, axes = np.linalg.eigh(np.eye(3) - 2 * np.einsum("f,fij->ij", parameters[:free], self.lines.strains))
         stretch = (axes / np.sqrt(np.maximum(values, 0.25))) @ axes.T
