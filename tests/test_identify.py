@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
+from tests.crystals.powder.powder_crystals import ANATASE, RUTILE, SALT, strained
 from tests.crystals.powder.powder_files import profile
-from tests.crystals.powder.test_matching import ANATASE, RUTILE, SALT, strained
 from tests.retrieval.known_templates import SiteGeometry, write_table
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetry_finder import find_symmetric

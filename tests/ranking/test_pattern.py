@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.crystals.powder.powder_crystals import ANATASE, FLUORITE, RUTILE, SALT, strained
 from tests.crystals.powder.powder_files import profile
-from tests.crystals.powder.test_matching import ANATASE, FLUORITE, RUTILE, SALT, strained
 from unigen.crystals.crystal import Crystal
 from unigen.errors import UserError
 from unigen.models.generator import Sample

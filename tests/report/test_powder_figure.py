@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.crystals.powder.powder_crystals import ANATASE, RUTILE
 from tests.crystals.powder.powder_files import WAVELENGTH, profile
-from tests.crystals.powder.test_matching import ANATASE, RUTILE
 from tests.report.svg_parts import lines, part, said, size
 from unigen.crystals.powder.pattern import PowderPattern
 from unigen.report.figures.powder import MOST_PANELS, WIDTH, Answer, powder_figure

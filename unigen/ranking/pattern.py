@@ -17,7 +17,7 @@ from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.ranker import Rating, unrated
-from unigen.request import CrystalRequest
+from unigen.request import CrystalRequest, MoleculeRequest
 
 REFINED = 6
 """Candidates of a request whose atoms are fitted too, best first by the fit of their cells: it takes twice the time of
@@ -65,22 +65,23 @@ class PatternRanker:
         """See `Ranker.facts`."""
         return {"wavelength": self.wavelength, "axis": self.axis, "move_atoms": self.move_atoms}
 
-    def check(self, requests: Sequence[CrystalRequest]) -> None:
+    def check(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> None:
         """Read the pattern of every request, before anything is drawn for them.
 
         Raises:
             UserError: a request without a pattern where there is no other, a pattern that cannot be read.
         """
-        for path in dict.fromkeys(request.pxrd for request in requests):
+        crystals = [request for request in requests if isinstance(request, CrystalRequest)]
+        for path in dict.fromkeys(request.pxrd for request in crystals):
             if path is None and self.pattern is None:
-                named = next(request for request in requests if request.pxrd is None)
+                named = next(request for request in crystals if request.pxrd is None)
                 raise UserError(
                     "a request without a powder pattern",
                     got=named.id or named.formula or "a request of any composition",
                     next_step="say --pxrd FILE, or put a column pxrd into the file of requests",
                 )
             if path is not None:
-                read_pattern(path, wavelength=self.wavelength, axis=self.axis)
+                prepare(read_pattern(path, wavelength=self.wavelength, axis=self.axis))
 
     def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
         """See `Ranker.rate`.

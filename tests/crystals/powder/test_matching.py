@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Lattice
 
+from tests.crystals.powder.powder_crystals import ANATASE, CRYSTALS, FLUORITE, QUARTZ, RUTILE, SALT, oxide, strained
 from tests.crystals.powder.powder_files import WAVELENGTH, profile
 from tests.crystals.real_crystals import described_otherwise
 from unigen.crystals.crystal import Crystal
@@ -17,27 +17,7 @@ from unigen.crystals.powder.matching import match, prepare
 from unigen.crystals.powder.pattern import PowderPattern
 from unigen.crystals.powder.profile import calculated_profile
 from unigen.crystals.powder.reflections import reflections
-
-
-def _oxide(group: int, lattice: Lattice, oxygen: list[float]) -> Crystal:
-    return Crystal.from_pymatgen(Structure.from_spacegroup(group, lattice, ["Ti", "O"], [[0, 0, 0], oxygen]))
-
-
-RUTILE = _oxide(136, Lattice.tetragonal(4.594, 2.959), [0.305, 0.305, 0])
-ANATASE = _oxide(141, Lattice.tetragonal(3.784, 9.515), [0, 0, 0.2066])
-FLUORITE = _oxide(225, Lattice.cubic(4.8), [0.25, 0.25, 0.25])
-SALT = Crystal.from_ase(bulk("NaCl", "rocksalt", a=5.64))
-QUARTZ = Crystal.from_pymatgen(
-    Structure.from_spacegroup(
-        152, Lattice.hexagonal(4.913, 5.405), ["Si", "O"], [[0.4697, 0, 1 / 3], [0.4135, 0.2669, 0.2858]]
-    )
-)
-CRYSTALS = (RUTILE, ANATASE, FLUORITE, SALT, QUARTZ)
-
-
-def strained(crystal: Crystal, a: float, c: float) -> Crystal:
-    """Longer along x and y by one factor, along z by another."""
-    return Crystal(crystal.numbers, crystal.frac_coords, crystal.lattice * np.array([a, a, c]))
+from unigen.errors import UserError
 
 
 @pytest.mark.parametrize("index", range(len(CRYSTALS)))
@@ -58,7 +38,7 @@ def test_without_noise_it_is_itself():
     found = match(target, QUARTZ)
     assert found.similarity > 0.975  # not 1, since the breadth of a pattern's peaks is not known to the fit
     assert found.strain < 1e-3
-    assert calculated_profile(target, QUARTZ).r_wp < 0.15  # the form of the peaks is another one
+    assert calculated_profile(target, QUARTZ).r_wp < 0.15  # steps of the breadths
     assert calculated_profile(target, ANATASE).r_wp > 0.6
 
 
@@ -94,7 +74,7 @@ def test_free_lattice_parameters_are_found_again(a, c):
 
 
 def test_atoms_find_their_places_and_keep_the_symmetry_in_any_cell():
-    drawn = _oxide(136, Lattice.tetragonal(4.65, 2.93), [0.33, 0.33, 0])
+    drawn = oxide(136, Lattice.tetragonal(4.65, 2.93), [0.33, 0.33, 0])
     double = Crystal.from_pymatgen(drawn.to_pymatgen() * (1, 1, 2))
     target = prepare(profile(RUTILE, ground=20.0, seed=1))
     for crystal in (drawn, double):
@@ -116,6 +96,18 @@ def test_a_list_of_peaks_chooses_like_a_profile():
     target = prepare(peaks)
     assert max(CRYSTALS, key=lambda crystal: match(target, crystal).similarity) is QUARTZ
     assert np.isnan(calculated_profile(target, QUARTZ).r_wp)
+
+
+def test_what_cannot_be_compared_is_said():
+    places = np.linspace(0.2, 0.9, 400)
+    noise = np.random.default_rng(0).poisson(100, 400).astype(float)
+    with pytest.raises(UserError, match="no peak stands out of the noise"):
+        prepare(PowderPattern(places, noise, 1.0))
+    with pytest.raises(UserError, match="begins where nothing is compared"):
+        prepare(PowderPattern(places + 1.5, noise, 0.5))
+    tiny = Crystal(np.array([2]), np.zeros((1, 3)), 0.5 * np.eye(3))
+    with pytest.raises(UserError, match="no reflection where the pattern is; got He"):
+        match(prepare(profile(SALT)), tiny)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-4])
