@@ -23,7 +23,7 @@ def ranked(unigen, model, tmp_path):
     """The command with a pattern, whatever its other options."""
 
     def run(*options):
-        usual = ("--model", model, "--no-score", "--no-picture", "--no-cif", "--candidates", 6, "--workers", 1)
+        usual = ("--model", model, "--no-score", "--no-picture", "--no-cif", "--candidates", 3, "--workers", 1)
         return unigen("generate", "crystal", "--rank-by", "pxrd", *usual, "--out", tmp_path / "run", *options)
 
     return run
@@ -38,7 +38,7 @@ def test_candidates_are_ranked_and_the_page_shows_the_pattern(ranked, tmp_path):
         rows = list(csv.DictReader(file))
     similarities = [float(row["similarity"]) for row in rows if row["similarity"]]
     assert similarities == sorted(similarities, reverse=True)
-    assert len(rows) == 6
+    assert len(rows) == 3
     answers = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines()]
     assert answers[0]["ranking"]["similarity"] == similarities[0]
     assert "powder pattern, measured and calculated" in (tmp_path / "run" / "report.html").read_text()

@@ -176,7 +176,7 @@ def _fit(task: tuple[Target, list[Crystal], Freedom]) -> list[_Fitted | str]:
 def _rating(sample: Sample, fit: _Fitted | str) -> Rating:
     if isinstance(fit, str):
         return unrated(sample, fit)
-    facts = {"similarity": fit.similarity, "r_wp": fit.r_wp, "strain": fit.strain, "scale": fit.scale}
+    facts = {"r_wp": fit.r_wp, "strain": fit.strain, "scale": fit.scale}
     return Rating(
         merit=fit.similarity,
         value=round(fit.similarity, 6),
