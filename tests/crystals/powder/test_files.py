@@ -114,7 +114,9 @@ def test_bad_files_are_said_in_one_line(name, text, said, tmp_path):
 def test_an_instruments_file_names_the_package_that_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "fairmat_readers_xrd", None)
     (tmp_path / "scan.xrdml").write_text("<xrdMeasurements/>")
-    with pytest.raises(UserError, match=r"Malvern Panalytical needs a package .* pip install fairmat-readers-xrd"):
+    with pytest.raises(
+        UserError, match=r"scan.xrdml: a file of Malvern Panalytical needs fairmat_readers_xrd.*\[pxrd\]"
+    ):
         read_pattern(tmp_path / "scan.xrdml")
     with pytest.raises(UserError, match="no such file"):
         read_pattern(tmp_path / "other.brml")
