@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from unigen.cli.options import Scheme, Workers
+from unigen.cli.options import Axis, Scheme, Wavelength, Workers
 from unigen.disk import alone_in
 from unigen.errors import UserError
 
@@ -78,6 +78,9 @@ def generate_crystal(
         Literal["likelihood", "energy", "pxrd", "property"] | None,
         typer.Option(help="What chooses among candidates.", show_default="likelihood"),
     ] = None,
+    pxrd: Annotated[Path | None, typer.Option(help="Powder pattern to explain, with --rank-by pxrd.")] = None,
+    wavelength: Wavelength = None,
+    axis: Axis = None,
     potential: Annotated[
         str | None,
         typer.Option(help="Of energies: chgnet, 7net-0, ..., package.module:Class.", show_default="chgnet"),
@@ -127,6 +130,7 @@ def generate_crystal(
         volume_per_atom=volume_per_atom,
         density=density,
         distinct=None if scan else distinct,
+        pxrd=pxrd,
     )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
@@ -162,7 +166,10 @@ def generate_crystal(
         fix_symmetry=fix_symmetry or None,
         pressures=None if pressure is None else read_pressures(pressure),
         hull=None if stable is not None else hull,
+        wavelength=wavelength,
+        axis=axis,
     )
+    _say_how_read(pxrd, ranking)
     rules = _stable_rules(
         stable,
         len(wanted),
@@ -233,6 +240,18 @@ def _ranking(**options: Any) -> RankSettings | None:
         name = next(iter(set(given) - {"candidates"}))
         raise UserError(f"--{name.replace('_', '-')} belongs to ranking", next_step="say --rank-by too")
     return RankSettings(**given)
+
+
+def _say_how_read(pxrd: Path | None, ranking: RankSettings | None) -> None:
+    """What is assumed of a powder pattern, before anything is drawn for it."""
+    from unigen.crystals.powder.files import read_pattern
+
+    if pxrd is None:
+        return
+    if ranking is None or ranking.by != "pxrd":
+        raise UserError("--pxrd belongs to ranking", next_step="say --rank-by pxrd too")
+    for remark in read_pattern(pxrd, wavelength=ranking.wavelength, axis=ranking.axis).remarks:
+        typer.echo(f"{pxrd}: {remark}")
 
 
 def _given(**options: object) -> dict[str, object]:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from unigen.cli.options import Workers
-
-Wavelength = Annotated[
-    str | None,
-    typer.Option(help="Angstrom, or CuKa1, MoKa, ...", show_default="what the file says, else Cu K-alpha"),
-]
-Axis = Annotated[Literal["2theta", "q", "d"] | None, typer.Option(help="First column; default: by its heading.")]
+from unigen.cli.options import Axis, Wavelength, Workers
 
 
 def identify(

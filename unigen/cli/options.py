@@ -1,8 +1,8 @@
-"""Options that every command with a potential has."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,3 +16,8 @@ Batch = Annotated[
     int | None,
     typer.Option(min=1, help="Structures computed together, by CHGNet or SevenNet; 64 on a GPU, else 1."),
 ]
+Wavelength = Annotated[
+    str | None,
+    typer.Option(help="Angstrom, or CuKa1, MoKa, ...", show_default="what the file says, else Cu K-alpha"),
+]
+Axis = Annotated[Literal["2theta", "q", "d"] | None, typer.Option(help="First column; default: by its heading.")]

@@ -21,8 +21,8 @@ from unigen.retrieval.table import TemplateTable, is_table, read_table
 from unigen.shapes import Int
 
 _FITTED = 30
-"""Structures, best by their volume alone, whose free lattice parameters are fitted: known cells are a percent or two off
-in every direction alike, so that what is right is among the first few."""
+"""Structures, best by their volume alone, whose free lattice parameters are fitted: known cells are a percent or two
+off in every direction alike, so that what is right is among the first few."""
 
 _TOGETHER = 16
 """Structures that a worker gets with the pattern at a time."""

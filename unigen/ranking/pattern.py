@@ -17,6 +17,7 @@ from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.ranker import Rating, unrated
+from unigen.request import CrystalRequest, MoleculeRequest
 
 REFINED = 6
 """Candidates of a request whose atoms are fitted too, best first by the fit of their cells: it takes twice the time of
@@ -64,6 +65,24 @@ class PatternRanker:
         """See `Ranker.facts`."""
         return {"wavelength": self.wavelength, "axis": self.axis, "move_atoms": self.move_atoms}
 
+    def check(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> None:
+        """Read the pattern of every request, before anything is drawn for them.
+
+        Raises:
+            UserError: a request without a pattern where there is no other, a pattern that cannot be read.
+        """
+        crystals = [request for request in requests if isinstance(request, CrystalRequest)]
+        for path in dict.fromkeys(request.pxrd for request in crystals):
+            if path is None and self.pattern is None:
+                named = next(request for request in crystals if request.pxrd is None)
+                raise UserError(
+                    "a request without a powder pattern",
+                    got=named.id or named.formula or "a request of any composition",
+                    next_step="say --pxrd FILE, or put a column pxrd into the file of requests",
+                )
+            if path is not None:
+                prepare(read_pattern(path, wavelength=self.wavelength, axis=self.axis))
+
     def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
         """See `Ranker.rate`.
 
@@ -97,12 +116,11 @@ class PatternRanker:
 
     def _targets(self, groups: Sequence[Sequence[Sample]]) -> list[Target | None]:
         """The prepared pattern of each request, read once a file."""
+        self.check([sample.request for samples in groups for sample in samples[:1]])
         known: dict[str | None, Target] = {}
         targets: list[Target | None] = []
         for samples in groups:
-            path = next((sample.request.pxrd for sample in samples if sample.request.pxrd is not None), None)
-            if path is None and self.pattern is None and samples:
-                raise UserError("a request without a powder pattern", got=samples[0].request.to_dict())
+            path = samples[0].request.pxrd if samples else None
             if path not in known and samples:
                 pattern = self.pattern
                 if path is not None:
@@ -128,7 +146,7 @@ class PatternRanker:
             for members in by_group.values()
             for start in range(0, len(members), _TOGETHER)
         ]
-        tasks = [
+        tasks: list[Any] = [
             (targets[part[0][0]], [groups[group][index].structure for group, index in part], free) for part in parts
         ]
         results = workers.map(_fit, tasks, "comparing patterns")
@@ -158,10 +176,10 @@ def _fit(task: tuple[Target, list[Crystal], Freedom]) -> list[_Fitted | str]:
 def _rating(sample: Sample, fit: _Fitted | str) -> Rating:
     if isinstance(fit, str):
         return unrated(sample, fit)
-    facts = {"similarity": fit.similarity, "r_wp": fit.r_wp, "strain": fit.strain, "scale": fit.scale}
+    facts = {"r_wp": fit.r_wp, "strain": fit.strain, "scale": fit.scale}
     return Rating(
         merit=fit.similarity,
-        value=fit.similarity,
+        value=round(fit.similarity, 6),
         structure=replace(fit.crystal),
         facts={name: round(value, 4) for name, value in facts.items() if isfinite(value)},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from unigen.crystals.powder.axis import Axis
 from unigen.errors import UserError
 
 By = Literal["likelihood", "energy", "pxrd", "property"]
@@ -38,6 +39,8 @@ class RankSettings:
         pressures: GPa; at each of them the relaxed ones are relaxed again, and their enthalpies compared.
         hull: reference set; answers are told their energy above it.
         predictor: of properties of molecules, a bundled name or a model folder.
+        wavelength: of powder patterns, Angstrom or a name such as CuKa1; by default what their files say.
+        axis: of powder patterns; by default what their files say.
 
     Raises:
         UserError: a number that makes no sense, a setting of another way to rank.
@@ -52,6 +55,8 @@ class RankSettings:
     pressures: tuple[float, ...] = ()
     hull: str | None = None
     predictor: str | None = None
+    wavelength: str | None = None
+    axis: Axis | None = None
 
     def __post_init__(self) -> None:
         if self.by not in get_args(By):
@@ -66,6 +71,9 @@ class RankSettings:
                 raise UserError(f"{name}: only ranking by energy has it", got=f"by {self.by}", wanted="by energy")
         if self.predictor is not None and self.by != "property":
             raise UserError("predictor: only ranking by property has it", got=f"by {self.by}", wanted="by property")
+        if self.by != "pxrd" and (self.wavelength is not None or self.axis is not None):
+            name = "axis" if self.wavelength is None else "wavelength"
+            raise UserError(f"{name}: only ranking by powder pattern has it", got=f"by {self.by}", wanted="by pxrd")
         if not self.relax and (self.pressures or self.fix_symmetry):
             name = "pressures" if self.pressures else "fix_symmetry"
             raise UserError(f"{name}: nothing is relaxed", next_step="say how many of the best are, such as relax 5")

@@ -46,7 +46,7 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
     requests = settings.pop("requests")
     figures = distributions(kind, made)
     if "ranking" in settings:
-        figures = [*ranking_figures(folder, rows, requests), *figures]
+        figures = [*ranking_figures(folder, rows, requests, settings["ranking"]), *figures]
         notes = ranking_notes(settings)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(

@@ -26,13 +26,16 @@ def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
     return [*notes, f"What ranked them knows {ranking['trained_on']}."]
 
 
-def ranking_figures(folder: Path, rows: Sequence[Row], requests: Sequence[Mapping[str, Any]]) -> list[Figure]:
+def ranking_figures(
+    folder: Path, rows: Sequence[Row], requests: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]
+) -> list[Figure]:
     """The pictures of a ranked run of one request; several requests have none.
 
     Args:
         folder: of the run.
         rows: its journal.
         requests: of its ``run.yaml``.
+        ranking: of its ``run.yaml``.
     """
     if len(requests) != 1:
         return []
@@ -50,5 +53,6 @@ def ranking_figures(folder: Path, rows: Sequence[Row], requests: Sequence[Mappin
             for row in rows
             if was_made(row) and (crystal := crystal_of(row)) is not None
         ]
-        figures.append(powder_figure(read_pattern(pattern), answers))
+        read = read_pattern(pattern, wavelength=ranking.get("wavelength"), axis=ranking.get("axis"))
+        figures.append(powder_figure(read, answers))
     return [figure for figure in figures if figure is not None]

@@ -55,7 +55,9 @@ def open_ranker(
     if settings.by == "likelihood":
         return LikelihoodRanker(generator.name)
     if settings.by == "pxrd":
-        return PatternRanker()
+        ranker = PatternRanker(wavelength=settings.wavelength, axis=settings.axis)
+        ranker.check(requests)
+        return ranker
     potential = find_potential(settings.potential or POTENTIAL, settings.energy_scheme, device)
     return EnergyRanker(
         potential,

@@ -47,11 +47,13 @@ def background(
 def scatter(intensity: Float[np.ndarray, "points"]) -> Float[np.ndarray, "points"]:
     """The standard deviation of each point of a profile, as its neighbours tell.
 
-    From second differences, which slopes do not enter, by the median of their sizes, which peaks do not enter; it grows
-    as the square root of the intensity above the median, as counts do.
+    The variance is taken to grow with the intensity, as that of counts does; by what factor is told by second
+    differences, which slopes do not enter, through the median of their squares, which peaks do not enter.
     """
+    # where the background was taken off already, what is near zero scatters as the usual point does
+    floor = max(float(np.median(np.abs(intensity))), 1e-3 * float(intensity.max()))
+    usual = np.maximum(intensity, floor)
     second = intensity[:-2] - 2 * intensity[1:-1] + intensity[2:]
-    # 0.6745: the median size of a normal deviate; 6 = 1 + 4 + 1 variances
-    usual = float(np.median(np.abs(second))) / 0.6745 / np.sqrt(6)
-    typical = max(float(np.median(intensity)), float(np.abs(intensity).max()) * 1e-6)
-    return usual * np.sqrt(np.maximum(intensity / typical, 1.0))
+    # 6 = 1 + 4 + 1 variances; 0.455: the median of a squared normal deviate
+    factor = float(np.median(np.square(second) / 6 / usual[1:-1])) / 0.455
+    return np.sqrt(factor * usual)

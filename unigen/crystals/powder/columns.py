@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def _is_alone(parsed: list[tuple[int, str, list[float] | None]], index: int) -> 
     return row is None or (len(row) == 1 and (after is None or len(after) > 1))
 
 
-def _divider(lines: list[str]):  # noqa: ANN202 - a function of a line to its numbers
+def _divider(lines: list[str]) -> Callable[[str], list[float] | None]:
     """How lines are divided into numbers: by what most of them allow."""
 
     def numbers(parts: list[str]) -> list[float] | None:

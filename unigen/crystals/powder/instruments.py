@@ -6,12 +6,14 @@ import contextlib
 import io
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from unigen.crystals.powder.measured import Measured
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, one_line
+from unigen.version import require
 
 INSTRUMENT_FORMATS = {
     ".xrdml": "Malvern Panalytical",
@@ -38,19 +40,15 @@ def read_instrument_file(path: Path) -> Measured:
     where = str(path)
     if not path.is_file():
         raise UserError("cannot be read", where=where, got="no such file")
-    try:
-        import fairmat_readers_xrd
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"a file of {INSTRUMENT_FORMATS[path.suffix.lower()]} needs a package that is not installed",
-            where=where,
-            next_step="pip install fairmat-readers-xrd, or export the scan as two columns of text",
-        ) from error
-    read = getattr(fairmat_readers_xrd, _READERS[path.suffix.lower()])
+    ending = path.suffix.lower()
+    require("pxrd", "fairmat_readers_xrd", f"{where}: a file of {INSTRUMENT_FORMATS[ending]} needs")
+    import fairmat_readers_xrd
+
+    read = getattr(fairmat_readers_xrd, _READERS[ending])
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints
             content: Any = read(where)
-    except (*PARSER_ERRORS, SyntaxError) as error:  # of ElementTree, whose ParseError is a SyntaxError
+    except (*PARSER_ERRORS, SyntaxError, BadZipFile) as error:  # of ElementTree, whose ParseError is a SyntaxError
         raise UserError("not a readable scan", where=where, got=one_line(error)) from error
     if not isinstance(content, dict) or content.get("2Theta") is None or content.get("intensity") is None:
         raise UserError("no scan of 2theta", where=where, next_step="export it as two columns of text")

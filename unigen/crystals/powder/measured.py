@@ -86,8 +86,8 @@ def to_pattern(
 
 
 LEAST_ANGLE_END = 12.0
-"""A first column without a name that ends below this may be Q, d or the angles of a synchrotron: with Cu K-alpha nothing
-but the longest cells diffract below 12 degrees."""
+"""A first column without a name that ends below this may be Q, d or the angles of a synchrotron: with Cu K-alpha
+nothing but the longest cells diffract below 12 degrees."""
 
 
 def _axis_by_values(places: Float[np.ndarray, "points"], where: str, remarks: list[str]) -> Axis:

@@ -60,6 +60,14 @@ class PowderPattern:
             )
         if self.inverse_d[0] <= 0 or (np.diff(self.inverse_d) <= 0).any():
             raise UserError("places that do not ascend from above 0", where=self.name)
+        if not self.inverse_d[-1] < 2 / self.wavelength:
+            raise UserError(
+                "the pattern reaches farther than its wavelength can",
+                where=self.name,
+                got=f"1/d = {self.inverse_d[-1]:.4g} 1/A at {self.wavelength:g} A",
+                wanted=f"less than {2 / self.wavelength:.4g} 1/A",
+                next_step="say the wavelength of the measurement",
+            )
         if self.intensity.max() <= 0 or (not self.peaks and self.intensity.max() <= self.intensity.min()):
             raise UserError("no peak: no intensity is larger than the others", where=self.name)
 

@@ -1,4 +1,4 @@
-"""Powder patterns in CIF, by the dictionary of powder diffraction (pdCIF; Toby, International Tables G, chapter 3.3)."""
+"""Powder patterns in CIF, by its dictionary of them (pdCIF; Toby, International Tables G, chapter 3.3)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ WAVELENGTHS = {
 without a number the mean of both lines, weighted two to one."""
 
 DEFAULT = "CuKa"
-"""Most laboratories' tube. The mean of both lines and not the first: a laboratory that does not say its wavelength has no
+"""Most laboratories' tube. The mean of both lines and not the first: who does not say the wavelength has no
 monochromator for K-alpha 1 as a rule. Cells fitted with the wrong one of the two are 0.08 % off."""
 
 SHORTEST, LONGEST = 0.05, 10.0

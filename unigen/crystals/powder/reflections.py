@@ -100,7 +100,7 @@ def reflections(crystal: Crystal, largest: float) -> Reflections:
         cell,
         hkl[first],
         2 * np.bincount(family, minlength=count),
-        2 * np.bincount(family, weights=squared, minlength=count),
+        2.0 * np.bincount(family, weights=squared, minlength=count),
         _free_strains(cell, rotations),
     )
 
