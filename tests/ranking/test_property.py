@@ -60,7 +60,7 @@ def test_a_rating_says_what_was_asked_and_how_far_the_prediction_is():
     request = MoleculeRequest(properties={"gap": 12.5})
     ranker = PropertyRanker(ELECTRONS, {"gap": Range(2.0, 100.0, "hartree", 5.0)})
     ((rating,),) = rate(ranker, [sample(embedded("C"), request)])
-    assert rating.facts == {"gap predicted (hartree)": 10.0, "gap asked (hartree)": 12.5, "gap off by (hartree)": -2.5}
+    assert rating.facts == {"gap_predicted (hartree)": 10.0, "gap_asked (hartree)": 12.5, "gap_off_by (hartree)": -2.5}
     assert (rating.value, rating.merit, rating.reason) == (0.5, -0.5, "")
     assert rating.structure is embedded("C")
 
@@ -148,7 +148,7 @@ def test_density_is_exact_whatever_the_cell(crystal, asked, seed, copies):
     exact = Structure(crystal.lattice, crystal.numbers, crystal.frac_coords).density
     for rating in ratings:
         assert rating.value == pytest.approx(abs(exact - asked), abs=1e-4)
-        assert rating.facts["density predicted"] == pytest.approx(exact, abs=1e-4)
+        assert rating.facts["density_predicted"] == pytest.approx(exact, abs=1e-4)
 
 
 def test_the_densest_element_is_found():

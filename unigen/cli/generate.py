@@ -14,6 +14,7 @@ from unigen.errors import UserError
 
 if TYPE_CHECKING:
     from unigen.ranking.settings import RankSettings
+    from unigen.runs.stable import StableRules
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
@@ -48,7 +49,9 @@ def generate_crystal(
     crystal_system: Annotated[str | None, typer.Option(help="A crystal system, from triclinic to cubic.")] = None,
     template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
     property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE, such as density=5.")] = None,
-    min_distance: Annotated[str | None, typer.Option(help="Angstrom: 1.8, or by pair Ti-O=1.7,O-O=2.2.")] = None,
+    distances: Annotated[
+        str | None, typer.Option("--min-distance", help="Angstrom: 1.8, or by pair Ti-O=1.7,O-O=2.2.")
+    ] = None,
     volume_per_atom: Annotated[str | None, typer.Option(help="Range in A^3/atom, such as 12:18 or :18.")] = None,
     density: Annotated[str | None, typer.Option(help="Range in g/cm^3; --property density=5 steers.")] = None,
     distinct: Annotated[
@@ -79,13 +82,13 @@ def generate_crystal(
     ] = None,
     potential: Annotated[
         str | None,
-        typer.Option(help="Of --rank-by energy: chgnet, 7net-0, ..., package.module:Class.", show_default="chgnet"),
+        typer.Option(help="Of energies: chgnet, 7net-0, ..., package.module:Class.", show_default="chgnet"),
     ] = None,
     energy_scheme: Scheme = None,
     relax: Annotated[int | None, typer.Option(min=1, help="Relax the best so many of each request.")] = None,
     fix_symmetry: Annotated[bool, typer.Option("--fix-symmetry", help="Relax within the space group.")] = False,
     pressure: Annotated[str | None, typer.Option(help="GPa, such as 0,20,50: who is stable where.")] = None,
-    hull: Annotated[str | None, typer.Option(help="Reference set: energies above its hull.")] = None,
+    hull: Annotated[str | None, typer.Option(help="Reference set (unigen hull build); energies above it.")] = None,
     workers: Workers = None,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
@@ -94,6 +97,11 @@ def generate_crystal(
     page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
     device: Device = "cpu",
+    stable: Annotated[
+        float | None, typer.Option(help="Draw until -n are at most so many eV/atom above --hull, relaxed.")
+    ] = None,
+    draws: Annotated[int | None, typer.Option(min=1, help="Of --stable, at most.", show_default="20 x -n")] = None,
+    known_formulas: Annotated[bool, typer.Option(help="With --stable de novo: also known formulas.")] = False,
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
@@ -104,6 +112,7 @@ def generate_crystal(
     from unigen.runs.crystal_files import CrystalFolder, crystal_of
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.runs.ranking import CANDIDATES, run_ranking
+    from unigen.runs.stable import run_stable, stable_notes
     from unigen.sample.requests import read_pressures, read_requests, request_of
     from unigen.sample.scan import LIMIT, scan_each, scan_requests
 
@@ -116,7 +125,7 @@ def generate_crystal(
         crystal_system=crystal_system,
         template=template,
         properties=property_,
-        min_distance=min_distance,
+        min_distance=distances,
         volume_per_atom=volume_per_atom,
         density=density,
         distinct=None if scan else distinct,
@@ -149,24 +158,70 @@ def generate_crystal(
     ranking = _ranking(
         candidates=candidates,
         by=rank_by,
-        potential=potential,
-        energy_scheme=energy_scheme,
+        potential=None if stable is not None else potential,
+        energy_scheme=None if stable is not None else energy_scheme,
         relax=relax,
         fix_symmetry=fix_symmetry or None,
         pressures=None if pressure is None else read_pressures(pressure),
-        hull=hull,
+        hull=None if stable is not None else hull,
+    )
+    rules = _stable_rules(
+        stable,
+        len(wanted),
+        hull,
+        potential,
+        energy_scheme,
+        device,
+        draws=draws,
+        known_formulas=known_formulas,
+        ranked=ranking is not None,
     )
     folder, console = CrystalFolder(out, symprec=symprec, cif=cif), Console()
     with alone_in(out):
-        if ranking is None:
-            rows = run_generation(wanted, folder, settings, console)
-        else:
+        notes: dict[str, list[str]] = {}
+        if rules is not None:
+            run = run_stable(wanted[0], folder, settings, rules, workers=workers, console=console)
+            rows, notes = run.rows, {"notes": stable_notes(run, out, rules)}
+        elif ranking is not None:
             drawn = CrystalFolder(out / CANDIDATES, cif=False)
             rows = run_ranking(wanted, folder, drawn, settings, ranking, workers=workers, console=console)
+        else:
+            rows = run_generation(wanted, folder, settings, console)
         if picture:
             draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
         if page:
-            write_run_page(out, rows, "crystals")
+            write_run_page(out, rows, "crystals", **notes)
+
+
+def _stable_rules(
+    limit: float | None,
+    requests: int,
+    hull: str | None,
+    potential: str | None,
+    energy_scheme: str | None,
+    device: str,
+    *,
+    draws: int | None,
+    known_formulas: bool,
+    ranked: bool,
+) -> StableRules | None:
+    """What ``--stable`` asks for; None without it."""
+    from unigen.energies.hull.hull import Hull
+    from unigen.energies.potential import find_potential
+    from unigen.runs.stable import StableRules
+    from unigen.sample.rank import POTENTIAL
+
+    if limit is None:
+        if draws or known_formulas:
+            raise UserError("--draws and --known-formulas are for --stable", next_step="give --stable, such as 0.1")
+        return None
+    if hull is None or requests != 1 or ranked:
+        got = f"{requests} requests, hull {hull}, {'ranked' if ranked else 'not ranked'}"
+        raise UserError("--stable needs one request and a --hull, and ranks nothing", got=got)
+    chosen = find_potential(potential or POTENTIAL, energy_scheme, device)
+    return StableRules(
+        limit=limit, hull=Hull.open(hull, chosen), potential=chosen, draws=draws, known_formulas=known_formulas
+    )
 
 
 def _ranking(**options: Any) -> RankSettings | None:

@@ -43,7 +43,7 @@ class PropertyPredictor(Protocol):
     @property
     def properties(self) -> tuple[str, ...]: ...  # noqa: D102 - said above
 
-    def __call__(self, structures: Sequence[Any]) -> Float[np.ndarray, "structures properties"]:
+    def __call__(self, structures: Sequence[Any], /) -> Float[np.ndarray, "structures properties"]:
         """Every property of every structure, in the units of requests.
 
         Raises:
@@ -151,9 +151,9 @@ class PropertyRanker:
         for name, asked in sample.request.properties.items():
             unit = f" ({self._range(name).unit})" if self._range(name).unit else ""
             facts |= {
-                f"{name} predicted{unit}": round(values[name], _DIGITS),
-                f"{name} asked{unit}": asked,
-                f"{name} off by{unit}": round(distances[name], _DIGITS),
+                f"{name}_predicted{unit}": round(values[name], _DIGITS),
+                f"{name}_asked{unit}": asked,
+                f"{name}_off_by{unit}": round(distances[name], _DIGITS),
             }
         return Rating(merit=-farthest, value=round(farthest, _DIGITS), structure=sample.structure, facts=facts)
 

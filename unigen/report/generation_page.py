@@ -20,21 +20,22 @@ _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "s
 _NOTE = "Nothing here says that a structure is stable: no energies were computed."
 
 
-def write_run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Path:
+def write_run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str] = (_NOTE,)) -> Path:
     """Write ``report.html`` into a run folder.
 
     Args:
         folder: the run folder, complete.
         rows: its journal.
         kind: what it holds.
+        notes: what is said above the samples.
 
     Raises:
         UserError: the disk is full.
     """
-    return write_page(run_page(folder, rows, kind), folder / PAGE)
+    return write_page(run_page(folder, rows, kind, notes), folder / PAGE)
 
 
-def run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Page:
+def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str] = (_NOTE,)) -> Page:
     """The page of a run folder; see `write_run_page`."""
     structure_of: Callable[[Row], Crystal | Molecule | None] = crystal_of if kind == "crystals" else molecule_of
     structures = [structure_of(row) for row in rows]
@@ -49,7 +50,7 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Page:
         items=_items(folder, rows, structures),
         figures=distributions(kind, made),
         settings=settings,
-        notes=[_NOTE, *(f"All structures stand in {name}, beside this page." for name in all_in_one)],
+        notes=[*notes, *(f"All structures stand in {name}, beside this page." for name in all_in_one)],
         units=UNITS,
     )
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.cards import Kind
-from unigen.disk import alone_in
+from unigen.disk import alone_in, sha256_of
 from unigen.errors import UserError
 from unigen.models.generator import FollowsParents, Generator, Range
 from unigen.parallel import ProgressBar
@@ -101,7 +102,17 @@ class RunSettings:
             "version": generator.version,
             "versions": {name: version(name) for name in folder.tools},
             "requests": [request.to_dict() for request in requests],
+            **_patterns(requests),
         }
+
+
+def _patterns(requests: Sequence[Request]) -> dict[str, dict[str, str]]:
+    """The checksums of the requests' powder patterns: another one under the same path makes another run."""
+    paths = {request.pxrd for request in requests if isinstance(request, CrystalRequest) and request.pxrd is not None}
+    for path in sorted(paths):
+        if not Path(path).is_file():
+            raise UserError("no such powder pattern", where=path, next_step="give the path of a file")
+    return {"patterns": {path: sha256_of(Path(path)) for path in sorted(paths)}} if paths else {}
 
 
 def run_generation(

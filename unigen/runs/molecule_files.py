@@ -128,15 +128,19 @@ class MoleculeFolder(RunFolder):
 
 
 def molecule_of(row: Mapping[str, Any]) -> Molecule | None:
-    """The molecule of a journal line, with the values asked for; None for a failed sample."""
+    """The molecule of a journal line, with the values asked for and those predicted; None for a failed sample."""
     if "molecule" not in row:
         return None
-    fields = row["molecule"]
+    fields, ranking = row["molecule"], row.get("ranking", {})
+    asked = {f"{name}_asked": float(value) for name, value in row["request"].get("properties", {}).items()}
+    # without the unit, which stands behind the name
+    named = {name.partition(" (")[0]: value for name, value in ranking.items()}
+    predicted = {name: float(value) for name, value in named.items() if name.endswith("_predicted")}
     return Molecule(
         np.array([ATOMIC_NUMBER[symbol] for symbol in fields["elements"]]),
         np.array(fields["positions"], dtype=np.float64),
         np.array(fields["bonds"], dtype=np.int64).reshape(-1, 3),
         np.array(fields["charges"], dtype=np.int64),
-        {f"{name}_asked": float(value) for name, value in row["request"].get("properties", {}).items()},
+        asked | predicted,
         row["smiles"],
     )
