@@ -19,7 +19,6 @@ from unigen.data.crystal_store import open_crystals
 from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, format_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.eval.crystals.validity import check_composition
 from unigen.models.checkpoint import model_folder
 from unigen.models.families import UNLEARNED
 from unigen.request import CrystalRequest
@@ -129,6 +128,9 @@ def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT
         >>> [each.formula for each in scan.compositions]
         ['Na', 'Cl', 'NaCl']
     """
+    # late: the chemistry stack need not be there where only models are trained and drawn from
+    from unigen.eval.crystals.validity import check_composition
+
     numbers = sorted({ATOMIC_NUMBER[symbol] for symbol in elements}, key=chemical_rank)
     formulas = {tuple(sorted(reduce_counts(known.counts(cell))[0].items())) for cell in range(len(known))}
     ratios = Counter(tuple(sorted(count for _, count in formula)) for formula in formulas)
