@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from unigen.crystals.crystal import Crystal
 from unigen.models.generator import Sample
@@ -41,6 +41,7 @@ class Rating:
     reason: str = ""
 
 
+@runtime_checkable
 class Ranker(Protocol):
     """A way to choose.
 

@@ -49,9 +49,26 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Page:
         items=_items(folder, rows, structures),
         figures=distributions(kind, made),
         settings=settings,
-        notes=[_NOTE, *(f"All structures stand in {name}, beside this page." for name in all_in_one)],
+        notes=[
+            _NOTE,
+            *_by_property(settings),
+            *(f"All structures stand in {name}, beside this page." for name in all_in_one),
+        ],
         units=UNITS,
     )
+
+
+def _by_property(settings: Mapping[str, Any]) -> list[str]:
+    """Who says what is predicted, in a run that was ranked by property."""
+    ranking = settings.get("ranking")
+    if not isinstance(ranking, Mapping) or ranking.get("by") != "property":
+        return []
+    chooser = ranking["predictor"]["name"]
+    if not ranking["predictor"]["version"]:
+        return [f"Ranked by the {chooser}, which is exact."]
+    among = f"which chose each sample among {ranking['candidates']} candidates"
+    judge = "what it is wrong about it chooses too, so let another model judge: unigen evaluate conditional"
+    return [f"Predicted values are those of {chooser}, {among}; {judge}."]
 
 
 def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Molecule | None]) -> list[Item]:
@@ -79,11 +96,13 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
 
 
 def _columns(row: Row) -> dict[str, Value]:
-    """The line's own facts, those of its checks and of its known relative, and what was asked for."""
-    columns = _scalars({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
+    """The line's own facts, those that ranked it, of its checks and its known relative, and what was asked for."""
+    columns = {name.replace("_", " "): value for name, value in _scalars(row.get("ranking", {})).items()}
+    columns |= _scalars({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
     columns |= _scalars(row.get("checks", {}))
     columns |= {f"relative {name}": value for name, value in _scalars(row.get("source", {})).items()}
-    requested = row["request"].get("properties") or {}
+    by_property = row.get("ranking", {}).get("by") == "property"  # says itself what was asked for, with its unit
+    requested = {} if by_property else row["request"].get("properties") or {}
     return columns | {f"{name} asked": value for name, value in _scalars(requested).items()}
 
 
