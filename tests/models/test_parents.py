@@ -81,13 +81,6 @@ def test_what_a_parent_cannot_be_is_not_followed():
     assert denovo[0].structure.reduced_formula == "KBr"
 
 
-@pytest.mark.filterwarnings("ignore:parent that does not fit")
-def test_of_several_candidates_the_parents_are_among_the_first():
-    drawn = generate(CrystalRequest(formula="NaCl", z=1), n=3, rank=4, model=make(SALT, CAESIUM_CHLORIDE))
-    assert ids(drawn)[:2] == ["parent-1", "parent-2"] or ids(drawn)[:2] == ["parent-2", "parent-2"]
-    assert drawn[2].source["id"].startswith("known")
-
-
 @settings(max_examples=8)
 @given(st.data())
 def test_how_a_parent_is_described_makes_no_difference(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from unigen.errors import UserError
 
 if TYPE_CHECKING:
     from unigen.ranking.settings import RankSettings
+    from unigen.runs.stable import StableRules
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
@@ -53,6 +55,8 @@ def generate_crystal(
     distinct: Annotated[
         Literal["space-group"] | None, typer.Option(help="Different space groups before any comes twice.")
     ] = None,
+    scan: Annotated[bool, typer.Option("--scan", help="All plausible compositions of --elements.")] = False,
+    scan_limit: Annotated[int | None, typer.Option(min=1, help="A subsystem, at most.", show_default="20")] = None,
     parents: Annotated[list[Path] | None, typer.Option(help="Structures to follow first: files, folders.")] = None,
     more_parents: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
@@ -76,13 +80,13 @@ def generate_crystal(
     ] = None,
     potential: Annotated[
         str | None,
-        typer.Option(help="Of --rank-by energy: chgnet, 7net-0, ..., package.module:Class.", show_default="chgnet"),
+        typer.Option(help="Of energies: chgnet, 7net-0, ..., package.module:Class.", show_default="chgnet"),
     ] = None,
     energy_scheme: Scheme = None,
     relax: Annotated[int | None, typer.Option(min=1, help="Relax the best so many of each request.")] = None,
     fix_symmetry: Annotated[bool, typer.Option("--fix-symmetry", help="Relax within the space group.")] = False,
     pressure: Annotated[str | None, typer.Option(help="GPa, such as 0,20,50: who is stable where.")] = None,
-    hull: Annotated[str | None, typer.Option(help="Reference set: energies above its hull.")] = None,
+    hull: Annotated[str | None, typer.Option(help="Reference set (unigen hull build); energies above it.")] = None,
     workers: Workers = None,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
@@ -91,6 +95,11 @@ def generate_crystal(
     page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
     device: Device = "cpu",
+    stable: Annotated[
+        float | None, typer.Option(help="Draw until -n are at most so many eV/atom above --hull, relaxed.")
+    ] = None,
+    draws: Annotated[int | None, typer.Option(min=1, help="Of --stable, at most.", show_default="20 x -n")] = None,
+    known_formulas: Annotated[bool, typer.Option(help="With --stable de novo: also known formulas.")] = False,
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
@@ -101,7 +110,9 @@ def generate_crystal(
     from unigen.runs.crystal_files import CrystalFolder, crystal_of
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.runs.ranking import CANDIDATES, run_ranking
+    from unigen.runs.stable import run_stable, stable_notes
     from unigen.sample.requests import read_pressures, read_requests, request_of
+    from unigen.sample.scan import LIMIT, scan_each, scan_requests
 
     given = _given(
         formula=formula,
@@ -115,11 +126,18 @@ def generate_crystal(
         min_distance=min_distance,
         volume_per_atom=volume_per_atom,
         density=density,
-        distinct=distinct,
+        distinct=None if scan else distinct,
     )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
     wanted = [request_of(given)] if requests is None else read_requests(requests)
+    if scan_limit is not None and not scan:
+        raise UserError("--scan-limit without --scan")
+    scans = scan_each(wanted, model, retrieve_from, scan_limit or LIMIT) if scan else []
+    if scan:
+        wanted = [replace(each, distinct=distinct and "space_group") for each in scan_requests(wanted, scans)]
+        for each in scans:
+            typer.echo(each.summary)
     if more_parents and not parents:  # --parents a.cif b.cif: what follows the first is an argument to the parser
         raise UserError("unexpected argument", got=more_parents[0], next_step="unigen generate crystal --help")
     settings = RunSettings(
@@ -128,6 +146,7 @@ def generate_crystal(
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
         parents=read_parents([*parents, *(more_parents or ())]) if parents else None,
+        scans=scans,
         decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
         score=score,
@@ -137,24 +156,70 @@ def generate_crystal(
     ranking = _ranking(
         candidates=candidates,
         by=rank_by,
-        potential=potential,
-        energy_scheme=energy_scheme,
+        potential=None if stable is not None else potential,
+        energy_scheme=None if stable is not None else energy_scheme,
         relax=relax,
         fix_symmetry=fix_symmetry or None,
         pressures=None if pressure is None else read_pressures(pressure),
-        hull=hull,
+        hull=None if stable is not None else hull,
+    )
+    rules = _stable_rules(
+        stable,
+        len(wanted),
+        hull,
+        potential,
+        energy_scheme,
+        device,
+        draws=draws,
+        known_formulas=known_formulas,
+        ranked=ranking is not None,
     )
     folder, console = CrystalFolder(out, symprec=symprec, cif=cif), Console()
     with alone_in(out):
-        if ranking is None:
-            rows = run_generation(wanted, folder, settings, console)
-        else:
+        notes: dict[str, list[str]] = {}
+        if rules is not None:
+            run = run_stable(wanted[0], folder, settings, rules, workers=workers, console=console)
+            rows, notes = run.rows, {"notes": stable_notes(run, out, rules)}
+        elif ranking is not None:
             drawn = CrystalFolder(out / CANDIDATES, cif=False)
             rows = run_ranking(wanted, folder, drawn, settings, ranking, workers=workers, console=console)
+        else:
+            rows = run_generation(wanted, folder, settings, console)
         if picture:
             draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
         if page:
-            write_run_page(out, rows, "crystals")
+            write_run_page(out, rows, "crystals", **notes)
+
+
+def _stable_rules(
+    limit: float | None,
+    requests: int,
+    hull: str | None,
+    potential: str | None,
+    energy_scheme: str | None,
+    device: str,
+    *,
+    draws: int | None,
+    known_formulas: bool,
+    ranked: bool,
+) -> StableRules | None:
+    """What ``--stable`` asks for; None without it."""
+    from unigen.energies.hull.hull import Hull
+    from unigen.energies.potential import find_potential
+    from unigen.runs.stable import StableRules
+    from unigen.sample.rank import POTENTIAL
+
+    if limit is None:
+        if draws or known_formulas:
+            raise UserError("--draws and --known-formulas are for --stable", next_step="give --stable, such as 0.1")
+        return None
+    if hull is None or requests != 1 or ranked:
+        got = f"{requests} requests, hull {hull}, {'ranked' if ranked else 'not ranked'}"
+        raise UserError("--stable needs one request and a --hull, and ranks nothing", got=got)
+    chosen = find_potential(potential or POTENTIAL, energy_scheme, device)
+    return StableRules(
+        limit=limit, hull=Hull.open(hull, chosen), potential=chosen, draws=draws, known_formulas=known_formulas
+    )
 
 
 def _ranking(**options: Any) -> RankSettings | None:

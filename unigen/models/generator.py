@@ -213,10 +213,15 @@ def refuse_more_than_composition(request: CrystalRequest, name: str) -> None:
     Raises:
         UserError: the request asks for one.
     """
-    if request.asks_symmetry or request.properties:
-        condition = "a symmetry" if request.asks_symmetry else "properties"
-        raise UserError(
-            f"{name} cannot be asked for {condition}",
-            got=request.template or request.space_group or request.crystal_system or ", ".join(request.properties),
-            next_step="use a wyckoff model, such as unigen-crystal-small",
-        )
+    conditions = {
+        "a symmetry": request.template or request.space_group or request.crystal_system,
+        "different space groups": request.distinct,
+        "properties": ", ".join(request.properties),
+    }
+    for condition, got in conditions.items():
+        if got:
+            raise UserError(
+                f"{name} cannot be asked for {condition}",
+                got=got,
+                next_step="use a wyckoff model, such as unigen-crystal-small",
+            )

@@ -49,9 +49,10 @@ def choose(samples: Sequence[Sample], ratings: Sequence[Rating], ranker: Ranker,
         found = distinct_structures([s for place in made if (s := ratings[place].structure) is not None], n)
     rank = {made[kept]: number for number, kept in enumerate(found.kept, start=1)}
     answers = [_answer(samples[place], ratings[place], ranker, number) for place, number in rank.items()]
-    failed = len(samples) - len(made)
+    failed = [place for place, rating in enumerate(ratings) if rating.structure is None]
     reason = f"only {len(answers)} distinct structures among {len(samples)} candidates"
-    reason += f", of which {failed} failed: {next(s.reason for s in samples if s.structure is None)}" if failed else ""
+    if failed:
+        reason += f", of which {len(failed)} failed: {samples[failed[0]].reason or ratings[failed[0]].reason}"
     answers += [
         replace(samples[0], structure=None, index=index, reason=reason, source={}, template="", ranking={})
         for index in range(len(answers), n)

@@ -174,14 +174,17 @@ class EnergyRanker:
     def _with_differences(self, rating: Rating, lowest: dict[bool, float]) -> Rating:
         if rating.value is None or not isinstance(rating.structure, Crystal):
             return rating
-        facts = dict(rating.facts)
-        facts["energy_above_lowest"] = round(rating.value - lowest[_is_relaxed(rating)], _DIGITS)
+        differences: dict[str, str | int | float] = {
+            "energy_above_lowest": round(rating.value - lowest[_is_relaxed(rating)], _DIGITS)
+        }
+        reasons = [rating.reason]
         if self.hull is not None:
             verdict = self.hull.judge(rating.structure.counts, rating.value)
-            if verdict.above_hull is None:
-                return replace(rating, facts=facts, reason="; ".join(filter(None, (rating.reason, verdict.reason))))
-            facts["energy_above_hull"] = round(verdict.above_hull, _DIGITS)
-        return replace(rating, facts=facts)
+            reasons.append(verdict.reason)
+            if verdict.above_hull is not None:
+                differences["energy_above_hull"] = round(verdict.above_hull, _DIGITS)
+        # first, since tables show the first facts
+        return replace(rating, facts=differences | dict(rating.facts), reason="; ".join(filter(None, reasons)))
 
 
 def _is_relaxed(rating: Rating) -> bool:

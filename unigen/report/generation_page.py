@@ -12,6 +12,7 @@ from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import distributions
 from unigen.report.html import write_page
 from unigen.report.page import PAGE, UNITS, Item, Kind, Page, Value
+from unigen.report.ranking_page import ranking_figures, ranking_notes
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import RUN, Row, file_names
 from unigen.runs.molecule_files import SDF, molecule_of
@@ -20,21 +21,22 @@ _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "s
 _NOTE = "Nothing here says that a structure is stable: no energies were computed."
 
 
-def write_run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Path:
+def write_run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str] = (_NOTE,)) -> Path:
     """Write ``report.html`` into a run folder.
 
     Args:
         folder: the run folder, complete.
         rows: its journal.
         kind: what it holds.
+        notes: what is said above the samples.
 
     Raises:
         UserError: the disk is full.
     """
-    return write_page(run_page(folder, rows, kind), folder / PAGE)
+    return write_page(run_page(folder, rows, kind, notes), folder / PAGE)
 
 
-def run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Page:
+def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str] = (_NOTE,)) -> Page:
     """The page of a run folder; see `write_run_page`."""
     structure_of: Callable[[Row], Crystal | Molecule | None] = crystal_of if kind == "crystals" else molecule_of
     structures = [structure_of(row) for row in rows]
@@ -42,33 +44,20 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind) -> Page:
     all_in_one = [name for name in (SDF, "samples.extxyz") if (folder / name).exists()]
     settings = read_yaml(folder / RUN)
     requests = settings.pop("requests")
+    figures = distributions(kind, made)
+    if "ranking" in settings:
+        figures = [*ranking_figures(folder, rows, requests), *figures]
+        notes = ranking_notes(settings)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(
         title=f"{kind.capitalize()} by {settings['model']}",
         kind=kind,
         items=_items(folder, rows, structures),
-        figures=distributions(kind, made),
+        figures=figures,
         settings=settings,
-        notes=[
-            _NOTE,
-            *_by_property(settings),
-            *(f"All structures stand in {name}, beside this page." for name in all_in_one),
-        ],
+        notes=[*notes, *(f"All structures stand in {name}, beside this page." for name in all_in_one)],
         units=UNITS,
     )
-
-
-def _by_property(settings: Mapping[str, Any]) -> list[str]:
-    """Who says what is predicted, in a run that was ranked by property."""
-    ranking = settings.get("ranking")
-    if not isinstance(ranking, Mapping) or ranking.get("by") != "property":
-        return []
-    chooser = ranking["predictor"]["name"]
-    if not ranking["predictor"]["version"]:
-        return [f"Ranked by the {chooser}, which is exact."]
-    among = f"which chose each sample among {ranking['candidates']} candidates"
-    judge = "what it is wrong about it chooses too, so let another model judge: unigen evaluate conditional"
-    return [f"Predicted values are those of {chooser}, {among}; {judge}."]
 
 
 def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Molecule | None]) -> list[Item]:
@@ -96,8 +85,8 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
 
 
 def _columns(row: Row) -> dict[str, Value]:
-    """The line's own facts, those that ranked it, of its checks and its known relative, and what was asked for."""
-    columns = {name.replace("_", " "): value for name, value in _scalars(row.get("ranking", {})).items()}
+    """What ranked it, the line's own facts, those of its checks and its known relative, and what was asked for."""
+    columns = _scalars(row.get("ranking", {}))
     columns |= _scalars({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
     columns |= _scalars(row.get("checks", {}))
     columns |= {f"relative {name}": value for name, value in _scalars(row.get("source", {})).items()}

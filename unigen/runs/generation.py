@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.cards import Kind
-from unigen.disk import alone_in
+from unigen.disk import alone_in, sha256_of
 from unigen.errors import UserError
 from unigen.models.generator import FollowsParents, Generator, Range
 from unigen.parallel import ProgressBar
@@ -20,12 +21,16 @@ from unigen.runs.tables import SHOWN
 from unigen.sample.generate import iter_samples
 from unigen.sample.load import load
 from unigen.sample.parents import fitted_parents, parent_remarks
+from unigen.sample.scan import SCAN, Scan, write_scan
 from unigen.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Request = CrystalRequest | MoleculeRequest
+
+_WHERE_GIVEN = ("decoding", "parents", "scans")
+"""Settings of which ``run.yaml`` tells in words of its own, and only where there are any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,7 @@ class RunSettings:
         retrieve_from: dataset that known structures come from; by default the model's own table.
         exclude_formula: known structures of the request's own formula are left out.
         parents: structures of the user, followed first.
+        scans: of the chemical systems whose compositions are the requests.
         decoding: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
         score: compute each sample's exact log-likelihood.
@@ -50,6 +56,7 @@ class RunSettings:
     retrieve_from: str | None = None
     exclude_formula: bool = False
     parents: Parents | None = None
+    scans: Sequence[Scan] = ()
     decoding: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     score: bool = True
@@ -83,7 +90,7 @@ class RunSettings:
         """
         for each in fields(self):
             value = getattr(self, each.name)
-            if each.name not in (*folder.written, "decoding", "parents", "batch_size") and value != each.default:
+            if each.name not in (*folder.written, *_WHERE_GIVEN, "batch_size") and value != each.default:
                 raise UserError(f"a run of {folder.kind} has no setting {each.name!r}", got=value)
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         values |= {"model": generator.name, folder.decoding: asdict(generator.settings)}
@@ -91,10 +98,21 @@ class RunSettings:
             "unigen": __version__,
             **{name: values[name] for name in folder.written},
             **_parent_facts(generator, requests),
+            **({"scans": [scan.facts for scan in self.scans]} if self.scans else {}),
             "version": generator.version,
             "versions": {name: version(name) for name in folder.tools},
             "requests": [request.to_dict() for request in requests],
+            **_patterns(requests),
         }
+
+
+def _patterns(requests: Sequence[Request]) -> dict[str, dict[str, str]]:
+    """The checksums of the requests' powder patterns: another one under the same path makes another run."""
+    paths = {request.pxrd for request in requests if isinstance(request, CrystalRequest) and request.pxrd is not None}
+    for path in sorted(paths):
+        if not Path(path).is_file():
+            raise UserError("no such powder pattern", where=path, next_step="give the path of a file")
+    return {"patterns": {path: sha256_of(Path(path)) for path in sorted(paths)}} if paths else {}
 
 
 def run_generation(
@@ -132,13 +150,17 @@ def draw_samples(
     """The same without the table, by a generator that is open; see `run_generation`."""
     if console is not None:
         lines = dict.fromkeys(line for request in requests for line in remarks(generator, request))
-        lines |= dict.fromkeys(parent_remarks(generator, requests))
-        for line in list(lines)[:SHOWN]:
-            console.out(line, highlight=False)
+        for shown in (list(lines), parent_remarks(generator, requests)):
+            for line in shown[:SHOWN]:
+                console.out(line, highlight=False)
+            if len(shown) > SHOWN:
+                console.out(f"and {len(shown) - SHOWN} more such lines", highlight=False)
     facts = settings.facts(generator, requests, folder)
     tasks = list(product(range(len(requests)), range(settings.n)))
     with alone_in(folder.path):
         folder.claim(facts)
+        if settings.scans:
+            write_scan(folder.path / SCAN, settings.scans)
         with ProgressBar("generating", len(tasks), done=len(folder.finished), shown=console is not None) as bar:
             batches = iter_samples(generator, requests, tasks, settings.seed, settings.batch_size, folder.finished)
             for samples in batches:
@@ -169,9 +191,8 @@ def _parent_facts(generator: Generator, requests: Sequence[Request]) -> dict[str
         return {}
     fitted, parents = fitted_parents(generator, requests), generator.parents
     names = [name._asdict() | {"fits": fitted[place]} for place, name in enumerate(parents.names)]
-    return {"parents": names} | (
-        {"parents_left_out": [e._asdict() for e in parents.left_out]} if parents.left_out else {}
-    )
+    left_out = [each._asdict() for each in parents.left_out]
+    return {"parents": names} | ({"parents_left_out": left_out} if left_out else {})
 
 
 def _remark(name: str, value: float, known: Range) -> str:

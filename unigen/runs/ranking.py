@@ -10,6 +10,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.disk import alone_in, durable_text
@@ -26,9 +27,13 @@ from unigen.runs.folder import Row, RunFolder, was_made
 from unigen.runs.generation import RunSettings, draw_samples
 from unigen.runs.tables import SHOWN, answers_table
 from unigen.sample.rank import open_ranker, rank_candidates
+from unigen.sample.scan import SCAN, write_scan
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_PLACE_OF_QUANTITY = 5
+"""Of the column of the table that ranks, before that of the merit."""
 
 CANDIDATES, RATINGS, TABLE, TRANSITIONS = "candidates", "ranking", "ranking.csv", "transitions.csv"
 
@@ -66,6 +71,8 @@ def run_ranking(
     facts["ranking"] = _facts(ranking, ranker)
     with alone_in(folder.path):
         folder.claim(facts)
+        if settings.scans:
+            write_scan(folder.path / SCAN, settings.scans)
         drawn = draw_samples(requests, candidates, replace(settings, n=ranking.candidates), generator, console)
         groups = _groups(drawn, candidates, requests)
         ranker = open_ranker(ranking, generator, requests, folder.path / RATINGS, settings.device)
@@ -136,6 +143,14 @@ def _write_table(
                         ranker.quantity: "" if rating.value is None else rating.value,
                     }
                 )
+
+
+def read_table(path: Path) -> tuple[str, list[dict[str, str]]]:
+    """The quantity that ranks, and the lines of the table of candidates, the best of each request first."""
+    with path.open(encoding="utf-8", newline="") as file:
+        table = csv.DictReader(file)
+        columns = table.fieldnames or ()
+        return columns[_PLACE_OF_QUANTITY], list(table)
 
 
 def _write_transitions(folder: RunFolder, choices: Sequence[Choice], pressures: Sequence[float]) -> list[str]:

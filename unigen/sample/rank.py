@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from unigen.crystals.crystal import Crystal
+from unigen.crystals.limits import breach
 from unigen.energies.hull.hull import Hull
 from unigen.energies.potential import find_potential
 from unigen.energies.relaxation import RelaxSettings
@@ -68,5 +71,17 @@ def rank_candidates(
     groups: Sequence[Sequence[Sample]], ranker: Ranker, n: int, workers: Workers
 ) -> tuple[list[list[Rating]], list[Choice]]:
     """The ratings of all candidates of all requests, and the best ``n`` distinct ones of each request."""
-    rated = ranker.rate(groups, workers)
+    found = ranker.rate(groups, workers)
+    rated = [list(map(_within_limits, group, ratings)) for group, ratings in zip(groups, found, strict=True)]
     return rated, [choose(group, ratings, ranker, n) for group, ratings in zip(groups, rated, strict=True)]
+
+
+def _within_limits(sample: Sample, rating: Rating) -> Rating:
+    """The rating; without its structure where a ranker moved that out of what the request limits it to."""
+    request, structure = sample.request, rating.structure
+    if not (isinstance(request, CrystalRequest) and request.limits_geometry and isinstance(structure, Crystal)):
+        return rating
+    broken = breach(request, structure)
+    if not broken.size:
+        return rating
+    return replace(rating, merit=float("-inf"), structure=None, reason=f"once moved by the ranker: {broken.reason}")

@@ -21,7 +21,7 @@ Request = TypeVar("Request", CrystalRequest, MoleculeRequest)
 
 _CRYSTAL_FIELDS = tuple(field.name for field in fields(CrystalRequest))
 _WHOLE_NUMBERS = ("z", "n_atoms")
-_CRYSTAL_TEXTS = ("formula", "crystal_system", "template", "id")
+_CRYSTAL_TEXTS = ("formula", "crystal_system", "template", "pxrd", "id")
 _MOLECULE_TEXTS = ("id", "smiles", "formula")
 
 

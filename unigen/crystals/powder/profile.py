@@ -75,7 +75,9 @@ def calculated_profile(target: Target, crystal: Crystal) -> CalculatedProfile:
     for breadth in BREADTHS:
         if breadth < 2 * step:  # narrower than the points can show
             continue
-        form = LORENTZIAN / (1 + (2 * distance / breadth) ** 2) + (1 - LORENTZIAN) * 0.5 ** ((2 * distance / breadth) ** 2)
+        form = LORENTZIAN / (1 + (2 * distance / breadth) ** 2) + (1 - LORENTZIAN) * 0.5 ** (
+            (2 * distance / breadth) ** 2
+        )
         smooth = np.fft.irfft(transformed * np.fft.rfft(form))[: len(even)]
         calculated = np.interp(two_theta, even, smooth)
         norm = float(weights @ calculated**2)

@@ -18,6 +18,7 @@ from unigen.energies.hull.elements import (
     fit_element_energies,
     write_element_energies,
 )
+from unigen.energies.hull.mp_corrections import CORRECTIONS
 from unigen.energies.hull.provenance import Quantity, check_one_scheme, check_quantity, scheme_name
 from unigen.energies.hull.reference import (
     ENTRIES,
@@ -37,6 +38,7 @@ from unigen.energies.relaxation import RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.errors import UserError
 from unigen.parallel import Workers
+from unigen.parsing import one_line
 
 RELAXED = "relaxed"
 """Folder of the relaxations behind a set, so that an interrupted build goes on."""
@@ -120,7 +122,8 @@ def fit_elements(
 
     Args:
         name: reference set of formation energies.
-        sources: datasets of relaxed crystals with formation energies in the set's scheme.
+        sources: datasets of relaxed crystals with formation energies in the set's scheme, into which the potential's
+            are brought where a correction leads there.
         potential: to be used with the set.
         energy: column of the formation energies, eV/atom.
         limit: crystals, drawn at random.
@@ -131,7 +134,8 @@ def fit_elements(
         UserError: another scheme, a set of total energies, too few crystals.
     """
     card = open_reference(name).card
-    if card.quantity != "formation" or card.scheme != potential.scheme:
+    correction = CORRECTIONS.get((potential.scheme, card.scheme))
+    if card.quantity != "formation" or (card.scheme != potential.scheme and correction is None):
         raise UserError(
             "energies of the elements are for a set of formation energies in the potential's scheme",
             where=name,
@@ -159,7 +163,12 @@ def fit_elements(
         if result.energy_per_atom is None:
             left_out.append((source, label, f"{result.outcome}: {result.reason}"))
         else:
-            computed.append((crystal, result.energy_per_atom))
+            try:
+                corrected = 0.0 if correction is None else correction(crystal)
+            except ValueError as error:
+                left_out.append((source, label, f"no correction to {card.scheme}: {one_line(error)}"))
+                continue
+            computed.append((crystal, result.energy_per_atom + corrected))
     write_left_out(elements_file(folder, potential).with_suffix(f".{LEFT_OUT}"), left_out, LEFT_OUT_COLUMNS)
     fit = fit_element_energies(
         [crystal.counts for crystal, _ in computed],

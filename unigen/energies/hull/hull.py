@@ -11,12 +11,15 @@ from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from unigen.crystals.crystal import Crystal
 from unigen.elements import SYMBOLS, chemical_rank, format_formula
 from unigen.energies.hull.elements import ElementEnergies, open_element_energies
+from unigen.energies.hull.mp_corrections import CORRECTIONS, Correction
 from unigen.energies.hull.phases import StablePhases
 from unigen.energies.hull.reference import HullReference, hull_folder, open_reference
 from unigen.energies.potential import Potential
 from unigen.errors import UserError
+from unigen.parsing import one_line
 
 if TYPE_CHECKING:
     from pymatgen.analysis.phase_diagram import PhaseDiagram
@@ -50,6 +53,7 @@ class Hull:
         element_energies: eV/atom by atomic number, for total energies over a set of formation energies; None when the
             energies judged are of the same quantity as the set's.
         fit: where the energies of the elements come from, for reports.
+        correction: what brings the energies that are judged into the set's scheme; None where they are of it.
     """
 
     def __init__(
@@ -57,14 +61,15 @@ class Hull:
         reference: HullReference,
         element_energies: Mapping[int, float] | None = None,
         fit: ElementEnergies | None = None,
+        correction: Correction | None = None,
     ) -> None:
-        self.reference, self.fit = reference, fit
+        self.reference, self.fit, self.correction = reference, fit, correction
         self._elements = element_energies
         self._diagram = lru_cache(_DIAGRAMS)(self._make_diagram)
 
     @classmethod
     def open(cls, name: str, potential: Potential) -> Hull:
-        """The hull of this name for energies of a potential.
+        """The hull of this name for energies of a potential, corrected where a correction leads to its scheme.
 
         Raises:
             UserError: it is not built; its scheme is not the potential's; its energies are of another potential; it
@@ -72,7 +77,8 @@ class Hull:
         """
         reference = open_reference(name)
         card = reference.card
-        if card.scheme != potential.scheme:
+        correction = CORRECTIONS.get((potential.scheme, card.scheme))
+        if card.scheme != potential.scheme and correction is None:
             raise UserError(
                 "energies of two schemes cannot stand in one hull",
                 got=f"{potential.name}: {potential.scheme}",
@@ -87,17 +93,33 @@ class Hull:
                 wanted=str(card.potential),
             )
         if card.quantity == "total":
-            return cls(reference)
+            return cls(reference, correction=correction)
         fit = open_element_energies(hull_folder(name), potential)
-        return cls(reference, fit.by_number(), fit)
+        return cls(reference, fit.by_number(), fit, correction)
 
     def facts(self) -> dict[str, object]:
         """What its verdicts depend on, for a report."""
         facts: dict[str, object] = asdict(self.reference.card)
+        if self.correction is not None:
+            facts["judged_energies_corrected_by"] = self.correction.__name__
         return facts | ({"elements": asdict(self.fit)} if self.fit else {})
 
+    def judge_crystal(self, crystal: Crystal, energy_per_atom: float) -> HullVerdict:
+        """Where a crystal stands by an energy of the potential that the hull was opened for.
+
+        Args:
+            crystal: its structure decides on the correction, where there is one.
+            energy_per_atom: eV/atom, as the potential has it.
+        """
+        if self.correction is not None:
+            try:
+                energy_per_atom += self.correction(crystal)
+            except ValueError as error:
+                return HullVerdict(reason=f"no correction to {self.reference.card.scheme}: {one_line(error)}")
+        return self.judge(crystal.counts, energy_per_atom)
+
     def judge(self, counts: Mapping[int, int], energy_per_atom: float) -> HullVerdict:
-        """Where a crystal stands.
+        """Where a composition stands with an energy of the hull's scheme.
 
         Args:
             counts: atoms by atomic number.

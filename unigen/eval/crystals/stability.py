@@ -150,7 +150,7 @@ def _relax(crystals: Sequence[Crystal | None], relaxed: RelaxedCrystals, workers
 def _judge(result: Relaxation, hull: Hull | None) -> HullVerdict:
     if hull is None or result.crystal is None or result.energy_per_atom is None:
         return HullVerdict(reason=result.reason)
-    return hull.judge(result.crystal.counts, result.energy_per_atom)
+    return hull.judge_crystal(result.crystal, result.energy_per_atom)
 
 
 def _stable_phases(relaxed: Sequence[Relaxation], hull: Hull | None) -> StablePhases | None:

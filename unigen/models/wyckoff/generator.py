@@ -21,6 +21,7 @@ from unigen.models.cell_choice import CellChooser, CellRow, Counts
 from unigen.models.generator import SCORE_STEPS, Candidate, Job, OpenedModel, Range
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
+from unigen.models.wyckoff.distinct_groups import DistinctGroups
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.parents import ParentSources
@@ -120,6 +121,7 @@ class WyckoffGenerator:
                 parents, retriever.volume, model.config.max_atoms, exclude_formula=exclude_formula
             )
         self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
+        self.distinct = DistinctGroups(self.sources, self._likeliest_templates)
         accepts = CellFilter(retriever, self.settings.within).accepts
         self.cells = CellChooser(
             model, self.settings.temperature, accepts, self.sources.size_evidence, self.property_vector
@@ -172,6 +174,8 @@ class WyckoffGenerator:
         """
         found = [] if self._parents is None else self._parents.of(job.request)
         place = job.index + job.candidate
+        if job.request.distinct:  # what a sample may have depends on those before it, whose candidates are the first
+            job = replace(job, index=place, candidate=0)
         if place < len(found):
             return job, found[place].source
         candidate = job.candidate - max(0, len(found) - job.index)
@@ -198,7 +202,10 @@ class WyckoffGenerator:
         plans: list[_Plan] = []
         unguided: list[tuple[CellRow, Counts, Source]] = []
         for (row, cell), ranked in zip(rows, self.sources.ranked([cell for _, cell in rows]), strict=True):
-            source = self.sources.follow(row.job, ranked, self.cells.earlier_samples(row, cell))
+            if row.job.request.distinct:
+                source = self._distinct_source(row, cell)
+            else:
+                source = self.sources.follow(row.job, ranked, self.cells.earlier_samples(row, cell))
             if source.neighbour < 0:
                 unguided.append((row, cell, source))
                 continue
@@ -208,6 +215,23 @@ class WyckoffGenerator:
             start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
             plans.append(self._plan_from(row, source, score, merit, start))
         return plans
+
+    def _distinct_source(self, row: CellRow, cell: Counts) -> Source:
+        """The source of a sample whose space group should be another one than those of earlier samples."""
+        cells = [other for other in self.cells.earlier_cells(row) if other is not None]
+        followed: list[int] = []
+        if self._parents is not None:
+            groups = self._parents.retriever.table.space_group
+            followed = groups[self.fitting_parents(row.job.request)].tolist()
+        return self.distinct.follow(row.job, [*cells, cell], followed)
+
+    def _likeliest_templates(self, cell: Counts, space_groups: frozenset[int]) -> list[tuple[Template, float]]:
+        """The likeliest templates of a cell, best first."""
+        key = tuple(sorted(cell.items())), space_groups
+        found = self._likeliest.get(key)
+        if found is None:
+            found = self._likeliest[key] = search_templates(self.model, [cell], [space_groups], _BEAM)[0]
+        return found
 
     def _following(self, row: CellRow, source: Source) -> _Plan:
         """The plan of a row that follows a known structure."""
@@ -237,7 +261,7 @@ class WyckoffGenerator:
         search = {
             (tuple(sorted(cell.items())), row.job.request.space_groups): cell
             for row, cell, source in rows
-            if source.rank is not None and not row.job.request.template
+            if source.rank is not None and not row.job.request.template and source.template is None
         }
         new = [key for key in search if key not in self._likeliest]
         # one by one, as sources are ranked: what is found must not depend on what was searched for before
@@ -247,7 +271,10 @@ class WyckoffGenerator:
         likeliest_score: dict[int, float] = {}
         for position, (row, cell, source) in enumerate(rows):
             request = row.job.request
-            if request.template:
+            if source.template is not None:
+                template, score, merit = source.template
+                templates[position], likeliest_score[position] = (template, score), score - merit
+            elif request.template:
                 templates[position] = parse_template(request.template), 0.0
             elif source.rank is not None:
                 ranked = found[tuple(sorted(cell.items())), request.space_groups]

@@ -81,6 +81,7 @@ class Source:
         copies: of the crystal that follows it, in the wanted cell.
         rank: of a structure written anew: 0 for the likeliest template, 1 for the next; None: a template is drawn.
         parent: whether the neighbour is one of the user's own structures, not of the table.
+        template: what is written, its log probability and what it adds to the merit, where that is chosen already.
     """
 
     shortlist: Shortlist
@@ -90,6 +91,7 @@ class Source:
     copies: int = 1
     rank: int | None = None
     parent: bool = False
+    template: tuple[Template, float, float] | None = None
 
 
 class SourceChooser:
