@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unigen.eval.report import Report
     from unigen.models.generator import Sample
     from unigen.molecules.molecule import Molecule
+    from unigen.ranking.settings import RankSettings
     from unigen.request import CrystalRequest, MoleculeRequest
     from unigen.sample.generate import generate
     from unigen.sample.load import load
@@ -26,6 +27,7 @@ __all__ = [
     "CrystalRequest",
     "Molecule",
     "MoleculeRequest",
+    "RankSettings",
     "Report",
     "Sample",
     "UserError",
@@ -40,6 +42,7 @@ _HOMES = {
     "CrystalRequest": ("unigen.request", "CrystalRequest"),
     "Molecule": ("unigen.molecules.molecule", "Molecule"),
     "MoleculeRequest": ("unigen.request", "MoleculeRequest"),
+    "RankSettings": ("unigen.ranking.settings", "RankSettings"),
     "Report": ("unigen.eval.report", "Report"),
     "Sample": ("unigen.models.generator", "Sample"),
     "UserError": ("unigen.errors", "UserError"),

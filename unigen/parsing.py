@@ -206,6 +206,25 @@ def numeric(values: dict) -> dict[str, float]:
     return numbers
 
 
+def check_columns(properties: str, line: str, where: str) -> None:
+    """Hold what the comment of an extended XYZ frame announces against the line of its first atom.
+
+    ASE makes room for whatever number of columns is written there, before it looks for them.
+
+    Args:
+        properties: such as ``species:S:1:pos:R:3``.
+        line: of the first atom.
+        where: file and entry, for the message.
+
+    Raises:
+        UserError: more columns than the line has words.
+    """
+    widths = [int(width) for width in properties.split(":")[2::3] if width.isdecimal() and len(width) < 20]
+    if sum(widths) > len(line.split()):
+        got = f"{sum(widths):,} columns announced, {len(line.split())} in the line of the first atom"
+        raise UserError("not a readable frame", where=where, got=got)
+
+
 def one_line(message: object) -> str:
     """What a library says, on one line of a length that can be read."""
     return " ".join(str(message).split())[:160] or type(message).__name__

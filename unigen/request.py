@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 
-from unigen.elements import ATOMIC_NUMBER, SYSTEM_SPACE_GROUPS, parse_formula, reduce_counts
+from unigen.elements import ATOMIC_NUMBER, SYSTEM_SPACE_GROUPS, chemical_rank, parse_formula, reduce_counts
 from unigen.errors import UserError
+
+ALL_PAIRS = "all"
+"""Stands for every pair of elements that is not named by itself."""
+
+LARGEST_DISTANCE = 20.0
+"""Angstrom, that two elements may be asked to keep: more than the longest edge of most cells; searches for neighbours
+grow with its cube."""
+
+Limits = tuple[float | None, float | None]
+"""Lowest and highest value, both allowed; None: no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +34,7 @@ class CrystalRequest:
         properties: wanted values by name, as the model knows them (``density`` in g/cm^3, ``band_gap`` in eV, ...).
         template: space group and Wyckoff letters by element, such as ``"221 Sr:a Ti:b O:c"``; kept as text here, read
             (and the formula and size that follow from it filled in) by ``unigen.crystals.template.apply_template``.
+        pxrd: path of a powder pattern that the crystal is to explain, for those who rank candidates by it.
         id: the user's name for this request, carried to the samples (for scoring: the id of the reference crystal).
 
     Raises:
@@ -38,10 +49,16 @@ class CrystalRequest:
     crystal_system: str | None = None
     template: str | None = None
     properties: Mapping[str, float] = field(default_factory=dict, hash=False)
+    min_distance: float | Mapping[str, float] | None = field(default=None, hash=False)
+    volume_per_atom: Limits | None = None
+    density: Limits | None = None
+    distinct: str | None = None
+    pxrd: str | None = None
     id: str | None = None
 
     def __post_init__(self) -> None:
         check_values(self.properties)
+        self._check_limits()
         for name in ("z", "n_atoms"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -57,6 +74,19 @@ class CrystalRequest:
             self._check_formula(self.formula)
         elif self.z is not None and self.template is None:
             raise UserError("z: formula units of what?", next_step="give a formula too, or n_atoms instead")
+
+    def _check_limits(self) -> None:
+        """Also writes them in one way, so that equal wishes are equal requests."""
+        object.__setattr__(self, "min_distance", _distances(self.min_distance))
+        for name in ("volume_per_atom", "density"):
+            object.__setattr__(self, name, _limits(name, getattr(self, name)))
+        if self.distinct is not None:
+            if self.distinct != "space_group":
+                raise UserError("distinct: unknown word", got=self.distinct, wanted="space_group")
+            if self.formula is None and self.template is None:
+                raise UserError(
+                    "distinct: without a formula every sample has its own composition", next_step="give one"
+                )
 
     def _check_symmetry(self) -> None:
         if self.space_group is not None and not 1 <= self.space_group <= 230:
@@ -103,6 +133,16 @@ class CrystalRequest:
         return not (self.space_group is self.crystal_system is self.template is None)
 
     @property
+    def limits_geometry(self) -> bool:
+        """Whether there are distances, volumes or densities that no answer may have."""
+        return not (self.min_distance is self.volume_per_atom is self.density is None)
+
+    @property
+    def pair_distances(self) -> dict[str, float]:
+        """Angstrom that atoms have to keep, by pair of elements (`pair_name`) or `ALL_PAIRS`."""
+        return dict(self.min_distance) if isinstance(self.min_distance, Mapping) else {}
+
+    @property
     def units(self) -> int | None:
         """Formula units in the cell, when the request fixes them."""
         if self.formula is None:
@@ -122,6 +162,45 @@ class CrystalRequest:
         """The fields that are set, ready for JSON."""
         fields = asdict(self) | {"properties": dict(self.properties)}
         return {name: value for name, value in fields.items() if value not in (None, {})}
+
+
+def pair_name(first: str, second: str) -> str:
+    """Two symbols as distances are named, from cation to anion: ``"Ti-O"`` also of O and Ti."""
+    return "-".join(sorted((first, second), key=lambda symbol: chemical_rank(ATOMIC_NUMBER[symbol])))
+
+
+def _distances(given: float | Mapping[str, float] | None) -> dict[str, float] | None:
+    """Distances by name of the pair, checked."""
+    if given is None:
+        return None
+    named = given if isinstance(given, Mapping) else {ALL_PAIRS: given}
+    distances: dict[str, float] = {}
+    for pair, value in named.items():
+        symbols = str(pair).split("-")
+        if pair != ALL_PAIRS and (len(symbols) != 2 or not set(symbols) <= set(ATOMIC_NUMBER)):
+            raise UserError(f"min_distance: not a pair of elements {pair!r}", wanted=f"such as Ti-O, or {ALL_PAIRS}")
+        if not 0 < value <= LARGEST_DISTANCE:
+            wanted = f"more than 0, at most {LARGEST_DISTANCE:g}"
+            raise UserError(f"min_distance {pair}: no such distance", got=f"{value:g} Angstrom", wanted=wanted)
+        name = pair if pair == ALL_PAIRS else pair_name(*symbols)
+        if name in distances:
+            raise UserError(f"min_distance {name}: given twice")
+        distances[name] = float(value)
+    if not distances:
+        raise UserError("min_distance: none given", wanted="1.8, or by pair Ti-O=1.7,O-O=2.2")
+    return distances
+
+
+def _limits(name: str, given: Limits | None) -> Limits | None:
+    """Lowest and highest, checked."""
+    if given is None:
+        return None
+    low, high = given
+    ends = [end for end in (low, high) if end is not None]
+    if not ends or not all(isfinite(end) and end > 0 for end in ends) or ends[0] > ends[-1]:
+        text = ":".join("" if end is None else f"{end:g}" for end in (low, high))
+        raise UserError(f"{name}: no such range", got=text, wanted="positive numbers, the lower first, such as 12:18")
+    return (None if low is None else float(low), None if high is None else float(high))
 
 
 _NEVER_NEGATIVE = {"density": "g/cm^3", "band_gap": "eV"}

@@ -10,16 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, Integer, UInt8
+    from jaxtyping import Bool, Complex, Float, Int, Integer, UInt8
 else:
     try:
-        from jaxtyping import Bool, Float, Int, Integer, UInt8
+        from jaxtyping import Bool, Complex, Float, Int, Integer, UInt8
     except ModuleNotFoundError:  # annotations are then documentation only
 
         class _Unchecked:
             def __class_getitem__(cls, item: tuple[type, str]) -> type:
                 return item[0]
 
-        Bool = Float = Int = Integer = UInt8 = _Unchecked
+        Bool = Complex = Float = Int = Integer = UInt8 = _Unchecked
 
-__all__ = ["Bool", "Float", "Int", "Integer", "UInt8"]
+__all__ = ["Bool", "Complex", "Float", "Int", "Integer", "UInt8"]

@@ -57,6 +57,8 @@ def compare_poscar(path: Path) -> None:
     if len(rows) != 1 or rows[0].structure is None:
         return
     text = decode(path.read_bytes())
+    if _names_are_behind_places(text):
+        return  # ASE takes the words of the title for the names, in whatever order they are
     if _scale(text) <= 0:
         return  # ASE scales Cartesian places by the negative volume itself (VASP by the factor that follows from it)
     try:
@@ -65,6 +67,12 @@ def compare_poscar(path: Path) -> None:
     except PARSER_ERRORS:
         return
     _compare_crystals(rows[0].structure, atoms.numbers, coords, atoms.cell.array, TOLERANCE, "ASE")
+
+
+def _names_are_behind_places(text: str) -> bool:
+    """VASP 4's form: counts where VASP 5 has names, and a word behind each place."""
+    lines = text.split("\n")
+    return len(lines) > 7 and lines[5].replace(" ", "").isdecimal() and len(lines[7].split()) > 3
 
 
 def _scale(text: str) -> float:
@@ -83,7 +91,8 @@ def compare_extxyz(path: Path) -> None:
     if not rows or any(row.structure is None for row in rows):
         return
     try:
-        frames = ase.io.read(io.StringIO(decode(path.read_bytes())), index=":", format="extxyz")
+        # ASE finds no frame behind a blank line
+        frames = ase.io.read(io.StringIO(decode(path.read_bytes()).lstrip("\n")), index=":", format="extxyz")
     except PARSER_ERRORS:
         return
     if len(frames) != len(rows):

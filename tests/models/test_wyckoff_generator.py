@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from tests.models.small_wyckoff import small_wyckoff
 from tests.models.test_property_adapter import told_model
 from tests.retrieval.known_crystals import prototypes
 from tests.retrieval.known_templates import retriever, table
+from unigen.crystals.limits import breach
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula, reduce_counts
 from unigen.models.cell_choice import unit_probabilities
@@ -551,3 +554,39 @@ def test_properties_are_told_and_unknown_ones_fail():
     assert remarks(asked, wanted[0].request) == ["density 6 g/cm^3 (1 to 20 g/cm^3)"]
     nearest = NearestGenerator(prototypes())
     assert "cannot be asked for properties" in nearest.draw(wanted[:1])[0].reason
+
+
+# ---- limits of a request
+
+
+def test_what_breaks_a_limit_is_drawn_again_and_then_fails_with_its_reason():
+    request, _ = several_kinds()
+    free = generate(request, n=6, model=make())
+    volumes = sorted(sample.structure.volume / len(sample.structure) for sample in free)
+    for limits in ({"volume_per_atom": (volumes[2], None)}, {"min_distance": 1.8}, {"density": (None, 1.0)}):
+        asked = replace(request, **limits)
+        drawn = generate(asked, n=6, model=make())
+        for sample, before in zip(drawn, free, strict=True):
+            if breach(asked, before.structure).size == 0:  # what kept the limit anyway is what it was
+                assert (sample.source["id"], sample.template) == (before.source["id"], before.template)
+                np.testing.assert_allclose(sample.structure.lattice, before.structure.lattice, rtol=1e-4)
+            elif sample.structure is not None:
+                assert breach(asked, sample.structure).size == 0
+            else:
+                assert next(iter(limits)) in sample.reason
+                assert "wanted" in sample.reason
+                assert "of 5 draws" in sample.reason
+        assert any(sample.structure is None for sample in drawn) or "density" not in limits
+
+
+def test_every_generator_keeps_limits():
+    known = NearestGenerator(prototypes())
+    request = CrystalRequest(formula="KBr")
+    volume = generate(request, model=known)[0].structure.volume / 2
+    kept, broken = (
+        generate(replace(request, volume_per_atom=limits), model=known)[0]
+        for limits in ((volume * 0.99, volume * 1.01), (volume * 1.01, None))
+    )
+    assert kept.structure is not None
+    assert broken.structure is None
+    assert broken.reason.startswith("volume_per_atom ")

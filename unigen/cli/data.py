@@ -122,3 +122,22 @@ def data_requests(
             Console().print(left_out_table("no request, because", reasons))
             typer.echo(f"each of them: {written.left_out_path}")
         typer.echo(f"{written.requests} requests written to {out}")
+
+
+@app.command("scan")
+def data_scan(
+    elements: Annotated[str, typer.Argument(help="A chemical system, such as Li,Fe,P,O.")],
+    out: Annotated[Path, typer.Option(help="CSV for: unigen generate crystal --requests.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="A subsystem, at most.", show_default="20")] = None,
+    model: Annotated[str, typer.Option(help="Whose known structures.")] = "unigen-crystal-small",
+    retrieve_from: Annotated[str | None, typer.Option(help="A built dataset with templates in their place.")] = None,
+) -> None:
+    """The plausible compositions of a chemical system and its subsystems, one request each."""
+    from unigen.request import CrystalRequest
+    from unigen.sample.requests import split_elements
+    from unigen.sample.scan import LIMIT, scan_each, write_scan_requests
+
+    with alone_at(out):
+        (scan,) = scan_each([CrystalRequest(elements=split_elements(elements))], model, retrieve_from, limit or LIMIT)
+        write_scan_requests(out, scan)
+        typer.echo(f"{scan.summary}; written to {out}")

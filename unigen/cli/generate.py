@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from unigen.cli.options import PotentialName, Scheme, Workers
+from unigen.cli.options import Scheme, Workers
 from unigen.disk import alone_in
 from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from unigen.ranking.settings import RankSettings
+    from unigen.runs.stable import StableRules
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
@@ -26,6 +31,9 @@ Guidance = Annotated[
     float | None, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.", show_default="1.0")
 ]
 Within = Annotated[float | None, typer.Option(min=0.0, help="De novo: unknown formulas, so near to a known one.")]
+Candidates = Annotated[
+    int | None, typer.Option(min=1, help="Draw so many for each request, keep the best --n.", show_default="20")
+]
 Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
 Page = Annotated[bool, typer.Option(help="Write report.html: every sample in 3D, to filter and sort.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
@@ -41,6 +49,16 @@ def generate_crystal(
     crystal_system: Annotated[str | None, typer.Option(help="A crystal system, from triclinic to cubic.")] = None,
     template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
     property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE, such as density=5.")] = None,
+    min_distance: Annotated[str | None, typer.Option(help="Angstrom: 1.8, or by pair Ti-O=1.7,O-O=2.2.")] = None,
+    volume_per_atom: Annotated[str | None, typer.Option(help="Range in A^3/atom, such as 12:18 or :18.")] = None,
+    density: Annotated[str | None, typer.Option(help="Range in g/cm^3; --property density=5 steers.")] = None,
+    distinct: Annotated[
+        Literal["space-group"] | None, typer.Option(help="Different space groups before any comes twice.")
+    ] = None,
+    scan: Annotated[bool, typer.Option("--scan", help="All plausible compositions of --elements.")] = False,
+    scan_limit: Annotated[int | None, typer.Option(min=1, help="A subsystem, at most.", show_default="20")] = None,
+    parents: Annotated[list[Path] | None, typer.Option(help="Structures to follow first: files, folders.")] = None,
+    more_parents: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
     n: Samples = 1,
     out: Out = Path("generated"),
@@ -55,7 +73,21 @@ def generate_crystal(
     ] = None,
     within: Within = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same structures.")] = 0,
-    rank: Annotated[int, typer.Option(min=1, help="Keep the likeliest of so many candidates.")] = 1,
+    candidates: Candidates = None,
+    rank_by: Annotated[
+        Literal["likelihood", "energy", "pxrd", "property"] | None,
+        typer.Option(help="What chooses among candidates.", show_default="likelihood"),
+    ] = None,
+    potential: Annotated[
+        str | None,
+        typer.Option(help="Of energies: chgnet, 7net-0, ..., package.module:Class.", show_default="chgnet"),
+    ] = None,
+    energy_scheme: Scheme = None,
+    relax: Annotated[int | None, typer.Option(min=1, help="Relax the best so many of each request.")] = None,
+    fix_symmetry: Annotated[bool, typer.Option("--fix-symmetry", help="Relax within the space group.")] = False,
+    pressure: Annotated[str | None, typer.Option(help="GPa, such as 0,20,50: who is stable where.")] = None,
+    hull: Annotated[str | None, typer.Option(help="Reference set (unigen hull build); energies above it.")] = None,
+    workers: Workers = None,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
     cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
@@ -66,24 +98,21 @@ def generate_crystal(
     stable: Annotated[
         float | None, typer.Option(help="Draw until -n are at most so many eV/atom above --hull, relaxed.")
     ] = None,
-    hull: Annotated[str | None, typer.Option(help="Reference set of --stable (unigen hull build).")] = None,
-    potential: PotentialName = "chgnet",
-    energy_scheme: Scheme = None,
     draws: Annotated[int | None, typer.Option(min=1, help="Of --stable, at most.", show_default="20 x -n")] = None,
     known_formulas: Annotated[bool, typer.Option(help="With --stable de novo: also known formulas.")] = False,
-    workers: Workers = None,
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
 
-    from unigen.energies.hull.hull import Hull
-    from unigen.energies.potential import find_potential
     from unigen.report.generation_page import write_run_page
     from unigen.report.pictures.crystals import draw_crystals
+    from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder, crystal_of
     from unigen.runs.generation import RunSettings, run_generation
-    from unigen.runs.stable import StableRules, run_stable, stable_notes
-    from unigen.sample.requests import read_requests, request_of
+    from unigen.runs.ranking import CANDIDATES, run_ranking
+    from unigen.runs.stable import run_stable, stable_notes
+    from unigen.sample.requests import read_pressures, read_requests, request_of
+    from unigen.sample.scan import LIMIT, scan_each, scan_requests
 
     given = _given(
         formula=formula,
@@ -94,46 +123,116 @@ def generate_crystal(
         crystal_system=crystal_system,
         template=template,
         properties=property_,
+        min_distance=min_distance,
+        volume_per_atom=volume_per_atom,
+        density=density,
+        distinct=None if scan else distinct,
     )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
     wanted = [request_of(given)] if requests is None else read_requests(requests)
+    if scan_limit is not None and not scan:
+        raise UserError("--scan-limit without --scan")
+    scans = scan_each(wanted, model, retrieve_from, scan_limit or LIMIT) if scan else []
+    if scan:
+        wanted = [replace(each, distinct=distinct and "space_group") for each in scan_requests(wanted, scans)]
+        for each in scans:
+            typer.echo(each.summary)
+    if more_parents and not parents:  # --parents a.cif b.cif: what follows the first is an argument to the parser
+        raise UserError("unexpected argument", got=more_parents[0], next_step="unigen generate crystal --help")
     settings = RunSettings(
         n=n,
         model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
+        parents=read_parents([*parents, *(more_parents or ())]) if parents else None,
+        scans=scans,
         decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
-        rank=rank,
         score=score,
         batch_size=batch_size,
         device=device,
     )
-    folder = CrystalFolder(out, symprec=symprec, cif=cif)
-    if stable is None and (hull or draws or known_formulas):
-        raise UserError("--hull, --draws and --known-formulas are for --stable", next_step="give --stable, such as 0.1")
+    ranking = _ranking(
+        candidates=candidates,
+        by=rank_by,
+        potential=None if stable is not None else potential,
+        energy_scheme=None if stable is not None else energy_scheme,
+        relax=relax,
+        fix_symmetry=fix_symmetry or None,
+        pressures=None if pressure is None else read_pressures(pressure),
+        hull=None if stable is not None else hull,
+    )
+    rules = _stable_rules(
+        stable,
+        len(wanted),
+        hull,
+        potential,
+        energy_scheme,
+        device,
+        draws=draws,
+        known_formulas=known_formulas,
+        ranked=ranking is not None,
+    )
+    folder, console = CrystalFolder(out, symprec=symprec, cif=cif), Console()
     with alone_in(out):
         notes: dict[str, list[str]] = {}
-        if stable is None:
-            rows = run_generation(wanted, folder, settings, Console())
-        else:
-            if hull is None or len(wanted) != 1:
-                raise UserError("--stable needs one request and a --hull", got=f"{len(wanted)} requests, hull {hull}")
-            chosen = find_potential(potential, energy_scheme, device)
-            rules = StableRules(
-                limit=stable,
-                hull=Hull.open(hull, chosen),
-                potential=chosen,
-                draws=draws,
-                known_formulas=known_formulas,
-            )
-            run = run_stable(wanted[0], folder, settings, rules, workers=workers, console=Console())
+        if rules is not None:
+            run = run_stable(wanted[0], folder, settings, rules, workers=workers, console=console)
             rows, notes = run.rows, {"notes": stable_notes(run, out, rules)}
+        elif ranking is not None:
+            drawn = CrystalFolder(out / CANDIDATES, cif=False)
+            rows = run_ranking(wanted, folder, drawn, settings, ranking, workers=workers, console=console)
+        else:
+            rows = run_generation(wanted, folder, settings, console)
         if picture:
             draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
         if page:
             write_run_page(out, rows, "crystals", **notes)
+
+
+def _stable_rules(
+    limit: float | None,
+    requests: int,
+    hull: str | None,
+    potential: str | None,
+    energy_scheme: str | None,
+    device: str,
+    *,
+    draws: int | None,
+    known_formulas: bool,
+    ranked: bool,
+) -> StableRules | None:
+    """What ``--stable`` asks for; None without it."""
+    from unigen.energies.hull.hull import Hull
+    from unigen.energies.potential import find_potential
+    from unigen.runs.stable import StableRules
+    from unigen.sample.rank import POTENTIAL
+
+    if limit is None:
+        if draws or known_formulas:
+            raise UserError("--draws and --known-formulas are for --stable", next_step="give --stable, such as 0.1")
+        return None
+    if hull is None or requests != 1 or ranked:
+        got = f"{requests} requests, hull {hull}, {'ranked' if ranked else 'not ranked'}"
+        raise UserError("--stable needs one request and a --hull, and ranks nothing", got=got)
+    chosen = find_potential(potential or POTENTIAL, energy_scheme, device)
+    return StableRules(
+        limit=limit, hull=Hull.open(hull, chosen), potential=chosen, draws=draws, known_formulas=known_formulas
+    )
+
+
+def _ranking(**options: Any) -> RankSettings | None:
+    """How to rank; None where no option asks for it."""
+    from unigen.ranking.settings import RankSettings
+
+    given: dict[str, Any] = _given(**options)
+    if not given:
+        return None
+    if set(given) - {"candidates"} and "by" not in given:
+        name = next(iter(set(given) - {"candidates"}))
+        raise UserError(f"--{name.replace('_', '-')} belongs to ranking", next_step="say --rank-by too")
+    return RankSettings(**given)
 
 
 def _given(**options: object) -> dict[str, object]:
@@ -168,6 +267,12 @@ def generate_molecule(
         typer.Option(min=0, help="How often what is broken, or of wrong stereo, is drawn again.", show_default="4"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
+    candidates: Candidates = None,
+    rank_by: Annotated[Literal["property"] | None, typer.Option(help="What chooses among candidates.")] = None,
+    predictor: Annotated[
+        str | None,
+        typer.Option(help="Of the properties: bundled name, model folder.", show_default="unigen-qm9-chooser"),
+    ] = None,
     picture: Picture = True,
     page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Molecules drawn at once.")] = 256,
@@ -180,6 +285,7 @@ def generate_molecule(
     from unigen.report.pictures.molecules import draw_molecules
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.runs.molecule_files import MoleculeFolder, molecule_of
+    from unigen.runs.ranking import CANDIDATES, run_ranking
     from unigen.sample.requests import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
@@ -199,8 +305,13 @@ def generate_molecule(
         batch_size=batch_size,
         device=device,
     )
+    ranking = _ranking(candidates=candidates, by=rank_by, predictor=predictor)
+    folder, console = MoleculeFolder(out), Console()
     with alone_in(out):
-        rows = run_generation(wanted, MoleculeFolder(out), settings, Console())
+        if ranking is None:
+            rows = run_generation(wanted, folder, settings, console)
+        else:
+            rows = run_ranking(wanted, folder, MoleculeFolder(out / CANDIDATES), settings, ranking, console=console)
         if picture:
             draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
         if page:

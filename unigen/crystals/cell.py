@@ -195,6 +195,31 @@ def closest_pair(lattice: Float[np.ndarray, "3 3"], frac_coords: Float[np.ndarra
     return best
 
 
+def shortest_by_pair(given: Cell, radius: float) -> dict[tuple[int, int], float]:
+    """The shortest distance of every pair of elements that come nearer than a radius, Angstrom.
+
+    By atomic numbers, the smaller first; own periodic images included. Images are searched as in `closest_pair`.
+    """
+    basis = _short_basis(given.lattice)
+    inverse = np.linalg.inv(basis)
+    coords = given.frac_coords @ given.lattice @ inverse
+    reach = np.floor(radius * np.linalg.norm(inverse, axis=0) + 0.5).astype(int)
+    translations = np.array(list(product(*(range(-r, r + 1) for r in reach)))) @ basis
+    lengths = np.linalg.norm(translations, axis=1)
+    own = float(lengths[lengths > 0].min(initial=np.inf))
+    shortest: dict[tuple[int, int], float] = {}
+    for site, number in enumerate(given.numbers.tolist()):
+        difference = coords[site + 1 :] - coords[site]
+        cartesian = (difference - np.round(difference)) @ basis
+        nearest = np.sqrt(((cartesian[:, None] + translations) ** 2).sum(-1).min(axis=1))
+        others = given.numbers[site + 1 :].tolist()
+        for other, distance in [(number, own), *zip(others, nearest.tolist(), strict=True)]:
+            pair = (min(number, other), max(number, other))
+            if distance < min(radius, shortest.get(pair, np.inf)):
+                shortest[pair] = distance
+    return shortest
+
+
 def needle(lattice: Float[np.ndarray, "3 3"]) -> list[float] | None:
     """The lengths of the shortest cell if it has more than `MOST_LATTICE_POINTS`; None for cells as crystals have."""
     volume = abs(float(np.linalg.det(lattice)))

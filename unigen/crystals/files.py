@@ -15,7 +15,7 @@ import numpy as np
 from unigen.crystals.cell import SMALLEST_VOLUME, Cell
 from unigen.elements import SYMBOLS, atomic_number_of, is_full
 from unigen.errors import UserError
-from unigen.parsing import PARSER_ERRORS, numeric, one_line
+from unigen.parsing import PARSER_ERRORS, check_columns, numeric, one_line
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -110,6 +110,9 @@ def parse_extxyz(text: str, where: str) -> Atoms:
     comment, _, sites = rest.partition("\n")
     # ASE knows keys in one spelling only, and of species no charges and no deuterium
     comment = _KEY.sub(lambda key: _SPELLED[key[1].lower()], comment)
+    stated = _PROPERTIES.search(comment)
+    if stated:
+        check_columns(stated[1], sites.partition("\n")[0], where)
     sites = _with_symbols(sites, _species_column(comment), int(head) if head.strip().isdecimal() else 0, where)
     try:
         atoms: Any = ase.io.read(io.StringIO(f"{head}\n{comment}\n{sites}"), index=0, format="extxyz")

@@ -47,6 +47,7 @@ class _BundledPotential:
     """A potential whose weights lie in its wheel."""
 
     scheme: str
+    trained_on: str
     package: str
     weights: str
     load: Callable[[str], Calculator]
@@ -82,10 +83,12 @@ def _sevennet(model: str) -> Callable[[str], Calculator]:
     return load
 
 
+_MPTRJ = "DFT relaxations of the Materials Project (MPtrj): it has seen the structures of MP-20 and MPTS-52"
 _CHGNET, _SEVENNET = "pretrained", "pretrained_potentials"
 KNOWN = {
     "chgnet": _BundledPotential(
         "MP2020",
+        _MPTRJ,
         "chgnet",
         f"{_CHGNET}/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
         _chgnet("0.3.0"),
@@ -94,6 +97,7 @@ KNOWN = {
     ),
     "chgnet-r2scan": _BundledPotential(
         "r2SCAN",
+        _MPTRJ + ", then r2SCAN relaxations of the Materials Project",
         "chgnet",
         f"{_CHGNET}/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
         _chgnet("r2scan"),
@@ -102,6 +106,7 @@ KNOWN = {
     ),
     "7net-0": _BundledPotential(
         "MP-uncorrected",
+        _MPTRJ,
         "sevenn",
         f"{_SEVENNET}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
         _sevennet("7net-0"),
@@ -110,6 +115,7 @@ KNOWN = {
     ),
     "7net-l3i5": _BundledPotential(
         "MP-uncorrected",
+        _MPTRJ,
         "sevenn",
         f"{_SEVENNET}/SevenNet_l3i5/checkpoint_l3i5.pth",
         _sevennet("7net-l3i5"),
@@ -162,6 +168,11 @@ class Potential:
     def cutoff(self) -> float | None:
         """Angstrom; atoms with no other one so near have no energy by this potential. None where it is not known."""
         return _calculator(self.name, self.device)[1]
+
+    @property
+    def trained_on(self) -> str:
+        """Which data its numbers come from, in a sentence; who reads them must know whether it saw the answers."""
+        return KNOWN[self.name].trained_on if self.name in KNOWN else f"{self.name}: not known here"
 
     @property
     def package(self) -> str:

@@ -117,11 +117,15 @@ class CellChooser:
 
     def earlier_samples(self, row: CellRow, cell: Counts) -> int:
         """How many earlier samples of the same request have this cell; 0 without a formula."""
-        job = row.job
-        if job.request.formula is None:
+        if row.job.request.formula is None:
             return 0
+        return sum(other == cell for other in self.earlier_cells(row))
+
+    def earlier_cells(self, row: CellRow) -> list[Counts | None]:
+        """The cells of the earlier samples of the same request, which has a formula."""
+        job = row.job
         if job.request.counts is not None:
-            return job.index
+            return [job.request.counts] * job.index
         # computed, not remembered from earlier draws: a run that is resumed gets the same answer
         key = job.request, job.request_index, job.seed
         cells = self._sample_cells.get(key)
@@ -129,7 +133,7 @@ class CellChooser:
             cells = self._sample_cells[key] = []
         for index in range(len(cells), job.index):
             cells.append(self._given_cell(CellRow.of(0, replace(job, index=index, candidate=0))))
-        return sum(other == cell for other in cells[: job.index])
+        return cells[: job.index]
 
     def _given_cell(self, row: CellRow) -> Counts | None:
         """The cell that is given, or one drawn among the multiples of the formula; None: the composition is open."""

@@ -65,6 +65,7 @@ class Family:
         generator: makes a generator of an opened model; None: it generates nothing.
         settings: of its generator, by what it makes: a frozen dataclass with defaults.
         retrieves: whether it looks known structures up (``--retrieve-from``, ``--exclude-formula``).
+        follows_parents: whether it follows structures of the user (``--parents``).
     """
 
     name: str
@@ -72,6 +73,7 @@ class Family:
     generator: Callable[[OpenedModel], Generator] | None = None
     settings: Mapping[Kind, type] = field(default_factory=dict)
     retrieves: bool = False
+    follows_parents: bool = False
 
     def settings_from(self, makes: Kind, given: Mapping[str, Any], model: str) -> Any:
         """The settings of a generator: those that are given, the others by default.
@@ -136,6 +138,7 @@ FAMILIES: tuple[Family, ...] = (
         generator=wyckoff_generator,
         settings={"crystals": WyckoffSettings},
         retrieves=True,
+        follows_parents=True,
     ),
     Family(
         name="smiles",

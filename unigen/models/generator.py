@@ -12,13 +12,12 @@ import numpy as np
 from unigen.cards import Kind
 from unigen.config import check_ranges
 from unigen.errors import UserError
+from unigen.nn.conditions.properties import Range
 from unigen.request import CrystalRequest
+from unigen.retrieval.parents import Parents
 
 Request = TypeVar("Request")
 """CrystalRequest or MoleculeRequest."""
-
-Range = tuple[float, float, str]
-"""Smallest and largest value of a property in the training data, and its unit."""
 
 TEMPERATURES = (0.05, 100)
 """Range of temperatures that divide: below all go to the same mode, and at 0 nothing can be divided."""
@@ -96,11 +95,26 @@ class Generator(Protocol):
         ...
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
-        """Range and unit of each of these properties in the training data; nothing where the model knows none.
+        """Range, unit and spread of each of these properties in the training data; nothing where it knows none.
 
         Raises:
             UserError: a property that is not among those that the model knows.
         """
+        ...
+
+
+@runtime_checkable
+class FollowsParents(Protocol):
+    """A generator that can follow structures of the user.
+
+    Attributes:
+        parents: those it has; None where it has none.
+    """
+
+    parents: Parents | None
+
+    def fitting_parents(self, request: CrystalRequest) -> list[int]:
+        """The places of the parents that the samples of a request follow, in their order."""
         ...
 
 
@@ -139,6 +153,7 @@ class OpenedModel:
         score: whether the exact likelihood of every sample is computed, where there is one.
         retrieve_from: dataset of known structures; None for the model's own.
         exclude_formula: use no known structure of the requested formula.
+        parents: structures of the user that are to be followed first.
     """
 
     network: Any
@@ -150,6 +165,7 @@ class OpenedModel:
     score: bool
     retrieve_from: str | Path | None
     exclude_formula: bool
+    parents: Parents | None = None
 
     @property
     def score_steps(self) -> int:
@@ -173,6 +189,8 @@ class Sample(Generic[Request, Structure_co]):
         reason: why there is no structure.
         source: where it comes from: the structure followed and how far away; how often it was drawn again.
         template: the space group and orbits it was given, such as ``"221 Sr:a Ti:b O:c"``; empty where unknown.
+        ranking: of an answer that was chosen among candidates: its rank from 1, which candidate it is, and what the
+            ranker found of it; empty for others.
     """
 
     structure: Structure_co | None
@@ -186,6 +204,7 @@ class Sample(Generic[Request, Structure_co]):
     reason: str = ""
     source: dict[str, str | int | float] = field(default_factory=dict)
     template: str = ""
+    ranking: dict[str, str | int | float] = field(default_factory=dict)
 
 
 def refuse_more_than_composition(request: CrystalRequest, name: str) -> None:
@@ -194,10 +213,15 @@ def refuse_more_than_composition(request: CrystalRequest, name: str) -> None:
     Raises:
         UserError: the request asks for one.
     """
-    if request.asks_symmetry or request.properties:
-        condition = "a symmetry" if request.asks_symmetry else "properties"
-        raise UserError(
-            f"{name} cannot be asked for {condition}",
-            got=request.template or request.space_group or request.crystal_system or ", ".join(request.properties),
-            next_step="use a wyckoff model, such as unigen-crystal-small",
-        )
+    conditions = {
+        "a symmetry": request.template or request.space_group or request.crystal_system,
+        "different space groups": request.distinct,
+        "properties": ", ".join(request.properties),
+    }
+    for condition, got in conditions.items():
+        if got:
+            raise UserError(
+                f"{name} cannot be asked for {condition}",
+                got=got,
+                next_step="use a wyckoff model, such as unigen-crystal-small",
+            )

@@ -14,7 +14,7 @@ import numpy as np
 from unigen.elements import SYMBOLS, atomic_number_of
 from unigen.errors import UserError
 from unigen.molecules.graph import MoleculeFields
-from unigen.parsing import PARSER_ERRORS, numeric, one_line
+from unigen.parsing import PARSER_ERRORS, check_columns, numeric, one_line
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -162,6 +162,8 @@ def parse_xyz(text: str, where: str) -> Atoms:
     qm9 = _properties_of_qm9(comment)
     lines = sites.split("\n")
     stated = _PROPERTIES.search(comment)
+    if stated:
+        check_columns(stated[1], lines[0], where)
     if stated is None or stated[1].lower().startswith("species:s:1:pos:r:3"):
         count = int(head) if head.strip().isdecimal() else 0
         lines[:count] = [_plain(line, f"atom {atom}", where) for atom, line in enumerate(lines[:count])]

@@ -59,6 +59,10 @@ class Ranker(Protocol):
     lower_is_better: bool
     trained_on: str
 
+    def facts(self) -> dict[str, object]:
+        """What its ratings depend on besides the candidates, for ``run.yaml``."""
+        ...
+
     def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
         """A rating for every candidate of every request.
 

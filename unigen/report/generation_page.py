@@ -12,6 +12,7 @@ from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import distributions
 from unigen.report.html import write_page
 from unigen.report.page import PAGE, UNITS, Item, Kind, Page, Value
+from unigen.report.ranking_page import ranking_figures, ranking_notes
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import RUN, Row, file_names
 from unigen.runs.molecule_files import SDF, molecule_of
@@ -43,12 +44,16 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
     all_in_one = [name for name in (SDF, "samples.extxyz") if (folder / name).exists()]
     settings = read_yaml(folder / RUN)
     requests = settings.pop("requests")
+    figures = distributions(kind, made)
+    if "ranking" in settings:
+        figures = [*ranking_figures(folder, rows, requests), *figures]
+        notes = ranking_notes(settings)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(
         title=f"{kind.capitalize()} by {settings['model']}",
         kind=kind,
         items=_items(folder, rows, structures),
-        figures=distributions(kind, made),
+        figures=figures,
         settings=settings,
         notes=[*notes, *(f"All structures stand in {name}, beside this page." for name in all_in_one)],
         units=UNITS,
@@ -80,8 +85,9 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
 
 
 def _columns(row: Row) -> dict[str, Value]:
-    """The line's own facts, those of its checks and of its known relative, and what was asked for."""
-    columns = _scalars({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
+    """What ranked it, the line's own facts, those of its checks and its known relative, and what was asked for."""
+    columns = _scalars(row.get("ranking", {}))
+    columns |= _scalars({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
     columns |= _scalars(row.get("checks", {}))
     columns |= {f"relative {name}": value for name, value in _scalars(row.get("source", {})).items()}
     requested = row["request"].get("properties") or {}

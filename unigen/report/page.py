@@ -23,6 +23,8 @@ UNITS = {
     "energy": "eV",
     "energy_per_atom": "eV/atom",
     "enthalpy_per_atom": "eV/atom",
+    "energy_above_lowest": "eV/atom",
+    "energy_above_hull": "eV/atom",
     "energy_drop": "eV/atom",
     "formation_energy": "eV/atom",
     "above_hull": "eV/atom",

@@ -90,13 +90,14 @@ class Retriever:
 
     Args:
         table: known structures.
+        volume: of atoms; by default fitted to the table.
     """
 
-    def __init__(self, table: TemplateTable) -> None:
+    def __init__(self, table: TemplateTable, volume: VolumeModel | None = None) -> None:
         self.table = table
         self.compositions = compositions = table.compositions
         self.index = NeighbourIndex.fit(compositions)
-        self.volume = VolumeModel.fit(compositions)
+        self.volume = volume or VolumeModel.fit(compositions)
         predicted = np.bincount(
             compositions.owner,
             weights=compositions.count * self.volume.per_atom[compositions.number],

@@ -35,7 +35,7 @@ class CrystalFolder(RunFolder):
     """
 
     kind, noun = "crystals", "structure"
-    written = ("n", "model", "retrieve_from", "exclude_formula", "decoding", "seed", "rank", "score", "device")
+    written = ("n", "model", "retrieve_from", "exclude_formula", "decoding", "seed", "score", "device")
     decoding = "decoding"
     tools = ("torch", "numpy", "spglib")
     tells = ("checks", "request", "seed", "model", "score")
@@ -59,6 +59,8 @@ class CrystalFolder(RunFolder):
         }
         if sample.source:
             row["source"] = sample.source
+        if sample.ranking:
+            row["ranking"] = sample.ranking
         crystal, template = sample.structure, sample.template
         if crystal is None:
             return row | _symmetry_fields(template) | {"reason": sample.reason}
@@ -72,6 +74,22 @@ class CrystalFolder(RunFolder):
         if not isinstance(row.get("score"), int | float | None):
             raise TypeError("a score that is no number")
         return crystal_of(row)
+
+    def sample_of(self, row: Row, request: CrystalRequest) -> Sample[CrystalRequest, Crystal]:
+        """See RunFolder."""
+        return Sample(
+            structure=crystal_of(row),
+            request=request,
+            request_index=row["request_index"],
+            index=row["index"],
+            seed=row["seed"],
+            model=row["model"],
+            log_likelihood=row["log_likelihood"],
+            score=row["score"] or 0.0,
+            reason=row.get("reason", ""),
+            source=row.get("source", {}),
+            template=row.get("template", ""),
+        )
 
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""

@@ -98,6 +98,11 @@ class RunFolder(ABC):
             append_lines(self.path / JOURNAL, rows)
         self.rows |= {(row["request_index"], row["index"]): row for row in rows}
 
+    def hold(self, samples: Iterable[Sample]) -> None:
+        """Take these samples for all that the folder holds; `finish` writes them."""
+        rows = [self.row_of(sample) for sample in samples]
+        self.rows = {(row["request_index"], row["index"]): row for row in rows}
+
     def finish(self) -> list[Row]:
         """Sort the journal and write the structure files; returns the rows in order."""
         # by request and sample: an interrupted run, which finished them in another order, ends in the same bytes
@@ -113,6 +118,10 @@ class RunFolder(ABC):
     @abstractmethod
     def structure_of(self, row: Row) -> Crystal | Molecule | None:
         """The structure of a line, None for a failed sample."""
+
+    @abstractmethod
+    def sample_of(self, row: Row, request: Any) -> Sample:
+        """The sample that a line was made of; ``request`` is its own."""
 
     @abstractmethod
     def write_structures(self, rows: Sequence[Row]) -> None:

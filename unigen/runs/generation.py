@@ -6,24 +6,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.cards import Kind
-from unigen.disk import alone_in
+from unigen.disk import alone_in, sha256_of
 from unigen.errors import UserError
-from unigen.models.generator import Generator
+from unigen.models.generator import FollowsParents, Generator, Range
 from unigen.parallel import ProgressBar
 from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.retrieval.parents import Parents
 from unigen.runs.folder import Row, RunFolder, was_made
 from unigen.runs.tables import SHOWN
 from unigen.sample.generate import iter_samples
 from unigen.sample.load import load
+from unigen.sample.parents import fitted_parents, parent_remarks
+from unigen.sample.scan import SCAN, Scan, write_scan
 from unigen.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Request = CrystalRequest | MoleculeRequest
+
+_WHERE_GIVEN = ("decoding", "parents", "scans")
+"""Settings of which ``run.yaml`` tells in words of its own, and only where there are any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +42,10 @@ class RunSettings:
         model: bundled name, model folder, or ``nearest``.
         retrieve_from: dataset that known structures come from; by default the model's own table.
         exclude_formula: known structures of the request's own formula are left out.
+        parents: structures of the user, followed first.
+        scans: of the chemical systems whose compositions are the requests.
         decoding: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
-        rank: candidates a sample, of which the likeliest is kept.
         score: compute each sample's exact log-likelihood.
         batch_size: candidates drawn at once.
         device: of torch.
@@ -47,16 +55,13 @@ class RunSettings:
     model: str = "unigen-crystal-small"
     retrieve_from: str | None = None
     exclude_formula: bool = False
+    parents: Parents | None = None
+    scans: Sequence[Scan] = ()
     decoding: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    rank: int = 1
     score: bool = True
     batch_size: int = 512
     device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if self.rank > 1 and not self.score:
-            raise UserError("ranking needs the likelihood", next_step="leave out --no-score")
 
     def load(self, makes: Kind | None = None) -> Generator:
         """The generator.
@@ -71,6 +76,7 @@ class RunSettings:
             score=self.score,
             retrieve_from=self.retrieve_from,
             exclude_formula=self.exclude_formula,
+            parents=self.parents,
             **self.decoding,
         )
 
@@ -84,17 +90,29 @@ class RunSettings:
         """
         for each in fields(self):
             value = getattr(self, each.name)
-            if each.name not in (*folder.written, "decoding", "batch_size") and value != each.default:
+            if each.name not in (*folder.written, *_WHERE_GIVEN, "batch_size") and value != each.default:
                 raise UserError(f"a run of {folder.kind} has no setting {each.name!r}", got=value)
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         values |= {"model": generator.name, folder.decoding: asdict(generator.settings)}
         return {
             "unigen": __version__,
             **{name: values[name] for name in folder.written},
+            **_parent_facts(generator, requests),
+            **({"scans": [scan.facts for scan in self.scans]} if self.scans else {}),
             "version": generator.version,
             "versions": {name: version(name) for name in folder.tools},
             "requests": [request.to_dict() for request in requests],
+            **_patterns(requests),
         }
+
+
+def _patterns(requests: Sequence[Request]) -> dict[str, dict[str, str]]:
+    """The checksums of the requests' powder patterns: another one under the same path makes another run."""
+    paths = {request.pxrd for request in requests if isinstance(request, CrystalRequest) and request.pxrd is not None}
+    for path in sorted(paths):
+        if not Path(path).is_file():
+            raise UserError("no such powder pattern", where=path, next_step="give the path of a file")
+    return {"patterns": {path: sha256_of(Path(path)) for path in sorted(paths)}} if paths else {}
 
 
 def run_generation(
@@ -116,25 +134,41 @@ def run_generation(
             failed.
     """
     generator = settings.load(folder.kind)
+    rows = draw_samples(requests, folder, settings, generator, console)
+    if console is not None:
+        folder.print_summary(rows, console)
+    return rows
+
+
+def draw_samples(
+    requests: Sequence[Request],
+    folder: RunFolder,
+    settings: RunSettings,
+    generator: Generator,
+    console: Console | None = None,
+) -> list[Row]:
+    """The same without the table, by a generator that is open; see `run_generation`."""
     if console is not None:
         lines = dict.fromkeys(line for request in requests for line in remarks(generator, request))
-        for line in list(lines)[:SHOWN]:
-            console.out(line, highlight=False)
+        for shown in (list(lines), parent_remarks(generator, requests)):
+            for line in shown[:SHOWN]:
+                console.out(line, highlight=False)
+            if len(shown) > SHOWN:
+                console.out(f"and {len(shown) - SHOWN} more such lines", highlight=False)
     facts = settings.facts(generator, requests, folder)
     tasks = list(product(range(len(requests)), range(settings.n)))
     with alone_in(folder.path):
         folder.claim(facts)
+        if settings.scans:
+            write_scan(folder.path / SCAN, settings.scans)
         with ProgressBar("generating", len(tasks), done=len(folder.finished), shown=console is not None) as bar:
-            for samples in iter_samples(
-                generator, requests, tasks, settings.seed, settings.rank, settings.batch_size, folder.finished
-            ):
+            batches = iter_samples(generator, requests, tasks, settings.seed, settings.batch_size, folder.finished)
+            for samples in batches:
                 folder.append(samples)
                 bar.advance(len(samples))
         rows = folder.finish()
     if not any(map(was_made, rows)):
         raise UserError(f"no {folder.noun} was made ({len(rows)} failed)", got=rows[0]["reason"])
-    if console is not None:
-        folder.print_summary(rows, console)
     return rows
 
 
@@ -148,11 +182,22 @@ def remarks(generator: Generator, request: Request) -> list[str]:
         UserError: a property that the model does not know.
     """
     ranges = generator.ranges(request.properties)
-    return [_remark(name, request.properties[name], unit, low, high) for name, (low, high, unit) in ranges.items()]
+    return [_remark(name, request.properties[name], seen) for name, seen in ranges.items()]
 
 
-def _remark(name: str, value: float, unit: str, low: float, high: float) -> str:
-    requested, seen = (f"{text} {unit}".rstrip() for text in (f"{name} {value:g}", f"{low:.4g} to {high:.4g}"))
-    if low <= value <= high:
+def _parent_facts(generator: Generator, requests: Sequence[Request]) -> dict[str, Any]:
+    """Parents, and how many requests each fits, for ``run.yaml``; nothing in a run without any."""
+    if not isinstance(generator, FollowsParents) or generator.parents is None:
+        return {}
+    fitted, parents = fitted_parents(generator, requests), generator.parents
+    names = [name._asdict() | {"fits": fitted[place]} for place, name in enumerate(parents.names)]
+    left_out = [each._asdict() for each in parents.left_out]
+    return {"parents": names} | ({"parents_left_out": left_out} if left_out else {})
+
+
+def _remark(name: str, value: float, known: Range) -> str:
+    texts = (f"{name} {value:g}", f"{known.low:.4g} to {known.high:.4g}")
+    requested, seen = (f"{text} {known.unit}".rstrip() for text in texts)
+    if known.low <= value <= known.high:
         return f"{requested} ({seen})"
     return f"warning: {requested} lies outside of the training data: {seen}"

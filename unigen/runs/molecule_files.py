@@ -49,6 +49,8 @@ class MoleculeFolder(RunFolder):
             "model": sample.model,
         }
         row |= sample.source
+        if sample.ranking:
+            row["ranking"] = sample.ranking
         if molecule is None:
             return row | {"reason": sample.reason}
         if request.smiles is None:
@@ -77,6 +79,22 @@ class MoleculeFolder(RunFolder):
         if molecule is not None:
             molecule.to_sdf()  # raises where its text, a charge or a bond was damaged
         return molecule
+
+    def sample_of(self, row: Row, request: MoleculeRequest) -> Sample[MoleculeRequest, Molecule]:
+        """See RunFolder."""
+        own = {*self.tells, "id", "request_index", "index", "molecule", "reason", "ranking", "not_compared"}
+        return Sample(
+            structure=molecule_of(row),
+            request=request,
+            request_index=row["request_index"],
+            index=row["index"],
+            seed=row["seed"],
+            model=row["model"],
+            log_likelihood=None,
+            score=0.0,
+            reason=row.get("reason", ""),
+            source={name: value for name, value in row.items() if name not in own},
+        )
 
     def write_structures(self, rows: Sequence[Row]) -> None:
         """See RunFolder."""
@@ -110,15 +128,19 @@ class MoleculeFolder(RunFolder):
 
 
 def molecule_of(row: Mapping[str, Any]) -> Molecule | None:
-    """The molecule of a journal line, with the values asked for; None for a failed sample."""
+    """The molecule of a journal line, with the values asked for and those predicted; None for a failed sample."""
     if "molecule" not in row:
         return None
-    fields = row["molecule"]
+    fields, ranking = row["molecule"], row.get("ranking", {})
+    asked = {f"{name}_asked": float(value) for name, value in row["request"].get("properties", {}).items()}
+    # without the unit, which stands behind the name
+    named = {name.partition(" (")[0]: value for name, value in ranking.items()}
+    predicted = {name: float(value) for name, value in named.items() if name.endswith("_predicted")}
     return Molecule(
         np.array([ATOMIC_NUMBER[symbol] for symbol in fields["elements"]]),
         np.array(fields["positions"], dtype=np.float64),
         np.array(fields["bonds"], dtype=np.int64).reshape(-1, 3),
         np.array(fields["charges"], dtype=np.int64),
-        {f"{name}_asked": float(value) for name, value in row["request"].get("properties", {}).items()},
+        asked | predicted,
         row["smiles"],
     )

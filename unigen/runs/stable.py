@@ -169,7 +169,7 @@ def run_stable(
             for start in range(0, draws, _DRAWN_AT_ONCE):
                 keys = [(0, index) for index in range(start, min(start + _DRAWN_AT_ONCE, draws))]
                 for samples in iter_samples(
-                    generator, [request], keys, settings.seed, settings.rank, settings.batch_size, drawn.finished
+                    generator, [request], keys, settings.seed, settings.batch_size, drawn.finished
                 ):
                     drawn.append(samples)
                 step = max(_RELAXED_AT_ONCE, rules.potential.batch)

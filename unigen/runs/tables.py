@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
+from unigen.elements import ATOMIC_NUMBER, format_formula
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -101,6 +103,55 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
     for row in rows[:SHOWN]:
         table.add_row(*map(Text, _copied_cells(row) if copied else _cells(row)))
     return table
+
+
+_FACTS = 4
+"""Columns of a ranker's facts in a printed table; all are in ``ranking.csv`` and on the page."""
+
+
+def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str) -> Table:
+    """A table of ranked answers for the terminal: what they are, and the first numbers that ranked them.
+
+    Args:
+        rows: journal lines of answers that were made.
+        total: how many there are.
+        unit: of the number that ranks.
+    """
+    from rich.text import Text
+
+    table = plain_table(f"and {total - len(rows)} more" if total > len(rows) else None)
+    table.add_column("rank", justify="right")
+    table.add_column("formula", overflow="fold", min_width=9)
+    crystals = any("checks" in row for row in rows)
+    table.add_column("space group" if crystals else "SMILES", overflow="fold", min_width=10)
+    passed_over = ("rank", "candidate")
+    numbers = dict.fromkeys(
+        name
+        for row in rows
+        for name, value in row["ranking"].items()
+        if isinstance(value, int | float) and name not in passed_over
+    )
+    shown = list(numbers)[:_FACTS]
+    for place, name in enumerate(shown):
+        heading = name.replace("_", " ")
+        table.add_column(f"{heading}\n({unit})" if not place and unit else heading, justify="right", overflow="fold")
+    for row in rows:
+        ranking = row["ranking"]
+        if crystals:
+            kind = f"{row['checks']['space_group']} ({row['checks']['space_group_number']})"
+        else:
+            kind = str(row["smiles"])
+        formula = row.get("formula") or crystal_formula(row)
+        found = [ranking.get(name, "") for name in shown]
+        cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in found]
+        table.add_row(*map(Text, (str(ranking["rank"]), formula, kind, *cells)))
+    return table
+
+
+def crystal_formula(row: Mapping[str, Any]) -> str:
+    """Formula of the cell of a journal line."""
+    counts = Counter(ATOMIC_NUMBER[site["element"]] for site in row["sites"])
+    return format_formula(dict(counts))
 
 
 def _merit(rows: Sequence[Mapping[str, object]]) -> str:

@@ -1,18 +1,26 @@
-"""Requests to samples: jobs, batches, the best of several candidates."""
+"""Requests to samples: jobs, batches, the best of several candidates where asked."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, product
 from typing import Any, overload
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.limits import breach
 from unigen.elements import parse_formula
 from unigen.errors import UserError
 from unigen.models.generator import Candidate, Generator, Job, Sample
 from unigen.molecules.molecule import Molecule
+from unigen.parallel import Workers
+from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
+from unigen.sample.parents import parent_remarks
+from unigen.sample.rank import open_ranker, rank_candidates
 
 Request = CrystalRequest | MoleculeRequest
 
@@ -27,7 +35,8 @@ def generate(
     n: int = 1,
     model: str | Generator | None = None,
     seed: int = 0,
-    rank: int = 1,
+    ranking: RankSettings | None = None,
+    workers: int | None = None,
     batch_size: int = 512,
     **settings: Any,
 ) -> list[Sample[CrystalRequest, Crystal]]: ...
@@ -40,7 +49,8 @@ def generate(
     n: int = 1,
     model: str | Generator | None = None,
     seed: int = 0,
-    rank: int = 1,
+    ranking: RankSettings | None = None,
+    workers: int | None = None,
     batch_size: int = 512,
     **settings: Any,
 ) -> list[Sample[MoleculeRequest, Molecule]]: ...
@@ -52,7 +62,8 @@ def generate(
     n: int = 1,
     model: str | Generator | None = None,
     seed: int = 0,
-    rank: int = 1,
+    ranking: RankSettings | None = None,
+    workers: int | None = None,
     batch_size: int = 512,
     **settings: Any,
 ) -> list[Sample]:
@@ -64,23 +75,28 @@ def generate(
         model: a bundled name, a model folder, or a generator from ``unigen.load``; by default the bundled model of what
             is asked for.
         seed: same seed and device, same structures.
-        rank: candidates drawn for each sample, of which the most likely is kept (crystals).
+        ranking: draw candidates, and return the best distinct ones of each request; None returns what is drawn.
+        workers: processes that rate candidates; by default one a core.
         batch_size: candidates drawn at once.
         settings: how the model draws, see ``load``; a generator has its own.
 
     Returns:
-        ``n`` samples a request, in order; a sample that failed has no structure but a reason.
+        ``n`` samples a request, in order; a sample that failed has no structure but a reason. Ranked ones are the
+        best first, with what the ranker found in ``sample.ranking``.
 
     Raises:
         UserError: no such model, one that makes something else, or a setting that it does not have.
 
     Example:
-        >>> from unigen import CrystalRequest, MoleculeRequest, generate
+        >>> from unigen import CrystalRequest, MoleculeRequest, RankSettings, generate
         >>> samples = generate(CrystalRequest(formula="SrTiO3"), n=2)
         >>> samples[0].structure.to_pymatgen().composition.reduced_formula
         'SrTiO3'
         >>> generate(MoleculeRequest(smiles="CCO"))[0].structure.to_smiles()
         'CCO'
+        >>> ranked = generate(CrystalRequest(formula="NaCl"), n=2, ranking=RankSettings(candidates=6))
+        >>> [sample.ranking["rank"] for sample in ranked]
+        [1, 2]
     """
     all_requests = [requests] if isinstance(requests, CrystalRequest | MoleculeRequest) else list(requests)
     if not all_requests:
@@ -94,10 +110,19 @@ def generate(
         )
     else:
         generator = model
-    keys = [(request_index, index) for request_index in range(len(all_requests)) for index in range(n)]
-    batches = iter_samples(generator, all_requests, keys, seed, rank, batch_size)
-    samples = [sample for batch in batches for sample in batch]
-    return sorted(samples, key=lambda sample: (sample.request_index, sample.index))
+    for line in parent_remarks(generator, all_requests):
+        warnings.warn(line, stacklevel=2)
+    ranker = None if ranking is None else open_ranker(ranking, generator, all_requests)
+    drawn = n if ranking is None else ranking.candidates
+    keys = list(product(range(len(all_requests)), range(drawn)))
+    batches = iter_samples(generator, all_requests, keys, seed, batch_size)
+    samples = sorted((s for batch in batches for s in batch), key=lambda sample: (sample.request_index, sample.index))
+    if ranker is None:
+        return samples
+    groups = [list(group) for _, group in groupby(samples, key=lambda sample: sample.request_index)]
+    with Workers(workers) as pool:
+        _, choices = rank_candidates(groups, ranker, n, pool)
+    return [answer for choice in choices for answer in choice.answers]
 
 
 def iter_samples(
@@ -105,7 +130,6 @@ def iter_samples(
     requests: Sequence[Request],
     keys: Sequence[tuple[int, int]],
     seed: int,
-    rank: int = 1,
     batch_size: int = 512,
     finished: Container[tuple[int, int]] = (),
 ) -> Iterator[list[Sample]]:
@@ -114,38 +138,44 @@ def iter_samples(
     Batches are cut before those that are ``finished`` are left out: a run that goes on draws in the batches of an
     uninterrupted one, since the last digits of a matrix product depend on how many rows it has.
     """
-    if rank < 1 or batch_size < 1:
-        raise UserError("rank and batch size must be positive", got=f"rank {rank}, batch size {batch_size}")
+    if batch_size < 1:
+        raise UserError("batch size must be positive", got=batch_size)
     if any(_makes(request) != generator.makes for request in requests):
         raise UserError(f"{generator.name} makes {generator.makes}, and something else is asked for")
     size = [_size(request) for request in requests]
     ordered = sorted(keys, key=lambda key: (size[key[0]], key))
-    per_batch = max(batch_size // rank, 1)
-    for start in range(0, len(ordered), per_batch):
-        batch = ordered[start : start + per_batch]
+    for start in range(0, len(ordered), batch_size):
+        batch = ordered[start : start + batch_size]
         if all(key in finished for key in batch):
             continue
-        jobs = [Job(requests[r], r, index, candidate, seed) for r, index in batch for candidate in range(rank)]
-        candidates = generator.draw(jobs)
-        samples = [_best(generator.name, jobs[at], candidates[at : at + rank]) for at in range(0, len(jobs), rank)]
+        jobs = [Job(requests[r], r, index, 0, seed) for r, index in batch]
+        candidates = [_within_limits(*drawn) for drawn in zip(jobs, generator.draw(jobs), strict=True)]
+        samples = [_sample(generator.name, *drawn) for drawn in zip(jobs, candidates, strict=True)]
         yield [sample for key, sample in zip(batch, samples, strict=True) if key not in finished]
 
 
-def _best(model: str, job: Job, candidates: list[Candidate]) -> Sample:
-    """The best candidate; a failed one only if all failed."""
-    best = max(candidates, key=lambda candidate: (candidate.structure is not None, candidate.score))
+def _within_limits(job: Job, candidate: Candidate) -> Candidate:
+    """The candidate, or the reason why it is no answer, whichever generator it is from."""
+    request, structure = job.request, candidate.structure
+    if structure is None or not isinstance(request, CrystalRequest) or not request.limits_geometry:
+        return candidate
+    broken = breach(request, structure)
+    return replace(candidate, structure=None, reason=broken.reason) if broken.size else candidate
+
+
+def _sample(model: str, job: Job, candidate: Candidate) -> Sample:
     return Sample(
-        structure=best.structure,
+        structure=candidate.structure,
         request=job.request,
         request_index=job.request_index,
         index=job.index,
         seed=job.seed,
         model=model,
-        log_likelihood=best.log_likelihood,
-        score=best.score,
-        reason=best.reason,
-        source=best.source,
-        template=best.template,
+        log_likelihood=candidate.log_likelihood,
+        score=candidate.score,
+        reason=candidate.reason,
+        source=candidate.source,
+        template=candidate.template,
     )
 
 

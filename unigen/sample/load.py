@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from unigen.cards import Kind
+from unigen.crystals.crystal import Crystal
 from unigen.device import check_device
 from unigen.disk import sha256_of
 from unigen.errors import UserError
 from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
 from unigen.models.families import UNLEARNED, family_of
 from unigen.models.generator import Generator, OpenedModel
+from unigen.retrieval.parents import Parents, read_parents
 
 
 def load(
@@ -22,6 +25,7 @@ def load(
     score: bool = True,
     retrieve_from: str | Path | None = None,
     exclude_formula: bool = False,
+    parents: Parents | Sequence[Crystal | str | Path] | None = None,
     **settings: Any,
 ) -> Generator:
     """A generator by bundled name, by model folder, or ``"nearest"``.
@@ -34,6 +38,8 @@ def load(
         retrieve_from: dataset of known structures, for models that look these up: ``nearest`` copies from it, a wyckoff
             model follows them (by default those of the table that lies beside its weights).
         exclude_formula: use no structure of the request's own formula (for benchmarks).
+        parents: structures of yours, or files and folders of them: a wyckoff model follows them, in every request that
+            they fit, before any known one.
         settings: how to draw, such as ``temperature=1.0``: the fields of the settings in the ``settings.py`` of the
             model's family; the others are as by default.
 
@@ -66,6 +72,8 @@ def load(
     if not family.retrieves and (retrieve_from is not None or exclude_formula):
         given = "--exclude-formula" if retrieve_from is None else f"--retrieve-from {retrieve_from}"
         raise UserError("this model retrieves nothing", got=given, where=where)
+    if parents is not None and not family.follows_parents:
+        raise UserError("this model follows no parents", where=where, next_step="use a wyckoff model")
     return family.generator(
         OpenedModel(
             network=network,
@@ -77,5 +85,6 @@ def load(
             score=score,
             retrieve_from=retrieve_from,
             exclude_formula=exclude_formula,
+            parents=read_parents(parents) if isinstance(parents, Sequence) else parents,
         )
     )

@@ -1,4 +1,8 @@
-"""A trained predictor as a function of molecules: which properties they have, by elements and positions alone."""
+"""A trained predictor as a function of molecules: which properties they have, by elements and positions alone.
+
+Two are bundled, each trained on the half of QM9 that the other has not seen: one judges molecules that were made for a
+property, the other chooses among candidates, so that none is judged by the one that chose it.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,16 @@ from unigen.bounded_cache import BoundedCache
 from unigen.disk import sha256_of
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
+from unigen.models.card import read_model_card
 from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
+from unigen.models.generator import Generator
 from unigen.models.interface import PredictingNetwork
 from unigen.molecules.molecule import Molecule
+from unigen.ranking.property import ComputedDensity, PropertyRanker
+from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.shapes import Float
 
-BUNDLED = "unigen-qm9-predictor"
+JUDGE, CHOOSER = "unigen-qm9-predictor", "unigen-qm9-chooser"
 
 _BATCH = 128  # molecules; sorted by size, so that padding is little
 
@@ -35,11 +43,14 @@ class NetworkPredictor:
         network: trained.
         name: for messages and reports.
         version: checksum of the weights.
+        trained_on: which data it has seen, in a sentence.
     """
 
-    def __init__(self, network: PredictingNetwork, name: str, version: str = "") -> None:
+    def __init__(
+        self, network: PredictingNetwork, name: str, version: str = "", trained_on: str = "its card does not say"
+    ) -> None:
         self.network = network.eval()
-        self.name, self.version = name, version
+        self.name, self.version, self.trained_on = name, version, trained_on
         # by identity, as molecules are compared
         self._predicted = BoundedCache[Molecule, Float[np.ndarray, "properties"]](_REMEMBERED)
 
@@ -75,7 +86,7 @@ class NetworkPredictor:
         return self.network(numbers.to(device), positions.to(device)).double().cpu().numpy()
 
 
-def load_predictor(name_or_folder: str | Path = BUNDLED, device: str = "cpu") -> NetworkPredictor:
+def load_predictor(name_or_folder: str | Path = JUDGE, device: str = "cpu") -> NetworkPredictor:
     """A predictor by bundled name or by model folder.
 
     Raises:
@@ -89,4 +100,37 @@ def load_predictor(name_or_folder: str | Path = BUNDLED, device: str = "cpu") ->
     network = load_model(folder, device)
     if not isinstance(network, PredictingNetwork):
         raise UserError("this model predicts no properties", where=str(folder), got=f"kind {network.config.kind}")
-    return NetworkPredictor(network, folder.name, sha256_of(folder / WEIGHTS))
+    card = folder / "card.yaml"
+    trained_on = {"trained_on": read_model_card(card).data} if card.exists() else {}
+    return NetworkPredictor(network, folder.name, sha256_of(folder / WEIGHTS), **trained_on)
+
+
+def property_ranker(
+    generator: Generator,
+    requests: Sequence[CrystalRequest | MoleculeRequest],
+    predictor: str | Path | None = None,
+) -> PropertyRanker:
+    """What chooses those candidates of a generator that have the properties they were asked for.
+
+    Args:
+        generator: knows the spread and the unit of each property.
+        requests: each asks for one property or more.
+        predictor: of molecules, a bundled name or a model folder; by default the bundled one that chooses. The density
+            of crystals is computed.
+
+    Raises:
+        UserError: no such predictor, a request that asks for no property, or for one that is not predicted.
+
+    Example:
+        >>> wanted = MoleculeRequest(properties={"gap": 0.25})  # doctest: +SKIP
+        >>> property_ranker(unigen.load("unigen-molecule-small"), [wanted])  # doctest: +SKIP
+    """
+    properties = list(dict.fromkeys(name for request in requests for name in request.properties))
+    if generator.makes == "molecules":
+        ranker = PropertyRanker(load_predictor(predictor or CHOOSER), generator.ranges(properties))
+    elif predictor is None:
+        ranker = PropertyRanker(ComputedDensity(), generator.ranges(properties))
+    else:
+        raise UserError("crystals are ranked by their density, which is computed", got=f"predictor {predictor}")
+    ranker.check(requests)
+    return ranker

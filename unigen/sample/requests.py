@@ -14,22 +14,23 @@ from unigen.crystals.template import apply_template
 from unigen.data.readers.smiles import NAMES, read_smiles_list
 from unigen.errors import UserError
 from unigen.parsing import csv_errors, parse_json, read_whole
-from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.request import ALL_PAIRS, CrystalRequest, Limits, MoleculeRequest
 from unigen.symmetry.space_groups import space_group_number
 
 Request = TypeVar("Request", CrystalRequest, MoleculeRequest)
 
 _CRYSTAL_FIELDS = tuple(field.name for field in fields(CrystalRequest))
 _WHOLE_NUMBERS = ("z", "n_atoms")
-_CRYSTAL_TEXTS = ("formula", "crystal_system", "template", "id")
+_CRYSTAL_TEXTS = ("formula", "crystal_system", "template", "pxrd", "id")
 _MOLECULE_TEXTS = ("id", "smiles", "formula")
 
 
 def read_requests(path: str | Path) -> list[CrystalRequest]:
     """Read requests; columns (or keys) are the fields of CrystalRequest, ``elements`` comma separated or a list.
 
-    ``space_group`` is a number or a symbol, ``properties`` such as ``density=5;band_gap=1``; a template's formula and
-    size are filled in.
+    ``space_group`` is a number or a symbol, ``properties`` such as ``density=5;band_gap=1``, ``min_distance`` such as
+    ``1.8`` or ``1.8;Ti-O=1.7``, ``volume_per_atom`` and ``density`` such as ``12:18``; a template's formula and size
+    are filled in.
 
     Raises:
         UserError: naming file and row: unreadable, an unknown column, a request that contradicts itself.
@@ -70,6 +71,18 @@ def read_smiles_file(path: str | Path, *, largest_fragment: bool = False) -> lis
     return [
         MoleculeRequest(smiles=each.smiles, id=each.name or None, largest_fragment=largest_fragment) for each in listed
     ]
+
+
+def read_pressures(text: str) -> tuple[float, ...]:
+    """Pressures in GPa, as the command line writes them: ``0,20,50``.
+
+    Raises:
+        UserError: not numbers.
+    """
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError as error:
+        raise UserError("pressure: not numbers", got=text, wanted="GPa, such as 0,20,50") from error
 
 
 def molecule_requests(
@@ -187,6 +200,11 @@ def request_of(fields: Mapping[str, object]) -> CrystalRequest:
         values["properties"] = read_properties(values["properties"])
     if "space_group" in values:
         values["space_group"] = _space_group(values["space_group"])
+    if "min_distance" in values:
+        values["min_distance"] = read_distances(values["min_distance"])
+    values |= {name: read_limits(name, values[name]) for name in ("volume_per_atom", "density") if name in values}
+    if "distinct" in values:
+        values["distinct"] = str(values["distinct"]).replace("-", "_")
     return apply_template(CrystalRequest(**values))
 
 
@@ -212,6 +230,48 @@ def read_properties(properties: object) -> dict[str, float]:
             raise UserError(f"property {name.strip()}: given twice")
         values[name.strip()] = value
     return values
+
+
+def read_distances(distances: object) -> dict[str, float]:
+    """Angstrom by pair of elements from ``1.8``, ``"Ti-O=1.7,O-O=2.2"``, ``"1.8;Ti-O=1.7"``, or a mapping.
+
+    Raises:
+        UserError: anything else, or a pair given twice.
+
+    Example:
+        >>> read_distances("1.8, Ti-O=1.7")
+        {'all': 1.8, 'Ti-O': 1.7}
+    """
+    parts: Iterable[tuple[object, object]]
+    if isinstance(distances, Mapping):
+        parts = distances.items()
+    else:
+        texts = [text.strip() for text in re.split("[,;]", str(distances)) if text.strip()]
+        parts = [(pair or ALL_PAIRS, value) for pair, _, value in (text.rpartition("=") for text in texts)]
+    values: dict[str, float] = {}
+    for pair, value in parts:
+        name = str(pair).strip()
+        if name in values:
+            raise UserError(f"min_distance {name}: given twice")
+        values[name] = _number("min_distance", value, "1.8, or by pair Ti-O=1.7,O-O=2.2")
+    return values
+
+
+def read_limits(name: str, limits: object) -> Limits:
+    """Lowest and highest value from ``"12:18"``, ``"12:"``, ``":18"``, or a list of two; raises UserError otherwise."""
+    wanted = "a range such as 12:18, 12: or :18"
+    ends = limits.split(":") if isinstance(limits, str) else limits
+    if not isinstance(ends, list | tuple) or len(ends) != 2:
+        raise UserError(f"{name}: not a range", got=limits, wanted=wanted)
+    low, high = (None if end is None or str(end).strip() == "" else _number(name, end, wanted) for end in ends)
+    return low, high
+
+
+def _number(name: str, value: object, wanted: str) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: not a number", got=repr(value), wanted=wanted) from error
 
 
 def _space_group(value: object) -> int:

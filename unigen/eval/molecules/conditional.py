@@ -8,13 +8,14 @@ anybody's: a function of molecules.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from unigen.config import read_yaml
 from unigen.errors import UserError
 from unigen.eval.molecules.protocol import CONDITIONAL, unit_of
 from unigen.eval.molecules.reference import read_reference
@@ -201,6 +202,7 @@ def _outcome(sample_set: MoleculeSet, scores: Sequence[_PropertyScore], predicto
         table[" / ".join(filter(None, (each.name, unit)))] = {**values}
         pairs = np.array([(row.requested, row.predicted) for row in each.rows], dtype=np.float64)  # None is NaN
         requested.append(RequestedProperty(each.name, unit, *pairs.T))
+    chosen_by, note = _chooser(sample_set.name, predictor)
     return Outcome(
         metrics={f"{metric}.{each.name}": value for each in scores for metric, value in each.metrics.items()},
         counts={
@@ -213,14 +215,34 @@ def _outcome(sample_set: MoleculeSet, scores: Sequence[_PropertyScore], predicto
         settings={
             "units": {each.name: unit_of(each.name).name for each in scores},
             "predictor": {"name": predictor.name, "sha256": predictor.version},
+            **chosen_by,
         },
-        sections={"properties": Section("Mean absolute errors by property", table, _NOTE)},
+        sections={"properties": Section("Mean absolute errors by property", table, f"{_NOTE}{note}")},
         shown=Shown(
             structures=tuple(entry.molecule for entry in in_rows),
             sources=tuple(entry.where for entry in in_rows),
             requested=tuple(requested),
         ),
     )
+
+
+def _chooser(samples: str, judge: PropertyPredictor) -> tuple[dict[str, object], str]:
+    """What chose the samples of a run among candidates, and in words whether it is another model than the judge.
+
+    Returns:
+        Nothing for samples that were not chosen by property.
+    """
+    path = Path(samples) / "run.yaml"
+    ranking = read_yaml(path).get("ranking") if path.is_file() else None
+    chooser = ranking.get("predictor") if isinstance(ranking, Mapping) else None
+    if not isinstance(ranking, Mapping) or not isinstance(chooser, Mapping):
+        return {}, ""
+    name, version, candidates = chooser.get("name"), chooser.get("version"), ranking.get("candidates")
+    other = f"another model than the judge, {judge.name}"
+    if version == judge.version:
+        other = "which is the judge itself: this hides its errors"
+    facts = {"name": name, "sha256": version, "candidates": candidates}
+    return {"chosen_by": facts}, f"; each sample is the best of {candidates} candidates by {name}, {other}"
 
 
 def score_conditional(

@@ -80,8 +80,9 @@ class MoleculeGenerator:
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
-        config = self.model.config
-        return property_ranges(properties, config.properties, config.units, self.model.embedding.property_range[1:])
+        config, embedding = self.model.config, self.model.embedding
+        limits, spreads = embedding.property_range[1:], embedding.property_std[1:]
+        return property_ranges(properties, config.properties, config.units, limits, spreads)
 
     def _draw_graph_first(self, jobs: list[ResolvedJob], trial: int) -> list[Candidate[Molecule]]:
         """All SMILES, then all positions."""

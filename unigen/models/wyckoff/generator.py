@@ -12,6 +12,7 @@ import torch
 from unigen.bounded_cache import BoundedCache
 from unigen.cards import Kind
 from unigen.crystals.crystal import repeat_cell
+from unigen.crystals.limits import KEPT, Breach, breach
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
@@ -20,8 +21,10 @@ from unigen.models.cell_choice import CellChooser, CellRow, Counts
 from unigen.models.generator import SCORE_STEPS, Candidate, Job, OpenedModel, Range
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
+from unigen.models.wyckoff.distinct_groups import DistinctGroups
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
+from unigen.models.wyckoff.parents import ParentSources
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.source_choice import CellFilter, Source, SourceChooser, some_space_group_holds
 from unigen.models.wyckoff.templates import draw_templates, search_templates
@@ -29,6 +32,7 @@ from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_s
 from unigen.nn.conditions.properties import property_numbers, property_ranges, value_vector
 from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table, table_path
+from unigen.retrieval.parents import Parents
 from unigen.retrieval.shortlist import Retriever
 from unigen.shapes import Float
 from unigen.tokens.sequence import Channel
@@ -88,6 +92,7 @@ class WyckoffGenerator:
         settings: how symbols and numbers are drawn.
         score_steps: solver steps of the exact likelihood; 0 leaves it out.
         exclude_formula: follow no structure of the requested formula (for benchmarks).
+        parents: structures of the user, followed first by every request that they fit.
     """
 
     makes: Kind = "crystals"
@@ -102,13 +107,21 @@ class WyckoffGenerator:
         score_steps: int = SCORE_STEPS,
         *,
         exclude_formula: bool = False,
+        parents: Parents | None = None,
     ) -> None:
         self.model, self.retriever = model.eval(), retriever
         self.name, self.version = name, version
         self.settings = settings or WyckoffSettings()
         self.score_steps = score_steps
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
+        self.parents = parents
+        self._parents: ParentSources | None = None
+        if parents is not None:
+            self._parents = ParentSources(
+                parents, retriever.volume, model.config.max_atoms, exclude_formula=exclude_formula
+            )
         self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
+        self.distinct = DistinctGroups(self.sources, self._likeliest_templates)
         accepts = CellFilter(retriever, self.settings.within).accepts
         self.cells = CellChooser(
             model, self.settings.temperature, accepts, self.sources.size_evidence, self.property_vector
@@ -118,10 +131,16 @@ class WyckoffGenerator:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
         candidates: list[Candidate | None] = [None] * len(jobs)
         rows: list[CellRow] = []
+        guided: list[tuple[CellRow, Source]] = []
         for position, job in enumerate(jobs):
             try:
                 self.property_vector(job.request)
-                rows.append(CellRow.of(position, replace(job, request=apply_template(job.request))))
+                whole, parent = self._parent(replace(job, request=apply_template(job.request)))
+                row = CellRow.of(position, whole)
+                if parent is None:
+                    rows.append(row)
+                else:
+                    guided.append((row, parent))
             except UserError as error:
                 candidates[position] = Candidate(None, reason=str(error))
         with_cell: list[tuple[CellRow, Counts]] = []
@@ -135,17 +154,39 @@ class WyckoffGenerator:
                 with_cell.append((row, cell))
             except UserError as error:
                 candidates[row.position] = Candidate(None, reason=str(error))
-        for plan, candidate in self._decode(self._plan(with_cell), 0):
-            candidates[plan.row.position] = self._refuse_coincident_atoms(candidate)
+        plans = [self._following(row, source) for row, source in guided] + self._plan(with_cell)
+        for plan, candidate in self._decode(plans, 0):
+            candidates[plan.row.position] = self._refuse(plan.row.job.request, candidate)
         return [candidate for candidate in candidates if candidate is not None]
+
+    def fitting_parents(self, request: CrystalRequest) -> list[int]:
+        """See FollowsParents."""
+        if self._parents is None:
+            return []
+        sources = [each.source for each in self._parents.of(apply_template(request))]
+        return [int(source.shortlist.sources[source.neighbour]) for source in sources]
+
+    def _parent(self, job: Job) -> tuple[Job, Source | None]:
+        """The parent that a job follows, or the job that it is when those that follow parents are not counted.
+
+        The n-th sample of a request follows its n-th parent (of several candidates the n-th of them one n further), and
+        what comes after the parents is what a run without any begins with.
+        """
+        found = [] if self._parents is None else self._parents.of(job.request)
+        place = job.index + job.candidate
+        if job.request.distinct:  # what a sample may have depends on those before it, whose candidates are the first
+            job = replace(job, index=place, candidate=0)
+        if place < len(found):
+            return job, found[place].source
+        candidate = job.candidate - max(0, len(found) - job.index)
+        return replace(job, index=max(0, job.index - len(found)), candidate=candidate), None
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
-        if self.model.adapter is None:
+        config, adapter = self.model.config, self.model.adapter
+        if adapter is None:
             return {}
-        return property_ranges(
-            properties, self.model.config.properties, self.model.config.units, self.model.adapter.range
-        )
+        return property_ranges(properties, config.properties, config.units, adapter.range, adapter.std)
 
     def property_vector(self, request: CrystalRequest) -> Float[np.ndarray, "6"]:
         """The properties that a request asks for, as the vector of BEGIN.
@@ -161,18 +202,47 @@ class WyckoffGenerator:
         plans: list[_Plan] = []
         unguided: list[tuple[CellRow, Counts, Source]] = []
         for (row, cell), ranked in zip(rows, self.sources.ranked([cell for _, cell in rows]), strict=True):
-            source = self.sources.follow(row.job, ranked, self.cells.earlier_samples(row, cell))
+            if row.job.request.distinct:
+                source = self._distinct_source(row, cell)
+            else:
+                source = self.sources.follow(row.job, ranked, self.cells.earlier_samples(row, cell))
             if source.neighbour < 0:
                 unguided.append((row, cell, source))
                 continue
-            followed = self.retriever.table[int(source.shortlist.sources[source.neighbour])]
-            start = Start(self.retriever.substitute(source.shortlist, source.neighbour), followed.numbers)
-            plans.append(self._plan_from(row, source, 0.0, 0.0, start))
+            plans.append(self._following(row, source))
         for (row, cell, source), (template, score, merit) in zip(unguided, self._templates(unguided), strict=True):
             numbers, letters = np.array(template.numbers), np.array(template.letters)
             start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
             plans.append(self._plan_from(row, source, score, merit, start))
         return plans
+
+    def _distinct_source(self, row: CellRow, cell: Counts) -> Source:
+        """The source of a sample whose space group should be another one than those of earlier samples."""
+        cells = [other for other in self.cells.earlier_cells(row) if other is not None]
+        followed: list[int] = []
+        if self._parents is not None:
+            groups = self._parents.retriever.table.space_group
+            followed = groups[self.fitting_parents(row.job.request)].tolist()
+        return self.distinct.follow(row.job, [*cells, cell], followed)
+
+    def _likeliest_templates(self, cell: Counts, space_groups: frozenset[int]) -> list[tuple[Template, float]]:
+        """The likeliest templates of a cell, best first."""
+        key = tuple(sorted(cell.items())), space_groups
+        found = self._likeliest.get(key)
+        if found is None:
+            found = self._likeliest[key] = search_templates(self.model, [cell], [space_groups], _BEAM)[0]
+        return found
+
+    def _following(self, row: CellRow, source: Source) -> _Plan:
+        """The plan of a row that follows a known structure."""
+        known = self._known(source)
+        followed = known.table[int(source.shortlist.sources[source.neighbour])]
+        start = Start(known.substitute(source.shortlist, source.neighbour), followed.numbers)
+        return self._plan_from(row, source, 0.0, 0.0, start)
+
+    def _known(self, source: Source) -> Retriever:
+        """What a source is one of."""
+        return self._parents.retriever if self._parents is not None and source.parent else self.retriever
 
     def _plan_from(self, row: CellRow, source: Source, score: float, merit: float, start: Start) -> _Plan:
         """What is drawn from a start; score and merit are those of a template that was written."""
@@ -191,7 +261,7 @@ class WyckoffGenerator:
         search = {
             (tuple(sorted(cell.items())), row.job.request.space_groups): cell
             for row, cell, source in rows
-            if source.rank is not None and not row.job.request.template
+            if source.rank is not None and not row.job.request.template and source.template is None
         }
         new = [key for key in search if key not in self._likeliest]
         # one by one, as sources are ranked: what is found must not depend on what was searched for before
@@ -201,7 +271,10 @@ class WyckoffGenerator:
         likeliest_score: dict[int, float] = {}
         for position, (row, cell, source) in enumerate(rows):
             request = row.job.request
-            if request.template:
+            if source.template is not None:
+                template, score, merit = source.template
+                templates[position], likeliest_score[position] = (template, score), score - merit
+            elif request.template:
                 templates[position] = parse_template(request.template), 0.0
             elif source.rank is not None:
                 ranked = found[tuple(sorted(cell.items())), request.space_groups]
@@ -221,7 +294,7 @@ class WyckoffGenerator:
         ]
 
     def _decode(self, plans: list[_Plan], trial: int) -> list[tuple[_Plan, Candidate]]:
-        """Free parameters of all plans, drawn again where atoms come too close.
+        """Free parameters of all plans, drawn again where atoms come too close or the request's limits are broken.
 
         Plans that follow a neighbour and those that do not start from different noise, so they are drawn apart.
         """
@@ -231,18 +304,17 @@ class WyckoffGenerator:
             if part:
                 part.sort(key=lambda plan: -plan.n_sites)  # most slots first: see ``draw_parameters``
                 results += self._draw_parameters(part, trial)
-        too_close = [
+        unfit = [
             plan
             for plan, candidate in results
-            if plan.n_sites and _smallest_distance(candidate) < self.settings.min_distance
+            if (plan.n_sites and _smallest_distance(candidate) < self.settings.min_distance)
+            or _breach(plan.row.job.request, candidate).size
         ]
-        if not too_close or trial == self.settings.redraws:
+        if not unfit or trial == self.settings.redraws:
             return results
-        redrawn = {plan.row.position: (plan, candidate) for plan, candidate in self._decode(too_close, trial + 1)}
+        redrawn = {plan.row.position: (plan, candidate) for plan, candidate in self._decode(unfit, trial + 1)}
         return [
-            max(result, redrawn[result[0].row.position], key=lambda pair: _smallest_distance(pair[1]))
-            if result[0].row.position in redrawn
-            else result
+            max(result, redrawn[result[0].row.position], key=_fitness) if result[0].row.position in redrawn else result
             for result in results
         ]
 
@@ -297,10 +369,13 @@ class WyckoffGenerator:
         displacement = vectors[: len(channel)] - plan.sequence.start
         shift = displacement[channel == Channel.FRACTIONAL, :3]
         shift = shift - np.round(shift)
-        repeated: dict[str, str | int | float] = {"copies": source.copies} if source.copies > 1 else {}
-        return repeated | {
-            "id": str(self.retriever.table.ids[index]),
-            "formula": format_formula(reduce_counts(self.retriever.table.counts(index))[0]),
+        more: dict[str, str | int | float] = {"copies": source.copies} if source.copies > 1 else {}
+        if self.parents is not None and source.parent:
+            more["parent"] = self.parents.names[index].file
+        table = self._known(source).table
+        return more | {
+            "id": str(table.ids[index]),
+            "formula": format_formula(reduce_counts(table.counts(index))[0]),
             "distance": round(float(source.shortlist.distance[source.neighbour]), 4),
             "probability": round(float(np.exp(plan.log_probability)), 4),
             "log_probability": log_probability,
@@ -308,18 +383,32 @@ class WyckoffGenerator:
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
 
-    def _refuse_coincident_atoms(self, candidate: Candidate) -> Candidate:
-        """The candidate, or the reason why no program would read it."""
-        distance = _smallest_distance(candidate)
-        if candidate.structure is None or distance >= SMALLEST_DISTANCE:
+    def _refuse(self, request: CrystalRequest, candidate: Candidate) -> Candidate:
+        """The candidate, or the reason why no program would read it, or why it is not what is asked for."""
+        if candidate.structure is None:
             return candidate
+        distance, broken = _smallest_distance(candidate), _breach(request, candidate)
         draws = self.settings.redraws + 1
-        return Candidate(
-            None,
-            reason=f"atoms {distance:.2f} Angstrom apart in each of {draws} draws of {candidate.template}",
-            log_likelihood=candidate.log_likelihood,
-            template=candidate.template,
-        )
+        if distance < SMALLEST_DISTANCE:
+            reason = f"atoms {distance:.2f} Angstrom apart in each of {draws} draws of {candidate.template}"
+        elif broken.size:
+            reason = f"{broken.reason}; the nearest to it of {draws} draws of {candidate.template}"
+        else:
+            return candidate
+        return Candidate(None, reason=reason, log_likelihood=candidate.log_likelihood, template=candidate.template)
+
+
+def _breach(request: CrystalRequest, candidate: Candidate) -> Breach:
+    """Of the request's limits; none by a failure, which is not drawn again for them."""
+    if candidate.structure is None or not request.limits_geometry:
+        return KEPT
+    return breach(request, candidate.structure)
+
+
+def _fitness(drawn: tuple[_Plan, Candidate]) -> tuple[float, float]:
+    """What to keep of draws that all break something: the smallest breach, then the largest smallest distance."""
+    plan, candidate = drawn
+    return -_breach(plan.row.job.request, candidate).size, _smallest_distance(candidate)
 
 
 def _smallest_distance(candidate: Candidate) -> float:
@@ -342,6 +431,7 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
     Raises:
         UserError: no dataset is asked for, and there is no table.
     """
+    parents = opened.parents
     table: str | Path
     if opened.retrieve_from is not None:
         table = opened.retrieve_from
@@ -358,8 +448,9 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
         opened.network,
         Retriever(open_table(table)),
         opened.name,
-        f"{opened.version}+{sha256_of(table_path(table)[0])}",
+        "+".join([opened.version, sha256_of(table_path(table)[0]), *([parents.version] if parents else [])]),
         opened.settings,
         opened.score_steps,
         exclude_formula=opened.exclude_formula,
+        parents=parents,
     )

@@ -80,6 +80,8 @@ class Source:
             is used up has less than all that came before.
         copies: of the crystal that follows it, in the wanted cell.
         rank: of a structure written anew: 0 for the likeliest template, 1 for the next; None: a template is drawn.
+        parent: whether the neighbour is one of the user's own structures, not of the table.
+        template: what is written, its log probability and what it adds to the merit, where that is chosen already.
     """
 
     shortlist: Shortlist
@@ -88,6 +90,8 @@ class Source:
     merit: float
     copies: int = 1
     rank: int | None = None
+    parent: bool = False
+    template: tuple[Template, float, float] | None = None
 
 
 class SourceChooser:
@@ -208,19 +212,24 @@ class SourceChooser:
 
     def _fits(self, request: CrystalRequest, shortlist: Shortlist, copies: int) -> list[bool]:
         """Which kinds have a space group (or the template) that the request allows; supercells are none de novo."""
-        representatives = shortlist.representatives.tolist()
         if copies > 1 and request.formula is None:
-            return [False] * len(representatives)
-        if request.template is None:
-            groups = self.retriever.table.space_group[shortlist.sources[representatives]]
-            return [int(group) in request.space_groups for group in groups]
-        wanted = parse_template(request.template)
-        fits = []
-        for neighbour in representatives:
-            crystal = self.retriever.substitute(shortlist, neighbour)
-            numbers, letters = tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist())
-            fits.append(Template(crystal.space_group, numbers, letters) == wanted)
-        return fits
+            return [False] * len(shortlist.representatives)
+        return fitting_kinds(self.retriever, request, shortlist)
+
+
+def fitting_kinds(retriever: Retriever, request: CrystalRequest, shortlist: Shortlist) -> list[bool]:
+    """Which kinds of a shortlist have a space group (or the template) that the request allows."""
+    representatives = shortlist.representatives.tolist()
+    if request.template is None:
+        groups = retriever.table.space_group[shortlist.sources[representatives]]
+        return [int(group) in request.space_groups for group in groups]
+    wanted = parse_template(request.template)
+    fits = []
+    for neighbour in representatives:
+        crystal = retriever.substitute(shortlist, neighbour)
+        numbers, letters = tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist())
+        fits.append(Template(crystal.space_group, numbers, letters) == wanted)
+    return fits
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ those that are not asked for.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,23 +41,44 @@ def property_numbers(values: Mapping[str, float], names: Sequence[str]) -> dict[
     return {list(names).index(name): float(value) for name, value in values.items()}
 
 
+class Range(NamedTuple):
+    """What values a property has in the training data.
+
+    Attributes:
+        low: the smallest.
+        high: the largest.
+        unit: empty where it is not said.
+        spread: the standard deviation.
+    """
+
+    low: float
+    high: float
+    unit: str
+    spread: float
+
+
 def property_ranges(
-    properties: Collection[str], names: Sequence[str], units: Sequence[str], ranges: Float[Tensor, "names 2"]
-) -> dict[str, tuple[float, float, str]]:
-    """Smallest and largest value of some properties in the training data, and the unit of each, empty where unsaid.
+    properties: Collection[str],
+    names: Sequence[str],
+    units: Sequence[str],
+    ranges: Float[Tensor, "names 2"],
+    spreads: Float[Tensor, "names"],
+) -> dict[str, Range]:
+    """The values of some properties in the training data.
 
     Args:
         properties: whose.
         names: of all properties of a model.
         units: of these, perhaps of the first ones only.
-        ranges: of these.
+        ranges: smallest and largest value of these.
+        spreads: standard deviations of these.
 
     Raises:
         UserError: a property that the model does not know.
     """
     all_units, limits = [*units, *[""] * len(names)], ranges.tolist()
     numbers = property_numbers(dict.fromkeys(properties, 0.0), names)
-    return {names[n]: (limits[n][0], limits[n][1], all_units[n]) for n in numbers}
+    return {names[n]: Range(limits[n][0], limits[n][1], all_units[n], float(spreads[n])) for n in numbers}
 
 
 def value_vector(values: Mapping[int, float], guidance: float = 1.0) -> Float[np.ndarray, "6"]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.patches import PathPatch
 
 Point = tuple[int | float, int | float]
 """Pixels from the left and from the top."""
@@ -151,3 +152,19 @@ def pixels_of(axes: Axes, values: Float[np.ndarray, "points 2"]) -> Float[np.nda
     """Where values along both axes lie, in pixels from the left and from the top."""
     across, upwards = axes.transData.transform(values).T
     return np.stack([across, axes.figure.bbox.height - upwards], axis=1)
+
+
+def dots(places: Float[np.ndarray, "points 2"], colour: str = LIGHT["sample"]) -> PathPatch:
+    """Lines of no length with round ends; those on one pixel are drawn once, so that ten thousand make a small file.
+
+    Args:
+        places: pixels from the left and from the top.
+        colour: one of `LIGHT`.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    ends = np.unique(places.round(), axis=0).repeat(2, axis=0)
+    path = Path(ends, [Path.MOVETO, Path.LINETO] * (len(ends) // 2))
+    line: dict[str, Any] = {"edgecolor": colour, "linewidth": 6, "capstyle": "round", "alpha": 0.6}
+    return PathPatch(path, fill=False, clip_on=False, snap=False, gid="dots", **line)

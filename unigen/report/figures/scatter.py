@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from unigen.shapes import Float
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
-    from matplotlib.patches import PathPatch
 
 SIZE = 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 24, 38
@@ -54,7 +53,7 @@ def _svg(wanted: Float[np.ndarray, "samples"], found: Float[np.ndarray, "samples
         for axis in (axes.xaxis, axes.yaxis):
             plot.round_numbers(axis)
         pixels = plot.pixel_axes(figure)
-        pixels.add_patch(_dots(plot.pixels_of(axes, np.clip(np.stack([wanted, found], axis=1), low, high))))
+        pixels.add_patch(plot.dots(plot.pixels_of(axes, np.clip(np.stack([wanted, found], axis=1), low, high))))
         wall = SIZE - _RIGHT
         pixels.text(_LEFT - 6, 14, "found")
         pixels.text(wall, 14, f"mean absolute error {np.abs(found - wanted).mean():.3g}", ha="right")
@@ -62,17 +61,6 @@ def _svg(wanted: Float[np.ndarray, "samples"], found: Float[np.ndarray, "samples
             pixels.text(wall, SIZE - _BOTTOM - 6, f"outside, at the edge: {outside}", ha="right")
 
     return plot.draw(SIZE, SIZE, paint)
-
-
-def _dots(places: Float[np.ndarray, "samples 2"]) -> PathPatch:
-    """Lines of no length with round ends; those on one pixel are drawn once, so that ten thousand make a small file."""
-    from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
-
-    ends = np.unique(places.round(), axis=0).repeat(2, axis=0)
-    path = Path(ends, [Path.MOVETO, Path.LINETO] * (len(ends) // 2))
-    line: dict[str, Any] = {"edgecolor": plot.LIGHT["sample"], "linewidth": 6, "capstyle": "round", "alpha": 0.6}
-    return PathPatch(path, fill=False, clip_on=False, snap=False, gid="dots", **line)
 
 
 def _words(name: str, unit: str, asked: RequestedProperty) -> str:

@@ -1,0 +1,1 @@
+"""Powder diffraction patterns: reading measured ones, calculating those of crystals, fitting cells to them."""

@@ -1,0 +1,239 @@
+"""Candidates by energy: single points over volumes, the generator's own probability, and a relaxation of the best.
+
+The energy alone is no good judge: potentials, as the density functional they learn from, often prefer another polymorph
+than the one that is known, by some hundredths of an eV/atom. What the generator holds likely, from chemistry alone,
+makes up for that; the weight between the two was fitted (`LOG_PROBABILITY_WEIGHT`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unigen.crystals.crystal import Crystal
+from unigen.energies.enthalpy import GPA_PER_EV_A3, Phase
+from unigen.energies.potential import Potential
+from unigen.energies.relaxation import Relaxation, RelaxSettings
+from unigen.energies.relaxed_crystals import RelaxedCrystals
+from unigen.energies.volume_scan import ScannedCrystals, ScanSettings, VolumeScan
+from unigen.models.generator import Sample
+from unigen.parallel import Workers
+from unigen.ranking.distinct import distinct_structures
+from unigen.ranking.ranker import Rating, unrated
+from unigen.shapes import Float
+
+if TYPE_CHECKING:
+    from unigen.energies.hull.hull import Hull
+
+LOG_PROBABILITY_WEIGHT = 0.03
+"""eV/atom that a nat of the generator's log probability is worth."""
+
+_DIGITS = 6
+"""Of energies in eV/atom, as they are written."""
+
+
+class EnergyRanker:
+    """Ranks crystals by their energy at the best volume, and by what the generator thinks of them.
+
+    Args:
+        potential: whose energies.
+        folder: of what was computed, gone on with by the next run; None keeps it in memory.
+        relax: so many distinct ones of each request, the best by the scan, are relaxed and ranked again, before all
+            others.
+        settings: of these relaxations.
+        scan: which volumes are tried.
+        pressures: GPa; at each of them what was relaxed is relaxed again, and told its enthalpy.
+        hull: for energies above it; None tells none.
+        weight: eV/atom that a nat of log probability is worth; 0 ranks by energy alone.
+
+    Raises:
+        UserError: a folder that holds energies by another potential or of other settings.
+    """
+
+    name = "energy"
+    quantity = "energy_per_atom"
+    unit = "eV/atom"
+    lower_is_better = True
+
+    def __init__(
+        self,
+        potential: Potential,
+        *,
+        folder: Path | None = None,
+        relax: int = 0,
+        settings: RelaxSettings | None = None,
+        scan: ScanSettings | None = None,
+        pressures: Sequence[float] = (),
+        hull: Hull | None = None,
+        weight: float = LOG_PROBABILITY_WEIGHT,
+    ) -> None:
+        self.potential, self.relax, self.hull, self.weight = potential, relax, hull, weight
+        self.trained_on = potential.trained_on
+        self.scanned = ScannedCrystals(folder and folder / "scanned", potential, scan or ScanSettings())
+        settings = settings or RelaxSettings()
+        self.relaxed = RelaxedCrystals(folder and folder / "relaxed", potential, settings) if relax else None
+        self.under_pressure = {
+            pressure: RelaxedCrystals(
+                folder and folder / f"relaxed-{pressure:g}-GPa", potential, replace(settings, pressure=pressure)
+            )
+            for pressure in pressures
+            if relax
+        }
+
+    def facts(self) -> dict[str, object]:
+        """See Ranker."""
+        return {"potential": self.potential.identity, "log_probability_weight": self.weight}
+
+    def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
+        """See Ranker: the value is the energy per atom at the best volume, or as relaxed."""
+        crystals = [sample.structure for group in groups for sample in group if sample.structure is not None]
+        scans = iter(self.scanned.scan(crystals, workers))
+        rated = [[self._by_scan(sample, scans) for sample in group] for group in groups]
+        if self.relaxed is not None:
+            rated = self._relax_best(groups, rated, self.relaxed, workers)
+        return [self._compared(group) for group in rated]
+
+    def _by_scan(self, sample: Sample, scans: Iterator[VolumeScan]) -> Rating:
+        if sample.structure is None:
+            return unrated(sample, sample.reason)
+        scan = next(scans)
+        if scan.crystal is None or scan.energy_per_atom is None:
+            return unrated(sample, scan.reason)
+        return Rating(
+            merit=self._merit(sample, scan.energy_per_atom),
+            value=round(scan.energy_per_atom, _DIGITS),
+            structure=scan.crystal,
+            facts={"edges_scaled_by": round(scan.scale, 5), "relaxed": "no"},
+            reason=scan.reason,
+        )
+
+    def _merit(self, sample: Sample, energy_per_atom: float) -> float:
+        return self.weight * log_probability(sample) - energy_per_atom
+
+    def _relax_best(
+        self,
+        groups: Sequence[Sequence[Sample]],
+        rated: list[list[Rating]],
+        relaxed: RelaxedCrystals,
+        workers: Workers,
+    ) -> list[list[Rating]]:
+        chosen = [(group, place) for group, ratings in enumerate(rated) for place in self._best_distinct(ratings)]
+        crystals = [
+            structure for group, place in chosen if isinstance(structure := rated[group][place].structure, Crystal)
+        ]
+        for (group, place), result in zip(chosen, relaxed.relax(crystals, workers), strict=True):
+            rated[group][place] = self._by_relaxation(groups[group][place], rated[group][place], result)
+        relaxed_ones = [(group, place) for group, place in chosen if _is_relaxed(rated[group][place])]
+        for pressure, journal in self.under_pressure.items():
+            structures = [rated[group][place].structure for group, place in relaxed_ones]
+            results = journal.relax([each for each in structures if isinstance(each, Crystal)], workers)
+            for (group, place), result in zip(relaxed_ones, results, strict=True):
+                facts = dict(rated[group][place].facts) | facts_at(pressure, result)
+                rated[group][place] = replace(rated[group][place], facts=facts)
+        return [_relaxed_first(ratings) for ratings in rated]
+
+    def _best_distinct(self, ratings: Sequence[Rating]) -> list[int]:
+        """Places of the best distinct ones of a request, no more than are relaxed."""
+        order = sorted(
+            (place for place, rating in enumerate(ratings) if rating.value is not None),
+            key=lambda place: -ratings[place].merit,
+        )
+        structures = [structure for place in order if (structure := ratings[place].structure) is not None]
+        return [order[kept] for kept in distinct_structures(structures, self.relax).kept]
+
+    def _by_relaxation(self, sample: Sample, rating: Rating, result: Relaxation) -> Rating:
+        if result.crystal is None or result.energy_per_atom is None:
+            return replace(rating, reason=f"relaxation {result.outcome}: {result.reason}")
+        facts = dict(rating.facts) | {"relaxed": result.outcome, "energy_per_atom_unrelaxed": rating.value or 0.0}
+        if result.displacement is not None:
+            facts["displacement"] = round(result.displacement, 4)
+        return Rating(
+            merit=self._merit(sample, result.energy_per_atom),
+            value=round(result.energy_per_atom, _DIGITS),
+            structure=result.crystal,
+            facts=facts,
+            reason=result.reason,
+        )
+
+    def _compared(self, ratings: Sequence[Rating]) -> list[Rating]:
+        """With energies above the lowest of the request, and above the hull.
+
+        Relaxed energies are compared with relaxed ones alone: relaxing always lowers.
+        """
+        lowest: dict[bool, float] = {}
+        for rating in ratings:
+            if rating.value is not None:
+                relaxed = _is_relaxed(rating)
+                lowest[relaxed] = min(rating.value, lowest.get(relaxed, rating.value))
+        return [self._with_differences(rating, lowest) for rating in ratings]
+
+    def _with_differences(self, rating: Rating, lowest: dict[bool, float]) -> Rating:
+        if rating.value is None or not isinstance(rating.structure, Crystal):
+            return rating
+        differences: dict[str, str | int | float] = {
+            "energy_above_lowest": round(rating.value - lowest[_is_relaxed(rating)], _DIGITS)
+        }
+        reasons = [rating.reason]
+        if self.hull is not None:
+            verdict = self.hull.judge(rating.structure.counts, rating.value)
+            reasons.append(verdict.reason)
+            if verdict.above_hull is not None:
+                differences["energy_above_hull"] = round(verdict.above_hull, _DIGITS)
+        # first, since tables show the first facts
+        return replace(rating, facts=differences | dict(rating.facts), reason="; ".join(filter(None, reasons)))
+
+
+def _is_relaxed(rating: Rating) -> bool:
+    return rating.facts.get("relaxed", "no") != "no"
+
+
+def _relaxed_first(ratings: list[Rating]) -> list[Rating]:
+    """The same with merits that put what was relaxed before what was not, each in its own order."""
+    relaxed = [rating.merit for rating in ratings if _is_relaxed(rating)]
+    others = [rating.merit for rating in ratings if not _is_relaxed(rating) and rating.value is not None]
+    if not relaxed or not others:
+        return ratings
+    shift = min(min(relaxed) - max(others) - 1.0, 0.0)
+    return [rating if _is_relaxed(rating) else replace(rating, merit=rating.merit + shift) for rating in ratings]
+
+
+def facts_at(pressure: float, result: Relaxation) -> dict[str, str | int | float]:
+    """What a relaxation under pressure says: enthalpy, energy and volume an atom, named by the pressure."""
+    if result.crystal is None or result.energy_per_atom is None:
+        return {f"outcome at {pressure:g} GPa": f"{result.outcome}: {result.reason}"}
+    volume = result.crystal.volume / len(result.crystal)
+    enthalpy = result.energy_per_atom + pressure * volume / GPA_PER_EV_A3
+    return {
+        f"enthalpy_per_atom at {pressure:g} GPa": round(enthalpy, _DIGITS),
+        f"energy_per_atom at {pressure:g} GPa": round(result.energy_per_atom, _DIGITS),
+        f"volume_per_atom at {pressure:g} GPa": round(volume, _DIGITS),
+    }
+
+
+def phases_of(answers: Sequence[Sample], pressures: Sequence[float]) -> list[Phase]:
+    """The relaxed answers of one request as phases under pressure, named by their ranks.
+
+    Args:
+        answers: ranked by energy, with these pressures.
+        pressures: GPa, ascending.
+    """
+
+    def values(answer: Sample, quantity: str) -> Float[np.ndarray, "pressures"]:
+        names = (f"{quantity}_per_atom at {pressure:g} GPa" for pressure in pressures)
+        return np.array([float(answer.ranking.get(name, np.nan)) for name in names])
+
+    return [
+        Phase(f"rank {answer.ranking['rank']}", np.array(pressures), values(answer, "energy"), values(answer, "volume"))
+        for answer in answers
+        if np.isfinite(values(answer, "energy")).any()
+    ]
+
+
+def log_probability(sample: Sample) -> float:
+    """What the generator held its own choice of structure for, in nats; 0 where it does not say."""
+    value = sample.source.get("log_probability", 0.0)
+    return float(value) if isinstance(value, int | float) else 0.0

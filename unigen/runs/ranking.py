@@ -1,0 +1,175 @@
+"""A run that draws candidates and keeps the best of each request.
+
+In its folder ``candidates/`` is the run that drew them, ``ranking/`` what was computed to rank them (both are gone on
+with after an interruption), ``ranking.csv`` a line a candidate, and beside them the answers, as any run has samples.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unigen.disk import alone_in, durable_text
+from unigen.energies.enthalpy import stable_phases, transitions
+from unigen.errors import UserError
+from unigen.models.generator import Sample
+from unigen.parallel import Workers
+from unigen.ranking.choice import Choice
+from unigen.ranking.energy import phases_of
+from unigen.ranking.ranker import Ranker, Rating
+from unigen.ranking.settings import RankSettings
+from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.runs.folder import Row, RunFolder, was_made
+from unigen.runs.generation import RunSettings, draw_samples
+from unigen.runs.tables import SHOWN, answers_table
+from unigen.sample.rank import open_ranker, rank_candidates
+from unigen.sample.scan import SCAN, write_scan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PLACE_OF_QUANTITY = 5
+"""Of the column of the table that ranks, before that of the merit."""
+
+CANDIDATES, RATINGS, TABLE, TRANSITIONS = "candidates", "ranking", "ranking.csv", "transitions.csv"
+
+
+def run_ranking(
+    requests: Sequence[CrystalRequest] | Sequence[MoleculeRequest],
+    folder: RunFolder,
+    candidates: RunFolder,
+    settings: RunSettings,
+    ranking: RankSettings,
+    *,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> list[Row]:
+    """Draw candidates, rank them, write the best; returns one row an answer.
+
+    Args:
+        requests: what is wanted.
+        folder: of the answers; an interrupted run goes on.
+        candidates: of the candidates, `CANDIDATES` within the former.
+        settings: how they are drawn; ``n`` is how many answers a request gets.
+        ranking: how many are drawn, and what ranks them.
+        workers: processes that rate; by default one a core.
+        console: for remarks, progress and tables; silent without.
+
+    Raises:
+        UserError: as `run_generation`, and what `open_ranker` raises.
+    """
+    if settings.n > ranking.candidates:
+        got = f"{settings.n} answers of {ranking.candidates} candidates"
+        raise UserError("more answers are wanted than candidates drawn", got=got)
+    generator = settings.load(folder.kind)
+    ranker = open_ranker(ranking, generator, requests, device=settings.device)  # before anything is written
+    facts = settings.facts(generator, requests, folder)
+    facts["ranking"] = _facts(ranking, ranker)
+    with alone_in(folder.path):
+        folder.claim(facts)
+        if settings.scans:
+            write_scan(folder.path / SCAN, settings.scans)
+        drawn = draw_samples(requests, candidates, replace(settings, n=ranking.candidates), generator, console)
+        groups = _groups(drawn, candidates, requests)
+        ranker = open_ranker(ranking, generator, requests, folder.path / RATINGS, settings.device)
+        with Workers(workers, progress=console is not None) as pool:
+            rated, choices = rank_candidates(groups, ranker, settings.n, pool)
+        folder.hold(answer for choice in choices for answer in choice.answers)
+        rows = folder.finish()
+        _write_table(folder, groups, rated, choices, ranker)
+        said = _write_transitions(folder, choices, ranking.pressures) if ranking.pressures else []
+    if console is not None:
+        made = [row for row in rows if was_made(row)]
+        console.print(answers_table(made[:SHOWN], len(made), ranker.unit))
+        for line in said:
+            console.out(line, highlight=False)
+        missing = len(rows) - len(made)
+        console.out(
+            f"{len(made)} answers of {sum(map(len, groups))} candidates, ranked by {ranker.name}"
+            f"{f', {missing} missing' if missing else ''}; written to {folder.path}",
+            highlight=False,
+        )
+        if missing:
+            first = next(row for row in rows if not was_made(row))
+            console.out(f"why, for the first: {first['id']}: {first['reason']}", highlight=False)
+        console.out(f"{ranker.name} knows: {ranker.trained_on}", highlight=False)
+    return rows
+
+
+def _facts(ranking: RankSettings, ranker: Ranker) -> dict[str, Any]:
+    """What determines the answers; settings that this way of ranking does not have are left out."""
+    set_ones = {name: value for name, value in asdict(ranking).items() if value not in (None, (), 0, False)}
+    return set_ones | ranker.facts() | {"trained_on": ranker.trained_on}
+
+
+def _groups(
+    rows: Sequence[Row], folder: RunFolder, requests: Sequence[CrystalRequest] | Sequence[MoleculeRequest]
+) -> list[list[Sample]]:
+    """The candidates of each request, as they stand in the journal: an interrupted run rates the same digits."""
+    samples = [folder.sample_of(row, requests[row["request_index"]]) for row in rows]
+    return [list(group) for _, group in groupby(samples, key=lambda sample: sample.request_index)]
+
+
+def _write_table(
+    folder: RunFolder,
+    groups: Sequence[Sequence[Sample]],
+    rated: Sequence[Sequence[Rating]],
+    choices: Sequence[Choice],
+    ranker: Ranker,
+) -> None:
+    """A line a candidate, those of a request the best first: what it got, and which answer it is or is like."""
+    names = dict.fromkeys(name for ratings in rated for rating in ratings for name in rating.facts)
+    columns = ["id", "request_index", "candidate", "rank", "same_as_rank", ranker.quantity, "merit", *names, "reason"]
+    with durable_text(folder.path / TABLE) as file:
+        table = csv.DictWriter(file, dict.fromkeys(columns), lineterminator="\n")
+        table.writeheader()
+        for samples, ratings, choice in zip(groups, rated, choices, strict=True):
+            for place in choice.order:
+                sample, rating = samples[place], ratings[place]
+                table.writerow(
+                    {
+                        "id": sample.request.id or getattr(sample.request, "formula", None) or "",
+                        "request_index": sample.request_index,
+                        "candidate": sample.index,
+                        "rank": choice.rank.get(place, ""),
+                        "same_as_rank": choice.same_as.get(place, ""),
+                        "merit": f"{rating.merit:.6f}" if rating.value is not None else "",
+                        "reason": sample.reason or rating.reason,
+                        **rating.facts,
+                        ranker.quantity: "" if rating.value is None else rating.value,
+                    }
+                )
+
+
+def read_table(path: Path) -> tuple[str, list[dict[str, str]]]:
+    """The quantity that ranks, and the lines of the table of candidates, the best of each request first."""
+    with path.open(encoding="utf-8", newline="") as file:
+        table = csv.DictReader(file)
+        columns = table.fieldnames or ()
+        return columns[_PLACE_OF_QUANTITY], list(table)
+
+
+def _write_transitions(folder: RunFolder, choices: Sequence[Choice], pressures: Sequence[float]) -> list[str]:
+    """What is stable at each pressure, and where that changes, as a table and in words."""
+    said, lines = [], []
+    for choice in choices:
+        phases = phases_of([answer for answer in choice.answers if answer.ranking], pressures)
+        request = choice.answers[0].request
+        name = request.id or getattr(request, "formula", None) or f"request {choice.answers[0].request_index}"
+        stable = stable_phases(phases) if phases else [None for _ in pressures]
+        told = ", ".join(
+            f"{phase or 'unknown'} at {pressure:g} GPa" for phase, pressure in zip(stable, pressures, strict=True)
+        )
+        said.append(f"{name}: lowest enthalpy: {told}")
+        for change in transitions(phases) if phases else ():
+            said.append(f"{name}: {change.below} to {change.above} at {change.pressure:.2f} GPa")
+            lines.append((name, change.below, change.above, f"{change.pressure:.4f}", f"{change.volume_change:.5f}"))
+    with durable_text(folder.path / TRANSITIONS) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("id", "below", "above", "pressure_GPa", "volume_change"))
+        table.writerows(lines)
+    return said[:SHOWN]

@@ -1,0 +1,227 @@
+"""A chemical system over its compositions: the plausible formulas of some elements and of all their subsets.
+
+Which ratios are looked at is what is known: those of known formulas of any elements, given to the elements of the
+system in every way. Of each subsystem the formulas nearest to a known one come first (chemical distance, see
+`unigen.retrieval.neighbours`), formulas that are known themselves before all others, and only those count whose charges
+can balance (SMACT, see `unigen.eval.crystals.validity`; alloys and elements pass).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import combinations, permutations
+from pathlib import Path
+
+from unigen.data.crystal_store import open_crystals
+from unigen.disk import durable_text
+from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, format_formula, reduce_counts
+from unigen.errors import UserError
+from unigen.eval.crystals.validity import check_composition
+from unigen.models.checkpoint import model_folder
+from unigen.models.nearest.generator import NEAREST
+from unigen.request import CrystalRequest
+from unigen.retrieval.build_table import TABLE, open_table
+from unigen.retrieval.compositions import Compositions
+from unigen.retrieval.neighbours import NeighbourIndex
+
+MOST_ATOMS = 40
+"""Atoms of a formula unit: at least one has to fit into a cell. Known formulas of the system are asked for anyway."""
+
+OFTEN = 2
+"""Known compositions that a ratio must have to be tried with other elements: one alone may be a solid solution that a
+database wrote in large whole numbers. Of the bundled table this leaves 236 of the 380 ratios of four elements."""
+
+MOST_ELEMENTS = 6
+"""Of a scan: 63 subsystems. Each element more doubles them, and multiplies the ways to give it a ratio."""
+
+LIMIT = 20
+"""Formulas of a subsystem: of four elements up to 15 * 20, which are drawn in minutes."""
+
+SCAN = "compositions.csv"
+"""The list of them in a run folder."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A formula of the system.
+
+    Attributes:
+        formula: reduced.
+        system: its elements, such as ``"Li-P-O"``.
+        distance: chemical distance to the nearest known formula; 0 for a known one.
+        known: whether a structure of it is known.
+        charge_balanced: whether its charges can balance; of a known formula, too, but there it decides nothing.
+    """
+
+    formula: str
+    system: str
+    distance: float
+    known: bool
+    charge_balanced: bool
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The compositions of a chemical system.
+
+    Attributes:
+        elements: of the system.
+        compositions: one request each: by number of elements, then system, then distance.
+        unbalanced: formulas that were passed over since no charges of their elements balance.
+        beyond: formulas behind the last of each system, of which nobody asked whether they balance.
+    """
+
+    elements: tuple[str, ...]
+    compositions: tuple[Composition, ...]
+    unbalanced: int
+    beyond: int
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """How many, and what was left out, for ``run.yaml``."""
+        return {
+            "system": "-".join(self.elements),
+            "compositions": len(self.compositions),
+            "known": sum(each.known for each in self.compositions),
+            "unbalanced": self.unbalanced,
+            "beyond": self.beyond,
+        }
+
+    @property
+    def summary(self) -> str:
+        """The same in a line."""
+        facts = self.facts
+        return (
+            f"{facts['system']}: {facts['compositions']} compositions, {facts['known']} of them known; left out: "
+            f"{self.unbalanced} whose charges do not balance, {self.beyond} behind the nearest of their systems"
+        )
+
+
+def known_compositions(model: str | Path, retrieve_from: str | Path | None = None) -> Compositions:
+    """What a model knows: the compositions of its table, or of the dataset that is retrieved from.
+
+    Raises:
+        UserError: it has none.
+    """
+    if str(model) == NEAREST and retrieve_from is not None:
+        return Compositions.of_dataset(open_crystals(retrieve_from))
+    if retrieve_from is None:
+        table = None if str(model) == NEAREST else model_folder(model) / TABLE
+        if table is None or not table.exists():
+            raise UserError("a scan needs known formulas", where=str(model), next_step="give --retrieve-from")
+        retrieve_from = table
+    return open_table(retrieve_from).compositions
+
+
+def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT) -> Scan:
+    """The plausible formulas of a chemical system and its subsystems.
+
+    Args:
+        elements: symbols, whose order makes no difference.
+        known: cells of any elements.
+        limit: formulas of a subsystem, at most.
+
+    Example:
+        >>> scan = scan_system(["Na", "Cl"], known_compositions("unigen-crystal-small"), limit=1)
+        >>> [each.formula for each in scan.compositions]
+        ['Na', 'Cl', 'NaCl']
+    """
+    numbers = sorted({ATOMIC_NUMBER[symbol] for symbol in elements}, key=chemical_rank)
+    formulas = {tuple(sorted(reduce_counts(known.counts(cell))[0].items())) for cell in range(len(known))}
+    ratios = Counter(tuple(sorted(count for _, count in formula)) for formula in formulas)
+    index = NeighbourIndex.fit(known)
+    chosen: list[Composition] = []
+    unbalanced = beyond = 0
+    for system in (each for size in range(1, len(numbers) + 1) for each in combinations(numbers, size)):
+        ranked: list[tuple[float, int, str, bool]] = []
+        for counts in _formulas(system, formulas, ratios):
+            is_known = tuple(sorted(counts.items())) in formulas
+            distance = 0.0 if is_known else next(index.of_formula(counts)).distance
+            ranked.append((round(distance, 9), sum(counts.values()), format_formula(counts), is_known))
+        # equally near ones by size, then by spelling: the order of a set must decide nothing
+        ranked.sort(key=lambda each: (not each[3], *each[:3]))
+        left = limit
+        for place, (distance, _, formula, is_known) in enumerate(ranked):
+            if not left:
+                beyond += len(ranked) - place
+                break
+            balanced = check_composition(formula).valid
+            if not (balanced or is_known):
+                unbalanced += 1
+                continue
+            name = "-".join(SYMBOLS[number] for number in system)
+            chosen.append(Composition(formula, name, distance, is_known, balanced))
+            left -= 1
+    return Scan(tuple(SYMBOLS[number] for number in numbers), tuple(chosen), unbalanced, beyond)
+
+
+Formula = tuple[tuple[int, int], ...]
+"""(atomic number, count) of a formula unit, by number."""
+
+
+def _formulas(
+    system: tuple[int, ...], known: Collection[Formula], ratios: Counter[tuple[int, ...]]
+) -> list[dict[int, int]]:
+    """The known formulas of exactly these elements, and every ratio given to them in every way."""
+    found = {formula for formula in known if {number for number, _ in formula} == set(system)}
+    for counts, times in ratios.items():
+        if len(counts) == len(system) and times >= OFTEN and sum(counts) <= MOST_ATOMS:
+            found |= {tuple(sorted(zip(system, order, strict=True))) for order in permutations(counts)}
+    return [dict(formula) for formula in found]
+
+
+def scan_requests(requests: Sequence[CrystalRequest], scans: Sequence[Scan]) -> list[CrystalRequest]:
+    """One request a composition: all that a request for a set of elements wants besides, of each formula of its scan.
+
+    Args:
+        requests: with elements and without a formula.
+        scans: of each request's elements.
+    """
+    return [
+        replace(request, formula=each.formula, elements=None, id=f"{request.id} {each.formula}" if request.id else None)
+        for request, scan in zip(requests, scans, strict=True)
+        for each in scan.compositions
+    ]
+
+
+def scan_each(
+    requests: Sequence[CrystalRequest], model: str | Path, retrieve_from: str | Path | None, limit: int = LIMIT
+) -> list[Scan]:
+    """The scan of the elements of each request.
+
+    Raises:
+        UserError: a request without elements, or with more than elements to say what it is of; too many elements.
+    """
+    for request in requests:
+        if request.elements is None or request.formula is not None or request.n_atoms is not None:
+            raise UserError(
+                "a scan is of elements", got=request.to_dict() or None, wanted="--elements, no formula, z or n_atoms"
+            )
+        if len(set(request.elements)) > MOST_ELEMENTS:
+            raise UserError(
+                "too many elements to scan", got=len(set(request.elements)), wanted=f"up to {MOST_ELEMENTS}"
+            )
+    known = known_compositions(model, retrieve_from)
+    systems = {request.elements: None for request in requests if request.elements}
+    scans = {elements: scan_system(elements, known, limit) for elements in systems}
+    return [scans[request.elements] for request in requests if request.elements]
+
+
+def write_scan(path: str | Path, scans: Sequence[Scan]) -> None:
+    """The compositions as a table: ``formula``, ``system``, ``distance``, ``known``, ``charge_balanced``."""
+    rows = dict.fromkeys(each for scan in scans for each in scan.compositions)
+    with durable_text(Path(path), newline="") as file:
+        table = csv.DictWriter(file, [field.name for field in fields(Composition)])
+        table.writeheader()
+        table.writerows(asdict(each) for each in rows)
+
+
+def write_scan_requests(path: str | Path, scan: Scan) -> None:
+    """The compositions as a file of requests, to be edited: ``id,formula``, where the id says the system."""
+    with durable_text(Path(path), newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("id", "formula"))
+        table.writerows((f"{each.system} {each.formula}", each.formula) for each in scan.compositions)
