@@ -3,11 +3,11 @@
 unigen generate crystal --requests val.csv --candidates 20 --rank-by energy --n 1 --out val-energy ...
 python eval/ablation/ranking.py val-energy --reference mp-20:val --name ranking-mp-20-val
 
-A request counts as right where the candidate that is put first matches the reference; requests none of whose candidates
-matches count as wrong. Rows: the first candidate drawn, the highest score, energies as drawn and at the best volume, the
-latter with a nat of the generator's log probability worth so many eV/atom, and a conditional logit over more features
-(a softmax over the candidates of a request, maximum likelihood of the matching ones), whose choices are made in ten
-folds: by weights that never saw the request. Last, the best in hindsight.
+A request counts as right where the candidate that is put first matches the reference; where none matches it is wrong.
+Rows: the first candidate drawn, the highest score, energies as drawn and at the best volume, the latter with a nat of
+the generator's log probability worth so many eV/atom, and a conditional logit over more features (a softmax over the
+candidates of a request, maximum likelihood of the matching ones), whose choices are made in ten folds: by weights that
+never saw the request. The best in hindsight bounds them all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from unigen.disk import write_text
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.samples import CrystalEntry
 from unigen.eval.report import provenance
-from unigen.eval.statistics import Metric, means_with_intervals
+from unigen.eval.statistics import means_with_intervals
 from unigen.journal import read_lines
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.ranking import CANDIDATES, TABLE, read_table
@@ -34,8 +34,8 @@ from unigen.runs.ranking import CANDIDATES, TABLE, read_table
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "ablation"
 WEIGHTS = (0.0, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1)
 HIGHEST = 0.5
-"""eV/atom above the lowest candidate at which energies are cut: beyond it a structure is wrong, and how wrong it is says
-nothing of the weights among the good ones."""
+"""eV/atom above the lowest candidate at which energies are cut: beyond it a structure is wrong, and how wrong it is
+says nothing of the weights among the good ones."""
 
 FEATURES = ("energy_above_lowest", "log_probability", "volume_change", "place")
 FOLDS = 10
@@ -113,15 +113,8 @@ def chosen(columns: dict[str, np.ndarray], merit: np.ndarray) -> dict[str, Any]:
     right = np.nan_to_num(columns["matched"][rows, place]) == 1
     metric = means_with_intervals({"right": right}, resamples=2000, confidence=0.95, seed=0)["right"]
     rms = columns["rms"][rows, place][right]
-    share = {
-        name: round(100 * (value or 0.0), 2)
-        for name, value in zip(("right", "low", "high"), _ends(metric), strict=True)
-    }
-    return share | {"rmse": round(float(rms.mean()), 4)}
-
-
-def _ends(metric: Metric) -> tuple[float | None, ...]:
-    return metric.value, metric.low, metric.high
+    ends = zip(("right", "low", "high"), (metric.value, metric.low, metric.high), strict=True)
+    return {name: round(100 * (value or 0.0), 2) for name, value in ends} | {"rmse": round(float(rms.mean()), 4)}
 
 
 def main() -> None:
