@@ -90,8 +90,8 @@ def test_relaxed_ones_come_first_and_carry_relaxed_structures():
 
 
 def test_enthalpies_at_no_pressure_order_as_energies_do():
-    samples = [sample(each, index) for index, each in enumerate((B2, ROCKSALT, L1_0))]
-    ratings = rate(samples, relax=3, pressures=(0.0, 30.0))
+    samples = [sample(each, index) for index, each in enumerate((B2, L1_0))]
+    ratings = rate(samples, relax=2, pressures=(0.0, 30.0))
     answers = [each for each in choose(samples, ratings, EnergyRanker(EMT), 3).answers if each.structure]
     assert len(answers) > 1
     at_none = sorted(answers, key=lambda each: each.ranking["enthalpy_per_atom at 0 GPa"])
@@ -141,7 +141,7 @@ def _candidate(each):
 
 
 RANKING = RankSettings(
-    candidates=4, by="energy", potential="ase.calculators.emt:EMT", energy_scheme="EMT", relax=2, pressures=(0.0, 20.0)
+    candidates=4, by="energy", potential="ase.calculators.emt:EMT", energy_scheme="EMT", relax=1, pressures=(0.0, 20.0)
 )
 
 
@@ -192,7 +192,7 @@ def test_a_run_that_is_killed_while_ranking_repeats_nothing_and_ends_in_the_same
         assert len(asked) - before == 2  # three structures, of which one was there
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
     with pytest.raises(UserError, match="this folder holds other results"):
-        ranked(tmp_path / "whole", relax=1)
+        ranked(tmp_path / "whole", relax=2)
 
 
 def test_the_table_names_every_candidate(tmp_path):
@@ -212,7 +212,6 @@ def test_the_table_names_every_candidate(tmp_path):
         ({"by": "likelihood", "relax": 2}, "relax: only ranking by energy has it"),
         ({"by": "energy", "pressures": (0.0, 5.0)}, "pressures: nothing is relaxed"),
         ({"by": "energy", "relax": 1, "pressures": (5.0, 0.0)}, "pressures must ascend"),
-        ({"by": "beauty"}, "no such way to rank; got beauty; wanted likelihood, energy, pxrd, property"),
         ({"candidates": 0}, "candidates must be positive"),
     ],
 )
