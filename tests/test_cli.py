@@ -64,7 +64,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
         (["--formula", "Sr0.5TiO3"], "formula 'Sr0.5TiO3'"),
         (["--formula", ""], "the formula is empty"),
         (["--formula", "Si", "--n-atoms", "13"], "got 13; wanted at most 12"),
-        (["--formula", "Al12O17"], "more atoms in one formula unit than the model saw; got 29; wanted at most 12"),
+        (["--formula", "Al12O17"], "more atoms in one formula unit than the model takes; got 29; wanted at most 12"),
         (["--formula", "SrTiO3", "--n-atoms", "7"], "n_atoms: 7 is no whole number of formula units of SrTiO3"),
         (["--formula", "SrTiO3", "--elements", "Sr,O"], "elements exclude the formula SrTiO3"),
         (["--elements", "Li,Qq"], "elements: unknown element 'Qq'"),
@@ -72,7 +72,11 @@ def _contents(folder: Path) -> dict[str, bytes]:
         (["--z", "2"], "z: formula units of what?"),
         (["--formula", "Si", "--device", "cuda:9"], "device 'cuda:9' is not there"),
         (["--formula", "Si", "--device", "abacus"], "device 'abacus' is not there"),
-        (["--formula", "Si", "--rank", "4", "--no-score"], "ranking needs the likelihood"),
+        (["--formula", "Si", "--rank-by", "beauty"], "beauty"),
+        (["--formula", "Si", "--relax", "4"], "--relax belongs to ranking"),
+        (["--formula", "Si", "--rank-by", "energy", "--potential", "nope"], "no such potential; got nope"),
+        (["--formula", "Si", "--n", "3", "--candidates", "2"], "more answers are wanted than candidates drawn"),
+        (["--formula", "Si", "--rank-by", "energy", "--relax", "1", "--pressure", "high"], "pressure: not numbers"),
         (["--formula", "Si", "--retrieve-from", "mp-20"], "this model retrieves nothing"),
         (["--formula", "Si", "--model", "no-such"], "no model 'no-such'; wanted one of"),
         (["--formula", "Si", "--model", "nearest"], "give --retrieve-from"),
@@ -347,7 +351,7 @@ def test_failures_are_recorded_and_the_rest_goes_on(unigen, model, tmp_path):
     said = " ".join(out.split())
     assert "4 crystals" in said
     assert "2 failed" in said
-    assert "more atoms in the cell than the model saw" in said
+    assert "more atoms in the cell than the model takes" in said
     rows = [json.loads(line) for line in (tmp_path / "run/samples.jsonl").read_text().splitlines()]
     assert ["reason" in row for row in rows] == [False, False, True, True, False, False]
     assert "wanted at most 12" in rows[2]["reason"]
@@ -357,17 +361,19 @@ def test_failures_are_recorded_and_the_rest_goes_on(unigen, model, tmp_path):
     assert (counts["generated"], counts["failed"]) == (6, 2)
 
 
-def test_the_best_of_several_is_the_likeliest(unigen, model, tmp_path):
-    for out, rank in (("one", 1), ("best", 4)):
-        assert unigen(*_generate(model, out, "--formula", "SrTiO3", "--z", 1, "--n", 3, "--rank", rank))[0] == 0
-    scores = {
-        out: [
-            json.loads(line)["log_likelihood"] for line in (tmp_path / out / "samples.jsonl").read_text().splitlines()
-        ]
-        for out in ("one", "best")
+def test_the_best_of_several_are_the_likeliest(unigen, model, tmp_path):
+    asked = ("--formula", "SrTiO3", "--z", 1)
+    assert unigen(*_generate(model, "all", *asked, "--n", 6))[0] == 0
+    assert unigen(*_generate(model, "best", *asked, "--n", 2, "--candidates", 6))[0] == 0
+    lines = {
+        out: [json.loads(line) for line in (tmp_path / out / "samples.jsonl").read_text().splitlines()]
+        for out in ("all", "best", "best/candidates")
     }
-    assert all(best >= one - 1e-3 for one, best in zip(scores["one"], scores["best"], strict=True))
-    assert scores["one"] != scores["best"]
+    assert [line["score"] for line in lines["best/candidates"]] == [line["score"] for line in lines["all"]]
+    best = [line["score"] for line in lines["best"]]
+    assert best[0] == max(line["score"] for line in lines["all"])
+    assert best == sorted(best, reverse=True)
+    assert [line["ranking"]["rank"] for line in lines["best"]] == [1, 2]
 
 
 def test_elements_and_de_novo_hold_what_they_promise(unigen, model, tmp_path):

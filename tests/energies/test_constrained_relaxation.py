@@ -13,7 +13,7 @@ from ase.units import GPa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.energies.alloys import METALS, fcc, ordered, potential, strained
+from tests.energies.alloys import EMT, METALS, fcc, ordered, potential, strained
 from unigen.config import read_yaml, write_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.energies.batched_forces import SinglePoint
@@ -198,3 +198,16 @@ def test_an_older_folder_goes_on_and_one_of_another_pressure_does_not(tmp_path):
         assert [each.energy_per_atom for each in again] == [each.energy_per_atom for each in first]
         with pytest.raises(UserError, match=r"holds other results; got settings.pressure: 3"):
             RelaxedCrystals(tmp_path / "a", potential(), RelaxSettings(pressure=3.0))
+
+
+def test_the_command_says_enthalpies_and_refuses_constraints_on_molecules(unigen, refused, tmp_path):
+    fcc("Cu", 1.03).to_cif(tmp_path / "cu.cif")
+    emt = ("--potential", EMT, "--energy-scheme", "EMT", "--workers", 1)
+    code, out, err = unigen("relax", "cu.cif", "--out", "relaxed", "--fix-symmetry", "--pressure", 20, *emt)
+    assert code == 0, err
+    assert "1 converged; at 20 GPa" in " ".join(out.split())
+    assert "enthalpy_per_atom" in (tmp_path / "relaxed" / "report.html").read_text()
+    assert "enthalpy_per_atom" in (tmp_path / "relaxed" / "relaxed.extxyz").read_text()
+    (tmp_path / "water.xyz").write_text("3\n\nO 0 0 0.12\nH 0 0.76 -0.48\nH 0 -0.76 -0.48\n")
+    assert "are of crystals" in refused("relax", "water.xyz", "--out", "molecules", "--fix-cell")
+    assert "nothing is left to relax" in refused("relax", "cu.cif", "--out", "none", "--fix-cell", "--fix-atoms")

@@ -108,6 +108,16 @@ def test_parents_that_nothing_follows_are_named(tmp_path):
     assert parent_remarks(model, [request, CrystalRequest(formula="CaTiO3")])[1:] == []
 
 
+def test_parents_are_given_in_many_ways(tmp_path):
+    SALT.to_cif(tmp_path / "salt.cif")
+    for wanted in (SALT, [SALT], tmp_path / "salt.cif", str(tmp_path / "salt.cif"), [tmp_path], str(tmp_path)):
+        parents = read_parents(wanted)
+        assert [parents.table.space_group.tolist(), parents.table.counts(0)] == [[225], {19: 1, 35: 1}]
+    request = CrystalRequest(formula="NaCl", z=1)
+    (sample,) = generate(request, steps=2, score=False, parents=tmp_path / "salt.cif")
+    assert sample.source["parent"] == "salt.cif"
+
+
 def test_parents_that_cannot_be_are_refused(tmp_path):
     (tmp_path / "broken.cif").write_text("data_broken\n_cell_length_a 3\n")
     with pytest.raises(UserError, match="no structure that can be read; got not a readable CIF"):

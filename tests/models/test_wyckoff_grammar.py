@@ -169,7 +169,7 @@ def test_capacity_of_an_untouched_group_counts_its_positions(number):
         ({11: 1, 17: 1}, {62, 227}, ["ClNa|NaCl", "62, 227", "z = 2, 4"]),
         ({38: 1, 22: 1, 8: 4}, {225}, ["SrTiO4", "space groups 225", "another z or n_atoms"]),
         ({8: 13}, {198, 205, 206}, ["O13", "198, 205-206", "z = 4, 8"]),
-        ({8: 1}, set(), ["space groups none", "none of up to 64 atoms fits"]),
+        ({8: 1}, set(), ["space groups none", "none of up to 300 atoms fits"]),
     ],
 )
 def test_a_cell_that_fits_nowhere_is_refused(counts, groups, said):

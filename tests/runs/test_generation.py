@@ -92,14 +92,12 @@ def test_the_console_hears_how_many_and_why_not(counting, tmp_path):
 
 
 def test_settings_that_contradict_each_other(tmp_path):
-    with pytest.raises(UserError, match="ranking needs the likelihood"):
-        RunSettings(rank=2, score=False)
     model = save_untrained(tmp_path / "model")
     with pytest.raises(UserError, match=r"this model retrieves nothing; got --retrieve-from mp-20"):
         RunSettings(retrieve_from="mp-20", model=str(model)).load()
 
 
 def test_a_setting_that_the_kind_does_not_have_is_refused(counting, tmp_path):
-    with pytest.raises(UserError, match="a run of molecules has no setting 'rank'; got 3"):
-        run_generation([MoleculeRequest()], MoleculeFolder(tmp_path / "run"), RunSettings(rank=3))
+    with pytest.raises(UserError, match="a run of molecules has no setting 'exclude_formula'; got True"):
+        run_generation([MoleculeRequest()], MoleculeFolder(tmp_path / "run"), RunSettings(exclude_formula=True))
     assert not (tmp_path / "run").exists()

@@ -105,6 +105,18 @@ def test_a_run_that_was_cut_off_repeats_nothing_and_ends_in_the_same_bytes(built
     assert journal.read_bytes() == marked
 
 
+def test_what_is_outside_the_limits_drawn_or_relaxed_is_thrown_away(built, unigen):
+    code, _, err = stable(unigen, "--volume-per-atom", ":15", n=2)
+    assert code == 0, err
+    crystals = [entry.crystal for entry in read_samples("run").entries]
+    assert all(crystal.volume / len(crystal) <= 15 for crystal in crystals)
+    rejected = list(csv.DictReader(Path("run/rejected.csv").read_text().splitlines()))
+    outside = [row["reason"] for row in rejected if "volume_per_atom" in row["reason"]]
+    assert outside
+    assert all(reason.startswith(("not drawn: ", "outside limits: once relaxed: ")) for reason in outside)
+    assert all(reason.endswith("A^3/atom; wanted :15") for reason in outside)
+
+
 def test_bounds_and_refusals(built, unigen, refused):
     code, out, _ = stable(unigen, "--draws", 3, n=9, out="few")
     assert code == 0

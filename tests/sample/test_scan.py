@@ -87,7 +87,7 @@ def test_all_else_that_a_request_wants_is_wanted_of_every_composition(tmp_path):
     assert all(request.pair_distances == {"all": 1.5} for request in requests)
     assert requests[0].id == f"salts {requests[0].formula}"
     write_scan(tmp_path / "compositions.csv", [scan, scan])
-    rows = list(csv.DictReader((tmp_path / "compositions.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "compositions.csv").read_text().splitlines()))
     assert [row["formula"] for row in rows] == [request.formula for request in requests]
     write_scan_requests(tmp_path / "requests.csv", scan)
     assert [request.formula for request in read_requests(tmp_path / "requests.csv")] == [row["formula"] for row in rows]

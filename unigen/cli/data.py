@@ -52,11 +52,15 @@ def data_templates(
     """Find the symmetry of a dataset's crystals, so that models can retrieve from it (--retrieve-from)."""
     from unigen.data.dataset_file import resolve_dataset
     from unigen.retrieval.build_table import build_table
+    from unigen.retrieval.table import MAX_ATOMS, MAX_ORBITS
 
     with alone_in(resolve_dataset(name)[0].parent):
         result = build_table(name, workers=workers, progress=True)
         counts = ", ".join(f"{count:,} at {symprec:g} A" for symprec, count in sorted(result.symprec.items()))
         typer.echo(f"{result.crystals:,} crystals ({counts}), {result.templates:,} templates written to {result.path}")
+        if result.not_followed:
+            limit = f"more than {MAX_ATOMS} atoms or {MAX_ORBITS} orbits"
+            typer.echo(f"too large for a model to follow ({limit}): {result.not_followed:,}")
 
 
 @app.command("neighbours")

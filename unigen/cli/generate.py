@@ -49,7 +49,9 @@ def generate_crystal(
     crystal_system: Annotated[str | None, typer.Option(help="A crystal system, from triclinic to cubic.")] = None,
     template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
     property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE, such as density=5.")] = None,
-    min_distance: Annotated[str | None, typer.Option(help="Angstrom: 1.8, or by pair Ti-O=1.7,O-O=2.2.")] = None,
+    distances: Annotated[
+        str | None, typer.Option("--min-distance", help="Angstrom: 1.8, or by pair Ti-O=1.7,O-O=2.2.")
+    ] = None,
     volume_per_atom: Annotated[str | None, typer.Option(help="Range in A^3/atom, such as 12:18 or :18.")] = None,
     density: Annotated[str | None, typer.Option(help="Range in g/cm^3; --property density=5 steers.")] = None,
     distinct: Annotated[
@@ -126,7 +128,7 @@ def generate_crystal(
         crystal_system=crystal_system,
         template=template,
         properties=property_,
-        min_distance=min_distance,
+        min_distance=distances,
         volume_per_atom=volume_per_atom,
         density=density,
         distinct=None if scan else distinct,

@@ -46,6 +46,7 @@ def models_pack(
     """Copy a model with smaller weights, to pass it on."""
     from unigen.models.checkpoint import load_model, model_folder, save_model
     from unigen.retrieval.build_table import copy_table
+    from unigen.retrieval.table import MAX_ATOMS, MAX_ORBITS
 
     packed = load_model(model_folder(model))
     if reranker_from is not None:
@@ -54,6 +55,7 @@ def models_pack(
         packed = packed.joined(load_model(model_folder(properties_from)), "properties")
     with alone_in(out):
         save_model(packed, out, dtype)
-        if templates is not None:
-            copy_table(templates, out)
+        if templates is not None and (left_out := copy_table(templates, out)):
+            limit = f"more than {MAX_ATOMS} atoms or {MAX_ORBITS} orbits"
+            typer.echo(f"left out of the table, too large to be followed ({limit}): {left_out:,}")
         typer.echo(f"written: {out}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from unigen.models.generator import Sample
-from unigen.ranking.distinct import distinct_structures
+from unigen.ranking.distinct import Distinct, distinct_structures
 from unigen.ranking.ranker import Ranker, Rating
 
 
@@ -43,7 +43,10 @@ def choose(samples: Sequence[Sample], ratings: Sequence[Rating], ranker: Ranker,
     # of equal merit the one drawn first
     order = sorted(range(len(samples)), key=lambda place: -ratings[place].merit)
     made = [place for place in order if ratings[place].structure is not None]
-    found = distinct_structures([s for place in made if (s := ratings[place].structure) is not None], n)
+    if getattr(samples[0].request, "smiles", None):  # conformers of one molecule, wanted for what they differ in
+        found = Distinct(tuple(range(len(made)))[:n], {})
+    else:
+        found = distinct_structures([s for place in made if (s := ratings[place].structure) is not None], n)
     rank = {made[kept]: number for number, kept in enumerate(found.kept, start=1)}
     answers = [_answer(samples[place], ratings[place], ranker, number) for place, number in rank.items()]
     failed = [place for place, rating in enumerate(ratings) if rating.structure is None]

@@ -9,8 +9,8 @@ from unigen.crystals.crystal import Crystal
 from unigen.crystals.matching import BoundedMatcher, MatchSettings, ReducedCell
 from unigen.molecules.molecule import Molecule
 
-MATCHING = MatchSettings(ltol=0.2, stol=0.3, angle_tol=5.0)
-"""pymatgen's own tolerances, narrower than those of match rates: two polymorphs are two answers."""
+MATCHING = MatchSettings(ltol=0.1, stol=0.2, angle_tol=5.0)
+"""Narrower than pymatgen's own and those of match rates: the ends of a Bain path are two answers."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Distinct:
 def distinct_structures(structures: Sequence[Crystal | Molecule], limit: int) -> Distinct:
     """Walk through structures, the best first, and keep those that are none of the kept ones.
 
-    Crystals are the same where pymatgen's StructureMatcher maps one on the other at its own tolerances, molecules where
+    Crystals are the same where pymatgen's StructureMatcher maps one on the other (`MATCHING`), molecules where
     they have one SMILES.
 
     Args:

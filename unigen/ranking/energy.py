@@ -107,7 +107,11 @@ class EnergyRanker:
             merit=self._merit(sample, scan.energy_per_atom),
             value=round(scan.energy_per_atom, _DIGITS),
             structure=scan.crystal,
-            facts={"edges_scaled_by": round(scan.scale, 5), "relaxed": "no"},
+            facts={
+                "edges_scaled_by": round(scan.scale, 5),
+                "relaxed": "no",
+                "energy_per_atom_as_drawn": round(scan.initial_energy_per_atom or 0.0, _DIGITS),
+            },
             reason=scan.reason,
         )
 

@@ -90,7 +90,8 @@ def _columns(row: Row) -> dict[str, Value]:
     columns |= _scalars({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
     columns |= _scalars(row.get("checks", {}))
     columns |= {f"relative {name}": value for name, value in _scalars(row.get("source", {})).items()}
-    requested = row["request"].get("properties") or {}
+    by_property = row.get("ranking", {}).get("by") == "property"  # says itself what was asked for, with its unit
+    requested = {} if by_property else row["request"].get("properties") or {}
     return columns | {f"{name} asked": value for name, value in _scalars(requested).items()}
 
 

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from unigen.eval.requested_property import RequestedProperty
 from unigen.report.figures.ranking import RankedValue, ranking_figure
+from unigen.report.figures.scatter import asked_figure
 from unigen.report.page import UNITS, Figure
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import Row, was_made
@@ -23,13 +27,19 @@ def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
     notes = [
         f"The best of {ranking['candidates']} candidates a request, ranked by {ranking['by']}; all stand in {TABLE}."
     ]
-    return [*notes, f"What ranked them knows {ranking['trained_on']}."]
+    notes.append(f"What ranked them knows {ranking['trained_on']}.")
+    if ranking["by"] == "property" and ranking["predictor"]["version"]:  # a density has no judge: it is exact
+        notes.append(
+            "Predicted values are those of the model that chose: what it is wrong about it chooses too. Let another "
+            "model judge, with unigen evaluate conditional."
+        )
+    return notes
 
 
 def ranking_figures(
     folder: Path, rows: Sequence[Row], requests: Sequence[Mapping[str, Any]], ranking: Mapping[str, Any]
 ) -> list[Figure]:
-    """The pictures of a ranked run of one request; several requests have none.
+    """The pictures of a ranked run of one request; of several, what was predicted against what was asked for.
 
     Args:
         folder: of the run.
@@ -38,7 +48,7 @@ def ranking_figures(
         ranking: of its ``run.yaml``.
     """
     if len(requests) != 1:
-        return []
+        return _asked_figures(rows)
     quantity, lines = read_table(folder / TABLE)
     shown = "energy_above_lowest" if lines and "energy_above_lowest" in lines[0] else quantity
     values = [RankedValue(float(line[shown]), bool(line["rank"])) for line in lines if line[shown]]
@@ -56,3 +66,18 @@ def ranking_figures(
         read = read_pattern(pattern, wavelength=ranking.get("wavelength"), axis=ranking.get("axis"))
         figures.append(powder_figure(read, answers))
     return [figure for figure in figures if figure is not None]
+
+
+def _asked_figures(rows: Sequence[Row]) -> list[Figure]:
+    """Of each property that answers were ranked by, as predicted, against what was asked for."""
+    pairs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row in rows:
+        ranking = row.get("ranking", {})
+        for column in ranking:
+            name, _, unit = column.partition(" (")
+            if name.endswith("_predicted"):
+                asked = ranking[column.replace("_predicted", "_asked", 1)]
+                key = name.removesuffix("_predicted"), unit.removesuffix(")")
+                pairs.setdefault(key, []).append((asked, ranking[column]))
+    asked_for = [RequestedProperty(name, unit, *np.array(values).T) for (name, unit), values in pairs.items()]
+    return [figure for each in asked_for if (figure := asked_figure(each)) is not None]

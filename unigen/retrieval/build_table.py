@@ -16,7 +16,15 @@ from unigen.disk import durable
 from unigen.errors import UserError
 from unigen.parallel import Workers
 from unigen.retrieval.compositions import stability_of
-from unigen.retrieval.table import SiteGeometry, TemplateTable, is_table, read_table, write_table
+from unigen.retrieval.table import (
+    SiteGeometry,
+    TemplateTable,
+    is_followable,
+    is_table,
+    read_table,
+    rewrite_table,
+    write_table,
+)
 
 TABLE = "templates.parquet"
 
@@ -30,12 +38,14 @@ class TableResult:
         crystals: rows in it.
         symprec: crystals by the tolerance (Angstrom) their symmetry was found at; 0 is P1 for want of another.
         templates: different sets of space group and letters, elements aside.
+        not_followed: crystals that are too large to be followed (``TemplateTable.followable``).
     """
 
     path: Path
     crystals: int
     symprec: dict[float, int]
     templates: int
+    not_followed: int
 
 
 def table_path(dataset: str | Path) -> tuple[Path, str | None]:
@@ -61,8 +71,11 @@ def open_table(dataset: str | Path) -> TemplateTable:
     return table.only(split) if split else table
 
 
-def copy_table(dataset: str, folder: Path) -> None:
-    """Put the whole table of a dataset into a folder, as a model's own.
+def copy_table(dataset: str, folder: Path) -> int:
+    """Put the whole table of a dataset into a folder, as a model's own, but for what is too large to be followed.
+
+    Returns:
+        How many crystals were too large.
 
     Raises:
         UserError: the dataset has no table, or a split was named.
@@ -70,8 +83,13 @@ def copy_table(dataset: str, folder: Path) -> None:
     path, split = table_path(dataset)
     if split is not None:
         raise UserError("a model takes a whole table", got=dataset, wanted=f"a dataset, such as {path.parent.name}")
-    with durable(folder / TABLE) as partial:
-        shutil.copyfile(path, partial)
+    table = read_table(path)
+    if not table.followable.all():
+        rewrite_table(folder / TABLE, table.select(table.followable))
+    else:
+        with durable(folder / TABLE) as partial:
+            shutil.copyfile(path, partial)
+    return int((~table.followable).sum())
 
 
 def build_table(name: str, *, workers: int | None = None, progress: bool = False) -> TableResult:
@@ -89,7 +107,13 @@ def build_table(name: str, *, workers: int | None = None, progress: bool = False
     target = path.with_name(TABLE)
     write_table(target, crystals, sites, dataset.ids.tolist(), dataset.split.tolist(), stability_of(dataset))
     templates = {(crystal.space_group, tuple(sorted(crystal.letters.tolist()))) for crystal in crystals}
-    return TableResult(target, len(crystals), dict(Counter(crystal.symprec for crystal in crystals)), len(templates))
+    return TableResult(
+        path=target,
+        crystals=len(crystals),
+        symprec=dict(Counter(crystal.symprec for crystal in crystals)),
+        templates=len(templates),
+        not_followed=sum(not is_followable(crystal) for crystal in crystals),
+    )
 
 
 def _describe(crystal: Crystal) -> tuple[SymmetricCrystal, SiteGeometry]:

@@ -120,6 +120,10 @@ class NeighbourIndex:
         rank[np.argsort(cells.stability, kind="stable")] = np.arange(len(cells))
         return cls(groups=group_by_counts(cells), elements=element_distances(), rank=rank)
 
+    def knows_counts(self, counts: Mapping[int, int]) -> bool:
+        """Whether some known cell has the same multiset of counts."""
+        return tuple(sorted(counts.values())) in self.groups
+
     def of_cell(self, counts: dict[int, int], *, exclude_formula: bool = False) -> Iterator[Neighbour]:
         """All neighbours of a cell with these atoms, nearest first.
 

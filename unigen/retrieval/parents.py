@@ -57,8 +57,8 @@ class Parents:
         return digest(np.array([name.sha256 for name in self.names]))
 
 
-def read_parents(given: Sequence[Crystal | str | Path]) -> Parents:
-    """Read parents: crystals, and files and folders of every format that crystals are read from.
+def read_parents(given: Crystal | str | Path | Sequence[Crystal | str | Path]) -> Parents:
+    """Read parents: crystals, and files and folders of every format that crystals are read from; one or many.
 
     Raises:
         UserError: no such file, or not one structure that can be read.
@@ -66,7 +66,8 @@ def read_parents(given: Sequence[Crystal | str | Path]) -> Parents:
     names: list[ParentName] = []
     crystals: list[Crystal] = []
     left_out: list[LeftOut] = []
-    for number, each in enumerate(given, start=1):
+    several = [given] if isinstance(given, Crystal | str | Path) else given
+    for number, each in enumerate(several, start=1):
         if isinstance(each, Crystal):
             names.append(ParentName(f"parent-{number}", IN_PYTHON, _checksum(each)))
             crystals.append(each)
@@ -80,7 +81,7 @@ def read_parents(given: Sequence[Crystal | str | Path]) -> Parents:
                 crystals.append(row.structure)
     if not crystals:
         first = left_out[0].reason if left_out else None
-        raise UserError("parents: no structure that can be read", where=", ".join(map(str, given)), got=first)
+        raise UserError("parents: no structure that can be read", where=", ".join(map(str, several)), got=first)
     return Parents(tuple(names), _table(crystals, [name.id for name in names]), tuple(left_out))
 
 

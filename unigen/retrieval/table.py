@@ -27,7 +27,7 @@ from unigen.geometry.lattice import lattice_matrix
 from unigen.parsing import PARSER_ERRORS
 from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.fingerprint import CONTACTS, NEAREST, contacts, fingerprint
-from unigen.shapes import Float, Int, UInt8
+from unigen.shapes import Bool, Float, Int, UInt8
 from unigen.symmetry.space_groups import space_group
 
 FEATURES = 2 * NEAREST
@@ -48,10 +48,19 @@ _SCHEMA = pa.schema(
     }
 )
 
+MAX_ATOMS, MAX_ORBITS = 300, 64
+"""The largest known structures that are followed. A template costs by its orbits, a token or two each, not by its
+atoms; atoms cost when structures are made and compared, by their square: 60 MB a structure at 300."""
+
 UNIT = 0.02
 """Fingerprints are kept as whole multiples of this many atomic spacings, at most 255: one byte resolves a
 fifth of what makes two structures different (``shortlist.SAME_KIND``) up to 5.1 spacings. Of the bundled table's
 numbers three in ten thousand are farther."""
+
+
+def is_followable(crystal: SymmetricCrystal) -> bool:
+    """Whether it has at most ``MAX_ATOMS`` atoms in the primitive cell and ``MAX_ORBITS`` orbits."""
+    return sum(crystal.counts.values()) <= MAX_ATOMS and len(crystal.letters) <= MAX_ORBITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +148,16 @@ class TemplateTable:
         centred = np.array([1.0] + [np.linalg.det(space_group(number).to_primitive) for number in range(1, 231)])
         return np.linalg.det(lattice_matrix(self.lattice.astype(np.float64))) * centred[self.space_group]
 
+    @property
+    def num_atoms(self) -> Int[np.ndarray, "crystals"]:
+        """Atoms of each primitive cell."""
+        return np.add.reduceat(self.element_counts, self.element_offsets[:-1])
+
+    @property
+    def followable(self) -> Bool[np.ndarray, "crystals"]:
+        """Which crystals have at most ``MAX_ATOMS`` atoms and ``MAX_ORBITS`` orbits; the others are not retrieved."""
+        return (self.num_atoms <= MAX_ATOMS) & (np.diff(self.offsets) <= MAX_ORBITS)
+
     def select(self, keep: np.ndarray) -> TemplateTable:
         """The crystals at these indices (or where a boolean mask holds), in that order."""
         index = row_index(keep)
@@ -207,6 +226,15 @@ def write_table(
     with durable(path) as partial:
         # written once and shipped beside weights: worth the time of a high level
         pq.write_table(pa.table(columns, schema=_SCHEMA), partial, compression="zstd", compression_level=12)
+
+
+def rewrite_table(path: Path, table: TemplateTable) -> None:
+    """Write a table that was read, such as a selection of another one."""
+    rows = range(len(table))
+    elements = [np.array(list(table.counts(row))) for row in rows]
+    sites = [SiteGeometry(*table.site_geometry(row, elements[row])) for row in rows]
+    crystals = [table[row] for row in rows]
+    write_table(path, crystals, sites, table.ids.tolist(), table.split.tolist(), table.stability)
 
 
 def _free_parameters(crystal: SymmetricCrystal) -> list[float]:

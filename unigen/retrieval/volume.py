@@ -14,6 +14,10 @@ from unigen.shapes import Float
 SMALLEST = 1.0
 """No element takes less than this, in cubic Angstrom, so that no composition has a volume near zero."""
 
+FIT_ATOMS = 52
+"""Cells of at most so many atoms are fitted, where they are most of the known ones: what the bundled model was trained
+on. Larger ones are molecular and hydrogen-rich out of proportion, and would move the cells of every dense crystal."""
+
 RIDGE = 0.1
 """Weight, in structures, of the belief that an element takes the mean volume of an atom (all there is if unseen)."""
 
@@ -34,12 +38,18 @@ class VolumeModel:
 
         Minimises ``sum_i (sum_e n_ie v_e / V_i - 1)^2 + RIDGE sum_e (v_e / v_mean - 1)^2`` with every
         ``v_e >= SMALLEST``: elements that fall below are fixed there and the others are solved again.
+
+        Over cells of at most ``FIT_ATOMS`` atoms; over all where these are not most of them.
         """
         counts = np.zeros((len(cells), len(SYMBOLS)))
         counts[cells.owner, cells.number] = cells.count
+        fitted = counts.sum(axis=1) <= FIT_ATOMS
+        if 2 * fitted.sum() <= len(cells):
+            fitted[:] = True
+        counts, volume = counts[fitted], cells.volume[fitted]
         # the median: a few wrong cells of a dataset move no element that is rare
-        mean = float(np.median(cells.volume / counts.sum(axis=1)))
-        design = counts / cells.volume[:, None]
+        mean = float(np.median(volume / counts.sum(axis=1)))
+        design = counts / volume[:, None]
         normal = design.T @ design + RIDGE / mean**2 * np.eye(len(SYMBOLS))
         per_atom = _solve_above(normal, design.sum(axis=0) + RIDGE / mean, SMALLEST)
         per_atom[0] = np.nan

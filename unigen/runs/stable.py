@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from unigen.config import check_ranges
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.limits import breach
 from unigen.crystals.matching import BoundedMatcher, MatchSettings, ReducedCell
 from unigen.crystals.template import template_of
 from unigen.data.left_out import LEFT_OUT, LeftOut, left_out_table, write_left_out
@@ -53,7 +54,15 @@ _ANY_DISTANCE = 1000.0
 """As ``within``: no two compositions are chemically so far apart, so that it leaves out the known formulas alone."""
 
 Fate = Literal[
-    "not drawn", "not valid", "known already", "gated", "relaxation failed", "hull unknown", "too high", "duplicate"
+    "not drawn",
+    "not valid",
+    "known already",
+    "gated",
+    "relaxation failed",
+    "hull unknown",
+    "too high",
+    "duplicate",
+    "outside limits",
 ]
 """Why a draw is thrown away."""
 
@@ -161,7 +170,7 @@ def run_stable(
         # its n is how many may be drawn: the folder is a run of its own, which anything that reads runs can read
         drawn.claim(replace(settings, n=draws).facts(generator, [request], drawn))
         relaxed = RelaxedCrystals(folder.path / RELAXED, rules.potential, rules.relaxation)
-        judge = _Judge(rules, known, draws)
+        judge = _Judge(rules, request, known, draws)
         with (
             Workers(workers) as pool,
             ProgressBar("stable crystals", wanted, shown=console is not None) as bar,
@@ -215,8 +224,8 @@ def _generator(settings: RunSettings, *, new_formulas: bool) -> Generator:
 class _Judge:
     """Takes draws in their order, and remembers what became of each."""
 
-    def __init__(self, rules: StableRules, known: frozenset[str], draws: int) -> None:
-        self.rules, self.known, self.draws = rules, known, draws
+    def __init__(self, rules: StableRules, request: CrystalRequest, known: frozenset[str], draws: int) -> None:
+        self.rules, self.request, self.known, self.draws = rules, request, known, draws
         self.drawn = 0
         self.kept: list[_Kept] = []
         self.left_out: list[LeftOut] = []
@@ -262,6 +271,9 @@ class _Judge:
             return "hull unknown", verdict.reason
         if verdict.above_hull > self.rules.limit:
             return "too high", f"{verdict.above_hull:.3f} eV/atom above the hull"
+        broken = breach(self.request, result.crystal)
+        if broken.size:
+            return "outside limits", f"once relaxed: {broken.reason}"
         cell = self._matcher.reduce(result.crystal)
         cells = self._cells[result.crystal.reduced_formula]
         for name, other in cells:

@@ -25,7 +25,7 @@ def load(
     score: bool = True,
     retrieve_from: str | Path | None = None,
     exclude_formula: bool = False,
-    parents: Parents | Sequence[Crystal | str | Path] | None = None,
+    parents: Parents | Crystal | str | Path | Sequence[Crystal | str | Path] | None = None,
     **settings: Any,
 ) -> Generator:
     """A generator by bundled name, by model folder, or ``"nearest"``.
@@ -85,6 +85,6 @@ def load(
             score=score,
             retrieve_from=retrieve_from,
             exclude_formula=exclude_formula,
-            parents=read_parents(parents) if isinstance(parents, Sequence) else parents,
+            parents=parents if isinstance(parents, Parents | None) else read_parents(parents),
         )
     )

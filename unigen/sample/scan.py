@@ -19,9 +19,8 @@ from unigen.data.crystal_store import open_crystals
 from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, format_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.eval.crystals.validity import check_composition
 from unigen.models.checkpoint import model_folder
-from unigen.models.nearest.generator import NEAREST
+from unigen.models.families import UNLEARNED
 from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table
 from unigen.retrieval.compositions import Compositions
@@ -106,10 +105,10 @@ def known_compositions(model: str | Path, retrieve_from: str | Path | None = Non
     Raises:
         UserError: it has none.
     """
-    if str(model) == NEAREST and retrieve_from is not None:
+    if str(model) in UNLEARNED and retrieve_from is not None:
         return Compositions.of_dataset(open_crystals(retrieve_from))
     if retrieve_from is None:
-        table = None if str(model) == NEAREST else model_folder(model) / TABLE
+        table = None if str(model) in UNLEARNED else model_folder(model) / TABLE
         if table is None or not table.exists():
             raise UserError("a scan needs known formulas", where=str(model), next_step="give --retrieve-from")
         retrieve_from = table
@@ -129,6 +128,9 @@ def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT
         >>> [each.formula for each in scan.compositions]
         ['Na', 'Cl', 'NaCl']
     """
+    # late: the chemistry stack need not be there where only models are trained and drawn from
+    from unigen.eval.crystals.validity import check_composition
+
     numbers = sorted({ATOMIC_NUMBER[symbol] for symbol in elements}, key=chemical_rank)
     formulas = {tuple(sorted(reduce_counts(known.counts(cell))[0].items())) for cell in range(len(known))}
     ratios = Counter(tuple(sorted(count for _, count in formula)) for formula in formulas)

@@ -20,10 +20,10 @@ Pairs = list[tuple[int, int]]
 
 
 def composition_symbols(counts: dict[int, int]) -> list[int]:
-    """BEGIN, (element, count) pairs, END."""
+    """BEGIN, (element, count) pairs, END; the largest count that can be written stands for all beyond it, too."""
     symbols = [vocabulary.BEGIN]
     for number, count in composition_pairs(counts):
-        symbols += [vocabulary.element_symbol(number), vocabulary.count_symbol(count)]
+        symbols += [vocabulary.element_symbol(number), vocabulary.count_symbol(min(count, vocabulary.MAX_COUNT))]
     return [*symbols, vocabulary.END]
 
 
@@ -96,20 +96,23 @@ class CompositionGrammar:
         return rest == count and any(chemical_rank(number) > chemical_rank(last) for number in unused)
 
 
-def grammar_for(request: CrystalRequest, max_atoms: int, counts: dict[int, int] | None = None) -> CompositionGrammar:
+def grammar_for(
+    request: CrystalRequest, max_atoms: int, counts: dict[int, int] | None = None, next_step: str = ""
+) -> CompositionGrammar:
     """The grammar of one request; ``counts`` fixes the cell when the request leaves Z open.
 
     Raises:
-        UserError: more atoms than the model saw.
+        UserError: more atoms than the model takes; ``next_step`` says what to do about it.
     """
     counts = request.counts if counts is None else counts
     n_atoms = sum(counts.values()) if counts else request.n_atoms
     if n_atoms is not None and n_atoms > max_atoms:
         raise UserError(
-            "more atoms in the cell than the model saw",
+            "more atoms in the cell than the model takes",
             where=f"request {request.id or request.formula or 'de novo'}",
             got=n_atoms,
             wanted=f"at most {max_atoms}",
+            next_step=next_step,
         )
     symbols = request.elements if request.elements is not None else SYMBOLS[1:]
     return CompositionGrammar(

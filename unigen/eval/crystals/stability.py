@@ -20,6 +20,7 @@ from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.errors import UserError
+from unigen.eval.crystals.framework import find_new_frameworks, find_rare_earth_swaps
 from unigen.eval.crystals.novelty import find_novel, find_unique
 from unigen.eval.crystals.requests import requested_property, requested_property_sections
 from unigen.eval.crystals.samples import CrystalSet, read_samples
@@ -181,10 +182,14 @@ def _columns(
     unique = find_unique(crystals, rules.matching, rules.max_candidates, workers).holds
     columns["unique_relaxed"] = unique
     if reference is not None:
-        novel = find_novel(crystals, reference.crystals, rules.matching, rules.max_candidates, workers).holds
-        columns["novel_relaxed"] = novel
-        if hull is not None:
-            columns |= {f"sun_{limit}": (above <= limit) & unique & novel for limit in THRESHOLDS}
+        known = reference.crystals
+        novel = find_novel(crystals, known, rules.matching, rules.max_candidates, workers).holds
+        framework = novel & find_new_frameworks(crystals, known, workers)
+        swap = novel & find_rare_earth_swaps(crystals, known, rules.matching, rules.max_candidates, workers)
+        columns |= {"novel_relaxed": novel, "novel_framework": framework, "rare_earth_swap": swap}
+        for limit in THRESHOLDS if hull is not None else ():
+            sun = (above <= limit) & unique & novel
+            columns |= {f"sun_{limit}": sun, f"sun_framework_{limit}": sun & framework, f"sun_swap_{limit}": sun & swap}
     return columns
 
 

@@ -48,6 +48,12 @@ class Positions(NamedTuple):
         free = {self.multiplicity[x] for x in letters if not self.fixed[x]}
         return Capacity(self.sizes, tuple(fixed.count(size) for size in self.sizes), tuple(sorted(free)))
 
+    def most_orbits(self, atoms: int) -> int:
+        """At most so many orbits: all in the smallest position with parameters, or in fixed smaller ones."""
+        smallest = min(self.capacity(0).free)
+        fixed = [m for m, is_fixed in zip(self.multiplicity, self.fixed, strict=True) if is_fixed and m < smallest]
+        return len(fixed) + max(atoms - sum(fixed), 0) // smallest
+
 
 @cache
 def positions(number: int) -> Positions:

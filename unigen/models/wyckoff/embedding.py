@@ -10,7 +10,7 @@ from unigen.nn.embeddings import ElementTable
 from unigen.nn.process.torus import fourier_features
 from unigen.shapes import Float, Int
 from unigen.tokens.sequence import CRYSTAL_CHANNELS, Channel
-from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, element_of
+from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, count_symbol, element_of
 
 # Of Fourier features of fractional coordinates: 2, 3, 4, 6, 8 and 12 are the denominators of the translations of space
 # groups and of special positions.
@@ -46,15 +46,20 @@ class Slots(nn.Module):
 class WyckoffEmbedding(nn.Module):
     """Content of a position plus the target descriptor of the next one.
 
+    Counts beyond the largest cell that it is trained on are read as the largest it saw: their own vectors are noise.
+
     Args:
         width: of the vectors.
         dropout: how often an element's own vector is hidden, in training.
+        max_atoms: of the largest cell in training.
     """
 
     symbol_element: Tensor
+    symbol_row: Tensor
 
-    def __init__(self, width: int, dropout: float) -> None:
+    def __init__(self, width: int, dropout: float, max_atoms: int) -> None:
         super().__init__()
+        self.most = min(max_atoms, MAX_COUNT)
         self.symbol = nn.Embedding(CRYSTAL_VOCABULARY_SIZE, width)
         self.elements = ElementTable(width, dropout)
         self.as_content, self.as_next, self.as_role = (nn.Linear(width, width, bias=False) for _ in range(3))
@@ -64,6 +69,9 @@ class WyckoffEmbedding(nn.Module):
         self.drawn, self.start = Slots(width), Slots(width)
         elements = [element_of(symbol) or 0 for symbol in range(CRYSTAL_VOCABULARY_SIZE)]
         self.register_buffer("symbol_element", torch.tensor(elements), persistent=False)
+        rows = torch.arange(CRYSTAL_VOCABULARY_SIZE)
+        rows[count_symbol(self.most) : count_symbol(MAX_COUNT) + 1] = count_symbol(self.most)
+        self.register_buffer("symbol_row", rows, persistent=False)
 
     def forward(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """The whole batch; the last position of a row knows no next one."""
@@ -78,7 +86,11 @@ class WyckoffEmbedding(nn.Module):
         """What stands at a position; ``elements`` are vectors by atomic number, the rest share their leading axes."""
         is_slot = (channel == Channel.FRACTIONAL).long()
         number = self.symbol_element[symbols] + is_slot * descriptor[..., 0]
-        return self.symbol(symbols) + self.as_content(elements)[number] + self.drawn(vectors, free, channel)
+        return (
+            self.symbol(self.symbol_row[symbols])
+            + self.as_content(elements)[number]
+            + self.drawn(vectors, free, channel)
+        )
 
     def upcoming(
         self, elements: Tensor, channel: Tensor, descriptor: Tensor, start: Tensor, free: Tensor, role: Tensor
@@ -86,6 +98,7 @@ class WyckoffEmbedding(nn.Module):
         """The target descriptor: what the next position is about to place, and from what it starts."""
         number, index, count = descriptor.unbind(-1)
         described = (count > 0)[..., None]
+        index, count = index.clamp(max=self.most), count.clamp(max=self.most)
         amounts = described * (self.next_index(index) + self.next_count(count))
         element = self.as_next(elements)[number] + self.as_role(elements)[role]
         return self.next_channel(channel) + element + amounts + self.start(start, free, channel)

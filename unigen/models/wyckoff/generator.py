@@ -34,10 +34,12 @@ from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table, table_path
 from unigen.retrieval.parents import Parents
 from unigen.retrieval.shortlist import Retriever
+from unigen.retrieval.table import MAX_ATOMS, MAX_ORBITS
 from unigen.shapes import Float
 from unigen.tokens.sequence import Channel
+from unigen.tokens.vocabulary import MAX_COUNT
 
-_TEMPLATE_DRAWS = 65  # a space group and an orbit for each of 64 atoms, the largest cell the vocabulary can write
+_TEMPLATE_DRAWS = MAX_ORBITS + 1  # a space group and each orbit
 _BEAM = 8
 """Templates of a cell that are written in the order of their probability, before others are drawn. A formula's samples
 reach them when the known structures are used up, so few are needed; each costs a row in every step of the search."""
@@ -117,14 +119,18 @@ class WyckoffGenerator:
         self.parents = parents
         self._parents: ParentSources | None = None
         if parents is not None:
-            self._parents = ParentSources(
-                parents, retriever.volume, model.config.max_atoms, exclude_formula=exclude_formula
-            )
+            self._parents = ParentSources(parents, retriever.volume, MAX_ATOMS, exclude_formula=exclude_formula)
         self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
         self.distinct = DistinctGroups(self.sources, self._likeliest_templates)
         accepts = CellFilter(retriever, self.settings.within).accepts
         self.cells = CellChooser(
-            model, self.settings.temperature, accepts, self.sources.size_evidence, self.property_vector
+            model,
+            self.settings.temperature,
+            accepts,
+            self.sources.size_evidence,
+            self.property_vector,
+            self.sources.larger_cells,
+            MAX_ATOMS,
         )
 
     def draw(self, jobs: list[Job]) -> list[Candidate]:
@@ -154,7 +160,10 @@ class WyckoffGenerator:
                 with_cell.append((row, cell))
             except UserError as error:
                 candidates[row.position] = Candidate(None, reason=str(error))
-        plans = [self._following(row, source) for row, source in guided] + self._plan(with_cell)
+        planned, refused = self._plan(with_cell)
+        for position, reason in refused.items():
+            candidates[position] = Candidate(None, reason=reason)
+        plans = [self._following(row, source) for row, source in guided] + planned
         for plan, candidate in self._decode(plans, 0):
             candidates[plan.row.position] = self._refuse(plan.row.job.request, candidate)
         return [candidate for candidate in candidates if candidate is not None]
@@ -197,9 +206,10 @@ class WyckoffGenerator:
         numbers = property_numbers(request.properties, self.model.config.properties)
         return value_vector(numbers, self.settings.guidance)
 
-    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> list[_Plan]:
-        """The structure that each row follows; templates for those that follow none."""
+    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> tuple[list[_Plan], dict[int, str]]:
+        """The structure that each row follows, or a template written anew; by position, why there is neither."""
         plans: list[_Plan] = []
+        refused: dict[int, str] = {}
         unguided: list[tuple[CellRow, Counts, Source]] = []
         for (row, cell), ranked in zip(rows, self.sources.ranked([cell for _, cell in rows]), strict=True):
             if row.job.request.distinct:
@@ -207,14 +217,39 @@ class WyckoffGenerator:
             else:
                 source = self.sources.follow(row.job, ranked, self.cells.earlier_samples(row, cell))
             if source.neighbour < 0:
-                unguided.append((row, cell, source))
+                try:
+                    self._check_writable(row.job.request, cell)
+                    unguided.append((row, cell, source))
+                except UserError as error:
+                    refused[row.position] = str(error)
                 continue
             plans.append(self._following(row, source))
         for (row, cell, source), (template, score, merit) in zip(unguided, self._templates(unguided), strict=True):
             numbers, letters = np.array(template.numbers), np.array(template.letters)
             start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
             plans.append(self._plan_from(row, source, score, merit, start))
-        return plans
+        return plans, refused
+
+    def _check_writable(self, request: CrystalRequest, cell: Counts) -> None:
+        """See that a template of the cell can be written where no known structure is followed.
+
+        Raises:
+            UserError: more atoms of an element than there are symbols for, or too many orbits.
+        """
+        if request.template is not None:
+            orbits = len(parse_template(request.template).letters)
+            if orbits > MAX_ORBITS:
+                raise UserError("too large a template", got=f"{orbits} orbits", wanted=f"at most {MAX_ORBITS}")
+            return
+        if max(cell.values()) > MAX_COUNT:
+            raise UserError(
+                f"no known structure is left to follow for {format_formula(cell)}, and a new template is too large",
+                got=f"{max(cell.values())} atoms of one element",
+                wanted=f"at most {MAX_COUNT}",
+                next_step="give a --template, or --parents",
+            )
+        if sum(cell.values()) > MAX_ORBITS:
+            WyckoffGrammar(cell, request.space_groups, MAX_ORBITS).check()
 
     def _distinct_source(self, row: CellRow, cell: Counts) -> Source:
         """The source of a sample whose space group should be another one than those of earlier samples."""
@@ -444,9 +479,16 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
                 where=str(opened.folder),
                 next_step="give --retrieve-from, such as oqmd-icsd (with: unigen data templates oqmd-icsd)",
             )
+    known = open_table(table)
+    if not known.followable.any():
+        raise UserError(
+            "no known structure is small enough to be followed",
+            where=str(table),
+            wanted=f"at most {MAX_ATOMS} atoms and {MAX_ORBITS} orbits",
+        )
     return WyckoffGenerator(
         opened.network,
-        Retriever(open_table(table)),
+        Retriever(known if known.followable.all() else known.select(known.followable)),
         opened.name,
         "+".join([opened.version, sha256_of(table_path(table)[0]), *([parents.version] if parents else [])]),
         opened.settings,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +18,10 @@ import numpy as np
 from unigen.elements import composition_pairs, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.wyckoff.capacity import Positions, Whole, fills, holds, positions
+from unigen.retrieval.table import MAX_ATOMS
 from unigen.shapes import Bool
 from unigen.symmetry.space_groups import LETTERS
 from unigen.tokens.composition import Pairs
-from unigen.tokens.vocabulary import MAX_COUNT
 
 SPACE_GROUPS = frozenset(range(1, 231))
 """The numbers of all space groups."""
@@ -42,6 +43,7 @@ class WyckoffGrammar:
     Attributes:
         counts: atoms in the primitive cell by atomic number.
         space_groups: numbers of those that may occur.
+        max_orbits: only space groups in which no template of the cell has more orbits; None: any number.
 
     Example:
         >>> perovskite = WyckoffGrammar({38: 1, 22: 1, 8: 3})
@@ -51,6 +53,7 @@ class WyckoffGrammar:
 
     counts: dict[int, int]
     space_groups: frozenset[int] = SPACE_GROUPS
+    max_orbits: int | None = None
 
     def __post_init__(self) -> None:
         assert self.counts, "a cell holds atoms"
@@ -59,7 +62,11 @@ class WyckoffGrammar:
     def legal_space_groups(self) -> Bool[np.ndarray, "231"]:
         """Mask by number of the space groups that can hold the cell; entry 0 is False."""
         mask = np.zeros(231, dtype=bool)
-        mask[[number for number in self.space_groups if holds(positions(number).capacity(0), self._counts)]] = True
+        atoms, most = sum(self._counts), self.max_orbits
+        for number in self.space_groups:
+            table = positions(number)
+            few = most is None or atoms <= most or table.most_orbits(atoms) <= most
+            mask[number] = few and holds(table.capacity(0), self._counts)
         return mask
 
     def legal_letters(self, space_group: int, letters: Sequence[int]) -> Bool[np.ndarray, "27"]:
@@ -86,14 +93,15 @@ class WyckoffGrammar:
         if self.legal_space_groups().any():
             return
         reduced = reduce_counts(self.counts)[0]
-        largest = max(MAX_COUNT // sum(reduced.values()), 1)
-        cells = {z: {number: count * z for number, count in reduced.items()} for z in range(1, largest + 1)}
-        grammars = {z: WyckoffGrammar(cell, self.space_groups) for z, cell in cells.items()}
-        units = [z for z, grammar in grammars.items() if grammar.legal_space_groups().any()]
-        # four suggestions are enough for a line of an error message
-        advice = f"z = {', '.join(map(str, units[:4]))} fits" if units else f"none of up to {MAX_COUNT} atoms fits"
+        largest = max(MAX_ATOMS // sum(reduced.values()), 1)
+        cells = ({number: count * z for number, count in reduced.items()} for z in range(1, largest + 1))
+        grammars = (WyckoffGrammar(cell, self.space_groups, self.max_orbits) for cell in cells)
+        fitting = (z for z, grammar in enumerate(grammars, start=1) if grammar.legal_space_groups().any())
+        units = list(islice(fitting, 4))  # four suggestions are enough for a line of an error message
+        advice = f"z = {', '.join(map(str, units))} fits" if units else f"none of up to {MAX_ATOMS} atoms fits"
+        orbits = "" if self.max_orbits is None else f" of at most {self.max_orbits} orbits"
         raise UserError(
-            f"no allowed space group can hold {format_formula(self.counts)} in its primitive cell",
+            f"no allowed space group can hold {format_formula(self.counts)} in its primitive cell{orbits}",
             got=f"space groups {_ranges(self.space_groups)}",
             next_step=f"ask for another z or n_atoms: {advice}",
         )

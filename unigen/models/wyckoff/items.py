@@ -85,9 +85,8 @@ class WyckoffItems:
         self.table = open_table(dataset.rsplit(":", 1)[0] if split else dataset)
         self.lessons: Lessons = read_lessons(path.with_name(LESSONS), self.table, retriever)
         self.retriever, self.exchange = retriever, exchange
-        atoms = np.add.reduceat(self.table.element_counts, self.table.element_offsets[:-1])
         orbits = np.diff(self.table.offsets)
-        fits = (atoms <= config.max_atoms) & (orbits <= config.max_orbits)
+        fits = (self.table.num_atoms <= config.max_atoms) & (orbits <= config.max_orbits)
         self.index: Int[np.ndarray, "crystals"] = np.flatnonzero(fits & ((self.table.split == split) | (split is None)))
         if not len(self.index):
             raise UserError("no crystal fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")

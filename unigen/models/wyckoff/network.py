@@ -51,7 +51,7 @@ class WyckoffConfig:
     """Size and parts of the model.
 
     Attributes:
-        max_atoms: the largest primitive cell.
+        max_atoms: the largest primitive cell it is trained on; larger ones are read as cells of so many atoms.
         max_orbits: the most orbits it is trained on.
         mixers: one name a layer.
         width: of the backbone.
@@ -117,11 +117,17 @@ class WyckoffModel(CrystalNetwork):
     units: Tensor
 
     def __init__(self, config: WyckoffConfig) -> None:
-        super().__init__(config, WyckoffEmbedding(config.width, config.element_dropout))
+        super().__init__(config, WyckoffEmbedding(config.width, config.element_dropout, config.max_atoms))
         self.reranker = Reranker(
-            config.reranker_width, config.reranker_layers, config.reranker_dropout, config.element_dropout
+            config.reranker_width,
+            config.reranker_layers,
+            config.reranker_dropout,
+            config.element_dropout,
+            config.max_atoms,
         )
-        self.neighbour = NeighbourEncoder(config.reranker_width, config.reranker_dropout, config.element_dropout)
+        self.neighbour = NeighbourEncoder(
+            config.reranker_width, config.reranker_dropout, config.element_dropout, config.max_atoms
+        )
         self.from_neighbour = nn.Linear(config.reranker_width, config.width)
         self.adapter = PropertyAdapter(len(config.properties), config.width) if config.properties else None
         self.register_buffer("units", torch.tensor(_UNITS), persistent=False)

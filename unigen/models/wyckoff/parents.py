@@ -81,6 +81,7 @@ class ParentSources:
                 found += [
                     ParentSource(cell, Source(shortlist, place, 0.0, 0.0, copies, parent=True))
                     for place in np.flatnonzero(fits).tolist()
+                    if self.parents.table.followable[shortlist.sources[place]]
                 ]
         return sorted(found, key=lambda each: (round(_distance(each), 9), _place(each)))  # as neighbours are
 

@@ -131,17 +131,19 @@ class NeighbourEncoder(nn.Module):
         width: of the vector.
         dropout: on the hidden layer.
         element_dropout: how often an element's own vector is hidden, in training.
+        max_atoms: of the largest cell in training.
     """
 
-    def __init__(self, width: int, dropout: float, element_dropout: float) -> None:
+    def __init__(self, width: int, dropout: float, element_dropout: float, max_atoms: int) -> None:
         super().__init__()
+        self.max_atoms = max_atoms
         self.elements = ElementTable(width, element_dropout)
         self.describe = PairEncoder(width, width, dropout, fingerprints=True)
 
     def forward(self, neighbours: NeighbourBatch, followed: Int[Tensor, "batch"]) -> Float[Tensor, "batch width"]:
         """Of one neighbour a shortlist; zero for followed = -1."""
         with torch.autocast(neighbours.distance.device.type, enabled=False):
-            pairs = _pairs(neighbours, self.elements.known).of(followed.clamp(min=0)[:, None])
+            pairs = _pairs(neighbours, self.elements.known, self.max_atoms).of(followed.clamp(min=0)[:, None])
             described = _sum_elements(self.describe(self.elements(), pairs), neighbours)[:, 0]
             return described * (followed >= 0)[:, None]
 
@@ -154,10 +156,12 @@ class Reranker(nn.Module):
         layers: of the transformer.
         dropout: everywhere.
         element_dropout: how often an element's own vector is hidden, in training.
+        max_atoms: of the largest cell in training.
     """
 
-    def __init__(self, width: int, layers: int, dropout: float, element_dropout: float) -> None:
+    def __init__(self, width: int, layers: int, dropout: float, element_dropout: float, max_atoms: int) -> None:
         super().__init__()
+        self.max_atoms = max_atoms
         self.elements = ElementTable(width, element_dropout)
         self.cost = PairEncoder(width, 1, dropout, fingerprints=False)
         self.describe = PairEncoder(width, width, dropout, fingerprints=True)
@@ -199,15 +203,16 @@ class Reranker(nn.Module):
         return -(functional.log_softmax(logits, dim=1) + (quality + 1e-6).log()).logsumexp(1)
 
     def _logits(self, neighbours: NeighbourBatch) -> Tensor:
-        elements, pairs, facts = self.elements(), _pairs(neighbours, self.elements.known), _facts(neighbours)
+        elements, facts = self.elements(), _facts(neighbours)
+        pairs = _pairs(neighbours, self.elements.known, self.max_atoms)
         member = neighbours.kind[..., None] == torch.arange(KINDS, device=neighbours.kind.device)
         votes = self._votes(elements, pairs, facts, neighbours, member)
         nearest = member.to(torch.int8).argmax(1)  # of each kind: neighbours come nearest first
         is_kind = member.any(1)
         described = _sum_elements(self.describe(elements, pairs.of(nearest)), neighbours)
         described = described + self.contacts(elements, neighbours, nearest)
-        kinds = described + self.kind_facts(_kind_facts(neighbours, facts, member, nearest, votes))
-        counts = neighbours.counts.float()
+        kinds = described + self.kind_facts(_kind_facts(neighbours, facts, member, nearest, votes, self.max_atoms))
+        counts = _amounts(neighbours, self.max_atoms)
         amounts = torch.stack([counts / counts.sum(1, keepdim=True), counts / 8], dim=-1)
         encoded = self.query(torch.cat([functional.embedding(neighbours.elements, elements), amounts], dim=-1))
         query = (encoded * (neighbours.elements > 0)[..., None]).sum(1)
@@ -235,8 +240,17 @@ def _sum_elements(
     return (described * (neighbours.elements > 0)[:, None, :, None]).sum(2)
 
 
-def _pairs(neighbours: NeighbourBatch, descriptors: Float[Tensor, "table descriptors"]) -> _Pairs:
+def _amounts(neighbours: NeighbourBatch, max_atoms: int) -> Float[Tensor, "batch elements"]:
+    """Atoms of each element; of cells larger than any in training, in a cell of ``max_atoms`` of the same composition.
+
+    The networks below are linear in counts at first: of numbers that they never saw they would make anything.
+    """
     counts = neighbours.counts.float()
+    return counts * (max_atoms / counts.sum(1, keepdim=True)).clamp(max=1.0)
+
+
+def _pairs(neighbours: NeighbourBatch, descriptors: Float[Tensor, "table descriptors"], max_atoms: int) -> _Pairs:
+    counts = _amounts(neighbours, max_atoms)
     share = counts / counts.sum(1, keepdim=True)
     difference = descriptors[neighbours.elements][:, None] - descriptors[neighbours.roles]
     difference = difference * (neighbours.roles > 0)[..., None]
@@ -257,12 +271,13 @@ def _kind_facts(
     member: Bool[Tensor, "batch neighbours kinds"],
     nearest: Int[Tensor, "batch kinds"],
     votes: Float[Tensor, "batch kinds"],
+    max_atoms: int,
 ) -> Float[Tensor, "batch kinds 9"]:
     """Numbers about each kind: how near, how many, how good, and how large the wanted cell is."""
     distance = neighbours.distance.gather(1, nearest)
     smallest = neighbours.distance.masked_fill(~neighbours.valid, -_NEVER).amin(1, keepdim=True).clamp(max=9.0)
     row = torch.arange(len(nearest), device=nearest.device)[:, None]
     order = member.any(1).float().cumsum(1) / KINDS
-    atoms = neighbours.counts.sum(1, keepdim=True).expand_as(nearest) / 20.0
+    atoms = neighbours.counts.sum(1, keepdim=True).clamp(max=max_atoms).expand_as(nearest) / 20.0
     columns = [distance, distance - smallest, order, member.float().sum(1) / 16, votes.clamp(min=-8) / 4, votes.exp()]
     return torch.cat([torch.stack([*columns, atoms], dim=-1), facts[row, nearest]], dim=-1)

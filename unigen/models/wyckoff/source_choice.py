@@ -20,6 +20,7 @@ from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever, Shortlist
+from unigen.retrieval.table import MAX_ATOMS
 from unigen.shapes import Float
 
 _DISTANCE_SCALE = 0.02
@@ -134,6 +135,24 @@ class SourceChooser:
         found = self._ranked.get_all(keys, made.items())
         return [found[key] for key in keys]
 
+    def larger_cells(self, request: CrystalRequest, reduced: Counts) -> list[Counts]:
+        """Cells of a formula that are larger than those the model was trained on and that known structures resemble.
+
+        Args:
+            request: whose space groups they must have.
+            reduced: one formula unit.
+        """
+        per_unit = sum(reduced.values())
+        units = range(self.model.config.max_atoms // per_unit + 1, MAX_ATOMS // per_unit + 1)
+        cells = [{number: count * z for number, count in reduced.items()} for z in units]
+        known = [cell for cell in cells if self.retriever.index.knows_counts(cell)]
+        return [
+            cell
+            for cell, ranked in zip(known, self.ranked(known), strict=True)
+            # without copies: with the formula itself left out, a half of the cell may be all that is known
+            if ranked.copies == 1 and any(self._fits(request, ranked.shortlist, ranked.copies))
+        ]
+
     def size_evidence(self, request: CrystalRequest, cells: list[Counts]) -> Float[np.ndarray, "cells"]:
         """What known structures say of the size of the cell: log weights, the largest among those that fit the request.
 
@@ -166,7 +185,10 @@ class SourceChooser:
         allowed = np.flatnonzero([True, *self._fits(job.request, ranked.shortlist, ranked.copies)])
         logits = ranked.log_probability[allowed]
         logits = logits - np.logaddexp.reduce(logits)
-        merit = logits + np.where(allowed == 0, np.log(max(self.new_template_weight, _SMALLEST_WEIGHT)), 0.0)
+        # of cells larger than any it was trained on the model writes a structure anew when all on the list are followed
+        trained = int(ranked.shortlist.counts.sum()) * ranked.copies <= self.model.config.max_atoms
+        anew = max(self.new_template_weight if trained else 0.0, _SMALLEST_WEIGHT)
+        merit = logits + np.where(allowed == 0, np.log(anew), 0.0)
         finite = np.minimum(merit, logits + np.log(_LARGEST_WEIGHT))
         open_formula = job.request.formula is None
         temperature = self.temperature or float(open_formula)

@@ -12,6 +12,7 @@ from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.tokens import WyckoffSequence
 from unigen.retrieval.shortlist import Shortlist
+from unigen.retrieval.table import MAX_ORBITS
 from unigen.shapes import Float
 from unigen.tokens import vocabulary
 from unigen.tokens.composition import composition_symbols
@@ -112,7 +113,8 @@ def draw_templates(
         UserError: a cell that none of its space groups can hold.
     """
     partials = [
-        _PartialTemplate(WyckoffGrammar(cell, groups)) for cell, groups in zip(cells, space_groups, strict=True)
+        _PartialTemplate(WyckoffGrammar(cell, groups, MAX_ORBITS))
+        for cell, groups in zip(cells, space_groups, strict=True)
     ]
     for partial in partials:
         partial.grammar.check()
@@ -149,7 +151,10 @@ def search_templates(
     Raises:
         UserError: a cell that none of its space groups can hold.
     """
-    starts = [_PartialTemplate(WyckoffGrammar(cell, groups)) for cell, groups in zip(cells, space_groups, strict=True)]
+    starts = [
+        _PartialTemplate(WyckoffGrammar(cell, groups, MAX_ORBITS))
+        for cell, groups in zip(cells, space_groups, strict=True)
+    ]
     for start in starts:
         start.grammar.check()
     device = next(model.parameters()).device

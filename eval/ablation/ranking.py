@@ -1,0 +1,169 @@
+"""Which numbers choose the right candidate, and how much should each weigh? Fitted on validation, held to cross-checks.
+
+unigen generate crystal --requests val.csv --candidates 20 --rank-by energy --n 1 --out val-energy ...
+python eval/ablation/ranking.py val-energy --reference mp-20:val --name ranking-mp-20-val
+
+A request counts as right where the candidate that is put first matches the reference; where none matches it is wrong.
+Rows: the first candidate drawn, the highest score, energies as drawn and at the best volume, the latter with a nat of
+the generator's log probability worth so many eV/atom, and a conditional logit over more features (a softmax over the
+candidates of a request, maximum likelihood of the matching ones), whose choices are made in ten folds: by weights that
+never saw the request. The best in hindsight bounds them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from unigen.data.crystal_store import open_crystals
+from unigen.disk import write_text
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.samples import CrystalEntry
+from unigen.eval.report import provenance
+from unigen.eval.statistics import means_with_intervals
+from unigen.journal import read_lines
+from unigen.runs.crystal_files import crystal_of
+from unigen.runs.ranking import CANDIDATES, TABLE, read_table
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "ablation"
+WEIGHTS = (0.0, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1)
+HIGHEST = 0.5
+"""eV/atom above the lowest candidate at which energies are cut: beyond it a structure is wrong, and how wrong it is
+says nothing of the weights among the good ones."""
+
+FEATURES = ("energy_above_lowest", "log_probability", "volume_change", "place")
+FOLDS = 10
+
+
+def table(run: Path, reference: str) -> dict[str, np.ndarray]:
+    """A row a request, a column a candidate: whether it matches, its displacement, and the features; NaN where none."""
+    _, lines = read_table(run / TABLE)
+    samples = list(read_lines(run / CANDIDATES / "samples.jsonl"))
+    requests = 1 + max(line["request_index"] for line in samples)
+    shape = requests, 1 + max(line["index"] for line in samples)
+    columns = {
+        name: np.full(shape, np.nan)
+        for name in ("matched", "rms", "energy", "energy_as_drawn", "log_probability", "score", "scale", "place")
+    }
+    references = open_crystals(reference)
+    wanted = {str(line["id"]) for line in samples}
+    known = [
+        CrystalEntry(name, crystal)
+        for name, crystal in zip(references.ids.tolist(), references, strict=True)
+        if name in wanted
+    ]
+    entries = [
+        CrystalEntry(str(line["id"]), crystal_of(line), index=line["index"], reason=line.get("reason", ""))
+        for line in samples
+    ]
+    report = evaluate_crystals(entries, known, workers=1, progress=True)
+    for line, row in zip(samples, report.rows, strict=True):
+        place = line["request_index"], line["index"]
+        columns["matched"][place] = bool(row.matched)
+        columns["rms"][place] = np.nan if row.rms is None else row.rms
+        columns["score"][place] = -np.inf if line["score"] is None else line["score"]
+        columns["log_probability"][place] = line.get("source", {}).get("log_probability", 0.0)
+        columns["place"][place] = np.log1p(line["index"])
+    for line in lines:
+        place = int(line["request_index"]), int(line["candidate"])
+        if line["energy_per_atom"]:
+            columns["energy"][place] = float(line["energy_per_atom"])
+            columns["energy_as_drawn"][place] = float(line["energy_per_atom_as_drawn"])
+            columns["scale"][place] = float(line["edges_scaled_by"])
+    return columns
+
+
+def features(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Features of every candidate, (requests, candidates, features); NaN where it has no energy."""
+    lowest = np.nanmin(np.where(np.isnan(columns["energy"]), np.inf, columns["energy"]), axis=1, keepdims=True)
+    above = np.minimum(columns["energy"] - lowest, HIGHEST)
+    change = np.abs(3 * np.log(columns["scale"]))
+    return np.stack([above, columns["log_probability"], change, columns["place"]], axis=-1)
+
+
+def fit(x: np.ndarray, matched: np.ndarray) -> np.ndarray:
+    """Weights that make the matching candidates likeliest, of requests where some match and some do not."""
+    usable = ~np.isnan(x).any(-1)
+    good = usable & (matched == 1)
+    rows = good.any(1) & (usable & ~good).any(1)
+    x, usable, good = np.nan_to_num(x[rows]), usable[rows], good[rows]
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        merit = np.where(usable, x @ weights, -np.inf)
+        all_ = np.exp(merit - merit.max(1, keepdims=True))
+        right = np.where(good, all_, 0.0)
+        p, q = all_ / all_.sum(1, keepdims=True), right / right.sum(1, keepdims=True)
+        value = -np.log(right.sum(1) / all_.sum(1)).mean()
+        gradient = ((p - q)[..., None] * x).sum(1).mean(0)
+        return value + 1e-4 * weights @ weights, gradient + 2e-4 * weights
+
+    return minimize(loss, np.zeros(x.shape[-1]), jac=True, method="L-BFGS-B").x
+
+
+def chosen(columns: dict[str, np.ndarray], merit: np.ndarray) -> dict[str, Any]:
+    """How often the candidate of highest merit is right, and how far off it then is."""
+    place = np.nanargmax(np.where(np.isnan(merit), -np.inf, merit), axis=1)
+    rows = np.arange(len(place))
+    right = np.nan_to_num(columns["matched"][rows, place]) == 1
+    metric = means_with_intervals({"right": right}, resamples=2000, confidence=0.95, seed=0)["right"]
+    rms = columns["rms"][rows, place][right]
+    ends = zip(("right", "low", "high"), (metric.value, metric.low, metric.high), strict=True)
+    return {name: round(100 * (value or 0.0), 2) for name, value in ends} | {"rmse": round(float(rms.mean()), 4)}
+
+
+def main() -> None:
+    """Print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--reference", required=True)
+    parser.add_argument("--name", required=True)
+    options = parser.parse_args()
+    columns = table(options.run, options.reference)
+    x = features(columns)
+    folds = np.arange(len(x)) % FOLDS
+    subsets: dict[str, list[int]] = {
+        "energy, log probability": [0, 1],
+        "energy, log probability, volume change": [0, 1, 2],
+        "energy, log probability, volume change, place": [0, 1, 2, 3],
+    }
+    first = -np.broadcast_to(np.arange(x.shape[1], dtype=float), x.shape[:2])
+    rows: dict[str, Callable[[], np.ndarray]] = {
+        "first": lambda: first,
+        "highest score": lambda: columns["score"],
+        "log probability": lambda: columns["log_probability"],
+        "energy as drawn": lambda: -columns["energy_as_drawn"],
+        "best in hindsight": lambda: np.nan_to_num(columns["matched"]) - 1e-3 * np.nan_to_num(columns["rms"], nan=1.0),
+    }
+    rows |= {
+        f"energy at the best volume, {weight} eV/atom a nat": (
+            lambda weight=weight: weight * columns["log_probability"] - columns["energy"]
+        )
+        for weight in WEIGHTS
+    }
+    result: dict[str, Any] = {name: chosen(columns, merit()) for name, merit in rows.items()}
+    for name, used in subsets.items():
+        merit = np.full(x.shape[:2], np.nan)
+        for fold in range(FOLDS):
+            weights = fit(x[folds != fold][..., used], columns["matched"][folds != fold])
+            merit[folds == fold] = x[folds == fold][..., used] @ weights
+        weights = fit(x[..., used], columns["matched"])
+        result[f"logit: {name}"] = chosen(columns, merit) | {
+            "weights": dict(zip([FEATURES[place] for place in used], weights.round(3).tolist(), strict=True)),
+            "eV/atom a nat": round(float(weights[1] / -weights[0]), 4),
+        }
+    result = {"requests": len(x), "candidates": x.shape[1], "rows": result} | {
+        "provenance": provenance(str(options.run))
+    }
+    for name, row in result["rows"].items():
+        print(f"{name:55s} {row['right']:6.2f} ({row['low']:.1f} to {row['high']:.1f})  {row['rmse']:.4f}")
+    write_text(RESULTS / f"{options.name}.json", json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
