@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.matching import BoundedMatcher, MatchSettings, ReducedCell
 from unigen.molecules.molecule import Molecule
 
-MATCHING = MatchSettings(ltol=0.1, stol=0.2, angle_tol=5.0)
-"""Narrower than pymatgen's own and those of match rates: the ends of a Bain path are two answers."""
+if TYPE_CHECKING:
+    from unigen.crystals.matching import BoundedMatcher, ReducedCell
+
+LENGTHS, SITES, ANGLES = 0.1, 0.2, 5.0
+"""Tolerances of `unigen.crystals.matching.MatchSettings`, narrower than pymatgen's own and those of match rates: the
+ends of a Bain path are two answers."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,8 @@ class Distinct:
 def distinct_structures(structures: Sequence[Crystal | Molecule], limit: int) -> Distinct:
     """Walk through structures, the best first, and keep those that are none of the kept ones.
 
-    Crystals are the same where pymatgen's StructureMatcher maps one on the other (`MATCHING`), molecules where
-    they have one SMILES.
+    Crystals are the same where pymatgen's StructureMatcher maps one on the other, within the tolerances above,
+    molecules where they have one SMILES.
 
     Args:
         structures: of one request, ranked.
@@ -42,7 +46,10 @@ def distinct_structures(structures: Sequence[Crystal | Molecule], limit: int) ->
         >>> distinct_structures(cell, 2)
         Distinct(kept=(0,), same_as={1: 0})
     """
-    matcher = BoundedMatcher(MATCHING)
+    # imported here: drawing runs where there is no chemistry
+    from unigen.crystals.matching import BoundedMatcher, MatchSettings
+
+    matcher = BoundedMatcher(MatchSettings(ltol=LENGTHS, stol=SITES, angle_tol=ANGLES))
     kept: dict[int, ReducedCell | str] = {}
     same_as: dict[int, int] = {}
     for place, structure in enumerate(structures):
@@ -59,6 +66,6 @@ def distinct_structures(structures: Sequence[Crystal | Molecule], limit: int) ->
 
 
 def _same(matcher: BoundedMatcher, first: ReducedCell | str, second: ReducedCell | str) -> bool:
-    if isinstance(first, ReducedCell) and isinstance(second, ReducedCell):
-        return matcher.same(first, second).rms is not None
-    return first == second
+    if isinstance(first, str) or isinstance(second, str):
+        return first == second
+    return matcher.same(first, second).rms is not None
