@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pymatgen.analysis.diffraction.xrd import XRDCalculator
+from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedEntry
 
 from tests.crystals.real_crystals import prototypes
@@ -36,11 +39,22 @@ ALL = [command for text in DOCUMENTS.values() for command in commands(text)]
 THAT_FETCH = sorted({line for shell, _, line in ALL if shell == "bash" and any(name in line for name in FETCHED)})
 MADE = {
     "README.md": ("run/samples.extxyz", "denovo.json", "csp.csv", "molecules.json", "from_mine/run.yaml"),
-    "models/README.md": ("ranked/cif_symmetrised", "grown/samples.sdf"),
+    "models/README.md": ("ranked/cif_symmetrised", "tio2/ranking.csv", "salt/transitions.csv", "grown/samples.sdf"),
     "eval/README.md": ("denovo.json", "csp.csv", "stable.csv", "relaxed/relaxed.extxyz", "conformers.json"),
     "data/README.md": ("home/datasets/mine", "home/datasets/my-molecules"),
     "configs/README.md": ("from_mine/run.yaml", "runs/mine-wyckoff/model"),
 }
+
+
+def pattern_of_rutile() -> str:
+    """A powder pattern as a diffractometer would write it: angles and counts, lines of 0.15 degrees on a background."""
+    rutile = Structure.from_spacegroup(
+        "P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
+    )
+    lines = XRDCalculator("CuKa").get_pattern(rutile, two_theta_range=(18, 82))
+    angles = np.arange(20, 80, 0.05)
+    counts = 50 + 10 * (lines.y * np.exp(-(((angles[:, None] - lines.x) / 0.09) ** 2))).sum(axis=1)
+    return "".join(f"{angle:.2f} {count:.1f}\n" for angle, count in zip(angles, counts, strict=True))
 
 
 @pytest.fixture
@@ -58,6 +72,7 @@ def desk(tmp_path):
     made = [Molecule.from_smiles(smiles, seed=1).to_sdf() for smiles in ("CCO", "c1ccccc1", "C[C@H](N)C(=O)O")]
     (desk / "my_molecules.sdf").write_text("".join(made))
     Molecule.from_smiles("c1ccoc1", seed=1).to_sdf(desk / "core.sdf")
+    (desk / "measured.xy").write_text(pattern_of_rutile())
     energies = {"Sr": -1.68, "Ti": -7.8, "O": -4.95, "SrO": -12.2, "TiO2": -27.0, "SrTiO3": -40.1}
     entries = [ComputedEntry(formula, energy, entry_id=formula).as_dict() for formula, energy in energies.items()]
     (desk / "entries.json").write_text(json.dumps(entries))
