@@ -51,7 +51,7 @@ def requests(count: int) -> list[CrystalRequest]:
 
 def jobs(count: int, seed: int = 0) -> list[Job]:
     """One sample a request."""
-    return [Job(request, place, 0, 0, seed) for place, request in enumerate(requests(count))]
+    return [Job(request, place, 0, seed) for place, request in enumerate(requests(count))]
 
 
 def cpu_seconds(work: Callable[[], object], crystals: int, repeats: int) -> float:

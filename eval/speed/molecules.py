@@ -35,9 +35,9 @@ def cpu_seconds(work: Callable[[], object], made: int) -> float:
 def measure(model: str, smiles: list[str], batch: int) -> dict[str, float]:
     """One batch of everything."""
     generator, kept = load(model), smiles[: max(batch // PER_MOLECULE, 1)]
-    de_novo = [Job(MoleculeRequest(), 0, index, 0, 0) for index in range(batch)]
+    de_novo = [Job(MoleculeRequest(), 0, index, 0) for index in range(batch)]
     conformers = [
-        Job(MoleculeRequest(smiles=text), place, index, 0, 0)
+        Job(MoleculeRequest(smiles=text), place, index, 0)
         for place, text in enumerate(kept)
         for index in range(PER_MOLECULE)
     ]

@@ -428,7 +428,7 @@ def _model_targets() -> Iterator[Target]:
             generator = load(folder, makes=kind, score=False)
             request = CrystalRequest(formula="NaCl", n_atoms=2) if kind == "crystals" else MoleculeRequest(smiles="CO")
             if kind == "crystals":
-                generator.draw([Job(request, 0, 0, 0, 0)])
+                generator.draw([Job(request, 0, 0, 0)])
             return []
 
         files = _folder(write)

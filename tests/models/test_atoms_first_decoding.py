@@ -97,7 +97,7 @@ def test_the_generator_draws_in_turn_and_says_what_it_cannot():
     generator = MoleculeGenerator(model(), "small", settings=SETTINGS)
     core = MoleculeRequest(scaffold=molecules()[4].to_sdf())
     requests = [MoleculeRequest(), MoleculeRequest(formula="C2H6O"), core, MoleculeRequest(smiles="CCO")]
-    drafts = generator.draw([Job(request, place, 0, 0, 0) for place, request in enumerate(requests)])
+    drafts = generator.draw([Job(request, place, 0, 0) for place, request in enumerate(requests)])
     # the positions of an untrained model are broken more often than not
     assert drafts[0].structure is not None or "broken" in drafts[0].reason
     assert "broken" in drafts[1].reason or drafts[1].structure.formula == "C2H6O"

@@ -53,7 +53,7 @@ def test_known_structures_come_first_and_in_their_order():
 def test_a_sample_depends_on_none_that_is_drawn_with_it(request_):
     whole = generate(request_, n=12, model=make())
     for index in (11, 3):
-        (alone,) = make().draw([Job(request_, 0, index, 0, 0)])
+        (alone,) = make().draw([Job(request_, 0, index, 0)])
         assert (alone.template, alone.source["id"]) == (whole[index].template, whole[index].source["id"])
     assert len({*groups(whole)}) == 12
 

@@ -163,7 +163,7 @@ def drawn(request, home, tmp_path_factory):
 
 def test_a_draw_is_the_same_in_any_batch(drawn):
     family, makes, model, given = drawn
-    jobs = [Job(request, place, index, 0, 5) for place, request in enumerate(REQUESTS[makes]) for index in range(2)]
+    jobs = [Job(request, place, index, 5) for place, request in enumerate(REQUESTS[makes]) for index in range(2)]
     few = {name: value for name, value in FEW.items() if name in {each.name for each in fields(family.settings[makes])}}
     generator = load(model, **given, **few)
     assert generator.makes == makes
@@ -198,7 +198,7 @@ class Careless:
 
 
 def test_a_generator_that_looks_at_its_batch_is_found_out():
-    jobs = [Job(CrystalRequest(formula="Fe"), 0, index, 0, 5) for index in range(3)]
+    jobs = [Job(CrystalRequest(formula="Fe"), 0, index, 5) for index in range(3)]
     with pytest.raises(AssertionError, match="job 0: lattice differ"):
         testing.assert_draws_the_same_in_any_batch(Careless(), jobs)
 

@@ -144,7 +144,7 @@ def test_large_crystals_move_nothing_of_the_small_ones():
     picked = np.flatnonzero(small.num_atoms <= 24)[::25]
     cells = [small.counts(int(index)) for index in picked]
     requests = [CrystalRequest(formula=format_formula(cell), n_atoms=sum(cell.values())) for cell in cells]
-    jobs = [Job(request, index, 0, 0, 0) for index, request in enumerate([*requests, CrystalRequest()])]
+    jobs = [Job(request, index, 0, 0) for index, request in enumerate([*requests, CrystalRequest()])]
     assert len(jobs) > 10
     for one, other in zip(alone.draw(jobs), beside.draw(jobs), strict=True):
         assert (one.template, one.source, one.score) == (other.template, other.source, other.score)
@@ -169,7 +169,7 @@ def test_volumes_come_from_all_cells_where_most_are_large():
 def test_a_large_cell_follows_what_is_known(row):
     counts = large().counts(row)
     request = CrystalRequest(formula=format_formula(counts), n_atoms=sum(counts.values()))
-    candidate = known_large().draw([Job(request, 0, 0, 0, 0)])[0]
+    candidate = known_large().draw([Job(request, 0, 0, 0)])[0]
     if candidate.structure is None:  # numbers of a model that learned nothing
         assert "Angstrom apart" in candidate.reason
     else:
@@ -219,7 +219,7 @@ def test_a_magnet_follows_a_parent_of_ones_own(tmp_path):
     write_table(tmp_path / TABLE, [ND2FE14B], [SiteGeometry.of(ND2FE14B)], ["parent"], ["train"], np.zeros(1))
     known = read_table(tmp_path / TABLE)
     assert ND2FE14B.to_crystal().smallest_distance() > 2.0
-    samples = [Job(CrystalRequest(formula="Nd2Fe14B"), 0, index, 0, 0) for index in range(2)]
+    samples = [Job(CrystalRequest(formula="Nd2Fe14B"), 0, index, 0) for index in range(2)]
     followed = generator(known, max_atoms=12).draw(samples)[0]
     assert followed.structure is not None
     assert followed.structure.counts == {5: 4, 26: 56, 60: 8}
@@ -277,7 +277,7 @@ def test_large_templates_are_written_to_their_end():
 )
 def test_what_is_too_large_is_refused_in_one_line(request_, said):
     small, _ = mixed()
-    candidate = generator(small.select(small.num_atoms <= 24), max_atoms=24).draw([Job(request_, 0, 0, 0, 0)])[0]
+    candidate = generator(small.select(small.num_atoms <= 24), max_atoms=24).draw([Job(request_, 0, 0, 0)])[0]
     assert candidate.structure is None
     assert said in candidate.reason
     assert "\n" not in candidate.reason

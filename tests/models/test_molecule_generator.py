@@ -28,7 +28,7 @@ def generator(**changes) -> MoleculeGenerator:
 
 
 def draw(request: MoleculeRequest, count: int = 1, **changes) -> list[Candidate[Molecule]]:
-    return generator(**changes).draw([Job(request, 0, index, 0, 3) for index in range(count)])
+    return generator(**changes).draw([Job(request, 0, index, 3) for index in range(count)])
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_what_it_cannot_serve_fails_with_a_reason(request_, says):
 
 def test_the_largest_fragment_is_taken_when_asked_for():
     resolver = generator().resolver
-    resolved = resolver.resolve(0, Job(MoleculeRequest(smiles="CCO.CCCCN", largest_fragment=True), 0, 0, 0, 0))
+    resolved = resolver.resolve(0, Job(MoleculeRequest(smiles="CCO.CCCCN", largest_fragment=True), 0, 0, 0))
     assert resolved.skeleton.counts == {1: 11, 6: 4, 7: 1}
 
 

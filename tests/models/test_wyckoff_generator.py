@@ -304,7 +304,7 @@ def test_the_draw_of_one_job_knows_nothing_of_the_other_jobs():
     """Templates that are asked for beside those that are written."""
     generator = make(score_steps=2)
     asked, free = CrystalRequest(template="62 Sr:c Ti:a O:cd"), CrystalRequest(formula=format_formula(NOBODY_HAS), z=1)
-    jobs = [Job(request, place, 40, 0, 0) for place, request in enumerate((asked, free, asked))]
+    jobs = [Job(request, place, 40, 0) for place, request in enumerate((asked, free, asked))]
     together = generator.draw(jobs)
     for job, draft in zip(jobs, together, strict=True):
         alone = generator.draw([job])[0]
@@ -347,7 +347,7 @@ def test_the_weight_of_anew_moves_nothing_but_the_turn_of_nobody():
 
 
 def test_atoms_that_come_too_close_are_drawn_again_and_never_closer():
-    jobs = [Job(request, place, index, 0, 0) for place, request in enumerate(REQUESTS) for index in range(3)]
+    jobs = [Job(request, place, index, 0) for place, request in enumerate(REQUESTS) for index in range(3)]
     once, often = (make(redraws=redraws, min_distance=1.5).draw(jobs) for redraws in (0, 4))
     distances = [[draft.structure.smallest_distance() for draft in drafts] for drafts in (once, often)]
     before, after = np.array(distances)
@@ -446,7 +446,7 @@ def test_templates_are_drawn_as_often_as_their_probability_says():
 
 
 def the_reason(generator, request: CrystalRequest) -> str:
-    (draft,) = generator.draw([Job(request, 0, 0, 0, 0)])
+    (draft,) = generator.draw([Job(request, 0, 0, 0)])
     assert isinstance(draft, Candidate)
     assert draft.structure is None
     return draft.reason
@@ -469,7 +469,7 @@ def the_reason(generator, request: CrystalRequest) -> str:
 )
 def test_what_cannot_be_had_is_said(generator, request_, said):
     if said is None:
-        assert generator.draw([Job(request_, 0, 0, 0, 0)])[0].structure is not None
+        assert generator.draw([Job(request_, 0, 0, 0)])[0].structure is not None
         return
     reason = the_reason(generator, request_)
     for part in said:
@@ -509,7 +509,7 @@ def test_a_cell_nobody_can_see_is_said_and_not_raised(generator, monkeypatch):
             return torch.where(arguments[1].tokens.channel[..., None] == 1, torch.full_like(vectors, value), vectors)
 
         monkeypatch.setattr(module, "draw_parameters", broken)
-        draft = make().draw([Job(REQUESTS[0], 0, 0, 0, 0)])[0]
+        draft = make().draw([Job(REQUESTS[0], 0, 0, 0)])[0]
         assert draft.structure is None
         assert draft.reason
 
@@ -540,8 +540,8 @@ def test_choices_are_remembered_by_cell_and_not_by_how_it_is_written():
 def test_properties_are_told_and_unknown_ones_fail():
     told = small_wyckoff(0).joined(told_model(1), PROPERTIES)
     plain, asked = make(), WyckoffGenerator(told, retriever(), "told", "1", WyckoffSettings(steps=3), 0)
-    jobs = [Job(CrystalRequest(), 0, index, 0, 0) for index in range(6)]
-    wanted = [Job(CrystalRequest(properties={"density": 6.0}), 0, index, 0, 0) for index in range(6)]
+    jobs = [Job(CrystalRequest(), 0, index, 0) for index in range(6)]
+    wanted = [Job(CrystalRequest(properties={"density": 6.0}), 0, index, 0) for index in range(6)]
     silent = [draft.structure for draft in plain.draw(jobs)]
     unasked = [draft.structure for draft in asked.draw(jobs)]
     for one, other in zip(silent, unasked, strict=True):

@@ -13,7 +13,7 @@ from unigen.batch import TokenBatch, pad
 from unigen.bounded_cache import BoundedCache
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.models.generator import Job
+from unigen.models.generator import UNUSED, Job
 from unigen.models.interface import CrystalNetwork
 from unigen.request import CrystalRequest
 from unigen.shapes import Float
@@ -152,7 +152,7 @@ class CellChooser:
         if cells is None:
             cells = self._sample_cells[key] = []
         for index in range(len(cells), job.index):
-            cells.append(self._given_cell(CellRow.of(0, replace(job, index=index, candidate=0))))
+            cells.append(self._given_cell(CellRow.of(0, replace(job, index=index))))
         return cells[: job.index]
 
     def _given_cell(self, row: CellRow) -> Counts | None:
@@ -229,7 +229,7 @@ def _symbol_uniforms(row: CellRow, trial: int) -> Float[np.ndarray, "draws"]:
     if trial == 0:
         return row.symbol_uniforms
     job = row.job
-    seeds = [job.seed, job.request_index, job.index, job.candidate, trial]
+    seeds = [job.seed, job.request_index, job.index, UNUSED, trial]
     return np.random.default_rng(seeds).random(_SYMBOL_DRAWS)
 
 

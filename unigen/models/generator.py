@@ -30,6 +30,11 @@ Structure_co = TypeVar("Structure_co", covariant=True)
 """Crystal or Molecule."""
 
 
+UNUSED = 0
+"""In the seed of every stream of random numbers, where the number of a candidate once was: without it all samples of
+today's models would be others."""
+
+
 @dataclass(frozen=True)
 class Job(Generic[Request]):
     """A draw. ``rng`` depends on these numbers alone, so a draw changes with its batch by rounding only.
@@ -38,19 +43,17 @@ class Job(Generic[Request]):
         request: what is wanted.
         request_index: place of the request in the run.
         index: which sample of the request.
-        candidate: which candidate for that sample, when the best of several is kept.
         seed: of the run.
     """
 
     request: Request
     request_index: int
     index: int
-    candidate: int
     seed: int
 
     def rng(self) -> np.random.Generator:
         """This draw's own random numbers."""
-        return np.random.default_rng([self.seed, self.request_index, self.index, self.candidate])
+        return np.random.default_rng([self.seed, self.request_index, self.index, UNUSED])
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def iter_samples(
         batch = ordered[start : start + batch_size]
         if all(key in finished for key in batch):
             continue
-        jobs = [Job(requests[r], r, index, 0, seed) for r, index in batch]
+        jobs = [Job(requests[r], r, index, seed) for r, index in batch]
         candidates = [_within_limits(*drawn) for drawn in zip(jobs, generator.draw(jobs), strict=True)]
         samples = [_sample(generator.name, *drawn) for drawn in zip(jobs, candidates, strict=True)]
         yield [sample for key, sample in zip(batch, samples, strict=True) if key not in finished]

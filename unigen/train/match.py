@@ -63,7 +63,7 @@ def match_rate(generator: Generator, references: Sequence[Crystal], seed: int, m
     for index, reference in enumerate(references):
         numbers, counts = np.unique(reference.numbers, return_counts=True)
         formula = format_formula({int(number): int(count) for number, count in zip(numbers, counts, strict=True)})
-        jobs.append(Job(CrystalRequest(formula=formula, n_atoms=len(reference.numbers)), index, 0, 0, seed))
+        jobs.append(Job(CrystalRequest(formula=formula, n_atoms=len(reference.numbers)), index, 0, seed))
     with torch.compiler.set_stance("force_eager"):  # a few odd shapes are not worth compiling
         candidates = generator.draw(jobs)
     settings = matching.MatchSettings(max_site_pairs=_SITE_PAIRS)

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from unigen.errors import UserError
-from unigen.models.generator import Job
+from unigen.models.generator import UNUSED, Job
 from unigen.models.smiles.embedding import CHARGES
 from unigen.models.smiles.network import MoleculeModel
 from unigen.molecules.limits import check_elements, check_size
@@ -54,7 +54,7 @@ class MoleculeJob:
     def _rng(self, stream: int) -> np.random.Generator:
         """A stream beside ``Job.rng``; 1000 apart, they do not meet: a draw is repeated a few times."""
         job = self.job
-        return np.random.default_rng([job.seed, job.request_index, job.index, job.candidate, stream])
+        return np.random.default_rng([job.seed, job.request_index, job.index, UNUSED, stream])
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
-from unigen.models.generator import SCORE_STEPS, Candidate, Job, OpenedModel, Range
+from unigen.models.generator import SCORE_STEPS, UNUSED, Candidate, Job, OpenedModel, Range
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
 from unigen.models.wyckoff.distinct_groups import DistinctGroups
@@ -178,17 +178,13 @@ class WyckoffGenerator:
     def _parent(self, job: Job) -> tuple[Job, Source | None]:
         """The parent that a job follows, or the job that it is when those that follow parents are not counted.
 
-        The n-th sample of a request follows its n-th parent (of several candidates the n-th of them one n further), and
-        what comes after the parents is what a run without any begins with.
+        The n-th sample of a request follows its n-th parent, and what comes after the parents is what a run without any
+        begins with.
         """
         found = [] if self._parents is None else self._parents.of(job.request)
-        place = job.index + job.candidate
-        if job.request.distinct:  # what a sample may have depends on those before it, whose candidates are the first
-            job = replace(job, index=place, candidate=0)
-        if place < len(found):
-            return job, found[place].source
-        candidate = job.candidate - max(0, len(found) - job.index)
-        return replace(job, index=max(0, job.index - len(found)), candidate=candidate), None
+        if job.index < len(found):
+            return job, found[job.index].source
+        return replace(job, index=job.index - len(found)), None
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
@@ -457,7 +453,7 @@ def _stream(row: CellRow, stream: int) -> np.random.Generator:
     Streams are counted from 1000, where no trial of a composition (``cell_choice``) ever gets.
     """
     job = row.job
-    return np.random.default_rng([job.seed, job.request_index, job.index, job.candidate, 1000 + stream])
+    return np.random.default_rng([job.seed, job.request_index, job.index, UNUSED, 1000 + stream])
 
 
 def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:

@@ -198,7 +198,7 @@ class SourceChooser:
             merit = merit / temperature + rng.gumbel(size=len(merit))
         order = np.argsort(-merit, kind="stable")
         shortlist = ranked.shortlist
-        rank = job.candidate + (0 if open_formula else earlier_samples)
+        rank = 0 if open_formula else earlier_samples
         if rank >= len(order):
             place = rank - len(order)
             # of a descending row of probabilities the n-th is no more than an n-th of all of them together
