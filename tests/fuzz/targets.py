@@ -31,6 +31,8 @@ from tests.retrieval.known_templates import save_table, symmetric_crystals
 from unigen import config
 from unigen.cards import find_cards, read_dataset_card
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.powder.files import read_pattern
+from unigen.crystals.powder.matching import prepare
 from unigen.data.crystal_store import CrystalDataset
 from unigen.data.molecule_store import MoleculeDataset
 from unigen.data.readers.contents import count_entries, kind_of
@@ -349,11 +351,28 @@ def _request_targets() -> Iterator[Target]:
     yield Target("requests in JSON", "requests", "a.jsonl", "jsonl", (lines,), of(read_requests))
     rows = [{"id": "a", "smiles": "CCO", "gap": 0.25}, {"id": "b", "smiles": "c1ccccc1", "gap": 0.3}]
     yield Target("requests of molecules", "requests", "a.csv", "text", (_csv(rows),), of(read_molecule_requests))
+    yield from _pattern_targets()
     yield Target("list of SMILES", "requests", "a.smi", "text", (b"CCO ethanol\nC#N\n",), of(read_smiles_file))
 
 
 PARAMETERS = 10_000_000
 """Of networks that are built here; larger ones are allowed, and not what is tried."""
+
+
+def _pattern_targets() -> Iterator[Target]:
+    def read(path: Path) -> list[str]:
+        prepare(read_pattern(path))
+        return []
+
+    rows = [(10 + n / 2, 900 if n == 20 else n % 5 + 1) for n in range(60)]
+    table = "".join(f"{place:.2f} {value}\n" for place, value in rows)
+    named = "wavelength, 1.5406\n2theta,counts\n" + table.replace(" ", ",")
+    q = "# Q (1/nm) I\n" + "".join(f"{5 * place:.1f}\t{value}\n" for place, value in rows)
+    step = "10.0 0.5 39.5\n" + " ".join(str(value) for _, value in rows) + "\n"
+    seeds = tuple(text.encode() for text in (table, named, q, step, "d I\n3.1 100\n1.9 55\n1.6 30\n"))
+    scan = f"data_a\n_diffrn_radiation_wavelength 1.5\nloop_\n_pd_meas_2theta_scan\n_pd_meas_counts_total\n{table}"
+    yield Target("powder pattern", "requests", "a.xy", "text", seeds, read)
+    yield Target("powder CIF", "requests", "a.cif", "text", (scan.encode(),), read)
 
 
 def _config_targets() -> Iterator[Target]:

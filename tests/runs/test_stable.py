@@ -129,7 +129,7 @@ def test_bounds_and_refusals(built, unigen, refused):
     assert "too high" in said
     assert len(Path("none/rejected.csv").read_text().splitlines()) == 5
     assert "needs one request and a --hull" in refused("generate", "crystal", "--stable", 0.1, "--out", "x")
-    assert "are for --stable" in refused("generate", "crystal", "--hull", "alloys", "--out", "x")
+    assert "are for --stable" in refused("generate", "crystal", "--draws", 5, "--out", "x")
     assert "this folder holds other results" in _again(unigen)
 
 

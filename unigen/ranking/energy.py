@@ -183,7 +183,7 @@ class EnergyRanker:
         }
         reasons = [rating.reason]
         if self.hull is not None:
-            verdict = self.hull.judge(rating.structure.counts, rating.value)
+            verdict = self.hull.judge_crystal(rating.structure, rating.value)
             reasons.append(verdict.reason)
             if verdict.above_hull is not None:
                 differences["energy_above_hull"] = round(verdict.above_hull, _DIGITS)

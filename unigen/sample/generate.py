@@ -20,7 +20,6 @@ from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
 from unigen.sample.parents import parent_remarks
-from unigen.sample.rank import open_ranker, rank_candidates
 
 Request = CrystalRequest | MoleculeRequest
 
@@ -112,7 +111,11 @@ def generate(
         generator = model
     for line in parent_remarks(generator, all_requests):
         warnings.warn(line, stacklevel=2)
-    ranker = None if ranking is None else open_ranker(ranking, generator, all_requests)
+    ranker = None
+    if ranking is not None:  # imported here: drawing alone runs where there is no chemistry
+        from unigen.sample.rank import open_ranker, rank_candidates
+
+        ranker = open_ranker(ranking, generator, all_requests)
     drawn = n if ranking is None else ranking.candidates
     keys = list(product(range(len(all_requests)), range(drawn)))
     batches = iter_samples(generator, all_requests, keys, seed, batch_size)
