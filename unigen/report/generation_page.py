@@ -75,13 +75,24 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
                 id=stem,
                 structure=structure,
                 columns={} if structure is None else _columns(row) | {"atoms": len(structure)},
-                subtitle=row.get("smiles") or row.get("checks", {}).get("space_group", ""),
+                subtitle=_subtitle(row),
                 file=files[0] if files else "",
                 location=f"entry {entries[id(row)]}" if files[:1] == [SDF] else "",
                 reason=row.get("reason", ""),
             )
         )
     return items
+
+
+def _subtitle(row: Row) -> str:
+    """What a card says under the formula: the SMILES or the space group; of an answer its rank and what ranked it."""
+    kind = str(row.get("smiles") or row.get("checks", {}).get("space_group", ""))
+    ranking = row.get("ranking", {})
+    if not ranking:
+        return kind
+    above = ranking.get("energy_above_lowest")
+    told = "" if above is None else f", +{1000 * above:.0f} meV/atom"
+    return f"{ranking['rank']}. {kind}{told}"
 
 
 def _columns(row: Row) -> dict[str, Value]:

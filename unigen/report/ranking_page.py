@@ -25,9 +25,9 @@ def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
     """
     ranking = settings["ranking"]
     notes = [
-        f"The best of {ranking['candidates']} candidates a request, ranked by {ranking['by']}; all stand in {TABLE}."
+        f"The best of {ranking['candidates']} candidates a request, ranked by {ranking['by']}; all stand in {TABLE}.",
+        f"Learned from: {ranking['trained_on']}.",
     ]
-    notes.append(f"What ranked them knows {ranking['trained_on']}.")
     if ranking["by"] == "property" and ranking["predictor"]["version"]:  # a density has no judge: it is exact
         notes.append(
             "Predicted values are those of the model that chose: what it is wrong about it chooses too. Let another "

@@ -96,7 +96,7 @@ def run_ranking(
         if missing:
             first = next(row for row in rows if not was_made(row))
             console.out(f"why, for the first: {first['id']}: {first['reason']}", highlight=False)
-        console.out(f"{ranker.name} knows: {ranker.trained_on}", highlight=False)
+        console.out(f"learned from: {ranker.trained_on}", highlight=False)
     return rows
 
 

@@ -63,7 +63,7 @@ def ranking_figure(ranked: Sequence[RankedValue], quantity: str, unit: str) -> F
             if chosen.any():
                 pixels.add_patch(plot.dots(where[chosen], colour))
         pixels.text(10, 16, label)
-        pixels.text(WIDTH - _RIGHT, 16, "answers in red", ha="right")
+        pixels.text(WIDTH - _RIGHT, 16, "answers in orange", ha="right")
         if outside:
             pixels.text(WIDTH - _RIGHT, _TOP + 12, f"higher, at the edge: {outside}", ha="right")
 
