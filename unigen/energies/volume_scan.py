@@ -32,8 +32,8 @@ class ScanSettings:
     """Which volumes are tried.
 
     Attributes:
-        points: of the first round, odd: 1 is the structure as drawn alone. Five over +-6 % hold the minimum of nine
-            drawn cells in ten.
+        points: of the first round, odd: 1 is the structure as drawn alone. Five over +-6 % hold the minimum of 56 % of
+            twenty candidates each of MP-20 validation, and of nearly all good ones; the others get more.
         step: ratio of neighbouring edges, minus 1.
         widest: how far edges are scaled where the energy still falls at the end of the first round.
         min_distance: Angstrom; structures with atoms closer than that have no energy worth the name.

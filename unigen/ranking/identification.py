@@ -83,7 +83,7 @@ def identify(
     Args:
         pattern: what was measured.
         known: where to look.
-        workers: what it is spread over; 45,000 structures of up to 52 atoms take some five minutes of one core.
+        workers: what it is spread over.
         elements: atomic numbers; only structures of these, of all or some of them.
         formula: counts in any multiple; only structures of this composition.
         n: how many to return.

@@ -21,7 +21,7 @@ from unigen.request import CrystalRequest, MoleculeRequest
 
 REFINED = 6
 """Candidates of a request whose atoms are fitted too, best first by the fit of their cells: it takes twice the time of
-that, and what is behind these by its cell alone was right in one of a hundred requests."""
+that."""
 
 _TOGETHER = 8
 """Candidates of one request that a worker gets with the pattern: few, so that two cores share one request's, and enough
