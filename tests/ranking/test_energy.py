@@ -19,7 +19,7 @@ from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.choice import choose
 from unigen.ranking.distinct import distinct_structures
-from unigen.ranking.energy import EnergyRanker, phases_of
+from unigen.ranking.energy import LOG_PROBABILITY_WEIGHT, EnergyRanker, phases_of
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest
 from unigen.runs.crystal_files import CrystalFolder
@@ -74,7 +74,7 @@ def test_the_lowest_energy_is_best_unless_the_generator_is_sure_of_another():
     assert ratings[1].facts["energy_above_lowest"] == 0
     gap = ratings[3].value - ratings[1].value
     assert 0 < gap < 0.1
-    surer = [sample(each, index, p) for index, (each, p) in enumerate(((L1_0, -9.0), (B2, -9.0 + 1.1 * gap / 0.03)))]
+    surer = [sample(each, index, p) for index, (each, p) in enumerate(((L1_0, -9.0), (B2, -9.0 + 1.1 * gap / LOG_PROBABILITY_WEIGHT)))]
     assert choose(surer, rate(surer), ranker, 1).rank == {1: 1}
     assert choose(surer, rate(surer, weight=0.0), ranker, 1).rank == {0: 1}
 
