@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unigen.crystals.crystal import Crystal, repeat_cell
+from unigen.energies.hull.hull import HullVerdict
 from unigen.energies.potential import Potential, find_potential
 from unigen.energies.relaxation import RelaxSettings
 from unigen.errors import UserError
@@ -29,6 +30,7 @@ from unigen.runs.ranking import CANDIDATES, read_table, run_ranking
 EMT = find_potential("ase.calculators.emt:EMT", "EMT")
 REQUEST = CrystalRequest(formula="CuAu", z=1)
 
+FCC = (np.ones((3, 3)) - np.eye(3)) / 2
 L1_0 = Crystal(np.array([29, 79]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), np.diag([2.85, 2.85, 3.75]))
 B2 = Crystal(np.array([29, 79]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), np.diag([3.1, 3.1, 3.1]))
 ROCKSALT = Crystal(np.array([29, 79]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), 5.2 * (np.ones((3, 3)) - np.eye(3)) / 2)
@@ -74,7 +76,8 @@ def test_the_lowest_energy_is_best_unless_the_generator_is_sure_of_another():
     assert ratings[1].facts["energy_above_lowest"] == 0
     gap = ratings[3].value - ratings[1].value
     assert 0 < gap < 0.1
-    surer = [sample(each, index, p) for index, (each, p) in enumerate(((L1_0, -9.0), (B2, -9.0 + 1.1 * gap / LOG_PROBABILITY_WEIGHT)))]
+    favour = -9.0 + 1.1 * gap / LOG_PROBABILITY_WEIGHT
+    surer = [sample(each, index, p) for index, (each, p) in enumerate(((L1_0, -9.0), (B2, favour)))]
     assert choose(surer, rate(surer), ranker, 1).rank == {1: 1}
     assert choose(surer, rate(surer, weight=0.0), ranker, 1).rank == {0: 1}
 
@@ -204,6 +207,26 @@ def test_the_table_names_every_candidate(tmp_path):
     assert {line["rank"] for line in lines} == {"", "1", "2"}
     with (tmp_path / "run" / "transitions.csv").open() as file:
         assert next(csv.reader(file)) == ["id", "below", "above", "pressure_GPa", "volume_change"]
+
+
+class Hull:
+    """Above a hull of -1 eV/atom for gold and 0 for copper, whatever the crystal."""
+
+    def judge_crystal(self, crystal: Crystal, energy: float):
+        return HullVerdict(above_hull=energy + (1.0 if 79 in crystal.counts else 0.0))
+
+
+def test_other_compositions_compare_by_the_hull_alone():
+    gold = Crystal(np.array([79]), np.zeros((1, 3)), 4.06 * FCC)
+    copper = Crystal(np.array([29]), np.zeros((1, 3)), 3.6 * FCC)
+    open_request = CrystalRequest(elements=("Cu", "Au"))
+    samples = [replace(sample(each, index), request=open_request) for index, each in enumerate((gold, copper))]
+    with pytest.raises(UserError, match="energies of two compositions do not compare"):
+        EnergyRanker(EMT).check([open_request])
+    ratings = rate(samples, hull=Hull())
+    assert ratings[0].value < ratings[1].value < 1 + ratings[0].value
+    assert choose(samples, ratings, EnergyRanker(EMT), 1).rank == {1: 1}
+    assert [rating.facts["energy_above_lowest"] for rating in ratings] == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,12 @@ from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.energies.volume_scan import ScannedCrystals, ScanSettings, VolumeScan
+from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.distinct import distinct_structures
 from unigen.ranking.ranker import Rating, unrated
+from unigen.request import CrystalRequest
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
@@ -91,6 +93,20 @@ class EnergyRanker:
         """See Ranker."""
         return {"potential": self.potential.identity, "log_probability_weight": self.weight}
 
+    def check(self, requests: Sequence[CrystalRequest]) -> None:
+        """Refuse what cannot be ranked, before anything is drawn.
+
+        Raises:
+            UserError: a request without a formula where there is no hull.
+        """
+        for request in requests:
+            if request.formula is None and self.hull is None:
+                raise UserError(
+                    "ranking by energy: a request names no formula, and energies of two compositions do not compare",
+                    got=str(request.to_dict() or "nothing asked for"),
+                    next_step="give a formula, or a hull (unigen hull build) to measure them from",
+                )
+
     def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
         """See Ranker: the value is the energy per atom at the best volume, or as relaxed."""
         crystals = [sample.structure for group in groups for sample in group if sample.structure is not None]
@@ -98,7 +114,7 @@ class EnergyRanker:
         rated = [[self._by_scan(sample, scans) for sample in group] for group in groups]
         if self.relaxed is not None:
             rated = self._relax_best(groups, rated, self.relaxed, workers)
-        return [self._compared(group) for group in rated]
+        return [self._compared(ratings) for ratings in rated]
 
     def _by_scan(self, sample: Sample, scans: Iterator[VolumeScan]) -> Rating:
         if sample.structure is None:
@@ -107,7 +123,7 @@ class EnergyRanker:
         if scan.crystal is None or scan.energy_per_atom is None:
             return unrated(sample, scan.reason)
         return Rating(
-            merit=self._merit(sample, scan.energy_per_atom),
+            merit=self._merit(sample, scan.crystal, scan.energy_per_atom),
             value=round(scan.energy_per_atom, _DIGITS),
             structure=scan.crystal,
             facts={
@@ -118,7 +134,11 @@ class EnergyRanker:
             reason=scan.reason,
         )
 
-    def _merit(self, sample: Sample, energy_per_atom: float) -> float:
+    def _merit(self, sample: Sample, crystal: Crystal, energy_per_atom: float) -> float:
+        """Larger is better; energies of other compositions compare by how far they are above the hull."""
+        if sample.request.formula is None and self.hull is not None:
+            above = self.hull.judge_crystal(crystal, energy_per_atom).above_hull
+            return float("-inf") if above is None else self.weight * log_probability(sample) - above
         return self.weight * log_probability(sample) - energy_per_atom
 
     def _relax_best(
@@ -159,7 +179,7 @@ class EnergyRanker:
         if result.displacement is not None:
             facts["displacement"] = round(result.displacement, 4)
         return Rating(
-            merit=self._merit(sample, result.energy_per_atom),
+            merit=self._merit(sample, result.crystal, result.energy_per_atom),
             value=round(result.energy_per_atom, _DIGITS),
             structure=result.crystal,
             facts=facts,
@@ -167,23 +187,22 @@ class EnergyRanker:
         )
 
     def _compared(self, ratings: Sequence[Rating]) -> list[Rating]:
-        """With energies above the lowest of the request, and above the hull.
+        """With energies above the lowest of its composition among the candidates, and above the hull.
 
         Relaxed energies are compared with relaxed ones alone: relaxing always lowers.
         """
-        lowest: dict[bool, float] = {}
+        lowest: dict[tuple[bool, str], float] = {}
         for rating in ratings:
-            if rating.value is not None:
-                relaxed = _is_relaxed(rating)
-                lowest[relaxed] = min(rating.value, lowest.get(relaxed, rating.value))
+            if rating.value is not None and isinstance(rating.structure, Crystal):
+                like = _is_relaxed(rating), rating.structure.reduced_formula
+                lowest[like] = min(rating.value, lowest.get(like, rating.value))
         return [self._with_differences(rating, lowest) for rating in ratings]
 
-    def _with_differences(self, rating: Rating, lowest: dict[bool, float]) -> Rating:
+    def _with_differences(self, rating: Rating, lowest: dict[tuple[bool, str], float]) -> Rating:
         if rating.value is None or not isinstance(rating.structure, Crystal):
             return rating
-        differences: dict[str, str | int | float] = {
-            "energy_above_lowest": round(rating.value - lowest[_is_relaxed(rating)], _DIGITS)
-        }
+        like = _is_relaxed(rating), rating.structure.reduced_formula
+        differences: dict[str, str | int | float] = {"energy_above_lowest": round(rating.value - lowest[like], _DIGITS)}
         reasons = [rating.reason]
         if self.hull is not None:
             verdict = self.hull.judge_crystal(rating.structure, rating.value)

@@ -85,7 +85,7 @@ def run_ranking(
     if console is not None:
         made = [row for row in rows if was_made(row)]
         console.print(answers_table(made[:SHOWN], len(made), ranker.unit))
-        for line in said:
+        for line in [*said, *_near_the_hull(made)]:
             console.out(line, highlight=False)
         missing = len(rows) - len(made)
         console.out(
@@ -98,6 +98,21 @@ def run_ranking(
             console.out(f"why, for the first: {first['id']}: {first['reason']}", highlight=False)
         console.out(f"learned from: {ranker.trained_on}", highlight=False)
     return rows
+
+
+NEAR = 0.1
+"""eV/atom above the hull of what is printed as perhaps stable: MatterGen's limit."""
+
+
+def _near_the_hull(rows: Sequence[Row]) -> list[str]:
+    """Answers on the hull or near it, the lowest first: the answer to a scan of compositions."""
+    above = [(row["ranking"]["energy_above_hull"], row) for row in rows if "energy_above_hull" in row["ranking"]]
+    if not above:
+        return []
+    near = sorted((pair for pair in above if pair[0] <= NEAR), key=lambda pair: pair[0])
+    told = ", ".join(f"{row['id']} rank {row['ranking']['rank']} ({energy:+.3f})" for energy, row in near[:SHOWN])
+    more = f" and {len(near) - SHOWN} more" if len(near) > SHOWN else ""
+    return [f"{len(near)} of {len(above)} within {NEAR} eV/atom of the hull: {told}{more}".rstrip(": ")]
 
 
 def _facts(ranking: RankSettings, ranker: Ranker) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def open_ranker(
         ranker.check(requests)
         return ranker
     potential = find_potential(settings.potential or POTENTIAL, settings.energy_scheme, device)
-    return EnergyRanker(
+    by_energy = EnergyRanker(
         potential,
         folder=folder,
         relax=settings.relax,
@@ -67,6 +67,8 @@ def open_ranker(
         pressures=settings.pressures,
         hull=Hull.open(settings.hull, potential) if settings.hull else None,
     )
+    by_energy.check([request for request in requests if isinstance(request, CrystalRequest)])
+    return by_energy
 
 
 def rank_candidates(
