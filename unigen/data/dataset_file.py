@@ -111,7 +111,10 @@ def open_table(
 
 def _check_size(path: Path) -> None:
     """Raises UserError when a file says that it unpacks to far more than structures do."""
-    metadata = pq.read_metadata(path)
+    with pq.ParquetFile(path, memory_map=True) as file:
+        # Arrow raises here what is wrong with the facts of a column; asked for them below, it would end the process
+        next(file.iter_batches(batch_size=1), None)
+        metadata = file.metadata
     chunks = (metadata.row_group(group) for group in range(metadata.num_row_groups))
     parts = [chunk.column(index) for chunk in chunks for index in range(chunk.num_columns)]
     # a value is eight bytes at most, and of a text as many as its pages have
