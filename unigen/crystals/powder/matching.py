@@ -27,8 +27,8 @@ STEP = 1e-3
 """Of the grid in ln(1/d): a tenth of a percent, a third of the narrowest width."""
 
 RANGE = 0.05
-"""Largest change of the edges that is looked for at first. Of 1,241 candidates that match a crystal of MP-20 validation,
-85 % are that near to the volume of lowest energy (CHGNet); half are within 1.6 %."""
+"""Largest change of the edges that is looked for at first. Of 1,241 candidates that match a crystal of MP-20
+validation, 85 % are that near to the volume of lowest energy (CHGNet), half within 1.6 %."""
 
 WIDTHS = (0.012, 0.006, 0.003)
 """Standard deviations of the smearing, relative to 1/d, one fit after the other; the last is the one that tells
