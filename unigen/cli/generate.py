@@ -31,8 +31,14 @@ Guidance = Annotated[
     float | None, typer.Option(min=0.0, help="Weight of properties; 1: as the model holds it.", show_default="1.0")
 ]
 Within = Annotated[float | None, typer.Option(min=0.0, help="De novo: unknown formulas, so near to a known one.")]
+WANTED, CHOICE, STABLE = "What is wanted", "The best of many candidates", "Until so many are stable"
+"""Groups of options in the help."""
+
 Candidates = Annotated[
-    int | None, typer.Option(min=1, help="Draw so many for each request, keep the best --n.", show_default="20")
+    int | None,
+    typer.Option(
+        min=1, help="Draw so many for each request, keep the best --n.", show_default="20", rich_help_panel=CHOICE
+    ),
 ]
 Picture = Annotated[bool, typer.Option(help="Draw the first samples into samples.png.")]
 Page = Annotated[bool, typer.Option(help="Write report.html: every sample in 3D, to filter and sort.")]
@@ -41,27 +47,55 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
 
 @app.command("crystal")
 def generate_crystal(
-    formula: Annotated[str | None, typer.Option(help="Composition, such as SrTiO3; none: de novo.")] = None,
-    z: Annotated[int | None, typer.Option(help="Formula units in the primitive cell; by default drawn.")] = None,
-    n_atoms: Annotated[int | None, typer.Option(help="Atoms in the primitive cell.")] = None,
-    elements: Annotated[str | None, typer.Option(help="Only these may occur, such as Li,Fe,P,O.")] = None,
-    space_group: Annotated[str | None, typer.Option(help="Number 1 to 230, or symbol such as Pm-3m.")] = None,
-    crystal_system: Annotated[str | None, typer.Option(help="A crystal system, from triclinic to cubic.")] = None,
-    template: Annotated[str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.")] = None,
-    property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE, such as density=5.")] = None,
+    formula: Annotated[
+        str | None, typer.Option(help="Composition, such as SrTiO3; none: de novo.", rich_help_panel=WANTED)
+    ] = None,
+    z: Annotated[
+        int | None, typer.Option(help="Formula units in the primitive cell; by default drawn.", rich_help_panel=WANTED)
+    ] = None,
+    n_atoms: Annotated[int | None, typer.Option(help="Atoms in the primitive cell.", rich_help_panel=WANTED)] = None,
+    elements: Annotated[
+        str | None, typer.Option(help="Only these may occur, such as Li,Fe,P,O.", rich_help_panel=WANTED)
+    ] = None,
+    space_group: Annotated[
+        str | None, typer.Option(help="Number 1 to 230, or symbol such as Pm-3m.", rich_help_panel=WANTED)
+    ] = None,
+    crystal_system: Annotated[
+        str | None, typer.Option(help="A crystal system, from triclinic to cubic.", rich_help_panel=WANTED)
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Wyckoff letters, such as '221 Sr:a Ti:b O:c'.", rich_help_panel=WANTED)
+    ] = None,
+    property_: Annotated[
+        list[str] | None, typer.Option("--property", help="NAME=VALUE, such as density=5.", rich_help_panel=WANTED)
+    ] = None,
     distances: Annotated[
-        str | None, typer.Option("--min-distance", help="Angstrom: 1.8, or by pair Ti-O=1.7,O-O=2.2.")
+        str | None,
+        typer.Option("--min-distance", help="Angstrom: 1.8, or by pair Ti-O=1.7,O-O=2.2.", rich_help_panel=WANTED),
     ] = None,
-    volume_per_atom: Annotated[str | None, typer.Option(help="Range in A^3/atom, such as 12:18 or :18.")] = None,
-    density: Annotated[str | None, typer.Option(help="Range in g/cm^3; --property density=5 steers.")] = None,
+    volume_per_atom: Annotated[
+        str | None, typer.Option(help="Range in A^3/atom, such as 12:18 or :18.", rich_help_panel=WANTED)
+    ] = None,
+    density: Annotated[
+        str | None, typer.Option(help="Range in g/cm^3; --property density=5 steers.", rich_help_panel=WANTED)
+    ] = None,
     distinct: Annotated[
-        Literal["space-group"] | None, typer.Option(help="Different space groups before any comes twice.")
+        Literal["space-group"] | None,
+        typer.Option(help="Different space groups before any comes twice.", rich_help_panel=WANTED),
     ] = None,
-    scan: Annotated[bool, typer.Option("--scan", help="All plausible compositions of --elements.")] = False,
-    scan_limit: Annotated[int | None, typer.Option(min=1, help="A subsystem, at most.", show_default="20")] = None,
-    parents: Annotated[list[Path] | None, typer.Option(help="Structures to follow first: files, folders.")] = None,
+    scan: Annotated[
+        bool, typer.Option("--scan", help="All plausible compositions of --elements.", rich_help_panel=WANTED)
+    ] = False,
+    scan_limit: Annotated[
+        int | None, typer.Option(min=1, help="A subsystem, at most.", show_default="20", rich_help_panel=WANTED)
+    ] = None,
+    parents: Annotated[
+        list[Path] | None, typer.Option(help="Structures to follow first: files, folders.", rich_help_panel=WANTED)
+    ] = None,
     more_parents: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
-    requests: Annotated[Path | None, typer.Option(help="CSV or JSON lines, one request a row.")] = None,
+    requests: Annotated[
+        Path | None, typer.Option(help="CSV or JSON lines, one request a row.", rich_help_panel=WANTED)
+    ] = None,
     n: Samples = 1,
     out: Out = Path("generated"),
     model: Annotated[str, typer.Option(help="Bundled name, model folder, or 'nearest'.")] = "unigen-crystal-small",
@@ -78,20 +112,34 @@ def generate_crystal(
     candidates: Candidates = None,
     rank_by: Annotated[
         Literal["likelihood", "energy", "pxrd", "property"] | None,
-        typer.Option(help="What chooses among candidates.", show_default="likelihood"),
+        typer.Option(help="What chooses among candidates.", show_default="likelihood", rich_help_panel=CHOICE),
     ] = None,
-    pxrd: Annotated[Path | None, typer.Option(help="Powder pattern to explain, with --rank-by pxrd.")] = None,
+    pxrd: Annotated[
+        Path | None, typer.Option(help="Powder pattern to explain, with --rank-by pxrd.", rich_help_panel=CHOICE)
+    ] = None,
     wavelength: Wavelength = None,
     axis: Axis = None,
     potential: Annotated[
         str | None,
-        typer.Option(help="Of energies: chgnet, 7net-0, ..., package.module:Class.", show_default="chgnet"),
+        typer.Option(
+            help="Of energies: chgnet, 7net-0, ..., package.module:Class.",
+            show_default="chgnet",
+            rich_help_panel=CHOICE,
+        ),
     ] = None,
     energy_scheme: Scheme = None,
-    relax: Annotated[int | None, typer.Option(min=1, help="Relax the best so many of each request.")] = None,
-    fix_symmetry: Annotated[bool, typer.Option("--fix-symmetry", help="Relax within the space group.")] = False,
-    pressure: Annotated[str | None, typer.Option(help="GPa, such as 0,20,50: who is stable where.")] = None,
-    hull: Annotated[str | None, typer.Option(help="Reference set (unigen hull build); energies above it.")] = None,
+    relax: Annotated[
+        int | None, typer.Option(min=1, help="Relax the best so many of each request.", rich_help_panel=CHOICE)
+    ] = None,
+    fix_symmetry: Annotated[
+        bool, typer.Option("--fix-symmetry", help="Relax within the space group.", rich_help_panel=CHOICE)
+    ] = False,
+    pressure: Annotated[
+        str | None, typer.Option(help="GPa, such as 0,20,50: who is stable where.", rich_help_panel=CHOICE)
+    ] = None,
+    hull: Annotated[
+        str | None, typer.Option(help="Reference set (unigen hull build); energies above it.", rich_help_panel=CHOICE)
+    ] = None,
     workers: Workers = None,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
@@ -101,10 +149,15 @@ def generate_crystal(
     batch_size: Annotated[int, typer.Option(min=1, help="Candidates drawn at once.")] = 512,
     device: Device = "cpu",
     stable: Annotated[
-        float | None, typer.Option(help="Draw until -n are at most so many eV/atom above --hull, relaxed.")
+        float | None,
+        typer.Option(help="Draw until -n are at most so many eV/atom above --hull, relaxed.", rich_help_panel=STABLE),
     ] = None,
-    draws: Annotated[int | None, typer.Option(min=1, help="Of --stable, at most.", show_default="20 x -n")] = None,
-    known_formulas: Annotated[bool, typer.Option(help="With --stable de novo: also known formulas.")] = False,
+    draws: Annotated[
+        int | None, typer.Option(min=1, help="Of --stable, at most.", show_default="20 x -n", rich_help_panel=STABLE)
+    ] = None,
+    known_formulas: Annotated[
+        bool, typer.Option(help="With --stable de novo: also known formulas.", rich_help_panel=STABLE)
+    ] = False,
 ) -> None:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
