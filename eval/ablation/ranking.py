@@ -1,7 +1,7 @@
 """Which numbers choose the right candidate, and how much should each weigh? Fitted on validation, held to cross-checks.
 
 unigen generate crystal --requests val.csv --candidates 20 --rank-by energy --n 1 --out val-energy ...
-python eval/ablation/ranking.py val-energy --reference mp-20:val --name ranking-mp-20-val
+python eval/ablation/ranking.py val-energy --reference mp-20:val --fit --name ranking-mp-20-val
 
 A request counts as right where the candidate that is put first matches the reference; where none matches it is wrong.
 Rows: the first candidate drawn, the highest score, energies as drawn and at the best volume, the latter with a nat of
@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--reference", required=True)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--fit", action="store_true", help="also fit weights: on validation references")
     options = parser.parse_args()
     columns = table(options.run, options.reference)
     x = features(columns)
@@ -147,7 +148,7 @@ def main() -> None:
         for weight in WEIGHTS
     }
     result: dict[str, Any] = {name: chosen(columns, merit()) for name, merit in rows.items()}
-    for name, used in subsets.items():
+    for name, used in subsets.items() if options.fit else ():
         merit = np.full(x.shape[:2], np.nan)
         for fold in range(FOLDS):
             weights = fit(x[folds != fold][..., used], columns["matched"][folds != fold])

@@ -35,7 +35,7 @@ LOG_PROBABILITY_WEIGHT = 0.02
 """eV/atom that a nat of the generator's log probability is worth. Of 250 MP-20 validation compositions 78.8 % are right
 with it, 75.2 % by the first candidate, 69.6 % by the energy alone; between 0.01 and 0.05 it hardly matters, and a
 logistic model with the change of volume and the place in the order of drawing besides is no better
-(``eval/results/ablation/ranking-val.json``)."""
+(``eval/results/ablation/ranking-mp-20-val.json``)."""
 
 _DIGITS = 6
 """Of energies in eV/atom, as they are written."""
