@@ -91,6 +91,7 @@ def candidates(run: Path, limit: int | None) -> list[list[Sample]]:
             row["log_likelihood"],
             row["score"] or 0.0,
             row.get("reason", ""),
+            row.get("source", {}),
         )
         groups.setdefault(sample.request_index, []).append(sample)
     return [groups[index] for index in sorted(groups)[:limit]]

@@ -24,7 +24,7 @@ from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.distinct import distinct_structures
-from unigen.ranking.ranker import Rating, unrated
+from unigen.ranking.ranker import Rating, log_probability, unrated
 from unigen.request import CrystalRequest
 from unigen.shapes import Float
 
@@ -257,9 +257,3 @@ def phases_of(answers: Sequence[Sample], pressures: Sequence[float]) -> list[Pha
         for answer in answers
         if np.isfinite(values(answer, "energy")).any()
     ]
-
-
-def log_probability(sample: Sample) -> float:
-    """What the generator held its own choice of structure for, in nats; 0 where it does not say."""
-    value = sample.source.get("log_probability", 0.0)
-    return float(value) if isinstance(value, int | float) else 0.0

@@ -16,8 +16,13 @@ from unigen.crystals.powder.profile import calculated_profile
 from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.parallel import Workers
-from unigen.ranking.ranker import Rating, unrated
+from unigen.ranking.ranker import Rating, log_probability, unrated
 from unigen.request import CrystalRequest, MoleculeRequest
+
+LOG_PROBABILITY_WEIGHT = 0.002
+"""Of similarity, that a nat of the generator's log probability is worth: structures of like scatterers have one pattern
+to the third digit. Of 250 MP-20 validation compositions with clean patterns 86.0 % are right with it (0.0005 to 0.003
+alike), 84.4 % without."""
 
 REFINED = 6
 """Candidates of a request whose atoms are fitted too, best first by the fit of their cells: it takes twice the time of
@@ -32,8 +37,9 @@ that the pattern is not sent more often than it is used."""
 class PatternRanker:
     """The nearest to a powder pattern comes first; obeys `unigen.ranking.ranker.Ranker`.
 
-    Every candidate's free lattice parameters are fitted to the pattern, then the free coordinates of the best ones'
-    atoms; the structures of the ratings are the fitted ones. The number is the cosine between the square roots of the
+    Every candidate's free lattice parameters are fitted to the pattern, which ranks them together with a little of what
+    the generator holds likely; then the free coordinates of the best ones' atoms; the structures of the ratings are the
+    fitted ones. The number is the cosine between the square roots of the
     calculated and the measured pattern (`unigen.crystals.powder.matching`), 1 for the same pattern.
 
     Attributes:
@@ -97,11 +103,17 @@ class PatternRanker:
             if isinstance(sample.structure, Crystal)
         ]
         found = self._matched(groups, targets, places, "cell", workers)
+        # candidates are ranked by the fit that all of them had; moved atoms make the best ones better answers
+        merits = {
+            (group, index): fit.similarity + LOG_PROBABILITY_WEIGHT * log_probability(groups[group][index])
+            for (group, index), fit in found.items()
+            if isinstance(fit, _Fitted)
+        }
         if self.move_atoms:
             best: list[tuple[int, int]] = []
             for group in range(len(groups)):
                 fitted = [place for place in places if place[0] == group and isinstance(found[place], _Fitted)]
-                best += sorted(fitted, key=lambda place: -found[place].similarity)[:REFINED]
+                best += sorted(fitted, key=lambda place: -merits[place])[:REFINED]
             moved = self._matched(groups, targets, sorted(best), "atoms", workers)
             # a fit that went astray is no answer: the cell's alone stands
             found |= {
@@ -110,7 +122,10 @@ class PatternRanker:
                 if isinstance(fit, _Fitted) and fit.similarity > found[place].similarity
             }
         return [
-            [_rating(sample, found.get((group, index), sample.reason)) for index, sample in enumerate(samples)]
+            [
+                _rating(sample, found.get((group, index), sample.reason), merits.get((group, index), float("-inf")))
+                for index, sample in enumerate(samples)
+            ]
             for group, samples in enumerate(groups)
         ]
 
@@ -173,12 +188,12 @@ def _fit(task: tuple[Target, list[Crystal], Freedom]) -> list[_Fitted | str]:
     return fits
 
 
-def _rating(sample: Sample, fit: _Fitted | str) -> Rating:
+def _rating(sample: Sample, fit: _Fitted | str, merit: float) -> Rating:
     if isinstance(fit, str):
         return unrated(sample, fit)
     facts = {"r_wp": fit.r_wp, "strain": fit.strain, "scale": fit.scale}
     return Rating(
-        merit=fit.similarity,
+        merit=merit,
         value=round(fit.similarity, 6),
         structure=replace(fit.crystal),
         facts={name: round(value, 4) for name, value in facts.items() if isfinite(value)},

@@ -78,3 +78,9 @@ class Ranker(Protocol):
 def unrated(sample: Sample, reason: str) -> Rating:
     """The rating of a candidate that has no number."""
     return Rating(merit=float("-inf"), value=None, structure=sample.structure, reason=reason or sample.reason)
+
+
+def log_probability(sample: Sample) -> float:
+    """What the generator held its own choice of structure for, in nats; 0 where it does not say."""
+    value = sample.source.get("log_probability", 0.0)
+    return float(value) if isinstance(value, int | float) else 0.0
