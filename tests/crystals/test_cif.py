@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.crystals.real_crystals import prototypes
 from unigen.crystals.crystal import Crystal
+from unigen.data.readers.crystals import read_crystal_rows
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.errors import UserError
 
@@ -385,3 +386,14 @@ def test_operators_of_a_skewed_cell_and_of_an_unusual_origin_are_read():
     crystal = Crystal.from_cif(block(told, cell=(a, b, c, 90, beta, 90), sites=["Na1 Na .1 .2 .3"]))
     assert len(crystal) == 4
     assert crystal.space_group().number >= 10
+
+
+@pytest.mark.parametrize("separator", ["\v", "\f", "\x1c", "\u2028", " "])
+def test_a_file_without_lines_is_one_refusal(separator, tmp_path):
+    """Line ends that are none: the words ``data_`` are there, and begin no block."""
+    text = "# a comment\n" + prototypes(1)[0].to_cif()
+    (tmp_path / "a.cif").write_text((text * 2).replace("\n", separator), encoding="utf-8")
+    rows = list(read_crystal_rows(tmp_path / "a.cif"))
+    assert [row.structure for row in rows] == [None] * len(rows)
+    assert rows
+    assert all("not a readable CIF" in row.reason for row in rows)

@@ -68,7 +68,7 @@ def split_structures(text: str) -> list[tuple[str, str]]:
         if heading is not None:
             starts.append((heading[1], position))
         position += len(line) + 1
-    ends = [start for _, start in starts[1:]] + [len(text)]
+    ends = [start for _, start in starts[1:]] + [len(text)] * bool(starts)
     blocks = [(name, text[start:end]) for (name, start), end in zip(starts, ends, strict=True)]
     return [(name, block) for name, block in blocks if "_atom_site" in block.lower()]
 
