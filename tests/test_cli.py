@@ -72,7 +72,6 @@ def _contents(folder: Path) -> dict[str, bytes]:
         (["--z", "2"], "z: formula units of what?"),
         (["--formula", "Si", "--device", "cuda:9"], "device 'cuda:9' is not there"),
         (["--formula", "Si", "--device", "abacus"], "device 'abacus' is not there"),
-        (["--formula", "Si", "--rank-by", "beauty"], "beauty"),
         (["--formula", "Si", "--relax", "4"], "--relax belongs to ranking"),
         (["--formula", "Si", "--rank-by", "energy", "--potential", "nope"], "no such potential; got nope"),
         (["--formula", "Si", "--n", "3", "--candidates", "2"], "more answers are wanted than candidates drawn"),

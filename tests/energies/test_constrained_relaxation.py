@@ -54,7 +54,7 @@ def distorted(draw) -> Crystal:
     return Crystal(crystal.numbers, shaken, crystal.lattice)
 
 
-@settings(max_examples=12)
+@settings(max_examples=3)
 @given(distorted())
 def test_the_symmetry_is_made_exact_and_kept(crystal):
     group = space_group(crystal, SYMMETRIC.symprec)
@@ -93,7 +93,7 @@ def test_ase_alone_keeps_operations_that_the_structure_misses():
     assert space_group(Crystal.from_ase(atoms)) == kept.space_group
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(strained(), st.booleans())
 def test_a_fixed_cell_stays_to_the_last_bit(crystal, symmetric):
     found = relax(crystal, potential(), RelaxSettings(fix_cell=True, fix_symmetry=symmetric))
@@ -103,7 +103,7 @@ def test_a_fixed_cell_stays_to_the_last_bit(crystal, symmetric):
     assert found.energy_per_atom <= found.initial_energy_per_atom + 1e-9
 
 
-@settings(max_examples=10)
+@settings(max_examples=3)
 @given(strained(), st.booleans())
 def test_fixed_atoms_keep_their_fractional_coordinates_to_the_last_bit(crystal, symmetric):
     found = relax(crystal, potential(), RelaxSettings(fix_atoms=True, fix_symmetry=symmetric))
@@ -113,7 +113,7 @@ def test_fixed_atoms_keep_their_fractional_coordinates_to_the_last_bit(crystal, 
     assert found.energy_per_atom <= found.initial_energy_per_atom + 1e-9
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(st.sampled_from(METALS), st.sampled_from([5.0, 20.0, 50.0]))
 def test_pressure_makes_it_smaller_until_the_energy_pays_for_it(symbol, pressure):
     tight = RelaxSettings(fmax=5e-4)
@@ -143,7 +143,7 @@ def test_no_pressure_is_the_relaxation_as_it_was():
     assert pressed.enthalpy_per_atom == pytest.approx(plain.energy_per_atom, abs=1e-9)
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(
     st.lists(strained() | distorted(), min_size=1, max_size=3),
     st.sampled_from(["fix_symmetry", "fix_cell", "fix_atoms", ""]),
