@@ -13,6 +13,7 @@ import pytest
 
 from tests.crystals.real_crystals import elemental_crystals
 from unigen.data.crystal_store import CrystalDataset, open_crystals
+from unigen.data.ragged import items
 from unigen.data.readers.crystals import read_crystal_rows
 from unigen.errors import UserError
 
@@ -105,3 +106,11 @@ def test_reading_a_cell_of_castep_starts_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("subprocess.Popen", None)
     assert [row.structure.formula for row in read_crystal_rows("a.cell")] == ["Na"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.cell"]
+
+
+def test_bytes_that_are_no_text_are_refused_in_one_line():
+    """What a damaged dictionary page holds: an id that is not UTF-8."""
+    offsets, text = np.array([0, 3], dtype=np.int32).tobytes(), b"a\xf3b"
+    column = pa.StringArray.from_buffers(1, pa.py_buffer(offsets), pa.py_buffer(text))
+    with pytest.raises(UserError, match="a.parquet: column id: not string"):
+        items(pa.table({"id": column}).combine_chunks(), "id", pa.string(), "a.parquet")

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from unigen.errors import UserError
+from unigen.parsing import one_line
 from unigen.shapes import Float, Int
 
 
@@ -61,9 +62,9 @@ def _known(column: pa.Array, values: pa.Array, name: str, kind: pa.DataType, whe
     try:
         # numbers of any width that have room; of fractions single precision is enough, whatever they are written in
         values = values.cast(kind, safe=not pa.types.is_floating(kind))
-    except pa.ArrowException as error:
-        raise UserError(f"column {name}: not {kind}", where=where, got=str(error).splitlines()[0]) from error
-    return values.to_numpy(zero_copy_only=False)
+        return values.to_numpy(zero_copy_only=False)
+    except (pa.ArrowException, UnicodeDecodeError) as error:  # bytes that are no text are found out at the end
+        raise UserError(f"column {name}: not {kind}", where=where, got=one_line(error)) from error
 
 
 def row_index(keep: np.ndarray) -> Int[np.ndarray, "chosen"]:
