@@ -112,5 +112,5 @@ def test_bytes_that_are_no_text_are_refused_in_one_line():
     """What a damaged dictionary page holds: an id that is not UTF-8."""
     offsets, text = np.array([0, 3], dtype=np.int32).tobytes(), b"a\xf3b"
     column = pa.StringArray.from_buffers(1, pa.py_buffer(offsets), pa.py_buffer(text))
-    with pytest.raises(UserError, match="a.parquet: column id: not string"):
+    with pytest.raises(UserError, match="column id: not string"):
         items(pa.table({"id": column}).combine_chunks(), "id", pa.string(), "a.parquet")
