@@ -39,7 +39,7 @@ class PatternRanker:
 
     Every candidate's free lattice parameters are fitted to the pattern, which ranks them together with a little of what
     the generator holds likely; then the free coordinates of the best ones' atoms; the structures of the ratings are the
-    fitted ones. The number is the cosine between the square roots of the
+    fitted ones. The number, of the fitted cell, is the cosine between the square roots of the
     calculated and the measured pattern (`unigen.crystals.powder.matching`), 1 for the same pattern.
 
     Attributes:
@@ -109,6 +109,7 @@ class PatternRanker:
             for (group, index), fit in found.items()
             if isinstance(fit, _Fitted)
         }
+        cells = {place: fit.similarity for place, fit in found.items() if isinstance(fit, _Fitted)}
         if self.move_atoms:
             best: list[tuple[int, int]] = []
             for group in range(len(groups)):
@@ -123,7 +124,12 @@ class PatternRanker:
             }
         return [
             [
-                _rating(sample, found.get((group, index), sample.reason), merits.get((group, index), float("-inf")))
+                _rating(
+                    sample,
+                    found.get((group, index), sample.reason),
+                    cells.get((group, index), 0.0),
+                    merits.get((group, index), float("-inf")),
+                )
                 for index, sample in enumerate(samples)
             ]
             for group, samples in enumerate(groups)
@@ -188,13 +194,14 @@ def _fit(task: tuple[Target, list[Crystal], Freedom]) -> list[_Fitted | str]:
     return fits
 
 
-def _rating(sample: Sample, fit: _Fitted | str, merit: float) -> Rating:
+def _rating(sample: Sample, fit: _Fitted | str, similarity: float, merit: float) -> Rating:
     if isinstance(fit, str):
         return unrated(sample, fit)
     facts = {"r_wp": fit.r_wp, "strain": fit.strain, "scale": fit.scale}
+    facts |= {"similarity_with_atoms_moved": fit.similarity} if fit.similarity > similarity else {}
     return Rating(
         merit=merit,
-        value=round(fit.similarity, 6),
+        value=round(similarity, 6),
         structure=replace(fit.crystal),
         facts={name: round(value, 4) for name, value in facts.items() if isfinite(value)},
     )
