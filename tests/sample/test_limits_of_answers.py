@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -26,8 +27,10 @@ class Expanding:
     def facts(self) -> dict[str, object]:
         return {}
 
-    def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
-        del workers
+    def rate(
+        self, groups: Sequence[Sequence[Sample]], workers: Workers, folder: Path | None = None
+    ) -> list[list[Rating]]:
+        del workers, folder
         return [[self._rating(place, sample) for place, sample in enumerate(group)] for group in groups]
 
     def _rating(self, place: int, sample: Sample) -> Rating:

@@ -167,8 +167,6 @@ def generate_crystal(
     from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder, crystal_of
     from unigen.runs.generation import RunSettings, run_generation
-    from unigen.runs.ranking import CANDIDATES, run_ranking
-    from unigen.runs.stable import run_stable, stable_notes
     from unigen.sample.requests import read_pressures, read_requests, request_of
     from unigen.sample.scan import LIMIT, scan_each, scan_requests
 
@@ -239,10 +237,14 @@ def generate_crystal(
     folder, console = CrystalFolder(out, symprec=symprec, cif=cif), Console()
     with alone_in(out):
         notes: dict[str, list[str]] = {}
-        if rules is not None:
+        if rules is not None:  # imported where wanted: a plain run can do without its chemistry
+            from unigen.runs.stable import run_stable, stable_notes
+
             run = run_stable(wanted[0], folder, settings, rules, workers=workers, console=console)
             rows, notes = run.rows, {"notes": stable_notes(run, out, rules)}
         elif ranking is not None:
+            from unigen.runs.ranking import CANDIDATES, run_ranking
+
             drawn = CrystalFolder(out / CANDIDATES, cif=False)
             rows = run_ranking(wanted, folder, drawn, settings, ranking, workers=workers, console=console)
         else:
@@ -266,11 +268,6 @@ def _stable_rules(
     ranked: bool,
 ) -> StableRules | None:
     """What ``--stable`` asks for; None without it."""
-    from unigen.energies.hull.hull import Hull
-    from unigen.energies.potential import find_potential
-    from unigen.runs.stable import StableRules
-    from unigen.sample.rank import POTENTIAL
-
     if limit is None:
         if draws or known_formulas:
             raise UserError("--draws and --known-formulas are for --stable", next_step="give --stable, such as 0.1")
@@ -278,6 +275,11 @@ def _stable_rules(
     if hull is None or requests != 1 or ranked:
         got = f"{requests} requests, hull {hull}, {'ranked' if ranked else 'not ranked'}"
         raise UserError("--stable needs one request and a --hull, and ranks nothing", got=got)
+    from unigen.energies.hull.hull import Hull
+    from unigen.energies.potential import find_potential
+    from unigen.runs.stable import StableRules
+    from unigen.sample.rank import POTENTIAL
+
     chosen = find_potential(potential or POTENTIAL, energy_scheme, device)
     return StableRules(
         limit=limit, hull=Hull.open(hull, chosen), potential=chosen, draws=draws, known_formulas=known_formulas
@@ -359,7 +361,6 @@ def generate_molecule(
     from unigen.report.pictures.molecules import draw_molecules
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.runs.molecule_files import MoleculeFolder, molecule_of
-    from unigen.runs.ranking import CANDIDATES, run_ranking
     from unigen.sample.requests import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
@@ -385,6 +386,8 @@ def generate_molecule(
         if ranking is None:
             rows = run_generation(wanted, folder, settings, console)
         else:
+            from unigen.runs.ranking import CANDIDATES, run_ranking
+
             rows = run_ranking(wanted, folder, MoleculeFolder(out / CANDIDATES), settings, ranking, console=console)
         if picture:
             draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)

@@ -108,7 +108,7 @@ def scan_volume(
     if not np.isfinite(list(known.values())).all():
         return VolumeScan(reason="an energy is not finite", points=len(known))
     lowest = min(known, key=known.__getitem__)
-    found = replace(VolumeScan(initial_energy_per_atom=known[0]), points=len(known))
+    found = VolumeScan(initial_energy_per_atom=known[0], points=len(known))
     if not {lowest - 1, lowest + 1} <= known.keys():
         reason = f"energy still falls at {(1 + settings.step) ** lowest:.2f} times the edges" if half else ""
         scale = (1 + settings.step) ** lowest

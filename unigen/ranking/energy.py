@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.energies.enthalpy import GPA_PER_EV_A3, Phase
+from unigen.energies.enthalpy import Phase
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
@@ -46,7 +46,6 @@ class EnergyRanker:
 
     Args:
         potential: whose energies.
-        folder: of what was computed, gone on with by the next run; None keeps it in memory.
         relax: so many distinct ones of each request, the best by the scan, are relaxed and ranked again, before all
             others.
         settings: of these relaxations.
@@ -55,8 +54,6 @@ class EnergyRanker:
         hull: for energies above it; None tells none.
         weight: eV/atom that a nat of log probability is worth; 0 ranks by energy alone.
 
-    Raises:
-        UserError: a folder that holds energies by another potential or of other settings.
     """
 
     name = "energy"
@@ -68,7 +65,6 @@ class EnergyRanker:
         self,
         potential: Potential,
         *,
-        folder: Path | None = None,
         relax: int = 0,
         settings: RelaxSettings | None = None,
         scan: ScanSettings | None = None,
@@ -78,16 +74,7 @@ class EnergyRanker:
     ) -> None:
         self.potential, self.relax, self.hull, self.weight = potential, relax, hull, weight
         self.trained_on = potential.trained_on
-        self.scanned = ScannedCrystals(folder and folder / "scanned", potential, scan or ScanSettings())
-        settings = settings or RelaxSettings()
-        self.relaxed = RelaxedCrystals(folder and folder / "relaxed", potential, settings) if relax else None
-        self.under_pressure = {
-            pressure: RelaxedCrystals(
-                folder and folder / f"relaxed-{pressure:g}-GPa", potential, replace(settings, pressure=pressure)
-            )
-            for pressure in pressures
-            if relax
-        }
+        self.settings, self.scan, self.pressures = settings or RelaxSettings(), scan or ScanSettings(), pressures
 
     def facts(self) -> dict[str, object]:
         """See Ranker."""
@@ -107,13 +94,20 @@ class EnergyRanker:
                     next_step="give a formula, or a hull (unigen hull build) to measure them from",
                 )
 
-    def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
-        """See Ranker: the value is the energy per atom at the best volume, or as relaxed."""
+    def rate(
+        self, groups: Sequence[Sequence[Sample]], workers: Workers, folder: Path | None = None
+    ) -> list[list[Rating]]:
+        """See Ranker: the value is the energy per atom at the best volume, or as relaxed.
+
+        Raises:
+            UserError: the folder holds energies by another potential or of other settings.
+        """
         crystals = [sample.structure for group in groups for sample in group if sample.structure is not None]
-        scans = iter(self.scanned.scan(crystals, workers))
+        scanned = ScannedCrystals(folder and folder / "scanned", self.potential, self.scan)
+        scans = iter(scanned.scan(crystals, workers))
         rated = [[self._by_scan(sample, scans) for sample in group] for group in groups]
-        if self.relaxed is not None:
-            rated = self._relax_best(groups, rated, self.relaxed, workers)
+        if self.relax:
+            rated = self._relax_best(groups, rated, workers, folder)
         return [self._compared(ratings) for ratings in rated]
 
     def _by_scan(self, sample: Sample, scans: Iterator[VolumeScan]) -> Rating:
@@ -145,9 +139,10 @@ class EnergyRanker:
         self,
         groups: Sequence[Sequence[Sample]],
         rated: list[list[Rating]],
-        relaxed: RelaxedCrystals,
         workers: Workers,
+        folder: Path | None,
     ) -> list[list[Rating]]:
+        relaxed = RelaxedCrystals(folder and folder / "relaxed", self.potential, self.settings)
         chosen = [(group, place) for group, ratings in enumerate(rated) for place in self._best_distinct(ratings)]
         crystals = [
             structure for group, place in chosen if isinstance(structure := rated[group][place].structure, Crystal)
@@ -155,7 +150,9 @@ class EnergyRanker:
         for (group, place), result in zip(chosen, relaxed.relax(crystals, workers), strict=True):
             rated[group][place] = self._by_relaxation(groups[group][place], rated[group][place], result)
         relaxed_ones = [(group, place) for group, place in chosen if _is_relaxed(rated[group][place])]
-        for pressure, journal in self.under_pressure.items():
+        for pressure in self.pressures:
+            path = folder and folder / f"relaxed-{pressure:g}-GPa"
+            journal = RelaxedCrystals(path, self.potential, replace(self.settings, pressure=pressure))
             structures = [rated[group][place].structure for group, place in relaxed_ones]
             results = journal.relax([each for each in structures if isinstance(each, Crystal)], workers)
             for (group, place), result in zip(relaxed_ones, results, strict=True):
@@ -232,7 +229,7 @@ def facts_at(pressure: float, result: Relaxation) -> dict[str, str | int | float
     if result.crystal is None or result.energy_per_atom is None:
         return {f"outcome at {pressure:g} GPa": f"{result.outcome}: {result.reason}"}
     volume = result.crystal.volume / len(result.crystal)
-    enthalpy = result.energy_per_atom + pressure * volume / GPA_PER_EV_A3
+    enthalpy = result.energy_per_atom if result.enthalpy_per_atom is None else result.enthalpy_per_atom
     return {
         f"enthalpy_per_atom at {pressure:g} GPa": round(enthalpy, _DIGITS),
         f"energy_per_atom at {pressure:g} GPa": round(result.energy_per_atom, _DIGITS),

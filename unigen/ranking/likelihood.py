@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from unigen.errors import UserError
 from unigen.models.generator import Sample
@@ -31,13 +32,15 @@ class LikelihoodRanker:
         """See Ranker."""
         return {}
 
-    def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
+    def rate(
+        self, groups: Sequence[Sequence[Sample]], workers: Workers, folder: Path | None = None
+    ) -> list[list[Rating]]:
         """See Ranker; the value is the score, the exact log-likelihood a fact beside it.
 
         Raises:
             UserError: molecules, whose generator has no likelihood.
         """
-        del workers
+        del workers, folder
         if any(isinstance(sample.request, MoleculeRequest) for group in groups for sample in group):
             raise UserError(
                 "molecules cannot be ranked by likelihood: their generator computes none",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from unigen.crystals.crystal import Crystal
@@ -77,25 +78,37 @@ class PatternRanker:
         Raises:
             UserError: a request without a pattern where there is no other, a pattern that cannot be read.
         """
+        self._prepared(requests)
+
+    def _prepared(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> dict[str | None, Target]:
+        """The pattern of each path that requests name, and of None where one names none."""
         crystals = [request for request in requests if isinstance(request, CrystalRequest)]
+        targets: dict[str | None, Target] = {}
         for path in dict.fromkeys(request.pxrd for request in crystals):
-            if path is None and self.pattern is None:
+            if path is not None:
+                targets[path] = prepare(read_pattern(path, wavelength=self.wavelength, axis=self.axis))
+            elif self.pattern is not None:
+                targets[path] = prepare(self.pattern)
+            else:
                 named = next(request for request in crystals if request.pxrd is None)
                 raise UserError(
                     "a request without a powder pattern",
                     got=named.id or named.formula or "a request of any composition",
                     next_step="say --pxrd FILE, or put a column pxrd into the file of requests",
                 )
-            if path is not None:
-                prepare(read_pattern(path, wavelength=self.wavelength, axis=self.axis))
+        return targets
 
-    def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
+    def rate(
+        self, groups: Sequence[Sequence[Sample]], workers: Workers, folder: Path | None = None
+    ) -> list[list[Rating]]:
         """See `Ranker.rate`.
 
         Raises:
             UserError: a request without a pattern where there is no other, a pattern that cannot be read.
         """
-        targets = self._targets(groups)
+        del folder  # a fit takes some hundredths of a second: nothing is worth keeping
+        patterns = self._prepared([samples[0].request for samples in groups if samples])
+        targets = [patterns[samples[0].request.pxrd] if samples else None for samples in groups]
         places = [
             (group, index)
             for group, samples in enumerate(groups)
@@ -104,52 +117,32 @@ class PatternRanker:
         ]
         found = self._matched(groups, targets, places, "cell", workers)
         # candidates are ranked by the fit that all of them had; moved atoms make the best ones better answers
+        similarity = {place: fit.similarity for place, fit in found.items() if isinstance(fit, _Fitted)}
         merits = {
-            (group, index): fit.similarity + LOG_PROBABILITY_WEIGHT * log_probability(groups[group][index])
-            for (group, index), fit in found.items()
-            if isinstance(fit, _Fitted)
+            (group, index): value + LOG_PROBABILITY_WEIGHT * log_probability(groups[group][index])
+            for (group, index), value in similarity.items()
         }
-        cells = {place: fit.similarity for place, fit in found.items() if isinstance(fit, _Fitted)}
         if self.move_atoms:
             best: list[tuple[int, int]] = []
             for group in range(len(groups)):
-                fitted = [place for place in places if place[0] == group and isinstance(found[place], _Fitted)]
+                fitted = [place for place in merits if place[0] == group]
                 best += sorted(fitted, key=lambda place: -merits[place])[:REFINED]
             moved = self._matched(groups, targets, sorted(best), "atoms", workers)
             # a fit that went astray is no answer: the cell's alone stands
             found |= {
                 place: fit
                 for place, fit in moved.items()
-                if isinstance(fit, _Fitted) and fit.similarity > found[place].similarity
+                if isinstance(fit, _Fitted) and fit.similarity > similarity[place]
             }
         return [
             [
-                _rating(
-                    sample,
-                    found.get((group, index), sample.reason),
-                    cells.get((group, index), 0.0),
-                    merits.get((group, index), float("-inf")),
-                )
+                _rating(found[group, index], similarity[group, index], merits[group, index])
+                if (group, index) in merits
+                else unrated(sample, found.get((group, index), sample.reason))
                 for index, sample in enumerate(samples)
             ]
             for group, samples in enumerate(groups)
         ]
-
-    def _targets(self, groups: Sequence[Sequence[Sample]]) -> list[Target | None]:
-        """The prepared pattern of each request, read once a file."""
-        self.check([sample.request for samples in groups for sample in samples[:1]])
-        known: dict[str | None, Target] = {}
-        targets: list[Target | None] = []
-        for samples in groups:
-            path = samples[0].request.pxrd if samples else None
-            if path not in known and samples:
-                pattern = self.pattern
-                if path is not None:
-                    pattern = read_pattern(path, wavelength=self.wavelength, axis=self.axis)
-                assert pattern is not None
-                known[path] = prepare(pattern)
-            targets.append(known.get(path))
-        return targets
 
     def _matched(
         self,
@@ -194,14 +187,12 @@ def _fit(task: tuple[Target, list[Crystal], Freedom]) -> list[_Fitted | str]:
     return fits
 
 
-def _rating(sample: Sample, fit: _Fitted | str, similarity: float, merit: float) -> Rating:
-    if isinstance(fit, str):
-        return unrated(sample, fit)
+def _rating(fit: _Fitted, similarity: float, merit: float) -> Rating:
     facts = {"r_wp": fit.r_wp, "strain": fit.strain, "scale": fit.scale}
     facts |= {"similarity_with_atoms_moved": fit.similarity} if fit.similarity > similarity else {}
     return Rating(
         merit=merit,
         value=round(similarity, 6),
-        structure=replace(fit.crystal),
+        structure=fit.crystal,
         facts={name: round(value, 4) for name, value in facts.items() if isfinite(value)},
     )

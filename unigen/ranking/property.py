@@ -9,6 +9,7 @@ that misses one property by far for another that is hit to the last digit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -109,13 +110,15 @@ class PropertyRanker:
         """See Ranker."""
         return {"predictor": {"name": self.predictor.name, "version": self.predictor.version}}
 
-    def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
+    def rate(
+        self, groups: Sequence[Sequence[Sample]], workers: Workers, folder: Path | None = None
+    ) -> list[list[Rating]]:
         """See Ranker.
 
         Raises:
             UserError: see `check`.
         """
-        del workers  # a millisecond a molecule, in batches: processes would take longer to start
+        del workers, folder  # a millisecond a molecule, in batches: processes would take longer to start
         samples = [sample for group in groups for sample in group]
         self.check([sample.request for sample in samples])
         reasons = [_fault(sample) for sample in samples]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, runtime_checkable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from unigen.crystals.crystal import Crystal
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
-
-Structure = TypeVar("Structure", Crystal, Molecule)
 
 Facts = Mapping[str, str | int | float]
 """What a ranker found, by name, with units in the names: columns of tables and pages."""
@@ -64,13 +63,16 @@ class Ranker(Protocol):
         """What its ratings depend on besides the candidates, for ``run.yaml``."""
         ...
 
-    def rate(self, groups: Sequence[Sequence[Sample]], workers: Workers) -> list[list[Rating]]:
+    def rate(
+        self, groups: Sequence[Sequence[Sample]], workers: Workers, folder: Path | None = None
+    ) -> list[list[Rating]]:
         """A rating for every candidate of every request.
 
         Args:
             groups: the candidates of each request, failed ones among them. What a structure is worth may depend on the
                 others of its group, and on nothing else.
             workers: what is slow is spread over these, over all groups at a time.
+            folder: where what is slow is kept, so that an interrupted run goes on; None keeps it in memory.
         """
         ...
 

@@ -12,7 +12,6 @@ from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import distributions
 from unigen.report.html import write_page
 from unigen.report.page import PAGE, UNITS, Item, Kind, Page, Value
-from unigen.report.ranking_page import ranking_figures, ranking_notes
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import RUN, Row, file_names
 from unigen.runs.molecule_files import SDF, molecule_of
@@ -45,7 +44,9 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
     settings = read_yaml(folder / RUN)
     requests = settings.pop("requests")
     figures = distributions(kind, made)
-    if "ranking" in settings:
+    if "ranking" in settings:  # imported here: no other run needs what ranks
+        from unigen.report.ranking_page import ranking_figures, ranking_notes
+
         figures = [*ranking_figures(folder, rows, requests, settings["ranking"]), *figures]
         notes = ranking_notes(settings)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, was_made
 from unigen.runs.generation import RunSettings, draw_samples
 from unigen.runs.tables import SHOWN, answers_table
-from unigen.sample.rank import open_ranker, rank_candidates
+from unigen.sample.rank import by_request, open_ranker, rank_candidates
 from unigen.sample.scan import SCAN, write_scan
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def run_ranking(
         got = f"{settings.n} answers of {ranking.candidates} candidates"
         raise UserError("more answers are wanted than candidates drawn", got=got)
     generator = settings.load(folder.kind)
-    ranker = open_ranker(ranking, generator, requests, device=settings.device)  # before anything is written
+    ranker = open_ranker(ranking, generator, requests, settings.device)  # before anything is written
     facts = settings.facts(generator, requests, folder)
     facts["ranking"] = _facts(ranking, ranker)
     with alone_in(folder.path):
@@ -74,10 +73,10 @@ def run_ranking(
         if settings.scans:
             write_scan(folder.path / SCAN, settings.scans)
         drawn = draw_samples(requests, candidates, replace(settings, n=ranking.candidates), generator, console)
-        groups = _groups(drawn, candidates, requests)
-        ranker = open_ranker(ranking, generator, requests, folder.path / RATINGS, settings.device)
+        # as they stand in the journal: a run that goes on rates the same digits
+        groups = by_request(candidates.sample_of(row, requests[row["request_index"]]) for row in drawn)
         with Workers(workers, progress=console is not None) as pool:
-            rated, choices = rank_candidates(groups, ranker, settings.n, pool)
+            rated, choices = rank_candidates(groups, ranker, settings.n, pool, folder.path / RATINGS)
         folder.hold(answer for choice in choices for answer in choice.answers)
         rows = folder.finish()
         _write_table(folder, groups, rated, choices, ranker)
@@ -119,14 +118,6 @@ def _facts(ranking: RankSettings, ranker: Ranker) -> dict[str, Any]:
     """What determines the answers; settings that this way of ranking does not have are left out."""
     set_ones = {name: value for name, value in asdict(ranking).items() if value not in (None, (), 0, False)}
     return set_ones | ranker.facts() | {"trained_on": ranker.trained_on}
-
-
-def _groups(
-    rows: Sequence[Row], folder: RunFolder, requests: Sequence[CrystalRequest] | Sequence[MoleculeRequest]
-) -> list[list[Sample]]:
-    """The candidates of each request, as they stand in the journal: an interrupted run rates the same digits."""
-    samples = [folder.sample_of(row, requests[row["request_index"]]) for row in rows]
-    return [list(group) for _, group in groupby(samples, key=lambda sample: sample.request_index)]
 
 
 def _write_table(

@@ -26,7 +26,7 @@ from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.errors import UserError
-from unigen.models.generator import Generator, Sample
+from unigen.models.generator import Generator
 from unigen.parallel import ProgressBar, Workers
 from unigen.request import CrystalRequest
 from unigen.runs.crystal_files import CrystalFolder, crystal_of
@@ -194,7 +194,7 @@ def run_stable(
         drawn.finish()
         relaxed.write((_name(each.row), each.relaxation) for each in judge.kept)
         write_left_out(folder.path / LEFT_OUT, judge.left_out)
-        folder.rows = {(0, each.row["index"]): _row(folder, each, request, generator) for each in judge.kept}
+        folder.rows = {(0, each.row["index"]): _row(folder, each, request) for each in judge.kept}
         rows = folder.finish()
     counts: dict[Fate, int] = dict(Counter(judge.fates).most_common())
     run = StableRun(rows, judge.drawn, counts, wanted)
@@ -287,21 +287,11 @@ def _name(row: Row) -> str:
     return f"{row['id']}__{row['index']}"
 
 
-def _row(folder: CrystalFolder, kept: _Kept, request: CrystalRequest, generator: Generator) -> Row:
+def _row(folder: CrystalFolder, kept: _Kept, request: CrystalRequest) -> Row:
     """The line of a crystal that was kept: as of a draw, of the relaxed structure, with its energies."""
     row, result, verdict = kept.row, kept.relaxation, kept.verdict
-    sample = Sample(
-        structure=kept.crystal,
-        request=request,
-        request_index=0,
-        index=row["index"],
-        seed=row["seed"],
-        model=generator.name,
-        log_likelihood=row["log_likelihood"],
-        score=row["score"] or 0.0,
-        source=row.get("source", {}),
-        template=template_of(kept.crystal) or "",
-    )
+    drawn = folder.sample_of(row, request)
+    sample = replace(drawn, structure=kept.crystal, template=template_of(kept.crystal) or "")
     return folder.row_of(sample) | {
         "relaxation": result.outcome,
         "energy_per_atom": result.energy_per_atom,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, product
+from itertools import product
 from typing import Any, overload
 
 from unigen.cards import Kind
@@ -113,7 +113,7 @@ def generate(
         warnings.warn(line, stacklevel=2)
     ranker = None
     if ranking is not None:  # imported here: drawing alone runs where there is no chemistry
-        from unigen.sample.rank import open_ranker, rank_candidates
+        from unigen.sample.rank import by_request, open_ranker, rank_candidates
 
         ranker = open_ranker(ranking, generator, all_requests)
     drawn = n if ranking is None else ranking.candidates
@@ -122,9 +122,8 @@ def generate(
     samples = sorted((s for batch in batches for s in batch), key=lambda sample: (sample.request_index, sample.index))
     if ranker is None:
         return samples
-    groups = [list(group) for _, group in groupby(samples, key=lambda sample: sample.request_index)]
     with Workers(workers) as pool:
-        _, choices = rank_candidates(groups, ranker, n, pool)
+        _, choices = rank_candidates(by_request(samples), ranker, n, pool)
     return [answer for choice in choices for answer in choice.answers]
 
 

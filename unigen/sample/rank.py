@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 from unigen.crystals.crystal import Crystal
@@ -31,7 +32,6 @@ def open_ranker(
     settings: RankSettings,
     generator: Generator,
     requests: Sequence[CrystalRequest | MoleculeRequest],
-    folder: Path | None = None,
     device: str = "cpu",
 ) -> Ranker:
     """The ranker of these settings; all that is wrong with it is said here, before anything is drawn.
@@ -40,7 +40,6 @@ def open_ranker(
         settings: which, and how.
         generator: of the candidates.
         requests: what they are candidates for.
-        folder: where what is slow is kept, so that an interrupted run goes on; None keeps it in memory.
         device: of potentials.
 
     Raises:
@@ -61,7 +60,6 @@ def open_ranker(
     potential = find_potential(settings.potential or POTENTIAL, settings.energy_scheme, device)
     by_energy = EnergyRanker(
         potential,
-        folder=folder,
         relax=settings.relax,
         settings=RelaxSettings(fix_symmetry=settings.fix_symmetry),
         pressures=settings.pressures,
@@ -71,11 +69,24 @@ def open_ranker(
     return by_energy
 
 
+def by_request(samples: Iterable[Sample]) -> list[list[Sample]]:
+    """The candidates of each request, of samples in the order of their requests."""
+    return [list(group) for _, group in groupby(samples, key=lambda sample: sample.request_index)]
+
+
 def rank_candidates(
-    groups: Sequence[Sequence[Sample]], ranker: Ranker, n: int, workers: Workers
+    groups: Sequence[Sequence[Sample]], ranker: Ranker, n: int, workers: Workers, folder: Path | None = None
 ) -> tuple[list[list[Rating]], list[Choice]]:
-    """The ratings of all candidates of all requests, and the best ``n`` distinct ones of each request."""
-    found = ranker.rate(groups, workers)
+    """The ratings of all candidates of all requests, and the best ``n`` distinct ones of each request.
+
+    Args:
+        groups: the candidates of each request.
+        ranker: what chooses.
+        n: answers a request.
+        workers: what is slow is spread over these.
+        folder: where it is kept, see `Ranker.rate`.
+    """
+    found = ranker.rate(groups, workers, folder)
     rated = [list(map(_within_limits, group, ratings)) for group, ratings in zip(groups, found, strict=True)]
     return rated, [choose(group, ratings, ranker, n) for group, ratings in zip(groups, rated, strict=True)]
 
