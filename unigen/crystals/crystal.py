@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.crystals import cell, cif, files
+from unigen.crystals.cif_writer import SYMPREC, write_cif
 from unigen.crystals.extensive import scaled_properties
 from unigen.crystals.poscar import parse_poscar
 from unigen.elements import SMALLEST_DISTANCE, SYMBOLS, format_formula, reduce_counts
@@ -229,14 +230,15 @@ class Crystal:
         lattice, frac_coords, numbers = cif.parse_cif(text, where or name)
         return cls.from_arrays(numbers, frac_coords, lattice, where=where or name)
 
-    def to_cif(self, path: str | Path | None = None, symprec: float | None = None) -> str:
-        """CIF text, written to ``path`` too when it is given.
+    def to_cif(self, path: str | Path | None = None, symprec: float | None = SYMPREC) -> str:
+        """CIF text, written to ``path`` too when it is given: the conventional cell with its space group.
 
         Args:
             path: file to write.
-            symprec: with a tolerance in Angstrom the conventional, symmetrised cell of its space group; else P1.
+            symprec: Angstrom, at which the space group is looked for and within which atoms are moved to their places;
+                None writes this cell in P1, its atoms in their order.
         """
-        text = cif.write_cif(self.to_pymatgen(), symprec)
+        text = write_cif(self._cell(), symprec)
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text

@@ -105,9 +105,11 @@ def _read_run(folder: Path) -> Iterator[Record]:
 
 
 def _describe(record: Record) -> Description:
-    """Formula, volume and smallest distance of the cell: enough to know the same crystal in another format."""
+    """Composition, volume an atom and smallest distance: enough to know the same crystal in another format or cell."""
     crystal = parse_crystal(record).structure
-    return ("", ()) if crystal is None else (crystal.formula, (crystal.volume, crystal.smallest_distance()))
+    if crystal is None:
+        return "", ()
+    return crystal.reduced_formula, (crystal.volume / len(crystal), crystal.smallest_distance())
 
 
 def _read_relaxed(folder: Path) -> Iterator[Record]:
