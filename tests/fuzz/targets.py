@@ -453,7 +453,7 @@ def _run_targets() -> Iterator[Target]:
         return Sample(structure, request, index, 0, 0, "nearest", None, 0.0, "" if structure is not None else "none")
 
     def write_crystals(folder: Path) -> None:
-        run = CrystalFolder(folder, cif=False)
+        run = CrystalFolder(folder, formats=())
         run.claim({"n": 1, "decoding": {"temperature": 1.0}, "requests": [{"formula": "Na"}]})
         made = [*crystals(), None]
         run.append([sample(each, CrystalRequest(formula="Na", id=f"r{n}"), n) for n, each in enumerate(made)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from unigen.cli.options import Axis, Scheme, Wavelength, Workers
+from unigen.cli.options import Axis, Format, Scheme, Wavelength, Workers
 from unigen.disk import alone_in
 from unigen.errors import UserError
 
@@ -143,6 +143,7 @@ def generate_crystal(
     workers: Workers = None,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
+    format_: Format = None,
     cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
     picture: Picture = True,
     page: Page = True,
@@ -166,6 +167,7 @@ def generate_crystal(
     from unigen.report.pictures.crystals import draw_crystals
     from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder, crystal_of
+    from unigen.runs.formats import DEFAULT, read_formats
     from unigen.runs.generation import RunSettings, run_generation
     from unigen.sample.requests import read_pressures, read_requests, request_of
     from unigen.sample.scan import LIMIT, scan_each, scan_requests
@@ -234,7 +236,8 @@ def generate_crystal(
         known_formulas=known_formulas,
         ranked=ranking is not None,
     )
-    folder, console = CrystalFolder(out, symprec=symprec, cif=cif), Console()
+    formats = [each for each in (read_formats(format_) if format_ else DEFAULT) if cif or not each.startswith("cif")]
+    folder, console = CrystalFolder(out, symprec=symprec, formats=formats), Console()
     with alone_in(out):
         notes: dict[str, list[str]] = {}
         if rules is not None:  # imported where wanted: a plain run can do without its chemistry
@@ -245,7 +248,7 @@ def generate_crystal(
         elif ranking is not None:
             from unigen.runs.ranking import CANDIDATES, run_ranking
 
-            drawn = CrystalFolder(out / CANDIDATES, cif=False)
+            drawn = CrystalFolder(out / CANDIDATES, formats=())
             rows = run_ranking(wanted, folder, drawn, settings, ranking, workers=workers, console=console)
         else:
             rows = run_generation(wanted, folder, settings, console)
