@@ -13,6 +13,7 @@ from unigen.crystals import cell, cif, files
 from unigen.crystals.cif_writer import SYMPREC, write_cif
 from unigen.crystals.extensive import scaled_properties
 from unigen.crystals.poscar import parse_poscar
+from unigen.display import ShownInNotebooks
 from unigen.elements import SMALLEST_DISTANCE, SYMBOLS, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.parsing import read_text
@@ -34,8 +35,8 @@ LARGEST_VOLUME = 1e5
 molecule in a box for a calculation some 1e4."""
 
 
-@dataclass(frozen=True, eq=False)
-class Crystal:
+@dataclass(frozen=True, eq=False, repr=False)
+class Crystal(ShownInNotebooks):
     """A periodic structure: every site fully occupied by one element.
 
     Attributes:
@@ -82,6 +83,10 @@ class Crystal:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def __repr__(self) -> str:
+        lengths = " ".join(f"{length:.3f}" for length in np.linalg.norm(self.lattice, axis=1))
+        return f"Crystal({self.formula}, a b c {lengths} A, {self.volume / len(self):.2f} A^3/atom)"
 
     @property
     def volume(self) -> float:

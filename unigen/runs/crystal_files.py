@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 FRAMES, SYMMETRISED = "samples.extxyz", "cif_symmetrised"
 _DIGITS = 6
 
+OF_STABLE = (
+    "relaxation",
+    "energy_per_atom",
+    "formation_energy",
+    "above_hull",
+    "decomposition",
+    "displacement",
+    "volume_change",
+)
+"""What a line of a run that drew until so many were stable says besides."""
+
 
 class CrystalFolder(RunFolder):
     """A run folder of crystals.
@@ -90,6 +101,8 @@ class CrystalFolder(RunFolder):
             reason=row.get("reason", ""),
             source=row.get("source", {}),
             template=row.get("template", ""),
+            ranking=row.get("ranking", {}),
+            facts={name: row[name] for name in OF_STABLE if name in row},
         )
 
     def write_structures(self, rows: Sequence[Row]) -> None:

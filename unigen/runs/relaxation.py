@@ -101,17 +101,8 @@ def relax_crystal_files(
     ]
     table = relaxed_rows(rows, results, settings)
     named = [(each.file, result) for each, result in zip(table, results, strict=True)]
-    written = relaxed.write(
-        ((each.id, result) for each, result in zip(table, results, strict=True)), [_told(each) for each in table]
-    )
-    write_relaxed_table(out, table)
-    best = write_relaxed_files(out, table, results, formats, settings.symprec, top)
-    left_out = [
-        LeftOut(row.name, row.where, result.reason or result.outcome)
-        for row, result in zip(rows, results, strict=True)
-        if result.crystal is None
-    ]
-    write_left_out(out / LEFT_OUT, left_out)
+    places = [row.where for row in rows]
+    written, best, left_out = write_relaxed_crystals(relaxed, table, results, formats, top, places)
     if console is not None:
         cells = [_crystal_cells(row, result, settings) for row, result in zip(table, results, strict=True)]
         headings = (*_CRYSTAL_NUMBERS, *[_ENTHALPY] * bool(settings.pressure))
@@ -129,6 +120,38 @@ def relax_crystal_files(
         if best:
             console.out(f"the best {len(best)} copied to {out / TOP}", highlight=False)
     return named
+
+
+def write_relaxed_crystals(
+    relaxed: RelaxedCrystals,
+    table: Sequence[RelaxedRow],
+    results: Sequence[Relaxation],
+    formats: Sequence[str],
+    top: int | None = None,
+    places: Sequence[str] | None = None,
+) -> tuple[Path | None, list[RelaxedRow], list[LeftOut]]:
+    """Write everything of a folder but its journal; returns the file of frames, the best, and what was left out.
+
+    Args:
+        relaxed: the folder, whose journal is complete.
+        table: one row an entry.
+        results: likewise.
+        formats: words of `unigen.runs.formats.FORMATS`, of the files of each relaxed structure.
+        top: copy so many of each composition.
+        places: file and entry of each, where they are from files.
+    """
+    out, pairs = relaxed.path, list(zip(table, results, strict=True))
+    assert out is not None, "what is written has a folder"
+    written = relaxed.write(((row.id, result) for row, result in pairs), list(map(_told, table)))
+    write_relaxed_table(out, table)
+    best = write_relaxed_files(out, table, results, formats, relaxed.settings.symprec, top)
+    left_out = [
+        LeftOut(row.id, places[place] if places else row.file, result.reason or result.outcome)
+        for place, (row, result) in enumerate(pairs)
+        if result.crystal is None
+    ]
+    write_left_out(out / LEFT_OUT, left_out)
+    return written, best, left_out
 
 
 def _told(row: RelaxedRow) -> dict[str, str | int | float]:
