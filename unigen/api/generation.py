@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +38,7 @@ from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.generation import RunSettings, remarks
 from unigen.sample.generate import BUNDLED
 from unigen.sample.generate import generate as draw
+from unigen.sample.parents import parent_remarks
 from unigen.sample.scan import LIMIT, Scan, scan_each, scan_requests
 
 if TYPE_CHECKING:
@@ -289,9 +289,7 @@ def _in_memory(
         generator = model
     else:
         generator = options.load("molecules" if isinstance(wanted[0], MoleculeRequest) else "crystals")
-    for line in dict.fromkeys(line for request in wanted for line in remarks(generator, request)):
-        if line.startswith("warning"):
-            warnings.warn(line.removeprefix("warning: "), stacklevel=3)
+    _warn(line for request in wanted for line in remarks(generator, request))
     several: Any = wanted
     return Samples(
         draw(
@@ -306,6 +304,13 @@ def _in_memory(
             progress=progress,
         )
     )
+
+
+def _warn(lines: Iterable[str]) -> None:
+    """Values outside the training data and parents that fit nothing, which the command line prints."""
+    for line in dict.fromkeys(lines):
+        if line.startswith(("warning", "parent")):
+            warnings.warn(line.removeprefix("warning: "), stacklevel=4)
 
 
 def _in_folder(
@@ -324,8 +329,11 @@ def _in_folder(
 ) -> Samples:
     from rich.console import Console
 
-    said = StringIO()
-    console = Console(file=said, width=1000) if progress else None
+    if options.parents is not None or any(request.properties for request in wanted):
+        generator = options.load("molecules" if isinstance(wanted[0], MoleculeRequest) else "crystals")
+        _warn([*parent_remarks(generator, wanted), *(line for each in wanted for line in remarks(generator, each))])
+    # says nothing, and shows the bars
+    console = Console(quiet=True, force_jupyter=False) if progress else None
     draw_picture, write_page = picture is not False, page is not False
     if isinstance(wanted[0], MoleculeRequest):
         if format is not None or symprec is not None:
