@@ -1,4 +1,4 @@
-"""Atoms that may be one of several elements: queries are no molecules, and never reach RDKit, which some of them end."""
+"""Atoms that may be one of several elements: queries are no molecules, and never reach RDKit."""
 
 from __future__ import annotations
 

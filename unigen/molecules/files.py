@@ -56,7 +56,7 @@ _ATOM_LIST = re.compile(r"^M  V30 +\d+ +(?:NOT)?\[|^M  ALS|^[ \d]{3} [TF] {3,4}\
 
 
 def refuse_queries(text: str, where: str) -> None:
-    """Before RDKit reads an SD entry: it takes the first of several elements, and an empty list of them ends the process.
+    """Before RDKit reads an SD entry: of several elements it takes the first, and an empty list ends the process.
 
     Raises:
         UserError: an atom that may be one of several elements.

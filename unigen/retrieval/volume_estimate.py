@@ -99,11 +99,10 @@ class VolumeEstimate:
             theirs = theirs.astype(float)
             unlike = float(np.abs(_arrangement(theirs, first, second) - arrangement).mean())
             if unlike < nearest:
+                # contacts are counted in spacings, which differ between the two
                 bonds = np.log(theirs[first, second, 0] / ours[first, second, 0]).mean()
-                spacings = (
-                    np.log(self._spacing[polymorph]) - np.log(source.volume_of(place) / source.num_atoms[place]) / 3
-                )
-                nearest, change = unlike, 3 * float(bonds + spacings)
+                spacing = np.cbrt(source.volume_of(place) / source.num_atoms[place])
+                nearest, change = unlike, 3 * float(bonds + np.log(self._spacing[polymorph] / spacing))
         return change
 
     @cached_property

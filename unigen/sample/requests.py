@@ -29,8 +29,8 @@ def read_requests(path: str | Path) -> list[CrystalRequest]:
     """Read requests; columns (or keys) are the fields of CrystalRequest, ``elements`` comma separated or a list.
 
     ``space_group`` is a number or a symbol or several of them (``221,Pnma``), ``properties`` such as
-    ``density=5;band_gap=1``, ``min_distance`` such as ``1.8`` or ``1.8;Ti-O=1.7``, ``volume_per_atom`` and ``density`` such as ``12:18``; a template's formula and size
-    are filled in.
+    ``density=5;band_gap=1``, ``min_distance`` such as ``1.8`` or ``1.8;Ti-O=1.7``, ``volume_per_atom`` and ``density``
+    such as ``12:18``; a template's formula and size are filled in.
 
     Raises:
         UserError: naming file and row: unreadable, an unknown column, a request that contradicts itself.
