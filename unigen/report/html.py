@@ -85,8 +85,8 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
         Section("settings", "Settings", [settings] if page.settings else []),
     )
     links = [(each.anchor, each.heading) for each in (*before, Section("structures", "Structures"), *after)]
-    scripts = [_asset(f"{name}.js") for name in SCRIPTS]
-    return _template("page.html").render(
+    scripts = [asset(f"{name}.js") for name in SCRIPTS]
+    return template("page.html").render(
         policy=_policy(scripts),
         title=page.title,
         lead=f"{len(made)} {page.kind}, {len(failed)} failed",
@@ -94,15 +94,15 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
         links=links,
         before=before,
         after=after,
-        data=_data(page, shown),
-        style=_asset("page.css"),
+        data=page_data(page, shown),
+        style=asset("page.css"),
         scripts=scripts,
-        licence=_asset("3Dmol-LICENSE.txt"),
+        licence=asset("3Dmol-LICENSE.txt"),
         version=__version__,
     )
 
 
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
     """A template among the assets; what it is given is escaped, and what it is not given is an error."""
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
@@ -133,7 +133,7 @@ def _failures(failed: Sequence[Item]) -> list[Table]:
     ]
 
 
-def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
+def page_data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
     """What the scripts read."""
     names = dict.fromkeys(name for item in shown for name, value in item.columns.items() if value is not None)
     columns = [
@@ -187,5 +187,6 @@ def _policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """One of our scripts, styles or templates, as text."""
     return (ASSETS / name).read_text(encoding="utf-8")
