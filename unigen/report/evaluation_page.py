@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.stability import THRESHOLDS
 from unigen.eval.report import Report, ResultRow, metric_texts
@@ -13,13 +15,19 @@ from unigen.eval.tables import Section
 from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import column_distributions, distributions
 from unigen.report.figures.hull import hull_figure
+from unigen.report.figures.hull_sample import hull_samples
 from unigen.report.figures.scatter import asked_figure
 from unigen.report.html import write_page
-from unigen.report.page import UNITS, Figure, Item, Kind, Page, Table, Value
+from unigen.report.legend import metrics_legend, protocols_of, unit_of_metric
+from unigen.report.page import Figure, Item, Page, Table, Value
+from unigen.report.quantities import UNITS, By
 from unigen.report.source_links import SourceLinks
 
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
+
+_ON_CARDS = ("above_hull", "energy_per_atom", "rms", "strain", "property", "predicted", "requested", "unit")
+"""Of each sample: what an evaluation was asked for."""
 
 
 def write_evaluation_page(report: Report, path: str | Path) -> Path:
@@ -49,12 +57,25 @@ def evaluation_page(report: Report, folder: Path) -> Page:
         kind=kind,
         items=_items(report, SourceLinks(folder)),
         figures=[*_judged(report), *distributions(kind, made, references)],
-        tables=[_metrics(report), _counts(report), *_left_out(report)],
+        tables=[_metrics(report), _counts(report), *_left_out(report), metrics_legend(report)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
         notes=[f"Protocol {report.protocol} {report.version}{beside}. Intervals are 95 %."],
-        units=UNITS,
+        on_cards=_ON_CARDS,
+        made_by=_made_by(report),
     )
+
+
+def _made_by(report: Report) -> dict[By, str]:
+    """The protocol, and the potential where one was asked."""
+    judged: dict[str, Any] = report.settings.get("stability") or {}
+    by: dict[By, str] = {"protocol": ", ".join(protocols_of(report))}
+    if judged:
+        potential = judged["potential"]
+        by["potential"] = f"{potential['name']} ({potential['scheme']} energies)"
+    elif "strain" in report.settings:
+        by["potential"] = "GFN2-xTB"
+    return by
 
 
 def _items(report: Report, links: SourceLinks) -> list[Item]:
@@ -79,12 +100,16 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, locat
 def _judged(report: Report) -> list[Figure]:
     """The hull, what was asked for, and what relaxation found, of the samples that have it."""
     columns = {name: [getattr(row, name, None) for row in report.rows] for name in _RELAXED}
-    pictures = [figure for figure in (hull_figure(report), *map(asked_figure, report.shown.requested)) if figure]
+    pictures = [figure for figure in (hull_figure(report.shown.phases, hull_samples(report)), *map(asked_figure, report.shown.requested)) if figure]
     return pictures + column_distributions(columns, UNITS, {"above_hull": THRESHOLDS})
 
 
 def _metrics(report: Report) -> Table:
-    rows = [(name.replace("_", " "), *metric_texts(name, metric)) for name, metric in report.metrics.items()]
+    rows = []
+    for name, metric in report.metrics.items():
+        value, interval, over = metric_texts(name, metric)
+        unit = "" if metric.value is None else unit_of_metric(name, report)
+        rows.append((name.replace("_", " "), f"{value} {unit}".rstrip(), interval, over))
     return Table("Metrics", ("", "value", "95 % interval", "over"), rows)
 
 
