@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
@@ -18,9 +17,9 @@ from unigen.report.figures.hull import hull_figure
 from unigen.report.figures.hull_sample import hull_samples
 from unigen.report.figures.scatter import asked_figure
 from unigen.report.html import write_page
-from unigen.report.legend import metrics_legend, protocols_of, unit_of_metric
+from unigen.report.legend import metrics_legend, potential_of, protocols_of, unit_of_metric
 from unigen.report.page import Figure, Item, Page, Table, Value
-from unigen.report.quantities import UNITS, By
+from unigen.report.quantities import By
 from unigen.report.source_links import SourceLinks
 
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
@@ -56,7 +55,7 @@ def evaluation_page(report: Report, folder: Path) -> Page:
         title=f"{report.samples} under {report.protocol}",
         kind=kind,
         items=_items(report, SourceLinks(folder)),
-        figures=[*_judged(report), *distributions(kind, made, references)],
+        figures=[*_judged(report, kind), *distributions(kind, made, references)],
         tables=[_metrics(report), _counts(report), *_left_out(report), metrics_legend(report)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
@@ -68,10 +67,8 @@ def evaluation_page(report: Report, folder: Path) -> Page:
 
 def _made_by(report: Report) -> dict[By, str]:
     """The protocol, and the potential where one was asked."""
-    judged: dict[str, Any] = report.settings.get("stability") or {}
     by: dict[By, str] = {"protocol": ", ".join(protocols_of(report))}
-    if judged:
-        potential = judged["potential"]
+    if potential := potential_of(report):
         by["potential"] = f"{potential['name']} ({potential['scheme']} energies)"
     elif "strain" in report.settings:
         by["potential"] = "GFN2-xTB"
@@ -97,11 +94,12 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, locat
     )
 
 
-def _judged(report: Report) -> list[Figure]:
+def _judged(report: Report, kind: Kind) -> list[Figure]:
     """The hull, what was asked for, and what relaxation found, of the samples that have it."""
     columns = {name: [getattr(row, name, None) for row in report.rows] for name in _RELAXED}
-    pictures = [figure for figure in (hull_figure(report.shown.phases, hull_samples(report)), *map(asked_figure, report.shown.requested)) if figure]
-    return pictures + column_distributions(columns, UNITS, {"above_hull": THRESHOLDS})
+    hull = hull_figure(report.shown.phases, hull_samples(report))
+    pictures = [figure for figure in (hull, *map(asked_figure, report.shown.requested)) if figure]
+    return pictures + column_distributions(columns, kind, {"above_hull": THRESHOLDS})
 
 
 def _metrics(report: Report) -> Table:

@@ -176,7 +176,7 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
     """What the scripts read."""
     known = dict.fromkeys(name for item in shown for name, value in item.columns.items() if value is not None)
     names = dict.fromkeys([*(name for name in page.on_cards if name in known), *known])
-    columns = [
+    columns: list[dict[str, Any]] = [
         {
             "name": name,
             "label": name.replace("_", " "),

@@ -34,12 +34,17 @@ def protocols_of(report: Report) -> dict[str, dict[str, Any]]:
     """The cards of the protocols that a report was made by, by how a page names them."""
     names = report.protocol.split(", ")
     cards = {f"{name} {version}": _card(name) for name, version in zip(names, report.version.split(", "), strict=True)}
-    if "stability" in report.settings:
-        potential = report.settings["stability"]["potential"]
+    if potential := potential_of(report):
         card = _card(STABILITY)
         by = "" if potential["name"] == card["settings"]["potential"] else f", with {potential['name']}"
         cards[f"{card['name']} {card['version']}{by}"] = card
     return cards
+
+
+def potential_of(report: Report) -> dict[str, str]:
+    """Name, scheme and version of the potential that relaxed crystals; empty where none did."""
+    judged: Any = report.settings.get("stability", {})
+    return judged.get("potential", {})
 
 
 def _card(name: str) -> dict[str, Any]:

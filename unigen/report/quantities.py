@@ -74,9 +74,7 @@ _ANY: dict[str, Quantity] = {
     "energy_per_atom_as_drawn": Quantity("eV/atom", "the same of the structure as it was drawn", "potential"),
     "enthalpy_per_atom": Quantity("eV/atom", "energy and pressure times volume, over the number of atoms", "potential"),
     "volume_per_atom": Quantity("Å³", "of the cell over the number of atoms", "potential"),
-    "energy_above_lowest": Quantity(
-        "eV/atom", "above the lowest of its composition, computed alike", "potential"
-    ),
+    "energy_above_lowest": Quantity("eV/atom", "above the lowest of its composition, computed alike", "potential"),
     "energy_above_hull": Quantity("eV/atom", "above the convex hull of known phases; negative below it", "potential"),
     "above_hull": Quantity("eV/atom", "above the convex hull of known phases; negative below it", "potential"),
     "formation_energy": Quantity("eV/atom", "against the elements of the hull", "potential"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def conventional_cell(crystal: Crystal, wrapped: Float[np.ndarray, "atoms 3"]) -
     if cell.too_large(len(crystal)):
         return None
     given = cell.right_handed(cell.Cell(crystal.lattice, wrapped, crystal.numbers))
-    plain = given.lattice, given.frac_coords, given.numbers
+    plain: Any = tuple(given)  # spglib unpacks a tuple by its type
     with cell.quiet_spglib():
         dataset = spglib.get_symmetry_dataset(plain, symprec=SYMPREC)
     if dataset is None:
