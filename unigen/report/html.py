@@ -93,7 +93,7 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
     data = _data(page, shown)
     before = _filled(numbers) if few else _filled(numbers, figures)
     after = _filled(
-        Section("columns", "Columns", _legend(page, data["columns"])),
+        Section("legend", "Legend", _legend(page, data["columns"])),
         *([figures] if few else []),
         Section("appendix", "Further numbers", page.appendix),
         Section("failures", "Failures", _failures(failed)),
@@ -168,8 +168,8 @@ def _legend(page: Page, columns: Sequence[Mapping[str, Any]]) -> list[Table]:
         quantity = quantity_of(column["name"], page.kind)
         by = page.made_by.get(quantity.by, MADE_BY[quantity.by])
         rows.append((column["label"], column["unit"] or quantity.unit, by, quantity.about))
-    title = "What is known of each structure: unit, what it is by, and what it is"
-    return [Table(title, ("column", "unit", "by", "what it is"), rows, folded=True)] if rows else []
+    title = "What is known of each structure: names, units, where they come from, what they are"
+    return [Table(title, ("name", "unit", "from", "what it is"), rows, folded=True)] if rows else []
 
 
 def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
@@ -214,14 +214,15 @@ def _column_type(name: str, shown: Sequence[Item]) -> str:
 def _for_json(value: Value, column: Mapping[str, Any]) -> Value:
     """Ready for JSON, and what is no number is nothing.
 
-    Six digits are more than anybody sees; of an energy, which differs by thousandths of an eV from the next, eight.
+    Six digits are more than anybody sees; energies, which differ from each other in the last ones, to a µeV.
     """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if column["type"] == "text":
         return str(value)
-    digits = 8 if column["unit"].startswith("eV") else 6
-    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return round(value, 6) if column["unit"].startswith("eV") else float(f"{value:.6g}")
 
 
 def _policy(scripts: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ function showItem(item) {
   OPEN.item = item;
   const place = SHOWN.items.indexOf(item);
   element("dialog-title").replaceChildren(...formulaNodes(item.title));
-  element("legend").replaceChildren(...legendOf(item));
+  element("elements").replaceChildren(...legendOf(item));
   element("previous").disabled = place <= 0;
   element("next").disabled = place === SHOWN.items.length - 1;
   offerSwitches(item);
@@ -44,10 +44,10 @@ function offerSwitches(item) {
   if (DATA.kind !== "crystals") return;
   const names = polyhedraNames(item.scene);
   element("conventional").disabled = !item.scene.conventional;
-  element("conventional-note").textContent = item.scene.conventional ? "" : "as shown";
+  element("conventional-note").textContent = item.scene.conventional ? "" : "no other than the given";
   element("polyhedra").disabled = names.length === 0;
   element("polyhedra-note").replaceChildren(
-    ...(names.length ? names.flatMap((name, n) => [n ? ", " : "", ...formulaNodes(name)]) : ["none of 4 to 8 anions"]));
+    ...(names.length ? names.flatMap((name, n) => [n ? ", " : "", ...formulaNodes(name)]) : ["none of 4 to 8 nonmetals"]));
 }
 
 function isConventional(item) {

@@ -89,11 +89,13 @@ function drawingOf(scene, cell, withPolyhedra = false) {
   const atoms = atomsIn(scene, cell);
   const key = (atom, shift) => [atom, ...shift].join();
   const drawn = new Map(atoms.map(({ atom, shift }, place) => [key(atom, shift), place]));
-  const inside = atoms.length;
+  const within = atoms.length;
   const polyhedra = [];
-  for (const { number, atom, shift } of withPolyhedra ? atoms.slice() : []) {
+  for (const centre of withPolyhedra ? atoms.slice() : []) {
+    const { number, atom, shift } = centre;
     const ligands = ligandsOf(scene, atom, neighbours);
     if (!drawsPolyhedron(ligands)) continue;
+    centre.inside = true;
     polyhedra.push({ number, corners: ligands.map(([other, step]) => {
       const to = plus(shift, step);
       const at = times(plus(own[other], to), lattice);
@@ -111,7 +113,7 @@ function drawingOf(scene, cell, withPolyhedra = false) {
       const end = drawn.get(key(other, to));
       if (end > from) bonds.push([from, end]);
       // corners of polyhedra beyond the cell have no bonds that lead farther out
-      else if (end === undefined && from < inside) cut.push({ from, to: times(plus(own[other], to), lattice) });
+      else if (end === undefined && from < within) cut.push({ from, to: times(plus(own[other], to), lattice) });
     }
   });
   return { atoms, bonds, cut, polyhedra };
@@ -165,18 +167,19 @@ function facesOf(points) {
       const normal = scaled(across, 1 / area);
       const heights = points.map((point) => dot(minus(point, points[i]), normal));
       const members = points.filter((_, n) => Math.abs(heights[n]) <= FLAT);
-      for (const side of [1, -1]) {
-        const name = [side * Math.sign(dot(normal, [1, 1e-3, 1e-6])), ...members.map((each) => points.indexOf(each))].join();
-        if (heights.every((height) => side * height <= FLAT) && !faces.has(name)) {
-          faces.set(name, { normal: scaled(normal, side), corners: around(members, normal) });
-        }
+      for (const outwards of [normal, scaled(normal, -1)]) {
+        if (heights.some((height) => dot(outwards, normal) * height > FLAT)) continue;
+        // of points in one plane each three give both sides, whichever their order
+        const side = Math.sign(dot(outwards, [1, 1e-3, 1e-6]));
+        const name = [side, ...members.map((each) => points.indexOf(each))].join();
+        if (!faces.has(name)) faces.set(name, { normal: outwards, corners: around(members, outwards) });
       }
     }
   }
   return [...faces.values()];
 }
 
-/** Points of a plane in their order around their middle. */
+/** Points of a plane in their order around their middle, counterclockwise to whom the normal points at. */
 function around(points, normal) {
   const middle = scaled(points.reduce(plus), 1 / points.length);
   const right = minus(points[0], middle);

@@ -5,7 +5,8 @@
 const SPHERE = 0.45; // drawn radius in covalent radii: small enough to see through the cell
 const STICK = 0.1; // Angstrom
 const EDGE = { radius: 0.03, color: "#8b929b" };
-const GLASS = 0.6; // opacity of polyhedra: what is inside is seen
+const GLASS = 0.75; // opacity of polyhedra
+const INSIDE = 0.5; // of its radius is left to an atom in a polyhedron, which else would fill it
 const BEYOND = 1; // Angstrom from the end of an axis to its letter
 const FILL = 0.92; // part of the window that a structure takes
 const AXES = ["#c0392b", "#2e8b57", "#2f6fb3"]; // a, b, c
@@ -24,12 +25,12 @@ class Viewer {
    * the conventional cell in place of its own, if there is one, and polyhedra around the cations, if that is wanted.
    */
   show(scene, large = false, { conventional = false, polyhedra = false } = {}) {
-    this.screen.setBackgroundColor("black", 0); // a change of size makes it opaque
     this.screen.removeAllModels();
     this.screen.removeAllShapes();
     this.screen.removeAllLabels();
     const cell = scene.lattice ? cellOf(scene, conventional) : null;
     const drawing = cell ? drawingOf(scene, cell, polyhedra) : moleculeDrawing(scene);
+    this.clear(drawing.polyhedra.length > 0);
     const atoms = ballsAndSticks(drawing, large);
     if (cell) atoms.push(...cellEdges(cell, large, atoms.length));
     this.screen.addModel().addAtoms(atoms);
@@ -37,6 +38,12 @@ class Viewer {
     if (cell && large) this.nameAxes(cell);
     Object.assign(this, { view: cell ? cell.view : scene.view, atoms, large });
     this.reset();
+  }
+
+  /** Without a background of its own; behind glass with that of the page, or the glass is darkened by nothing. */
+  clear(behindGlass) {
+    if (behindGlass) this.screen.setBackgroundColor(getComputedStyle(this.element).backgroundColor, 1);
+    else this.screen.setBackgroundColor("black", 0); // a change of size makes it opaque
   }
 
   /** In the colour of its middle; 3Dmol shades a face by the normals of its corners, so each face has its own. */
@@ -109,9 +116,9 @@ function moleculeDrawing(scene) {
 }
 
 function ballsAndSticks(drawing, large) {
-  const atoms = drawing.atoms.map(({ number, at }) => {
+  const atoms = drawing.atoms.map(({ number, at, inside }) => {
     const [symbol, color, radius] = DATA.elements[number];
-    return modelAtom(at, symbol, { radius: STICK, color }, SPHERE * radius);
+    return modelAtom(at, symbol, { radius: STICK, color }, SPHERE * radius * (inside ? INSIDE : 1));
   });
   const join = (first, second, order = 1) => {
     for (const [one, other] of [[first, second], [second, first]]) {
