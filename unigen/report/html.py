@@ -196,7 +196,7 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
             "file": quote(os.fsencode(item.file)),
             "place": item.location,
             "values": [_for_json(item.columns.get(column["name"]), column) for column in columns],
-            "scene": scene_of(structure),
+            "scene": scene_of(structure, page.symprec),
         }
         for item, structure in zip(shown, structures, strict=True)
     ]

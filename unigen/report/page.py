@@ -13,6 +13,7 @@ from typing import Any
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
+from unigen.report.pictures.conventional_cell import SYMPREC
 from unigen.report.quantities import By
 
 PAGE = "report.html"
@@ -95,6 +96,7 @@ class Page:
         units: of columns, by name, where `unigen.report.quantities` does not know them.
         on_cards: columns whose values stand on every card, and first in the table of structures.
         made_by: what values come from, by the words of `unigen.report.quantities.By`, such as the potential's name.
+        symprec: tolerance of conventional cells, Angstrom: that of the space groups on the page.
     """
 
     title: str
@@ -108,3 +110,4 @@ class Page:
     units: Mapping[str, str] = field(default_factory=dict)
     on_cards: Sequence[str] = ()
     made_by: Mapping[By, str] = field(default_factory=dict)
+    symprec: float = SYMPREC

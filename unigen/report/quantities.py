@@ -99,7 +99,9 @@ _ANY: dict[str, Quantity] = {
 
 _OF = {
     "crystals": {
-        "space_group": Quantity("name", "Hermann-Mauguin symbol; by spglib, 0.1 Å unless the run says otherwise"),
+        "space_group": Quantity(
+            "name", "Hermann-Mauguin symbol; by spglib, within 0.1 Å or what the settings say"
+        ),
         "space_group_number": Quantity("number", "international number of the space group; as the symbol, by spglib"),
         "template": Quantity("text", "space group that was written, and the Wyckoff letters of each element", "model"),
         "density": Quantity("g/cm³", "mass of the cell over its volume"),

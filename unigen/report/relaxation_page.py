@@ -11,14 +11,13 @@ from typing import Any
 from unigen.cards import Kind
 from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
-from unigen.energies.relaxation import Relaxation
+from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import FRAMES
 from unigen.energies.relaxed_molecules import MOLECULES
 from unigen.journal import RUN
 from unigen.report.distributions import column_distributions
 from unigen.report.html import write_page
 from unigen.report.page import PAGE, Item, Page, Value
-from unigen.report.pictures.conventional_cell import SYMPREC
 from unigen.runs.relaxation import RelaxedEntry
 from unigen.runs.tables import check_sample
 
@@ -42,6 +41,7 @@ def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxatio
     Raises:
         UserError: the disk is full.
     """
+    symprec = _symprec(folder)
     under_pressure = any(result.enthalpy_per_atom is not None for _, result in relaxations)
     energies = [
         None if result.crystal is None else (result.crystal.reduced_formula, _what_goes_down(result))
@@ -51,7 +51,7 @@ def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxatio
         Item(
             id=name,
             structure=result.crystal,
-            subtitle="" if result.crystal is None else result.crystal.space_group(SYMPREC).symbol,
+            subtitle="" if result.crystal is None else result.crystal.space_group(symprec).symbol,
             reason=f"{result.outcome}: {result.reason}",
             columns=place
             | {
@@ -62,7 +62,7 @@ def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxatio
                 "energy_drop": result.energy_drop,
                 "displacement": result.displacement,
                 "volume_change": result.volume_change,
-                **({} if result.crystal is None else _checks(result.crystal)),
+                **({} if result.crystal is None else _checks(result.crystal, symprec)),
             },
         )
         for (name, result), place in zip(relaxations, _places(energies), strict=True)
@@ -107,9 +107,14 @@ def write_molecules_page(folder: Path, entries: Sequence[RelaxedEntry]) -> Path:
     return _write(folder, "molecules", items, MOLECULES, "entry")
 
 
-def _checks(crystal: Crystal) -> dict[str, Value]:
+def _symprec(folder: Path) -> float:
+    """Of the space groups, Angstrom: as the relaxation was set to find them."""
+    return float(read_yaml(folder / RUN)["settings"].get("symprec", RelaxSettings.symprec))
+
+
+def _checks(crystal: Crystal, symprec: float) -> dict[str, Value]:
     """Space group, density and distances, as of a generated crystal."""
-    checks: Any = check_sample(crystal, SYMPREC)
+    checks: Any = check_sample(crystal, symprec)
     return checks
 
 
@@ -162,6 +167,7 @@ def _write(folder: Path, kind: Kind, items: Sequence[Item], file: str, unit: str
         notes=["Ranks and energies above the lowest are among the structures of one formula on this page."],
         units={"energy_above_lowest": "eV"} if kind == "molecules" else {},  # their energies are totals
         on_cards=_ON_CARDS[kind],
+        symprec=_symprec(folder),
         made_by={"potential": _potential(settings["potential"]), "ranking": "by energy, within a formula"},
     )
     return write_page(page, folder / PAGE)

@@ -13,9 +13,12 @@ from unigen.report.pictures.periodic_images import BOUNDARY
 from unigen.shapes import Float
 
 SYMPREC = 0.1
-"""Angstrom: that of the space groups beside the pictures."""
+"""Angstrom: that of the space groups of runs and evaluations."""
 
-_SAME = 1e-3
+SAME = 0.2
+"""Angstrom: atoms this near, whole cells apart, are one. Each is within `SYMPREC` of where it should be."""
+
+_EQUAL = 1e-3
 """Entries of a change of basis that differ by less are one: whole or simple fractions, but for spglib's rounding."""
 
 
@@ -32,7 +35,9 @@ class ConventionalCell:
     origin: Float[np.ndarray, "3"]
 
 
-def conventional_cell(crystal: Crystal, wrapped: Float[np.ndarray, "atoms 3"]) -> ConventionalCell | None:
+def conventional_cell(
+    crystal: Crystal, wrapped: Float[np.ndarray, "atoms 3"], symprec: float = SYMPREC
+) -> ConventionalCell | None:
     """The cell in the standard setting of the space group, by spglib.
 
     None where the given cell is of the same size and shape, where it is too large for a search, and where its atoms
@@ -41,6 +46,7 @@ def conventional_cell(crystal: Crystal, wrapped: Float[np.ndarray, "atoms 3"]) -
     Args:
         crystal: in any cell.
         wrapped: its fractional coordinates, each in the cell that starts `BOUNDARY` below zero.
+        symprec: tolerance of the symmetry, Angstrom.
 
     Example:
         >>> from unigen.report.pictures.periodic_images import close_cell
@@ -58,7 +64,7 @@ def conventional_cell(crystal: Crystal, wrapped: Float[np.ndarray, "atoms 3"]) -
     given = cell.right_handed(cell.Cell(crystal.lattice, wrapped, crystal.numbers))
     plain: Any = tuple(given)  # spglib unpacks a tuple by its type
     with cell.quiet_spglib():
-        dataset = spglib.get_symmetry_dataset(plain, symprec=SYMPREC)
+        dataset = spglib.get_symmetry_dataset(plain, symprec=symprec)
     if dataset is None:
         return None
     # spglib: x of the standard cell is P x + p, so the corner is at -P^-1 p and the edges are the columns of P^-1; the
@@ -68,7 +74,7 @@ def conventional_cell(crystal: Crystal, wrapped: Float[np.ndarray, "atoms 3"]) -
     found = ConventionalCell(back.T, -back @ dataset.origin_shift)
     entries = np.abs(found.basis)
     # a permutation of the given vectors shows nothing new
-    if np.allclose(np.sort(entries.ravel()), [0] * 6 + [1] * 3, atol=_SAME) and (entries.max(axis=0) > 0.5).all():
+    if np.allclose(np.sort(entries.ravel()), [0] * 6 + [1] * 3, atol=_EQUAL) and (entries.max(axis=0) > 0.5).all():
         return None
     wanted = len(crystal) * abs(np.linalg.det(found.basis))
     return found if _atoms_within(crystal.lattice, wrapped, found) == round(wanted) else None
@@ -85,5 +91,5 @@ def _atoms_within(
     places = places[((places >= -BOUNDARY) & (places <= 1 + BOUNDARY)).all(axis=1)]
     away = places[:, None] - places
     away = (away - np.round(away)) @ found.basis @ lattice
-    same = np.linalg.norm(away, axis=2) < 2 * SYMPREC  # each within the tolerance of where it should be
+    same = np.linalg.norm(away, axis=2) < SAME
     return len(places) - int(np.tril(same, k=-1).any(axis=1).sum())

@@ -13,7 +13,7 @@ import numpy as np
 from unigen.crystals.crystal import Crystal
 from unigen.elements import SYMBOLS
 from unigen.molecules.molecule import Molecule
-from unigen.report.pictures.conventional_cell import conventional_cell
+from unigen.report.pictures.conventional_cell import SYMPREC, conventional_cell
 from unigen.report.pictures.crystals import look_at_cell
 from unigen.report.pictures.molecules import look_flat_on
 from unigen.report.pictures.periodic_images import ANIONS, BOND_FACTOR, close_cell, find_bonds
@@ -26,13 +26,13 @@ Scene = dict[str, Any]
 """Ready for JSON; `crystal_scene` and `molecule_scene` say what it holds."""
 
 
-def scene_of(structure: Crystal | Molecule) -> Scene:
-    """The scene of either kind."""
-    return crystal_scene(structure) if isinstance(structure, Crystal) else molecule_scene(structure)
+def scene_of(structure: Crystal | Molecule, symprec: float = SYMPREC) -> Scene:
+    """The scene of either kind; ``symprec`` is the tolerance of a crystal's conventional cell, Angstrom."""
+    return crystal_scene(structure, symprec) if isinstance(structure, Crystal) else molecule_scene(structure)
 
 
-def crystal_scene(crystal: Crystal) -> Scene:
-    """A crystal.
+def crystal_scene(crystal: Crystal, symprec: float = SYMPREC) -> Scene:
+    """A crystal; see `scene_of`.
 
     Returns:
         ``numbers`` of the crystal's atoms and their fractional ``coords``, each in the cell that starts
@@ -50,7 +50,7 @@ def crystal_scene(crystal: Crystal) -> Scene:
         "bonds": np.column_stack([bonds.first, bonds.second, bonds.shifts]).ravel().tolist(),
         "view": _quaternion(look_at_cell(crystal.lattice)),
     }
-    conventional = conventional_cell(crystal, wrapped)
+    conventional = conventional_cell(crystal, wrapped, symprec)
     if conventional is not None:
         scene["conventional"] = {
             "basis": _rounded(conventional.basis, _FRACTION_DIGITS),
