@@ -222,7 +222,8 @@ def _for_json(value: Value, column: Mapping[str, Any]) -> Value:
         return str(value)
     if not isinstance(value, float):
         return value
-    return round(value, 6) if column["unit"].startswith("eV") else float(f"{value:.6g}")
+    energy = column["unit"].startswith("eV") and abs(value) >= 1
+    return round(value, 6) if energy else float(f"{value:.6g}")
 
 
 def _policy(scripts: Sequence[str]) -> str:

@@ -55,10 +55,11 @@ def _said_of(name: str, report: Report) -> tuple[str, str, str]:
     """Unit, protocol and meaning of a metric; those of ``match_rate.k20`` and ``mae.gap`` stand before the dot."""
     base, _, suffix = name.partition(".")
     for protocol, card in protocols_of(report).items():
+        told = card["metrics"] | card.get("validity", {})  # beside what it compares, csp says how valid samples are
         for entry in (name, base):
-            if entry in card["metrics"]:
+            if entry in told:
                 whose = _of_suffix(suffix) if entry != name else ""
-                about = card["metrics"][entry] + (f" Here: {whose}." if whose else "")
+                about = told[entry] + (f" Here: {whose}." if whose else "")
                 return _unit(entry, suffix, card), protocol, about
     return (SHARE if is_share(name) else NO_UNIT), report.protocol, "see the protocol"
 

@@ -53,6 +53,8 @@ _ANY: dict[str, Quantity] = {
     "bounded": Quantity(
         "yes or no", "something about it ended at a bound of work, and counts as not found", "protocol"
     ),
+    "unique": Quantity("yes or no", "no sample before it is the same", "protocol"),
+    "novel": Quantity("yes or no", "nothing in the reference is the same", "protocol"),
     # of a generator
     "log_likelihood": Quantity("nats", "of the sample; larger is likelier within one composition", "model"),
     "score": Quantity("number", "what the model holds of it: larger is better, within one model and request", "model"),
@@ -99,9 +101,7 @@ _ANY: dict[str, Quantity] = {
 
 _OF = {
     "crystals": {
-        "space_group": Quantity(
-            "name", "Hermann-Mauguin symbol; by spglib, within 0.1 Å or what the settings say"
-        ),
+        "space_group": Quantity("name", "Hermann-Mauguin symbol; by spglib, within 0.1 Å or what the settings say"),
         "space_group_number": Quantity("number", "international number of the space group; as the symbol, by spglib"),
         "template": Quantity("text", "space group that was written, and the Wyckoff letters of each element", "model"),
         "density": Quantity("g/cm³", "mass of the cell over its volume"),
@@ -117,8 +117,6 @@ _OF = {
         "composition_valid_cdvae": Quantity("yes or no", "see the metric of this name", "protocol"),
         "matched": Quantity("yes or no", "matches its reference, by pymatgen's StructureMatcher", "protocol"),
         "rms": Quantity("(V/atoms)^⅓", "root mean square displacement to its reference", "protocol"),
-        "unique": Quantity("yes or no", "no sample before it is the same", "protocol"),
-        "novel": Quantity("yes or no", "nothing in the reference is the same", "protocol"),
         "stated_space_group": Quantity("number", "the space group that the generator wrote", "file"),
         "stated_symmetry": Quantity(
             "name", "that group beside the one found at 0.01 Å: confirmed, higher, other, failed"
