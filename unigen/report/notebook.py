@@ -17,7 +17,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
 from unigen.report.html import asset, page_data, template
-from unigen.report.page import UNITS, Item, Kind, Page, Value
+from unigen.report.page import Item, Kind, Page, Value
 
 SIZE = 260
 """Pixels of the picture: several fit on a screen."""
@@ -80,7 +80,7 @@ def _subtitle(structure: Crystal | Molecule) -> str:
 
 
 def _frame(items: Sequence[Item], kind: Kind, note: str = "") -> str:
-    page = Page("", kind, items, units=UNITS)
+    page = Page("", kind, items)
     text = template("notebook.html").render(
         data=page_data(page, items),
         packed=_packed(),
