@@ -35,7 +35,7 @@ class RelaxedRow:
         space_group_number: international number.
         outcome: how the relaxation ended.
         rank: among the entries of its composition, from 1, the lowest energy (under a pressure: enthalpy) first.
-        above_best: eV/atom above the lowest of its composition.
+        energy_above_lowest: eV/atom above the lowest of its composition.
         energy_per_atom: eV/atom, relaxed.
         enthalpy_per_atom: eV/atom, under a pressure.
         initial_energy_per_atom: eV/atom, as given.
@@ -55,7 +55,7 @@ class RelaxedRow:
     space_group_number: int | None = None
     outcome: str
     rank: int | None = None
-    above_best: float | None = None
+    energy_above_lowest: float | None = None
     energy_per_atom: float | None = None
     enthalpy_per_atom: float | None = None
     initial_energy_per_atom: float | None = None
@@ -92,7 +92,7 @@ def relaxed_rows(
             "space_group": "" if group is None else group.symbol,
             "space_group_number": None if group is None else group.number,
             "rank": ranks.get(place),
-            "above_best": above.get(place),
+            "energy_above_lowest": above.get(place),
         }
         rows.append(RelaxedRow(**(told | own)))
     return rows
