@@ -93,7 +93,7 @@ def relax(
 
     Returns:
         Samples (one Sample for one structure) whose structures are the relaxed ones, in their order, with
-        ``energy_per_atom`` (eV), ``energy_above_lowest`` (eV/atom above the lowest of its composition), ``outcome`` and more in
+        ``energy_per_atom``, ``energy_above_lowest`` (of its composition; both eV/atom), ``outcome`` and more in
         ``sample.facts``. What could not be relaxed has no structure but a reason, and a warning counts them.
 
     Raises:

@@ -33,7 +33,6 @@ _COLUMNS = (
     "score",
     "energy_per_atom",
     "energy_above_lowest",
-    "energy_above_lowest",
     "above_hull",
 )
 """What a list tells besides formula and symmetry; everything else is in ``to_dataframe``."""

@@ -156,12 +156,8 @@ def write_relaxed_crystals(
 
 def _told(row: RelaxedRow) -> dict[str, str | int | float]:
     """What a frame says besides the numbers of its relaxation."""
-    told = {"index": row.index, "formula": row.formula, "space_group": row.space_group}
-    return {
-        name: value
-        for name, value in (told | {"energy_above_lowest": row.energy_above_lowest}).items()
-        if value is not None
-    }
+    names = ("index", "formula", "space_group", "energy_above_lowest")
+    return {name: value for name in names if (value := getattr(row, name)) is not None}
 
 
 def _crystal_cells(row: RelaxedRow, result: Relaxation, settings: RelaxSettings) -> Cells:
