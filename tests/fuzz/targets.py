@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -241,6 +242,30 @@ def _crystal_targets() -> Iterator[Target]:
     yield target("CASTEP .cell", "a.cell", "text", cell)
     yield target("no ending", "structure", "text", frames[0], some[1].to_poscar(), _by_ase("a.xsf"))
     yield target("compressed", "a.cif.gz", "text", *cifs[:2])
+    yield target("zip of CIFs", "a.zip", "binary", _zip_of(cifs[:3]))
+    yield target("DiffCSP's tensors", "a.pt", "binary", _diffcsp(some))
+
+
+def _zip_of(cifs: list[str]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, cif in enumerate(cifs):
+            archive.writestr(f"gen_{number}.cif", cif)
+    return file.getvalue()
+
+
+def _diffcsp(crystals: tuple[Crystal, ...]) -> bytes:
+    parameters = torch.tensor(np.array([crystal.to_pymatgen().lattice.parameters for crystal in crystals]))
+    file = io.BytesIO()
+    tensors = {
+        "num_atoms": torch.tensor([[len(crystal) for crystal in crystals]]),
+        "frac_coords": torch.tensor(np.concatenate([crystal.frac_coords for crystal in crystals]))[None],
+        "atom_types": torch.tensor(np.concatenate([crystal.numbers for crystal in crystals]))[None],
+        "lengths": parameters[None, :, :3],
+        "angles": parameters[None, :, 3:],
+    }
+    torch.save(tensors, file)
+    return file.getvalue()
 
 
 def _read_crystal_store(path: Path) -> list[str]:

@@ -8,6 +8,7 @@ MatterGen's ``generated_crystals_cif.zip`` holds ``gen_0.cif``, ``gen_1.cif``, .
 from __future__ import annotations
 
 import argparse
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -51,8 +52,8 @@ def read_zip_of_cifs(path: Path) -> Iterator[Record]:
             for each in members:
                 name, where = PurePosixPath(each.filename).stem, f"{path} {each.filename}"
                 yield Record(name, "cif", decode(archive.read(each)), where)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
-        # RuntimeError: encrypted; NotImplementedError: packed in a way that Python does not know
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+        # EOFError: cut short; RuntimeError: encrypted, or packed in a way that Python does not know
         raise UserError("not a readable zip", where=str(path), got=one_line(error)) from error
 
 
@@ -68,7 +69,7 @@ def read_diffcsp_tensors(path: Path) -> Iterator[Record]:
         # the one object that is no tensor in what DiffCSP's own scripts write: a bag of settings, which runs nothing
         with torch.serialization.safe_globals([argparse.Namespace]):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (torch.serialization.pickle.UnpicklingError, *PARSER_ERRORS) as error:
+    except (torch.serialization.pickle.UnpicklingError, struct.error, *PARSER_ERRORS) as error:
         raise UserError("not tensors alone", where=str(path), got=one_line(error)[:80], next_step=_CONVERT) from error
     arrays = _arrays(content, path)
     for sample, counts in enumerate(arrays["num_atoms"]):
