@@ -90,7 +90,7 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
     numbers = Section("numbers", "Numbers", page.tables)
     figures = Section("figures", "Figures", figures=page.figures)
     few = 0 < len(shown) <= FEW
-    data = _data(page, shown)
+    data = page_data(page, shown)
     before = _filled(numbers) if few else _filled(numbers, figures)
     after = _filled(
         Section("legend", "Legend", _legend(page, data["columns"])),
@@ -100,8 +100,8 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
         Section("settings", "Settings", _settings(page.settings)),
     )
     links = [(each.anchor, each.heading) for each in (*before, Section("structures", "Structures"), *after)]
-    scripts = [_asset(f"{name}.js") for name in SCRIPTS]
-    return _template("page.html").render(
+    scripts = [asset(f"{name}.js") for name in SCRIPTS]
+    return template("page.html").render(
         policy=_policy(scripts),
         title=page.title,
         lead=f"{len(made)} {page.kind}, {len(failed)} failed",
@@ -110,14 +110,14 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
         before=before,
         after=after,
         data=data,
-        style=_asset("page.css"),
+        style=asset("page.css"),
         scripts=scripts,
-        licence=_asset("3Dmol-LICENSE.txt"),
+        licence=asset("3Dmol-LICENSE.txt"),
         version=__version__,
     )
 
 
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
     """A template among the assets; what it is given is escaped, and what it is not given is an error."""
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
@@ -172,7 +172,7 @@ def _legend(page: Page, columns: Sequence[Mapping[str, Any]]) -> list[Table]:
     return [Table(title, ("name", "unit", "from", "what it is"), rows, folded=True)] if rows else []
 
 
-def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
+def page_data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
     """What the scripts read."""
     known = dict.fromkeys(name for item in shown for name, value in item.columns.items() if value is not None)
     names = dict.fromkeys([*(name for name in page.on_cards if name in known), *known])
@@ -233,5 +233,6 @@ def _policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """One of our scripts, styles or templates, as text."""
     return (ASSETS / name).read_text(encoding="utf-8")

@@ -166,7 +166,7 @@ def run_stable(
     known = frozenset(rules.hull.reference.formulas if de_novo else ())
     with alone_in(folder.path):
         folder.claim(settings.facts(generator, [request], folder) | {"stable": rules.facts()})
-        drawn = CrystalFolder(folder.path / DRAWN, cif=False)
+        drawn = CrystalFolder(folder.path / DRAWN, formats=())
         # its n is how many may be drawn: the folder is a run of its own, which anything that reads runs can read
         drawn.claim(replace(settings, n=draws).facts(generator, [request], drawn))
         relaxed = RelaxedCrystals(folder.path / RELAXED, rules.potential, rules.relaxation)
@@ -257,7 +257,8 @@ class _Judge:
         if crystal is None:
             return "not drawn", str(row["reason"])
         if not row["checks"]["valid"]:
-            return "not valid", f"smallest distance {row['checks']['smallest_distance']:.2f} A"
+            checks = row["checks"]
+            return "not valid", checks.get("close_contact", f"smallest distance {checks['smallest_distance']:.2f} A")
         if crystal.reduced_formula in self.known:
             return "known already", f"{crystal.reduced_formula} is in the hull {self.rules.hull.reference.card.name}"
         return crystal
