@@ -77,6 +77,8 @@ _ANY: dict[str, Quantity] = {
     "enthalpy_per_atom": Quantity("eV/atom", "energy and pressure times volume, over the number of atoms", "potential"),
     "volume_per_atom": Quantity("Å³", "of the cell over the number of atoms", "potential"),
     "energy_above_lowest": Quantity("eV/atom", "above the lowest of its composition, computed alike", "potential"),
+    "above_best": Quantity("eV/atom", "energy above the lowest of its composition", "potential"),
+    "follows": Quantity("name", "formula of the known structure that it starts from", "model"),
     "energy_above_hull": Quantity("eV/atom", "above the convex hull of known phases; negative below it", "potential"),
     "above_hull": Quantity("eV/atom", "above the convex hull of known phases; negative below it", "potential"),
     "formation_energy": Quantity("eV/atom", "against the elements of the hull", "potential"),
