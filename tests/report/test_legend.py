@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from tests.crystals.real_crystals import prototypes
 from unigen.cards import Kind, published
 from unigen.config import read_yaml
+from unigen.crystals.crystal import Crystal, repeat_cell
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.samples import CrystalEntry
 from unigen.eval.crystals.scores import CrystalResult
@@ -24,6 +26,7 @@ from unigen.molecules.molecule import Molecule
 from unigen.report.evaluation_page import evaluation_page
 from unigen.report.legend import SHARE, STABILITY, metrics_legend
 from unigen.report.quantities import MADE_BY, By, quantity_of, unit_of
+from unigen.runs.tables import check_sample
 
 CRYSTALS = list(prototypes(4))
 MOLECULES = [Molecule.from_smiles(smiles, seed=1) for smiles in ("CCO", "CC(N)=O")]
@@ -104,6 +107,13 @@ def test_a_card_has_the_unit_of_what_is_no_share_and_of_nothing_else(path):
 def test_every_column_of_an_evaluation_is_known(row, kind):
     columns = {each.name for each in fields(row)} - {"id", "formula"}
     assert [name for name in columns if quantity_of(name, kind).about == "as its file says"] == []
+
+
+def test_every_check_of_a_generated_crystal_is_known():
+    overlapping = Crystal(np.array([22, 8]), np.array([[0, 0, 0], [0, 0, 0.19]]), 4 * np.eye(3))
+    columns = check_sample(overlapping) | check_sample(repeat_cell(CRYSTALS[0], 2))
+    assert {"close_contact", "primitive_atoms"} <= columns.keys()
+    assert [name for name in columns if quantity_of(name, "crystals").about == "as its file says"] == []
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

@@ -109,10 +109,8 @@ _OF = {
         "density": Quantity("g/cm³", "mass of the cell over its volume"),
         "volume": Quantity("Å³", "of the cell"),
         "primitive_atoms": Quantity("count", "atoms in the primitive cell, where the one given is not primitive"),
-        "valid": Quantity(
-            "yes or no",
-            "atoms at least 0.5 Å apart and a cell of at least 0.1 Å³, no more: not that it is chemically sensible",
-        ),
+        "valid": Quantity("yes or no", "atoms no closer than in known crystals, and a volume; no more than that"),
+        "close_contact": Quantity("text", "two atoms that are closer than known crystals have their elements"),
         "structure_valid": Quantity("yes or no", "see the metric of this name", "protocol"),
         "structure_valid_cdvae": Quantity("yes or no", "see the metric of this name", "protocol"),
         "composition_valid": Quantity("yes or no", "see the metric of this name", "protocol"),

@@ -26,7 +26,7 @@ _DRAWN = ("energy_drop", "displacement", "volume_change", "strain", "strain_rmsd
 """Columns with a distribution of their own."""
 
 _ON_CARDS = {
-    "crystals": ("rank", "energy_above_lowest", "enthalpy_per_atom", "energy_per_atom", "outcome"),
+    "crystals": ("rank", "energy_above_lowest", "enthalpy_per_atom", "energy_per_atom", "outcome", "close_contact"),
     "molecules": ("rank", "energy_above_lowest", "energy", "strain", "outcome"),
 }
 
