@@ -1,4 +1,4 @@
-"""The page of a generation run: its samples with what their journal lines say, its settings, no energies."""
+"""The page of a generation run: its samples with what their journal lines say, what chose them, its settings."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from unigen.runs.folder import RUN, Row, file_names
 from unigen.runs.molecule_files import SDF, molecule_of
 
 _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "sites", "lattice", "molecule", "reason")
+
 _JUDGED = ("above_hull", "energy_per_atom", "formation_energy")
 """On the cards of crystals that were kept for being stable."""
 
@@ -66,7 +67,7 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
 
         figures = [*ranking_figures(folder, rows, requests, settings["ranking"]), *figures]
         notes = [*ranking_notes(settings), *missing]
-        on_cards = (*on_cards_of(rows), *_WRONG)
+        on_cards = (*on_cards_of(folder, rows), *_WRONG)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(
         title=f"{kind.capitalize()} by {settings['model']}",
