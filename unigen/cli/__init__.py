@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from unigen.cli import data, evaluate, generate, hull, models
+from unigen.cli.finetune import finetune
 from unigen.cli.identify import identify
 from unigen.cli.relax import relax
 from unigen.command import run_command
@@ -22,6 +23,7 @@ app.add_typer(generate.app, name="generate")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("relax")(relax)
 app.command("identify")(identify)
+app.command("finetune")(finetune)
 app.add_typer(hull.app, name="hull")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

@@ -107,6 +107,7 @@ def build_dataset(
     *,
     workers: int | None = None,
     console: Console | None = None,
+    folder: Path | None = None,
 ) -> BuildResult:
     """Build dataset ``name`` from its public source, from local copies of it, or from any structures.
 
@@ -117,6 +118,7 @@ def build_dataset(
         options: what gets in.
         workers: processes; by default one a core.
         console: where progress is shown; silent without.
+        folder: of its files; by default among the datasets that are found by their names.
 
     Raises:
         UserError: unknown name or source, no network, wrong checksum, nothing readable, full disk (what was done is
@@ -125,7 +127,7 @@ def build_dataset(
     options = options or BuildOptions()
     if not name or "/" in name or ":" in name or name.startswith("."):
         raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
-    home = datasets_home() / name
+    home = folder or datasets_home() / name
     chosen = resolve_sources(name, sources)
     with alone_in(home):
         return _build(name, home, chosen, options, workers or os.cpu_count() or 1, console)

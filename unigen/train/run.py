@@ -26,7 +26,7 @@ from unigen.models.training_set import TrainingSet
 from unigen.train.batches import StepBatches
 from unigen.train.callbacks import build_callbacks
 from unigen.train.checkpoints import DurableFiles, Stopped
-from unigen.train.continuation import check_same_run, last_checkpoint, publish, read_checkpoint
+from unigen.train.continuation import check_same_run, has_ended_early, last_checkpoint, publish, read_checkpoint
 from unigen.train.module import TrainingModule
 from unigen.train.settings import TrainConfig
 
@@ -48,14 +48,16 @@ def train(config: TrainConfig) -> Path:
 def _train(config: TrainConfig, out: Path) -> Path:
     check_same_run(config, out)
     checkpoint = last_checkpoint(out)
-    first_step = int(read_checkpoint(checkpoint)["global_step"]) if checkpoint.exists() else 0
-    if first_step < config.max_steps:
+    held = read_checkpoint(checkpoint) if checkpoint.exists() else {}
+    first_step = int(held.get("global_step", 0))
+    if first_step < config.max_steps and not has_ended_early(held, config.patience):
         _fit(config, out, checkpoint if first_step else None, first_step)
     else:
         print(f"finished before: step {first_step} of {config.max_steps} in {out}; more max_steps go on")  # noqa: T201
     if not _is_first_process():
         sys.exit(0)  # the first process speaks for all
-    publish(build_model(config.model), read_checkpoint(checkpoint), out / "model")
+    if not config.patience:  # else the best are there
+        publish(build_model(config.model), read_checkpoint(checkpoint), out / "model")
     return out / "model"
 
 

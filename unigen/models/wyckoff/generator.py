@@ -188,10 +188,11 @@ class WyckoffGenerator:
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
-        config, adapter = self.model.config, self.model.adapter
-        if adapter is None:
+        config, adapters = self.model.config, self.model.adapters
+        if not adapters:
             return {}
-        return property_ranges(properties, config.properties, config.units, adapter.range, adapter.std)
+        limits, spreads = (torch.cat([getattr(each, name) for each in adapters]) for name in ("range", "std"))
+        return property_ranges(properties, config.properties, config.units, limits, spreads)
 
     def property_vector(self, request: CrystalRequest) -> Float[np.ndarray, "6"]:
         """The properties that a request asks for, as the vector of BEGIN.
