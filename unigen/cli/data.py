@@ -23,6 +23,9 @@ def data_build(
     limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many entries of each split.")] = None,
     merge_splits: Annotated[bool, typer.Option(help="Forget the sources' splits: all rows are train.")] = False,
     split_val: Annotated[float, typer.Option(min=0.0, help="Fraction to split off as val.")] = 0.0,
+    properties: Annotated[
+        Path | None, typer.Option(help="CSV of properties by id; one that lies in the folder is found.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> None:
     """Build a dataset: checked crystals in primitive cells, or molecules with their bonds, in one Parquet file."""
@@ -39,6 +42,7 @@ def data_build(
         split_val=split_val,
         largest_fragment=largest_fragment,
         limit=limit,
+        properties=properties,
     )
     console = Console()
     print_result(build_dataset(name, tuple(source or ()), options, workers=workers, console=console), console)

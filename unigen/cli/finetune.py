@@ -17,6 +17,9 @@ def finetune(
     property_: Annotated[
         str | None, typer.Option("--property", help="Learn to be asked for this column of the data.")
     ] = None,
+    properties: Annotated[
+        Path | None, typer.Option(help="CSV of properties by id; one that lies in the folder is found.")
+    ] = None,
     unit: Annotated[str, typer.Option(help="Of the property, for messages and the card.")] = "",
     steps: Annotated[int, typer.Option(min=1, help="At most; it ends early when nothing is gained.")] = 300,
     split_val: Annotated[float, typer.Option(min=0.01, max=0.9, help="Held out, if the data holds out none.")] = 0.2,
@@ -36,6 +39,7 @@ def finetune(
         data=data,
         out=out,
         property=property_,
+        properties=properties,
         unit=unit,
         steps=steps,
         split_val=split_val,

@@ -25,6 +25,7 @@ from unigen.data.build_sources import resolve_sources
 from unigen.data.store import Dataset
 from unigen.data.summary import print_result
 from unigen.disk import alone_in, durable, sha256_of, write_text
+from unigen.disk import checksum as file_checksum
 from unigen.errors import UserError
 from unigen.journal import claim_folder
 from unigen.models.card import ModelCard, read_model_card
@@ -56,6 +57,7 @@ class FineTuneSettings:
         data: a built dataset, or files or a folder of structures.
         out: run folder.
         property: that is learned, a column of the data; None: the structures are.
+        properties: a CSV of properties of the structures; one that lies in their folder is found.
         unit: of the property.
         steps: optimizer steps, at most.
         split_val: share of the formulas that is held out where the data holds none out itself.
@@ -68,6 +70,7 @@ class FineTuneSettings:
     data: str
     out: Path
     property: str | None = None
+    properties: Path | None = None
     unit: str = ""
     steps: int = 300
     split_val: float = 0.2
@@ -192,6 +195,7 @@ def _facts(settings: FineTuneSettings, folder: Path, checksum: str) -> dict[str,
         "version": sha256_of(folder / WEIGHTS),
         **{name: getattr(settings, name) for name in names},
         "checksum": checksum,
+        "properties": settings.properties and file_checksum(settings.properties),
     }
 
 
@@ -205,7 +209,7 @@ def _user_data(settings: FineTuneSettings, kind: Kind, console: Console | None) 
     store = folder / f"{kind}.parquet"
     if not store.exists():
         for split_val in (0.0, settings.split_val):
-            options = BuildOptions(split_val=split_val)
+            options = BuildOptions(split_val=split_val, properties=settings.properties)
             built = build_dataset("mine", (settings.data,), options, workers=settings.workers, folder=folder)
             if "val" in built.splits:
                 break
