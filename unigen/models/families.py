@@ -22,6 +22,7 @@ from unigen.models.joint.network import JointConfig, JointModel
 from unigen.models.nearest.generator import NEAREST, NearestSettings, nearest_generator
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.models.smiles.fine_tuning import prepare_smiles
 from unigen.models.smiles.generator import smiles_generator
 from unigen.models.smiles.items import open_smiles
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
@@ -152,6 +153,7 @@ FAMILIES: tuple[Family, ...] = (
             network=MoleculeModel,
             training_set=open_smiles,
             reads="molecules",
+            fine_tuning=prepare_smiles,
             tiny=_TINY_SMILES,
         ),
         generator=smiles_generator,

@@ -34,7 +34,8 @@ def prepare_wyckoff(task: FineTuning) -> Material:
     shown, held_back = task.replay_counts
     if not replay.exists():
         rows = _replayed(known, task, shown + held_back)
-        split = ["val"] * min(held_back, len(rows)) + ["train"] * max(len(rows) - held_back, 0)
+        held_back = min(held_back, len(rows) // 2 if shown else len(rows))  # a small table is shared
+        split = ["val"] * held_back + ["train"] * (len(rows) - held_back)
         write_replay(known, rows, split, replay)
     for store in (task.store, replay):
         if not store.with_name(LESSONS).exists():
