@@ -21,7 +21,7 @@ def prepare_smiles(task: FineTuning) -> Material:
     """Draw what is replayed, and build it; what is there already is kept.
 
     Raises:
-        UserError: the model draws nothing that can be read, or the folder cannot be written.
+        UserError: the model draws nothing, or the folder cannot be written.
     """
     replay = task.folder / "replay" / "molecules.parquet"
     shown, held_back = task.replay_counts
@@ -33,12 +33,14 @@ def prepare_smiles(task: FineTuning) -> Material:
         jobs = [Job(MoleculeRequest(), 0, index, task.seed) for index in range(shown + held_back)]
         parts = [generator.draw(jobs[start : start + _BATCH]) for start in range(0, len(jobs), _BATCH)]
         made = [drawn.structure.to_sdf() for part in parts for drawn in part if drawn.structure is not None]
-        if not made:
-            raise UserError("the model draws no molecule", where=str(task.model))
-        file = task.folder / "replay-drawn.sdf"
-        write_text(file, "".join(made))
-        options = BuildOptions(split_val=held_back / len(jobs))
-        build_dataset("replay", (str(file),), options, workers=task.workers, folder=replay.parent)
+        if len(made) < 2:
+            raise UserError("the model draws hardly any molecule", where=str(task.model), got=f"{len(made)}")
+        held_back = min(held_back, len(made) // 2 if shown else len(made))
+        files = [task.folder / f"replay-{split}.sdf" for split in ("val", "train")]  # their names are their splits
+        for file, entries in zip(files, (made[:held_back], made[held_back:]), strict=True):
+            write_text(file, "".join(entries))
+        sources = tuple(str(file) for file in files if file.stat().st_size)
+        build_dataset("replay", sources, BuildOptions(), workers=task.workers, folder=replay.parent)
     return Material(
         data=DataConfig(
             train=f"{task.store}:train",
