@@ -20,6 +20,9 @@ SYMBOLS: tuple[str, ...] = tuple(_BY_NUMBER.split())
 
 ATOMIC_NUMBER: dict[str, int] = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 
+SPACE_GROUPS = frozenset(range(1, 231))
+"""The international numbers of all space groups."""
+
 SYSTEM_SPACE_GROUPS: dict[str, range] = {
     "triclinic": range(1, 3),
     "monoclinic": range(3, 16),

@@ -26,11 +26,13 @@ PARSER_ERRORS = (
     MemoryError,
     OSError,
     RuntimeError,
+    SyntaxError,
     TypeError,
     ValueError,
 )
 """What the parsers of pymatgen and ASE raise on broken files: nearly anything that is no bug of ours. MemoryError is
-what a count that lies asks for at once, not a machine that is full; RecursionError is a RuntimeError."""
+what a count that lies asks for at once, not a machine that is full; SyntaxError comes of text that is read as Python
+(arrays in a JSON of ASE) or as XML; RecursionError is a RuntimeError."""
 
 _LATIN_1 = "unigen-latin-1"
 """The name under which Python knows how we read bytes that are no UTF-8."""
@@ -219,7 +221,8 @@ def check_columns(properties: str, line: str, where: str) -> None:
     Raises:
         UserError: more columns than the line has words.
     """
-    widths = [int(width) for width in properties.split(":")[2::3] if width.isdecimal() and len(width) < 20]
+    # of a number too long to be read the first digits are too many already
+    widths = [int(width[:18]) for width in properties.split(":")[2::3] if width.isdecimal()]
     if sum(widths) > len(line.split()):
         got = f"{sum(widths):,} columns announced, {len(line.split())} in the line of the first atom"
         raise UserError("not a readable frame", where=where, got=got)

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 
-from unigen.elements import ATOMIC_NUMBER, SYSTEM_SPACE_GROUPS, chemical_rank, parse_formula, reduce_counts
+from unigen.elements import (
+    ATOMIC_NUMBER,
+    SPACE_GROUPS,
+    SYSTEM_SPACE_GROUPS,
+    chemical_rank,
+    parse_formula,
+    reduce_counts,
+)
 from unigen.errors import UserError
 
 ALL_PAIRS = "all"
@@ -29,7 +36,8 @@ class CrystalRequest:
         z: formula units in the primitive cell; ``None`` lets the generator choose from its data's statistics.
         n_atoms: atoms in the primitive cell, another way to fix ``z`` (or the size of a de novo cell).
         elements: only these may occur.
-        space_group: international number, 1 to 230, of the space group the crystal is to have.
+        space_group: international number, 1 to 230, of the space group the crystal is to have, or several to choose
+            from.
         crystal_system: the crystal system it is to have, a name of SYSTEM_SPACE_GROUPS.
         properties: wanted values by name, as the model knows them (``density`` in g/cm^3, ``band_gap`` in eV, ...).
         template: space group and Wyckoff letters by element, such as ``"221 Sr:a Ti:b O:c"``; kept as text here, read
@@ -45,7 +53,7 @@ class CrystalRequest:
     z: int | None = None
     n_atoms: int | None = None
     elements: tuple[str, ...] | None = None
-    space_group: int | None = None
+    space_group: int | tuple[int, ...] | None = None
     crystal_system: str | None = None
     template: str | None = None
     properties: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -89,8 +97,14 @@ class CrystalRequest:
                 )
 
     def _check_symmetry(self) -> None:
-        if self.space_group is not None and not 1 <= self.space_group <= 230:
-            raise UserError("space_group: there is no such space group", got=self.space_group, wanted="1 to 230")
+        for number in self._given_groups:
+            if number not in SPACE_GROUPS:
+                raise UserError("space_group: there is no such space group", got=number, wanted="1 to 230")
+        if isinstance(self.space_group, tuple):  # one way to write it, so that equal wishes are equal requests
+            if not self.space_group:
+                raise UserError("space_group: none given", wanted="numbers or symbols, such as 221,140,62")
+            several = tuple(sorted(set(self.space_group)))
+            object.__setattr__(self, "space_group", several if len(several) > 1 else several[0])
         if self.crystal_system is not None and self.crystal_system not in SYSTEM_SPACE_GROUPS:
             raise UserError(
                 f"crystal_system: unknown crystal system {self.crystal_system!r}",
@@ -100,7 +114,7 @@ class CrystalRequest:
             system = SYSTEM_SPACE_GROUPS[str(self.crystal_system)]
             raise UserError(
                 "space_group and crystal_system contradict each other",
-                got=f"space group {self.space_group}, {self.crystal_system}",
+                got=f"space group {', '.join(map(str, self._given_groups))}, {self.crystal_system}",
                 wanted=f"a space group from {system[0]} to {system[-1]}",
             )
         if self.template is not None and not self.template.strip():
@@ -124,8 +138,12 @@ class CrystalRequest:
     @property
     def space_groups(self) -> frozenset[int]:
         """Numbers of the space groups that ``space_group`` and ``crystal_system`` leave: all where neither is given."""
-        system = range(1, 231) if self.crystal_system is None else SYSTEM_SPACE_GROUPS[self.crystal_system]
-        return frozenset(n for n in system if self.space_group in (None, n))
+        system = SPACE_GROUPS if self.crystal_system is None else SYSTEM_SPACE_GROUPS[self.crystal_system]
+        return frozenset(self._given_groups or SPACE_GROUPS).intersection(system)
+
+    @property
+    def _given_groups(self) -> tuple[int, ...]:
+        return (self.space_group,) if isinstance(self.space_group, int) else self.space_group or ()
 
     @property
     def asks_symmetry(self) -> bool:

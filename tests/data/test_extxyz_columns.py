@@ -13,7 +13,7 @@ from unigen.molecules.molecule import Molecule
 FRAME = '1\nLattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:{width} pbc="T T T"\nCu 0 0 0\n'
 
 
-@given(st.integers(4, 10**18))
+@given(st.integers(4, 10**30))
 def test_more_columns_than_there_are_is_one_line(width):
     for read in (Crystal.from_extxyz, Molecule.from_xyz):
         with pytest.raises(UserError, match="columns announced, 4 in the line of the first atom"):

@@ -91,8 +91,7 @@ def compare_extxyz(path: Path) -> None:
     if not rows or any(row.structure is None for row in rows):
         return
     try:
-        # ASE finds no frame behind a blank line
-        frames = ase.io.read(io.StringIO(decode(path.read_bytes()).lstrip("\n")), index=":", format="extxyz")
+        frames = ase.io.read(io.StringIO(_without_blank_lines(path)), index=":", format="extxyz")
     except PARSER_ERRORS:
         return
     if len(frames) != len(rows):
@@ -101,6 +100,15 @@ def compare_extxyz(path: Path) -> None:
         coords = atoms.positions @ np.linalg.inv(atoms.cell.array)
         assert row.structure is not None
         _compare_crystals(row.structure, atoms.numbers, coords, atoms.cell.array, TOLERANCE, "ASE")
+
+
+def _without_blank_lines(path: Path) -> str:
+    """The text without blank lines between frames: ASE finds no frame behind one. A comment may be blank."""
+    lines = decode(path.read_bytes()).split("\n")
+    kept = [
+        line for before, line in zip(["", *lines], lines, strict=False) if line.strip() or before.strip().isdecimal()
+    ]
+    return "\n".join(kept)
 
 
 def _compare_crystals(

@@ -213,9 +213,29 @@ def test_only_kinds_that_fit_are_followed():
     fitting = [known for known in order if groups.get(known) == one]
     asked = CrystalRequest(formula=request.formula, n_atoms=request.n_atoms, space_group=one)
     drawn = generate(asked, n=len(fitting) + 2, model=make())
-    followed = [sample.source["id"] for sample in drawn]
+    made = [sample for sample in drawn if sample.structure is not None]
+    followed = [sample.source["id"] for sample in made]
     assert [known for known in followed if known != "none"] == fitting
     assert {parse_template(sample.template).space_group for sample in drawn} == {one}
+    assert {sample.structure.space_group(0.01).number for sample in made} == {one}
+    assert all("has the symmetry of" in sample.reason for sample in drawn if sample.structure is None)
+
+
+@settings(max_examples=10)
+@given(
+    st.integers(0, len(table()) - 1), st.sets(st.sampled_from(sorted(set(table().space_group.tolist()))), max_size=3)
+)
+def test_several_space_groups_may_be_asked_for(row, others):
+    """The size is chosen, and relatives are looked for, among the known structures of these groups."""
+    groups = tuple(sorted({int(table().space_group[row]), *others}))
+    counts = table().counts(row)
+    request = CrystalRequest(formula=format_formula(reduce_counts(counts)[0]), space_group=groups)
+    assert request.space_groups == set(groups)
+    (first,) = generate(request, model=make())
+    by_id = {str(known): int(group) for known, group in zip(table().ids, table().space_group, strict=True)}
+    # a structure of the formula itself is known, so one of these groups is followed
+    assert by_id[first.source["id"]] in groups
+    assert first.structure.space_group(0.01).number in groups
 
 
 def test_a_template_that_is_known_is_followed_and_another_one_is_not():

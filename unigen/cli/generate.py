@@ -58,7 +58,7 @@ def generate_crystal(
         str | None, typer.Option(help="Only these may occur, such as Li,Fe,P,O.", rich_help_panel=WANTED)
     ] = None,
     space_group: Annotated[
-        str | None, typer.Option(help="Number 1 to 230, or symbol such as Pm-3m.", rich_help_panel=WANTED)
+        str | None, typer.Option(help="Number or symbol, or several: 221,Pnma.", rich_help_panel=WANTED)
     ] = None,
     crystal_system: Annotated[
         str | None, typer.Option(help="A crystal system, from triclinic to cubic.", rich_help_panel=WANTED)

@@ -145,7 +145,8 @@ def apply_template(request: CrystalRequest) -> CrystalRequest:
         "crystal_system": (request.crystal_system, group.crystal_system),
     }
     for name, (given, wanted) in facts.items():
-        if given not in (None, wanted):
+        allowed = given if isinstance(given, tuple) else (None, given)
+        if given is not None and wanted not in allowed:
             raise UserError(
                 f"{name} and template {request.template!r} contradict each other",
                 got=f"{name} {getattr(request, name)}",

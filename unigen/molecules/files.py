@@ -25,9 +25,13 @@ def parse_sdf(text: str, where: str) -> Mol:
     """The first entry of an SD file or MOL block; numbers among its fields are numbers among the molecule's properties.
 
     A planar molecule that nobody calls three-dimensional is in space where its hydrogens say so, see `_is_in_space`.
+
+    Raises:
+        UserError: not readable, or a query.
     """
     from rdkit import Chem, rdBase
 
+    refuse_queries(text, where)
     supplier = Chem.SDMolSupplier()
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
         supplier.SetData(text, removeHs=False)
@@ -45,6 +49,22 @@ def parse_sdf(text: str, where: str) -> Mol:
     if mol.GetNumConformers() and not mol.GetConformer().Is3D() and _is_in_space(mol, text):
         mol.GetConformer().Set3D(True)
     return mol
+
+
+_ATOM_LIST = re.compile(r"^M  V30 +\d+ +(?:NOT)?\[|^M  ALS|^[ \d]{3} [TF] {3,4}\d", re.MULTILINE)
+"""An atom that may be one of several elements: of V3000, and both forms of V2000."""
+
+
+def refuse_queries(text: str, where: str) -> None:
+    """Before RDKit reads an SD entry: of several elements it takes the first, and an empty list ends the process.
+
+    Raises:
+        UserError: an atom that may be one of several elements.
+    """
+    found = _ATOM_LIST.search(text.partition("\nM  END")[0])
+    if found:
+        got = text[found.start() :].partition("\n")[0]
+        raise UserError("a query, not a molecule", where=where, got=one_line(got), wanted="one element an atom")
 
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

@@ -12,7 +12,7 @@ from unigen.elements import format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.retrieval.assignment import cheapest, choose
 from unigen.retrieval.compositions import Compositions
-from unigen.shapes import Float, Int, UInt8
+from unigen.shapes import Bool, Float, Int, UInt8
 
 MOST_COPIES = 3
 """Cells of a known structure in a wanted cell, at most: halves and thirds. A supercell is not the primitive cell that
@@ -124,16 +124,27 @@ class NeighbourIndex:
         """Whether some known cell has the same multiset of counts."""
         return tuple(sorted(counts.values())) in self.groups
 
-    def of_cell(self, counts: dict[int, int], *, exclude_formula: bool = False) -> Iterator[Neighbour]:
+    def of_cell(
+        self,
+        counts: dict[int, int],
+        *,
+        exclude_formula: bool = False,
+        among: Bool[np.ndarray, "crystals"] | None = None,
+    ) -> Iterator[Neighbour]:
         """All neighbours of a cell with these atoms, nearest first.
 
         Where no known cell has this multiset of counts, known cells of a half or a third of it, with ``copies`` set.
+
+        Args:
+            counts: atoms by atomic number.
+            exclude_formula: leave out all crystals of the cell's own reduced formula.
+            among: which crystals of the dataset may be neighbours; None: all.
 
         Raises:
             UserError: no known cell fits, not even divided.
         """
         for copies in whole_parts(counts):
-            search = self._search(counts, copies, exclude_formula)
+            search = self._search(counts, copies, exclude_formula, among)
             if search is not None:
                 return self._nearest_first([search])
         raise self._no_template(counts)
@@ -160,7 +171,13 @@ class NeighbourIndex:
             raise self._no_template(unit)
         return self._nearest_first(searches)
 
-    def _search(self, counts: dict[int, int], copies: int, exclude_formula: bool) -> _Search | None:
+    def _search(
+        self,
+        counts: dict[int, int],
+        copies: int,
+        exclude_formula: bool,
+        among: Bool[np.ndarray, "crystals"] | None = None,
+    ) -> _Search | None:
         wanted = np.array(sorted(counts, key=lambda number: (counts[number], number)))
         group = self.groups.get(tuple(sorted(count // copies for count in counts.values())))
         if group is None:
@@ -171,6 +188,8 @@ class NeighbourIndex:
             distance += cheapest(share * self.elements[wanted[block, None], group.elements[:, None, block]])
         if exclude_formula:  # both are in canonical order, so the same formula is the same row
             distance = np.where((group.elements == wanted).all(axis=1), np.inf, distance)
+        if among is not None:
+            distance = np.where(among[group.index], distance, np.inf)
         return _Search(group, wanted, copies, distance) if np.isfinite(distance).any() else None
 
     def _nearest_first(self, searches: list[_Search]) -> Iterator[Neighbour]:

@@ -8,13 +8,13 @@ from itertools import islice
 import numpy as np
 
 from unigen.crystals.symmetric import SymmetricCrystal
-from unigen.elements import written_order
+from unigen.elements import SPACE_GROUPS, written_order
 from unigen.errors import UserError
 from unigen.retrieval.fingerprint import CONTACTS
 from unigen.retrieval.neighbours import Neighbour, NeighbourIndex, whole_parts
 from unigen.retrieval.table import FEATURES, UNIT, TemplateTable
 from unigen.retrieval.volume import VolumeModel
-from unigen.shapes import Float, Int, UInt8
+from unigen.shapes import Bool, Float, Int, UInt8
 
 NEIGHBOURS = 32
 """Known structures on a shortlist, at most. For 300 crystals of the bundled table, own formulas left out, a list takes
@@ -113,6 +113,7 @@ class Retriever:
         exclude_formula: bool = False,
         neighbours: int = NEIGHBOURS,
         most_kinds: int = KINDS,
+        space_groups: frozenset[int] = SPACE_GROUPS,
     ) -> Shortlist:
         """The neighbours of a primitive cell with these atoms; empty where no known cell has such counts.
 
@@ -123,13 +124,15 @@ class Retriever:
             exclude_formula: leave out all structures of the cell's own reduced formula (for training, benchmarks).
             neighbours: how many, at most.
             most_kinds: how many different structures among them, at most.
+            space_groups: only structures of these. A list of what is wanted is not a part of the list of everything:
+                that ends long before a rare group comes.
         """
         elements = written_order(counts)
         chosen: list[Neighbour] = []
         kinds: list[int] = []
         fingerprints: list[np.ndarray] = []  # of the nearest neighbour of each kind
         try:
-            nearest = self.index.of_cell(counts, exclude_formula=exclude_formula)
+            nearest = self.index.of_cell(counts, exclude_formula=exclude_formula, among=self._in(space_groups))
         except UserError:  # no cell has such counts
             nearest = iter(())
         for neighbour in islice((neighbour for neighbour in nearest if neighbour.copies == 1), neighbours):
@@ -150,14 +153,26 @@ class Retriever:
             distance=np.array([neighbour.distance for neighbour in chosen], dtype=np.float64),
         )
 
-    def part_shortlist(self, counts: dict[int, int], *, exclude_formula: bool = False) -> tuple[Shortlist, int]:
+    def _in(self, space_groups: frozenset[int]) -> Bool[np.ndarray, "crystals"] | None:
+        """Which known structures have one of these space groups; None: all may be taken."""
+        if space_groups == SPACE_GROUPS:
+            return None
+        return np.isin(self.table.space_group, list(space_groups))
+
+    def part_shortlist(
+        self,
+        counts: dict[int, int],
+        *,
+        exclude_formula: bool = False,
+        space_groups: frozenset[int] = SPACE_GROUPS,
+    ) -> tuple[Shortlist, int]:
         """The shortlist of the largest part of a cell that known cells resemble, and how often it stands in the cell.
 
         The part is the cell itself where there are known cells with its counts; else a half or a third of it.
         """
         for copies in whole_parts(counts):
             part = {number: count // copies for number, count in counts.items()}
-            shortlist = self.shortlist(part, exclude_formula=exclude_formula)
+            shortlist = self.shortlist(part, exclude_formula=exclude_formula, space_groups=space_groups)
             if len(shortlist):
                 return shortlist, copies
         return Shortlist.empty(counts), 1

@@ -148,6 +148,10 @@ class TemplateTable:
         centred = np.array([1.0] + [np.linalg.det(space_group(number).to_primitive) for number in range(1, 231)])
         return np.linalg.det(lattice_matrix(self.lattice.astype(np.float64))) * centred[self.space_group]
 
+    def volume_of(self, index: int) -> float:
+        """Of one primitive cell, cubic Angstrom."""
+        return float(self.select(np.array([index])).volume[0])
+
     @property
     def num_atoms(self) -> Int[np.ndarray, "crystals"]:
         """Atoms of each primitive cell."""

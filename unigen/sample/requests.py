@@ -28,9 +28,9 @@ _MOLECULE_TEXTS = ("id", "smiles", "formula")
 def read_requests(path: str | Path) -> list[CrystalRequest]:
     """Read requests; columns (or keys) are the fields of CrystalRequest, ``elements`` comma separated or a list.
 
-    ``space_group`` is a number or a symbol, ``properties`` such as ``density=5;band_gap=1``, ``min_distance`` such as
-    ``1.8`` or ``1.8;Ti-O=1.7``, ``volume_per_atom`` and ``density`` such as ``12:18``; a template's formula and size
-    are filled in.
+    ``space_group`` is a number or a symbol or several of them (``221,Pnma``), ``properties`` such as
+    ``density=5;band_gap=1``, ``min_distance`` such as ``1.8`` or ``1.8;Ti-O=1.7``, ``volume_per_atom`` and ``density``
+    such as ``12:18``; a template's formula and size are filled in.
 
     Raises:
         UserError: naming file and row: unreadable, an unknown column, a request that contradicts itself.
@@ -199,7 +199,7 @@ def request_of(fields: Mapping[str, object]) -> CrystalRequest:
     if "properties" in values:
         values["properties"] = read_properties(values["properties"])
     if "space_group" in values:
-        values["space_group"] = _space_group(values["space_group"])
+        values["space_group"] = _space_groups(values["space_group"])
     if "min_distance" in values:
         values["min_distance"] = read_distances(values["min_distance"])
     values |= {name: read_limits(name, values[name]) for name in ("volume_per_atom", "density") if name in values}
@@ -272,6 +272,15 @@ def _number(name: str, value: object, wanted: str) -> float:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         raise UserError(f"{name}: not a number", got=repr(value), wanted=wanted) from error
+
+
+def _space_groups(value: object) -> int | tuple[int, ...]:
+    """One space group, or several as ``"221, Pnma"`` or a list."""
+    parts = re.split("[,;]", value) if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        return _space_group(parts)
+    groups = tuple(_space_group(part) for part in parts if str(part).strip())
+    return groups[0] if len(groups) == 1 else groups
 
 
 def _space_group(value: object) -> int:

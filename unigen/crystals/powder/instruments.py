@@ -48,7 +48,7 @@ def read_instrument_file(path: Path) -> Measured:
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints
             content: Any = read(where)
-    except (*PARSER_ERRORS, SyntaxError, BadZipFile) as error:  # of ElementTree, whose ParseError is a SyntaxError
+    except (*PARSER_ERRORS, BadZipFile) as error:  # of ElementTree, whose ParseError is a SyntaxError
         raise UserError("not a readable scan", where=where, got=one_line(error)) from error
     if not isinstance(content, dict) or content.get("2Theta") is None or content.get("intensity") is None:
         raise UserError("no scan of 2theta", where=where, next_step="export it as two columns of text")

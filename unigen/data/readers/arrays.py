@@ -34,7 +34,7 @@ from unigen.shapes import Int
 _CRYSTAL_ARRAYS = ("num_atoms", "atomic_numbers", "frac_coords", "lattice")
 _MOLECULE_ARRAYS = ("num_atoms", "atomic_numbers", "positions")
 
-_ERRORS = (*PARSER_ERRORS, zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError)
+_ERRORS = (*PARSER_ERRORS, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 """What numpy and zipfile raise on a broken npz: the header of an array is read as an expression of Python."""
 
 

@@ -17,6 +17,7 @@ from unigen.data.readers import molecules as molecule_sources
 from unigen.data.readers.record import MoleculeArrays, Record
 from unigen.errors import UserError
 from unigen.eval.samples import Entry, read_integer, read_number, require_readable
+from unigen.molecules.files import refuse_queries
 from unigen.molecules.molecule import Molecule
 from unigen.parsing import PARSER_ERRORS, one_line, open_text, parse_json
 
@@ -111,6 +112,7 @@ def _read(record: Record) -> tuple[Molecule, str]:
 def _read_sdf(text: str, where: str) -> tuple[Molecule, str]:
     from rdkit import Chem, rdBase
 
+    refuse_queries(text, where)
     with rdBase.BlockLogs():
         # unsanitised: there are positions to score even where RDKit refuses the bonds
         mol = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False)

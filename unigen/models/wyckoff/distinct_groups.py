@@ -73,7 +73,7 @@ class DistinctGroups:
         return chosen[len(cells) - 1].source
 
     def _next(self, job: Job, cell: Counts, used: Counter[int], taken: set[tuple[object, ...]]) -> _Chosen:
-        (ranked,) = self.chooser.ranked([cell])
+        (ranked,) = self.chooser.ranked([cell], [job.request.space_groups])
         atoms = tuple(sorted(cell.items()))
         *known, new = self._in_order(job, ranked)
         groups = self.chooser.retriever.table.space_group

@@ -13,7 +13,8 @@ from unigen.bounded_cache import BoundedCache
 from unigen.cards import Kind
 from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.limits import KEPT, Breach, breach
-from unigen.crystals.template import Template, apply_template, parse_template
+from unigen.crystals.symmetric import SymmetricCrystal
+from unigen.crystals.template import SYMPREC, Template, apply_template, parse_template
 from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
@@ -35,6 +36,7 @@ from unigen.retrieval.build_table import TABLE, open_table, table_path
 from unigen.retrieval.parents import Parents
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.table import MAX_ATOMS, MAX_ORBITS
+from unigen.retrieval.volume_estimate import VolumeEstimate
 from unigen.shapes import Float
 from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import MAX_COUNT
@@ -123,6 +125,7 @@ class WyckoffGenerator:
         self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
         self.distinct = DistinctGroups(self.sources, self._likeliest_templates)
         accepts = CellFilter(retriever, self.settings.within).accepts
+        self.volumes = VolumeEstimate(retriever.table, retriever.volume)
         self.cells = CellChooser(
             model,
             self.settings.temperature,
@@ -208,7 +211,8 @@ class WyckoffGenerator:
         plans: list[_Plan] = []
         refused: dict[int, str] = {}
         unguided: list[tuple[CellRow, Counts, Source]] = []
-        for (row, cell), ranked in zip(rows, self.sources.ranked([cell for _, cell in rows]), strict=True):
+        allowed = [row.job.request.space_groups for row, _ in rows]
+        for (row, cell), ranked in zip(rows, self.sources.ranked([cell for _, cell in rows], allowed), strict=True):
             if row.job.request.distinct:
                 source = self._distinct_source(row, cell)
             else:
@@ -269,7 +273,10 @@ class WyckoffGenerator:
         """The plan of a row that follows a known structure."""
         known = self._known(source)
         followed = known.table[int(source.shortlist.sources[source.neighbour])]
-        start = Start(known.substitute(source.shortlist, source.neighbour), followed.numbers)
+        correction = self.volumes.log_correction(
+            known.table, source.shortlist, source.neighbour, exclude_formula=self.sources.exclude_formula
+        )
+        start = Start(_scaled(known.substitute(source.shortlist, source.neighbour), correction), followed.numbers)
         return self._plan_from(row, source, 0.0, 0.0, start)
 
     def _known(self, source: Source) -> Retriever:
@@ -341,6 +348,7 @@ class WyckoffGenerator:
             for plan, candidate in results
             if (plan.n_sites and _smallest_distance(candidate) < self.settings.min_distance)
             or _breach(plan.row.job.request, candidate).size
+            or _other_symmetry(plan.row.job.request, candidate)
         ]
         if not unfit or trial == self.settings.redraws:
             return results
@@ -425,9 +433,18 @@ class WyckoffGenerator:
             reason = f"atoms {distance:.2f} Angstrom apart in each of {draws} draws of {candidate.template}"
         elif broken.size:
             reason = f"{broken.reason}; the nearest to it of {draws} draws of {candidate.template}"
+        elif other := _other_symmetry(request, candidate):
+            reason = f"{other} in each of {draws} draws of {candidate.template}"
         else:
             return candidate
         return Candidate(None, reason=reason, log_likelihood=candidate.log_likelihood, template=candidate.template)
+
+
+def _scaled(crystal: SymmetricCrystal, log_volume: float) -> SymmetricCrystal:
+    """The crystal with its volume multiplied."""
+    lattice = crystal.lattice.copy()
+    lattice[:3] *= np.exp(log_volume / 3)
+    return replace(crystal, lattice=lattice)
 
 
 def _breach(request: CrystalRequest, candidate: Candidate) -> Breach:
@@ -437,10 +454,26 @@ def _breach(request: CrystalRequest, candidate: Candidate) -> Breach:
     return breach(request, candidate.structure)
 
 
-def _fitness(drawn: tuple[_Plan, Candidate]) -> tuple[float, float]:
-    """What to keep of draws that all break something: the smallest breach, then the largest smallest distance."""
+def _other_symmetry(request: CrystalRequest, candidate: Candidate) -> str:
+    """What is wrong with the symmetry of a structure where a space group is asked for; empty where nothing is.
+
+    A template of zincblende's group with both elements on special positions is halite, whose group is another one. Who
+    asks for a template by its letters gets it, and is told what symmetry it has.
+    """
+    if candidate.structure is None or request.template is not None or not request.asks_symmetry:
+        return ""
+    number, symbol = candidate.structure.space_group(SYMPREC)
+    return "" if number in request.space_groups else f"has the symmetry of {symbol} ({number})"
+
+
+def _fitness(drawn: tuple[_Plan, Candidate]) -> tuple[bool, float, float]:
+    """What to keep of draws that all break something: the smallest breach, then the largest smallest distance.
+
+    Before these, whatever has the symmetry asked for.
+    """
     plan, candidate = drawn
-    return -_breach(plan.row.job.request, candidate).size, _smallest_distance(candidate)
+    request = plan.row.job.request
+    return not _other_symmetry(request, candidate), -_breach(request, candidate).size, _smallest_distance(candidate)
 
 
 def _smallest_distance(candidate: Candidate) -> float:

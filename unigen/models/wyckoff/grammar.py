@@ -15,16 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unigen.elements import composition_pairs, format_formula, reduce_counts
+from unigen.elements import SPACE_GROUPS, composition_pairs, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.wyckoff.capacity import Positions, Whole, fills, holds, positions
 from unigen.retrieval.table import MAX_ATOMS
 from unigen.shapes import Bool
 from unigen.symmetry.space_groups import LETTERS
 from unigen.tokens.composition import Pairs
-
-SPACE_GROUPS = frozenset(range(1, 231))
-"""The numbers of all space groups."""
 
 
 class _State(NamedTuple):

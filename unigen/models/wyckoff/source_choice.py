@@ -12,12 +12,14 @@ import torch
 
 from unigen.bounded_cache import BoundedCache
 from unigen.crystals.template import Template, parse_template
+from unigen.elements import SPACE_GROUPS
 from unigen.models.cell_choice import Counts
 from unigen.models.generator import Job
 from unigen.models.wyckoff.batch import collate_shortlists
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
+from unigen.models.wyckoff.templates import space_group_log_probabilities
 from unigen.request import CrystalRequest
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.retrieval.table import MAX_ATOMS
@@ -42,6 +44,13 @@ _NOTHING_KNOWN = -150.0
 """Log weight of a cell when nothing like it is known: that of a source at chemical distance 3, which is the median over
 all pairs of elements. Any real relative is nearer."""
 
+_AS_LIKELY, _LARGER_THAN_ALIKE = 0.1, 5.0
+"""Nats: 3 meV per atom, which energies do not tell apart, and what a larger cell has less than a smaller one that is as
+likely: there are a hundred stacks of CdI2's layers within 2 meV in the bundled table, and one is meant."""
+
+_SAME_COMPOSITION = 1e-6
+"""Chemical distance below which a known structure is one of the formula itself."""
+
 _REMEMBERED = 4096
 """Cells whose shortlist is kept, 5 KB each, 20 MB: more than the samples of a batch and the sizes they choose from; de
 novo, where hardly a cell comes twice, keeping all of them would grow by gigabytes a day."""
@@ -52,6 +61,10 @@ _LONG_REMEMBERED = 256
 _SMALLEST_WEIGHT, _LARGEST_WEIGHT = 1e-12, 1e12
 """In place of ``anew`` = 0, whose logarithm is minus infinity: still the last choice, but one that can be ranked. And
 of infinity in what is written of a sample, where every number is finite."""
+
+
+_CellAndGroups = tuple[tuple[tuple[int, int], ...], frozenset[int]]
+"""A cell, as pairs of atomic number and count, and the space groups that are allowed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +124,8 @@ class SourceChooser:
         self.model, self.retriever = model, retriever
         self.exclude_formula = exclude_formula
         self.temperature, self.new_template_weight = settings.source_temperature, settings.anew
-        self._ranked = BoundedCache[tuple[tuple[int, int], ...], RankedShortlist](_REMEMBERED)
-        self._long_lists = BoundedCache[tuple[tuple[int, int], ...], Shortlist](_LONG_REMEMBERED)
+        self._ranked = BoundedCache[_CellAndGroups, RankedShortlist](_REMEMBERED)
+        self._long_lists = BoundedCache[_CellAndGroups, Shortlist](_LONG_REMEMBERED)
 
     def forget(self) -> None:
         """Forget the shortlists that are kept, as a measurement must that is not to find its answer in them."""
@@ -120,18 +133,26 @@ class SourceChooser:
         self._long_lists.clear()
 
     @torch.no_grad()
-    def ranked(self, cells: list[Counts]) -> list[RankedShortlist]:
-        """The ranked shortlist of every cell."""
-        keys = [tuple(sorted(cell.items())) for cell in cells]
+    def ranked(self, cells: list[Counts], space_groups: list[frozenset[int]] | None = None) -> list[RankedShortlist]:
+        """The ranked shortlist of every cell.
+
+        Args:
+            cells: atoms of each by atomic number.
+            space_groups: those that the known structures of each may have; None: any.
+        """
+        allowed = [SPACE_GROUPS] * len(cells) if space_groups is None else space_groups
+        keys = [(tuple(sorted(cell.items())), groups) for cell, groups in zip(cells, allowed, strict=True)]
         new = [key for key in dict.fromkeys(keys) if key not in self._ranked]
         device = next(self.model.parameters()).device
-        made: dict[tuple[tuple[int, int], ...], RankedShortlist] = {}
+        made: dict[_CellAndGroups, RankedShortlist] = {}
         for key in new:
-            shortlist, copies = self.retriever.part_shortlist(dict(key), exclude_formula=self.exclude_formula)
+            shortlist, copies = self.retriever.part_shortlist(
+                dict(key[0]), exclude_formula=self.exclude_formula, space_groups=key[1]
+            )
             # one by one: the last digits of a batch depend on its other rows, here on what was asked for before, and
             # a run that goes on must follow the sources that an uninterrupted one does
             logits = self.model.reranker(collate_shortlists([shortlist]).to(device))[0].double().log_softmax(-1)
-            made[key] = RankedShortlist(shortlist, logits.cpu().numpy(), copies)
+            made[key] = RankedShortlist(shortlist, _by_energy(shortlist, logits.cpu().numpy()), copies)
         found = self._ranked.get_all(keys, made.items())
         return [found[key] for key in keys]
 
@@ -148,7 +169,7 @@ class SourceChooser:
         known = [cell for cell in cells if self.retriever.index.knows_counts(cell)]
         return [
             cell
-            for cell, ranked in zip(known, self.ranked(known), strict=True)
+            for cell, ranked in zip(known, self.ranked(known, [request.space_groups] * len(known)), strict=True)
             # without copies: with the formula itself left out, a half of the cell may be all that is known
             if ranked.copies == 1 and any(self._fits(request, ranked.shortlist, ranked.copies))
         ]
@@ -158,15 +179,28 @@ class SourceChooser:
 
         ``- distance / 0.02 - energy above the hull / 0.03 eV``: a formula whose structure is known should be given
         the cell of that structure, the most stable one if there are several.
+        Of sizes that this does not tell apart (polytypes) the smallest is meant. Where nothing that fits is known in
+        any size: how likely the model holds the space groups asked for.
+
+        Args:
+            request: whose space groups they must have.
+            cells: of one formula, the smallest first.
         """
         weights = np.full(len(cells), _NOTHING_KNOWN)
-        for position, ranked in enumerate(self.ranked(cells)):
+        for position, ranked in enumerate(self.ranked(cells, [request.space_groups] * len(cells))):
             shortlist = ranked.shortlist
             fits = np.array(self._fits(request, shortlist, ranked.copies), dtype=bool)
             if fits.any() and ranked.copies == 1:
                 energy = np.nan_to_num(shortlist.facts[:, 1], nan=_UNKNOWN_ENERGY).clip(min=0.0)
                 merit = -shortlist.distance / _DISTANCE_SCALE - energy / _ENERGY_SCALE
                 weights[position] = merit[fits[shortlist.kind]].max()
+        known = weights > _NOTHING_KNOWN
+        lowest_so_far = np.maximum.accumulate(np.where(known, weights, -np.inf))
+        alike = known[1:] & (lowest_so_far[:-1] >= weights[1:] - _AS_LIKELY)
+        weights[1:] -= alike * _LARGER_THAN_ALIKE
+        if request.asks_symmetry and (weights == _NOTHING_KNOWN).all():
+            # a size is as likely as what is asked for is in it: perovskites of Pm-3m have one formula unit, not four
+            weights += space_group_log_probabilities(self.model, cells, request.space_groups)
         return weights
 
     def follow(self, job: Job, ranked: RankedShortlist, earlier_samples: int) -> Source:
@@ -215,7 +249,7 @@ class SourceChooser:
     ) -> Source:
         """The known structures behind the shortlist, then new ones: all part of the probability of "none of them"."""
         counts = dict(zip(ranked.shortlist.elements.tolist(), ranked.shortlist.counts.tolist(), strict=True))
-        key = tuple(sorted(counts.items()))
+        key = tuple(sorted(counts.items())), request.space_groups
         long_list = self._long_lists.get(key)
         if long_list is None:
             long_list = self._long_lists[key] = self.retriever.shortlist(
@@ -223,6 +257,7 @@ class SourceChooser:
                 exclude_formula=self.exclude_formula,
                 neighbours=_LONG_NEIGHBOURS,
                 most_kinds=_LONG_KINDS,
+                space_groups=request.space_groups,
             )
         fits = np.flatnonzero(self._fits(request, long_list, ranked.copies))
         fits = fits[fits >= len(ranked.shortlist.representatives)]  # the long list begins with the short one
@@ -237,6 +272,20 @@ class SourceChooser:
         if copies > 1 and request.formula is None:
             return [False] * len(shortlist.representatives)
         return fitting_kinds(self.retriever, request, shortlist)
+
+
+def _by_energy(shortlist: Shortlist, log_probability: Float[np.ndarray, "choices"]) -> Float[np.ndarray, "choices"]:
+    """The probabilities of kinds, those of the formula's own structures weighed by their energy.
+
+    What chooses among relatives was never shown a structure of the formula itself; of these the stable one is meant.
+    """
+    own = shortlist.distance[shortlist.representatives] < _SAME_COMPOSITION
+    if own.sum() < 2:
+        return log_probability
+    energy = np.nan_to_num(shortlist.facts[shortlist.representatives[own], 1], nan=_UNKNOWN_ENERGY).clip(min=0.0)
+    weighed = log_probability.copy()
+    weighed[1 + np.flatnonzero(own)] -= (energy - energy.min()) / _ENERGY_SCALE
+    return weighed - np.logaddexp.reduce(weighed)
 
 
 def fitting_kinds(retriever: Retriever, request: CrystalRequest, shortlist: Shortlist) -> list[bool]:

@@ -135,6 +135,27 @@ def draw_templates(
 
 
 @torch.no_grad()
+def space_group_log_probabilities(
+    model: WyckoffModel, cells: list[Counts], space_groups: frozenset[int]
+) -> Float[np.ndarray, "cells"]:
+    """How likely a new template of each cell has one of these space groups, in nats; all that can hold it sum to 1.
+
+    Args:
+        model: in evaluation mode.
+        cells: atoms of the primitive cells by atomic number; one of the groups can hold each of them.
+        space_groups: their numbers.
+    """
+    partials = [_PartialTemplate(WyckoffGrammar(cell)) for cell in cells]
+    legal = torch.from_numpy(np.stack([partial.legal() for partial in partials]))
+    wanted = torch.zeros(legal.shape[1], dtype=torch.bool)
+    wanted[[vocabulary.group_symbol(number) for number in space_groups]] = True
+    device = next(model.parameters()).device
+    logits = model.symbol_head(_last_states(model, partials, device)).double().cpu()
+    log_probability = logits.masked_fill(~legal, float("-inf")).log_softmax(-1)
+    return log_probability.masked_fill(~wanted, float("-inf")).logsumexp(-1).numpy()
+
+
+@torch.no_grad()
 def search_templates(
     model: WyckoffModel, cells: list[Counts], space_groups: list[frozenset[int]], width: int
 ) -> list[list[tuple[Template, float]]]:
