@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,8 +44,16 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What torch and tblite, and numpy by either of its libraries of linear algebra, take their number of threads from."""
 
 
+PROGRESS = "UNIGEN_PROGRESS"
+"""Environment variable: seconds between two progress lines where standard error is no terminal, or ``off`` for neither
+bar nor lines."""
+
+_LINE_SECONDS = 30.0
+"""Of `PROGRESS` where it is not set: a log of a day has 3,000 lines, and one who waits sees that it goes on."""
+
+
 class ProgressBar:
-    """A bar on standard error where that is a terminal, nothing elsewhere; gone when its ``with`` block ends.
+    """A bar on standard error where that is a terminal, gone when its ``with`` block ends; elsewhere some lines.
 
     Args:
         label: what is going on.
@@ -56,9 +66,12 @@ class ProgressBar:
         self._label, self._total, self._done, self._shown = label, total, done, shown
         self._progress: Progress | None = None
         self._task: TaskID | None = None
+        self._seconds: float | None = None
+        self._said_at = 0.0
 
     def __enter__(self) -> ProgressBar:  # noqa: PYI034 - beartype cannot check Self on a method decorated alone
-        if self._shown:
+        wanted = os.environ.get(PROGRESS, "")
+        if self._shown and wanted != "off":
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -69,17 +82,33 @@ class ProgressBar:
                 self._progress = Progress(*columns, console=console, transient=True)
                 self._task = self._progress.add_task(self._label, total=self._total, completed=self._done, note="")
                 self._progress.start()
+            else:
+                self._seconds, self._said_at = _seconds(wanted), time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = self._task = None
+        self._seconds = None
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """So many more are done; the note stands beside the bar."""
+        self._done += count
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=count, note=note)
+        elif self._seconds is not None and time.monotonic() - self._said_at >= self._seconds:
+            of_all = "" if self._total is None else f" of {self._total:,}"
+            line = f"{self._label}: {self._done:,}{of_all}{', ' if note else ''}{note}"
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - where nobody sees a bar
+            self._said_at = time.monotonic()
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text) if text else _LINE_SECONDS
+    except ValueError:
+        raise UserError(f"{PROGRESS}: neither seconds nor off", got=text) from None
 
 
 class Workers:

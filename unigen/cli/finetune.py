@@ -26,7 +26,7 @@ def finetune(
     seed: Annotated[int, typer.Option(min=0, help="Same seed and machine: the same model.")] = 0,
     accelerator: Annotated[Literal["cpu", "gpu", "auto"], typer.Option(help="That it trains on.")] = "cpu",
     workers: Workers = None,
-) -> None:
+) -> object:
     """Train a bundled model further on your own structures; prints what it can do before and after."""
     from rich.console import Console
     from rich.table import Table
@@ -59,3 +59,4 @@ def finetune(
     for note in result.notes:
         console.out(note, highlight=False)
     console.out(f"model written to {result.model}", highlight=False)
+    return result

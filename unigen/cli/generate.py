@@ -158,7 +158,7 @@ def generate_crystal(
     known_formulas: Annotated[
         bool, typer.Option(help="With --stable de novo: also known formulas.", rich_help_panel=STABLE)
     ] = False,
-) -> None:
+) -> object:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
 
@@ -253,6 +253,7 @@ def generate_crystal(
             draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
         if page:
             write_run_page(out, rows, "crystals", **notes)
+    return {"path": out, "samples": rows}
 
 
 def _stable_rules(
@@ -353,7 +354,7 @@ def generate_molecule(
     page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Molecules drawn at once.")] = 256,
     device: Device = "cpu",
-) -> None:
+) -> object:
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
     from rich.console import Console
 
@@ -393,3 +394,4 @@ def generate_molecule(
             draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
         if page:
             write_run_page(out, rows, "molecules")
+    return {"path": out, "samples": rows}

@@ -9,9 +9,15 @@ import typer
 
 from unigen.cli.options import Batch, Device, Scheme, Workers
 from unigen.disk import alone_in
+from unigen.journal import JOURNAL, read_lines
 
 GFN2 = "gfn2-xtb"
 """The one potential of molecules."""
+
+
+def relaxed_lines(out: Path) -> object:
+    """What the journal of a folder holds, one object a structure."""
+    return {"path": out, "relaxed": list(read_lines(out / JOURNAL))}
 
 
 def relax(
@@ -38,7 +44,7 @@ def relax(
     device: Device = "cpu",
     batch: Batch = None,
     page: Annotated[bool, typer.Option(help="Also report.html, with every relaxed structure in 3D.")] = True,
-) -> None:
+) -> object:
     """Relax anyone's crystals, cell and all, with a named potential, or molecules with GFN2-xTB; all done is kept."""
     from rich.console import Console
 
@@ -72,7 +78,7 @@ def relax(
             )
             if page:
                 write_crystals_page(out, crystals)
-            return
+            return relaxed_lines(out)
         if fix_symmetry or fix_cell or fix_atoms or pressure:
             raise UserError("a cell, its symmetry and a pressure are of crystals", where=str(samples), got="molecules")
         if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
@@ -83,3 +89,4 @@ def relax(
         )
         if page:
             write_molecules_page(out, molecules)
+        return relaxed_lines(out)

@@ -74,7 +74,7 @@ def list_datasets() -> list[DatasetEntry]:
 
 def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
     """The list as a table."""
-    table = Table(title="Datasets", caption="build one: unigen data build NAME")
+    table = Table(title="Datasets", caption=f"in {datasets_home()}; build one: unigen data build NAME")
     for column in ("name", "rows", "holds", "licence", "what"):
         table.add_column(column, justify="right" if column == "rows" else "left")
     for entry in entries:
