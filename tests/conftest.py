@@ -10,7 +10,7 @@ from jaxtyping import install_import_hook
 install_import_hook("unigen", "beartype.beartype")
 
 # progress lines come with time, and no test depends on the clock
-os.environ["UNIGEN_PROGRESS"] = "off"
+os.environ["UNIGEN_PROGRESS"] = "1e9"
 
 # The same examples every time, so that a change is judged by what it changes; the other profile has new ones.
 settings.register_profile("unigen", deadline=None, max_examples=50, derandomize=True)

@@ -11,17 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from unigen.config import flat, read_yaml, write_yaml
-from unigen.disk import LOCK, alone_in, partial_of, write_text, writing
+from unigen.disk import LOCK, alone_in, empty_folder, may_overwrite, partial_of, write_text, writing
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS
 
@@ -29,25 +27,10 @@ RUN, JOURNAL = "relax.yaml", "relaxed.jsonl"
 
 Line = dict[str, Any]
 
-_overwrite: ContextVar[bool] = ContextVar("overwrite", default=False)
-
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Compute = Callable[[list[Task]], Iterable[tuple[int, Result]]]
 """The index of each task and its result, in the order of finishing."""
-
-
-@contextmanager
-def overwriting(allowed: bool) -> Iterator[None]:
-    """Within it a folder that holds other results of the same kind is emptied and claimed anew, where allowed.
-
-    What is finished of the results that are asked for is never made again: an interrupted run goes on.
-    """
-    token = _overwrite.set(allowed)
-    try:
-        yield
-    finally:
-        _overwrite.reset(token)
 
 
 def claim_folder(
@@ -90,9 +73,9 @@ def claim_folder(
     held = {**(added or {}), **held}
     for key in sorted({*ours, *held}):
         if ours.get(key) != held.get(key):
-            if _overwrite.get():
+            if may_overwrite():
                 with writing(path):
-                    _empty(path)
+                    empty_folder(path)
                     write_yaml(path / name, facts)
                 return
             raise UserError(
@@ -102,17 +85,6 @@ def claim_folder(
                 wanted=f"{key}: {str(held.get(key))[:60]}",
                 next_step="give another --out, or --overwrite",
             )
-
-
-def _empty(path: Path) -> None:
-    """Remove all that is in a folder but the lock of who works in it."""
-    for each in path.iterdir():
-        if each.name == LOCK:
-            continue
-        if each.is_dir() and not each.is_symlink():
-            shutil.rmtree(each)
-        else:
-            each.unlink()
 
 
 def _check_empty(path: Path, name: str) -> None:

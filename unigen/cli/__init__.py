@@ -13,7 +13,6 @@ from unigen.cli.identify import identify
 from unigen.cli.relax import relax
 from unigen.cli.shared_options import share_options
 from unigen.command import run_command
-from unigen.version import __version__
 
 app = typer.Typer(
     help="UniGen: crystals and molecules, with models that run on a laptop.",
@@ -36,8 +35,10 @@ def main() -> None:
     run_command(lambda: app(prog_name="unigen"))
 
 
-def _say_version(wanted: bool) -> None:
+def _say_version(wanted: bool | None) -> None:
     if wanted:
+        from unigen.version import __version__
+
         typer.echo(f"unigen {__version__}")
         raise typer.Exit
 
@@ -45,8 +46,8 @@ def _say_version(wanted: bool) -> None:
 @app.callback()
 def options_of_all(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+    ] = None,
 ) -> None:
     """UniGen: crystals and molecules, with models that run on a laptop."""
 

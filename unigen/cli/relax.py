@@ -9,7 +9,6 @@ import typer
 
 from unigen.cli.options import Batch, Device, Scheme, Workers
 from unigen.disk import alone_in
-from unigen.journal import JOURNAL, read_lines
 
 GFN2 = "gfn2-xtb"
 """The one potential of molecules."""
@@ -17,6 +16,8 @@ GFN2 = "gfn2-xtb"
 
 def relaxed_lines(out: Path) -> object:
     """What the journal of a folder holds, one object a structure."""
+    from unigen.journal import JOURNAL, read_lines
+
     return {"path": out, "relaxed": list(read_lines(out / JOURNAL))}
 
 

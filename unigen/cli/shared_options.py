@@ -14,7 +14,7 @@ import typer
 from typer.models import OptionInfo
 
 from unigen.command import hushed
-from unigen.journal import overwriting
+from unigen.disk import overwriting
 
 PANEL = "Of every command"
 
