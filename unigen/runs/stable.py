@@ -257,7 +257,8 @@ class _Judge:
         if crystal is None:
             return "not drawn", str(row["reason"])
         if not row["checks"]["valid"]:
-            return "not valid", f"smallest distance {row['checks']['smallest_distance']:.2f} A"
+            checks = row["checks"]
+            return "not valid", checks.get("close_contact", f"smallest distance {checks['smallest_distance']:.2f} A")
         if crystal.reduced_formula in self.known:
             return "known already", f"{crystal.reduced_formula} is in the hull {self.rules.hull.reference.card.name}"
         return crystal

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unigen.crystals.close_contacts import closest_contact
 from unigen.crystals.crystal import Crystal
 from unigen.elements import ATOMIC_NUMBER, format_formula
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MIN_DISTANCE = 0.5
-"""Angstrom, own periodic images included; with MIN_VOLUME what `unigen.eval` calls structurally valid."""
+"""Angstrom, own periodic images included; with MIN_VOLUME what `unigen.eval` calls structurally valid. Here, where a
+user is told whether to look at a crystal, pairs of elements have larger limits of their own."""
 
 MIN_VOLUME = 0.1
 """Cubic Angstrom."""
@@ -39,20 +41,24 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
     Returns:
         ``space_group`` (Hermann-Mauguin symbol) and ``space_group_number``, ``density`` in g/cm^3,
         ``smallest_distance`` in Angstrom (own periodic images included), ``volume`` in cubic Angstrom, and ``valid``:
-        smallest distance at least 0.5 Angstrom and volume at least 0.1 cubic Angstrom; where the cell is not primitive
-        ``primitive_atoms``, the number of atoms in the one that is.
+        smallest distance at least 0.5 Angstrom, volume at least 0.1 cubic Angstrom, and no two elements closer than
+        known crystals have them (`unigen.crystals.close_contacts`); where they are, ``close_contact`` says which; where
+        the cell is not primitive ``primitive_atoms``, the number of atoms in the one that is.
     """
     number, symbol = crystal.space_group(symprec)
     closest = crystal.smallest_distance()
+    contact = closest_contact(crystal)
     primitive = crystal.primitive_atoms()
-    smaller: dict[str, object] = {"primitive_atoms": primitive} if primitive < len(crystal) else {}
-    return smaller | {
+    more: dict[str, object] = {"primitive_atoms": primitive} if primitive < len(crystal) else {}
+    if contact is not None:
+        more["close_contact"] = contact.reason
+    return more | {
         "space_group": symbol,
         "space_group_number": number,
         "density": crystal.density,
         "smallest_distance": closest,
         "volume": crystal.volume,
-        "valid": closest >= MIN_DISTANCE and crystal.volume >= MIN_VOLUME,
+        "valid": contact is None and closest >= MIN_DISTANCE and crystal.volume >= MIN_VOLUME,
     }
 
 

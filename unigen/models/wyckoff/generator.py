@@ -11,6 +11,7 @@ import torch
 
 from unigen.bounded_cache import BoundedCache
 from unigen.cards import Kind
+from unigen.crystals.close_contacts import closest_contact
 from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.limits import KEPT, Breach, breach
 from unigen.crystals.symmetric import SymmetricCrystal
@@ -346,7 +347,7 @@ class WyckoffGenerator:
         unfit = [
             plan
             for plan, candidate in results
-            if (plan.n_sites and _smallest_distance(candidate) < self.settings.min_distance)
+            if (plan.n_sites and self._is_too_close(candidate))
             or _breach(plan.row.job.request, candidate).size
             or _other_symmetry(plan.row.job.request, candidate)
         ]
@@ -357,6 +358,10 @@ class WyckoffGenerator:
             max(result, redrawn[result[0].row.position], key=_fitness) if result[0].row.position in redrawn else result
             for result in results
         ]
+
+    def _is_too_close(self, candidate: Candidate) -> bool:
+        least = self.settings.min_distance
+        return least > 0 and (_smallest_distance(candidate) < least or _contact_ratio(candidate) < 1)
 
     def _draw_parameters(self, plans: list[_Plan], trial: int) -> list[tuple[_Plan, Candidate]]:
         device = next(self.model.parameters()).device
@@ -466,14 +471,24 @@ def _other_symmetry(request: CrystalRequest, candidate: Candidate) -> str:
     return "" if number in request.space_groups else f"has the symmetry of {symbol} ({number})"
 
 
-def _fitness(drawn: tuple[_Plan, Candidate]) -> tuple[bool, float, float]:
-    """What to keep of draws that all break something: the smallest breach, then the largest smallest distance.
+def _fitness(drawn: tuple[_Plan, Candidate]) -> tuple[bool, float, float, float]:
+    """What to keep of draws that all break something.
 
-    Before these, whatever has the symmetry asked for.
+    First what has the symmetry asked for, then the smallest breach of a limit, the least close contact in proportion to
+    what its elements keep, and the largest smallest distance.
     """
     plan, candidate = drawn
     request = plan.row.job.request
-    return not _other_symmetry(request, candidate), -_breach(request, candidate).size, _smallest_distance(candidate)
+    symmetric, broken = not _other_symmetry(request, candidate), _breach(request, candidate).size
+    return symmetric, -broken, _contact_ratio(candidate), _smallest_distance(candidate)
+
+
+def _contact_ratio(candidate: Candidate) -> float:
+    """Of the closest contact to what its elements keep in known crystals; 1 where all keep it, 0 for a failure."""
+    if candidate.structure is None:
+        return 0.0
+    contact = closest_contact(candidate.structure)
+    return 1.0 if contact is None else contact.ratio
 
 
 def _smallest_distance(candidate: Candidate) -> float:
