@@ -71,20 +71,26 @@ class ProgressBar:
 
     def __enter__(self) -> ProgressBar:  # noqa: PYI034 - beartype cannot check Self on a method decorated alone
         wanted = os.environ.get(PROGRESS, "")
-        if self._shown and wanted != "off":
+        if self._shown and wanted != "off" and not self._start_bar():
+            self._seconds, self._said_at = _seconds(wanted), time.monotonic()
+        return self
+
+    def _start_bar(self) -> bool:
+        """Whether there is a terminal for it, and what draws it."""
+        try:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            console = Console(stderr=True)
-            if console.is_terminal:
-                label, note = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}"))
-                columns = (label, BarColumn(), MofNCompleteColumn(), note, TimeRemainingColumn())
-                self._progress = Progress(*columns, console=console, transient=True)
-                self._task = self._progress.add_task(self._label, total=self._total, completed=self._done, note="")
-                self._progress.start()
-            else:
-                self._seconds, self._said_at = _seconds(wanted), time.monotonic()
-        return self
+        except ModuleNotFoundError:  # training runs without it
+            return False
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            return False
+        label, note = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}"))
+        columns = (label, BarColumn(), MofNCompleteColumn(), note, TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._task = self._progress.add_task(self._label, total=self._total, completed=self._done, note="")
+        self._progress.start()
+        return True
 
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:

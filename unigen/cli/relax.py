@@ -58,6 +58,8 @@ def relax(
     from unigen.runs.relaxation import relax_crystal_files, relax_molecule_files
 
     console = Console()
+    if potential is not None and potential.lower() == GFN2:
+        potential = GFN2
     with alone_in(out):
         if kind_of(samples) == "crystals":
             if potential == GFN2:

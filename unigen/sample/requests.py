@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from unigen.crystals.template import apply_template
 from unigen.data.readers.smiles import NAMES, read_smiles_list
+from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 from unigen.parsing import csv_errors, parse_json, read_whole
 from unigen.request import ALL_PAIRS, CrystalRequest, Limits, MoleculeRequest
@@ -194,6 +195,7 @@ def request_of(fields: Mapping[str, object]) -> CrystalRequest:
     values: dict[str, Any] = dict(fields)
     values |= {name: _whole_number(name, values[name]) for name in _WHOLE_NUMBERS if name in values}
     values |= {name: str(values[name]) for name in _CRYSTAL_TEXTS if name in values}
+    values |= {name: values[name].strip().lower() for name in ("crystal_system",) if name in values}
     if "elements" in values:
         values["elements"] = split_elements(values["elements"])
     if "properties" in values:
@@ -303,8 +305,26 @@ def _whole_number(name: str, value: object) -> int:
 
 
 def split_elements(elements: object) -> tuple[str, ...]:
-    """``"Li,Fe,P,O"``, ``"Li-Fe-P-O"`` or a list to symbols; raises UserError for anything else."""
+    """``"Li,Fe,P,O"``, ``"Li-Fe-P-O"`` or a list to symbols, in any case; raises UserError for anything else.
+
+    What is no symbol stays as it is, for who says so.
+
+    Raises:
+        UserError: no text or list of texts, or two capitals that are a symbol or two: CO.
+    """
     parts = re.split(r"[,;\s-]+", elements) if isinstance(elements, str) else elements
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise UserError("elements: not symbols", got=elements, wanted="such as Li,Fe,P,O")
-    return tuple(part.strip() for part in parts if part.strip())
+    return tuple(_symbol(part.strip()) for part in parts if part.strip())
+
+
+def _symbol(text: str) -> str:
+    symbol = text.capitalize()
+    if text == symbol or symbol not in ATOMIC_NUMBER:
+        return text
+    if text.isupper() and all(letter in ATOMIC_NUMBER for letter in text):
+        raise UserError(
+            f"elements: {text} may be {symbol}, or {' and '.join(text)}",
+            next_step=f"write {symbol}, or {','.join(text)}",
+        )
+    return symbol

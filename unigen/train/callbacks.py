@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar, TQDMProgressBar
 
+from unigen import parallel
 from unigen.models.checkpoint import copy_model, save_model
 from unigen.models.interface import Batch
 from unigen.models.training_set import TrainingSet
@@ -138,8 +140,48 @@ class _TqdmBar(_StepBar, TQDMProgressBar):
     pass
 
 
-def progress_bar() -> Callback:
-    """Rich's bar where rich is installed, else tqdm's."""
+class _StepLines(Callback):
+    """A line now and then where there is no terminal."""
+
+    def __init__(self, log_every: int) -> None:
+        self.log_every = log_every
+        self.bar = parallel.ProgressBar("training", None)
+        self.note = ""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Begin to count, where the run goes on."""
+        del pl_module
+        self.bar = parallel.ProgressBar("training", trainer.max_steps, done=trainer.global_step)
+        self.bar.__enter__()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Count; the loss is fetched from the device as often as it is logged."""
+        del pl_module
+        if trainer.global_step % self.log_every == 0:
+            self.note = f"loss {float(outputs['loss']):.3f}"
+        self.bar.advance(note=self.note)
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """However the run ends."""
+        del trainer, pl_module, stage
+        self.bar.__exit__()
+
+
+def has_terminal() -> bool:
+    """Whether standard output is one, which a bar can be drawn on."""
+    return sys.stdout.isatty()
+
+
+def progress_bar(log_every: int) -> Callback:
+    """Rich's bar where rich is installed, else tqdm's; where standard output is no terminal, lines.
+
+    Args:
+        log_every: steps between two looks at the loss.
+    """
+    if not has_terminal():
+        return _StepLines(log_every)
     try:
         return _RichBar(refresh_rate=_REFRESH_STEPS)
     except ModuleNotFoundError:
@@ -159,7 +201,7 @@ def build_callbacks(config: TrainConfig, out: Path, training_set: TrainingSet) -
         PublishModel(out / LATEST if config.patience else out / "model"),
         MatchRate(references, config.seed, training_set.generator),
         Throughput(config.log_every),
-        progress_bar(),
+        progress_bar(config.log_every),
         *best,
         Checkpoints(last_checkpoint(out), config.checkpoint_minutes, config.validation_interval),
     ]

@@ -24,7 +24,7 @@ from unigen.models.families import build_model, open_training_set
 from unigen.models.interface import Network
 from unigen.models.training_set import TrainingSet
 from unigen.train.batches import StepBatches
-from unigen.train.callbacks import build_callbacks
+from unigen.train.callbacks import build_callbacks, has_terminal
 from unigen.train.checkpoints import DurableFiles, Stopped
 from unigen.train.continuation import check_same_run, has_ended_early, last_checkpoint, publish, read_checkpoint
 from unigen.train.module import TrainingModule
@@ -151,6 +151,7 @@ def _trainer(config: TrainConfig, out: Path, training_set: TrainingSet) -> light
             logger=loggers,
             default_root_dir=out,
             enable_model_summary=False,
+            enable_progress_bar=has_terminal(),  # else Lightning adds a bar of its own to our lines
             use_distributed_sampler=False,
         )
     except lightning.fabric.utilities.exceptions.MisconfigurationException as error:

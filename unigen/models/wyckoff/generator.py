@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -189,6 +189,11 @@ class WyckoffGenerator:
         if job.index < len(found):
             return job, found[job.index].source
         return replace(job, index=job.index - len(found)), None
+
+    def is_repeated(self, source: Mapping[str, object]) -> bool:
+        """See RepeatsKnown: a structure is followed in the model's order, with the likeliest displacements."""
+        drawn = self.settings.departure > 0 or self.settings.source_temperature > 0
+        return not drawn and source.get("id") != "none"
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
