@@ -108,12 +108,9 @@ def judged_molecules(model: str | Path, test: Path, work: Path, seed: int) -> di
     """Coverage and matching of two conformers a molecule of the test set."""
     out = work / "test-molecules"
     smiles = work / "test.smi"
-    smiles.write_text(
-        "".join(
-            f"{Chem.MolToSmiles(Chem.RemoveHs(mol))} {mol.GetProp('_Name')}\n" for mol in Chem.SDMolSupplier(str(test))
-        ),
-        encoding="utf-8",
-    )
+    molecules = [(Chem.MolToSmiles(Chem.RemoveHs(mol)), mol) for mol in Chem.SDMolSupplier(str(test))]
+    lines = [f"{text} {mol.GetProp('_Name')}" for text, mol in molecules]
+    smiles.write_text("\n".join(lines) + "\n", encoding="utf-8")
     asked = ("--smiles-file", smiles, "--n", 2, "--seed", seed, "--no-page", "--no-picture")
     run("generate", "molecule", "--model", model, *asked, "--out", out)
     report = work / "test-molecules.json"
