@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 from unigen.version import __version__
 
 if TYPE_CHECKING:
+    from unigen.api.generation import generate
+    from unigen.api.judgement import evaluate, identify, predict, rank
+    from unigen.api.relaxation import hull, relax
+    from unigen.api.run_folder import open_run
+    from unigen.api.samples import Samples
     from unigen.crystals.crystal import Crystal
     from unigen.errors import UserError
-    from unigen.eval.crystals.evaluate import evaluate_crystals as evaluate
     from unigen.eval.report import Report
     from unigen.models.generator import Sample
     from unigen.molecules.molecule import Molecule
     from unigen.ranking.settings import RankSettings
     from unigen.request import CrystalRequest, MoleculeRequest
-    from unigen.sample.generate import generate
     from unigen.sample.load import load
 
 __all__ = [
@@ -30,11 +33,18 @@ __all__ = [
     "RankSettings",
     "Report",
     "Sample",
+    "Samples",
     "UserError",
     "__version__",
     "evaluate",
     "generate",
+    "hull",
+    "identify",
     "load",
+    "open_run",
+    "predict",
+    "rank",
+    "relax",
 ]
 
 _HOMES = {
@@ -46,9 +56,16 @@ _HOMES = {
     "Report": ("unigen.eval.report", "Report"),
     "Sample": ("unigen.models.generator", "Sample"),
     "UserError": ("unigen.errors", "UserError"),
-    "evaluate": ("unigen.eval.crystals.evaluate", "evaluate_crystals"),
-    "generate": ("unigen.sample.generate", "generate"),
+    "Samples": ("unigen.api.samples", "Samples"),
+    "evaluate": ("unigen.api.judgement", "evaluate"),
+    "generate": ("unigen.api.generation", "generate"),
+    "hull": ("unigen.api.relaxation", "hull"),
+    "identify": ("unigen.api.judgement", "identify"),
     "load": ("unigen.sample.load", "load"),
+    "open_run": ("unigen.api.run_folder", "open_run"),
+    "predict": ("unigen.api.judgement", "predict"),
+    "rank": ("unigen.api.judgement", "rank"),
+    "relax": ("unigen.api.relaxation", "relax"),
 }
 
 
@@ -57,3 +74,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'unigen' has no attribute {name!r}")
     module, attribute = _HOMES[name]
     return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    """The public names, for tab completion."""
+    return sorted(__all__)

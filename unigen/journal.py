@@ -94,13 +94,18 @@ def _check_empty(path: Path, name: str) -> None:
         raise UserError("this folder holds other files", where=str(path), next_step="give another --out")
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """The lines that are whole. The end of a line torn by a kill is cut off; what it held is made again."""
+def read_lines(path: Path, *, mend: bool = True) -> Iterator[Line]:
+    """The lines that are whole. The end of a line torn by a kill is cut off; what it held is made again.
+
+    Args:
+        path: of the journal.
+        mend: False for who only looks: another process may be writing that line.
+    """
     if not path.exists():
         return
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
-    if whole < len(content):
+    if mend and whole < len(content):
         os.truncate(path, whole)  # never rewritten: on a full disk that would lose it
     for line in content[:whole].splitlines():
         try:

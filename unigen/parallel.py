@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import parent_process
+from multiprocessing import parent_process, spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +25,7 @@ from unigen.errors import UserError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+    from tqdm import tqdm
 
 Key = TypeVar("Key")
 Task = TypeVar("Task")
@@ -52,8 +53,13 @@ _LINE_SECONDS = 30.0
 """Of `PROGRESS` where it is not set: a log of a day has 3,000 lines, and one who waits sees that it goes on."""
 
 
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process."""
+    return "ipykernel" in sys.modules
+
+
 class ProgressBar:
-    """A bar on standard error where that is a terminal, gone when its ``with`` block ends; elsewhere some lines.
+    """A bar on standard error where that is a terminal or a notebook, gone when its block ends; elsewhere some lines.
 
     Args:
         label: what is going on.
@@ -66,12 +72,19 @@ class ProgressBar:
         self._label, self._total, self._done, self._shown = label, total, done, shown
         self._progress: Progress | None = None
         self._task: TaskID | None = None
+        self._in_notebook: tqdm | None = None
         self._seconds: float | None = None
         self._said_at = 0.0
 
     def __enter__(self) -> ProgressBar:  # noqa: PYI034 - beartype cannot check Self on a method decorated alone
         wanted = os.environ.get(PROGRESS, "")
-        if self._shown and wanted != "off" and not self._start_bar():
+        if not self._shown or wanted == "off":
+            return self
+        if in_notebook():
+            from tqdm import tqdm  # of pymatgen's dependencies; its text needs no widgets, which may be missing
+
+            self._in_notebook = tqdm(desc=self._label, total=self._total, initial=self._done, leave=False)
+        elif not self._start_bar():
             self._seconds, self._said_at = _seconds(wanted), time.monotonic()
         return self
 
@@ -96,6 +109,9 @@ class ProgressBar:
         if self._progress is not None:
             self._progress.stop()
             self._progress = self._task = None
+        if self._in_notebook is not None:
+            self._in_notebook.close()
+            self._in_notebook = None
         self._seconds = None
 
     def advance(self, count: int = 1, note: str = "") -> None:
@@ -103,6 +119,9 @@ class ProgressBar:
         self._done += count
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=count, note=note)
+        elif self._in_notebook is not None:
+            self._in_notebook.set_postfix_str(note)
+            self._in_notebook.update(count)
         elif self._seconds is not None and time.monotonic() - self._said_at >= self._seconds:
             of_all = "" if self._total is None else f" of {self._total:,}"
             line = f"{self._label}: {self._done:,}{of_all}{', ' if note else ''}{note}"
@@ -121,7 +140,7 @@ class Workers:
     """Processes that start at the first long list of tasks and stay until the ``with`` block ends.
 
     No task knows its worker, so numbers do not depend on ``count``. Functions must be importable, or partials of some
-    that are.
+    that are; those of the script that runs are not.
 
     Args:
         count: processes; None for one a core.
@@ -235,10 +254,20 @@ class Workers:
 
 
 class _ProcessOfOneThread(SpawnProcess):
-    """Libraries read their thread count when they are loaded, which may be before any code of ours runs."""
+    """Libraries read their thread count when they are loaded, which may be before any code of ours runs.
+
+    The script of the user is not run again in it, as a spawned process does: one without ``if __name__ == "__main__"``
+    would start all its work anew in every worker.
+    """
 
     def start(self) -> None:
         before = {name: os.environ.get(name) for name in _THREADS}
+        describe = spawn.get_preparation_data
+
+        def without_main(name: str) -> dict[str, Any]:
+            return {key: value for key, value in describe(name).items() if not key.startswith("init_main")}
+
+        spawn.get_preparation_data = without_main
         os.environ.update(dict.fromkeys(_THREADS, "1"))
         # Ctrl-C goes to all processes of a terminal; what a worker does then is for this process to say. The child
         # inherits the mask, before any code of ours could set one.
@@ -246,6 +275,7 @@ class _ProcessOfOneThread(SpawnProcess):
         try:
             super().start()
         finally:
+            spawn.get_preparation_data = describe
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             for name, value in before.items():
                 if value is None:

@@ -154,7 +154,7 @@ def ranked(path, **changes):
         return run_ranking(
             [REQUEST, CrystalRequest(formula="AuCu", z=1, id="again")],
             CrystalFolder(path),
-            CrystalFolder(path / CANDIDATES, cif=False),
+            CrystalFolder(path / CANDIDATES, formats=()),
             RunSettings(n=2),
             replace(RANKING, **changes),
             workers=1,

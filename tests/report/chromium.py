@@ -43,7 +43,7 @@ def chromium() -> Iterator:
 def opened(browser, path: Path, **settings) -> Iterator:
     """A page of a file; when the block ends, nothing was asked of any other place and nothing went wrong in it."""
     trouble: list[str] = []
-    context = browser.new_context(viewport={"width": 1000, "height": 500}, accept_downloads=True, **settings)
+    context = browser.new_context(**{"viewport": {"width": 1000, "height": 500}, "accept_downloads": True} | settings)
     context.set_offline(True)
     page = context.new_page()
     page.set_default_timeout(HANGS * 1000)

@@ -18,6 +18,7 @@ from unigen.eval.crystals.samples import CrystalEntry
 from unigen.eval.crystals.scores import CrystalResult
 from unigen.eval.report import Shown
 from unigen.report.figures.hull import hull_figure
+from unigen.report.figures.hull_sample import hull_samples
 
 TI_O = StablePhases(
     ("Ti", "O"),
@@ -52,7 +53,11 @@ def figure(phases, *samples: tuple[str, float, float]):
         for n, (_, energy, above) in enumerate(samples)
     ]
     structures = tuple(crystal(formula) for formula, *_ in samples)
-    return hull_figure(replace(EMPTY, rows=tuple(rows), shown=Shown(phases=phases, structures=structures)))
+    return figure_of(replace(EMPTY, rows=tuple(rows), shown=Shown(phases=phases, structures=structures)))
+
+
+def figure_of(report):
+    return hull_figure(report.shown.phases, hull_samples(report))
 
 
 def test_two_elements():
@@ -93,8 +98,8 @@ def test_all_that_is_drawn_lies_in_the_frame(samples):
 
 
 def test_no_picture_without_a_hull_or_an_energy():
-    assert hull_figure(EMPTY) is None
-    assert hull_figure(replace(EMPTY, shown=replace(EMPTY.shown, phases=TI_O))) is None
+    assert figure_of(EMPTY) is None
+    assert figure_of(replace(EMPTY, shown=replace(EMPTY.shown, phases=TI_O))) is None
 
 
 @pytest.mark.parametrize("count", [4000])

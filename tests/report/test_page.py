@@ -15,11 +15,12 @@ from hypothesis import given
 from tests.crystals.real_crystals import crystals, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
-from unigen.report.html import write_page
-from unigen.report.page import Item, Page, Table
+from unigen.report.html import FEW, MANY_SETTINGS, write_page
+from unigen.report.page import Figure, Item, Page, Table
 from unigen.report.pictures.scene import crystal_scene, molecule_scene
 
 SOME = prototypes(6)
+EVIL = "</script><b>&\"'"
 ETHANOL = Molecule.from_smiles("CCO", seed=0)
 
 
@@ -87,6 +88,84 @@ def test_a_page_without_structures_still_has_its_numbers(tmp_path):
     assert data_of(text)["items"] == []
 
 
+def sections(text: str) -> list[str]:
+    """The ids of the sections, from top to bottom."""
+    return re.findall(r'<section id="(\w+)"', text)
+
+
+def rows_of(text: str, section: str) -> list[list[str]]:
+    """The cells of all rows of a section's tables."""
+    inside = text.partition(f'<section id="{section}"')[2].partition("</section>")[0]
+    return [
+        [unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", inside)
+    ]
+
+
+@pytest.mark.parametrize(("count", "first"), [(FEW, "structures"), (FEW + 1, "figures")])
+def test_few_structures_stand_before_the_figures(tmp_path, count, first):
+    figures = [Figure("density", "<svg/>", "a histogram")]
+    text = written(tmp_path, Page("Some", "crystals", crystal_items(count), figures))
+    assert next(each for each in sections(text) if each in ("structures", "figures")) == first
+    assert {"structures", "figures"} < set(sections(text))
+
+
+def test_what_stands_on_cards_comes_first_and_only_where_it_is_known(tmp_path):
+    items = [Item("a", ETHANOL, {"n": 1, "rank": 2, "energy": -1.0}), Item("b", ETHANOL, {"n": 2, "rank": 1})]
+    page = Page("a", "molecules", items, on_cards=["rank", "energy", "never"])
+    columns = data_of(written(tmp_path, page))["columns"]
+    assert [column["name"] for column in columns] == ["rank", "energy", "n"]
+    assert [column["card"] for column in columns] == [True, True, False]
+
+
+def test_energies_keep_what_tells_two_structures_apart(tmp_path):
+    items = [Item(name, ETHANOL, {"energy": energy}) for name, energy in (("a", -1234.567891), ("b", -1234.567812))]
+    first, second = (item["values"] for item in data_of(written(tmp_path, Page("a", "molecules", items)))["items"])
+    assert first == [-1234.567891]
+    assert second == [-1234.567812]
+
+
+def test_every_column_has_its_line_in_the_legend(tmp_path):
+    columns = {
+        "density": 1.0,
+        "energy_per_atom": -3.0,
+        "enthalpy_per_atom at 20 GPa": -2.0,
+        "of a file": 1,
+        EVIL: 0,
+    }
+    page = Page("a", "crystals", [Item("a", SOME[0], columns)], made_by={"potential": "some potential"})
+    text = written(tmp_path, page)
+    _, *lines = rows_of(text, "legend")
+    assert [line[0] for line in lines] == [name.replace("_", " ") for name in columns]
+    assert all(all(line) for line in lines)
+    said = {line[0]: line[1:] for line in lines}
+    assert said["density"][:2] == ["g/cm³", "from the structure alone"]
+    assert said["energy per atom"][:2] == ["eV/atom", "some potential"]
+    assert said["enthalpy per atom at 20 GPa"][0] == "eV/atom"
+    assert said["of a file"][1] == "as the file says"
+
+
+def test_many_settings_of_one_name_are_folded_and_none_is_lost(tmp_path):
+    energies = {f"X{n}": -n / 7 for n in range(MANY_SETTINGS + 1)}
+    settings = {"fmax": 0.05, "hull": {"name": "mp", "elements": {"energies": energies}}}
+    text = written(tmp_path, Page("a", "crystals", settings=settings))
+    folded = re.search(r'<details class="folded"><summary>(.*?)</summary>(.*?)</details>', text, re.DOTALL)
+    assert folded[1] == f"hull.elements.energies: {len(energies)} values"
+    assert [cell for cell in energies if f'<th scope="row">{cell}</th>' not in folded[2]] == []
+    assert ["fmax", "0.05"] in rows_of(text, "settings")
+    assert ["hull.name", "mp"] in rows_of(text, "settings")
+    few = dict(list(energies.items())[:MANY_SETTINGS])
+    assert "folded" not in "".join(
+        re.findall(r"<details[^>]*>", written(tmp_path, Page("a", "crystals", settings={"energies": few})))
+    )
+
+
+def test_a_page_without_structures_has_no_legend_and_no_picture_of_none(tmp_path):
+    text = written(tmp_path, Page("Nothing", "crystals", [Item("a", None, {"density": 1.0}, reason="no cell")]))
+    assert sections(text) == ["structures", "failures"]
+    assert data_of(text)["columns"] == []
+
+
 @given(crystals())
 def test_the_scene_holds_the_crystal(crystal):
     scene = crystal_scene(crystal)
@@ -96,6 +175,12 @@ def test_the_scene_holds_the_crystal(crystal):
     assert np.abs(away - np.round(away)).max() <= 1e-6
     assert again.lattice == pytest.approx(crystal.lattice, abs=1e-6)
     assert np.linalg.norm(scene["view"]) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("crystal", SOME, ids=lambda crystal: crystal.formula)
+def test_a_scene_is_small(crystal):
+    # a page holds five hundred of them: the conventional cell is a basis, not its atoms once more
+    assert len(json.dumps(crystal_scene(crystal), separators=(",", ":"))) < 600 + 150 * len(crystal)
 
 
 def test_the_scene_holds_the_molecule():

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pytest
 from rdkit import Chem
+from scipy.spatial.transform import Rotation
 
 from tests.energies.alloys import EMT, fcc, ordered
 from tests.report.chromium import chromium, find_chromium, opened
@@ -26,6 +27,7 @@ from unigen.report.page import Figure, Item, Page, Table
 pytestmark = pytest.mark.slow
 
 COUNT = 5
+NARROW = {"viewport": {"width": 480, "height": 900}}
 
 
 @pytest.fixture(scope="module")
@@ -163,10 +165,149 @@ def test_filter_search_and_sort(browser, desk):
         column = page.get_by_role("columnheader", name="density (g/cm³)")
         assert column.get_attribute("aria-sort") == "descending"
         place = column.evaluate("cell => cell.cellIndex")
-        cells = page.locator("#table tbody tr").locator(f":nth-child({place + 1})").all_inner_texts()
+        cells = page.locator("#table tbody tr").locator(f"> :nth-child({place + 1})").all_inner_texts()
         assert [float(cell) for cell in cells] == pytest.approx(sorted(density, reverse=True), rel=1e-3)
         page.get_by_role("searchbox").fill("no such structure")
         assert status.inner_text() == f"0 of {COUNT} match"
+
+
+def test_what_is_sorted_by_is_on_every_card_in_full_and_first_in_the_table(browser, desk):
+    densities = {row["checks"]["density"] for row in rows_of(desk / "crystal")}
+    with opened(browser, desk / "crystal" / "report.html", **NARROW) as page:
+        page.get_by_label("Sort by").select_option("density")
+        lines = page.locator(".card .sorted")
+        assert lines.count() == COUNT
+        assert {float(line.split(": ")[1]) for line in lines.all_inner_texts()} == {
+            float(f"{density:.6g}") for density in densities
+        }
+        for line in lines.all():  # nothing is cut off
+            assert line.evaluate("line => line.scrollWidth <= line.clientWidth")
+        page.get_by_role("button", name="Table").click()
+        heads = page.locator("#table thead th")
+        assert heads.nth(1).inner_text() == "density (g/cm³)"
+        names = heads.all_inner_texts()
+        assert len(set(names)) == len(names)
+        page.get_by_role("columnheader", name="volume (Å³)").get_by_role("button").click()
+        assert heads.nth(1).inner_text() == "volume (Å³)"
+        assert sorted(heads.all_inner_texts()) == sorted(names)
+        assert page.locator(":focus").inner_text() == "volume (Å³)"
+        page.get_by_role("columnheader", name="structure").get_by_role("button").click()
+        assert heads.nth(1).inner_text() == names[2 if names[2] != "volume (Å³)" else 1]
+
+
+def rock_salt() -> Crystal:
+    """Of two atoms in its primitive cell, moved off the origin."""
+    return Crystal(np.array([11, 17]), np.array([[0.1, 0.2, 0.3], [0.6, 0.7, 0.8]]), 2.82 * (1 - np.eye(3)))
+
+
+@pytest.fixture
+def solids(tmp_path) -> Path:
+    """Rock salt, and caesium chloride, whose primitive cell is the conventional one and whose cations have 8 anions."""
+    caesium = Crystal(np.array([55, 17]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]), 4.12 * np.eye(3))
+    diamond = Crystal(np.array([6, 6]), np.array([[0, 0, 0], [0.25] * 3]), 1.78 * (1 - np.eye(3)))
+    items = [Item("salt", rock_salt()), Item("caesium", caesium), Item("diamond", diamond)]
+    return write_page(Page("Solids", "crystals", items), tmp_path / "solids.html")
+
+
+@pytest.mark.parametrize("width", [1300, 480])
+def test_switches_to_the_conventional_cell_and_to_polyhedra(browser, solids, width):
+    with opened(browser, solids, viewport={"width": width, "height": 900}) as page:
+        conventional, polyhedra = (page.get_by_role("switch", name=name) for name in ("Conventional", "Polyhedra"))
+        facts = page.locator("#facts")
+        page.locator(".card").first.click()
+        given = stage(page)
+        assert "3.988, 3.988, 3.988" in facts.inner_text()
+        assert conventional.is_enabled()
+        assert not conventional.is_checked()
+        conventional.check()
+        assert stage(page) != given
+        assert "5.640, 5.640, 5.640" in facts.inner_text()
+        assert "90.00, 90.00, 90.00" in facts.inner_text()
+        assert "conventional, 4 times the one given" in facts.inner_text()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download CIF").click()
+        assert download.value.suggested_filename == "salt-conventional.cif"
+        crystal = Crystal.from_cif(Path(download.value.path()).read_text())
+        assert (len(crystal), crystal.space_group().number) == (8, 225)
+        assert polyhedra.locator("xpath=..").inner_text().strip() == "Polyhedra NaCl6"
+        plain = stage(page)
+        polyhedra.check()
+        assert stage(page) != plain
+        page.get_by_role("button", name="Next").click()
+        assert conventional.is_disabled()
+        assert "no other than the given" in conventional.locator("xpath=..").inner_text()
+        assert polyhedra.locator("xpath=..").inner_text().strip() == "Polyhedra CsCl8"
+        page.get_by_role("button", name="Next").click()
+        assert conventional.is_checked()  # what was switched on stays on
+        assert "conventional, 4 times" in facts.inner_text()
+        assert polyhedra.is_disabled()
+        conventional.uncheck()
+        assert "2.517, 2.517, 2.517" in facts.inner_text()
+        dialog = page.get_by_role("dialog").bounding_box()
+        assert dialog["x"] >= 0
+        assert dialog["x"] + dialog["width"] <= width
+
+
+def test_a_drawing_has_the_atoms_bonds_and_polyhedra_of_the_infinite_crystal(browser, solids):
+    """Of rock salt's conventional cell, whose corner is an ion, and of its primitive one."""
+    drawn = """([conventional, polyhedra]) => {
+      const { scene } = DATA.items[0];
+      const drawing = drawingOf(scene, cellOf(scene, conventional), polyhedra);
+      const faces = drawing.polyhedra.map(({ corners }) => facesOf(corners).map((face) => face.corners.length));
+      return { ...drawing, faces };
+    }"""
+    with opened(browser, solids) as page:
+        for conventional, within in ((True, 27), (False, 2)):  # 14 + 13; in the primitive cell none is on a face
+            drawing = page.evaluate(drawn, [conventional, False])
+            assert len(drawing["atoms"]) == within
+            ends = [end for bond in drawing["bonds"] for end in bond] + [cut["from"] for cut in drawing["cut"]]
+            assert np.bincount(ends).tolist() == [6] * within
+            for start, end in drawing["bonds"]:
+                apart = np.subtract(drawing["atoms"][start]["at"], drawing["atoms"][end]["at"])
+                assert np.linalg.norm(apart) == pytest.approx(2.82, abs=1e-3)
+            drawing = page.evaluate(drawn, [conventional, True])
+            cations = [atom for atom in drawing["atoms"] if atom["number"] == 11]
+            assert len(drawing["polyhedra"]) == len(cations)
+            assert drawing["faces"] == [[3] * 8] * len(cations)
+            places = np.array([atom["at"] for atom in drawing["atoms"]])
+            for polyhedron in drawing["polyhedra"]:
+                corners = np.array(polyhedron["corners"])
+                assert np.linalg.norm(places[:, None] - corners, axis=2).min(axis=0).max() < 1e-6
+
+
+FACES = {
+    "octahedron": (np.concatenate([np.eye(3), -np.eye(3)]), [3] * 8),
+    "cube": (np.array([[n & 1, n >> 1 & 1, n >> 2] for n in range(8)]), [4] * 6),
+    "tetrahedron": (np.array([[0, 0, 0], [1, 1, 0], [1, 0, 1], [0, 1, 1]]), [3] * 4),
+    "pyramid": (np.array([[1, 1, 0], [1, -1, 0], [-1, -1, 0], [-1, 1, 0], [0, 0, 1]]), [3, 3, 3, 3, 4]),
+    "square": (np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]]), [4, 4]),  # both of its sides
+}
+
+
+def test_faces_of_polyhedra_close_around_them(browser, solids):
+    turned = Rotation.from_euler("xyz", [0.3, 0.7, 1.1]).as_matrix()
+    with opened(browser, solids) as page:
+        for points, expected in FACES.values():
+            faces = page.evaluate("points => facesOf(points)", (2.0 * points @ turned).tolist())
+            assert sorted(len(face["corners"]) for face in faces) == expected
+            total = np.zeros(3)
+            for face in faces:
+                corners = np.array(face["corners"])
+                fan = np.cross(corners[1:-1] - corners[0], corners[2:] - corners[0]) / 2
+                assert (fan @ face["normal"] > 0).all()  # wound to whom the normal points at
+                assert np.dot(2 * points @ turned - corners[0], face["normal"]).max() < 0.02  # nothing lies outside
+                total += fan.sum(axis=0)
+            assert total == pytest.approx(np.zeros(3), abs=1e-9)  # a closed surface
+
+
+@pytest.mark.parametrize("name", ["crystal/report.html", "molecule/report.html", "judged.html"])
+def test_a_telephone_scrolls_down_and_never_sideways(browser, desk, name):
+    with opened(browser, desk / name, **NARROW) as page:
+        for summary in page.locator("summary").all():
+            summary.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["viewport"]["width"]
+        page.get_by_role("button", name="Table").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["viewport"]["width"]
 
 
 def test_files_of_a_crystal(browser, desk):

@@ -47,6 +47,24 @@ def test_crystals_stand_where_the_page_says(unigen):
     assert Path("out/relaxed.jsonl").read_bytes() == before
 
 
+def test_cards_have_space_group_energy_and_rank_within_the_formula(unigen):
+    samples = [ordered("Cu", "Au"), fcc("Cu", 1.05), fcc("Al", 0.1), fcc("Cu", 0.98), fcc("Ni")]
+    write("samples.extxyz", [crystal.to_ase() for crystal in samples])
+    words = ("--potential", EMT, "--energy-scheme", "EMT", "--workers", 1, "--max-steps", 0)
+    assert unigen("relax", "samples.extxyz", "--out", "out", *words)[0] == 0
+    text, items = page()
+    columns = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])["columns"]
+    on_cards = [column["name"] for column in columns if column["card"]]
+    assert on_cards == ["rank", "energy_above_lowest", "energy_per_atom", "outcome"]
+    assert [item["subtitle"] for item in items] == ["P4/mmm", "Fm-3m", "Fm-3m", "Fm-3m"]
+    assert [item["subtitle"] for item in items] == [item["space_group"] for item in items]
+    for item in items:
+        alike = [other["energy_per_atom"] for other in items if other["title"] == item["title"]]
+        assert item["rank"] == 1 + sum(energy < item["energy_per_atom"] for energy in alike)
+        assert item["energy_above_lowest"] == pytest.approx(item["energy_per_atom"] - min(alike), abs=2e-6)
+    assert sorted(item["rank"] for item in items) == [1, 1, 1, 2]
+
+
 def test_molecules_have_their_strain(unigen):
     pytest.importorskip("tblite.ase", exc_type=ImportError)
     Path("some.smi").write_text("CCO ethanol\nC(C torn\nC methane\n")

@@ -67,7 +67,7 @@ def run(kind: str, path: Path, draws: int | None = None) -> None:
         return draw(jobs)
 
     requests: Sequence = CRYSTALS if kind == "crystals" else MOLECULES
-    folder = CrystalFolder(path, cif=False) if kind == "crystals" else MoleculeFolder(path)
+    folder = CrystalFolder(path, formats=()) if kind == "crystals" else MoleculeFolder(path)
     with patch.object(generator, "draw", counted), patch.object(RunSettings, "load", lambda *_: generator):
         run_generation(requests, folder, RunSettings(n=2, seed=1, batch_size=4))
 

@@ -69,7 +69,7 @@ def evaluate_crystals(
             calculator = find_potential(potential, energy_scheme, device, batch)
             settings, folder = RelaxSettings(max_steps=max_steps), out.with_suffix(".relaxed")
             # --relax 0 beside --hull or --against: all samples
-            stability = StabilityRules.of(calculator, settings, folder, hull, relax or None, against)
+            stability = StabilityRules.of(calculator, settings, folder, hull, relax or None, against, samples)
         report = evaluate(
             samples,
             reference,

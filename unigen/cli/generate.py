@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from unigen.cli.options import Axis, Scheme, Wavelength, Workers
-from unigen.disk import alone_in
+from unigen.cli.options import Axis, Format, Scheme, Wavelength, Workers
 from unigen.errors import UserError
 
 if TYPE_CHECKING:
-    from unigen.ranking.settings import RankSettings
-    from unigen.runs.stable import StableRules
+    pass
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
-
-PICTURE, DRAWN = "samples.png", 12
-"""The picture of a run, and how many samples it shows: as many as can still be told apart on a screen."""
 
 Samples = Annotated[int, typer.Option(min=1, help="Samples a request.")]
 Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")]
@@ -143,6 +138,7 @@ def generate_crystal(
     workers: Workers = None,
     score: Annotated[bool, typer.Option(help="Compute each sample's exact log-likelihood.")] = True,
     symprec: Annotated[float | None, typer.Option(help="Also symmetrised CIFs, tolerance in Angstrom.")] = None,
+    format_: Format = None,
     cif: Annotated[bool, typer.Option(help="Write one CIF a sample.")] = True,
     picture: Picture = True,
     page: Page = True,
@@ -162,11 +158,10 @@ def generate_crystal(
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
 
-    from unigen.report.generation_page import write_run_page
-    from unigen.report.pictures.crystals import draw_crystals
+    from unigen.api.runs import check_pattern, formats_of, ranking_of, run_crystals, stable_rules
     from unigen.retrieval.parents import read_parents
-    from unigen.runs.crystal_files import CrystalFolder, crystal_of
-    from unigen.runs.generation import RunSettings, run_generation
+    from unigen.runs.crystal_files import CrystalFolder
+    from unigen.runs.generation import RunSettings
     from unigen.sample.requests import read_pressures, read_requests, request_of
     from unigen.sample.scan import LIMIT, scan_each, scan_requests
 
@@ -210,7 +205,7 @@ def generate_crystal(
         batch_size=batch_size,
         device=device,
     )
-    ranking = _ranking(
+    ranking = ranking_of(
         candidates=candidates,
         by=rank_by,
         potential=None if stable is not None else potential,
@@ -222,8 +217,10 @@ def generate_crystal(
         wavelength=wavelength,
         axis=axis,
     )
-    _say_how_read(pxrd, ranking)
-    rules = _stable_rules(
+    if pxrd is not None:
+        for remark in check_pattern(pxrd, ranking):
+            typer.echo(remark)
+    rules = stable_rules(
         stable,
         len(wanted),
         hull,
@@ -234,82 +231,9 @@ def generate_crystal(
         known_formulas=known_formulas,
         ranked=ranking is not None,
     )
-    folder, console = CrystalFolder(out, symprec=symprec, cif=cif), Console()
-    with alone_in(out):
-        notes: dict[str, list[str]] = {}
-        if rules is not None:  # imported where wanted: a plain run can do without its chemistry
-            from unigen.runs.stable import run_stable, stable_notes
-
-            run = run_stable(wanted[0], folder, settings, rules, workers=workers, console=console)
-            rows, notes = run.rows, {"notes": stable_notes(run, out, rules)}
-        elif ranking is not None:
-            from unigen.runs.ranking import CANDIDATES, run_ranking
-
-            drawn = CrystalFolder(out / CANDIDATES, cif=False)
-            rows = run_ranking(wanted, folder, drawn, settings, ranking, workers=workers, console=console)
-        else:
-            rows = run_generation(wanted, folder, settings, console)
-        if picture:
-            draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
-        if page:
-            write_run_page(out, rows, "crystals", **notes)
+    folder = CrystalFolder(out, symprec=symprec, formats=formats_of(format_, cif=cif))
+    rows = run_crystals(wanted, folder, settings, ranking, rules, workers, Console(), picture=picture, page=page)
     return {"path": out, "samples": rows}
-
-
-def _stable_rules(
-    limit: float | None,
-    requests: int,
-    hull: str | None,
-    potential: str | None,
-    energy_scheme: str | None,
-    device: str,
-    *,
-    draws: int | None,
-    known_formulas: bool,
-    ranked: bool,
-) -> StableRules | None:
-    """What ``--stable`` asks for; None without it."""
-    if limit is None:
-        if draws or known_formulas:
-            raise UserError("--draws and --known-formulas are for --stable", next_step="give --stable, such as 0.1")
-        return None
-    if hull is None or requests != 1 or ranked:
-        got = f"{requests} requests, hull {hull}, {'ranked' if ranked else 'not ranked'}"
-        raise UserError("--stable needs one request and a --hull, and ranks nothing", got=got)
-    from unigen.energies.hull.hull import Hull
-    from unigen.energies.potential import find_potential
-    from unigen.runs.stable import StableRules
-    from unigen.sample.rank import POTENTIAL
-
-    chosen = find_potential(potential or POTENTIAL, energy_scheme, device)
-    return StableRules(
-        limit=limit, hull=Hull.open(hull, chosen), potential=chosen, draws=draws, known_formulas=known_formulas
-    )
-
-
-def _ranking(**options: Any) -> RankSettings | None:
-    """How to rank; None where no option asks for it."""
-    from unigen.ranking.settings import RankSettings
-
-    given: dict[str, Any] = _given(**options)
-    if not given:
-        return None
-    if set(given) - {"candidates"} and "by" not in given:
-        name = next(iter(set(given) - {"candidates"}))
-        raise UserError(f"--{name.replace('_', '-')} belongs to ranking", next_step="say --rank-by too")
-    return RankSettings(**given)
-
-
-def _say_how_read(pxrd: Path | None, ranking: RankSettings | None) -> None:
-    """What is assumed of a powder pattern, before anything is drawn for it."""
-    from unigen.crystals.powder.files import read_pattern
-
-    if pxrd is None:
-        return
-    if ranking is None or ranking.by != "pxrd":
-        raise UserError("--pxrd belongs to ranking", next_step="say --rank-by pxrd too")
-    for remark in read_pattern(pxrd, wavelength=ranking.wavelength, axis=ranking.axis).remarks:
-        typer.echo(f"{pxrd}: {remark}")
 
 
 def _given(**options: object) -> dict[str, object]:
@@ -358,10 +282,8 @@ def generate_molecule(
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
     from rich.console import Console
 
-    from unigen.report.generation_page import write_run_page
-    from unigen.report.pictures.molecules import draw_molecules
-    from unigen.runs.generation import RunSettings, run_generation
-    from unigen.runs.molecule_files import MoleculeFolder, molecule_of
+    from unigen.api.runs import ranking_of, run_molecules
+    from unigen.runs.generation import RunSettings
     from unigen.sample.requests import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
@@ -381,17 +303,6 @@ def generate_molecule(
         batch_size=batch_size,
         device=device,
     )
-    ranking = _ranking(candidates=candidates, by=rank_by, predictor=predictor)
-    folder, console = MoleculeFolder(out), Console()
-    with alone_in(out):
-        if ranking is None:
-            rows = run_generation(wanted, folder, settings, console)
-        else:
-            from unigen.runs.ranking import CANDIDATES, run_ranking
-
-            rows = run_ranking(wanted, folder, MoleculeFolder(out / CANDIDATES), settings, ranking, console=console)
-        if picture:
-            draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
-        if page:
-            write_run_page(out, rows, "molecules")
+    ranking = ranking_of(candidates=candidates, by=rank_by, predictor=predictor)
+    rows = run_molecules(wanted, out, settings, ranking, None, Console(), picture=picture, page=page)
     return {"path": out, "samples": rows}

@@ -21,3 +21,9 @@ Wavelength = Annotated[
     typer.Option(help="Angstrom, or CuKa1, MoKa, ...", show_default="what the file says, else Cu K-alpha"),
 ]
 Axis = Annotated[Literal["2theta", "q", "d"] | None, typer.Option(help="First column; default: by its heading.")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format", help="Files of each crystal: cif, cif-p1, poscar, vasp (inputs), extxyz.", show_default="cif,extxyz"
+    ),
+]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unigen.cli.options import Batch, Device, Scheme, Workers
+from unigen.cli.options import Batch, Device, Format, Scheme, Workers
 from unigen.disk import alone_in
 
 GFN2 = "gfn2-xtb"
@@ -40,6 +40,8 @@ def relax(
     fix_cell: Annotated[bool, typer.Option(help="Only the atoms move.")] = False,
     fix_atoms: Annotated[bool, typer.Option(help="Only the cell changes; fractional coordinates stay.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many structures.")] = None,
+    format_: Format = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Copy so many of each composition, best first.")] = None,
     largest_fragment: Annotated[bool, typer.Option(help="Of molecules in several pieces take the largest.")] = False,
     workers: Workers = None,
     device: Device = "cpu",
@@ -55,7 +57,10 @@ def relax(
     from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
     from unigen.report.relaxation_page import write_crystals_page, write_molecules_page
+    from unigen.runs.formats import DEFAULT, read_formats
     from unigen.runs.relaxation import relax_crystal_files, relax_molecule_files
+
+    formats = DEFAULT if format_ is None else read_formats(format_)
 
     console = Console()
     if potential is not None and potential.lower() == GFN2:
@@ -77,11 +82,21 @@ def relax(
                 pressure=pressure,
             )
             crystals = relax_crystal_files(
-                samples, out, chosen, settings, limit=limit, workers=workers, console=console
+                samples,
+                out,
+                chosen,
+                settings,
+                limit=limit,
+                formats=formats,
+                top=top,
+                workers=workers,
+                console=console,
             )
             if page:
                 write_crystals_page(out, crystals)
             return relaxed_lines(out)
+        if format_ is not None or top is not None:
+            raise UserError("--format and --top are for crystals", where=str(samples), got="molecules")
         if fix_symmetry or fix_cell or fix_atoms or pressure:
             raise UserError("a cell, its symmetry and a pressure are of crystals", where=str(samples), got="molecules")
         if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":

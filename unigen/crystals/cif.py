@@ -1,4 +1,4 @@
-"""Crystals from and to CIF (the Crystallographic Information Framework), read through gemmi.
+"""Crystals from CIF (the Crystallographic Information Framework), read through gemmi.
 
 `parse_cif` reads the one structure of a file. What a block says twice is compared: the operators with the symbols, both
 with the cell; the expanded sites with the declared formula. Where they leave several readings (`cif_symmetry`), those
@@ -11,21 +11,15 @@ dictionary (``_atom_site_*``, ``_space_group_*``).
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from unigen.crystals.cell import Cell, reduced_counts
+from unigen.crystals.cell import Cell
 from unigen.crystals.cif_block import Block, number_of, read_blocks
 from unigen.crystals.cif_expansion import decide, expand
 from unigen.crystals.cif_sites import formula_of, sites_of
 from unigen.crystals.cif_symmetry import Reading, Told, fits_cell, readings
 from unigen.errors import UserError
 from unigen.shapes import Float
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
 
 
 def parse_cif(text: str, where: str) -> Cell:
@@ -52,36 +46,6 @@ def parse_cif(text: str, where: str) -> Cell:
             next_step="write each data_ block to a file of its own, or read the file by `unigen data build`",
         )
     return _structure(blocks[0], where)
-
-
-def write_cif(structure: Structure, symprec: float | None = None) -> str:
-    """CIF text; with ``symprec`` (Angstrom) of the conventional symmetrised cell, P1 where no symmetry can be found.
-
-    pymatgen looks for the symmetry of the symmetrised cell a second time. Where it then finds another, the operators it
-    writes can make another crystal of the sites: such text is not returned, but P1.
-    """
-    from pymatgen.io.cif import CifWriter
-    from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no electronegativity of helium, how spglib will report failures one day, ...
-        if symprec is not None:
-            try:
-                text = str(CifWriter(structure, symprec=symprec))
-                if _holds(text, structure):
-                    return text
-            except (SymmetryUndeterminedError, UserError):  # atoms on top of each other, say
-                pass
-        return str(CifWriter(structure))
-
-
-def _holds(text: str, structure: Structure) -> bool:
-    """Whether a CIF has the composition and the density of a structure."""
-    lattice, _, numbers = parse_cif(text, "what was written")
-    volume = abs(np.linalg.det(lattice)) / len(numbers) * len(structure)
-    # 5 %: symmetrising at a tolerance moves the cell a little, an atom lost of ten a lot
-    same_density = abs(volume / structure.volume - 1.0) < 0.05
-    return same_density and reduced_counts(numbers) == reduced_counts(np.array(structure.atomic_numbers))
 
 
 def _structure(block: Block, where: str) -> Cell:

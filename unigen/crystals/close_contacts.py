@@ -1,8 +1,8 @@
 """Whether atoms of a crystal are too close to be believed, by pair of elements.
 
 Half an Angstrom between any two atoms, the field's check, lets titanium and oxygen stand 0.76 apart. The limits here
-are learned from known crystals (``data/contacts/make_limits.py``): 0.93 of what a pair is seen at in all but the nearest
-half percent of the structures of the bundled table, at most 0.72 of the sum of two bond radii and 0.9 of that of two
+are learned from known crystals (``data/contacts/make_limits.py``): 0.93 of the distance that all but half a percent of
+the structures of the bundled table keep, at most 0.72 of the sum of two bond radii and 0.9 of that of two
 covalent ones. Of the 9,046 crystals of MP-20 test, which are not in that table, none breaks them.
 """
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.crystals import cell, cif, files
+from unigen.crystals.cif_writer import SYMPREC, write_cif
 from unigen.crystals.extensive import scaled_properties
 from unigen.crystals.poscar import parse_poscar
+from unigen.display import ShownInNotebooks
 from unigen.elements import SMALLEST_DISTANCE, SYMBOLS, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.parsing import read_text
@@ -33,8 +35,8 @@ LARGEST_VOLUME = 1e5
 molecule in a box for a calculation some 1e4."""
 
 
-@dataclass(frozen=True, eq=False)
-class Crystal:
+@dataclass(frozen=True, eq=False, repr=False)
+class Crystal(ShownInNotebooks):
     """A periodic structure: every site fully occupied by one element.
 
     Attributes:
@@ -81,6 +83,10 @@ class Crystal:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def __repr__(self) -> str:
+        lengths = " ".join(f"{length:.3f}" for length in np.linalg.norm(self.lattice, axis=1))
+        return f"Crystal({self.formula}, a b c {lengths} A, {self.volume / len(self):.2f} A^3/atom)"
 
     @property
     def volume(self) -> float:
@@ -229,14 +235,15 @@ class Crystal:
         lattice, frac_coords, numbers = cif.parse_cif(text, where or name)
         return cls.from_arrays(numbers, frac_coords, lattice, where=where or name)
 
-    def to_cif(self, path: str | Path | None = None, symprec: float | None = None) -> str:
-        """CIF text, written to ``path`` too when it is given.
+    def to_cif(self, path: str | Path | None = None, symprec: float | None = SYMPREC) -> str:
+        """CIF text, written to ``path`` too when it is given: the conventional cell with its space group.
 
         Args:
             path: file to write.
-            symprec: with a tolerance in Angstrom the conventional, symmetrised cell of its space group; else P1.
+            symprec: Angstrom, at which the space group is looked for and within which atoms are moved to their places;
+                None writes this cell in P1, its atoms in their order.
         """
-        text = cif.write_cif(self.to_pymatgen(), symprec)
+        text = write_cif(self._cell(), symprec)
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text

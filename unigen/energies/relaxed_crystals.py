@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.files import parse_extxyz
+from unigen.data.readers.text import read_frames
 from unigen.disk import durable_text
 from unigen.energies.potential import Potential, one_thread
 from unigen.energies.relaxation import ADDED_SETTINGS, Relaxation, RelaxSettings, relax, relax_together
-from unigen.journal import Line, ResultJournal, digest
+from unigen.journal import JOURNAL, RUN, Line, ResultJournal, digest
 from unigen.parallel import Workers
 
 FRAMES = "relaxed.extxyz"
@@ -71,22 +74,68 @@ class RelaxedCrystals:
 
         return self._journal.results(crystals, one_by_one if self.potential.batch == 1 else together)
 
-    def write(self, named: Iterable[tuple[str, Relaxation]]) -> Path | None:
-        """Write ``relaxed.extxyz`` of what has a relaxed structure, energies beside it; returns its path."""
+    def write(
+        self, named: Iterable[tuple[str, Relaxation]], facts: Sequence[Mapping[str, str | int | float]] | None = None
+    ) -> Path | None:
+        """Write ``relaxed.extxyz`` of what has a relaxed structure, energies beside it; returns its path.
+
+        Args:
+            named: results with the names of their frames.
+            facts: one mapping a result: what else its frame says.
+        """
         from ase.io import write
 
         if self.path is None:
             return None
         energies = {"potential": self.potential.name, "energy_scheme": self.potential.scheme}
         frames = []
-        for name, result in named:
+        for place, (name, result) in enumerate(named):
             if result.crystal is not None:
                 atoms = result.crystal.to_ase()
-                atoms.info = {"id": name} | energies | _numbers(result)
+                atoms.info = {"id": name} | dict(facts[place] if facts else {}) | energies
+                atoms.info |= {key: value for key, value in _numbers(result).items() if value is not None}
                 frames.append(atoms)
         with durable_text(self.path / FRAMES) as file:
             write(file, frames, format="extxyz")
         return self.path / FRAMES
+
+
+@dataclass(frozen=True, eq=False)
+class RelaxedBefore:
+    """What a folder of relaxed crystals knows of its own structures: they need not be relaxed again to be judged.
+
+    Attributes:
+        folder: where.
+        settings: they were relaxed with.
+        results: one a relaxed structure, by `structure_key` of that structure as it is read from the folder.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    results: dict[str, Relaxation]
+
+
+def relaxed_before(folder: Path, potential: Potential) -> RelaxedBefore | None:
+    """The results of a folder, where its energies are of this potential, and not under a pressure; else None."""
+    if not all((folder / name).is_file() for name in (RUN, JOURNAL, FRAMES)):
+        return None
+    facts = read_yaml(folder / RUN)
+    settings = facts.get("settings")
+    if facts.get("potential") != potential.identity or not isinstance(settings, dict) or settings.get("pressure"):
+        return None
+    names = [each.name for each in fields(Relaxation) if each.name not in {"crystal", "reason"}]
+    results = {}
+    for frame in read_frames(folder / FRAMES):
+        if frame.form != "frame":
+            continue
+        atoms = parse_extxyz(f"{frame.content}\n", frame.where)
+        crystal = Crystal.from_ase(atoms, frame.where)
+        # a key without a value, as None was written once, is read as true
+        told = {name: atoms.info[name] for name in names if atoms.info.get(name, True) is not True}
+        told = {name: value.item() if isinstance(value, np.generic) else value for name, value in told.items()}
+        if {"outcome", "energy_per_atom"} <= told.keys():
+            results[structure_key(crystal)] = Relaxation(crystal=crystal, **told)
+    return RelaxedBefore(folder, settings, results)
 
 
 def structure_key(crystal: Crystal) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from unigen.models.training_set import DataConfig
 
-MOST_REPLAYED, FEWEST_REPLAYED, HELD_BACK = 600, 200, 100
+MOST_REPLAYED, FEWEST_REPLAYED, HELD_BACK = 600, 100, 100
 """Structures that are replayed: as many as the user has, but no fewer and no more than these; and those beside them
 that are only measured. A crystal's lesson costs some 50 ms, so that 700 take half a minute on two cores."""
 

@@ -11,10 +11,12 @@ import numpy as np
 
 from unigen.cards import Kind
 from unigen.config import check_ranges
+from unigen.display import ShownInNotebooks
 from unigen.errors import UserError
 from unigen.nn.conditions.properties import Range
 from unigen.request import CrystalRequest
 from unigen.retrieval.parents import Parents
+from unigen.symmetry.space_groups import space_group
 
 Request = TypeVar("Request")
 """CrystalRequest or MoleculeRequest."""
@@ -185,8 +187,8 @@ class OpenedModel:
         return SCORE_STEPS if self.score else 0
 
 
-@dataclass(frozen=True)
-class Sample(Generic[Request, Structure_co]):
+@dataclass(frozen=True, repr=False)
+class Sample(ShownInNotebooks, Generic[Request, Structure_co]):
     """A generated structure and how it came about.
 
     Attributes:
@@ -203,6 +205,7 @@ class Sample(Generic[Request, Structure_co]):
         template: the space group and orbits it was given, such as ``"221 Sr:a Ti:b O:c"``; empty where unknown.
         ranking: of an answer that was chosen among candidates: its rank from 1, which candidate it is, and what the
             ranker found of it; empty for others.
+        facts: what was computed of the structure later, by name: energies, distance to a hull, predicted properties.
     """
 
     structure: Structure_co | None
@@ -217,6 +220,21 @@ class Sample(Generic[Request, Structure_co]):
     source: dict[str, str | int | float] = field(default_factory=dict)
     template: str = ""
     ranking: dict[str, str | int | float] = field(default_factory=dict)
+    facts: dict[str, str | int | float | None] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        if self.structure is None:
+            return f"Sample(failed: {self.reason})"
+        told = [str(getattr(self.structure, "formula", self.structure))]
+        if self.template:
+            told[0] += f" {space_group(int(self.template.split(maxsplit=1)[0])).symbol}"
+        elif "space_group" in self.facts:
+            told[0] += f" {self.facts['space_group']}"
+        elif getattr(self.structure, "smiles", ""):
+            told[0] += f" {getattr(self.structure, 'smiles', '')}"
+        told += [f"rank {self.ranking['rank']}"] if "rank" in self.ranking else []
+        told += [f"follows {self.source['formula']} {self.source['id']}"] if "formula" in self.source else []
+        return f"Sample({', '.join(told)})"
 
 
 def refuse_more_than_composition(request: CrystalRequest, name: str) -> None:

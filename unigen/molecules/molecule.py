@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unigen.display import ShownInNotebooks
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 from unigen.molecules import files, graph, limits, rdkit_graph
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
 
-@dataclass(frozen=True, eq=False)
-class Molecule:
+@dataclass(frozen=True, eq=False, repr=False)
+class Molecule(ShownInNotebooks):
     """A molecule in space, every hydrogen an atom of its own.
 
     Unpaired electrons are not kept: where all hydrogens are atoms they follow from bonds and formal charges (RDKit's
@@ -74,6 +75,10 @@ class Molecule:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def __repr__(self) -> str:
+        bonds = f", {len(self.bonds)} bonds" if len(self.bonds) else ", bonds unknown"
+        return f"Molecule({self.formula}{bonds}{f', {self.smiles}' if self.smiles else ''})"
 
     @property
     def counts(self) -> dict[int, int]:

@@ -200,14 +200,17 @@ class EnergyRanker:
             return rating
         like = _is_relaxed(rating), rating.structure.reduced_formula
         differences: dict[str, str | int | float] = {"energy_above_lowest": round(rating.value - lowest[like], _DIGITS)}
+        others = dict(rating.facts)
         reasons = [rating.reason]
         if self.hull is not None:
             verdict = self.hull.judge_crystal(rating.structure, rating.value)
             reasons.append(verdict.reason)
             if verdict.above_hull is not None:
                 differences["energy_above_hull"] = round(verdict.above_hull, _DIGITS)
+            if verdict.formation_energy is not None:
+                others["formation_energy"] = round(verdict.formation_energy, _DIGITS)
         # first, since tables show the first facts
-        return replace(rating, facts=differences | dict(rating.facts), reason="; ".join(filter(None, reasons)))
+        return replace(rating, facts=differences | others, reason="; ".join(filter(None, reasons)))
 
 
 def _is_relaxed(rating: Rating) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
 from unigen.report.figures.histogram import histogram
-from unigen.report.page import Figure, Kind, Value
+from unigen.report.page import Figure, Value
+from unigen.report.quantities import unit_of
 
 MOST_REFERENCES = 10_000
 """References that are looked at, evenly spaced over all."""
@@ -42,13 +44,13 @@ _MOLECULES: tuple[Quantity, ...] = (
 
 
 def column_distributions(
-    columns: Mapping[str, Sequence[Value]], units: Mapping[str, str], marks: Mapping[str, Sequence[float]] | None = None
+    columns: Mapping[str, Sequence[Value]], kind: Kind, marks: Mapping[str, Sequence[float]] | None = None
 ) -> list[Figure]:
     """A figure a column of numbers; none of what is the same for all samples.
 
     Args:
         columns: values by name, None where there is none.
-        units: by name.
+        kind: of the samples; it says the units.
         marks: values with a line of their own, by name.
     """
     figures = []
@@ -56,7 +58,7 @@ def column_distributions(
         values = [value for value in column if isinstance(value, float)]
         if values and max(values) - min(values) > _SAME:
             marked = (marks or {}).get(name, ())
-            figures.append(histogram(name.replace("_", " "), values, unit=units.get(name, ""), marks=marked))
+            figures.append(histogram(name.replace("_", " "), values, unit=unit_of(name, kind), marks=marked))
     return [figure for figure in figures if figure]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
+from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.stability import THRESHOLDS
 from unigen.eval.report import Report, ResultRow, metric_texts
@@ -13,13 +14,19 @@ from unigen.eval.tables import Section
 from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import column_distributions, distributions
 from unigen.report.figures.hull import hull_figure
+from unigen.report.figures.hull_sample import hull_samples
 from unigen.report.figures.scatter import asked_figure
 from unigen.report.html import write_page
-from unigen.report.page import UNITS, Figure, Item, Kind, Page, Table, Value
+from unigen.report.legend import metrics_legend, potential_of, protocols_of, unit_of_metric
+from unigen.report.page import Figure, Item, Page, Table, Value
+from unigen.report.quantities import By
 from unigen.report.source_links import SourceLinks
 
 _RELAXED = ("above_hull", "formation_energy", "displacement", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
+
+_ON_CARDS = ("above_hull", "energy_per_atom", "rms", "strain", "property", "predicted", "requested", "unit")
+"""Of each sample: what an evaluation was asked for."""
 
 
 def write_evaluation_page(report: Report, path: str | Path) -> Path:
@@ -48,13 +55,24 @@ def evaluation_page(report: Report, folder: Path) -> Page:
         title=f"{report.samples} under {report.protocol}",
         kind=kind,
         items=_items(report, SourceLinks(folder)),
-        figures=[*_judged(report), *distributions(kind, made, references)],
-        tables=[_metrics(report), _counts(report), *_left_out(report)],
+        figures=[*_judged(report, kind), *distributions(kind, made, references)],
+        tables=[_metrics(report), _counts(report), *_left_out(report), metrics_legend(report)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
         notes=[f"Protocol {report.protocol} {report.version}{beside}. Intervals are 95 %."],
-        units=UNITS,
+        on_cards=_ON_CARDS,
+        made_by=_made_by(report),
     )
+
+
+def _made_by(report: Report) -> dict[By, str]:
+    """The protocol, and the potential where one was asked."""
+    by: dict[By, str] = {"protocol": ", ".join(protocols_of(report))}
+    if potential := potential_of(report):
+        by["potential"] = f"{potential['name']} ({potential['scheme']} energies)"
+    elif "strain" in report.settings:
+        by["potential"] = "GFN2-xTB"
+    return by
 
 
 def _items(report: Report, links: SourceLinks) -> list[Item]:
@@ -76,15 +94,20 @@ def _item(row: ResultRow, structure: Crystal | Molecule | None, file: str, locat
     )
 
 
-def _judged(report: Report) -> list[Figure]:
+def _judged(report: Report, kind: Kind) -> list[Figure]:
     """The hull, what was asked for, and what relaxation found, of the samples that have it."""
     columns = {name: [getattr(row, name, None) for row in report.rows] for name in _RELAXED}
-    pictures = [figure for figure in (hull_figure(report), *map(asked_figure, report.shown.requested)) if figure]
-    return pictures + column_distributions(columns, UNITS, {"above_hull": THRESHOLDS})
+    hull = hull_figure(report.shown.phases, hull_samples(report))
+    pictures = [figure for figure in (hull, *map(asked_figure, report.shown.requested)) if figure]
+    return pictures + column_distributions(columns, kind, {"above_hull": THRESHOLDS})
 
 
 def _metrics(report: Report) -> Table:
-    rows = [(name.replace("_", " "), *metric_texts(name, metric)) for name, metric in report.metrics.items()]
+    rows = []
+    for name, metric in report.metrics.items():
+        value, interval, over = metric_texts(name, metric)
+        unit = "" if metric.value is None else unit_of_metric(name, report)
+        rows.append((name.replace("_", " "), f"{value} {unit}".rstrip(), interval, over))
     return Table("Metrics", ("", "value", "95 % interval", "over"), rows)
 
 

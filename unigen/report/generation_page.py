@@ -6,17 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from unigen.cards import Kind
 from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import distributions
 from unigen.report.html import write_page
-from unigen.report.page import PAGE, UNITS, Item, Kind, Page, Value
+from unigen.report.page import PAGE, Item, Page, Value
+from unigen.report.quantities import By
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import RUN, Row, file_names
 from unigen.runs.molecule_files import SDF, molecule_of
 
 _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "sites", "lattice", "molecule", "reason")
+_JUDGED = ("above_hull", "energy_per_atom", "formation_energy")
+"""On the cards of crystals that were kept for being stable."""
+
 _NOTE = "Nothing here says that a structure is stable: no energies were computed."
 
 
@@ -44,11 +49,21 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
     settings = read_yaml(folder / RUN)
     requests = settings.pop("requests")
     figures = distributions(kind, made)
-    if "ranking" in settings:  # imported here: no other run needs what ranks
-        from unigen.report.ranking_page import ranking_figures, ranking_notes
+    on_cards: Sequence[str] = ()
+    made_by: dict[By, str] = {"model": str(settings["model"])}
+    # imported here: no other run needs what ranks and judges
+    if "ranking" in settings or "stable" in settings:
+        from unigen.report.hull_of_run import hull_of_run
+
+        pictures, missing = hull_of_run(rows, settings)
+        figures, notes = [*pictures, *figures], [*notes, *missing]
+        on_cards, made_by = _JUDGED, made_by | _judged_by(settings)
+    if "ranking" in settings:
+        from unigen.report.ranking_page import on_cards_of, ranking_figures, ranking_notes
 
         figures = [*ranking_figures(folder, rows, requests, settings["ranking"]), *figures]
-        notes = ranking_notes(settings)
+        notes = [*ranking_notes(settings), *missing]
+        on_cards = on_cards_of(rows)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(
         title=f"{kind.capitalize()} by {settings['model']}",
@@ -57,8 +72,18 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
         figures=figures,
         settings=settings,
         notes=[*notes, *(f"All structures stand in {name}, beside this page." for name in all_in_one)],
-        units=UNITS,
+        on_cards=on_cards,
+        made_by=made_by,
     )
+
+
+def _judged_by(settings: Mapping[str, Any]) -> dict[By, str]:
+    """The potential, and what ranked."""
+    rules: Mapping[str, Any] = settings.get("ranking") or settings["stable"]
+    by: dict[By, str] = {"ranking": f"ranking by {rules['by']}"} if "by" in rules else {}
+    if "potential" in rules:
+        by["potential"] = f"{rules['potential']['name']} ({rules['potential']['scheme']} energies)"
+    return by
 
 
 def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Molecule | None]) -> list[Item]:
@@ -86,14 +111,8 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
 
 
 def _subtitle(row: Row) -> str:
-    """What a card says under the formula: the SMILES or the space group; of an answer its rank and what ranked it."""
-    kind = str(row.get("smiles") or row.get("checks", {}).get("space_group", ""))
-    ranking = row.get("ranking", {})
-    if not ranking:
-        return kind
-    above = ranking.get("energy_above_lowest")
-    told = "" if above is None else f", +{1000 * above:.0f} meV/atom"
-    return f"{ranking['rank']}. {kind}{told}"
+    """What a card says under the formula: the SMILES or the space group."""
+    return str(row.get("smiles") or row.get("checks", {}).get("space_group", ""))
 
 
 def _columns(row: Row) -> dict[str, Value]:

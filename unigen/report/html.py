@@ -6,7 +6,7 @@ import math
 import os
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +19,7 @@ from unigen.config import flat
 from unigen.disk import write_text
 from unigen.report.page import Figure, Item, Page, Table, Value
 from unigen.report.pictures.scene import palette, scene_of
+from unigen.report.quantities import MADE_BY, quantity_of, unit_of
 from unigen.version import __version__
 
 ASSETS = Path(__file__).with_name("assets")
@@ -30,6 +31,15 @@ MOST_ITEMS = 500
 
 MOST_FAILURES = 200
 """Failures listed one by one; all are counted by their reason."""
+
+
+FEW = 24
+"""Structures that stand above the figures: no more than a screen or two, and a histogram of fewer values than it has
+bars shows no shape."""
+
+MANY_SETTINGS = 24
+"""Settings directly below one name; more, such as the energies of eighty elements, are folded away. No part of a
+program has so many of its own."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +87,21 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
     notes = list(page.notes)
     if len(shown) < len(made):
         notes.append(f"This page shows the first {len(shown)} of {len(made)} structures.")
-    settings = Table("", ("setting", "value"), [(name, str(value)) for name, value in flat(page.settings).items()])
-    before = _filled(Section("numbers", "Numbers", page.tables), Section("figures", "Figures", figures=page.figures))
+    numbers = Section("numbers", "Numbers", page.tables)
+    figures = Section("figures", "Figures", figures=page.figures)
+    few = 0 < len(shown) <= FEW
+    data = page_data(page, shown)
+    before = _filled(numbers) if few else _filled(numbers, figures)
     after = _filled(
+        Section("legend", "Legend", _legend(page, data["columns"])),
+        *([figures] if few else []),
         Section("appendix", "Further numbers", page.appendix),
         Section("failures", "Failures", _failures(failed)),
-        Section("settings", "Settings", [settings] if page.settings else []),
+        Section("settings", "Settings", _settings(page.settings)),
     )
     links = [(each.anchor, each.heading) for each in (*before, Section("structures", "Structures"), *after)]
-    scripts = [_asset(f"{name}.js") for name in SCRIPTS]
-    return _template("page.html").render(
+    scripts = [asset(f"{name}.js") for name in SCRIPTS]
+    return template("page.html").render(
         policy=_policy(scripts),
         title=page.title,
         lead=f"{len(made)} {page.kind}, {len(failed)} failed",
@@ -94,15 +109,15 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
         links=links,
         before=before,
         after=after,
-        data=_data(page, shown),
-        style=_asset("page.css"),
+        data=data,
+        style=asset("page.css"),
         scripts=scripts,
-        licence=_asset("3Dmol-LICENSE.txt"),
+        licence=asset("3Dmol-LICENSE.txt"),
         version=__version__,
     )
 
 
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
     """A template among the assets; what it is given is escaped, and what it is not given is an error."""
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
@@ -133,15 +148,42 @@ def _failures(failed: Sequence[Item]) -> list[Table]:
     ]
 
 
-def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
+def _settings(settings: Mapping[str, Any]) -> list[Table]:
+    """One table, and of every name with many settings below it another one, folded."""
+    texts = {name: str(value) for name, value in flat(settings).items()}
+    below = Counter(name.rpartition(".")[0] for name in texts)
+    crowded = [above for above, count in below.items() if above and count > MANY_SETTINGS]
+    others = [(name, text) for name, text in texts.items() if name.rpartition(".")[0] not in crowded]
+    tables = [Table("", ("setting", "value"), others)] if others else []
+    for above in crowded:
+        rows = [(name.rpartition(".")[2], text) for name, text in texts.items() if name.rpartition(".")[0] == above]
+        tables.append(Table(f"{above}: {len(rows)} values", ("setting", "value"), rows, folded=True))
+    return tables
+
+
+def _legend(page: Page, columns: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """What each column of the structures is; none where there is nothing."""
+    rows = []
+    for column in columns:
+        quantity = quantity_of(column["name"], page.kind)
+        by = page.made_by.get(quantity.by, MADE_BY[quantity.by])
+        rows.append((column["label"], column["unit"] or quantity.unit, by, quantity.about))
+    title = "What is known of each structure: names, units, where they come from, what they are"
+    return [Table(title, ("name", "unit", "from", "what it is"), rows, folded=True)] if rows else []
+
+
+def page_data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
     """What the scripts read."""
-    names = dict.fromkeys(name for item in shown for name, value in item.columns.items() if value is not None)
-    columns = [
+    known = dict.fromkeys(name for item in shown for name, value in item.columns.items() if value is not None)
+    names = dict.fromkeys([*(name for name in page.on_cards if name in known), *known])
+    columns: list[dict[str, Any]] = [
         {
             "name": name,
             "label": name.replace("_", " "),
-            "unit": page.units.get(name, ""),
+            "unit": page.units.get(name) or unit_of(name, page.kind),
             "type": _column_type(name, shown),
+            "about": quantity_of(name, page.kind).about,
+            "card": name in page.on_cards,
         }
         for name in names
     ]
@@ -153,10 +195,8 @@ def _data(page: Page, shown: Sequence[Item]) -> dict[str, Any]:
             "subtitle": item.subtitle,
             "file": quote(os.fsencode(item.file)),
             "place": item.location,
-            "values": [
-                _for_json(item.columns.get(name), column["type"]) for name, column in zip(names, columns, strict=True)
-            ],
-            "scene": scene_of(structure),
+            "values": [_for_json(item.columns.get(column["name"]), column) for column in columns],
+            "scene": scene_of(structure, page.symprec),
         }
         for item, structure in zip(shown, structures, strict=True)
     ]
@@ -171,13 +211,19 @@ def _column_type(name: str, shown: Sequence[Item]) -> str:
     return "number" if all(isinstance(value, int | float) for value in values) else "text"
 
 
-def _for_json(value: Value, kind: str) -> Value:
-    """Ready for JSON: six digits are more than anybody sees, and what is no number is nothing."""
+def _for_json(value: Value, column: Mapping[str, Any]) -> Value:
+    """Ready for JSON, and what is no number is nothing.
+
+    Six digits are more than anybody sees; energies, which differ from each other in the last ones, to a µeV.
+    """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    if kind == "text":
+    if column["type"] == "text":
         return str(value)
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    energy = column["unit"].startswith("eV") and abs(value) >= 1
+    return round(value, 6) if energy else float(f"{value:.6g}")
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -187,5 +233,6 @@ def _policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """One of our scripts, styles or templates, as text."""
     return (ASSETS / name).read_text(encoding="utf-8")

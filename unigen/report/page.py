@@ -8,35 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
+from unigen.report.pictures.conventional_cell import SYMPREC
+from unigen.report.quantities import By
 
 PAGE = "report.html"
 
-UNITS = {
-    "density": "g/cm³",
-    "volume": "Å³",
-    "smallest_distance": "Å",
-    "log_likelihood": "nats",
-    "energy": "eV",
-    "energy_per_atom": "eV/atom",
-    "enthalpy_per_atom": "eV/atom",
-    "energy_above_lowest": "eV/atom",
-    "energy_above_hull": "eV/atom",
-    "energy_drop": "eV/atom",
-    "formation_energy": "eV/atom",
-    "above_hull": "eV/atom",
-    "displacement": "Å",
-    "strain": "kcal/mol",
-    "strain_rmsd": "Å",
-}
-"""Of columns of runs, evaluations and relaxations, as they are written on a page."""
-
 Value = float | int | bool | str | None
-
-Kind = Literal["crystals", "molecules"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +63,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts; the first column names the row."""
+    """A table of texts; the first column names the row.
+
+    Attributes:
+        title: what it shows.
+        columns: its heads.
+        rows: of texts.
+        note: what the reader has to know, below it.
+        folded: only its title is seen until the reader opens it.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +93,10 @@ class Page:
         appendix: further tables, behind them.
         settings: of the run, nested as one likes.
         notes: what the reader has to know first, a line each.
-        units: of columns, by name.
+        units: of columns, by name, where `unigen.report.quantities` does not know them.
+        on_cards: columns whose values stand on every card, and first in the table of structures.
+        made_by: what values come from, by the words of `unigen.report.quantities.By`, such as the potential's name.
+        symprec: tolerance of conventional cells, Angstrom: that of the space groups on the page.
     """
 
     title: str
@@ -114,3 +108,6 @@ class Page:
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     units: Mapping[str, str] = field(default_factory=dict)
+    on_cards: Sequence[str] = ()
+    made_by: Mapping[By, str] = field(default_factory=dict)
+    symprec: float = SYMPREC

@@ -11,10 +11,14 @@ import numpy as np
 from unigen.eval.requested_property import RequestedProperty
 from unigen.report.figures.ranking import RankedValue, ranking_figure
 from unigen.report.figures.scatter import asked_figure
-from unigen.report.page import UNITS, Figure
+from unigen.report.page import Figure
+from unigen.report.quantities import unit_of
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import Row, was_made
 from unigen.runs.ranking import TABLE, read_table
+
+_PLACE_OF_QUANTITY = 3
+"""Of the quantity that ranks, among what a line says of its ranking: behind rank, candidate and by."""
 
 
 def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
@@ -28,12 +32,31 @@ def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
         f"The best of {ranking['candidates']} candidates a request, ranked by {ranking['by']}; all stand in {TABLE}.",
         f"Learned from: {ranking['trained_on']}.",
     ]
+    if ranking["by"] == "energy":
+        weight = ranking["log_probability_weight"]
+        notes.append(
+            f"A place in the ranking weighs the energy against what the model holds likely, {weight:g} eV/atom a nat: "
+            "the lowest energy need not come first."
+        )
     if ranking["by"] == "property" and ranking["predictor"]["version"]:  # a density has no judge: it is exact
         notes.append(
             "Predicted values are those of the model that chose: what it is wrong about it chooses too. Let another "
             "model judge, with unigen evaluate conditional."
         )
     return notes
+
+
+def on_cards_of(rows: Sequence[Row]) -> list[str]:
+    """What stands on the cards of answers: rank, what ranked, and how far above the lowest and the hull that is.
+
+    Args:
+        rows: journal of a ranked run.
+    """
+    found = dict.fromkeys(name for row in rows for name in row.get("ranking", {}))
+    ranked_by = list(found)[_PLACE_OF_QUANTITY : _PLACE_OF_QUANTITY + 1]
+    predicted = [name for name in found if "_predicted" in name]
+    energies = [name for name in ("energy_above_lowest", "energy_above_hull") if name in found]
+    return ["rank", *ranked_by, *energies, *predicted, "relaxed"]
 
 
 def ranking_figures(
@@ -52,7 +75,7 @@ def ranking_figures(
     quantity, lines = read_table(folder / TABLE)
     shown = "energy_above_lowest" if lines and "energy_above_lowest" in lines[0] else quantity
     values = [RankedValue(float(line[shown]), bool(line["rank"])) for line in lines if line[shown]]
-    figures = [ranking_figure(values, shown.replace("_", " "), UNITS.get(shown, ""))]
+    figures = [ranking_figure(values, shown.replace("_", " "), unit_of(shown, "crystals"))]
     pattern = requests[0].get("pxrd")
     if pattern is not None and Path(pattern).exists():
         from unigen.crystals.powder.files import read_pattern

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+from unigen.cards import Kind
 from unigen.config import read_yaml
-from unigen.energies.relaxation import Relaxation
+from unigen.crystals.crystal import Crystal
+from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import FRAMES
 from unigen.energies.relaxed_molecules import MOLECULES
 from unigen.journal import RUN
 from unigen.report.distributions import column_distributions
 from unigen.report.html import write_page
-from unigen.report.page import PAGE, UNITS, Item, Kind, Page
+from unigen.report.page import PAGE, Item, Page, Value
 from unigen.runs.relaxation import RelaxedEntry
+from unigen.runs.tables import check_sample
 
 _DRAWN = ("energy_drop", "displacement", "volume_change", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
+
+
+_ON_CARDS = {
+    "crystals": ("rank", "energy_above_lowest", "enthalpy_per_atom", "energy_per_atom", "outcome"),
+    "molecules": ("rank", "energy_above_lowest", "energy", "strain", "outcome"),
+}
 
 
 def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxation]]) -> Path:
@@ -31,13 +41,20 @@ def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxatio
     Raises:
         UserError: the disk is full.
     """
+    symprec = _symprec(folder)
     under_pressure = any(result.enthalpy_per_atom is not None for _, result in relaxations)
+    energies = [
+        None if result.crystal is None else (result.crystal.reduced_formula, _what_goes_down(result))
+        for _, result in relaxations
+    ]
     items = [
         Item(
             id=name,
             structure=result.crystal,
+            subtitle="" if result.crystal is None else result.crystal.space_group(symprec).symbol,
             reason=f"{result.outcome}: {result.reason}",
-            columns={
+            columns=place
+            | {
                 "outcome": result.outcome,
                 "steps": result.steps,
                 "energy_per_atom": result.energy_per_atom,
@@ -45,9 +62,10 @@ def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxatio
                 "energy_drop": result.energy_drop,
                 "displacement": result.displacement,
                 "volume_change": result.volume_change,
+                **({} if result.crystal is None else _checks(result.crystal, symprec)),
             },
         )
-        for name, result in relaxations
+        for (name, result), place in zip(relaxations, _places(energies), strict=True)
     ]
     return _write(folder, "crystals", items, FRAMES, "frame")
 
@@ -62,12 +80,20 @@ def write_molecules_page(folder: Path, entries: Sequence[RelaxedEntry]) -> Path:
     Raises:
         UserError: the disk is full.
     """
+    energies = [
+        (each.relaxation.molecule.formula, each.relaxation.energy[1])
+        if each.relaxation.molecule is not None and each.relaxation.energy is not None
+        else None
+        for each in entries
+    ]
     items = [
         Item(
             id=each.name,
             structure=each.relaxation.molecule,
+            subtitle=each.name,
             reason=each.outcome,
-            columns={
+            columns=place
+            | {
                 "outcome": each.relaxation.ending,
                 "steps": each.relaxation.steps,
                 "energy": None if each.relaxation.energy is None else each.relaxation.energy[1],
@@ -76,9 +102,51 @@ def write_molecules_page(folder: Path, entries: Sequence[RelaxedEntry]) -> Path:
                 "bonds_kept": each.strain.bonds_kept,
             },
         )
-        for each in entries
+        for each, place in zip(entries, _places(energies), strict=True)
     ]
     return _write(folder, "molecules", items, MOLECULES, "entry")
+
+
+def _symprec(folder: Path) -> float:
+    """Of the space groups, Angstrom: as the relaxation was set to find them."""
+    return float(read_yaml(folder / RUN)["settings"].get("symprec", RelaxSettings.symprec))
+
+
+def _checks(crystal: Crystal, symprec: float) -> dict[str, Value]:
+    """Space group, density and distances, as of a generated crystal."""
+    checks: Any = check_sample(crystal, symprec)
+    return checks
+
+
+def _what_goes_down(result: Relaxation) -> float | None:
+    """Enthalpy under a pressure, else energy; eV/atom."""
+    return result.energy_per_atom if result.enthalpy_per_atom is None else result.enthalpy_per_atom
+
+
+def _potential(potential: Mapping[str, str]) -> str:
+    scheme = f" ({potential['scheme']} energies)" if "scheme" in potential else ""
+    return f"{potential['name']}{scheme}"
+
+
+def _places(energies: Sequence[tuple[str, float | None] | None]) -> list[dict[str, Value]]:
+    """Rank and distance to the lowest, of each among all of its formula; nothing of what has no energy.
+
+    Args:
+        energies: formula and energy of each.
+    """
+    of_formula: dict[str, list[float]] = {}
+    for formula, energy in filter(None, energies):
+        if energy is not None:
+            of_formula.setdefault(formula, []).append(energy)
+    places: list[dict[str, Value]] = []
+    for each in energies:
+        formula, energy = each or ("", None)
+        if energy is None:
+            places.append({})
+            continue
+        among = of_formula[formula]
+        places.append({"rank": 1 + sum(other < energy for other in among), "energy_above_lowest": energy - min(among)})
+    return places
 
 
 def _write(folder: Path, kind: Kind, items: Sequence[Item], file: str, unit: str) -> Path:
@@ -94,8 +162,12 @@ def _write(folder: Path, kind: Kind, items: Sequence[Item], file: str, unit: str
         title=f"{kind.capitalize()} relaxed by {settings['potential']['name']}",
         kind=kind,
         items=linked,
-        figures=column_distributions(columns, UNITS),
+        figures=column_distributions(columns, kind),
         settings=settings,
-        units=UNITS,
+        notes=["Ranks and energies above the lowest are among the structures of one formula on this page."],
+        units={"energy_above_lowest": "eV"} if kind == "molecules" else {},  # their energies are totals
+        on_cards=_ON_CARDS[kind],
+        symprec=_symprec(folder),
+        made_by={"potential": _potential(settings["potential"]), "ranking": "by energy, within a formula"},
     )
     return write_page(page, folder / PAGE)

@@ -16,13 +16,25 @@ from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.request import CrystalRequest
 from unigen.runs.folder import Row, RunFolder, file_names, was_made
+from unigen.runs.formats import DEFAULT, write_structure_files
 from unigen.runs.tables import SHOWN, check_sample, samples_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-FRAMES = "samples.extxyz"
+FRAMES, SYMMETRISED = "samples.extxyz", "cif_symmetrised"
 _DIGITS = 6
+
+OF_STABLE = (
+    "relaxation",
+    "energy_per_atom",
+    "formation_energy",
+    "above_hull",
+    "decomposition",
+    "displacement",
+    "volume_change",
+)
+"""What a line of a run that drew until so many were stable says besides."""
 
 
 class CrystalFolder(RunFolder):
@@ -30,8 +42,8 @@ class CrystalFolder(RunFolder):
 
     Args:
         path: the folder.
-        symprec: tolerance of the symmetrised CIF copies, Angstrom; None writes none.
-        cif: write one CIF a sample.
+        symprec: also CIFs symmetrised at this tolerance, Angstrom; None writes none.
+        formats: words of `unigen.runs.formats.FORMATS`, of the files of each sample.
     """
 
     kind, noun = "crystals", "structure"
@@ -40,9 +52,9 @@ class CrystalFolder(RunFolder):
     tools = ("torch", "numpy", "spglib")
     tells = ("checks", "request", "seed", "model", "score")
 
-    def __init__(self, path: Path, *, symprec: float | None = None, cif: bool = True) -> None:
+    def __init__(self, path: Path, *, symprec: float | None = None, formats: Sequence[str] = DEFAULT) -> None:
         super().__init__(path)
-        self.symprec, self.cif = symprec, cif
+        self.symprec, self.formats = symprec, tuple(formats)
 
     def row_of(self, sample: Sample[CrystalRequest, Crystal]) -> Row:
         """See RunFolder."""
@@ -89,6 +101,8 @@ class CrystalFolder(RunFolder):
             reason=row.get("reason", ""),
             source=row.get("source", {}),
             template=row.get("template", ""),
+            ranking=row.get("ranking", {}),
+            facts={name: row[name] for name in OF_STABLE if name in row},
         )
 
     def write_structures(self, rows: Sequence[Row]) -> None:
@@ -97,20 +111,14 @@ class CrystalFolder(RunFolder):
         with durable_text(self.path / FRAMES) as file:
             for row, crystal in crystals:
                 file.write(_frame(row, crystal))
-        with writing(self.path):
-            if self.cif:
-                self._write_cifs("cif", crystals, None)
-            if self.symprec is not None:
-                self._write_cifs("cif_symmetrised", crystals, self.symprec)
-
-    def _write_cifs(self, name: str, crystals: list[tuple[Row, Crystal]], symprec: float | None) -> None:
-        """One file a sample; P1 files are a function of the run and kept, symmetrised ones may have a new tolerance."""
-        (self.path / name).mkdir(exist_ok=True)
-        for stem, (_, crystal) in zip(file_names([row for row, _ in crystals]), crystals, strict=True):
-            target = self.path / name / f"{stem}.cif"
-            if symprec is not None or not target.exists():
-                with durable(target) as partial:
-                    crystal.to_cif(partial, symprec)
+        stems = file_names([row for row, _ in crystals])
+        named = [(stem, crystal) for stem, (_, crystal) in zip(stems, crystals, strict=True)]
+        write_structure_files(self.path, self.formats, named, keep=True)
+        if self.symprec is not None:  # a run that goes on may have a new tolerance
+            with writing(self.path):
+                for stem, crystal in named:
+                    with durable(self.path / SYMMETRISED / f"{stem}.cif") as partial:
+                        crystal.to_cif(partial, self.symprec)
 
     def print_summary(self, rows: Sequence[Row], console: Console) -> None:
         """See RunFolder."""

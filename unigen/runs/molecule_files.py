@@ -94,6 +94,7 @@ class MoleculeFolder(RunFolder):
             score=0.0,
             reason=row.get("reason", ""),
             source={name: value for name, value in row.items() if name not in own},
+            ranking=row.get("ranking", {}),
         )
 
     def write_structures(self, rows: Sequence[Row]) -> None:

@@ -24,6 +24,8 @@ from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.energies.strain import Strain, strain_of
 from unigen.errors import UserError
 from unigen.parallel import Workers
+from unigen.runs.formats import DEFAULT
+from unigen.runs.relaxed_table import TOP, RelaxedRow, relaxed_rows, write_relaxed_files, write_relaxed_table
 from unigen.runs.tables import SHOWN, plain_table
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 Cells = tuple[str, ...]
 
-_CRYSTAL_NUMBERS = ("steps", "eV/atom", "drop\n(eV/atom)", "moved\n(Å)", "volume")
+_CRYSTAL_NUMBERS = ("steps", "eV/atom", "above\nbest", "drop\n(eV/atom)", "moved\n(Å)", "volume")
 _ENTHALPY = "enthalpy\n(eV/atom)"
 _MOLECULE_NUMBERS = ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept")
 
@@ -65,10 +67,12 @@ def relax_crystal_files(
     settings: RelaxSettings,
     *,
     limit: int | None = None,
+    formats: Sequence[str] = DEFAULT,
+    top: int | None = None,
     workers: int | None = None,
     console: Console | None = None,
 ) -> list[tuple[str, Relaxation]]:
-    """Relax what a path holds; returns one result an entry, by name, unreadable ones as failed.
+    """Relax what a path holds; returns one result an entry, by the stem of its files, unreadable ones as failed.
 
     Args:
         samples: anything `unigen.data.readers.crystals.read_crystal_rows` reads.
@@ -76,6 +80,8 @@ def relax_crystal_files(
         potential: whose energies.
         settings: stops and gates.
         limit: the first so many entries.
+        formats: words of `unigen.runs.formats.FORMATS`, of the files of each relaxed structure.
+        top: copy so many of each composition, the lowest in energy, into a folder of their own.
         workers: processes; one a core by default.
         console: for progress and table; silent without.
 
@@ -89,20 +95,16 @@ def relax_crystal_files(
         raise UserError("no readable structure", where=str(samples), got=rows[0].reason if rows else "no entries")
     relaxed = RelaxedCrystals(out, potential, settings)
     with Workers(workers, progress=console is not None) as pool:
-        results = iter(relaxed.relax(crystals, pool))
-    named = [
-        (row.name, next(results) if row.structure is not None else Relaxation(outcome="failed", reason=row.reason))
-        for row in rows
+        found = iter(relaxed.relax(crystals, pool))
+    results = [
+        next(found) if row.structure is not None else Relaxation(outcome="failed", reason=row.reason) for row in rows
     ]
-    written = relaxed.write(named)
-    left_out = [
-        LeftOut(name, row.where, result.reason or result.outcome)
-        for row, (name, result) in zip(rows, named, strict=True)
-        if result.crystal is None
-    ]
-    write_left_out(out / LEFT_OUT, left_out)
+    table = relaxed_rows(rows, results, settings)
+    named = [(each.file, result) for each, result in zip(table, results, strict=True)]
+    places = [row.where for row in rows]
+    written, best, left_out = write_relaxed_crystals(relaxed, table, results, formats, top, places)
     if console is not None:
-        cells = [_crystal_cells(name, result, settings) for name, result in named]
+        cells = [_crystal_cells(row, result, settings) for row, result in zip(table, results, strict=True)]
         headings = (*_CRYSTAL_NUMBERS, *[_ENTHALPY] * bool(settings.pressure))
         summary = f"{potential.name} ({potential.scheme} energies): {_counts(result.outcome for _, result in named)}"
         if settings.pressure:
@@ -112,19 +114,64 @@ def relax_crystal_files(
             summary += f"; atoms moved {np.median(moved):.3f} A (median)"
         _print(console, "structure", headings, cells, summary, written)
         _print_left_out(console, left_out, survey)
+        for row in best[:SHOWN]:
+            told = f"{row.rank}. {row.file}: {row.formula} {row.space_group} ({row.space_group_number})"
+            console.out(f"{told}, +{row.above_best:.3f} eV/atom", highlight=False)
+        if best:
+            console.out(f"the best {len(best)} copied to {out / TOP}", highlight=False)
     return named
 
 
-def _crystal_cells(name: str, result: Relaxation, settings: RelaxSettings) -> Cells:
+def write_relaxed_crystals(
+    relaxed: RelaxedCrystals,
+    table: Sequence[RelaxedRow],
+    results: Sequence[Relaxation],
+    formats: Sequence[str],
+    top: int | None = None,
+    places: Sequence[str] | None = None,
+) -> tuple[Path | None, list[RelaxedRow], list[LeftOut]]:
+    """Write everything of a folder but its journal; returns the file of frames, the best, and what was left out.
+
+    Args:
+        relaxed: the folder, whose journal is complete.
+        table: one row an entry.
+        results: likewise.
+        formats: words of `unigen.runs.formats.FORMATS`, of the files of each relaxed structure.
+        top: copy so many of each composition.
+        places: file and entry of each, where they are from files.
+    """
+    out, pairs = relaxed.path, list(zip(table, results, strict=True))
+    assert out is not None, "what is written has a folder"
+    written = relaxed.write(((row.id, result) for row, result in pairs), list(map(_told, table)))
+    write_relaxed_table(out, table)
+    best = write_relaxed_files(out, table, results, formats, relaxed.settings.symprec, top)
+    left_out = [
+        LeftOut(row.id, places[place] if places else row.file, result.reason or result.outcome)
+        for place, (row, result) in enumerate(pairs)
+        if result.crystal is None
+    ]
+    write_left_out(out / LEFT_OUT, left_out)
+    return written, best, left_out
+
+
+def _told(row: RelaxedRow) -> dict[str, str | int | float]:
+    """What a frame says besides the numbers of its relaxation."""
+    told = {"index": row.index, "formula": row.formula, "space_group": row.space_group}
+    return {name: value for name, value in (told | {"above_best": row.above_best}).items() if value is not None}
+
+
+def _crystal_cells(row: RelaxedRow, result: Relaxation, settings: RelaxSettings) -> Cells:
     outcome = f"{result.outcome}{': ' * bool(result.reason)}{result.reason}"
     drop = result.energy_drop
     enthalpy = [] if not settings.pressure else [""]
     if drop is None:
-        return (name, outcome, str(result.steps), "", "", "", "", *enthalpy)
+        return (row.file, outcome, str(result.steps), "", "", "", "", "", *enthalpy)
     moved, volume = f"{result.displacement:.3f}", f"{result.volume_change:+.1%}"
     if result.enthalpy_per_atom is not None:
         enthalpy = [f"{result.enthalpy_per_atom:.3f}"]
-    return (name, outcome, str(result.steps), f"{result.energy_per_atom:.3f}", f"{drop:.3f}", moved, volume, *enthalpy)
+    above = "" if row.above_best is None else f"{row.above_best:.3f}"
+    energy = f"{result.energy_per_atom:.3f}"
+    return (row.file, outcome, str(result.steps), energy, above, f"{drop:.3f}", moved, volume, *enthalpy)
 
 
 def relax_molecule_files(

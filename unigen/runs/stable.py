@@ -166,7 +166,7 @@ def run_stable(
     known = frozenset(rules.hull.reference.formulas if de_novo else ())
     with alone_in(folder.path):
         folder.claim(settings.facts(generator, [request], folder) | {"stable": rules.facts()})
-        drawn = CrystalFolder(folder.path / DRAWN, cif=False)
+        drawn = CrystalFolder(folder.path / DRAWN, formats=())
         # its n is how many may be drawn: the folder is a run of its own, which anything that reads runs can read
         drawn.claim(replace(settings, n=draws).facts(generator, [request], drawn))
         relaxed = RelaxedCrystals(folder.path / RELAXED, rules.potential, rules.relaxation)

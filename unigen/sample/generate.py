@@ -15,7 +15,7 @@ from unigen.elements import parse_formula
 from unigen.errors import UserError
 from unigen.models.generator import Candidate, Generator, Job, Sample
 from unigen.molecules.molecule import Molecule
-from unigen.parallel import Workers
+from unigen.parallel import ProgressBar, Workers
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
@@ -64,6 +64,8 @@ def generate(
     ranking: RankSettings | None = None,
     workers: int | None = None,
     batch_size: int = 512,
+    device: str = "cpu",
+    progress: bool = False,
     **settings: Any,
 ) -> list[Sample]:
     """Generate crystals or molecules.
@@ -77,6 +79,8 @@ def generate(
         ranking: draw candidates, and return the best distinct ones of each request; None returns what is drawn.
         workers: processes that rate candidates; by default one a core.
         batch_size: candidates drawn at once.
+        device: of the model and of the potential that ranks.
+        progress: show a bar.
         settings: how the model draws, see ``load``; a generator has its own.
 
     Returns:
@@ -102,7 +106,7 @@ def generate(
         return []
     model = model if model is not None else BUNDLED[type(all_requests[0])]
     if isinstance(model, str):
-        generator = load(model, makes=_makes(all_requests[0]), **settings)
+        generator = load(model, device=device, makes=_makes(all_requests[0]), **settings)
     elif settings:
         raise UserError(
             f"{next(iter(settings))}: a generator has its own settings", next_step="give them to unigen.load"
@@ -115,14 +119,18 @@ def generate(
     if ranking is not None:  # imported here: drawing alone runs where there is no chemistry
         from unigen.sample.rank import by_request, open_ranker, rank_candidates
 
-        ranker = open_ranker(ranking, generator, all_requests)
+        ranker = open_ranker(ranking, generator, all_requests, device)
     drawn = n if ranking is None else ranking.candidates
     keys = list(product(range(len(all_requests)), range(drawn)))
-    batches = iter_samples(generator, all_requests, keys, seed, batch_size)
-    samples = sorted((s for batch in batches for s in batch), key=lambda sample: (sample.request_index, sample.index))
+    drawn_samples: list[Sample] = []
+    with ProgressBar("generating", len(keys), shown=progress) as bar:
+        for batch in iter_samples(generator, all_requests, keys, seed, batch_size):
+            drawn_samples += batch
+            bar.advance(len(batch))
+    samples = sorted(drawn_samples, key=lambda sample: (sample.request_index, sample.index))
     if ranker is None:
         return samples
-    with Workers(workers) as pool:
+    with Workers(workers, progress=progress) as pool:
         _, choices = rank_candidates(by_request(samples), ranker, n, pool)
     return [answer for choice in choices for answer in choice.answers]
 

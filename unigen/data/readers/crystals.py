@@ -21,10 +21,14 @@ from unigen.data.readers.ase_files import ase_images
 from unigen.data.readers.copies import Description
 from unigen.data.readers.file_names import own_name
 from unigen.data.readers.formats import Formats, left_out_records
+from unigen.data.readers.generators import read_diffcsp_tensors, read_zip_of_cifs
 from unigen.data.readers.record import Record, Row, parse_record, split_from_name
 from unigen.data.readers.text import BEYOND, LONGEST_FIELD, csv_rows, field_named, number, read_frames, stem
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS, numeric, one_line, open_text, parse_json, read_whole
+
+RELAXED_TABLE = "relaxed.csv"
+"""Of a folder of relaxed crystals: a line an entry, with its id, index and outcome."""
 
 _NOT_PROPERTIES = frozenset(("id", "material_id", "index", "", "Unnamed: 0", "split"))
 
@@ -33,8 +37,8 @@ def read_crystal_rows(path: str | Path) -> Iterator[Row[Crystal]]:
     """Every entry of a file or folder, one after the other, in a fixed order; bad ones with the reason why.
 
     Understands a folder (searched recursively, or the output of ``unigen generate``), CIF, POSCAR, CSV with a ``cif``
-    column, extended XYZ, JSON lines with ``lattice`` and ``sites``, ragged npz, a Parquet store, and ASE's formats
-    (its databases included).
+    column, extended XYZ, JSON lines with ``lattice`` and ``sites``, ragged npz, a Parquet store, ASE's formats (its
+    databases included), and what other generators write: a zip of CIFs, DiffCSP's ``.pt``.
 
     Raises:
         UserError: nothing at the path, or nothing in it that can be read as crystals.
@@ -105,9 +109,11 @@ def _read_run(folder: Path) -> Iterator[Record]:
 
 
 def _describe(record: Record) -> Description:
-    """Formula, volume and smallest distance of the cell: enough to know the same crystal in another format."""
+    """Composition, volume an atom and smallest distance: enough to know the same crystal in another format or cell."""
     crystal = parse_crystal(record).structure
-    return ("", ()) if crystal is None else (crystal.formula, (crystal.volume, crystal.smallest_distance()))
+    if crystal is None:
+        return "", ()
+    return crystal.reduced_formula, (crystal.volume / len(crystal), crystal.smallest_distance())
 
 
 def _read_relaxed(folder: Path) -> Iterator[Record]:
@@ -116,6 +122,9 @@ def _read_relaxed(folder: Path) -> Iterator[Record]:
     if not frames.exists():  # cut off before its end
         yield from _read_json_lines(journal)
         return
+    if (folder / RELAXED_TABLE).exists():
+        yield from _read_relaxed_table(folder)
+        return
     yield from read_frames(frames)
     if (folder / LEFT_OUT).exists():
         yield from left_out_records(folder)
@@ -123,6 +132,22 @@ def _read_relaxed(folder: Path) -> Iterator[Record]:
     for line in _read_json_lines(journal):  # of versions that did not write down what was left out
         if isinstance(line.content, dict) and not json_form.holds_structure(line.content):
             yield replace(line, form="bad", content=line.content.get("reason") or "not relaxed")
+
+
+def _read_relaxed_table(folder: Path) -> Iterator[Record]:
+    """A row an entry of the input, in its order; those that have an energy have a frame."""
+    frames = read_frames(folder / "relaxed.extxyz")
+    for where, row in csv_rows(folder / RELAXED_TABLE, "file"):
+        info: dict[str, object] = {"id": row.get("id") or row["file"]}
+        if (row.get("index") or "").isdecimal():
+            info["index"] = int(row["index"])
+        frame = next(frames, None) if row.get("space_group") else None
+        if frame is not None:
+            yield replace(frame, id=row["file"], info=info)
+        else:
+            yield Record(row["file"], "bad", row.get("reason") or row.get("outcome") or "not relaxed", where, info=info)
+    for frame in frames:
+        yield replace(frame, form="bad", content=f"a frame that no line of {RELAXED_TABLE} stands for")
 
 
 def _read_single(path: Path) -> Iterator[Record]:
@@ -275,4 +300,5 @@ CRYSTAL_FORMATS = Formats(
     single=frozenset((".cif", ".vasp", ".poscar", ".xsf", ".res", ".cell", ".gen")),
     unread=_UNREAD,
     describe=_describe,
+    archives={".zip": read_zip_of_cifs, ".pt": read_diffcsp_tensors},
 )

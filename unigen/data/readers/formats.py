@@ -91,6 +91,8 @@ class Formats:
         single: endings of files that hold one structure as a rule; others are looked at.
         unread: endings and names, in small letters, of files that hold structures in a form that is not read.
         describe: what is compared to find the same structures in two files; without it only equal texts are found.
+        archives: what reads a file of such an ending that the user names; in a folder it is passed over, since what
+            stands beside it says the same (MatterGen's zip) or it is anything (a checkpoint).
     """
 
     kind: Kind
@@ -106,6 +108,7 @@ class Formats:
     single: frozenset[str] = frozenset()
     unread: frozenset[str] = frozenset()
     describe: Callable[[Record], Description] | None = None
+    archives: Mapping[str, Reader] = field(default_factory=dict)
 
     def reader(self, path: Path) -> Reader | None:
         """How to read a file, by its name; None when the name says nothing."""
@@ -141,7 +144,7 @@ class Formats:
             return self._survey_of_folder(path)
         if not path.exists():
             raise UserError("no such file or folder", where=str(path))
-        read = self.reader(path) or self.otherwise
+        read = self.archives.get(suffix(path)) or self.reader(path) or self.otherwise
         if read is None:
             raise UserError(f"not a file of {self.noun}", where=str(path), wanted=", ".join(self.by_ending))
         return Survey(path, ((path, read, ""),))

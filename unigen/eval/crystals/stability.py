@@ -18,7 +18,7 @@ from unigen.energies.hull.hull import Hull, HullVerdict
 from unigen.energies.hull.phases import StablePhases
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
-from unigen.energies.relaxed_crystals import RelaxedCrystals
+from unigen.energies.relaxed_crystals import RelaxedBefore, RelaxedCrystals, relaxed_before, structure_key
 from unigen.errors import UserError
 from unigen.eval.crystals.framework import find_new_frameworks, find_rare_earth_swaps
 from unigen.eval.crystals.novelty import find_novel, find_unique
@@ -53,12 +53,14 @@ class StabilityRules:
         hull: of the reference set; None relaxes only.
         count: the first so many samples; None for all.
         against: structures of another method, to compare energies with, composition by composition.
+        before: what is known of samples that were relaxed by this potential already: they are judged as they are.
     """
 
     relaxed: RelaxedCrystals
     hull: Hull | None = None
     count: int | None = None
     against: CrystalSet | None = None
+    before: RelaxedBefore | None = None
 
     @classmethod
     def of(
@@ -69,8 +71,9 @@ class StabilityRules:
         hull: str | None = None,
         count: int | None = None,
         against: str | None = None,
+        samples: object = None,
     ) -> StabilityRules:
-        """With everything opened by its name.
+        """With everything opened by its name; ``samples`` that are a folder of ``unigen relax`` are not relaxed again.
 
         Raises:
             UserError: the hull is not built, its energies are not of the potential's scheme, the folder holds
@@ -81,6 +84,7 @@ class StabilityRules:
             against=read_samples(against) if against else None,
             relaxed=RelaxedCrystals(folder, potential, settings),
             count=count,
+            before=relaxed_before(Path(samples), potential) if isinstance(samples, str | Path) else None,
         )
 
     def facts(self) -> dict[str, object]:
@@ -92,6 +96,8 @@ class StabilityRules:
         }
         if self.hull is not None:
             facts |= {"hull": self.hull.facts(), "thresholds": THRESHOLDS}
+        if self.before is not None:
+            facts["relaxed_before"] = {"folder": str(self.before.folder), "settings": self.before.settings}
         return facts | ({"against": self.against.name} if self.against else {})
 
 
@@ -110,7 +116,7 @@ def with_stability(
     Raises:
         UserError: no composition in common with the other method.
     """
-    relaxed = _relax(scored.crystals[: rules.count], rules.relaxed, workers)
+    relaxed = _relax(scored.crystals[: rules.count], rules.relaxed, workers, rules.before)
     rules.relaxed.write((entry.id, result) for entry, result in zip(scored.entries, relaxed, strict=False))
     verdicts = [_judge(result, rules.hull) for result in relaxed]
     columns = _columns(relaxed, verdicts, scored, reference, rules.hull, workers)
@@ -141,11 +147,21 @@ def with_stability(
     )
 
 
-def _relax(crystals: Sequence[Crystal | None], relaxed: RelaxedCrystals, workers: Workers) -> list[Relaxation]:
-    """One a sample; what has no structure has failed."""
-    results = iter(relaxed.relax([crystal for crystal in crystals if crystal is not None], workers))
-    missing = Relaxation(outcome="failed", reason="no structure")
-    return [missing if crystal is None else next(results) for crystal in crystals]
+def _relax(
+    crystals: Sequence[Crystal | None],
+    relaxed: RelaxedCrystals,
+    workers: Workers,
+    before: RelaxedBefore | None = None,
+) -> list[Relaxation]:
+    """One a sample; what has no structure has failed, what was relaxed before is not relaxed again."""
+    known = before.results if before is not None else {}
+    found = [
+        Relaxation(outcome="failed", reason="no structure") if each is None else known.get(structure_key(each))
+        for each in crystals
+    ]
+    missing = [crystal for crystal, result in zip(crystals, found, strict=True) if crystal is not None and not result]
+    results = iter(relaxed.relax(missing, workers))
+    return [next(results) if result is None else result for result in found]
 
 
 def _judge(result: Relaxation, hull: Hull | None) -> HullVerdict:

@@ -13,13 +13,24 @@ function labelOf(column) {
   return column.unit ? `${column.label} (${column.unit})` : column.label;
 }
 
+/** Short: numbers to four digits. */
 function written(value) {
+  if (typeof value !== "number" || Number.isInteger(value)) return inFull(value);
+  const size = Math.abs(value);
+  return size >= 1e6 || size < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+
+/** As many digits as the page has: energies of two structures differ in the last ones. */
+function inFull(value) {
   if (value === null) return "–";
   if (value === true) return "yes";
   if (value === false) return "no";
-  if (typeof value !== "number" || Number.isInteger(value)) return String(value);
-  const size = Math.abs(value);
-  return size >= 1e6 || size < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  return String(value);
+}
+
+/** As in a table: energies to a tenth of a meV, in a column of as many decimals. */
+function inColumn(value, column) {
+  return typeof value === "number" && column.unit.startsWith("eV") ? value.toFixed(4) : written(value);
 }
 
 /** An element with attributes and children; strings become text. */

@@ -19,15 +19,39 @@ function showItem(item) {
   OPEN.item = item;
   const place = SHOWN.items.indexOf(item);
   element("dialog-title").replaceChildren(...formulaNodes(item.title));
-  element("stage").setAttribute("aria-label", `${item.title}, ${item.scene.numbers.length} atoms`);
-  element("legend").replaceChildren(...legendOf(item));
-  element("files").replaceChildren(...filesOf(item));
-  element("facts").replaceChildren(...factsOf(item).map(([name, value]) =>
-    make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value))));
+  element("elements").replaceChildren(...legendOf(item));
   element("previous").disabled = place <= 0;
   element("next").disabled = place === SHOWN.items.length - 1;
+  offerSwitches(item);
+  drawItem();
+}
+
+/** What depends on the switches: the picture, the cell among the facts, the file to download. */
+function drawItem() {
+  const { item } = OPEN;
+  const conventional = isConventional(item);
+  element("stage").setAttribute("aria-label", `${item.title}, ${item.scene.numbers.length} atoms`);
+  element("files").replaceChildren(...filesOf(item, conventional));
+  element("facts").replaceChildren(...factsOf(item, conventional).map(([name, value, about]) =>
+    make("tr", {}, make("th", about ? { scope: "row", title: about } : { scope: "row" }, name), make("td", {}, value))));
   OPEN.viewer?.screen.resize();
-  OPEN.viewer?.show(item.scene, true);
+  OPEN.viewer?.show(item.scene, true, { conventional, polyhedra: element("polyhedra").checked });
+}
+
+/** Switches say why they do nothing; what was switched on stays on for the next structure that has it. */
+function offerSwitches(item) {
+  element("switches").hidden = DATA.kind !== "crystals";
+  if (DATA.kind !== "crystals") return;
+  const names = polyhedraNames(item.scene);
+  element("conventional").disabled = !item.scene.conventional;
+  element("conventional-note").textContent = item.scene.conventional ? "" : "no other than the given";
+  element("polyhedra").disabled = names.length === 0;
+  element("polyhedra-note").replaceChildren(
+    ...(names.length ? names.flatMap((name, n) => [n ? ", " : "", ...formulaNodes(name)]) : ["none of 4 to 8 nonmetals"]));
+}
+
+function isConventional(item) {
+  return element("conventional").checked && !!item.scene.conventional;
 }
 
 function step(by) {
@@ -44,11 +68,11 @@ function legendOf(item) {
   });
 }
 
-function filesOf(item) {
+function filesOf(item, conventional) {
   const download = make("button", { type: "button" }, `Download ${DATA.kind === "crystals" ? "CIF" : "SDF"}`);
   download.addEventListener("click", () => {
-    const address = URL.createObjectURL(new Blob([fileText(item)], { type: "text/plain" }));
-    make("a", { href: address, download: fileName(item) }).click();
+    const address = URL.createObjectURL(new Blob([fileText(item, conventional)], { type: "text/plain" }));
+    make("a", { href: address, download: fileName(item, conventional) }).click();
     setTimeout(() => URL.revokeObjectURL(address), 60000);
   });
   if (!item.file) return [download];
@@ -56,15 +80,22 @@ function filesOf(item) {
   return [download, make("a", { href: item.file }, name)];
 }
 
-function factsOf(item) {
+function factsOf(item, conventional) {
   const facts = [["id", item.id]];
   if (item.scene.lattice) {
-    const { lengths, angles } = cellParameters(item.scene);
+    const cell = cellOf(item.scene, conventional);
+    const { lengths, angles } = cellParameters(cell);
+    if (conventional) facts.push(["cell", `conventional, ${written(timesTheCell(cell))} times the one given`]);
     facts.push(["a, b, c (Å)", lengths.map((length) => length.toFixed(3)).join(", ")]);
     facts.push(["α, β, γ (°)", angles.map((angle) => angle.toFixed(2)).join(", ")]);
   }
   const known = COLUMNS.filter((column) => valueOf(item, column) !== null);
-  return [...facts, ...known.map((column) => [labelOf(column), written(valueOf(item, column))])];
+  return [...facts, ...known.map((column) => [labelOf(column), inFull(valueOf(item, column)), column.about])];
+}
+
+/** How much larger a cell is than the given one. */
+function timesTheCell(cell) {
+  return Math.abs(dot(cell.basis[0], cross(cell.basis[1], cell.basis[2])));
 }
 
 function onStageKey(event) {

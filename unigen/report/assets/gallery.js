@@ -34,8 +34,12 @@ function element(id) {
 function cardOf(item) {
   const picture = make("span", { class: "picture" });
   const lines = [make("span", { class: "name" }, ...formulaNodes(item.title))];
-  for (const line of [item.subtitle, sortedBy(item)].filter(Boolean)) {
-    lines.push(make("span", { class: "more", title: line }, line));
+  if (item.subtitle) lines.push(make("span", { class: "more" }, item.subtitle));
+  const told = [WANTED.sort, ...COLUMNS.filter((column) => column.card && column !== WANTED.sort)];
+  for (const column of told) {
+    if (!column || (valueOf(item, column) === null && column !== WANTED.sort)) continue;
+    const value = make("b", {}, inFull(valueOf(item, column)));
+    lines.push(make("span", { class: column === WANTED.sort ? "fact sorted" : "fact" }, `${labelOf(column)}: `, value));
   }
   const card = make("button", { class: "card", type: "button" }, picture, make("span", { class: "words" }, ...lines));
   card.addEventListener("click", () => openDialog(item));
@@ -43,13 +47,14 @@ function cardOf(item) {
   return make("li", {}, card);
 }
 
-function sortedBy(item) {
-  return WANTED.sort && `${labelOf(WANTED.sort)}: ${written(valueOf(item, WANTED.sort))}`;
+/** Columns of the table: what it is sorted by comes first. */
+function tableColumns() {
+  return WANTED.sort ? [WANTED.sort, ...COLUMNS.filter((column) => column !== WANTED.sort)] : COLUMNS;
 }
 
 function tableOf(items) {
   const body = make("tbody", {}, ...items.map(rowOf));
-  const heads = [null, ...COLUMNS].map(headOf);
+  const heads = [null, ...tableColumns()].map(headOf);
   return make("table", {}, make("thead", {}, make("tr", {}, ...heads)), body);
 }
 
@@ -57,18 +62,22 @@ function headOf(column) {
   const button = make("button", { type: "button" }, column ? labelOf(column) : "structure");
   button.addEventListener("click", () => {
     sortBy(column, WANTED.sort === column && !WANTED.descending);
-    element("table").querySelectorAll("thead button")[column ? column.place + 1 : 0].focus();
+    element("table").querySelectorAll("thead button")[column ? 1 : 0].focus(); // it has moved to the front
   });
   const kind = column?.type === "number" ? "number" : "";
   const order = WANTED.sort !== column ? "none" : WANTED.descending ? "descending" : "ascending";
-  return make("th", { scope: "col", class: kind, "aria-sort": order }, button);
+  const attributes = { scope: "col", class: kind, "aria-sort": order };
+  return make("th", column?.about ? { ...attributes, title: column.about } : attributes, button);
 }
 
 function rowOf(item) {
   const button = make("button", { type: "button" }, ...formulaNodes(item.title));
   button.addEventListener("click", () => openDialog(item));
-  const cells = COLUMNS.map((column) =>
-    make("td", { class: column.type === "number" ? "number" : "" }, written(valueOf(item, column))));
+  const cells = tableColumns().map((column) => {
+    const value = valueOf(item, column);
+    const text = column === WANTED.sort ? inFull(value) : inColumn(value, column);
+    return make("td", { class: column.type === "number" ? "number" : "" }, text);
+  });
   return make("tr", {}, make("th", { scope: "row" }, button), ...cells);
 }
 

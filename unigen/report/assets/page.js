@@ -24,6 +24,8 @@ element("stage").addEventListener("keydown", onStageKey);
 element("dialog").addEventListener("keydown", onDialogKey);
 element("previous").addEventListener("click", () => step(-1));
 element("next").addEventListener("click", () => step(1));
+for (const name of ["conventional", "polyhedra"]) element(name).addEventListener("change", drawItem);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => OPEN.item && drawItem());
 element("close").addEventListener("click", () => element("dialog").close());
 window.addEventListener("resize", () => OPEN.viewer?.screen.resize());
 element("controls").hidden = DATA.items.length === 0;

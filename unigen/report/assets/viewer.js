@@ -5,6 +5,8 @@
 const SPHERE = 0.45; // drawn radius in covalent radii: small enough to see through the cell
 const STICK = 0.1; // Angstrom
 const EDGE = { radius: 0.03, color: "#8b929b" };
+const GLASS = 0.75; // opacity of polyhedra
+const INSIDE = 0.5; // of its radius is left to an atom in a polyhedron, which else would fill it
 const BEYOND = 1; // Angstrom from the end of an axis to its letter
 const FILL = 0.92; // part of the window that a structure takes
 const AXES = ["#c0392b", "#2e8b57", "#2f6fb3"]; // a, b, c
@@ -18,31 +20,55 @@ class Viewer {
     this.screen = $3Dmol.createViewer(element, settings);
   }
 
-  /** Draw a scene; large: with the bonds that leave the cell, the letters of its axes, and room to turn. */
-  show(scene, large = false) {
-    this.screen.setBackgroundColor("black", 0); // a change of size makes it opaque
+  /**
+   * Draw a scene; large: with the bonds that leave the cell, the letters of its axes, and room to turn. Of a crystal
+   * the conventional cell in place of its own, if there is one, and polyhedra around the cations, if that is wanted.
+   */
+  show(scene, large = false, { conventional = false, polyhedra = false } = {}) {
     this.screen.removeAllModels();
+    this.screen.removeAllShapes();
     this.screen.removeAllLabels();
-    const atoms = ballsAndSticks(scene, large);
-    if (scene.lattice) atoms.push(...cellEdges(scene, large, atoms.length));
+    const cell = scene.lattice ? cellOf(scene, conventional) : null;
+    const drawing = cell ? drawingOf(scene, cell, polyhedra) : moleculeDrawing(scene);
+    this.clear(drawing.polyhedra.length > 0);
+    const atoms = ballsAndSticks(drawing, large);
+    if (cell) atoms.push(...cellEdges(cell, large, atoms.length));
     this.screen.addModel().addAtoms(atoms);
-    if (scene.lattice && large) this.nameAxes(scene);
-    Object.assign(this, { scene, atoms, large });
+    drawing.polyhedra.forEach((polyhedron) => this.addPolyhedron(polyhedron));
+    if (cell && large) this.nameAxes(cell);
+    Object.assign(this, { view: cell ? cell.view : scene.view, atoms, large });
     this.reset();
   }
 
-  nameAxes(scene) {
+  /** Without a background of its own; behind glass with that of the page, or the glass is darkened by nothing. */
+  clear(behindGlass) {
+    if (behindGlass) this.screen.setBackgroundColor(getComputedStyle(this.element).backgroundColor, 1);
+    else this.screen.setBackgroundColor("black", 0); // a change of size makes it opaque
+  }
+
+  /** In the colour of its middle; 3Dmol shades a face by the normals of its corners, so each face has its own. */
+  addPolyhedron({ number, corners }) {
+    const [vertexArr, normalArr, faceArr] = [[], [], []];
+    for (const face of facesOf(corners)) {
+      const first = vertexArr.length;
+      vertexArr.push(...face.corners.map(vector));
+      normalArr.push(...face.corners.map(() => vector(face.normal)));
+      for (let n = 2; n < face.corners.length; n++) faceArr.push(first, first + n - 1, first + n);
+    }
+    this.screen.addCustom({ vertexArr, normalArr, faceArr, color: DATA.elements[number][1], opacity: GLASS });
+  }
+
+  nameAxes(cell) {
     AXES.forEach((fontColor, axis) => {
-      const along = scene.lattice.slice(3 * axis, 3 * axis + 3);
-      const stretch = 1 + BEYOND / Math.hypot(...along);
-      const position = vector(along.map((part) => part * stretch));
+      const stretch = 1 + BEYOND / Math.hypot(...cell.edges[axis]);
+      const position = vector(plus(cell.corner, scaled(cell.edges[axis], stretch)));
       const letter = { fontColor, font: "sans-serif", fontSize: 17, bold: true, showBackground: false };
       this.screen.addLabel("abc"[axis], { position, alignment: "center", ...letter });
     });
   }
 
   reset() {
-    this.screen.setView([0, 0, 0, 0, ...this.scene.view]);
+    this.screen.setView([0, 0, 0, 0, ...this.view]);
     this.screen.zoomTo();
     this.screen.render();
     this.screen.zoom(this.room());
@@ -83,10 +109,16 @@ function modelAtom(at, elem, stick, radius = 0) {
   return { elem, ...vector(at), style, bonds: [], bondOrder: [] };
 }
 
-function ballsAndSticks(scene, large) {
-  const atoms = drawnAtoms(scene).map(({ number, at }) => {
+/** A molecule as `drawingOf` gives a crystal; its bonds have orders. */
+function moleculeDrawing(scene) {
+  const atoms = rowsOf(scene.coords, 3).map((at, atom) => ({ number: scene.numbers[atom], at }));
+  return { atoms, bonds: [...rowsOf(scene.bonds, 3), ...rowsOf(scene.near || [], 2)], cut: [], polyhedra: [] };
+}
+
+function ballsAndSticks(drawing, large) {
+  const atoms = drawing.atoms.map(({ number, at, inside }) => {
     const [symbol, color, radius] = DATA.elements[number];
-    return modelAtom(at, symbol, { radius: STICK, color }, SPHERE * radius);
+    return modelAtom(at, symbol, { radius: STICK, color }, SPHERE * radius * (inside ? INSIDE : 1));
   });
   const join = (first, second, order = 1) => {
     for (const [one, other] of [[first, second], [second, first]]) {
@@ -94,9 +126,8 @@ function ballsAndSticks(scene, large) {
       atoms[one].bondOrder.push(order);
     }
   };
-  rowsOf(scene.bonds, scene.lattice ? 2 : 3).forEach((bond) => join(...bond));
-  rowsOf(scene.near || [], 2).forEach((bond) => join(...bond));
-  for (const { from, to } of large ? cutBonds(scene) : []) {
+  drawing.bonds.forEach((bond) => join(...bond));
+  for (const { from, to } of large ? drawing.cut : []) {
     const start = atoms[from];
     const middle = ["x", "y", "z"].map((axis, place) => (start[axis] + to[place]) / 2);
     atoms.push(modelAtom(middle, start.elem, start.style.stick, STICK)); // a round end
@@ -106,14 +137,14 @@ function ballsAndSticks(scene, large) {
 }
 
 /** The twelve edges of the cell as sticks; those of the axes may be in colour. `next` is the first free place. */
-function cellEdges(scene, coloured, next) {
+function cellEdges(cell, coloured, next) {
   const ends = [];
   for (const bits of [0, 1, 2, 3, 4, 5, 6, 7]) {
     const start = [bits & 1, (bits >> 1) & 1, bits >> 2];
     for (const axis of [0, 1, 2].filter((each) => !start[each])) {
       const stop = start.map((part, each) => (each === axis ? 1 : part));
       const look = coloured && bits === 0 ? { ...EDGE, color: AXES[axis] } : EDGE;
-      const pair = [start, stop].map((at) => modelAtom(inCell(scene, at), "X", look));
+      const pair = [start, stop].map((at) => modelAtom(plus(cell.corner, times(at, cell.edges)), "X", look));
       pair.forEach((end, place) => {
         end.bonds.push(next + ends.length + 1 - place);
         end.bondOrder.push(1);

@@ -1,4 +1,4 @@
-"""The hull that samples of one chemical system were judged by, as a picture and in words."""
+"""The hull that structures of one chemical system were judged by, as a picture and in words."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from unigen.energies.hull.phases import StablePhases
 from unigen.eval.crystals.stability import THRESHOLDS
-from unigen.eval.report import Report
 from unigen.report.figures.binary_hull import binary_hull
-from unigen.report.figures.hull_sample import HullSample, hull_samples
+from unigen.report.figures.hull_sample import HullSample
 from unigen.report.figures.ternary_hull import ternary_hull
 from unigen.report.page import Figure
 
@@ -16,13 +15,13 @@ _MOST_NAMED = 20
 """Compositions of samples that the words go through: those that a listener has patience for."""
 
 
-def hull_figure(report: Report) -> Figure | None:
+def hull_figure(phases: StablePhases | None, samples: Sequence[HullSample]) -> Figure | None:
     """The picture; None where the samples are of many systems, or no sample has an energy.
 
     Args:
-        report: as an evaluation in this process returned it.
+        phases: of two or three elements; None where there is no such hull.
+        samples: in their system, the lowest above the hull first.
     """
-    phases, samples = report.shown.phases, hull_samples(report)
     if phases is None or not samples:
         return None
     binary = len(phases.elements) == 2

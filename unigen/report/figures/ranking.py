@@ -71,4 +71,4 @@ def ranking_figure(ranked: Sequence[RankedValue], quantity: str, unit: str) -> F
     told = f"{len(among)} answers between {among.min():.4g} and {among.max():.4g}" if len(among) else "no answer"
     text = f"{label} of {len(ranked)} candidates in the order of their ranking: {told}, "
     text += f"all between {values.min():.4g} and {values.max():.4g}."
-    return Figure(f"{label}, by rank", plot.draw(WIDTH, HEIGHT, paint), text)
+    return Figure(f"{label}, by rank", plot.draw(WIDTH, HEIGHT, paint), text, wide=True)

@@ -21,7 +21,8 @@ BOND_FACTOR = 1.1
 MOST_NEIGHBOURS = 100_000
 """No bonds are looked for in what is denser than any matter."""
 
-_NONMETALS = tuple(map(ATOMIC_NUMBER.__getitem__, ("H", "C", "N", "O", "F", "P", "S", "Cl", "Se", "Br", "I")))
+ANIONS = tuple(map(ATOMIC_NUMBER.__getitem__, ("P", "H", "Se", "C", "S", "I", "Br", "N", "Cl", "O", "F")))
+"""The nonmetals, by Pauling's electronegativity: of two joined the latter is the anion. All else is a metal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,17 +42,17 @@ class ClosedCell:
 
 @dataclass(frozen=True, eq=False)
 class Bonds:
-    """Bonds of a closed cell.
+    """Bonds of the infinite crystal, each once.
 
     Attributes:
-        pairs: two drawn atoms each.
-        cut: bonds that leave the cell: a drawn atom, and the atom that is not drawn.
-        cut_shifts: whole cells from ``wrapped`` to that atom.
+        first: an atom in the cell.
+        second: the atom it is joined to.
+        shifts: whole cells from the cell of the former to that of the latter.
     """
 
-    pairs: Int[np.ndarray, "bonds 2"]
-    cut: Int[np.ndarray, "cut 2"]
-    cut_shifts: Int[np.ndarray, "cut 3"]
+    first: Int[np.ndarray, "bonds"]
+    second: Int[np.ndarray, "bonds"]
+    shifts: Int[np.ndarray, "bonds 3"]
 
 
 def close_cell(frac_coords: Float[np.ndarray, "atoms 3"]) -> ClosedCell:
@@ -64,36 +65,13 @@ def close_cell(frac_coords: Float[np.ndarray, "atoms 3"]) -> ClosedCell:
     return ClosedCell(wrapped, atoms, shifts[which])
 
 
-def find_bonds(crystal: Crystal, closed: ClosedCell) -> Bonds:
+def find_bonds(crystal: Crystal, wrapped: Float[np.ndarray, "atoms 3"]) -> Bonds:
     """Bonds by covalent radii; in a crystal with nonmetals, metals are not joined: their radii would join them all.
 
     Args:
         crystal: the crystal; about a millisecond for tens of atoms.
-        closed: its closed cell.
+        wrapped: its fractional coordinates as `close_cell` wraps them, which the shifts count from.
     """
-    first, second, shifts = _bonded(crystal, closed.wrapped)
-    drawn = {atom_in_cell: n for n, atom_in_cell in enumerate(_atoms_in_cells(closed.atoms, closed.shifts))}
-    pairs, cut = [], []
-    for (atom, *at), number in drawn.items():
-        here = first == atom
-        for target in _atoms_in_cells(second[here], shifts[here] + np.array(at)):
-            other = drawn.get(target)
-            if other is None:
-                cut.append((number, *target))
-            elif number < other:  # each is seen from both its ends
-                pairs.append((number, other))
-    ends = np.array(cut, dtype=np.int64).reshape(-1, 5)
-    return Bonds(np.array(pairs, dtype=np.int64).reshape(-1, 2), ends[:, :2], ends[:, 2:])
-
-
-def _atoms_in_cells(atoms: Int[np.ndarray, "bonds"], shifts: Int[np.ndarray, "bonds 3"]) -> list[tuple[int, ...]]:
-    return [(atom, *shift) for atom, shift in zip(atoms.tolist(), shifts.tolist(), strict=True)]
-
-
-def _bonded(
-    crystal: Crystal, wrapped: Float[np.ndarray, "atoms 3"]
-) -> tuple[Int[np.ndarray, "bonds"], Int[np.ndarray, "bonds"], Int[np.ndarray, "bonds 3"]]:
-    """Both atoms of every bond, each bond from both its ends, and the whole cells between them."""
     from ase.data import covalent_radii
 
     radii = BOND_FACTOR * covalent_radii[np.minimum(crystal.numbers, len(covalent_radii) - 1)]
@@ -101,11 +79,19 @@ def _bonded(
     # atoms, times those in a sphere of this reach on average
     if len(crystal) ** 2 * 4 / 3 * pi * reach**3 / crystal.volume > MOST_NEIGHBOURS:
         none = np.zeros(0, dtype=np.int64)
-        return none, none, np.zeros((0, 3), dtype=np.int64)
+        return Bonds(none, none, np.zeros((0, 3), dtype=np.int64))
     structure = Crystal(crystal.numbers, wrapped, crystal.lattice).to_pymatgen()
-    first, second, shifts, distances = structure.get_neighbor_list(reach)
-    metal = ~np.isin(crystal.numbers, _NONMETALS)
+    first, second, images, distances = structure.get_neighbor_list(reach)
+    shifts = images.astype(np.int64)
+    metal = ~np.isin(crystal.numbers, ANIONS)
     joined = distances <= radii[first] + radii[second]
     if not metal.all():
         joined &= ~(metal[first] & metal[second])
-    return first[joined].astype(np.int64), second[joined].astype(np.int64), shifts[joined].astype(np.int64)
+    # pymatgen sees each bond from both its ends: kept is the one from the lower atom, or of an atom to its own image
+    # the one whose first shift that is not zero goes upwards
+    upwards = np.sign(shifts) @ np.array([9, 3, 1]) > 0
+    joined &= (first < second) | ((first == second) & upwards)
+    # in an order of their own, which no neighbour list decides
+    order = np.lexsort((*shifts.T[::-1], second, first))
+    order = order[joined[order]]
+    return Bonds(first[order].astype(np.int64), second[order].astype(np.int64), shifts[order])

@@ -13,9 +13,10 @@ import numpy as np
 from unigen.crystals.crystal import Crystal
 from unigen.elements import SYMBOLS
 from unigen.molecules.molecule import Molecule
+from unigen.report.pictures.conventional_cell import SYMPREC, conventional_cell
 from unigen.report.pictures.crystals import look_at_cell
 from unigen.report.pictures.molecules import look_flat_on
-from unigen.report.pictures.periodic_images import BOND_FACTOR, close_cell, find_bonds
+from unigen.report.pictures.periodic_images import ANIONS, BOND_FACTOR, close_cell, find_bonds
 from unigen.shapes import Float, Int
 
 _FRACTION_DIGITS, _ANGSTROM_DIGITS, _VIEW_DIGITS = 6, 5, 4
@@ -25,31 +26,38 @@ Scene = dict[str, Any]
 """Ready for JSON; `crystal_scene` and `molecule_scene` say what it holds."""
 
 
-def scene_of(structure: Crystal | Molecule) -> Scene:
-    """The scene of either kind."""
-    return crystal_scene(structure) if isinstance(structure, Crystal) else molecule_scene(structure)
+def scene_of(structure: Crystal | Molecule, symprec: float = SYMPREC) -> Scene:
+    """The scene of either kind; ``symprec`` is the tolerance of a crystal's conventional cell, Angstrom."""
+    return crystal_scene(structure, symprec) if isinstance(structure, Crystal) else molecule_scene(structure)
 
 
-def crystal_scene(crystal: Crystal) -> Scene:
-    """A crystal.
+def crystal_scene(crystal: Crystal, symprec: float = SYMPREC) -> Scene:
+    """A crystal; see `scene_of`.
 
     Returns:
-        ``numbers`` of the crystal's atoms and their fractional ``coords``, ``lattice`` (rows), the drawn ``images``
-        (atom and three whole cells each; drawn atoms are its own, then these), ``bonds`` (two drawn atoms each),
-        ``cut`` bonds (a drawn atom, an atom, three whole cells each), and ``view``, a quaternion (x, y, z, w).
+        ``numbers`` of the crystal's atoms and their fractional ``coords``, each in the cell that starts
+        `unigen.report.pictures.periodic_images.BOUNDARY` below zero; ``lattice`` (rows); ``bonds`` of the infinite
+        crystal, each once (an atom, another, and three whole cells between them); and ``view``, a quaternion (x, y, z,
+        w). Where its conventional cell is another, ``conventional``: its ``basis`` (rows) and ``origin`` in the vectors
+        of the given one, and the ``view`` of it.
     """
-    closed = close_cell(crystal.frac_coords)
-    bonds = find_bonds(crystal, closed)
-    own = len(crystal)
-    return {
+    wrapped = close_cell(crystal.frac_coords).wrapped
+    bonds = find_bonds(crystal, wrapped)
+    scene = {
         "numbers": crystal.numbers.tolist(),
-        "coords": _rounded(closed.wrapped, _FRACTION_DIGITS),
+        "coords": _rounded(wrapped, _FRACTION_DIGITS),
         "lattice": _rounded(crystal.lattice, _FRACTION_DIGITS),
-        "images": np.column_stack([closed.atoms, closed.shifts])[own:].ravel().tolist(),
-        "bonds": bonds.pairs.ravel().tolist(),
-        "cut": np.column_stack([bonds.cut, bonds.cut_shifts]).ravel().tolist(),
+        "bonds": np.column_stack([bonds.first, bonds.second, bonds.shifts]).ravel().tolist(),
         "view": _quaternion(look_at_cell(crystal.lattice)),
     }
+    conventional = conventional_cell(crystal, wrapped, symprec)
+    if conventional is not None:
+        scene["conventional"] = {
+            "basis": _rounded(conventional.basis, _FRACTION_DIGITS),
+            "origin": _rounded(conventional.origin[None], _FRACTION_DIGITS),
+            "view": _quaternion(look_at_cell(conventional.basis @ crystal.lattice)),
+        }
+    return scene
 
 
 def molecule_scene(molecule: Molecule) -> Scene:
@@ -72,8 +80,11 @@ def molecule_scene(molecule: Molecule) -> Scene:
     return scene
 
 
-def palette(numbers: Iterable[int]) -> dict[int, tuple[str, str, float]]:
-    """Symbol, Jmol's colour and covalent radius in Angstrom by atomic number."""
+def palette(numbers: Iterable[int]) -> dict[int, tuple[str, str, float, int]]:
+    """By atomic number: symbol, Jmol's colour, covalent radius in Angstrom, and place among the anions, 0 of a metal.
+
+    Around an atom those neighbours are its ligands that have a higher place.
+    """
     from ase.data import covalent_radii
     from ase.data.colors import jmol_colors
 
@@ -81,7 +92,8 @@ def palette(numbers: Iterable[int]) -> dict[int, tuple[str, str, float]]:
     for number in sorted(set(numbers)):
         red, green, blue = (round(255 * value) for value in jmol_colors[min(number, len(jmol_colors) - 1)])
         radius = round(float(covalent_radii[min(number, len(covalent_radii) - 1)]), 2)
-        entries[number] = (SYMBOLS[number], f"#{red:02x}{green:02x}{blue:02x}", radius)
+        place = 1 + ANIONS.index(number) if number in ANIONS else 0
+        entries[number] = (SYMBOLS[number], f"#{red:02x}{green:02x}{blue:02x}", radius, place)
     return entries
 
 

@@ -1,0 +1,1 @@
+"""Python first: functions that take and give the same objects, whatever the structures come from."""

@@ -1,0 +1,355 @@
+"""``generate``: what ``unigen generate`` does, every option of it a keyword, with samples to go on with."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unigen.api.requests import (
+    Request,
+    Wanted,
+    crystal_requests,
+    kind_of_request,
+    molecule_requests_of,
+    pressures_of,
+)
+from unigen.api.run_folder import open_run
+from unigen.api.runs import (
+    check_pattern,
+    formats_of,
+    only_given,
+    ranking_of,
+    run_crystals,
+    run_molecules,
+    stable_rules,
+)
+from unigen.api.samples import Samples
+from unigen.crystals.crystal import Crystal
+from unigen.errors import UserError
+from unigen.models.generator import Generator
+from unigen.parallel import in_notebook
+from unigen.ranking.settings import RankSettings
+from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.retrieval.parents import Parents, read_parents
+from unigen.runs.crystal_files import CrystalFolder
+from unigen.runs.generation import RunSettings, remarks
+from unigen.sample.generate import BUNDLED
+from unigen.sample.generate import generate as draw
+from unigen.sample.parents import parent_remarks
+from unigen.sample.scan import LIMIT, Scan, scan_each, scan_requests
+
+if TYPE_CHECKING:
+    from unigen.runs.stable import StableRules
+
+
+def generate(  # noqa: D417 - the options are said group by group
+    requests: Wanted | None = None,
+    *,
+    n: int = 1,
+    model: str | Path | Generator | None = None,
+    seed: int = 0,
+    kind: str | None = None,
+    # what is wanted: crystals
+    formula: str | None = None,
+    z: int | None = None,
+    n_atoms: int | None = None,
+    elements: str | Sequence[str] | None = None,
+    space_group: int | str | None = None,
+    crystal_system: str | None = None,
+    template: str | None = None,
+    properties: Mapping[str, float] | str | Sequence[str] | None = None,
+    min_distance: float | str | Mapping[str, float] | None = None,
+    volume_per_atom: str | Sequence[float | None] | None = None,
+    density: str | Sequence[float | None] | None = None,
+    distinct: str | None = None,
+    scan: bool = False,
+    scan_limit: int | None = None,
+    parents: Parents | Crystal | str | Path | Sequence[Crystal | str | Path] | None = None,
+    retrieve_from: str | Path | None = None,
+    exclude_formula: bool = False,
+    # what is wanted: molecules
+    smiles: str | Sequence[str] | None = None,
+    smiles_file: str | Path | None = None,
+    scaffold: str | Path | None = None,
+    largest_fragment: bool = False,
+    # how the model draws
+    steps: int | None = None,
+    solver: str | None = None,
+    temperature: float | None = None,
+    guidance: float | None = None,
+    within: float | None = None,
+    symbol_temperature: float | None = None,
+    redraws: int | None = None,
+    # the best of many candidates
+    ranking: RankSettings | None = None,
+    candidates: int | None = None,
+    rank_by: str | None = None,
+    pxrd: str | Path | None = None,
+    wavelength: str | float | None = None,
+    axis: str | None = None,
+    potential: str | None = None,
+    energy_scheme: str | None = None,
+    relax: int | str | None = None,
+    fix_symmetry: bool = False,
+    pressure: str | float | Sequence[float] | None = None,
+    hull: str | None = None,
+    predictor: str | None = None,
+    # until so many are stable
+    stable: float | None = None,
+    draws: int | None = None,
+    known_formulas: bool = False,
+    # a run folder
+    out: str | Path | None = None,
+    format: str | Sequence[str] | None = None,  # noqa: A002 - the command line's word
+    cif: bool = True,
+    symprec: float | None = None,
+    picture: bool | None = None,
+    page: bool | None = None,
+    # how the work is done
+    score: bool = True,
+    batch_size: int | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Samples:
+    """Generate crystals or molecules: the options of ``unigen generate``, which says what each of them means.
+
+    Args:
+        requests: a formula or several, a CrystalRequest or MoleculeRequest or several, mappings of their fields, or a
+            file of requests; without it the keywords say what is wanted, and they hold for every formula of a list.
+        n: samples a request.
+        model: a bundled name, a model folder, or a generator from ``unigen.load``; by default the bundled model of what
+            is asked for.
+        seed: same seed and device, same structures.
+        kind: what a formula or nothing at all is to be made as; by default a molecule where a SMILES, a scaffold, or a
+            model of molecules is given, else a crystal.
+        formula, z, n_atoms, elements, space_group, crystal_system, template, properties, min_distance, volume_per_atom,
+            density, distinct: the crystal wanted, as `CrystalRequest` has it or as the command line writes it
+            (``elements="Li,Fe,P,O"``, ``space_group="Pm-3m"``, ``density="4:5"``, ``properties={"density": 5}``).
+        scan, scan_limit: every plausible composition of ``elements``.
+        parents: structures to follow first.
+        retrieve_from: dataset of known structures.
+        exclude_formula: follow none of the formula's own.
+        smiles: conformers of this molecule, or of several.
+        smiles_file, scaffold: files; a scaffold is an SD file whose heavy atoms stay.
+        largest_fragment: of a SMILES or scaffold in pieces.
+        steps, solver, temperature, guidance, within, symbol_temperature, redraws: how the model draws; other settings
+            of its family go by their names, too.
+        ranking: how answers are chosen among candidates, in one object; or by keywords:
+        candidates, rank_by, pxrd, wavelength, axis, potential, energy_scheme, fix_symmetry, pressure, hull, predictor:
+            draw so many, keep the best ``n``.
+        relax: of crystals, how many of the best are relaxed and ranked again; of molecules "mmff" cleans up.
+        stable, draws, known_formulas: draw until ``n`` are so many eV/atom above ``hull``; needs ``out``.
+        out: run folder, as the command line writes it; the same call goes on with an interrupted run.
+        format, cif, symprec, picture, page: files of the run folder.
+        score: compute each sample's exact log-likelihood.
+        batch_size: drawn at once.
+        device: of torch, for model and potential.
+        workers: processes that rate candidates.
+        progress: show bars; by default in notebooks.
+        settings: further settings of the model.
+
+    Returns:
+        ``n`` samples a request, in order. A sample that failed has a reason instead of a structure, and a warning says
+        how many did. Ranked ones are the best first, with what the ranker found in ``sample.ranking``.
+
+    Raises:
+        UserError: a request that contradicts itself, no such model, a setting that it does not have, every sample of a
+            run folder failed.
+
+    Example:
+        >>> from unigen import generate
+        >>> generate("SrTiO3", z=1)[0].structure.formula
+        'SrTiO3'
+        >>> [each.structure.reduced_formula for each in generate(["MgO", "NaCl"], z=1, score=False)]
+        ['MgO', 'NaCl']
+        >>> generate(smiles="CCO")[0].structure.to_smiles()
+        'CCO'
+    """
+    makes = kind_of_request(requests, model, kind, smiles, smiles_file, scaffold)
+    fields = only_given(
+        formula=formula,
+        z=z,
+        n_atoms=n_atoms,
+        elements=elements,
+        space_group=space_group,
+        crystal_system=crystal_system,
+        template=template,
+        properties=properties,
+        min_distance=min_distance,
+        volume_per_atom=volume_per_atom,
+        density=density,
+        distinct=None if scan else distinct,
+        pxrd=None if pxrd is None else str(pxrd),
+    )
+    of_molecules = only_given(
+        smiles=smiles, smiles_file=smiles_file, scaffold=scaffold, largest_fragment=largest_fragment or None
+    )
+    named = model if isinstance(model, str | Path) else None if model is not None else BUNDLED[makes]
+    scans: list[Scan] = []
+    wanted: Sequence[CrystalRequest] | Sequence[MoleculeRequest]
+    if makes is MoleculeRequest:
+        wanted = molecule_requests_of(requests, fields, of_molecules)
+    else:
+        if of_molecules:
+            raise UserError(f"{next(iter(of_molecules))}: of molecules", next_step="leave kind='crystal' out")
+        wanted = crystal_requests(requests, fields)
+        if scan_limit is not None and not scan:
+            raise UserError("scan_limit without scan")
+        if scan:
+            scans = scan_each(wanted, named or str(getattr(model, "name", "")), retrieve_from, scan_limit or LIMIT)
+            wanted = [replace(each, distinct=distinct and "space_group") for each in scan_requests(wanted, scans)]
+    clean_up = relax if isinstance(relax, str) else None
+    decoding = settings | only_given(
+        steps=steps,
+        solver=solver,
+        temperature=temperature,
+        guidance=guidance,
+        within=within,
+        symbol_temperature=symbol_temperature,
+        redraws=redraws,
+        relax=clean_up,
+    )
+    chosen = ranking or ranking_of(
+        candidates=candidates,
+        by=rank_by,
+        potential=None if stable is not None else potential,
+        energy_scheme=None if stable is not None else energy_scheme,
+        relax=None if clean_up else relax,
+        fix_symmetry=fix_symmetry or None,
+        pressures=pressures_of(pressure),
+        hull=None if stable is not None else hull,
+        predictor=predictor,
+        wavelength=None if wavelength is None else str(wavelength),
+        axis=axis,
+    )
+    if pxrd is not None:
+        check_pattern(pxrd, chosen)
+    options = RunSettings(
+        n=n,
+        model=str(named or BUNDLED[makes]),
+        retrieve_from=None if retrieve_from is None else str(retrieve_from),
+        exclude_formula=exclude_formula,
+        parents=parents if isinstance(parents, Parents | None) else read_parents(parents),
+        scans=scans,
+        decoding=decoding,
+        seed=seed,
+        score=score,
+        batch_size=batch_size or (256 if makes is MoleculeRequest else 512),
+        device=device,
+    )
+    shown = in_notebook() if progress is None else progress
+    if out is None:
+        of_folders = only_given(
+            format=format, cif=None if cif else cif, symprec=symprec, picture=picture, page=page, stable=stable
+        )
+        if of_folders:
+            name = next(iter(of_folders))
+            raise UserError(f"{name}: of a run folder", next_step="say out=FOLDER too, or samples.write(FOLDER)")
+        samples = _in_memory(wanted, options, model, chosen, workers, shown)
+    else:
+        if isinstance(model, Generator):
+            raise UserError("a run folder names its model", got=model.name, wanted="its name or folder")
+        rules = stable_rules(
+            stable,
+            len(wanted),
+            hull,
+            potential,
+            energy_scheme,
+            device,
+            draws=draws,
+            known_formulas=known_formulas,
+            ranked=chosen is not None,
+        )
+        samples = _in_folder(
+            wanted, Path(out), options, chosen, rules, workers, shown, format, cif, symprec, picture, page
+        )
+    if failed := samples.failed:
+        first = failed[0].reason
+        warnings.warn(f"{len(failed)} of {len(samples)} samples failed; the first: {first}", stacklevel=2)
+    return samples
+
+
+def _in_memory(
+    wanted: Sequence[Request],
+    options: RunSettings,
+    model: Any,
+    ranking: RankSettings | None,
+    workers: int | None,
+    progress: bool,
+) -> Samples:
+    if isinstance(model, Generator):
+        if options.decoding:
+            name = next(iter(options.decoding))
+            raise UserError(f"{name}: a generator has its own settings", next_step="give them to unigen.load")
+        generator = model
+    else:
+        generator = options.load("molecules" if isinstance(wanted[0], MoleculeRequest) else "crystals")
+    _warn(line for request in wanted for line in remarks(generator, request))
+    several: Any = wanted
+    return Samples(
+        draw(
+            several,
+            n=options.n,
+            model=generator,
+            seed=options.seed,
+            ranking=ranking,
+            workers=workers,
+            batch_size=options.batch_size,
+            device=options.device,
+            progress=progress,
+        )
+    )
+
+
+def _warn(lines: Iterable[str]) -> None:
+    """Values outside the training data and parents that fit nothing, which the command line prints."""
+    for line in dict.fromkeys(lines):
+        if line.startswith(("warning", "parent")):
+            warnings.warn(line.removeprefix("warning: "), stacklevel=4)
+
+
+def _in_folder(
+    wanted: Sequence[Any],
+    out: Path,
+    options: RunSettings,
+    ranking: RankSettings | None,
+    rules: StableRules | None,
+    workers: int | None,
+    progress: bool,
+    format: str | Sequence[str] | None,  # noqa: A002
+    cif: bool,
+    symprec: float | None,
+    picture: bool | None,
+    page: bool | None,
+) -> Samples:
+    from rich.console import Console
+
+    if options.parents is not None or any(request.properties for request in wanted):
+        generator = options.load("molecules" if isinstance(wanted[0], MoleculeRequest) else "crystals")
+        _warn([*parent_remarks(generator, wanted), *(line for each in wanted for line in remarks(generator, each))])
+    # says nothing, and shows the bars
+    console = Console(quiet=True, force_jupyter=False) if progress else None
+    draw_picture, write_page = picture is not False, page is not False
+    if isinstance(wanted[0], MoleculeRequest):
+        if format is not None or symprec is not None:
+            raise UserError("format and symprec are of crystals", next_step="leave them out")
+        run_molecules(wanted, out, options, ranking, workers, console, picture=draw_picture, page=write_page)
+    else:
+        formats = formats_of(format, cif=cif)
+        run_crystals(
+            wanted,
+            CrystalFolder(out, symprec=symprec, formats=formats),
+            options,
+            ranking,
+            rules,
+            workers,
+            console,
+            picture=draw_picture,
+            page=write_page,
+        )
+    return open_run(out)

@@ -1,0 +1,268 @@
+"""``relax`` and ``hull``: structures from anywhere, relaxed by a potential, and how far above a hull they are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from unigen.api.samples import Samples
+from unigen.api.structures import samples_of
+from unigen.data.readers.record import Row
+from unigen.energies.hull.hull import Hull
+from unigen.energies.molecule_relaxation import XtbSettings
+from unigen.energies.potential import Potential, find_potential
+from unigen.energies.relaxation import Relaxation, RelaxSettings
+from unigen.energies.relaxed_crystals import RelaxedCrystals
+from unigen.energies.relaxed_molecules import RelaxedMolecules
+from unigen.energies.strain import strain_of
+from unigen.errors import UserError
+from unigen.models.generator import Sample
+from unigen.parallel import Workers, in_notebook
+from unigen.runs.formats import DEFAULT, read_formats
+from unigen.runs.relaxation import write_relaxed_crystals
+from unigen.runs.relaxed_table import RelaxedRow, relaxed_rows
+
+GFN2 = "gfn2-xtb"
+"""The one potential of molecules."""
+
+_TOLD = (
+    "outcome",
+    "energy_per_atom",
+    "above_best",
+    "space_group",
+    "enthalpy_per_atom",
+    "energy_drop",
+    "steps",
+    "displacement",
+    "volume_change",
+)
+"""Columns of the table of relaxed crystals that a sample keeps among its facts."""
+
+
+def relax(
+    structures: Any,
+    *,
+    potential: str | None = None,
+    energy_scheme: str | None = None,
+    fmax: float = 0.05,
+    max_steps: int = 500,
+    pressure: float = 0.0,
+    fix_symmetry: bool = False,
+    symprec: float = 0.01,
+    fix_cell: bool = False,
+    fix_atoms: bool = False,
+    limit: int | None = None,
+    largest_fragment: bool = False,
+    out: str | Path | None = None,
+    format: str | Sequence[str] | None = None,  # noqa: A002 - the command line's word
+    top: int | None = None,
+    page: bool = True,
+    workers: int | None = None,
+    device: str = "cpu",
+    batch: int | None = None,
+    progress: bool | None = None,
+) -> Any:
+    """Relax crystals, cell and all, with a potential, or molecules with GFN2-xTB: what ``unigen relax`` does.
+
+    Args:
+        structures: Samples, one Sample, Crystal, Molecule, pymatgen Structure, ASE Atoms or RDKit Mol, a path, or a
+            list of these.
+        potential: of crystals ``chgnet`` (the default), ``chgnet-r2scan``, ``7net-0``, ``7net-l3i5``, or an ASE
+            calculator ``package.module:Class``; of molecules ``gfn2-xtb``.
+        energy_scheme: of a calculator by its path.
+        fmax: largest force at the end, eV/Angstrom.
+        max_steps: of the optimiser; 0 computes energies only.
+        pressure: GPa.
+        fix_symmetry: keep the space group, made exact first.
+        symprec: tolerance of space groups, Angstrom.
+        fix_cell: only the atoms move.
+        fix_atoms: only the cell changes.
+        limit: the first so many.
+        largest_fragment: of molecules in pieces take the largest.
+        out: folder that keeps all of it, as the command line writes it; an interrupted call goes on.
+        format: files of each relaxed crystal, with ``out``.
+        top: copy the best so many of each composition, with ``out``.
+        page: write ``report.html``, with ``out``.
+        workers: processes; by default one a core.
+        device: of torch.
+        batch: structures computed together.
+        progress: show bars; by default in notebooks.
+
+    Returns:
+        Samples (one Sample for one structure) whose structures are the relaxed ones, in their order, with
+        ``energy_per_atom`` (eV), ``above_best`` (eV/atom above the lowest of its composition), ``outcome`` and more in
+        ``sample.facts``. What could not be relaxed has no structure but a reason, and a warning counts them.
+
+    Raises:
+        UserError: no such potential, settings that contradict each other, nothing to relax.
+
+    Example:
+        >>> relaxed = relax(crystal, potential="7net-0")  # doctest: +SKIP
+        >>> relaxed.structure, relaxed.facts["energy_per_atom"]  # doctest: +SKIP
+    """
+    given, single = samples_of(structures)
+    samples = Samples(given[:limit])
+    shown = in_notebook() if progress is None else progress
+    if samples.kind == "molecules":
+        if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
+            raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", got=potential)
+        if fix_symmetry or fix_cell or fix_atoms or pressure or format or top:
+            raise UserError("a cell, its symmetry, a pressure and their files are of crystals", got="molecules")
+        xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
+        relaxed = _relax_molecules(samples, xtb, out, workers, shown, largest_fragment=largest_fragment, page=page)
+    else:
+        if largest_fragment or potential == GFN2:
+            raise UserError("largest_fragment and gfn2-xtb are of molecules", got="crystals")
+        if out is None and (format or top):
+            raise UserError("format and top are files of a folder", next_step="say out=FOLDER too, or samples.write")
+        settings = RelaxSettings(
+            fmax=fmax,
+            max_steps=max_steps,
+            fix_symmetry=fix_symmetry,
+            symprec=symprec,
+            fix_cell=fix_cell,
+            fix_atoms=fix_atoms,
+            pressure=pressure,
+        )
+        chosen = find_potential(potential or "chgnet", energy_scheme, device, batch)
+        journal = RelaxedCrystals(None if out is None else Path(out), chosen, settings)
+        with Workers(workers, progress=shown) as pool:
+            found = iter(journal.relax(samples.structures, pool))
+        results = [
+            Relaxation(outcome="failed", reason=sample.reason) if sample.structure is None else next(found)
+            for sample in samples
+        ]
+        rows = relaxed_rows(list(map(_row, samples)), results, settings)
+        if out is not None:
+            formats = read_formats(format) if format else DEFAULT
+            write_relaxed_crystals(journal, rows, results, formats, top)
+            if page:
+                from unigen.report.relaxation_page import write_crystals_page
+
+                named = [(row.file, result) for row, result in zip(rows, results, strict=True)]
+                write_crystals_page(Path(out), named)
+        relaxed = Samples(map(_relaxed, samples, rows, results, [chosen] * len(samples)))
+    if lost := relaxed.failed:
+        warnings.warn(f"{len(lost)} of {len(relaxed)} not relaxed; the first: {lost[0].reason}", stacklevel=2)
+    return relaxed[0] if single else relaxed
+
+
+def _row(sample: Sample[Any, Any]) -> Row[Any]:
+    name = sample.request.id or getattr(sample.request, "formula", None) or "de_novo"
+    info: dict[str, object] = {"id": name, "index": sample.index}
+    return Row(name, sample.structure, sample.reason, info=info)
+
+
+def _relaxed(sample: Sample[Any, Any], row: RelaxedRow, result: Relaxation, potential: Potential) -> Sample[Any, Any]:
+    facts: dict[str, Any] = {name: getattr(row, name) for name in _TOLD if getattr(row, name) is not None}
+    told = sample.facts | {"potential": potential.name, "energy_scheme": potential.scheme} | facts
+    reason = "" if result.crystal is not None else f"{result.outcome}: {result.reason}"
+    return replace(sample, structure=result.crystal, facts=told, reason=reason, template="")
+
+
+def _relax_molecules(
+    samples: Samples,
+    settings: XtbSettings,
+    out: str | Path | None,
+    workers: int | None,
+    progress: bool,
+    *,
+    largest_fragment: bool,
+    page: bool,
+) -> Samples:
+    given = [
+        sample.structure.largest_fragment() if largest_fragment and sample.structure is not None else sample.structure
+        for sample in samples
+    ]
+    journal = RelaxedMolecules(None if out is None else Path(out), settings)
+    with Workers(workers, progress=progress) as pool:
+        results = journal.relax(given, pool)
+    if out is not None:
+        from unigen.report.relaxation_page import write_molecules_page
+        from unigen.runs.relaxation import RelaxedEntry
+
+        names = [_row(sample).name for sample in samples]
+        journal.write(zip(names, results, strict=True))
+        entries = [
+            RelaxedEntry(name, sample.reason, result, strain_of(molecule, result))
+            for name, sample, molecule, result in zip(names, samples, given, results, strict=True)
+        ]
+        if page:
+            write_molecules_page(Path(out), entries)
+    relaxed = []
+    for sample, molecule, result in zip(samples, given, results, strict=True):
+        strain = strain_of(molecule, result)
+        facts: dict[str, Any] = {"potential": settings.method, "outcome": result.ending}
+        facts |= {} if result.energy is None else {"energy": result.energy[1]}
+        facts |= {} if strain.energy is None else {"strain": strain.energy, "bonds_kept": bool(strain.bonds_kept)}
+        reason = "" if result.molecule is not None else sample.reason or result.ending
+        relaxed.append(replace(sample, structure=result.molecule, facts=sample.facts | facts, reason=reason))
+    return Samples(relaxed)
+
+
+def hull(
+    structures: Any,
+    name: str,
+    *,
+    potential: str = "chgnet",
+    energy_scheme: str | None = None,
+    **relaxation: Any,
+) -> Any:
+    """Energies above a convex hull of known phases.
+
+    Args:
+        structures: as `relax` takes them. What `relax` has given with this potential is judged as it is, everything
+            else is relaxed first.
+        name: of the reference set, as ``unigen hull build`` or ``unigen hull list`` names it.
+        potential: whose energies.
+        energy_scheme: of a calculator by its path.
+        relaxation: further keywords of `relax`.
+
+    Returns:
+        Samples (one Sample for one structure), relaxed, with ``above_hull`` and ``formation_energy`` (eV/atom) and
+        ``decomposition`` in ``sample.facts``; where the hull cannot tell, ``above_hull`` is None and ``hull_reason``
+        says why.
+
+    Raises:
+        UserError: the hull is not built, its energies are of another scheme, and what `relax` raises.
+
+    Example:
+        >>> judged = hull(generate("TiO2", n=4), "known")  # doctest: +SKIP
+        >>> judged.to_dataframe()[["formula", "above_hull"]]  # doctest: +SKIP
+    """
+    chosen = find_potential(potential, energy_scheme, relaxation.get("device", "cpu"))
+    reference = Hull.open(name, chosen)
+    given, single = samples_of(structures)
+    if given.kind == "molecules":
+        raise UserError("a hull is of crystals", got="molecules")
+    known = [sample.facts.get("potential") == chosen.name and _energy(sample) is not None for sample in given]
+    missing = Samples(sample for sample, done in zip(given, known, strict=True) if not done)
+    options = {"potential": potential, "energy_scheme": energy_scheme, **relaxation}
+    relaxed = iter(relax(missing, **options) if missing else ())
+    samples = [sample if done else next(relaxed) for sample, done in zip(given, known, strict=True)]
+    judged = Samples(_judged(sample, reference) for sample in samples)
+    return judged[0] if single else judged
+
+
+def _energy(sample: Sample[Any, Any]) -> float | None:
+    energy = sample.facts.get("energy_per_atom")
+    return energy if isinstance(energy, float) and sample.structure is not None else None
+
+
+def _judged(sample: Sample[Any, Any], reference: Hull) -> Sample[Any, Any]:
+    energy = _energy(sample)
+    if energy is None:
+        return sample
+    assert sample.structure is not None, "what has an energy has a structure"
+    verdict = reference.judge_crystal(sample.structure, energy)
+    facts: dict[str, Any] = {
+        "hull": reference.reference.card.name,
+        "above_hull": verdict.above_hull,
+        "formation_energy": verdict.formation_energy,
+        "decomposition": verdict.decomposition,
+    }
+    facts |= {"hull_reason": verdict.reason} if verdict.reason else {}
+    return replace(sample, facts=sample.facts | facts)
