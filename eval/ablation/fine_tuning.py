@@ -89,15 +89,17 @@ def run(*command: object) -> None:
     subprocess.run(["unigen", *map(str, command)], check=True)
 
 
-def judged_crystals(model: str | Path, test: Path, work: Path, seed: int) -> dict[str, float]:
-    """Match rate and RMSE of one sample a crystal of the test set."""
-    name = Path(model).parent.name if Path(model).is_dir() else str(model)
+def judged_crystals(
+    name: str, model: str | Path, known: Path | None, test: Path, work: Path, seed: int
+) -> dict[str, float]:
+    """Match rate and RMSE of one sample a crystal of the test set; by another table of known structures, if given."""
     out = work / f"test-{name}"
     requests = work / "test.csv"
     run("data", "build", "finetune-test", "--from", test)
     run("data", "requests", "finetune-test", "--out", requests)
     quiet = ("--no-score", "--no-cif", "--no-page", "--no-picture")
-    run("generate", "crystal", "--model", model, "--requests", requests, "--seed", seed, *quiet, "--out", out)
+    table = () if known is None else ("--retrieve-from", known)
+    run("generate", "crystal", "--model", model, *table, "--requests", requests, "--seed", seed, *quiet, "--out", out)
     report = work / f"test-{name}.json"
     run("evaluate", "crystals", out, "--reference", "finetune-test", "--protocol", "csp", "--no-page", "--out", report)
     metrics = json.loads(report.read_text(encoding="utf-8"))["metrics"]
@@ -146,10 +148,9 @@ def main() -> None:
     result = json.loads((tuned / "finetune.json").read_text(encoding="utf-8"))
     result["minutes"] = round(minutes, 1)
     if kind == "crystals":
-        judged = {
-            name: judged_crystals(model, test, work, options.seed)
-            for name, model in (("before", BASE[kind]), ("after", tuned / "model"))
-        }
+        base, joined = BASE[kind], tuned / "relatives" / "templates.parquet"
+        models = {"before": (base, None), "relatives": (base, joined), "after": (tuned / "model", None)}
+        judged = {name: judged_crystals(name, *each, test, work, options.seed) for name, each in models.items()}
         result["test"] = judged | {"of": COUNT}
     elif kind == "molecules":
         result["test"] = {"after": judged_molecules(tuned / "model", test, work, options.seed), "of": COUNT}
