@@ -1,5 +1,6 @@
 """Shapes and types are checked in every call while the tests run; hypothesis keeps no clock."""
 
+import os
 import sys
 
 import pytest
@@ -7,6 +8,9 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook("unigen", "beartype.beartype")
+
+# progress lines come with time, and no test depends on the clock
+os.environ["UNIGEN_PROGRESS"] = "1e9"
 
 # The same examples every time, so that a change is judged by what it changes; the other profile has new ones.
 settings.register_profile("unigen", deadline=None, max_examples=50, derandomize=True)

@@ -42,7 +42,7 @@ MADE = {
     "models/README.md": ("ranked/cif_symmetrised", "tio2/ranking.csv", "salt/transitions.csv", "grown/samples.sdf"),
     "eval/README.md": ("denovo.json", "csp.csv", "stable.csv", "relaxed/relaxed.extxyz", "conformers.json"),
     "data/README.md": ("home/datasets/mine", "home/datasets/my-molecules"),
-    "configs/README.md": ("from_mine/run.yaml", "runs/mine-wyckoff/model"),
+    "configs/README.md": ("from_mine/run.yaml", "runs/mine-wyckoff/model", "runs/tuned/model/card.yaml"),
 }
 
 

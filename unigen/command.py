@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TextIO, cast
 
 from unigen.disk import FREE_SPACE, NO_SPACE, encodable
 from unigen.errors import UserError
+from unigen.parallel import PROGRESS
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what batch systems send some time before they kill."""
@@ -105,6 +106,30 @@ def run_command(command: Callable[[], object]) -> NoReturn:
         with suppress(OSError, ValueError):
             sys.stderr.write(said + "\n")
     sys.exit(code)
+
+
+@contextmanager
+def hushed(quiet: bool) -> Iterator[None]:
+    """Nothing on standard output, and no progress, while this goes on; errors are said all the same.
+
+    Args:
+        quiet: False changes nothing.
+    """
+    if not quiet:
+        yield
+        return
+    before, progress = sys.stdout, os.environ.get(PROGRESS)
+    os.environ[PROGRESS] = "off"  # worker processes inherit it
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        sys.stdout = nowhere
+        try:
+            yield
+        finally:
+            sys.stdout = before
+            if progress is None:
+                del os.environ[PROGRESS]
+            else:
+                os.environ[PROGRESS] = progress
 
 
 def _ending(error: UserError | Stopped | MemoryError | UnicodeEncodeError | OSError) -> tuple[int, str]:

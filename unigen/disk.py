@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +22,8 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a disk or a quota is full."""
 
 FREE_SPACE = "free some space and run the same command again: it goes on where it stopped"
+
+_OVERWRITE: ContextVar[bool] = ContextVar("overwrite", default=False)
 
 LOCK = ".unigen.lock"
 """In a folder that a process works in, or was killed in."""
@@ -53,6 +57,35 @@ def alone_at(path: Path) -> Iterator[None]:
     _check_name(path)
     with _alone(path.with_name(f".{path.stem[:_LONGEST]}{LOCK}"), path):
         yield
+
+
+@contextmanager
+def overwriting(allowed: bool) -> Iterator[None]:
+    """Within it a folder that holds other results of the same kind is emptied and claimed anew, where allowed.
+
+    What is finished of the results that are asked for is never made again: an interrupted run goes on.
+    """
+    token = _OVERWRITE.set(allowed)
+    try:
+        yield
+    finally:
+        _OVERWRITE.reset(token)
+
+
+def may_overwrite() -> bool:
+    """Whether the user has said so, see `overwriting`."""
+    return _OVERWRITE.get()
+
+
+def empty_folder(path: Path) -> None:
+    """Remove all that is in a folder but the lock of who works in it."""
+    for each in path.iterdir():
+        if each.name == LOCK:
+            continue
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()
 
 
 def _check_name(path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from unigen.config import flat, read_yaml, write_yaml
-from unigen.disk import LOCK, alone_in, partial_of, write_text, writing
+from unigen.disk import LOCK, alone_in, empty_folder, may_overwrite, partial_of, write_text, writing
 from unigen.errors import UserError
 from unigen.parsing import PARSER_ERRORS
 
@@ -73,12 +73,17 @@ def claim_folder(
     held = {**(added or {}), **held}
     for key in sorted({*ours, *held}):
         if ours.get(key) != held.get(key):
+            if may_overwrite():
+                with writing(path):
+                    empty_folder(path)
+                    write_yaml(path / name, facts)
+                return
             raise UserError(
                 "this folder holds other results",
                 where=str(path),
                 got=f"{key}: {str(ours.get(key))[:60]}",
                 wanted=f"{key}: {str(held.get(key))[:60]}",
-                next_step="give another --out",
+                next_step="give another --out, or --overwrite",
             )
 
 

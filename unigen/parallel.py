@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,13 +46,21 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What torch and tblite, and numpy by either of its libraries of linear algebra, take their number of threads from."""
 
 
+PROGRESS = "UNIGEN_PROGRESS"
+"""Environment variable: seconds between two progress lines where standard error is no terminal, or ``off`` for neither
+bar nor lines."""
+
+_LINE_SECONDS = 30.0
+"""Of `PROGRESS` where it is not set: a log of a day has 3,000 lines, and one who waits sees that it goes on."""
+
+
 def in_notebook() -> bool:
     """Whether a Jupyter kernel runs this process."""
     return "ipykernel" in sys.modules
 
 
 class ProgressBar:
-    """A bar on standard error where that is a terminal or a notebook, nothing elsewhere; gone when its block ends.
+    """A bar on standard error where that is a terminal or a notebook, gone when its block ends; elsewhere some lines.
 
     Args:
         label: what is going on.
@@ -65,24 +74,37 @@ class ProgressBar:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._in_notebook: tqdm | None = None
+        self._seconds: float | None = None
+        self._said_at = 0.0
 
     def __enter__(self) -> ProgressBar:  # noqa: PYI034 - beartype cannot check Self on a method decorated alone
-        if self._shown and in_notebook():
+        wanted = os.environ.get(PROGRESS, "")
+        if not self._shown or wanted == "off":
+            return self
+        if in_notebook():
             from tqdm import tqdm  # of pymatgen's dependencies; its text needs no widgets, which may be missing
 
             self._in_notebook = tqdm(desc=self._label, total=self._total, initial=self._done, leave=False)
-        elif self._shown:
+        elif not self._start_bar():
+            self._seconds, self._said_at = _seconds(wanted), time.monotonic()
+        return self
+
+    def _start_bar(self) -> bool:
+        """Whether there is a terminal for it, and what draws it."""
+        try:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            console = Console(stderr=True)
-            if console.is_terminal:
-                label, note = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}"))
-                columns = (label, BarColumn(), MofNCompleteColumn(), note, TimeRemainingColumn())
-                self._progress = Progress(*columns, console=console, transient=True)
-                self._task = self._progress.add_task(self._label, total=self._total, completed=self._done, note="")
-                self._progress.start()
-        return self
+        except ModuleNotFoundError:  # training runs without it
+            return False
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            return False
+        label, note = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}"))
+        columns = (label, BarColumn(), MofNCompleteColumn(), note, TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._task = self._progress.add_task(self._label, total=self._total, completed=self._done, note="")
+        self._progress.start()
+        return True
 
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:
@@ -91,14 +113,28 @@ class ProgressBar:
         if self._in_notebook is not None:
             self._in_notebook.close()
             self._in_notebook = None
+        self._seconds = None
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """So many more are done; the note stands beside the bar."""
+        self._done += count
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=count, note=note)
-        if self._in_notebook is not None:
+        elif self._in_notebook is not None:
             self._in_notebook.set_postfix_str(note)
             self._in_notebook.update(count)
+        elif self._seconds is not None and time.monotonic() - self._said_at >= self._seconds:
+            of_all = "" if self._total is None else f" of {self._total:,}"
+            line = f"{self._label}: {self._done:,}{of_all}{', ' if note else ''}{note}"
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - where nobody sees a bar
+            self._said_at = time.monotonic()
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text) if text else _LINE_SECONDS
+    except ValueError:
+        raise UserError(f"{PROGRESS}: neither seconds nor off", got=text) from None
 
 
 class Workers:

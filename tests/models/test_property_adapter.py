@@ -49,12 +49,37 @@ def test_the_move_is_linear_in_its_weight_and_nothing_without_values(values, see
 
 def test_only_what_is_asked_counts():
     made, h = adapter(), torch.randn(1, 16)
-    vector = torch.from_numpy(value_vector({0: 2.0}))[None]
-    other = vector.clone()
-    other[0, 1] = 7.0  # a value of the second property that is not asked for
-    torch.testing.assert_close(made(h, vector), made(h, other))
-    other[0, 0] = 2.5
-    assert (made(h, vector) - made(h, other)).abs().max() > 1e-4
+    alone = torch.from_numpy(value_vector({0: 2.0}))[None]
+    both = torch.from_numpy(value_vector({0: 2.0, 1: 7.0}))[None]
+    later = PropertyAdapter(1, 16, first=2)
+    torch.nn.init.normal_(later.move[2].weight)
+    assert torch.equal(later(h, both), h)  # it hears the third property, and nobody asks for that
+    assert (made(h, alone) - made(h, both)).abs().max() > 1e-4
+    other = torch.from_numpy(value_vector({0: 2.5}))[None]
+    assert (made(h, alone) - made(h, other)).abs().max() > 1e-4
+
+
+def test_zero_is_a_value_and_not_nothing():
+    made, h = adapter(), torch.randn(1, 16)
+    zero, nearly = (torch.from_numpy(value_vector({1: value}))[None] for value in (0.0, 1e-6))
+    torch.testing.assert_close(made(h, zero), made(h, nearly), atol=1e-4, rtol=1e-4)
+    assert (made(h, zero) - h).abs().max() > 1e-3
+
+
+@settings(max_examples=10)
+@given(st.dictionaries(st.integers(0, 1), st.floats(-3, 3), max_size=2), st.floats(-3, 3))
+def test_a_property_learned_later_changes_nothing_for_who_does_not_ask_for_it(values, value):
+    before = told_model()
+    after = WyckoffModel(before.told("hardness", "GPa")).eval()
+    assert (after.config.properties, after.config.adapters) == ((*NAMES, "hardness"), (2, 1))
+    after.load_state_dict(after.state_dict() | before.state_dict())
+    nn.init.normal_(after.added[0].move[2].weight)
+    asked = collate_items(some_items(4))
+    asked.tokens.vectors[:, 0] = torch.from_numpy(value_vector(values))
+    assert torch.equal(before.states(asked), after.states(asked))
+    asked.tokens.vectors[:, 0] = torch.from_numpy(value_vector(values | {2: value}))
+    assert (before.states(asked) - after.states(asked)).abs().max() > 1e-3
+    assert WyckoffModel(after.told("mass", "")).config.adapters == (2, 1, 1)
 
 
 @settings(max_examples=5)

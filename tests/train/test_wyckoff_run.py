@@ -321,7 +321,7 @@ def test_bad_lines_of_a_request_file_are_named(unigen, trained, tmp_path):
         ("a.csv", "formula,space_group\nNaCl,225\nNaCl,Fm3n\n", "a.csv:3: unknown space group 'Fm3n'"),
         ("b.csv", "template\n221 Sr:a\n221 Xx:a\n", "b.csv:3: template '221 Xx:a': unknown element 'Xx'"),
         ("c.jsonl", '{"formula": "NaCl", "space_group": 2.5}\n', "c.jsonl:1: unknown space group '2.5'"),
-        ("d.jsonl", '{"formula": "NaCl", "crystal_system": "Cubic"}\n', "d.jsonl:1: crystal_system: unknown"),
+        ("d.jsonl", '{"formula": "NaCl", "crystal_system": "Round"}\n', "d.jsonl:1: crystal_system: unknown"),
     ):
         (tmp_path / name).write_text(text)
         code, _, err = unigen(*generate(trained, "--requests", name, "--out", "run"))

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from unigen.cli.removal import Yes, remove_folder
 from unigen.disk import alone_at, alone_in
+from unigen.errors import UserError
 
 app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
 
@@ -23,8 +25,11 @@ def data_build(
     limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many entries of each split.")] = None,
     merge_splits: Annotated[bool, typer.Option(help="Forget the sources' splits: all rows are train.")] = False,
     split_val: Annotated[float, typer.Option(min=0.0, help="Fraction to split off as val.")] = 0.0,
+    properties: Annotated[
+        Path | None, typer.Option(help="CSV of properties by id; one that lies in the folder is found.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
-) -> None:
+) -> object:
     """Build a dataset: checked crystals in primitive cells, or molecules with their bonds, in one Parquet file."""
     from rich.console import Console
 
@@ -39,16 +44,19 @@ def data_build(
         split_val=split_val,
         largest_fragment=largest_fragment,
         limit=limit,
+        properties=properties,
     )
     console = Console()
-    print_result(build_dataset(name, tuple(source or ()), options, workers=workers, console=console), console)
+    result = build_dataset(name, tuple(source or ()), options, workers=workers, console=console)
+    print_result(result, console)
+    return result
 
 
 @app.command("templates")
 def data_templates(
     name: Annotated[str, typer.Argument(help="A built dataset.")],
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
-) -> None:
+) -> object:
     """Find the symmetry of a dataset's crystals, so that models can retrieve from it (--retrieve-from)."""
     from unigen.data.dataset_file import resolve_dataset
     from unigen.retrieval.build_table import build_table
@@ -61,6 +69,7 @@ def data_templates(
         if result.not_followed:
             limit = f"more than {MAX_ATOMS} atoms or {MAX_ORBITS} orbits"
             typer.echo(f"too large for a model to follow ({limit}): {result.not_followed:,}")
+    return result
 
 
 @app.command("neighbours")
@@ -70,7 +79,7 @@ def data_neighbours(
         str | None, typer.Option(help="Where neighbours come from; by default NAME:train.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
-) -> None:
+) -> object:
     """Find which known structures of other formulas each crystal resembles: lessons for a wyckoff model."""
     from unigen.data.dataset_file import resolve_dataset
     from unigen.retrieval.verdicts import judge_neighbours
@@ -81,26 +90,46 @@ def data_neighbours(
             f"{result.crystals:,} crystals: the nearest neighbour matches {result.first:.1%}, one of the shortlist "
             f"{result.any_kind:.1%}, one has the same template for {result.same_template:.1%}; written to {result.path}"
         )
+    return result
 
 
 @app.command("list")
-def data_list() -> None:
+def data_list() -> object:
     """Recipes and built datasets."""
     from rich.console import Console
 
     from unigen.data.summary import list_datasets, print_datasets
 
-    print_datasets(list_datasets(), Console())
+    entries = list_datasets()
+    print_datasets(entries, Console())
+    return entries
 
 
 @app.command("show")
-def data_show(name: Annotated[str, typer.Argument(help="A built dataset, or a Parquet file.")]) -> None:
+def data_show(name: Annotated[str, typer.Argument(help="A built dataset, or a Parquet file.")]) -> object:
     """Counts, elements, sizes and property ranges of a dataset."""
     from rich.console import Console
 
     from unigen.data.summary import print_summary, summarise
 
-    print_summary(summarise(name), Console())
+    summary = summarise(name)
+    print_summary(summary, Console())
+    return summary
+
+
+@app.command("remove")
+def data_remove(
+    names: Annotated[list[str], typer.Argument(help="Built datasets.")],
+    yes: Yes = False,
+) -> object:
+    """Remove built datasets, with their templates and neighbours; recipes stay, and can be built again."""
+    from unigen.data.dataset_file import built_kind, datasets_home
+
+    for name in names:
+        if built_kind(name) is None:
+            built = sorted({path.parent.name for path in datasets_home().glob("*/*.parquet")})
+            raise UserError(f"dataset {name!r} is not built", wanted=", ".join(built) or "none is built")
+    return [remove_folder(datasets_home() / name, yes=yes) for name in names]
 
 
 @app.command("requests")
@@ -112,7 +141,7 @@ def data_requests(
         list[str] | None, typer.Option("--property", help="Ask for its values, not for the molecules.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
-) -> None:
+) -> object:
     """One request a structure of a dataset, for benchmarks: cells, SMILES, or values of properties."""
     from rich.console import Console
 
@@ -126,6 +155,7 @@ def data_requests(
             Console().print(left_out_table("no request, because", reasons))
             typer.echo(f"each of them: {written.left_out_path}")
         typer.echo(f"{written.requests} requests written to {out}")
+    return {"requests": written.requests, "left_out": len(written.left_out), "path": out}
 
 
 @app.command("scan")
@@ -135,7 +165,7 @@ def data_scan(
     limit: Annotated[int | None, typer.Option(min=1, help="A subsystem, at most.", show_default="20")] = None,
     model: Annotated[str, typer.Option(help="Whose known structures.")] = "unigen-crystal-small",
     retrieve_from: Annotated[str | None, typer.Option(help="A built dataset with templates in their place.")] = None,
-) -> None:
+) -> object:
     """The plausible compositions of a chemical system and its subsystems, one request each."""
     from unigen.request import CrystalRequest
     from unigen.sample.requests import split_elements
@@ -145,3 +175,4 @@ def data_scan(
         (scan,) = scan_each([CrystalRequest(elements=split_elements(elements))], model, retrieve_from, limit or LIMIT)
         write_scan_requests(out, scan)
         typer.echo(f"{scan.summary}; written to {out}")
+    return {"summary": scan.summary, "path": out}

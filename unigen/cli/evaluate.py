@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +56,7 @@ def evaluate_crystals(
     seed: Seed = 0,
     out: Out = Path("report.json"),
     page: Page = True,
-) -> None:
+) -> object:
     """Match rates against references (csp), or validity, uniqueness, novelty and distributions (denovo)."""
     from unigen.energies.potential import find_potential
     from unigen.energies.relaxation import RelaxSettings
@@ -83,10 +84,10 @@ def evaluate_crystals(
             seed=seed,
             progress=True,
         )
-        _print_report(report, out, page=page)
+        return _print_report(report, out, page=page)
 
 
-def _print_report(report: Report, out: Path, *, page: bool) -> None:
+def _print_report(report: Report, out: Path, *, page: bool) -> object:
     from rich.console import Console
 
     from unigen.report.evaluation_page import write_evaluation_page
@@ -96,6 +97,7 @@ def _print_report(report: Report, out: Path, *, page: bool) -> None:
         written.append(write_evaluation_page(report, out.with_suffix(".html")))
     Console().print(*report.tables())
     typer.echo(f"written: {', '.join(str(path) for path in written)}")
+    return json.loads(written[0].read_text())
 
 
 @app.command("molecules")
@@ -109,7 +111,7 @@ def evaluate_molecules(
     seed: Seed = 0,
     out: Out = Path("report.json"),
     page: Page = True,
-) -> None:
+) -> object:
     """EDM's stability, validity by RDKit, uniqueness, novelty and distributions, each over all samples."""
     from unigen.eval.molecules.evaluate import evaluate_molecules as evaluate
 
@@ -125,7 +127,7 @@ def evaluate_molecules(
             seed=seed,
             progress=True,
         )
-        _print_report(report, out, page=page)
+        return _print_report(report, out, page=page)
 
 
 @app.command("conditional")
@@ -136,14 +138,14 @@ def evaluate_conditional(
     seed: Seed = 0,
     out: Out = Path("report.json"),
     page: Page = True,
-) -> None:
+) -> object:
     """Error of each requested property by a trained predictor, beside its floor and what is trivial."""
     from unigen.eval.molecules.conditional import evaluate_conditional as evaluate
     from unigen.sample.predict import load_predictor
 
     with _report_at(out):
         report = evaluate(samples, reference, load_predictor(predictor), seed=seed, progress=True)
-        _print_report(report, out, page=page)
+        return _print_report(report, out, page=page)
 
 
 @app.command("conformers")
@@ -160,7 +162,7 @@ def evaluate_conformers(
     seed: Seed = 0,
     out: Out = Path("report.json"),
     page: Page = True,
-) -> None:
+) -> object:
     """Coverage and matching (COV, MAT) against reference conformers, beside RDKit's ETKDG."""
     from unigen.eval.molecules.conformers import evaluate_conformers as evaluate
 
@@ -176,4 +178,4 @@ def evaluate_conformers(
             seed=seed,
             progress=True,
         )
-        _print_report(report, out, page=page)
+        return _print_report(report, out, page=page)

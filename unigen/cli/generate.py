@@ -168,7 +168,7 @@ def generate_crystal(
     known_formulas: Annotated[
         bool, typer.Option(help="With --stable de novo: also known formulas.", rich_help_panel=STABLE)
     ] = False,
-) -> None:
+) -> object:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
 
@@ -250,7 +250,8 @@ def generate_crystal(
         ranked=ranking is not None,
     )
     folder = CrystalFolder(out, symprec=symprec, formats=formats_of(format_, cif=cif))
-    run_crystals(wanted, folder, settings, ranking, rules, workers, Console(), picture=picture, page=page)
+    rows = run_crystals(wanted, folder, settings, ranking, rules, workers, Console(), picture=picture, page=page)
+    return {"path": out, "samples": rows}
 
 
 def _given(**options: object) -> dict[str, object]:
@@ -295,7 +296,7 @@ def generate_molecule(
     page: Page = True,
     batch_size: Annotated[int, typer.Option(min=1, help="Molecules drawn at once.")] = 256,
     device: Device = "cpu",
-) -> None:
+) -> object:
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
     from rich.console import Console
 
@@ -321,4 +322,5 @@ def generate_molecule(
         device=device,
     )
     ranking = ranking_of(candidates=candidates, by=rank_by, predictor=predictor)
-    run_molecules(wanted, out, settings, ranking, None, Console(), picture=picture, page=page)
+    rows = run_molecules(wanted, out, settings, ranking, None, Console(), picture=picture, page=page)
+    return {"path": out, "samples": rows}

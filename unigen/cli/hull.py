@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from unigen.cli.options import Batch, Device, PotentialName, Scheme, Workers
+from unigen.cli.removal import Yes, remove_folder
 from unigen.disk import alone_in
 
 app = typer.Typer(help="Reference sets of energies, for the energy above the convex hull.", no_args_is_help=True)
@@ -26,7 +27,7 @@ def hull_build(
     workers: Workers = None,
     device: Device = "cpu",
     batch: Batch = None,
-) -> None:
+) -> object:
     """Build a reference set from energies you have, or by relaxing datasets with the potential that will judge."""
     from unigen import parallel
     from unigen.energies.hull.build import build_by_potential, build_from_energies
@@ -55,6 +56,49 @@ def hull_build(
         typer.echo(f"note: {note}")
     if card.skipped:
         typer.echo(f"each of them: {hull_folder(name) / LEFT_OUT}")
+    return card
+
+
+@app.command("list")
+def hull_list() -> object:
+    """Reference sets that are built here."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from unigen.energies.hull.reference import built_hulls, hulls_home, read_hull_card
+
+    cards = [read_hull_card(folder) for folder in built_hulls()]
+    table = Table(title="Hulls", caption=f"in {hulls_home()}; build one: unigen hull build NAME --from SOURCE")
+    for heading in ("name", "formulas", "energies", "scheme", "potential"):
+        table.add_column(heading, justify="right" if heading == "formulas" else "left")
+    for card in cards:
+        potential = card.potential.get("name", "") if card.potential else ""
+        table.add_row(*map(Text, (card.name, f"{card.formulas:,}", card.quantity, card.scheme, potential)))
+    Console().print(table)
+    return cards
+
+
+@app.command("show")
+def hull_show(name: Annotated[str, typer.Argument(help="A built reference set, or its folder.")]) -> object:
+    """The card of a reference set: its energies, where they come from, what is not in it."""
+    from unigen.config import flat, to_plain
+    from unigen.energies.hull.reference import hull_folder, read_hull_card
+
+    folder = hull_folder(name)
+    card = read_hull_card(folder)
+    typer.echo(f"folder: {folder}")
+    for key, value in flat(to_plain(card)).items():
+        typer.echo(f"{key}: {'; '.join(map(str, value)) if isinstance(value, list | tuple) else value}")
+    return card
+
+
+@app.command("remove")
+def hull_remove(names: Annotated[list[str], typer.Argument(help="Built reference sets.")], yes: Yes = False) -> object:
+    """Remove reference sets, with their relaxations and the energies of the elements."""
+    from unigen.energies.hull.reference import hull_folder
+
+    return [remove_folder(folder, yes=yes) for folder in [hull_folder(name) for name in names]]
 
 
 @app.command("elements")
@@ -70,7 +114,7 @@ def hull_elements(
     workers: Workers = None,
     device: Device = "cpu",
     batch: Batch = None,
-) -> None:
+) -> object:
     """Fit what an atom of each element counts for a potential, so that its energies can be held against the set."""
     from unigen import parallel
     from unigen.energies.hull.build import fit_elements
@@ -93,3 +137,4 @@ def hull_elements(
         if fit.too_rare:
             rare = ", ".join(f"{symbol} ({count})" for symbol, count in fit.too_rare.items())
             typer.echo(f"no energy, in fewer than {FEWEST} crystals: {rare}")
+    return fit

@@ -20,7 +20,7 @@ def identify(
     wavelength: Wavelength = None,
     axis: Axis = None,
     workers: Workers = None,
-) -> None:
+) -> object:
     """Which known structure is it? Ranked by a powder pattern, with the cell that fits best."""
     from rich.console import Console
     from rich.table import Table
@@ -55,12 +55,15 @@ def identify(
             formula=counts,
             n=n,
         )
+    listed = []
     table = Table("id", "formula", "space group", "similarity", "Rwp", "scale")
     for each in result.found:
         residual = "" if pattern.peaks else f"{each.r_wp:.3f}"
         group = each.crystal.space_group(symprec=0.1)
         row = (each.id, each.crystal.reduced_formula, f"{group.symbol} ({group.number})", f"{each.similarity:.3f}")
         table.add_row(*row, residual, f"{each.scale:.4f}")
+        found = {"id": each.id, "formula": each.crystal.reduced_formula, "space_group": group.number}
+        listed.append(found | {"similarity": each.similarity, "r_wp": each.r_wp, "scale": each.scale})
     console.print(table)
     console.out(f"{result.compared:,} known structures compared", highlight=False)
     for reason, count in result.left_out.items():
@@ -72,3 +75,4 @@ def identify(
                 with durable(out / f"{place:02d}-{safe}.cif") as partial:
                     each.crystal.to_cif(partial)
         console.out(f"written to {out}", highlight=False)
+    return {"found": listed, "compared": result.compared, "left_out": result.left_out}

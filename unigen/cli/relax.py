@@ -14,6 +14,13 @@ GFN2 = "gfn2-xtb"
 """The one potential of molecules."""
 
 
+def relaxed_lines(out: Path) -> object:
+    """What the journal of a folder holds, one object a structure."""
+    from unigen.journal import JOURNAL, read_lines
+
+    return {"path": out, "relaxed": list(read_lines(out / JOURNAL))}
+
+
 def relax(
     samples: Annotated[Path, typer.Argument(help="Run folder, CIF folder, extxyz, JSON lines, CSV, SDF, XYZ, ...")],
     out: Annotated[Path, typer.Option(help="Folder; the same command goes on after an interruption.")],
@@ -40,7 +47,7 @@ def relax(
     device: Device = "cpu",
     batch: Batch = None,
     page: Annotated[bool, typer.Option(help="Also report.html, with every relaxed structure in 3D.")] = True,
-) -> None:
+) -> object:
     """Relax anyone's crystals, cell and all, with a named potential, or molecules with GFN2-xTB; all done is kept."""
     from rich.console import Console
 
@@ -56,6 +63,8 @@ def relax(
     formats = DEFAULT if format_ is None else read_formats(format_)
 
     console = Console()
+    if potential is not None and potential.lower() == GFN2:
+        potential = GFN2
     with alone_in(out):
         if kind_of(samples) == "crystals":
             if potential == GFN2:
@@ -85,7 +94,7 @@ def relax(
             )
             if page:
                 write_crystals_page(out, crystals)
-            return
+            return relaxed_lines(out)
         if format_ is not None or top is not None:
             raise UserError("--format and --top are for crystals", where=str(samples), got="molecules")
         if fix_symmetry or fix_cell or fix_atoms or pressure:
@@ -98,3 +107,4 @@ def relax(
         )
         if page:
             write_molecules_page(out, molecules)
+        return relaxed_lines(out)

@@ -57,6 +57,7 @@ class BuildOptions:
         symprec: tolerance of the primitive cell, Angstrom.
         largest_fragment: of several molecules in one entry keep the largest; otherwise the entry is rejected.
         limit: read only so many entries of each split, the first.
+        properties: a CSV of properties, joined to the structures by their names.
     """
 
     dedup: bool = False
@@ -67,6 +68,7 @@ class BuildOptions:
     symprec: float = 0.01
     largest_fragment: bool = False
     limit: int | None = None
+    properties: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.split_val < 1:
@@ -89,6 +91,7 @@ class BuildResult:
         already_built: nothing was done, the dataset stood there from the same sources and options.
         passed_over: files of the sources that were not read, by reason; they hold no structures, or the same again.
         not_kept: what structures that got in say in their source and not here, such as isotopes, and of how many.
+        joined: by the name of each table of properties, how many structures and rows found each other.
     """
 
     name: str
@@ -98,6 +101,7 @@ class BuildResult:
     already_built: bool = False
     passed_over: dict[str, int] = field(default_factory=dict)
     not_kept: dict[str, int] = field(default_factory=dict)
+    joined: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def build_dataset(
@@ -107,6 +111,7 @@ def build_dataset(
     *,
     workers: int | None = None,
     console: Console | None = None,
+    folder: Path | None = None,
 ) -> BuildResult:
     """Build dataset ``name`` from its public source, from local copies of it, or from any structures.
 
@@ -117,6 +122,7 @@ def build_dataset(
         options: what gets in.
         workers: processes; by default one a core.
         console: where progress is shown; silent without.
+        folder: of its files; by default among the datasets that are found by their names.
 
     Raises:
         UserError: unknown name or source, no network, wrong checksum, nothing readable, full disk (what was done is
@@ -125,8 +131,8 @@ def build_dataset(
     options = options or BuildOptions()
     if not name or "/" in name or ":" in name or name.startswith("."):
         raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
-    home = datasets_home() / name
-    chosen = resolve_sources(name, sources)
+    home = folder or datasets_home() / name
+    chosen = resolve_sources(name, sources, options.properties)
     with alone_in(home):
         return _build(name, home, chosen, options, workers or os.cpu_count() or 1, console)
 
@@ -157,7 +163,8 @@ def _build(
         split_val=options.split_val,
         workers=workers,
     )
-    return _publish(name, home, plan, assembly, _passed_over(sources))
+    joined = {table.path.name: table.counts for source in sources for table in source.tables}
+    return _publish(name, home, plan, assembly, _passed_over(sources), joined)
 
 
 def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildResult | None:
@@ -168,7 +175,9 @@ def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildRes
     before = {key: done.get(key) for key in plan}
     if before | {"options": _given(done["options"])} != plan | {"options": _given(plan["options"])}:
         return None
-    counts = {key: done.get(key, {}) for key in ("passed_over", "not_kept")}  # of versions that did not write them
+    counts = {
+        key: done.get(key, {}) for key in ("passed_over", "not_kept", "joined")
+    }  # of versions that did not write them
     return BuildResult(name, home / kind.store, done["splits"], done["rejected"], already_built=True, **counts)
 
 
@@ -204,6 +213,7 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
     others = options.exclude_compositions_of
     excluded = {other: checksum(dataset_path(name_and_split(other)[0], kind)) for other in others}
     settings = asdict(options) | {"exclude_compositions_of": excluded}
+    settings["properties"] = options.properties and checksum(options.properties)
     origins = [
         {
             "source": source.label,
@@ -223,7 +233,7 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
 def _prepare(work: Path, plan: dict) -> None:
     """Keep the parts of an interrupted build of the same rows; drop those of another."""
     # what a part depends on; the other options are about all rows together, which is decided anew each time
-    names = ("symprec", "max_atoms", "exclude_compositions_of", "largest_fragment", "limit")
+    names = ("symprec", "max_atoms", "exclude_compositions_of", "largest_fragment", "limit", "properties")
     options = {name: plan["options"][name] for name in names}
     rows = json.dumps([_PARTS, {key: plan[key] for key in plan if key != "options"}, options, SHARD_ROWS])
     key = hashlib.sha256(rows.encode()).hexdigest()
@@ -234,7 +244,14 @@ def _prepare(work: Path, plan: dict) -> None:
         write_text(stamp, key)
 
 
-def _publish(name: str, home: Path, plan: dict, assembly: Assembly, passed_over: dict[str, int]) -> BuildResult:
+def _publish(
+    name: str,
+    home: Path,
+    plan: dict,
+    assembly: Assembly,
+    passed_over: dict[str, int],
+    joined: dict[str, dict[str, int]],
+) -> BuildResult:
     """Write the three files, the store last: while it is missing the dataset is not built."""
     rejected = dict(sorted(by_reason((row.where, row.reason) for row in assembly.rejected).items()))
     write_left_out(home / LEFT_OUT, assembly.rejected)
@@ -247,6 +264,9 @@ def _publish(name: str, home: Path, plan: dict, assembly: Assembly, passed_over:
     facts: dict[str, object] = {"positions": assembly.origins} if assembly.origins else {}
     facts |= {"passed_over": passed_over} if passed_over else {}
     facts |= {"not_kept": assembly.not_kept} if assembly.not_kept else {}
+    facts |= {"joined": joined} if joined else {}
     write_yaml(home / "build.yaml", {"name": name, **plan, "splits": assembly.splits, "rejected": rejected, **facts})
     shutil.rmtree(home / ".build")  # not before: a build that is killed until here goes on from its parts
-    return BuildResult(name, store, assembly.splits, rejected, passed_over=passed_over, not_kept=assembly.not_kept)
+    return BuildResult(
+        name, store, assembly.splits, rejected, passed_over=passed_over, not_kept=assembly.not_kept, joined=joined
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from unigen.data import recipes
 from unigen.data.dataset_file import built_kind, dataset_path, name_and_split
 from unigen.data.readers.arrays import read_crystal_store, read_molecule_store
 from unigen.data.readers.contents import FORMATS, count_entries, kind_of, mixed
-from unigen.data.readers.formats import Survey
+from unigen.data.readers.formats import PROPERTY_TABLE, Survey
+from unigen.data.readers.property_table import PropertyTable
 from unigen.data.readers.record import Record
 from unigen.disk import checksum
 from unigen.errors import UserError
@@ -21,20 +22,34 @@ from unigen.errors import UserError
 
 @dataclass(frozen=True)
 class Source:
-    """One source of a build: a path, a built dataset, or (no path yet) the public files of a card."""
+    """One source of a build: a path, a built dataset, or (no path yet) the public files of a card.
+
+    Attributes:
+        label: for messages, and in ``build.yaml``.
+        kind: of structure.
+        card: of a recipe.
+        path: of files.
+        dataset: name of a built one.
+        properties: a CSV of properties of its structures.
+    """
 
     label: str
     kind: Kind
     card: DatasetCard | None = None
     path: Path | None = None
     dataset: str | None = None
+    properties: Path | None = None
 
     def records(self, folder: Path, limit: int | None = None) -> Iterator[Record]:
         """Raw records, the first ``limit`` of each split; public files are fetched into the folder first."""
         records = self._all_records(folder)
         if self.card is not None:
             records = recipes.assign_splits(records, self.card)
-        return records if limit is None else first_of_each_split(records, limit)
+        if limit is not None:
+            records = first_of_each_split(records, limit)
+        for table in self.tables:
+            records = table.join(records)
+        return records
 
     def _all_records(self, folder: Path) -> Iterator[Record]:
         if self.dataset is not None:
@@ -50,9 +65,19 @@ class Source:
         """Of a path, looked through once."""
         return None if self.path is None else FORMATS[self.kind].survey(self.path)
 
+    @cached_property
+    def tables(self) -> list[PropertyTable]:
+        """Properties that are joined to the structures: the one that is given, and those that lie in the folder."""
+        given = [] if self.properties is None else [self.properties]
+        inside = [] if self._survey is None else self._survey.passed_over
+        found = [each.path for each in inside if each.why == PROPERTY_TABLE]
+        paths = [*given, *(path for path in found if not any(path.samefile(other) for other in given))]
+        return [PropertyTable.read(path) for path in paths]
+
     def passed_over(self) -> list[str]:
         """Why files of a folder are not read, one a file."""
-        return [] if self._survey is None else [each.why for each in self._survey.passed_over]
+        inside = [] if self._survey is None else self._survey.passed_over
+        return [each.why for each in inside if each.why != PROPERTY_TABLE]
 
     @property
     def verified(self) -> bool | None:
@@ -92,8 +117,13 @@ def first_of_each_split(records: Iterator[Record], limit: int) -> Iterator[Recor
             yield record
 
 
-def resolve_sources(name: str, texts: tuple[str, ...]) -> list[Source]:
+def resolve_sources(name: str, texts: tuple[str, ...], properties: Path | None = None) -> list[Source]:
     """The sources of a dataset called ``name``; none given means the public files of its recipe.
+
+    Args:
+        name: of the dataset.
+        texts: paths or built datasets.
+        properties: a CSV of properties of all their structures.
 
     Raises:
         UserError: no such recipe, path or dataset; crystals and molecules together.
@@ -103,8 +133,8 @@ def resolve_sources(name: str, texts: tuple[str, ...]) -> list[Source]:
         if card is None:
             names = ", ".join(sorted(recipes.names()))
             raise UserError(f"no recipe {name!r}", wanted=names, next_step="or say --from PATH for your own structures")
-        return [Source(f"recipe {name}", card.kind, card)]
-    sources = [_source(text, card) for text in texts]
+        return [Source(f"recipe {name}", card.kind, card, properties=properties)]
+    sources = [replace(_source(text, card), properties=properties) for text in texts]
     if len({source.kind for source in sources}) > 1:
         raise mixed("--from", {source.kind: Path(source.label) for source in reversed(sources)})
     return sources

@@ -14,17 +14,25 @@ from unigen.parsing import PARSER_ERRORS, most_unpacked, one_line
 
 
 def datasets_home() -> Path:
-    """Where datasets are built: ``$UNIGEN_HOME/datasets``, by default under ``~/.cache/unigen``.
+    """Where datasets are built: ``datasets`` in `unigen_home`; raises UserError as it does."""
+    return unigen_home() / "datasets"
+
+
+def unigen_home() -> Path:
+    """``$UNIGEN_HOME``, by default ``unigen`` in ``$XDG_CACHE_HOME``, which is by default ``~/.cache``.
 
     Raises:
         UserError: the home of the user that this begins with is not known.
     """
-    home = os.environ.get("UNIGEN_HOME") or "~/.cache/unigen"
+    home = os.environ.get("UNIGEN_HOME")
+    cache = os.environ.get("XDG_CACHE_HOME") or ""
+    # by the rule of freedesktop.org a path that is not absolute is as good as none
+    path = home or str(Path(cache if Path(cache).is_absolute() else "~/.cache") / "unigen")
     try:
-        return Path(home).expanduser() / "datasets"
+        return Path(path).expanduser()
     except RuntimeError as error:
         raise UserError(
-            "no home directory is known", where=f"UNIGEN_HOME={home}", next_step="set UNIGEN_HOME to a folder"
+            "no home directory is known", where=f"UNIGEN_HOME={path}", next_step="set UNIGEN_HOME to a folder"
         ) from error
 
 

@@ -74,7 +74,7 @@ def list_datasets() -> list[DatasetEntry]:
 
 def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
     """The list as a table."""
-    table = Table(title="Datasets", caption="build one: unigen data build NAME")
+    table = Table(title="Datasets", caption=f"in {datasets_home()}; build one: unigen data build NAME")
     for column in ("name", "rows", "holds", "licence", "what"):
         table.add_column(column, justify="right" if column == "rows" else "left")
     for entry in entries:
@@ -93,6 +93,9 @@ def print_result(result: BuildResult, console: Console) -> None:
         console.out(f"each row with its reason: {result.path.parent / 'rejected.csv'}", highlight=False)
     if result.passed_over:
         console.print(left_out_table("not read, being", result.passed_over, "files"))
+    for table, found in result.joined.items():
+        said = ", ".join(f"{count:,} {words}" for words, count in found.items())
+        console.out(f"properties of {table}: {said}", highlight=False)
     for words, count in result.not_kept.items():
         console.out(f"not kept, {words}: {count:,} {result.path.stem}", highlight=False)
     properties = set(pq.read_schema(result.path).names) - {*CrystalDataset.column_names()}

@@ -131,7 +131,7 @@ class Potential:
     """A potential and what its energies mean.
 
     Attributes:
-        name: one of `KNOWN`, or the import path ``package.module:factory`` of an ASE calculator.
+        name: one of `KNOWN`, in any case, or the import path ``package.module:factory`` of an ASE calculator.
         scheme: of its energies; only energies of one scheme may stand in one hull.
         checkpoint: SHA-256 of its weights; empty for a calculator by import path.
         version: of the package it comes from; empty where it has none.
@@ -192,7 +192,7 @@ def find_potential(name: str, scheme: str | None = None, device: str = "cpu", ba
     """A potential by name or import path.
 
     Args:
-        name: one of `KNOWN`, or ``package.module:factory``; the factory is called without arguments.
+        name: one of `KNOWN`, in any case, or ``package.module:factory``; the factory is called without arguments.
         scheme: energy scheme; needed with an import path, and must agree with a known potential's.
         device: of torch.
         batch: structures computed together; by default `GPU_BATCH` on a GPU where the potential can, else 1.
@@ -205,7 +205,8 @@ def find_potential(name: str, scheme: str | None = None, device: str = "cpu", ba
         >>> find_potential("ase.calculators.emt:EMT", "EMT").scheme
         'EMT'
     """
-    if name in KNOWN:
+    if name.lower() in KNOWN:
+        name = name.lower()
         # on a CPU workers stand side by side with a structure each; a GPU is busy only with many
         return _bundled(name, scheme, device, batch or (1 if device == "cpu" else GPU_BATCH))
     if not _IMPORT_PATH.fullmatch(name):

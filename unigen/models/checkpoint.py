@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,14 @@ def save_model(model: Network, folder: Path, dtype: Literal["fp32", "bf16"] = "f
         partial.write_bytes(content)  # by Python, which says why a disk does not take it
 
 
+def copy_model(source: Path, folder: Path) -> None:
+    """The same config and weights in another folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (CONFIG, WEIGHTS):
+        with durable(folder / name) as partial:
+            shutil.copyfile(source / name, partial)
+
+
 def load_model(folder: Path, device: str = "cpu") -> Network:
     """Read a model folder.
 
@@ -62,14 +71,15 @@ def begin_with(model: Network, folder: Path) -> None:
     """
     trained = load_model(folder).state_dict()
     expected = model.state_dict()
-    wrong = [name for name, tensor in trained.items() if name not in expected or expected[name].shape != tensor.shape]
+    state = model.beginning(trained)
+    wrong = [name for name in trained if name not in expected or expected[name].shape != state[name].shape]
     if wrong:
         raise UserError(
             f"start_from: {len(wrong)} tensors do not fit the model of this config, first {wrong[0]}",
             where=str(folder),
             next_step="take the sizes of its config.yaml",
         )
-    model.load_state_dict(expected | trained)
+    model.load_state_dict(state)
 
 
 def model_folder(model: str | Path) -> Path:

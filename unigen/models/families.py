@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from unigen.cards import Kind
 from unigen.config import from_dict
 from unigen.errors import UserError
+from unigen.models.fine_tuning import FineTuning, Material
 from unigen.models.generator import Generator, OpenedModel
 from unigen.models.interface import Network
 from unigen.models.joint.generator import joint_generator
@@ -21,6 +22,7 @@ from unigen.models.joint.network import JointConfig, JointModel
 from unigen.models.nearest.generator import NEAREST, NearestSettings, nearest_generator
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.models.smiles.fine_tuning import prepare_smiles
 from unigen.models.smiles.generator import smiles_generator
 from unigen.models.smiles.items import open_smiles
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
@@ -30,6 +32,7 @@ from unigen.models.words.decoding import WordsSettings
 from unigen.models.words.generator import words_generator
 from unigen.models.words.items import open_words
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
+from unigen.models.wyckoff.fine_tuning import prepare_wyckoff
 from unigen.models.wyckoff.generator import wyckoff_generator
 from unigen.models.wyckoff.items import open_wyckoff
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
@@ -45,6 +48,7 @@ class Learned:
         network: builds a fresh network of a config.
         training_set: opens the data that a config is trained on.
         reads: what ``data.train`` must hold.
+        fine_tuning: prepares a model to be trained further on structures of the user; None: it cannot be.
         tiny: a config of a few thousand parameters, on which the laws of ``unigen.testing`` are tested in seconds.
     """
 
@@ -53,6 +57,7 @@ class Learned:
     training_set: Callable[[DataConfig, Any], TrainingSet]
     reads: Kind
     tiny: Any
+    fine_tuning: Callable[[FineTuning], Material] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +128,7 @@ FAMILIES: tuple[Family, ...] = (
             network=WyckoffModel,
             training_set=open_wyckoff,
             reads="crystals",
+            fine_tuning=prepare_wyckoff,
             tiny=WyckoffConfig(
                 kind="wyckoff",
                 max_atoms=12,
@@ -147,6 +153,7 @@ FAMILIES: tuple[Family, ...] = (
             network=MoleculeModel,
             training_set=open_smiles,
             reads="molecules",
+            fine_tuning=prepare_smiles,
             tiny=_TINY_SMILES,
         ),
         generator=smiles_generator,
@@ -252,4 +259,8 @@ def open_training_set(data: DataConfig, config: ModelConfig) -> TrainingSet:
     Raises:
         UserError: a dataset that is not built, or that has nothing that fits the config.
     """
-    return _learned(config).training_set(data, config)
+    opened = _learned(config).training_set(data, config)
+    if data.replay is None:
+        return opened
+    replayed = _learned(config).training_set(replace(data, train=data.replay, replay=None), config)
+    return opened.replaying(replayed, data.replay_share)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
@@ -121,6 +121,15 @@ class FollowsParents(Protocol):
 
     def fitting_parents(self, request: CrystalRequest) -> list[int]:
         """The places of the parents that the samples of a request follow, in their order."""
+        ...
+
+
+@runtime_checkable
+class RepeatsKnown(Protocol):
+    """A generator that follows known structures, maybe without drawing anything by the seed."""
+
+    def is_repeated(self, source: Mapping[str, object]) -> bool:
+        """Whether a sample of a formula, of this source, is the same with every seed, in a cell of the same size."""
         ...
 
 

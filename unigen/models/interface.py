@@ -94,10 +94,12 @@ class Network(nn.Module, ABC):
     Attributes:
         config: what it was built from; written beside the weights.
         headline: the validated number that is shown while it trains; empty for none.
+        property_part: the part that hears properties and can be trained alone; empty where there is none.
     """
 
     config: Any
     headline: ClassVar[str] = ""
+    property_part: ClassVar[str] = ""
 
     @abstractmethod
     def losses(
@@ -135,6 +137,22 @@ class Network(nn.Module, ABC):
             UserError: one of them has no such part, or they differ in size.
         """
         raise UserError(f"{self.config.kind} models have no part for {only}", got=other.config.kind)
+
+    def beginning(self, trained: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state to begin with of this fresh network, which knows its data, where a trained one has these tensors.
+
+        Parts that the trained one lacks stay fresh.
+        """
+        return self.state_dict() | trained
+
+    def told(self, name: str, unit: str) -> Any:
+        """The config of a network that can be asked for one more property.
+
+        Raises:
+            UserError: there is no place for one, or it can be asked for none.
+        """
+        got = f"{name}, {unit}" if unit else name
+        raise UserError(f"{self.config.kind} models cannot learn a property later", got=got)
 
 
 class PredictingNetwork(Network):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -28,6 +28,9 @@ class DataConfig:
         molecules: dataset of molecules that a joint model is trained on beside the crystals of ``train``.
         val_molecules: those it is validated with.
         retrieve_from: where a wyckoff model's neighbours come from, by default ``train``.
+        replay: a second dataset to train on, of what a model is not to forget while it learns the first.
+        replay_share: of the structures that are shown.
+        some_properties: the data may lack properties of the model.
         exchange: share of crystals that a wyckoff model is shown with one element exchanged for a similar one.
         values_of_half: only molecules of this half of the dataset show their properties; those of the other half are
             left to the predictor that judges what was asked for, which is trained on molecules of this half alone.
@@ -45,6 +48,9 @@ class DataConfig:
     molecules: str | None = None
     val_molecules: str | None = None
     retrieve_from: str | None = None
+    replay: str | None = None
+    replay_share: float = 0.5
+    some_properties: bool = False
     exchange: float = 0.0
     values_of_half: int | None = None
     rotate: bool = True
@@ -54,7 +60,14 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         # more than the largest datasets hold: a slip of the pen
-        check_ranges(self, exchange=(0, 1), values_of_half=(1, 2), batch_size=(1, 10**7), bucket=(1, 10**7))
+        check_ranges(
+            self,
+            exchange=(0, 1),
+            replay_share=(0.01, 0.99),
+            values_of_half=(1, 2),
+            batch_size=(1, 10**7),
+            bucket=(1, 10**7),
+        )
 
 
 @runtime_checkable
@@ -69,6 +82,37 @@ class Rows(Sized, Protocol):
     def __getitem__(self, index: int) -> Any:
         """One of them."""
         ...
+
+
+class MixedRows:
+    """Rows of two datasets, repeated as whole numbers of times come nearest to a share of the second.
+
+    Args:
+        first: most of it as a rule.
+        second: ``share`` of the whole.
+        share: between 0 and 1.
+    """
+
+    def __init__(self, first: Rows, second: Rows, share: float) -> None:
+        sizes = len(first), len(second)
+        wanted = share / (1 - share) * sizes[0] / sizes[1]  # copies of the second a copy of the first
+        copies = (1, max(1, round(wanted))) if wanted >= 1 else (max(1, round(1 / wanted)), 1)
+        self._places = [(False, place) for place in range(sizes[0])] * copies[0]
+        self._places += [(True, place) for place in range(sizes[1])] * copies[1]
+        lengths = np.asarray(first.num_atoms), np.asarray(second.num_atoms)
+        self._lengths = np.concatenate([np.tile(lengths[0], copies[0]), np.tile(lengths[1], copies[1])])
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def num_atoms(self) -> Int[np.ndarray, "rows"]:
+        """See Rows."""
+        return self._lengths
+
+    def __getitem__(self, index: int) -> tuple[bool, int]:
+        """Whether it is one of the second dataset, and its place there."""
+        return self._places[index]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +139,17 @@ class TrainingSet:
     prepare: Callable[[Any], None]
     generator: Callable[[Any], Generator] | None = None
     references: CrystalDataset | tuple[()] = ()
+
+    def replaying(self, other: TrainingSet, share: float) -> TrainingSet:
+        """This one, in which a share of what is trained on comes from another; validation stays its own."""
+        rows = MixedRows(self.train, other.train, share)
+
+        def encode(_place: int, row: tuple[bool, int], rng: np.random.Generator) -> Any:
+            replayed, place = row
+            source = other if replayed else self
+            return source.encode(place, source.train[place], rng)
+
+        return replace(self, train=rows, encode=encode)
 
     def val_batches(self, batch_size: int, count: int, seed: int) -> list[Batch]:
         """The same few structures, encoded the same way, at every validation."""

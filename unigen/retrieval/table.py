@@ -9,7 +9,7 @@ unknown). Read with numpy and pyarrow alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +181,17 @@ class TemplateTable:
             **per_orbit,
             **per_element,
         )
+
+    def joined(self, other: TemplateTable) -> TemplateTable:
+        """These crystals and then those of another table."""
+        whole: dict[str, np.ndarray] = {}
+        for each in fields(self):
+            if each.name == "name":
+                continue
+            first, second = getattr(self, each.name), getattr(other, each.name)
+            is_offset = each.name.endswith("offsets")
+            whole[each.name] = np.concatenate([first, second[1:] + first[-1]] if is_offset else [first, second])
+        return TemplateTable(name=self.name, **whole)
 
     def only(self, split: str) -> TemplateTable:
         """The crystals of one split; raises UserError, naming the splits there are, when it is empty."""

@@ -14,7 +14,7 @@ from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import alone_in, sha256_of
 from unigen.elements import is_organic
 from unigen.errors import UserError
-from unigen.models.generator import FollowsParents, Generator, Range
+from unigen.models.generator import FollowsParents, Generator, Range, RepeatsKnown
 from unigen.parallel import ProgressBar
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.retrieval.parents import Parents
@@ -148,7 +148,21 @@ def run_generation(
     rows = draw_samples(requests, folder, settings, generator, console)
     if console is not None:
         folder.print_summary(rows, console)
+        for line in _seed_remarks(generator, requests, rows):
+            console.out(line, highlight=False)
     return rows
+
+
+def _seed_remarks(generator: Generator, requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
+    """Which samples another seed would give again: a line, or none where it gives others."""
+    if not isinstance(generator, RepeatsKnown):
+        return []
+    of_formula = [row for row in rows if was_made(row) and requests[row["request_index"]].formula is not None]
+    repeated = sum(generator.is_repeated(row["source"]) for row in of_formula if "source" in row)
+    if not repeated:
+        return []
+    said = f"{repeated} of {len(rows)} follow a known structure in a fixed order: another --seed gives them again"
+    return [f"{said}, in cells of that size; a larger --n follows farther ones"]
 
 
 def draw_samples(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from unigen.crystals.template import apply_template
 from unigen.data.readers.smiles import NAMES, read_smiles_list
+from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 from unigen.parsing import csv_errors, parse_json, read_whole
 from unigen.request import ALL_PAIRS, CrystalRequest, Limits, MoleculeRequest
@@ -227,6 +228,7 @@ def request_of(fields: Mapping[str, object]) -> CrystalRequest:
             values[name] = split_elements(values[name], name)
     if "charge_balanced" in values:
         values["charge_balanced"] = _yes_or_no("charge_balanced", values["charge_balanced"])
+    values |= {name: values[name].strip().lower() for name in ("crystal_system",) if name in values}
     if "properties" in values:
         values["properties"] = read_properties(values["properties"])
     if "space_group" in values:
@@ -343,8 +345,26 @@ def _yes_or_no(name: str, value: object) -> bool:
 
 
 def split_elements(elements: object, name: str = "elements") -> tuple[str, ...]:
-    """``"Li,Fe,P,O"``, ``"Li-Fe-P-O"`` or a list to symbols; raises UserError for anything else."""
+    """``"Li,Fe,P,O"``, ``"Li-Fe-P-O"`` or a list to symbols, in any case; raises UserError for anything else.
+
+    What is no symbol stays as it is, for who says so.
+
+    Raises:
+        UserError: no text or list of texts, or two capitals that are a symbol or two: CO.
+    """
     parts = re.split(r"[,;\s-]+", elements) if isinstance(elements, str) else elements
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise UserError(f"{name}: not symbols", got=elements, wanted="such as Li,Fe,P,O")
-    return tuple(part.strip() for part in parts if part.strip())
+    return tuple(_symbol(part.strip(), name) for part in parts if part.strip())
+
+
+def _symbol(text: str, name: str) -> str:
+    symbol = text.capitalize()
+    if text == symbol or symbol not in ATOMIC_NUMBER:
+        return text
+    if text.isupper() and all(letter in ATOMIC_NUMBER for letter in text):
+        raise UserError(
+            f"{name}: {text} may be {symbol}, or {' and '.join(text)}",
+            next_step=f"write {symbol}, or {','.join(text)}",
+        )
+    return symbol

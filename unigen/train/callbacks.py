@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,19 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar, TQDMProgressBar
 
-from unigen.models.checkpoint import save_model
+from unigen import parallel
+from unigen.models.checkpoint import copy_model, save_model
 from unigen.models.interface import Batch
 from unigen.models.training_set import TrainingSet
 from unigen.train.averaging import AveragedWeights
 from unigen.train.checkpoints import Checkpoints
 from unigen.train.continuation import last_checkpoint
 from unigen.train.match import MatchRate, choose_references
-from unigen.train.module import TrainingModule
+from unigen.train.module import VAL_LOSS, TrainingModule
 from unigen.train.settings import TrainConfig
+
+LATEST = "latest"
+"""Beside ``model``, the best, the weights of the last validation of a run that may end early."""
 
 _REFRESH_STEPS = 5  # a terminal need not be written to at every step
 
@@ -34,6 +39,39 @@ class PublishModel(Callback):
         assert isinstance(pl_module, TrainingModule)
         if trainer.is_global_zero:
             save_model(pl_module.model, self.folder)
+
+
+class BestModel(Callback):
+    """Keep the weights of the smallest validated loss; end the run when it has not shrunk for some validations.
+
+    Args:
+        latest: model folder of the weights that are validated (`PublishModel`).
+        best: folder of those that are kept.
+        patience: validations.
+    """
+
+    def __init__(self, latest: Path, best: Path, patience: int) -> None:
+        self.latest, self.best, self.patience = latest, best, patience
+        self.smallest, self.step, self.waited = float("inf"), 0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"smallest": self.smallest, "step": self.step, "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.smallest, self.step, self.waited = (state_dict[name] for name in ("smallest", "step", "waited"))
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Compare; before the checkpoint is written, which so knows of it."""
+        del pl_module
+        loss = float(trainer.callback_metrics[VAL_LOSS])
+        self.waited += 1
+        if loss < self.smallest:
+            self.smallest, self.step, self.waited = loss, trainer.global_step, 0
+            if trainer.is_global_zero:
+                copy_model(self.latest, self.best)
+        trainer.should_stop = self.waited >= self.patience
 
 
 class Throughput(Callback):
@@ -102,8 +140,48 @@ class _TqdmBar(_StepBar, TQDMProgressBar):
     pass
 
 
-def progress_bar() -> Callback:
-    """Rich's bar where rich is installed, else tqdm's."""
+class _StepLines(Callback):
+    """A line now and then where there is no terminal."""
+
+    def __init__(self, log_every: int) -> None:
+        self.log_every = log_every
+        self.bar = parallel.ProgressBar("training", None)
+        self.note = ""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Begin to count, where the run goes on."""
+        del pl_module
+        self.bar = parallel.ProgressBar("training", trainer.max_steps, done=trainer.global_step)
+        self.bar.__enter__()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        """Count; the loss is fetched from the device as often as it is logged."""
+        del pl_module
+        if trainer.global_step % self.log_every == 0:
+            self.note = f"loss {float(outputs['loss']):.3f}"
+        self.bar.advance(note=self.note)
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """However the run ends."""
+        del trainer, pl_module, stage
+        self.bar.__exit__()
+
+
+def has_terminal() -> bool:
+    """Whether standard output is one, which a bar can be drawn on."""
+    return sys.stdout.isatty()
+
+
+def progress_bar(log_every: int) -> Callback:
+    """Rich's bar where rich is installed, else tqdm's; where standard output is no terminal, lines.
+
+    Args:
+        log_every: steps between two looks at the loss.
+    """
+    if not has_terminal():
+        return _StepLines(log_every)
     try:
         return _RichBar(refresh_rate=_REFRESH_STEPS)
     except ModuleNotFoundError:
@@ -117,11 +195,13 @@ def build_callbacks(config: TrainConfig, out: Path, training_set: TrainingSet) -
     changes state.
     """
     references = choose_references(training_set.references, config.match_structures, config.seed)
+    best = [BestModel(out / LATEST, out / "model", config.patience)] if config.patience else []
     return [
         AveragedWeights(config.optim.ema_decay),
-        PublishModel(out / "model"),
+        PublishModel(out / LATEST if config.patience else out / "model"),
         MatchRate(references, config.seed, training_set.generator),
         Throughput(config.log_every),
-        progress_bar(),
+        progress_bar(config.log_every),
+        *best,
         Checkpoints(last_checkpoint(out), config.checkpoint_minutes, config.validation_interval),
     ]

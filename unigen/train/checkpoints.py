@@ -102,7 +102,8 @@ class Checkpoints(Callback):
         is_due = time.monotonic() - self.saved_at >= self.seconds
         agree = trainer.strategy.reduce_boolean_decision  # each process has its own clock, and its own signals
         self.stopping = agree(bool(self.signal), all=False)
-        if self.stopping or trainer.global_step >= trainer.max_steps or agree(is_due, all=False):
+        ends = trainer.should_stop or trainer.global_step >= trainer.max_steps
+        if self.stopping or ends or agree(is_due, all=False):
             assert isinstance(pl_module, TrainingModule)
             if not agree(self.batch is not None and pl_module.is_sound(self.batch), all=True):
                 raise FloatingPointError(f"step {trainer.global_step}: the loss is not finite")

@@ -56,6 +56,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError("not a readable checkpoint", got=str(error)[:160], **advice) from error
 
 
+def has_ended_early(checkpoint: dict[str, Any], patience: int) -> bool:
+    """Whether a run has waited so many validations for a smaller loss."""
+    waited = checkpoint.get("callbacks", {}).get("BestModel", {}).get("waited", 0)
+    return bool(patience) and waited >= patience
+
+
 def publish(model: Network, checkpoint: dict[str, Any], folder: Path) -> None:
     """Write the averaged weights of a checkpoint as a model folder."""
     prefix = "model."

@@ -14,6 +14,9 @@ from unigen.train.continuation import retune
 from unigen.train.optim import build_optimizer, schedule
 from unigen.train.settings import TrainConfig
 
+VAL_LOSS = "val_loss"
+"""The weighted sum of the validated losses, where a run may end early; theirs are ``val_loss_symbol`` and so on."""
+
 
 class TrainingModule(lightning.LightningModule):
     """Losses, optimizer and validation of one run."""
@@ -31,16 +34,16 @@ class TrainingModule(lightning.LightningModule):
         """Weighted sum of the channels' losses."""
         del batch_idx
         losses = self.model.losses(batch, self._seed_step(), only=self.config.only)
-        optim = self.config.optim
-        weights = {"symbol": optim.symbol_weight, "source": optim.source_weight}
-        # by the last word of the name, so that both kinds of a joint model are weighted alike
-        weighted = [weights.get(name.rpartition("_")[2], 1.0) * loss for name, loss in losses.items()]
-        # weights are between losses: a single one has none
-        total = torch.stack(weighted).sum() if len(losses) > 1 else next(iter(losses.values()))
+        total = self.total(losses)
         self.log("loss", total.detach(), prog_bar=True)
         self.log_dict({f"loss_{name}": value.detach() for name, value in losses.items()})
         self.log("lr", self.lr_schedulers().get_last_lr()[0])  # type: ignore[union-attr]
         return total
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        """Their weighted sum; weights are between losses: a single one has none."""
+        weighted = [self.config.optim.weight(name) * loss for name, loss in losses.items()]
+        return torch.stack(weighted).sum() if len(losses) > 1 else next(iter(losses.values()))
 
     def configure_gradient_clipping(
         self,
@@ -67,7 +70,10 @@ class TrainingModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """What the model is judged by, the same random numbers for a batch at every validation."""
         generator = torch.Generator(self.device).manual_seed(batch_idx)
-        for name, value in self.model.validated(batch, generator, self.config.only).items():
+        values = self.model.validated(batch, generator, self.config.only)
+        if self.config.patience:
+            values |= {VAL_LOSS: self.total({n: value for n, value in values.items() if n.startswith(f"{VAL_LOSS}_")})}
+        for name, value in values.items():
             is_headline = name == self.model.headline
             self.log(name, value, prog_bar=is_headline, batch_size=len(batch), sync_dist=True)
 

@@ -24,9 +24,9 @@ from unigen.models.families import build_model, open_training_set
 from unigen.models.interface import Network
 from unigen.models.training_set import TrainingSet
 from unigen.train.batches import StepBatches
-from unigen.train.callbacks import build_callbacks
+from unigen.train.callbacks import build_callbacks, has_terminal
 from unigen.train.checkpoints import DurableFiles, Stopped
-from unigen.train.continuation import check_same_run, last_checkpoint, publish, read_checkpoint
+from unigen.train.continuation import check_same_run, has_ended_early, last_checkpoint, publish, read_checkpoint
 from unigen.train.module import TrainingModule
 from unigen.train.settings import TrainConfig
 
@@ -48,14 +48,16 @@ def train(config: TrainConfig) -> Path:
 def _train(config: TrainConfig, out: Path) -> Path:
     check_same_run(config, out)
     checkpoint = last_checkpoint(out)
-    first_step = int(read_checkpoint(checkpoint)["global_step"]) if checkpoint.exists() else 0
-    if first_step < config.max_steps:
+    held = read_checkpoint(checkpoint) if checkpoint.exists() else {}
+    first_step = int(held.get("global_step", 0))
+    if first_step < config.max_steps and not has_ended_early(held, config.patience):
         _fit(config, out, checkpoint if first_step else None, first_step)
     else:
         print(f"finished before: step {first_step} of {config.max_steps} in {out}; more max_steps go on")  # noqa: T201
     if not _is_first_process():
         sys.exit(0)  # the first process speaks for all
-    publish(build_model(config.model), read_checkpoint(checkpoint), out / "model")
+    if not config.patience:  # else the best are there
+        publish(build_model(config.model), read_checkpoint(checkpoint), out / "model")
     return out / "model"
 
 
@@ -149,6 +151,7 @@ def _trainer(config: TrainConfig, out: Path, training_set: TrainingSet) -> light
             logger=loggers,
             default_root_dir=out,
             enable_model_summary=False,
+            enable_progress_bar=has_terminal(),  # else Lightning adds a bar of its own to our lines
             use_distributed_sampler=False,
         )
     except lightning.fabric.utilities.exceptions.MisconfigurationException as error:

@@ -63,6 +63,10 @@ class OptimConfig:
             source_weight=(0, 1e6),
         )
 
+    def weight(self, loss: str) -> float:
+        """Of a loss, by the last word of its name, so that both kinds of a joint model are weighted alike."""
+        return {"symbol": self.symbol_weight, "source": self.source_weight}.get(loss.rpartition("_")[2], 1.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -84,6 +88,8 @@ class TrainConfig:
         checkpoint_minutes: time between checkpoints.
         validate_every: steps between validations.
         validate_batches: batches a validation looks at.
+        patience: validations without a smaller loss after which the run ends, and keeps the weights of the smallest; 0:
+            it goes to its last step, and keeps those.
         match_structures: validation structures generated for the match rate; 0 leaves it out.
         log_every: steps between log lines.
 
@@ -108,6 +114,7 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     validate_every: int = 1000
     validate_batches: int = 8
+    patience: int = 0
     match_structures: int = 64
     log_every: int = 20
 
@@ -122,6 +129,7 @@ class TrainConfig:
             checkpoint_minutes=(0, 10**6),
             validate_every=(1, _MOST_STEPS),
             validate_batches=(1, 10**6),
+            patience=(0, 10**6),
             match_structures=(0, 10**6),
             log_every=(1, _MOST_STEPS),
         )

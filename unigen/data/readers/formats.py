@@ -21,6 +21,7 @@ from unigen.data.readers.file_names import (
     is_report,
     own_name,
 )
+from unigen.data.readers.property_table import is_property_table
 from unigen.data.readers.record import Record
 from unigen.data.readers.text import csv_rows, stem, suffix
 from unigen.disk import LOCK
@@ -31,6 +32,7 @@ Reader = Callable[[Path], Iterator[Record]]
 OF_A_RUN = "beside the structures of its run"
 LEFT_OVER = "hidden, or left over by a system"
 REPORT = "a report of ours"
+PROPERTY_TABLE = "a table of properties, without structures"
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ class Formats:
                     passed[file] = OF_A_RUN
             elif is_report(file, folder):
                 passed[file] = REPORT
+            elif is_property_table(file):
+                passed[file] = PROPERTY_TABLE
             elif (reader := self.reader(file)) is not None:
                 read[file] = reader
             elif {suffix(file), stem(file).lower(), file.name.lower()} & self.unread or is_calculation(file):

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unigen import config
-from unigen.data.dataset_file import datasets_home, open_table
+from unigen.data.dataset_file import open_table, unigen_home
 from unigen.data.left_out import write_left_out
 from unigen.data.ragged import items
 from unigen.disk import durable
@@ -88,8 +88,8 @@ class HullReference:
 
 
 def hulls_home() -> Path:
-    """Where reference sets lie: ``$UNIGEN_HOME/hulls``."""
-    return datasets_home().parent / "hulls"
+    """Where reference sets lie: ``hulls`` in `unigen_home`."""
+    return unigen_home() / "hulls"
 
 
 def lowest_of_each(entries: Iterable[tuple[str, str, float]]) -> tuple[list[str], list[str], list[float]]:
@@ -137,12 +137,21 @@ def hull_folder(name: str | Path) -> Path:
     for folder in (hulls_home() / str(name), Path(name)):
         if (folder / ENTRIES).exists():
             return folder
-    built = sorted(path.parent.name for path in hulls_home().glob(f"*/{ENTRIES}"))
     raise UserError(
         f"hull {str(name)!r} is not built",
-        wanted=", ".join(built) or "none is built yet",
+        wanted=", ".join(folder.name for folder in built_hulls()) or "none is built yet",
         next_step="run: unigen hull build NAME --from SOURCE (see unigen hull build --help)",
     )
+
+
+def built_hulls() -> list[Path]:
+    """The folders of the reference sets that are built here, by name."""
+    return sorted(path.parent for path in hulls_home().glob(f"*/{ENTRIES}"))
+
+
+def read_hull_card(folder: Path) -> HullCard:
+    """The card in a folder; raises UserError naming the key that is missing, unknown or of the wrong type."""
+    return config.load(HullCard, folder / CARD)
 
 
 def open_reference(name: str | Path) -> HullReference:
@@ -154,7 +163,7 @@ def open_reference(name: str | Path) -> HullReference:
     folder = hull_folder(name)
     table, where = open_table(folder / ENTRIES, _COLUMNS, "a hull", "run: unigen hull build"), str(folder / ENTRIES)
     return HullReference(
-        card=config.load(HullCard, folder / CARD),
+        card=read_hull_card(folder),
         ids=items(table, "id", pa.string(), where).tolist(),
         formulas=items(table, "formula", pa.string(), where).tolist(),
         energies=items(table, "energy_per_atom", pa.float64(), where),

@@ -130,7 +130,7 @@ def read_energies(source: str, column: str | None, quantity: Quantity, scheme: s
     elif path.is_file() and kind != ".csv" and path.suffix != ".parquet":
         raise UserError("not a source of energies", where=source, wanted=".csv, .json (either .gz too), or a dataset")
     else:
-        column = _required(column, source)
+        column = _required(column, source, path, kind)
         energies = _read_csv(path, column) if path.is_file() and kind == ".csv" else _read_dataset(source, column)
         check_column(column, quantity, scheme, source)
     if not energies.entries:
@@ -138,10 +138,19 @@ def read_energies(source: str, column: str | None, quantity: Quantity, scheme: s
     return energies
 
 
-def _required(column: str | None, source: str) -> str:
-    if column is None:
-        raise UserError("which column holds the energies?", where=source, next_step="give --energy COLUMN")
-    return column
+def _required(column: str | None, source: str, path: Path, kind: str) -> str:
+    if column is not None:
+        return column
+    if path.is_file() and kind == ".csv":
+        columns = csv.DictReader(io.StringIO(read_whole(path), newline="")).fieldnames or []
+    else:
+        columns = sorted(open_crystals(source).properties)
+    raise UserError(
+        "which column holds the energies?",
+        where=source,
+        wanted=f"one of {', '.join(columns)}" if columns else "a source that has some",
+        next_step="give --energy COLUMN",
+    )
 
 
 def _read_csv(path: Path, column: str) -> EnergySource:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from unigen.cards import Kind
@@ -71,6 +71,11 @@ class NearestGenerator:
                 reason = f"only {len(nearest)} distinct templates known for this composition"
                 candidates.append(Candidate(None, reason=reason))
         return candidates
+
+    def is_repeated(self, source: Mapping[str, object]) -> bool:
+        """See RepeatsKnown: what is nearest depends on no seed."""
+        del source
+        return True
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator: no property can be asked for."""

@@ -31,8 +31,9 @@ def open_smiles(data: DataConfig, config: MoleculeConfig) -> TrainingSet:
     Raises:
         UserError: a dataset that is not built, has no molecule that fits the model or not its properties.
     """
-    train = MoleculeItems(data.train, config, data.values_of_half, rotate=data.rotate, shuffle=data.shuffle_atoms)
-    val = MoleculeItems(data.val, config, rotate=data.rotate, shuffle=data.shuffle_atoms)
+    shown = {"rotate": data.rotate, "shuffle": data.shuffle_atoms, "partly": data.some_properties}
+    train = MoleculeItems(data.train, config, data.values_of_half, **shown)
+    val = MoleculeItems(data.val, config, **shown)
     return TrainingSet(
         train=train,
         encode=train.encode,
@@ -52,6 +53,7 @@ class MoleculeItems:
         half: show only the properties of molecules of this half (their property ``half``); None: of all.
         rotate: turn them at random.
         shuffle: place their atoms in any order.
+        partly: whether the dataset may lack properties of the model.
 
     Raises:
         UserError: no molecule fits, or a property the dataset does not have.
@@ -65,11 +67,12 @@ class MoleculeItems:
         *,
         rotate: bool = True,
         shuffle: bool = False,
+        partly: bool = False,
     ) -> None:
         molecules = open_molecules(dataset)
         needed = (*config.properties, "half") if half is not None else config.properties
         missing = [name for name in needed if name not in molecules.properties]
-        if missing:
+        if missing and not partly:
             raise UserError(
                 f"{dataset} has no property {missing[0]!r}", wanted=f"some of {sorted(molecules.properties)}"
             )
@@ -121,6 +124,8 @@ class MoleculeItems:
         model.most_heavy.fill_(int(heavy.max()))
         embedding = model.embedding
         for number, name in enumerate(self.properties, start=1):
+            if name not in self.molecules.properties:
+                continue
             values = torch.from_numpy(self.molecules.properties[name])
             values = values[torch.isfinite(values)]
             embedding.property_mean[number] = values.mean()

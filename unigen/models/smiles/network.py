@@ -37,6 +37,11 @@ from unigen.shapes import Float, Int
 from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import PAD, VOCABULARY_SIZE
 
+_ROWS_BY_PROPERTY = tuple(
+    f"embedding.{name}" for name in ("property.weight", "property_mean", "property_std", "property_range")
+)
+"""Tensors that have a row for each property, the first of which is none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MoleculeConfig:
@@ -154,6 +159,23 @@ class MoleculeModel(Network):
         upcoming, springs = self.upcoming(atoms, batch, frames, chosen)
         x = _add_at(x, (batch.slot - 1).clamp(min=0), upcoming * exists)
         return self.backbone(x, batch.tokens.layout), springs
+
+    def beginning(self, trained: dict[str, Tensor]) -> dict[str, Tensor]:
+        """See Network: it may write the atoms of both its data and the trained one's, and know more properties."""
+        fresh = self.state_dict()
+        state = super().beginning(trained)
+        if fresh["atoms_seen"].shape == trained["atoms_seen"].shape:
+            state["atoms_seen"] = fresh["atoms_seen"] + trained["atoms_seen"]
+            state["most_heavy"] = torch.maximum(fresh["most_heavy"], trained["most_heavy"])
+        for name in _ROWS_BY_PROPERTY:
+            if len(trained[name]) < len(fresh[name]) and trained[name].shape[1:] == fresh[name].shape[1:]:
+                state[name] = torch.cat([trained[name], fresh[name][len(trained[name]) :]])
+        return state
+
+    def told(self, name: str, unit: str) -> MoleculeConfig:
+        """See Network: the property gets a vector of its own."""
+        config: MoleculeConfig = self.config
+        return replace(config, properties=(*config.properties, name), units=(*config.units, unit))
 
     def large_parts(self) -> list[nn.Module]:
         """See Network."""

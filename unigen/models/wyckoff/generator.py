@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -195,12 +195,18 @@ class WyckoffGenerator:
             return job, found[job.index].source
         return replace(job, index=job.index - len(found)), None
 
+    def is_repeated(self, source: Mapping[str, object]) -> bool:
+        """See RepeatsKnown: a structure is followed in the model's order, with the likeliest displacements."""
+        drawn = self.settings.departure > 0 or self.settings.source_temperature > 0
+        return not drawn and source.get("id") != "none"
+
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator."""
-        config, adapter = self.model.config, self.model.adapter
-        if adapter is None:
+        config, adapters = self.model.config, self.model.adapters
+        if not adapters:
             return {}
-        return property_ranges(properties, config.properties, config.units, adapter.range, adapter.std)
+        limits, spreads = (torch.cat([getattr(each, name) for each in adapters]) for name in ("range", "std"))
+        return property_ranges(properties, config.properties, config.units, limits, spreads)
 
     def property_vector(self, request: CrystalRequest) -> Float[np.ndarray, "6"]:
         """The properties that a request asks for, as the vector of BEGIN.

@@ -52,8 +52,8 @@ def open_wyckoff(data: DataConfig, config: WyckoffConfig) -> TrainingSet:
         UserError: a dataset that is not built, without templates or lessons, or without a crystal that fits the model.
     """
     retriever = Retriever(open_table(data.retrieve_from or data.train))
-    train = WyckoffItems(data.train, retriever, config, data.exchange)
-    val = WyckoffItems(data.val, retriever, config)
+    train = WyckoffItems(data.train, retriever, config, data.exchange, partly=data.some_properties)
+    val = WyckoffItems(data.val, retriever, config, partly=data.some_properties)
     crystals = open_crystals(data.val)
     return TrainingSet(
         train=train,
@@ -75,12 +75,21 @@ class WyckoffItems:
         retriever: over the table its neighbours come from.
         config: sizes of the model.
         exchange: share of crystals shown with one element exchanged for a similar one.
+        partly: whether the dataset may lack properties of the model.
 
     Raises:
         UserError: no crystal fits, or a property the dataset does not have.
     """
 
-    def __init__(self, dataset: str, retriever: Retriever, config: WyckoffConfig, exchange: float = 0.0) -> None:
+    def __init__(
+        self,
+        dataset: str,
+        retriever: Retriever,
+        config: WyckoffConfig,
+        exchange: float = 0.0,
+        *,
+        partly: bool = False,
+    ) -> None:
         path, split = resolve_dataset(dataset)
         self.table = open_table(dataset.rsplit(":", 1)[0] if split else dataset)
         self.lessons: Lessons = read_lessons(path.with_name(LESSONS), self.table, retriever)
@@ -91,7 +100,7 @@ class WyckoffItems:
         if not len(self.index):
             raise UserError("no crystal fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
         elements = np.diff(self.table.element_offsets)
-        self.values = property_values(dataset, config.properties, self.table.ids)
+        self.values = property_values(dataset, config.properties, self.table.ids, partly=partly)
         self._lengths = (2 * orbits + 2 * elements)[self.index]
 
     def __len__(self) -> int:
@@ -140,17 +149,26 @@ class WyckoffItems:
         return Item(encode(aligned, Start(substituted, source.numbers)), neighbour, lesson)
 
     def prepare(self, model: WyckoffModel) -> None:
-        """Set mean, spread and range of the properties in the model."""
-        adapter = model.adapter
-        if adapter is not None:
-            values = self.values[:, self.index]
-            adapter.mean.copy_(torch.from_numpy(np.nanmean(values, axis=1)))
-            adapter.std.copy_(torch.from_numpy(np.nanstd(values, axis=1) + 1e-12))  # one value only
-            adapter.range.copy_(torch.from_numpy(np.stack([np.nanmin(values, axis=1), np.nanmax(values, axis=1)], 1)))
+        """Set mean, spread and range of the properties in the model; those without a value are left as they are."""
+        for adapter in model.adapters:
+            for place, column in enumerate(self.values[adapter.heard, self.index]):
+                known = torch.from_numpy(column[np.isfinite(column)])
+                if len(known):
+                    adapter.mean[place] = known.mean()
+                    adapter.std[place] = known.std(correction=0) + 1e-12  # one value only
+                    adapter.range[place] = torch.stack([known.min(), known.max()])
 
 
-def property_values(dataset: str, properties: Sequence[str], ids: np.ndarray) -> Float[np.ndarray, "properties rows"]:
+def property_values(
+    dataset: str, properties: Sequence[str], ids: np.ndarray, *, partly: bool = False
+) -> Float[np.ndarray, "properties rows"]:
     """Values of the crystals with these ids, NaN where they are not known.
+
+    Args:
+        dataset: that has them.
+        properties: by name.
+        ids: of its crystals.
+        partly: whether it may lack some of the properties.
 
     Raises:
         UserError: a property that the dataset does not have.
@@ -161,10 +179,13 @@ def property_values(dataset: str, properties: Sequence[str], ids: np.ndarray) ->
     row_of = {name: row for row, name in enumerate(crystals.ids.tolist())}
     rows = np.array([row_of[name] for name in ids.tolist()])
     missing = [name for name in properties if name not in crystals.properties and name != DENSITY]
-    if missing:
+    if missing and not partly:
         available = sorted([*crystals.properties, DENSITY])
         raise UserError(f"{dataset} has no property {missing[0]!r}", wanted=f"some of {available}")
-    columns = [densities(crystals) if name == DENSITY else crystals.properties[name] for name in properties]
+    nowhere = np.full(len(crystals), np.nan)
+    columns = [
+        densities(crystals) if name == DENSITY else crystals.properties.get(name, nowhere) for name in properties
+    ]
     return np.stack([column[rows] for column in columns])
 
 

@@ -10,8 +10,9 @@ heads that draw the lattice and the free parameters of each orbit, as displaceme
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -64,8 +65,10 @@ class WyckoffConfig:
         reranker_layers: of its transformer.
         reranker_dropout: of its hidden layers.
         neighbour_dropout: largest share of a shortlist that is hidden in training.
-        properties: at most three that may be asked for: ``density`` (of the cell, g/cm^3), and those of the data.
+        properties: at most five that may be asked for: ``density`` (of the cell, g/cm^3), and those of the data.
         units: of the properties.
+        adapters: how many of the properties each adapter hears, in their order: a model that was fine-tuned has one
+            more for what it learned then; none: a single one hears all.
 
     Raises:
         UserError: a value out of its range.
@@ -87,10 +90,17 @@ class WyckoffConfig:
     neighbour_dropout: float = 0.5
     properties: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    adapters: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         check_backbone(self)
         check_properties(self, MOST_PROPERTIES)
+        if self.adapters and (min(self.adapters) < 1 or sum(self.adapters) != len(self.properties)):
+            raise UserError(
+                "adapters: not all properties once",
+                got=f"{list(self.adapters)}",
+                wanted=f"positive counts whose sum is {len(self.properties)}",
+            )
         check_ranges(
             self,
             max_atoms=(1, 10_000),  # of cells of more nobody has a symmetry
@@ -114,6 +124,7 @@ class WyckoffModel(CrystalNetwork):
 
     embedding: WyckoffEmbedding
     headline = "val_source"
+    property_part = PROPERTIES
     units: Tensor
 
     def __init__(self, config: WyckoffConfig) -> None:
@@ -129,7 +140,12 @@ class WyckoffModel(CrystalNetwork):
             config.reranker_width, config.reranker_dropout, config.element_dropout, config.max_atoms
         )
         self.from_neighbour = nn.Linear(config.reranker_width, config.width)
-        self.adapter = PropertyAdapter(len(config.properties), config.width) if config.properties else None
+        first, *later = config.adapters or (len(config.properties),)
+        self.adapter = PropertyAdapter(first, config.width) if config.properties else None
+        starts = np.cumsum([first, *later]).tolist()
+        self.added = nn.ModuleList(
+            PropertyAdapter(count, config.width, start) for count, start in zip(later, starts, strict=False)
+        )
         self.register_buffer("units", torch.tensor(_UNITS), persistent=False)
         self.apply(start_small)
 
@@ -149,7 +165,14 @@ class WyckoffModel(CrystalNetwork):
         self, h: Float[Tensor, "batch *tokens width"], property_vectors: Float[Tensor, "batch 6"]
     ) -> Float[Tensor, "batch *tokens width"]:
         """Backbone output, moved by the properties asked for in the vectors of BEGIN."""
-        return h if self.adapter is None else self.adapter(h, property_vectors)
+        for adapter in self.adapters:
+            h = adapter(h, property_vectors)
+        return h
+
+    @property
+    def adapters(self) -> list[PropertyAdapter]:
+        """What hears the properties, in their order."""
+        return [] if self.adapter is None else [self.adapter, *cast("list[PropertyAdapter]", list(self.added))]
 
     def inputs(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """What the backbone reads: the tokens, and behind the composition the neighbour that is followed."""
@@ -199,8 +222,8 @@ class WyckoffModel(CrystalNetwork):
         }
 
     def trained_alone(self, only: str) -> nn.Module:
-        """See Network: the reranker, or the adapter of properties."""
-        part = {RERANKER: self.reranker, PROPERTIES: self.adapter}.get(only)
+        """See Network: the reranker, or the last adapter of properties."""
+        part = {RERANKER: self.reranker, PROPERTIES: self.adapters[-1] if self.adapters else None}.get(only)
         return super().trained_alone(only) if part is None else part
 
     def joined(self, other: Network, only: str) -> Network:
@@ -212,9 +235,9 @@ class WyckoffModel(CrystalNetwork):
             raise UserError(f"only wyckoff models {part}", got=other.config.kind)
         joined = self
         if only == PROPERTIES:
-            config = replace(self.config, properties=other.config.properties, units=other.config.units)
-            joined = WyckoffModel(config).eval()
-        prefix = {RERANKER: "reranker.", PROPERTIES: "adapter."}[only]
+            told = {name: getattr(other.config, name) for name in ("properties", "units", "adapters")}
+            joined = WyckoffModel(replace(self.config, **told)).eval()
+        prefix = {RERANKER: ("reranker.",), PROPERTIES: ("adapter.", "added.")}[only]
         own = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(prefix)}
         theirs = {name: tensor for name, tensor in other.state_dict().items() if name.startswith(prefix)}
         try:
@@ -223,6 +246,12 @@ class WyckoffModel(CrystalNetwork):
             compared = {RERANKER: "rerankers", PROPERTIES: "models"}[only]
             raise UserError(f"the {compared} differ in size", got=str(error).splitlines()[-1].strip()) from error
         return joined
+
+    def told(self, name: str, unit: str) -> WyckoffConfig:
+        """See Network: the property gets an adapter of its own."""
+        config: WyckoffConfig = self.config
+        known = config.adapters or ((len(config.properties),) if config.properties else ())
+        return replace(config, properties=(*config.properties, name), units=(*config.units, unit), adapters=(*known, 1))
 
     def source_loss(self, batch: WyckoffBatch, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:
         """Nats a choice of neighbour."""

@@ -4,8 +4,9 @@
 and the adapter alone is trained (``only: properties``), without a pass back through the backbone. After Houlsby et al.
 2019.
 
-The values stand in the vector of BEGIN, which is otherwise unused: up to three numbers, then the weight of each, 0 for
-those that are not asked for.
+The values stand in the vector of BEGIN, which is otherwise unused: up to five numbers, 0 for those that are not asked
+for, then the weight of them all. An adapter hears some of them: properties that a model learns later get one of their
+own, and those that it knew keep theirs.
 """
 
 from __future__ import annotations
@@ -21,8 +22,12 @@ from unigen.errors import UserError
 from unigen.shapes import Float
 from unigen.tokens.sequence import VECTOR_WIDTH
 
-MOST_PROPERTIES = VECTOR_WIDTH // 2
-"""A value and a weight each."""
+MOST_PROPERTIES = VECTOR_WIDTH - 1
+"""A value each, and one weight."""
+
+_ZERO = 1e-30
+"""In place of the value 0, and of what would be rounded to it: 0 says that nothing is asked. No denormal, and nothing
+beside the spread of a property."""
 
 _FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
 """Radians a standard deviation of a property: the slowest does not repeat within +-6 of them."""
@@ -91,7 +96,7 @@ def value_vector(values: Mapping[int, float], guidance: float = 1.0) -> Float[np
     """
     vector = np.zeros(VECTOR_WIDTH, dtype=np.float32)
     for number, value in values.items():
-        vector[number], vector[MOST_PROPERTIES + number] = value, guidance
+        vector[number], vector[-1] = value if abs(value) > _ZERO else _ZERO, guidance
     return vector
 
 
@@ -99,8 +104,9 @@ class PropertyAdapter(nn.Module):
     """See the module's docstring.
 
     Args:
-        properties: how many there are, at most three.
+        properties: how many it hears.
         width: of the output that is moved.
+        first: the number of the first of these, from 0.
     """
 
     mean: Tensor
@@ -108,9 +114,9 @@ class PropertyAdapter(nn.Module):
     range: Tensor
     frequencies: Tensor
 
-    def __init__(self, properties: int, width: int) -> None:
+    def __init__(self, properties: int, width: int, first: int = 0) -> None:
         super().__init__()
-        self.properties = properties
+        self.heard = slice(first, first + properties)
         self.register_buffer("mean", torch.zeros(properties))
         self.register_buffer("std", torch.ones(properties))
         self.register_buffer("range", torch.zeros(properties, 2))
@@ -130,11 +136,12 @@ class PropertyAdapter(nn.Module):
             h: the model's output.
             condition: vectors of BEGIN, see ``value_vector``.
         """
-        weight = condition[:, MOST_PROPERTIES : MOST_PROPERTIES + self.properties]
-        is_given = (weight != 0).to(h.dtype)
-        value = ((condition[:, : self.properties] - self.mean) / self.std * is_given)[..., None]
+        asked, weight = condition[:, self.heard], condition[:, -1:]
+        is_given = ((asked != 0) & (weight != 0)).to(h.dtype)
+        value = ((asked - self.mean) / self.std * is_given)[..., None]
         phase = value * self.frequencies
         features = torch.cat([value, phase.sin(), phase.cos(), torch.ones_like(value)], dim=-1) * is_given[..., None]
         shape = (len(h), *[1] * (h.ndim - 2), -1)
         features = features.flatten(1).reshape(shape).expand(*h.shape[:-1], -1)
-        return h + weight.amax(1).reshape(shape) * self.move(torch.cat([h, features], dim=-1))
+        moved = (weight[:, 0] * is_given.amax(1)).reshape(shape)
+        return h + moved * self.move(torch.cat([h, features], dim=-1))
