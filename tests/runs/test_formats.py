@@ -8,7 +8,7 @@ import pytest
 
 from tests.crystals.real_crystals import prototypes
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.vasp_inputs import FILES, write_vasp_inputs
+from unigen.energies.vasp_inputs import FILES, write_vasp_inputs
 from unigen.errors import UserError
 from unigen.runs.formats import FORMATS, read_formats, write_structure_files
 

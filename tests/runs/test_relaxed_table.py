@@ -10,9 +10,9 @@ import pytest
 from ase.build import bulk
 
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.vasp_inputs import FILES
 from unigen.data.readers.crystals import read_crystal_rows
 from unigen.energies.relaxation import Relaxation
+from unigen.energies.vasp_inputs import FILES
 
 EMT = ("--potential", "ase.calculators.emt:EMT", "--energy-scheme", "EMT", "--workers", 1)
 

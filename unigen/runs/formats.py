@@ -59,7 +59,7 @@ def write_structure_files(
     Raises:
         UserError: the disk is full.
     """
-    from unigen.crystals.vasp_inputs import FILES, write_vasp_inputs
+    from unigen.energies.vasp_inputs import FILES, write_vasp_inputs
 
     for form in formats:
         if form == "extxyz":
