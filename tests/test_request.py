@@ -82,7 +82,7 @@ def asked(monkeypatch):
 
     def run(*options):
         made = []
-        monkeypatch.setattr("unigen.runs.generation.run_generation", lambda wanted, *_: made.extend(wanted))
+        monkeypatch.setattr("unigen.api.runs.run_generation", lambda wanted, *_: made.extend(wanted) or [])
         monkeypatch.setattr(
             sys, "argv", ["unigen", "generate", "crystal", "--no-picture", "--no-page", *map(str, options)]
         )

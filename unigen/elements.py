@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from math import gcd, isfinite
+from fractions import Fraction
+from math import gcd, isfinite, lcm
 
 from unigen.errors import UserError
 
@@ -94,6 +95,21 @@ LARGEST_COUNT = 1_000_000
 """Of one element in a formula: what is larger is no formula but an error, or an attack."""
 
 
+_OF_MOLECULES = frozenset({1, 6, 7, 8, 9, 15, 16, 17, 35, 53})
+"""H, C, N, O, F, P, S, Cl, Br, I."""
+
+
+def is_organic(formula: str) -> bool:
+    """Whether a formula has carbon and hydrogen and, besides, nothing but what organic molecules are made of.
+
+    Example:
+        >>> [is_organic(each) for each in ("C6H6", "CH4", "CaCO3", "SiC", "NaHCO3")]
+        [True, True, False, False, False]
+    """
+    elements = set(parse_formula(formula))
+    return {1, 6} <= elements <= _OF_MOLECULES
+
+
 def parse_formula(formula: str) -> dict[int, int]:
     """Counts by atomic number: ``parse_formula("Ca(OH)2") == {20: 1, 8: 2, 1: 2}``.
 
@@ -114,7 +130,13 @@ def parse_formula(formula: str) -> dict[int, int]:
     fraction = _FRACTION.search(text)
     parts = [] if fraction else _ADDUCT.split(text)
     if fraction or any(re.search(r"\d[.,]\d", part) for part in parts):
-        raise _formula_error(formula, "a fractional count; multiply all counts until they are whole")
+        whole = _whole_multiple(text)
+        advice = f", such as {whole}" if whole else ""
+        raise _formula_error(
+            formula,
+            f"a fractional count: sites that are partly occupied cannot be drawn, ordered ones can; "
+            f"multiply all counts until they are whole{advice}",
+        )
     total: Counter[int] = Counter()
     for part in parts:
         match = _PART.fullmatch(part)
@@ -174,6 +196,23 @@ def _count(formula: str, digits: str) -> int:
     if count == 0:
         raise _formula_error(formula, "a count of zero")
     return count
+
+
+_LARGEST_MULTIPLE = 20
+"""Of a formula with fractional counts that is proposed: beyond it the cell would be too large to be drawn."""
+
+
+def _whole_multiple(formula: str) -> str:
+    """The formula with all counts whole, where a small multiple makes them so; empty where none does."""
+    parts = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", formula)
+    if "".join(symbol + count for symbol, count in parts) != formula:
+        return ""  # brackets and adducts
+    counts = [Fraction(count or 1).limit_denominator(1000) for _, count in parts]
+    multiple = lcm(*(count.denominator for count in counts))
+    if multiple > _LARGEST_MULTIPLE:
+        return ""
+    whole = [int(count * multiple) for count in counts]
+    return "".join(f"{symbol}{count if count > 1 else ''}" for (symbol, _), count in zip(parts, whole, strict=True))
 
 
 def _formula_error(formula: str, what: str) -> UserError:

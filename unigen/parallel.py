@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import parent_process, spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from threading import Thread
@@ -140,7 +141,7 @@ class Workers:
     """Processes that start at the first long list of tasks and stay until the ``with`` block ends.
 
     No task knows its worker, so numbers do not depend on ``count``. Functions must be importable, or partials of some
-    that are; those of the script that runs are not.
+    that are; for those of the script that runs it needs its ``if __name__ == "__main__"``.
 
     Args:
         count: processes; None for one a core.
@@ -185,7 +186,9 @@ class Workers:
                 return list(self.with_progress(map(function, tasks), len(tasks), label))
         chunk = max(1, min(_LARGEST_CHUNK, len(tasks) // (self._count * 8)))
         try:
-            return list(self.with_progress(self._start().map(function, tasks, chunksize=chunk), len(tasks), label))
+            return list(
+                self.with_progress(self._start(function).map(function, tasks, chunksize=chunk), len(tasks), label)
+            )
         except BrokenProcessPool as error:
             raise _killed(label) from error
 
@@ -201,7 +204,7 @@ class Workers:
             with _quiet_warnings():
                 yield from enumerate(self.with_progress(map(function, tasks), len(tasks), label))
             return
-        pool = self._start()
+        pool = self._start(function)
         indices = {pool.submit(function, task): index for index, task in enumerate(tasks)}
         try:
             for future in self.with_progress(as_completed(indices), len(tasks), label):
@@ -226,7 +229,7 @@ class Workers:
             for key, task in items:
                 yield key, function(task)
             return
-        pool = self._start()
+        pool = self._start(function)
         waiting: deque[tuple[Key, Future[Result]]] = deque()
         try:
             for key, task in items:
@@ -247,7 +250,13 @@ class Workers:
                 yield result
                 bar.advance()
 
-    def _start(self) -> ProcessPoolExecutor:
+    def _start(self, function: Callable[..., object]) -> ProcessPoolExecutor:
+        while isinstance(function, partial):
+            function = function.func
+        if getattr(function, "__module__", "") == "__main__" and not self._context.runs_main:
+            if self._pool is not None:
+                self._pool.shutdown()
+            self._pool, self._context.runs_main = None, True
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self._count, self._context, initializer=_begin_worker)
         return self._pool
@@ -256,9 +265,11 @@ class Workers:
 class _ProcessOfOneThread(SpawnProcess):
     """Libraries read their thread count when they are loaded, which may be before any code of ours runs.
 
-    The script of the user is not run again in it, as a spawned process does: one without ``if __name__ == "__main__"``
-    would start all its work anew in every worker.
+    The script of the user is run again in it, as a spawned process does, only where the function to be called is the
+    script's own: one without ``if __name__ == "__main__"`` would start all its work anew in every worker.
     """
+
+    runs_main = False
 
     def start(self) -> None:
         before = {name: os.environ.get(name) for name in _THREADS}
@@ -267,7 +278,8 @@ class _ProcessOfOneThread(SpawnProcess):
         def without_main(name: str) -> dict[str, Any]:
             return {key: value for key, value in describe(name).items() if not key.startswith("init_main")}
 
-        spawn.get_preparation_data = without_main
+        if not self.runs_main:
+            spawn.get_preparation_data = without_main
         os.environ.update(dict.fromkeys(_THREADS, "1"))
         # Ctrl-C goes to all processes of a terminal; what a worker does then is for this process to say. The child
         # inherits the mask, before any code of ours could set one.
@@ -292,11 +304,14 @@ class _SpawnWithOneThread(SpawnContext):
 
     def __init__(self) -> None:
         self.started: list[SpawnProcess] = []
+        self.runs_main = False
 
     def Process(self, *arguments: Any, **keywords: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802 - a context's own name
         """One more, that can be ended."""
-        self.started.append(_ProcessOfOneThread(*arguments, **keywords))
-        return self.started[-1]
+        process = _ProcessOfOneThread(*arguments, **keywords)
+        process.runs_main = self.runs_main
+        self.started.append(process)
+        return process
 
 
 def _killed(label: str) -> UserError:

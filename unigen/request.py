@@ -36,6 +36,8 @@ class CrystalRequest:
         z: formula units in the primitive cell; ``None`` lets the generator choose from its data's statistics.
         n_atoms: atoms in the primitive cell, another way to fix ``z`` (or the size of a de novo cell).
         elements: only these may occur.
+        must_contain: these have to occur; a chemical system is both.
+        charge_balanced: without a formula: only compositions whose charges can balance (SMACT; alloys pass).
         space_group: international number, 1 to 230, of the space group the crystal is to have, or several to choose
             from.
         crystal_system: the crystal system it is to have, a name of SYSTEM_SPACE_GROUPS.
@@ -53,6 +55,8 @@ class CrystalRequest:
     z: int | None = None
     n_atoms: int | None = None
     elements: tuple[str, ...] | None = None
+    must_contain: tuple[str, ...] | None = None
+    charge_balanced: bool = False
     space_group: int | tuple[int, ...] | None = None
     crystal_system: str | None = None
     template: str | None = None
@@ -71,17 +75,29 @@ class CrystalRequest:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name}: not a positive count", got=value)
-        if self.elements is not None:
-            if not self.elements:
-                raise UserError("elements: none given", wanted="symbols such as Li,Fe,P,O")
-            unknown = [symbol for symbol in self.elements if symbol not in ATOMIC_NUMBER]
-            if unknown:
-                raise UserError(f"elements: unknown element {unknown[0]!r}", wanted="symbols such as Li,Fe,P,O")
+        self._check_elements()
         self._check_symmetry()
         if self.formula is not None:
             self._check_formula(self.formula)
         elif self.z is not None and self.template is None:
             raise UserError("z: formula units of what?", next_step="give a formula too, or n_atoms instead")
+
+    def _check_elements(self) -> None:
+        for name in ("elements", "must_contain"):
+            symbols = getattr(self, name)
+            if symbols is None:
+                continue
+            if not symbols:
+                raise UserError(f"{name}: none given", wanted="symbols such as Li,Fe,P,O")
+            unknown = [symbol for symbol in symbols if symbol not in ATOMIC_NUMBER]
+            if unknown:
+                raise UserError(f"{name}: unknown element {unknown[0]!r}", wanted="symbols such as Li,Fe,P,O")
+        required = set(self.must_contain or ())
+        missing = required - set(self.elements if self.elements is not None else required)
+        if missing:
+            raise UserError("must_contain and elements contradict each other", got=", ".join(sorted(missing)))
+        if self.n_atoms is not None and len(required) > self.n_atoms:
+            raise UserError(f"must_contain: more elements than atoms in {self.n_atoms}", got=len(required))
 
     def _check_limits(self) -> None:
         """Also writes them in one way, so that equal wishes are equal requests."""
@@ -126,6 +142,9 @@ class CrystalRequest:
             allowed = {ATOMIC_NUMBER[symbol] for symbol in self.elements}
             if not set(counts) <= allowed:
                 raise UserError(f"elements exclude the formula {formula}", got=",".join(self.elements))
+        missing = [symbol for symbol in self.must_contain or () if ATOMIC_NUMBER[symbol] not in counts]
+        if missing:
+            raise UserError(f"must_contain: not in the formula {formula}", got=",".join(missing))
         per_unit = sum(reduce_counts(counts)[0].values())
         if self.n_atoms is not None and self.n_atoms % per_unit:
             raise UserError(
@@ -179,7 +198,7 @@ class CrystalRequest:
     def to_dict(self) -> dict[str, object]:
         """The fields that are set, ready for JSON."""
         fields = asdict(self) | {"properties": dict(self.properties)}
-        return {name: value for name, value in fields.items() if value not in (None, {})}
+        return {name: value for name, value in fields.items() if value not in (None, {}, False)}
 
 
 def pair_name(first: str, second: str) -> str:

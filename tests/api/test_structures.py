@@ -67,7 +67,7 @@ def test_what_is_none_is_said(given, message):
 
 def test_relaxed_ones_are_samples_with_their_energies(monkeypatch, tmp_path):
     samples = ug.relax([OTHER, COPPER], **EMT)
-    assert [round(each.facts["above_best"], 3) for each in samples] == [pytest.approx(0.033, abs=2e-3), 0.0]
+    assert [round(each.facts["energy_above_lowest"], 3) for each in samples] == [pytest.approx(0.033, abs=2e-3), 0.0]
     assert [each.facts["outcome"] for each in samples] == ["converged", "converged"]
     assert samples[1].structure.volume < COPPER.volume
     one = ug.relax(COPPER.to_pymatgen(), **EMT)

@@ -18,6 +18,7 @@ from tests.crystals.real_crystals import (
     prototypes,
 )
 from tests.eval.known_samples import mp20_test, shaken
+from unigen.crystals.charge_balance import check_composition
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.matching import BoundedMatcher, MatchSettings
 from unigen.elements import SYMBOLS, parse_formula
@@ -26,7 +27,7 @@ from unigen.energies.hull.reference import HullCard, HullReference
 from unigen.eval.crystals.coverage import fingerprint
 from unigen.eval.crystals.novelty import find_novel, find_unique
 from unigen.eval.crystals.protocol import DENOVO
-from unigen.eval.crystals.validity import check_composition, describe
+from unigen.eval.crystals.validity import describe
 from unigen.parallel import Workers
 
 MATCHER = BoundedMatcher(MatchSettings())

@@ -14,6 +14,7 @@ from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.source_choice import CellFilter
 from unigen.request import CrystalRequest
+from unigen.retrieval.compositions import reduced_formula
 from unigen.sample.generate import generate
 
 KNOWN = [retriever().compositions.counts(cell) for cell in range(len(retriever().compositions))]
@@ -40,6 +41,16 @@ def test_unknown_formulas_near_to_a_known_cell_and_no_others(cell, within):
     assert CellFilter(retriever(), None).accepts(CrystalRequest(), cell)
     formula = format_formula(reduce_counts(cell)[0])
     assert CellFilter(retriever(), 0.0).accepts(CrystalRequest(formula=formula), cell)
+
+
+@given(cells())
+def test_formulas_that_are_known_elsewhere_are_known(cell):
+    nowhere = CellFilter(retriever(), None, frozenset())
+    known_here = reduced_formula(cell) in retriever().compositions.formulas
+    assert nowhere.accepts(CrystalRequest(), cell) == (not known_here)
+    assert not CellFilter(retriever(), None, frozenset({reduced_formula(cell)})).accepts(CrystalRequest(), cell)
+    formula = format_formula(reduce_counts(cell)[0])
+    assert nowhere.accepts(CrystalRequest(formula=formula), cell)
 
 
 def test_the_distance_of_one_exchange_is_at_most_that_of_the_elements():

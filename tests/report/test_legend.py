@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from tests.crystals.real_crystals import prototypes
 from unigen.cards import Kind, published
 from unigen.config import read_yaml
+from unigen.crystals.crystal import Crystal, repeat_cell
 from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.protocol import DENOVO
 from unigen.eval.crystals.samples import CrystalEntry
 from unigen.eval.crystals.scores import CrystalResult
 from unigen.eval.molecules.conditional import PropertyResult
@@ -22,8 +25,9 @@ from unigen.eval.statistics import Metric
 from unigen.eval.tables import is_share
 from unigen.molecules.molecule import Molecule
 from unigen.report.evaluation_page import evaluation_page
-from unigen.report.legend import SHARE, STABILITY, metrics_legend
+from unigen.report.legend import SHARE, STABILITY, legend_of, terms_of
 from unigen.report.quantities import MADE_BY, By, quantity_of, unit_of
+from unigen.runs.tables import check_sample
 
 CRYSTALS = list(prototypes(4))
 MOLECULES = [Molecule.from_smiles(smiles, seed=1) for smiles in ("CCO", "CC(N)=O")]
@@ -60,12 +64,12 @@ def conformers():
 def test_every_metric_of_a_page_has_its_entry(report_of, tmp_path):
     report = report_of()
     page = evaluation_page(report, tmp_path)
-    legend = metrics_legend(report)
+    legend = legend_of(terms_of(report))
     assert legend in page.tables
     shown = page.tables[0].rows
     assert [row[0] for row in legend.rows] == [row[0] for row in shown] == [n.replace("_", " ") for n in report.metrics]
     assert all(all(row) for row in legend.rows)
-    assert not any("see the protocol" in row[-1] for row in legend.rows)
+    assert not any("as this protocol has it" in row[-1] for row in legend.rows)
     for (_, unit, protocol, _), (_, value, *_), name in zip(legend.rows, shown, report.metrics, strict=True):
         assert protocol.split()[0].startswith(("csp", "denovo", "molecules", "conformers"))
         assert (unit == SHARE) == is_share(name)
@@ -74,13 +78,19 @@ def test_every_metric_of_a_page_has_its_entry(report_of, tmp_path):
 
 
 def test_a_metric_by_another_potential_than_the_cards_says_so():
-    protocols = {row[0]: row[2] for row in metrics_legend(stability()).rows}
+    protocols = {row[0]: row[2] for row in legend_of(terms_of(stability())).rows}
     assert protocols["stable 0.1"] == "denovo-sun-chgnet 1.2, with 7net-0"
     assert protocols["unique"] == "denovo-cdvae 1.1"
 
 
+def test_a_protocol_of_ones_own_has_a_page(tmp_path):
+    report = evaluate_crystals(CRYSTALS, CRYSTALS, replace(DENOVO, name="mine", min_distance=1.0), workers=1)
+    rows = evaluation_page(report, tmp_path).tables[-1].rows
+    assert {row[2] for row in rows} == {"mine 1.1"}
+
+
 def test_a_metric_of_several_samples_says_of_which():
-    said = {row[0]: row[3] for row in metrics_legend(csp()).rows}
+    said = {row[0]: row[3] for row in legend_of(terms_of(csp())).rows}
     assert said["match rate.k1"].endswith("Here: the first sample of each reference.")
     assert said["match rate.k2"].endswith("Here: the best of the first 2 samples.")
     assert said["match rate.best of 2"].endswith("Here: of the first 2 samples the one with the highest score.")
@@ -104,6 +114,13 @@ def test_a_card_has_the_unit_of_what_is_no_share_and_of_nothing_else(path):
 def test_every_column_of_an_evaluation_is_known(row, kind):
     columns = {each.name for each in fields(row)} - {"id", "formula"}
     assert [name for name in columns if quantity_of(name, kind).about == "as its file says"] == []
+
+
+def test_every_check_of_a_generated_crystal_is_known():
+    overlapping = Crystal(np.array([22, 8]), np.array([[0, 0, 0], [0, 0, 0.19]]), 4 * np.eye(3))
+    columns = check_sample(overlapping) | check_sample(repeat_cell(CRYSTALS[0], 2))
+    assert {"close_contact", "primitive_atoms"} <= columns.keys()
+    assert [name for name in columns if quantity_of(name, "crystals").about == "as its file says"] == []
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

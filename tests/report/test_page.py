@@ -15,8 +15,9 @@ from hypothesis import given
 from tests.crystals.real_crystals import crystals, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
-from unigen.report.html import FEW, MANY_SETTINGS, write_page
+from unigen.report.html import FEW, MANY_SETTINGS, asset, write_page
 from unigen.report.page import Figure, Item, Page, Table
+from unigen.report.pictures import conventional_cell
 from unigen.report.pictures.scene import crystal_scene, molecule_scene
 
 SOME = prototypes(6)
@@ -175,6 +176,12 @@ def test_the_scene_holds_the_crystal(crystal):
     assert np.abs(away - np.round(away)).max() <= 1e-6
     assert again.lattice == pytest.approx(crystal.lattice, abs=1e-6)
     assert np.linalg.norm(scene["view"]) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["BOUNDARY", "SAME"])
+def test_the_page_counts_atoms_as_the_search_for_the_cell_does(name):
+    told = re.search(rf"^const {name} = ([\d.]+);", asset("structure.js"), re.MULTILINE)
+    assert float(told[1]) == getattr(conventional_cell, name)
 
 
 @pytest.mark.parametrize("crystal", SOME, ids=lambda crystal: crystal.formula)

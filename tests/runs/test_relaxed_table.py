@@ -58,11 +58,12 @@ def test_each_entry_keeps_its_name_and_is_told_how_far_it_is_from_the_best(unige
         *(("Cu", str(index)) for index in range(3)), ("Ni", "0"), ("Ni", "1"), ("Ag", "0"),
     ]  # fmt: skip
     best = rows["Cu__1"]
-    assert (best["rank"], best["above_best"], best["space_group"], best["formula"]) == ("1", "0.000000", "Fm-3m", "Cu")
-    assert float(rows["Cu__0"]["above_best"]) == pytest.approx(
+    assert (best["rank"], best["space_group"], best["formula"]) == ("1", "Fm-3m", "Cu")
+    assert best["energy_above_lowest"] == "0.000000"
+    assert float(rows["Cu__0"]["energy_above_lowest"]) == pytest.approx(
         float(rows["Cu__0"]["energy_per_atom"]) - float(best["energy_per_atom"]), abs=2e-6
     )
-    assert float(rows["Cu__0"]["above_best"]) > 0.01
+    assert float(rows["Cu__0"]["energy_above_lowest"]) > 0.01
     assert rows["Cu__2"]["outcome"] == "gated"
     assert rows["Cu__2"]["rank"] == ""
     assert "drawn five times" in rows["Ag__0"]["reason"]
@@ -84,7 +85,7 @@ def test_relaxed_ones_are_read_as_the_samples_that_they_were(unigen, run):
     assert [(row.name, row.info.get("index"), row.structure is not None) for row in rows] == [
         ("Cu", 0, True), ("Cu", 1, True), ("Cu", 2, False), ("Ni", 0, True), ("Ni", 1, True), ("Ag", 0, False),
     ]  # fmt: skip
-    assert rows[1].structure.properties["above_best"] == 0
+    assert rows[1].structure.properties["energy_above_lowest"] == 0
 
 
 def test_what_was_relaxed_is_judged_without_relaxing_it_again(unigen, run, monkeypatch):

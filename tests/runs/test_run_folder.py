@@ -123,7 +123,7 @@ def test_symmetrised_copies_follow_a_new_tolerance(tmp_path):
     copy = tmp_path / "cif_symmetrised" / "Fe__0.cif"
     copy.write_text("of another tolerance")
     _folder(tmp_path, symprec=0.01).finish()
-    assert "Pm-3m" in copy.read_text()
+    assert "P m -3 m" in copy.read_text()
 
 
 def test_failures_keep_their_reason_and_have_no_structure(tmp_path):

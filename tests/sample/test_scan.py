@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.retrieval.known_crystals import prototypes
+from unigen.crystals.charge_balance import check_composition
 from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.eval.crystals.validity import check_composition
 from unigen.request import CrystalRequest
 from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.neighbours import NeighbourIndex

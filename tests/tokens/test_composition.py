@@ -1,10 +1,12 @@
 """Only compositions that satisfy the request can be written, and every path of legal symbols ends."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unigen.elements import SYMBOLS
+from unigen.errors import UserError
 from unigen.request import CrystalRequest
 from unigen.tokens import vocabulary
 from unigen.tokens.composition import composition_symbols, grammar_for, read_pairs
@@ -49,6 +51,37 @@ def test_elements_and_size_are_kept_on_every_legal_path(numbers, n_atoms, seed):
     assert composition_symbols(dict(pairs))[1:-1] == [
         symbol for n, c in pairs for symbol in (vocabulary.element_symbol(n), vocabulary.count_symbol(c))
     ]
+
+
+@given(chemical_systems, st.sets(st.integers(0, 4)), st.integers(0, 20), st.integers(0, 2**31))
+def test_what_must_be_there_is_there_on_every_legal_path(numbers, places, more, seed):
+    elements = [SYMBOLS[number] for number in numbers]
+    required = tuple(elements[place] for place in sorted(places) if place < len(elements))
+    if not required:
+        return
+    # of any size, or of a size that has room for them
+    n_atoms = None if more == 0 else min(len(required) + more - 1, 20)
+    for allowed in (tuple(elements), required, None):
+        request = CrystalRequest(elements=allowed, must_contain=required, n_atoms=n_atoms)
+        pairs = dict(read_pairs(walk(grammar_for(request, 20), np.random.default_rng(seed))))
+        assert {SYMBOLS[number] for number in pairs} >= set(required)
+        assert sum(pairs.values()) <= 20
+        if allowed is not None:
+            assert {SYMBOLS[number] for number in pairs} <= set(allowed)
+        if n_atoms is not None:
+            assert sum(pairs.values()) == n_atoms
+
+
+@given(st.integers(0, 2**31))
+def test_elements_that_nobody_knows_are_not_written(seed):
+    known = frozenset({3, 8, 26})
+    pairs = read_pairs(walk(grammar_for(CrystalRequest(), 20, known=known), np.random.default_rng(seed)))
+    assert {number for number, _ in pairs} <= known
+    for request in (CrystalRequest(elements=("Li", "Fr")), CrystalRequest(must_contain=("Fr",))):
+        with pytest.raises(UserError, match="no known structure has such an element, so none is written; got Fr"):
+            grammar_for(request, 20, known=known)
+    # a formula says what is wanted
+    assert grammar_for(CrystalRequest(formula="FrCl", z=1), 20, known=known).counts == {87: 1, 17: 1}
 
 
 @given(st.integers(0, 2**31))

@@ -57,7 +57,11 @@ def generate(  # noqa: D417 - the options are said group by group
     z: int | None = None,
     n_atoms: int | None = None,
     elements: str | Sequence[str] | None = None,
-    space_group: int | str | None = None,
+    must_contain: str | Sequence[str] | None = None,
+    chemical_system: str | Sequence[str] | None = None,
+    charge_balanced: bool = False,
+    known: str | Sequence[str] | None = None,
+    space_group: int | str | Sequence[int | str] | None = None,
     crystal_system: str | None = None,
     template: str | None = None,
     properties: Mapping[str, float] | str | Sequence[str] | None = None,
@@ -128,8 +132,10 @@ def generate(  # noqa: D417 - the options are said group by group
         kind: what a formula or nothing at all is to be made as; by default a molecule where a SMILES, a scaffold, or a
             model of molecules is given, else a crystal.
         formula, z, n_atoms, elements, space_group, crystal_system, template, properties, min_distance, volume_per_atom,
-            density, distinct: the crystal wanted, as `CrystalRequest` has it or as the command line writes it
+            density, distinct, must_contain, chemical_system, charge_balanced: the crystal wanted, as
+            `CrystalRequest` has it or as the command line writes it
             (``elements="Li,Fe,P,O"``, ``space_group="Pm-3m"``, ``density="4:5"``, ``properties={"density": 5}``).
+        known: datasets whose formulas count as known: none is drawn without a formula.
         scan, scan_limit: every plausible composition of ``elements``.
         parents: structures to follow first.
         retrieve_from: dataset of known structures.
@@ -176,6 +182,9 @@ def generate(  # noqa: D417 - the options are said group by group
         z=z,
         n_atoms=n_atoms,
         elements=elements,
+        must_contain=must_contain,
+        chemical_system=chemical_system,
+        charge_balanced=charge_balanced or None,
         space_group=space_group,
         crystal_system=crystal_system,
         template=template,
@@ -234,6 +243,7 @@ def generate(  # noqa: D417 - the options are said group by group
         model=str(named or BUNDLED[makes]),
         retrieve_from=None if retrieve_from is None else str(retrieve_from),
         exclude_formula=exclude_formula,
+        known=(str(known),) if isinstance(known, str | Path) else tuple(map(str, known or ())),
         parents=parents if isinstance(parents, Parents | None) else read_parents(parents),
         scans=scans,
         decoding=decoding,

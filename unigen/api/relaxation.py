@@ -31,7 +31,7 @@ GFN2 = "gfn2-xtb"
 _TOLD = (
     "outcome",
     "energy_per_atom",
-    "above_best",
+    "energy_above_lowest",
     "space_group",
     "enthalpy_per_atom",
     "energy_drop",
@@ -93,7 +93,7 @@ def relax(
 
     Returns:
         Samples (one Sample for one structure) whose structures are the relaxed ones, in their order, with
-        ``energy_per_atom`` (eV), ``above_best`` (eV/atom above the lowest of its composition), ``outcome`` and more in
+        ``energy_per_atom``, ``energy_above_lowest`` (of its composition; both eV/atom), ``outcome`` and more in
         ``sample.facts``. What could not be relaxed has no structure but a reason, and a warning counts them.
 
     Raises:

@@ -17,7 +17,7 @@ from unigen.sample.requests import (
     read_molecule_requests,
     read_pressures,
     read_requests,
-    request_of,
+    requests_of,
 )
 
 Request = CrystalRequest | MoleculeRequest
@@ -85,7 +85,7 @@ def crystal_requests(requests: Any, fields: dict[str, object]) -> list[CrystalRe
             twice = sorted(own.keys() & fields.keys())
             if twice:
                 raise UserError(f"{twice[0]}: said twice", got=f"{own[twice[0]]} and {fields[twice[0]]}")
-            wanted.append(request_of(own | fields))
+            wanted += requests_of(own | fields)
         else:
             raise UserError(
                 "no request", got=type(each).__name__, wanted="a formula, a CrystalRequest, or fields of one"

@@ -43,7 +43,11 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")]
 @app.command("crystal")
 def generate_crystal(
     formula: Annotated[
-        str | None, typer.Option(help="Composition, such as SrTiO3; none: de novo.", rich_help_panel=WANTED)
+        str | None,
+        typer.Option(
+            help="Such as SrTiO3, or 'ABX3 with A in Cs,Rb; B in Pb,Sn; X in halogens'; none: de novo.",
+            rich_help_panel=WANTED,
+        ),
     ] = None,
     z: Annotated[
         int | None, typer.Option(help="Formula units in the primitive cell; by default drawn.", rich_help_panel=WANTED)
@@ -51,6 +55,16 @@ def generate_crystal(
     n_atoms: Annotated[int | None, typer.Option(help="Atoms in the primitive cell.", rich_help_panel=WANTED)] = None,
     elements: Annotated[
         str | None, typer.Option(help="Only these may occur, such as Li,Fe,P,O.", rich_help_panel=WANTED)
+    ] = None,
+    must_contain: Annotated[str | None, typer.Option(help="These have to occur.", rich_help_panel=WANTED)] = None,
+    chemical_system: Annotated[
+        str | None, typer.Option(help="All of these and no others: Li-Fe-P-O.", rich_help_panel=WANTED)
+    ] = None,
+    charge_balanced: Annotated[
+        bool, typer.Option("--charge-balanced", help="De novo: only charges that balance.", rich_help_panel=WANTED)
+    ] = False,
+    known: Annotated[
+        list[str] | None, typer.Option(help="Dataset whose formulas are known: none is drawn.", rich_help_panel=WANTED)
     ] = None,
     space_group: Annotated[
         str | None, typer.Option(help="Number or symbol, or several: 221,Pnma.", rich_help_panel=WANTED)
@@ -162,7 +176,7 @@ def generate_crystal(
     from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder
     from unigen.runs.generation import RunSettings
-    from unigen.sample.requests import read_pressures, read_requests, request_of
+    from unigen.sample.requests import read_pressures, read_requests, requests_of
     from unigen.sample.scan import LIMIT, scan_each, scan_requests
 
     given = _given(
@@ -170,6 +184,9 @@ def generate_crystal(
         z=z,
         n_atoms=n_atoms,
         elements=elements,
+        must_contain=must_contain,
+        chemical_system=chemical_system,
+        charge_balanced=charge_balanced or None,
         space_group=space_group,
         crystal_system=crystal_system,
         template=template,
@@ -182,7 +199,7 @@ def generate_crystal(
     )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
-    wanted = [request_of(given)] if requests is None else read_requests(requests)
+    wanted = requests_of(given) if requests is None else read_requests(requests)
     if scan_limit is not None and not scan:
         raise UserError("--scan-limit without --scan")
     scans = scan_each(wanted, model, retrieve_from, scan_limit or LIMIT) if scan else []
@@ -197,6 +214,7 @@ def generate_crystal(
         model=model,
         retrieve_from=retrieve_from,
         exclude_formula=exclude_formula,
+        known=tuple(known or ()),
         parents=read_parents([*parents, *(more_parents or ())]) if parents else None,
         scans=scans,
         decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),

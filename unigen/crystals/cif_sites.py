@@ -91,7 +91,13 @@ def sites_of(block: Block, formula: Formula | None, where: str) -> Sites:
         amount = number_of(occupancy or "1")
         if not is_full(amount):
             what = "occupancy 0" if amount == 0 else "partial occupancy"
-            raise UserError(f"{site}: {what}", where=where, got=f"{name} {occupancy}", wanted="one element a site")
+            raise UserError(
+                f"{site}: {what}",
+                where=where,
+                got=f"{name} {occupancy}",
+                wanted="one element a site",
+                next_step="order it first, as with pymatgen's OrderDisorderedStructureTransformation",
+            )
     _refuse_alternatives(block, rows, where)
     numbers = [
         _element(index, kind, label, formula, where)

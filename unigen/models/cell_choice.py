@@ -90,6 +90,7 @@ class CellChooser:
         property_vector: of a request; None: nothing can be asked for.
         larger_cells: beyond the model's own that may be chosen; None: none.
         largest: atoms of the largest cell of a known composition; None: of the model's own.
+        elements: atomic numbers that are written where the composition is open; None: all.
     """
 
     def __init__(
@@ -101,8 +102,10 @@ class CellChooser:
         property_vector: PropertyVector | None = None,
         larger_cells: LargerCells | None = None,
         largest: int | None = None,
+        elements: frozenset[int] | None = None,
     ) -> None:
         self.model, self.temperature = model, temperature
+        self.elements = elements
         self.accepts: Accepts = accepts or (lambda _request, _cell: True)
         self.size_evidence: SizeEvidence = size_evidence or (lambda _request, cells: np.zeros(len(cells)))
         self.property_vector: PropertyVector = property_vector or (
@@ -122,7 +125,9 @@ class CellChooser:
                 given = self._given_cell(row)
                 if given is None:
                     next_step = "" if self.largest == self.model.config.max_atoms else _GIVE_A_FORMULA
-                    grammar = grammar_for(row.job.request, self.model.config.max_atoms, next_step=next_step)
+                    grammar = grammar_for(
+                        row.job.request, self.model.config.max_atoms, next_step=next_step, known=self.elements
+                    )
                 else:
                     grammar = grammar_for(row.job.request, self.largest, given)
             except UserError as error:
@@ -212,16 +217,24 @@ class CellChooser:
                 break
             requests = [rows[i].job.request for i in left]
             uniforms = np.stack([_symbol_uniforms(rows[i], trial) for i in left])
-            grammars = [grammar_for(request, self.model.config.max_atoms) for request in requests]
+            grammars = [grammar_for(each, self.model.config.max_atoms, known=self.elements) for each in requests]
             property_vectors = np.stack([self.property_vector(request) for request in requests])
             cells = draw_compositions(self.model, grammars, uniforms, self.temperature, property_vectors)
             open_rows, left = left, []
             for i, cell in zip(open_rows, cells, strict=True):
-                if self.accepts(rows[i].job.request, cell):
+                request = rows[i].job.request
+                if self.accepts(request, cell) and (not request.charge_balanced or _is_charge_balanced(cell)):
                     results[i] = cell
                 else:
                     left.append(i)
         return results
+
+
+def _is_charge_balanced(cell: Counts) -> bool:
+    # late: the chemistry stack need not be there where nobody asks for it
+    from unigen.crystals.charge_balance import check_composition
+
+    return check_composition(format_formula(reduce_counts(cell)[0])).valid
 
 
 def _symbol_uniforms(row: CellRow, trial: int) -> Float[np.ndarray, "draws"]:

@@ -15,6 +15,7 @@ from unigen.display import ShownInNotebooks
 from unigen.errors import UserError
 from unigen.nn.conditions.properties import Range
 from unigen.request import CrystalRequest
+from unigen.retrieval.compositions import Formula
 from unigen.retrieval.parents import Parents
 from unigen.symmetry.space_groups import space_group
 
@@ -168,6 +169,7 @@ class OpenedModel:
         retrieve_from: dataset of known structures; None for the model's own.
         exclude_formula: use no known structure of the requested formula.
         parents: structures of the user that are to be followed first.
+        known: formulas that are known besides; None where nobody asks.
     """
 
     network: Any
@@ -180,6 +182,7 @@ class OpenedModel:
     retrieve_from: str | Path | None
     exclude_formula: bool
     parents: Parents | None = None
+    known: frozenset[Formula] | None = None
 
     @property
     def score_steps(self) -> int:

@@ -17,7 +17,7 @@ from unigen.report.figures.hull import hull_figure
 from unigen.report.figures.hull_sample import hull_samples
 from unigen.report.figures.scatter import asked_figure
 from unigen.report.html import write_page
-from unigen.report.legend import metrics_legend, potential_of, protocols_of, unit_of_metric
+from unigen.report.legend import Term, legend_of, potential_of, protocols_of, terms_of
 from unigen.report.page import Figure, Item, Page, Table, Value
 from unigen.report.quantities import By
 from unigen.report.source_links import SourceLinks
@@ -51,12 +51,13 @@ def evaluation_page(report: Report, folder: Path) -> Page:
     references = report.shown.references
     kind: Kind = "molecules" if any(isinstance(each, Molecule) for each in (*made, *references)) else "crystals"
     beside = f", beside {report.reference}" if report.reference else ""
+    terms = terms_of(report)
     return Page(
         title=f"{report.samples} under {report.protocol}",
         kind=kind,
         items=_items(report, SourceLinks(folder)),
         figures=[*_judged(report, kind), *distributions(kind, made, references)],
-        tables=[_metrics(report), _counts(report), *_left_out(report), metrics_legend(report)],
+        tables=[_metrics(report, terms), _counts(report), *_left_out(report), legend_of(terms)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
         notes=[f"Protocol {report.protocol} {report.version}{beside}. Intervals are 95 %."],
@@ -102,12 +103,12 @@ def _judged(report: Report, kind: Kind) -> list[Figure]:
     return pictures + column_distributions(columns, kind, {"above_hull": THRESHOLDS})
 
 
-def _metrics(report: Report) -> Table:
+def _metrics(report: Report, terms: Mapping[str, Term]) -> Table:
     rows = []
     for name, metric in report.metrics.items():
         value, interval, over = metric_texts(name, metric)
-        unit = "" if metric.value is None else unit_of_metric(name, report)
-        rows.append((name.replace("_", " "), f"{value} {unit}".rstrip(), interval, over))
+        with_unit = value if metric.value is None else terms[name].written(value)
+        rows.append((name.replace("_", " "), with_unit, interval, over))
     return Table("Metrics", ("", "value", "95 % interval", "over"), rows)
 
 

@@ -1,4 +1,4 @@
-"""The page of a generation run: its samples with what their journal lines say, its settings, no energies."""
+"""The page of a generation run: its samples with what their journal lines say, what chose them, its settings."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ from unigen.runs.folder import RUN, Row, file_names
 from unigen.runs.molecule_files import SDF, molecule_of
 
 _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "sites", "lattice", "molecule", "reason")
+
 _JUDGED = ("above_hull", "energy_per_atom", "formation_energy")
 """On the cards of crystals that were kept for being stable."""
+
+_WRONG = ("close_contact",)
+"""On every card that has it: it is not valid, and why."""
 
 _NOTE = "Nothing here says that a structure is stable: no energies were computed."
 
@@ -49,7 +53,7 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
     settings = read_yaml(folder / RUN)
     requests = settings.pop("requests")
     figures = distributions(kind, made)
-    on_cards: Sequence[str] = ()
+    on_cards: Sequence[str] = _WRONG
     made_by: dict[By, str] = {"model": str(settings["model"])}
     # imported here: no other run needs what ranks and judges
     if "ranking" in settings or "stable" in settings:
@@ -57,13 +61,13 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
 
         pictures, missing = hull_of_run(rows, settings)
         figures, notes = [*pictures, *figures], [*notes, *missing]
-        on_cards, made_by = _JUDGED, made_by | _judged_by(settings)
+        on_cards, made_by = (*_JUDGED, *_WRONG), made_by | _judged_by(settings)
     if "ranking" in settings:
         from unigen.report.ranking_page import on_cards_of, ranking_figures, ranking_notes
 
         figures = [*ranking_figures(folder, rows, requests, settings["ranking"]), *figures]
         notes = [*ranking_notes(settings), *missing]
-        on_cards = on_cards_of(rows)
+        on_cards = (*on_cards_of(folder, rows), *_WRONG)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(
         title=f"{kind.capitalize()} by {settings['model']}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from unigen.cards import published
@@ -18,22 +20,41 @@ STABILITY = "denovo-sun-chgnet"
 SHARE, NO_UNIT = "% of samples", "none"
 
 
-def metrics_legend(report: Report) -> Table:
-    """A row a metric of the report: name, unit, protocol, and what it is."""
-    rows = [(name.replace("_", " "), *_said_of(name, report)) for name in report.metrics]
+@dataclass(frozen=True)
+class Term:
+    """What is to be said of a metric.
+
+    Attributes:
+        unit: of its value; SHARE and NO_UNIT where it has none.
+        protocol: name and version.
+        about: what it is.
+    """
+
+    unit: str
+    protocol: str
+    about: str
+
+    def written(self, value: str) -> str:
+        """A value with its unit behind it; a share has its per cent already."""
+        return value if self.unit in (SHARE, NO_UNIT) else f"{value} {self.unit}"
+
+
+def terms_of(report: Report) -> dict[str, Term]:
+    """By the name of each metric, what the cards of its protocols say."""
+    protocols = protocols_of(report)
+    return {name: _term(name, protocols) or _unknown(name, report) for name in report.metrics}
+
+
+def legend_of(terms: Mapping[str, Term]) -> Table:
+    """A row a metric."""
+    rows = [(name.replace("_", " "), term.unit, term.protocol, term.about) for name, term in terms.items()]
     return Table("What these metrics are", ("metric", "unit", "protocol", "what it is"), rows, folded=True)
 
 
-def unit_of_metric(name: str, report: Report) -> str:
-    """To be written behind its value; empty of a share, whose value has its per cent, and of what has no unit."""
-    unit = _said_of(name, report)[0]
-    return "" if unit in (SHARE, NO_UNIT) else unit
-
-
 def protocols_of(report: Report) -> dict[str, dict[str, Any]]:
-    """The cards of the protocols that a report was made by, by how a page names them."""
-    names = report.protocol.split(", ")
-    cards = {f"{name} {version}": _card(name) for name, version in zip(names, report.version.split(", "), strict=True)}
+    """The cards of the protocols that a report was made by, by how a page names them; empty ones of a user's own."""
+    names = zip(report.protocol.split(", "), report.version.split(", "), strict=True)
+    cards = {f"{name} {version}": _card(name) for name, version in names}
     if potential := potential_of(report):
         card = _card(STABILITY)
         by = "" if potential["name"] == card["settings"]["potential"] else f", with {potential['name']}"
@@ -48,20 +69,26 @@ def potential_of(report: Report) -> dict[str, str]:
 
 
 def _card(name: str) -> dict[str, Any]:
-    return read_yaml(published("eval/protocols") / f"{name}.yaml")
+    path = published("eval/protocols") / f"{name}.yaml"
+    return read_yaml(path) if path.exists() else {}
 
 
-def _said_of(name: str, report: Report) -> tuple[str, str, str]:
-    """Unit, protocol and meaning of a metric; those of ``match_rate.k20`` and ``mae.gap`` stand before the dot."""
+def _term(name: str, protocols: Mapping[str, dict[str, Any]]) -> Term | None:
+    """Of the first protocol that knows it; ``match_rate.k20`` and ``mae.gap`` by what stands before the dot."""
     base, _, suffix = name.partition(".")
-    for protocol, card in protocols_of(report).items():
-        told = card["metrics"] | card.get("validity", {})  # beside what it compares, csp says how valid samples are
-        for entry in (name, base):
-            if entry in told:
-                whose = _of_suffix(suffix) if entry != name else ""
-                about = told[entry] + (f" Here: {whose}." if whose else "")
-                return _unit(entry, suffix, card), protocol, about
-    return (SHARE if is_share(name) else NO_UNIT), report.protocol, "see the protocol"
+    for protocol, card in protocols.items():
+        # beside what it compares, csp says how valid samples are
+        told = card.get("metrics", {}) | card.get("validity", {})
+        if name in told:
+            return Term(_unit(name, "", card), protocol, told[name])
+        if base in told:
+            return Term(_unit(base, suffix, card), protocol, f"{told[base]} Here: {_of_suffix(suffix)}.")
+    return None
+
+
+def _unknown(name: str, report: Report) -> Term:
+    """Of a protocol that has no card among ours."""
+    return Term(SHARE if is_share(name) else NO_UNIT, f"{report.protocol} {report.version}", "as this protocol has it")
 
 
 def _unit(entry: str, suffix: str, card: dict[str, Any]) -> str:

@@ -27,7 +27,14 @@ MOST_ITEMS = 50
 
 _SCRIPTS = ("columns", "structure", "viewer", "notebook")
 
-_COLUMNS = ("rank", "space_group", "score", "energy_per_atom", "energy_above_lowest", "above_best", "above_hull")
+_COLUMNS = (
+    "rank",
+    "space_group",
+    "score",
+    "energy_per_atom",
+    "energy_above_lowest",
+    "above_hull",
+)
 """What a list tells besides formula and symmetry; everything else is in ``to_dataframe``."""
 
 

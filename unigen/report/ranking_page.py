@@ -17,9 +17,6 @@ from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import Row, was_made
 from unigen.runs.ranking import TABLE, read_table
 
-_PLACE_OF_QUANTITY = 3
-"""Of the quantity that ranks, among what a line says of its ranking: behind rank, candidate and by."""
-
 
 def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
     """What the reader has to know first of a ranked run.
@@ -30,7 +27,7 @@ def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
     ranking = settings["ranking"]
     notes = [
         f"The best of {ranking['candidates']} candidates a request, ranked by {ranking['by']}; all stand in {TABLE}.",
-        f"Learned from: {ranking['trained_on']}.",
+        f"Learned from: {ranking['trained_on'].rstrip('.')}.",
     ]
     if ranking["by"] == "energy":
         weight = ranking["log_probability_weight"]
@@ -46,17 +43,16 @@ def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def on_cards_of(rows: Sequence[Row]) -> list[str]:
+def on_cards_of(folder: Path, rows: Sequence[Row]) -> list[str]:
     """What stands on the cards of answers: rank, what ranked, and how far above the lowest and the hull that is.
 
     Args:
-        rows: journal of a ranked run.
+        folder: of the run.
+        rows: its journal.
     """
-    found = dict.fromkeys(name for row in rows for name in row.get("ranking", {}))
-    ranked_by = list(found)[_PLACE_OF_QUANTITY : _PLACE_OF_QUANTITY + 1]
-    predicted = [name for name in found if "_predicted" in name]
-    energies = [name for name in ("energy_above_lowest", "energy_above_hull") if name in found]
-    return ["rank", *ranked_by, *energies, *predicted, "relaxed"]
+    quantity, _ = read_table(folder / TABLE)
+    predicted = dict.fromkeys(name for row in rows for name in row.get("ranking", {}) if "_predicted" in name)
+    return ["rank", quantity, "energy_above_lowest", "energy_above_hull", *predicted, "relaxed"]
 
 
 def ranking_figures(

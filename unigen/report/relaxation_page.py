@@ -19,14 +19,14 @@ from unigen.report.distributions import column_distributions
 from unigen.report.html import write_page
 from unigen.report.page import PAGE, Item, Page, Value
 from unigen.runs.relaxation import RelaxedEntry
+from unigen.runs.relaxed_table import ranked_within, what_goes_down
 from unigen.runs.tables import check_sample
 
 _DRAWN = ("energy_drop", "displacement", "volume_change", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
 
-
 _ON_CARDS = {
-    "crystals": ("rank", "energy_above_lowest", "enthalpy_per_atom", "energy_per_atom", "outcome"),
+    "crystals": ("rank", "energy_above_lowest", "enthalpy_per_atom", "energy_per_atom", "outcome", "close_contact"),
     "molecules": ("rank", "energy_above_lowest", "energy", "strain", "outcome"),
 }
 
@@ -44,7 +44,9 @@ def write_crystals_page(folder: Path, relaxations: Sequence[tuple[str, Relaxatio
     symprec = _symprec(folder)
     under_pressure = any(result.enthalpy_per_atom is not None for _, result in relaxations)
     energies = [
-        None if result.crystal is None else (result.crystal.reduced_formula, _what_goes_down(result))
+        (result.crystal.reduced_formula, energy)
+        if result.crystal is not None and (energy := what_goes_down(result)) is not None
+        else None
         for _, result in relaxations
     ]
     items = [
@@ -118,35 +120,14 @@ def _checks(crystal: Crystal, symprec: float) -> dict[str, Value]:
     return checks
 
 
-def _what_goes_down(result: Relaxation) -> float | None:
-    """Enthalpy under a pressure, else energy; eV/atom."""
-    return result.energy_per_atom if result.enthalpy_per_atom is None else result.enthalpy_per_atom
-
-
 def _potential(potential: Mapping[str, str]) -> str:
     scheme = f" ({potential['scheme']} energies)" if "scheme" in potential else ""
     return f"{potential['name']}{scheme}"
 
 
-def _places(energies: Sequence[tuple[str, float | None] | None]) -> list[dict[str, Value]]:
-    """Rank and distance to the lowest, of each among all of its formula; nothing of what has no energy.
-
-    Args:
-        energies: formula and energy of each.
-    """
-    of_formula: dict[str, list[float]] = {}
-    for formula, energy in filter(None, energies):
-        if energy is not None:
-            of_formula.setdefault(formula, []).append(energy)
-    places: list[dict[str, Value]] = []
-    for each in energies:
-        formula, energy = each or ("", None)
-        if energy is None:
-            places.append({})
-            continue
-        among = of_formula[formula]
-        places.append({"rank": 1 + sum(other < energy for other in among), "energy_above_lowest": energy - min(among)})
-    return places
+def _places(energies: Sequence[tuple[str, float] | None]) -> list[dict[str, Value]]:
+    """The columns of rank and distance to the lowest, of each among all of its formula."""
+    return [{"rank": each[0], "energy_above_lowest": each[1]} if each else {} for each in ranked_within(energies)]
 
 
 def _write(folder: Path, kind: Kind, items: Sequence[Item], file: str, unit: str) -> Path:

@@ -16,6 +16,10 @@ STABILITY = ("e_above_hull", "stability")
 structures comes first: the lowest."""
 
 
+Formula = tuple[tuple[int, int], ...]
+"""(atomic number, count) of a formula unit, by number."""
+
+
 @dataclass(frozen=True, eq=False)
 class Compositions:
     """The compositions of many primitive cells, one row for every element of every cell.
@@ -44,11 +48,12 @@ class Compositions:
 
     def knows_formula(self, counts: dict[int, int]) -> bool:
         """Whether a cell of any size has the same reduced formula."""
-        return _reduced(counts) in self._formulas
+        return reduced_formula(counts) in self.formulas
 
     @cached_property
-    def _formulas(self) -> frozenset[tuple[tuple[int, int], ...]]:
-        return frozenset(_reduced(self.counts(cell)) for cell in range(len(self)))
+    def formulas(self) -> frozenset[Formula]:
+        """The reduced formulas of all cells."""
+        return frozenset(reduced_formula(self.counts(cell)) for cell in range(len(self)))
 
     @classmethod
     def of_dataset(cls, dataset: CrystalDataset) -> Compositions:
@@ -65,7 +70,8 @@ class Compositions:
         )
 
 
-def _reduced(counts: dict[int, int]) -> tuple[tuple[int, int], ...]:
+def reduced_formula(counts: dict[int, int]) -> Formula:
+    """The same for all cells of one formula."""
     return tuple(sorted(reduce_counts(counts)[0].items()))
 
 

@@ -14,8 +14,8 @@ from functools import cached_property
 
 import numpy as np
 
-from unigen.elements import reduce_counts
 from unigen.retrieval.bond_lengths import BondLengths, bonded_pairs
+from unigen.retrieval.compositions import Formula, reduced_formula
 from unigen.retrieval.shortlist import Shortlist
 from unigen.retrieval.table import TemplateTable
 from unigen.retrieval.volume import VolumeModel
@@ -87,7 +87,7 @@ class VolumeEstimate:
         place: int,
     ) -> float | None:
         """The logarithm of the change of volume that gives the bonds of the polymorph most alike; None: none is."""
-        formula = _key(dict(zip(shortlist.elements.tolist(), shortlist.counts.tolist(), strict=True)))
+        formula = reduced_formula(dict(zip(shortlist.elements.tolist(), shortlist.counts.tolist(), strict=True)))
         ours = contacts.astype(float)
         first, second = bonded_pairs(ours[..., 0])
         if not len(first):
@@ -106,11 +106,11 @@ class VolumeEstimate:
         return change
 
     @cached_property
-    def _places(self) -> dict[tuple[tuple[int, int], ...], list[int]]:
+    def _places(self) -> dict[Formula, list[int]]:
         """Structures of the table by formula."""
-        places: dict[tuple[tuple[int, int], ...], list[int]] = {}
+        places: dict[Formula, list[int]] = {}
         for place in range(len(self.table)):
-            places.setdefault(_key(self.table.counts(place)), []).append(place)
+            places.setdefault(reduced_formula(self.table.counts(place)), []).append(place)
         return places
 
     @cached_property
@@ -127,7 +127,3 @@ def _arrangement(
     """How far the further neighbours are, relative to the nearest one, seen from both ends of each bond."""
     seen = np.concatenate([contacts[first, second], contacts[second, first]])
     return np.log(seen[:, 1:] / seen[:, :1]).ravel()
-
-
-def _key(counts: dict[int, int]) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted(reduce_counts(counts)[0].items()))

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.cards import Kind
+from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import alone_in, sha256_of
+from unigen.elements import is_organic
 from unigen.errors import UserError
 from unigen.models.generator import FollowsParents, Generator, Range, RepeatsKnown
 from unigen.parallel import ProgressBar
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 Request = CrystalRequest | MoleculeRequest
 
-_WHERE_GIVEN = ("decoding", "parents", "scans")
+_WHERE_GIVEN = ("decoding", "parents", "known", "scans")
 """Settings of which ``run.yaml`` tells in words of its own, and only where there are any."""
 
 
@@ -43,6 +45,7 @@ class RunSettings:
         retrieve_from: dataset that known structures come from; by default the model's own table.
         exclude_formula: known structures of the request's own formula are left out.
         parents: structures of the user, followed first.
+        known: datasets whose formulas count as known, none of which is drawn de novo.
         scans: of the chemical systems whose compositions are the requests.
         decoding: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
@@ -56,6 +59,7 @@ class RunSettings:
     retrieve_from: str | None = None
     exclude_formula: bool = False
     parents: Parents | None = None
+    known: tuple[str, ...] = ()
     scans: Sequence[Scan] = ()
     decoding: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -77,6 +81,7 @@ class RunSettings:
             retrieve_from=self.retrieve_from,
             exclude_formula=self.exclude_formula,
             parents=self.parents,
+            known=self.known,
             **self.decoding,
         )
 
@@ -98,12 +103,18 @@ class RunSettings:
             "unigen": __version__,
             **{name: values[name] for name in folder.written},
             **_parent_facts(generator, requests),
+            **({"known": _checksums(self.known)} if self.known else {}),
             **({"scans": [scan.facts for scan in self.scans]} if self.scans else {}),
             "version": generator.version,
             "versions": {name: version(name) for name in folder.tools},
             "requests": [request.to_dict() for request in requests],
             **_patterns(requests),
         }
+
+
+def _checksums(datasets: Sequence[str]) -> dict[str, str]:
+    """Of the datasets as they are now: a set that is built anew under its name makes another run."""
+    return {name: sha256_of(resolve_dataset(name)[0]) for name in datasets}
 
 
 def _patterns(requests: Sequence[Request]) -> dict[str, dict[str, str]]:
@@ -190,13 +201,20 @@ def remarks(generator: Generator, request: Request) -> list[str]:
     """What should be known of a request before it is drawn.
 
     Returns:
-        A line a property: its value and unit beside the range of the training data, a warning outside of it.
+        A line a property: its value and unit beside the range of the training data, a warning outside of it. And one
+        for a formula whose crystals are made of molecules.
 
     Raises:
         UserError: a property that the model does not know.
     """
     ranges = generator.ranges(request.properties)
-    return [_remark(name, request.properties[name], seen) for name, seen in ranges.items()]
+    told = [_remark(name, request.properties[name], seen) for name, seen in ranges.items()]
+    if isinstance(request, CrystalRequest) and request.formula is not None and is_organic(request.formula):
+        told.append(
+            f"warning: {request.formula} crystallises as molecules, and these models draw atoms of extended solids: "
+            "do not trust what comes (of one molecule: unigen generate molecule)"
+        )
+    return told
 
 
 def _parent_facts(generator: Generator, requests: Sequence[Request]) -> dict[str, Any]:

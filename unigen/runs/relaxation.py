@@ -116,7 +116,7 @@ def relax_crystal_files(
         _print_left_out(console, left_out, survey)
         for row in best[:SHOWN]:
             told = f"{row.rank}. {row.file}: {row.formula} {row.space_group} ({row.space_group_number})"
-            console.out(f"{told}, +{row.above_best:.3f} eV/atom", highlight=False)
+            console.out(f"{told}, +{row.energy_above_lowest:.3f} eV/atom", highlight=False)
         if best:
             console.out(f"the best {len(best)} copied to {out / TOP}", highlight=False)
     return named
@@ -156,8 +156,8 @@ def write_relaxed_crystals(
 
 def _told(row: RelaxedRow) -> dict[str, str | int | float]:
     """What a frame says besides the numbers of its relaxation."""
-    told = {"index": row.index, "formula": row.formula, "space_group": row.space_group}
-    return {name: value for name, value in (told | {"above_best": row.above_best}).items() if value is not None}
+    names = ("index", "formula", "space_group", "energy_above_lowest")
+    return {name: value for name in names if (value := getattr(row, name)) is not None}
 
 
 def _crystal_cells(row: RelaxedRow, result: Relaxation, settings: RelaxSettings) -> Cells:
@@ -169,7 +169,7 @@ def _crystal_cells(row: RelaxedRow, result: Relaxation, settings: RelaxSettings)
     moved, volume = f"{result.displacement:.3f}", f"{result.volume_change:+.1%}"
     if result.enthalpy_per_atom is not None:
         enthalpy = [f"{result.enthalpy_per_atom:.3f}"]
-    above = "" if row.above_best is None else f"{row.above_best:.3f}"
+    above = "" if row.energy_above_lowest is None else f"{row.energy_above_lowest:.3f}"
     energy = f"{result.energy_per_atom:.3f}"
     return (row.file, outcome, str(result.steps), energy, above, f"{drop:.3f}", moved, volume, *enthalpy)
 

@@ -35,7 +35,7 @@ class RelaxedRow:
         space_group_number: international number.
         outcome: how the relaxation ended.
         rank: among the entries of its composition, from 1, the lowest energy (under a pressure: enthalpy) first.
-        above_best: eV/atom above the lowest of its composition.
+        energy_above_lowest: eV/atom above the lowest of its composition.
         energy_per_atom: eV/atom, relaxed.
         enthalpy_per_atom: eV/atom, under a pressure.
         initial_energy_per_atom: eV/atom, as given.
@@ -55,7 +55,7 @@ class RelaxedRow:
     space_group_number: int | None = None
     outcome: str
     rank: int | None = None
-    above_best: float | None = None
+    energy_above_lowest: float | None = None
     energy_per_atom: float | None = None
     enthalpy_per_atom: float | None = None
     initial_energy_per_atom: float | None = None
@@ -77,9 +77,14 @@ def relaxed_rows(
         results: one an entry, those of unreadable ones failed.
         settings: of the relaxation; its ``symprec`` is the tolerance of the space groups.
     """
-    ranks, above = _ranked(results)
+    energies = [
+        (result.crystal.reduced_formula, energy)
+        if result.crystal is not None and (energy := what_goes_down(result)) is not None
+        else None
+        for result in results
+    ]
     rows = []
-    for place, (entry, stem, result) in enumerate(zip(entries, stems(entries), results, strict=True)):
+    for entry, stem, result, place in zip(entries, stems(entries), results, ranked_within(energies), strict=True):
         crystal = result.crystal or entry.structure
         group = None if result.crystal is None else result.crystal.space_group(settings.symprec)
         of_result = [each.name for each in fields(RelaxedRow) if hasattr(result, each.name)]
@@ -91,8 +96,8 @@ def relaxed_rows(
             "formula": "" if crystal is None else crystal.reduced_formula,
             "space_group": "" if group is None else group.symbol,
             "space_group_number": None if group is None else group.number,
-            "rank": ranks.get(place),
-            "above_best": above.get(place),
+            "rank": place and place[0],
+            "energy_above_lowest": place and place[1],
         }
         rows.append(RelaxedRow(**(told | own)))
     return rows
@@ -109,19 +114,31 @@ def stems(entries: Sequence[Row[Crystal]]) -> list[str]:
     return [name if counts[name.lower()] == 1 else f"{name}-{place}" for place, name in enumerate(names, start=1)]
 
 
-def _ranked(results: Sequence[Relaxation]) -> tuple[dict[int, int], dict[int, float]]:
-    """Rank and distance to the lowest of its composition, by place, of what has an energy."""
+def what_goes_down(result: Relaxation) -> float | None:
+    """Of a relaxed crystal: the enthalpy under a pressure, else the energy; eV/atom."""
+    return result.energy_per_atom if result.enthalpy_per_atom is None else result.enthalpy_per_atom
+
+
+def ranked_within(energies: Sequence[tuple[str, float] | None]) -> list[tuple[int, float] | None]:
+    """Rank, from 1, and distance to the lowest, of each among all of its composition; None of what has no energy.
+
+    Args:
+        energies: composition and energy of each. Of equal energies the first comes first.
+
+    Example:
+        >>> ranked_within([("TiO2", -9.0), None, ("TiO2", -9.5), ("Cu", -4.0)])
+        [(2, 0.5), None, (1, 0.0), (1, 0.0)]
+    """
     groups: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for place, result in enumerate(results):
-        energy = result.energy_per_atom if result.enthalpy_per_atom is None else result.enthalpy_per_atom
-        if result.crystal is not None and energy is not None:
-            groups[result.crystal.reduced_formula].append((energy, place))
-    ranks, above = {}, {}
+    for place, each in enumerate(energies):
+        if each is not None:
+            groups[each[0]].append((each[1], place))
+    ranked: list[tuple[int, float] | None] = [None] * len(energies)
     for group in groups.values():
         lowest = min(group)[0]
         for rank, (energy, place) in enumerate(sorted(group), start=1):
-            ranks[place], above[place] = rank, energy - lowest
-    return ranks, above
+            ranked[place] = rank, energy - lowest
+    return ranked
 
 
 def write_relaxed_table(folder: Path, rows: Sequence[RelaxedRow]) -> None:

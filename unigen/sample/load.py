@@ -8,12 +8,14 @@ from typing import Any
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
+from unigen.data.crystal_store import open_crystals
 from unigen.device import check_device
 from unigen.disk import sha256_of
 from unigen.errors import UserError
 from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
 from unigen.models.families import UNLEARNED, family_of
 from unigen.models.generator import Generator, OpenedModel
+from unigen.retrieval.compositions import Compositions, Formula
 from unigen.retrieval.parents import Parents, read_parents
 
 
@@ -26,6 +28,7 @@ def load(
     retrieve_from: str | Path | None = None,
     exclude_formula: bool = False,
     parents: Parents | Crystal | str | Path | Sequence[Crystal | str | Path] | None = None,
+    known: str | Path | Sequence[str | Path] = (),
     **settings: Any,
 ) -> Generator:
     """A generator by bundled name, by model folder, or ``"nearest"``.
@@ -40,6 +43,8 @@ def load(
         exclude_formula: use no structure of the request's own formula (for benchmarks).
         parents: structures of yours, or files and folders of them: a wyckoff model follows them, in every request that
             they fit, before any known one.
+        known: datasets whose formulas count as known, besides those of the known structures; where any is given, no
+            known formula is drawn de novo.
         settings: how to draw, such as ``temperature=1.0``: the fields of the settings in the ``settings.py`` of the
             model's family; the others are as by default.
 
@@ -72,6 +77,9 @@ def load(
     if not family.retrieves and (retrieve_from is not None or exclude_formula):
         given = "--exclude-formula" if retrieve_from is None else f"--retrieve-from {retrieve_from}"
         raise UserError("this model retrieves nothing", got=given, where=where)
+    datasets = [known] if isinstance(known, str | Path) else list(known)
+    if datasets and not family.follows_parents:
+        raise UserError("this model draws from no known formulas", where=where, next_step="use a wyckoff model")
     if parents is not None and not family.follows_parents:
         raise UserError("this model follows no parents", where=where, next_step="use a wyckoff model")
     return family.generator(
@@ -86,5 +94,11 @@ def load(
             retrieve_from=retrieve_from,
             exclude_formula=exclude_formula,
             parents=parents if isinstance(parents, Parents | None) else read_parents(parents),
+            known=_formulas(datasets) if datasets else None,
         )
     )
+
+
+def _formulas(datasets: Sequence[str | Path]) -> frozenset[Formula]:
+    """The formulas of all of them; raises as `open_crystals`."""
+    return frozenset().union(*(Compositions.of_dataset(open_crystals(each)).formulas for each in datasets))

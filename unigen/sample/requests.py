@@ -16,11 +16,12 @@ from unigen.elements import ATOMIC_NUMBER
 from unigen.errors import UserError
 from unigen.parsing import csv_errors, parse_json, read_whole
 from unigen.request import ALL_PAIRS, CrystalRequest, Limits, MoleculeRequest
+from unigen.sample.wildcards import formulas_of
 from unigen.symmetry.space_groups import space_group_number
 
 Request = TypeVar("Request", CrystalRequest, MoleculeRequest)
 
-_CRYSTAL_FIELDS = tuple(field.name for field in fields(CrystalRequest))
+_CRYSTAL_FIELDS = (*(field.name for field in fields(CrystalRequest)), "chemical_system")
 _WHOLE_NUMBERS = ("z", "n_atoms")
 _CRYSTAL_TEXTS = ("formula", "crystal_system", "template", "pxrd", "id")
 _MOLECULE_TEXTS = ("id", "smiles", "formula")
@@ -29,6 +30,8 @@ _MOLECULE_TEXTS = ("id", "smiles", "formula")
 def read_requests(path: str | Path) -> list[CrystalRequest]:
     """Read requests; columns (or keys) are the fields of CrystalRequest, ``elements`` comma separated or a list.
 
+    ``chemical_system`` (``Li-Fe-P-O``) stands for ``elements`` and ``must_contain``.
+
     ``space_group`` is a number or a symbol or several of them (``221,Pnma``), ``properties`` such as
     ``density=5;band_gap=1``, ``min_distance`` such as ``1.8`` or ``1.8;Ti-O=1.7``, ``volume_per_atom`` and ``density``
     such as ``12:18``; a template's formula and size are filled in.
@@ -36,7 +39,7 @@ def read_requests(path: str | Path) -> list[CrystalRequest]:
     Raises:
         UserError: naming file and row: unreadable, an unknown column, a request that contradicts itself.
     """
-    return _requests(Path(path), _CRYSTAL_FIELDS, request_of)
+    return _requests(Path(path), _CRYSTAL_FIELDS, requests_of)
 
 
 def read_molecule_requests(path: str | Path, *, largest_fragment: bool = False) -> list[MoleculeRequest]:
@@ -48,14 +51,14 @@ def read_molecule_requests(path: str | Path, *, largest_fragment: bool = False) 
         UserError: naming file and row: unreadable, a value that is no number, a request that contradicts itself.
     """
 
-    def request(values: Mapping[str, object]) -> MoleculeRequest:
+    def request(values: Mapping[str, object]) -> list[MoleculeRequest]:
         known = {name: name.lower() for name in values if name.lower() in (*_MOLECULE_TEXTS, *NAMES)}
         texts = {known[name]: str(values[name]) for name in known if known[name] in ("smiles", "formula")}
         named = {known[name]: str(values[name]) for name in known if known[name] in NAMES}
         if named:
             texts["id"] = next(named[name] for name in NAMES if name in named)
         properties = read_properties({name: value for name, value in values.items() if name not in known})
-        return MoleculeRequest(**texts, properties=properties, largest_fragment=largest_fragment)
+        return [MoleculeRequest(**texts, properties=properties, largest_fragment=largest_fragment)]
 
     return _requests(Path(path), None, request)
 
@@ -128,12 +131,12 @@ def _text(path: Path, error: str) -> str:
 
 
 def _requests(
-    path: Path, columns: Sequence[str] | None, request: Callable[[Mapping[str, object]], Request]
+    path: Path, columns: Sequence[str] | None, requests_of_row: Callable[[Mapping[str, object]], list[Request]]
 ) -> list[Request]:
-    """One request a row of a CSV file, or of JSON lines by its ending; with ``columns`` None there may be any column.
+    """The requests of each row of a CSV file, or of JSON lines by its ending; ``columns`` None: there may be any.
 
     Raises:
-        UserError: naming file and row: unreadable, an unknown column, what ``request`` raises.
+        UserError: naming file and row: unreadable, an unknown column, what ``requests_of_row`` raises.
     """
     text = _text(path, "cannot read the requests")
     if path.suffix in (".jsonl", ".json", ".ndjson"):
@@ -142,7 +145,7 @@ def _requests(
         rows = list(_csv_rows(text, path, columns))
     if not rows:
         raise UserError("no requests in the file", where=str(path))
-    requests = []
+    requests: list[Request] = []
     for number, row in rows:
         where = f"{path}:{number}"
         values = {name: value for name, value in row.items() if value not in (None, "")}
@@ -152,7 +155,7 @@ def _requests(
         if unknown:
             raise UserError(f"unknown field {unknown[0]!r}", where=where, wanted=", ".join(columns or ()))
         try:
-            requests.append(request(values))
+            requests += requests_of_row(values)
         except UserError as error:
             raise UserError(str(error), where=where) from error
     return requests
@@ -182,6 +185,25 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict]]:
             yield number, row
 
 
+def requests_of(fields: Mapping[str, object]) -> list[CrystalRequest]:
+    """One request for each of the formulas that the fields' own stands for (`formulas_of`); one without a formula.
+
+    Raises:
+        UserError: as `request_of` and `formulas_of`.
+    """
+    formula = fields.get("formula")
+    if not isinstance(formula, str):
+        return [request_of(fields)]
+    formulas = formulas_of(formula)
+    if formulas == [formula]:
+        return [request_of(fields)]
+    named = fields.get("id")
+    return [
+        request_of({**fields, "formula": each} | ({"id": f"{named} {each}"} if named is not None else {}))
+        for each in formulas
+    ]
+
+
 def request_of(fields: Mapping[str, object]) -> CrystalRequest:
     """A request from the fields that are given, as files and the command line write them.
 
@@ -195,9 +217,18 @@ def request_of(fields: Mapping[str, object]) -> CrystalRequest:
     values: dict[str, Any] = dict(fields)
     values |= {name: _whole_number(name, values[name]) for name in _WHOLE_NUMBERS if name in values}
     values |= {name: str(values[name]) for name in _CRYSTAL_TEXTS if name in values}
+    if "chemical_system" in values:
+        system = values.pop("chemical_system")
+        given = [name for name in ("elements", "must_contain") if name in values]
+        if given:
+            raise UserError(f"chemical_system and {given[0]} exclude each other", got=system)
+        values |= {"elements": system, "must_contain": system}
+    for name in ("elements", "must_contain"):
+        if name in values:
+            values[name] = split_elements(values[name], name)
+    if "charge_balanced" in values:
+        values["charge_balanced"] = _yes_or_no("charge_balanced", values["charge_balanced"])
     values |= {name: values[name].strip().lower() for name in ("crystal_system",) if name in values}
-    if "elements" in values:
-        values["elements"] = split_elements(values["elements"])
     if "properties" in values:
         values["properties"] = read_properties(values["properties"])
     if "space_group" in values:
@@ -304,7 +335,16 @@ def _whole_number(name: str, value: object) -> int:
     return int(number)
 
 
-def split_elements(elements: object) -> tuple[str, ...]:
+def _yes_or_no(name: str, value: object) -> bool:
+    """A truth value, as tables write it."""
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    said = words.get(str(value).strip().lower())
+    if said is None:
+        raise UserError(f"{name}: neither yes nor no", got=repr(value))
+    return said
+
+
+def split_elements(elements: object, name: str = "elements") -> tuple[str, ...]:
     """``"Li,Fe,P,O"``, ``"Li-Fe-P-O"`` or a list to symbols, in any case; raises UserError for anything else.
 
     What is no symbol stays as it is, for who says so.
@@ -314,17 +354,17 @@ def split_elements(elements: object) -> tuple[str, ...]:
     """
     parts = re.split(r"[,;\s-]+", elements) if isinstance(elements, str) else elements
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-        raise UserError("elements: not symbols", got=elements, wanted="such as Li,Fe,P,O")
-    return tuple(_symbol(part.strip()) for part in parts if part.strip())
+        raise UserError(f"{name}: not symbols", got=elements, wanted="such as Li,Fe,P,O")
+    return tuple(_symbol(part.strip(), name) for part in parts if part.strip())
 
 
-def _symbol(text: str) -> str:
+def _symbol(text: str, name: str) -> str:
     symbol = text.capitalize()
     if text == symbol or symbol not in ATOMIC_NUMBER:
         return text
     if text.isupper() and all(letter in ATOMIC_NUMBER for letter in text):
         raise UserError(
-            f"elements: {text} may be {symbol}, or {' and '.join(text)}",
+            f"{name}: {text} may be {symbol}, or {' and '.join(text)}",
             next_step=f"write {symbol}, or {','.join(text)}",
         )
     return symbol

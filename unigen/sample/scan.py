@@ -3,7 +3,7 @@
 Which ratios are looked at is what is known: those of known formulas of any elements, given to the elements of the
 system in every way. Of each subsystem the formulas nearest to a known one come first (chemical distance, see
 `unigen.retrieval.neighbours`), formulas that are known themselves before all others, and only those count whose charges
-can balance (SMACT, see `unigen.eval.crystals.validity`; alloys and elements pass).
+can balance (SMACT, see `unigen.crystals.charge_balance`; alloys and elements pass).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 
 from unigen.data.crystal_store import open_crystals
 from unigen.disk import durable_text
-from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, format_formula, reduce_counts
+from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, format_formula
 from unigen.errors import UserError
 from unigen.models.checkpoint import model_folder
 from unigen.models.families import UNLEARNED
 from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table
-from unigen.retrieval.compositions import Compositions
+from unigen.retrieval.compositions import Compositions, Formula
 from unigen.retrieval.neighbours import NeighbourIndex
 
 MOST_ATOMS = 40
@@ -129,10 +129,10 @@ def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT
         ['Na', 'Cl', 'NaCl']
     """
     # late: the chemistry stack need not be there where only models are trained and drawn from
-    from unigen.eval.crystals.validity import check_composition
+    from unigen.crystals.charge_balance import check_composition
 
     numbers = sorted({ATOMIC_NUMBER[symbol] for symbol in elements}, key=chemical_rank)
-    formulas = {tuple(sorted(reduce_counts(known.counts(cell))[0].items())) for cell in range(len(known))}
+    formulas = known.formulas
     ratios = Counter(tuple(sorted(count for _, count in formula)) for formula in formulas)
     index = NeighbourIndex.fit(known)
     chosen: list[Composition] = []
@@ -158,10 +158,6 @@ def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT
             chosen.append(Composition(formula, name, distance, is_known, balanced))
             left -= 1
     return Scan(tuple(SYMBOLS[number] for number in numbers), tuple(chosen), unbalanced, beyond)
-
-
-Formula = tuple[tuple[int, int], ...]
-"""(atomic number, count) of a formula unit, by number."""
 
 
 def _formulas(

@@ -47,12 +47,14 @@ class CompositionGrammar:
         counts: the exact composition, or None to leave it open.
         n_atoms: the exact number of atoms, or None.
         elements: atomic numbers that may occur.
+        required: those of them that have to.
         max_atoms: the largest cell.
     """
 
     counts: dict[int, int] | None = None
     n_atoms: int | None = None
     elements: frozenset[int] = field(default_factory=lambda: frozenset(range(1, len(SYMBOLS))))
+    required: frozenset[int] = frozenset()
     max_atoms: int = 20
 
     def legal(self, symbols: list[int]) -> Bool[np.ndarray, "vocabulary"]:
@@ -68,7 +70,7 @@ class CompositionGrammar:
             return mask
         mask[[vocabulary.element_symbol(e) for e in self.elements if self._counts_for(e, pairs)]] = True
         complete = self.n_atoms is None or sum(count for _, count in pairs) == self.n_atoms
-        mask[vocabulary.END] = bool(pairs) and complete
+        mask[vocabulary.END] = bool(pairs) and complete and self.required <= {number for number, _ in pairs}
         return mask
 
     def _counts_for(self, element: int, pairs: Pairs) -> list[int]:
@@ -85,24 +87,45 @@ class CompositionGrammar:
         return [count for count in counts if self._completable([*pairs, (element, count)])]
 
     def _completable(self, pairs: Pairs) -> bool:
-        """Whether some further pairs reach n_atoms. If any do, one single pair with all the rest does."""
+        """Whether some further pairs bring what is required and reach n_atoms.
+
+        If any do, the required ones do in the order of their ranks, with as few atoms of each as the order of writing
+        allows, all the rest being of the last of them; or, where none is required, one single pair with all the rest.
+        """
+        last, count = pairs[-1]
+        used = sum(count for _, count in pairs)
+        unused = self.elements - {number for number, _ in pairs}
+        missing = self.required & unused
+        if missing:
+            # of as many atoms as the last pair may be only those that come behind it
+            fewest = sum(count + (chemical_rank(number) < chemical_rank(last)) for number in missing)
+            return fewest <= (self.n_atoms or self.max_atoms) - used
         if self.n_atoms is None:
             return True
-        rest = self.n_atoms - sum(count for _, count in pairs)
-        last, count = pairs[-1]
-        unused = self.elements - {number for number, _ in pairs}
+        rest = self.n_atoms - used
         if rest == 0 or rest > count:
             return rest == 0 or bool(unused)
         return rest == count and any(chemical_rank(number) > chemical_rank(last) for number in unused)
 
 
 def grammar_for(
-    request: CrystalRequest, max_atoms: int, counts: dict[int, int] | None = None, next_step: str = ""
+    request: CrystalRequest,
+    max_atoms: int,
+    counts: dict[int, int] | None = None,
+    next_step: str = "",
+    known: frozenset[int] | None = None,
 ) -> CompositionGrammar:
-    """The grammar of one request; ``counts`` fixes the cell when the request leaves Z open.
+    """The grammar of one request.
+
+    Args:
+        request: what is wanted.
+        max_atoms: the largest cell.
+        counts: fixes the cell when the request leaves Z open.
+        next_step: what to do about more atoms than that.
+        known: elements that may be written where the request names none; None: all.
 
     Raises:
-        UserError: more atoms than the model takes; ``next_step`` says what to do about it.
+        UserError: more atoms than the model takes, an element asked for that is not known.
     """
     counts = request.counts if counts is None else counts
     n_atoms = sum(counts.values()) if counts else request.n_atoms
@@ -114,10 +137,25 @@ def grammar_for(
             wanted=f"at most {max_atoms}",
             next_step=next_step,
         )
-    symbols = request.elements if request.elements is not None else SYMBOLS[1:]
+    allowed = frozenset(range(1, len(SYMBOLS))) if known is None else known
+    required = frozenset(ATOMIC_NUMBER[symbol] for symbol in request.must_contain or ())
+    if request.elements is not None:
+        named = frozenset(ATOMIC_NUMBER[symbol] for symbol in request.elements)
+    else:
+        named = allowed | required
+    if counts is None and not named <= allowed:
+        unknown = [SYMBOLS[number] for number in sorted(named - allowed)]
+        raise UserError(
+            "no known structure has such an element, so none is written",
+            got=", ".join(unknown),
+            next_step="leave it out, or give a formula",
+        )
+    if counts is None and n_atoms is None and len(required) > max_atoms:
+        raise UserError("must_contain: more elements than atoms in a cell", got=len(required), wanted=max_atoms)
     return CompositionGrammar(
         counts=counts,
         n_atoms=request.n_atoms,
-        elements=frozenset(ATOMIC_NUMBER[symbol] for symbol in symbols),
+        elements=named,
+        required=required,
         max_atoms=max_atoms,
     )

@@ -155,11 +155,10 @@ def _divider(lines: list[str]) -> Callable[[str], list[float] | None]:
 
 def _start_step_end(rows: list[tuple[int, list[float]]]) -> tuple[np.ndarray, np.ndarray] | None:
     """Places and intensities of a block that gives only the first place, the step and the last."""
-    first = rows[0][1]
-    if len(first) != 3 or len(rows) < 2:
+    if len(rows) < 2 or len(rows[0][1]) != 3:
         return None
-    start, step, end = first
-    if not (0 < step < end - start):
+    start, step, end = rows[0][1]
+    if not (0 < step < end - start < float("inf")):  # a number of hundreds of digits is read as infinity
         return None
     values = [value for _, row in rows[1:] for value in row]
     count = round((end - start) / step) + 1

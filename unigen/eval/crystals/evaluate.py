@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from unigen.crystals.charge_balance import check_composition
 from unigen.errors import UserError
 from unigen.eval.crystals.breakdown import Breakdown
 from unigen.eval.crystals.csp import score_csp
@@ -22,7 +23,7 @@ from unigen.eval.crystals.requests import (
 from unigen.eval.crystals.samples import CrystalSet, Structures, read_reference, read_samples
 from unigen.eval.crystals.scores import CrystalResult, ScoredCrystals
 from unigen.eval.crystals.stability import StabilityRules, with_stability
-from unigen.eval.crystals.validity import Description, check_composition, describe
+from unigen.eval.crystals.validity import Description, describe
 from unigen.eval.report import Outcome, Report, Shown
 from unigen.parallel import Workers
 from unigen.version import require

@@ -7,10 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
+from unigen.crystals.charge_balance import CompositionVerdict
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.protocol import CrystalRules
 from unigen.eval.crystals.samples import CrystalEntry
-from unigen.eval.crystals.validity import CompositionVerdict, Description
+from unigen.eval.crystals.validity import Description
 from unigen.eval.report import ResultRow
 from unigen.eval.samples import dropped
 from unigen.eval.statistics import Metric

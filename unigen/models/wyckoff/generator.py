@@ -34,6 +34,7 @@ from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_s
 from unigen.nn.conditions.properties import property_numbers, property_ranges, value_vector
 from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table, table_path
+from unigen.retrieval.compositions import Formula
 from unigen.retrieval.parents import Parents
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.table import MAX_ATOMS, MAX_ORBITS
@@ -98,6 +99,8 @@ class WyckoffGenerator:
         score_steps: solver steps of the exact likelihood; 0 leaves it out.
         exclude_formula: follow no structure of the requested formula (for benchmarks).
         parents: structures of the user, followed first by every request that they fit.
+        known: formulas that are known besides those of the retriever; where there are any, none of either is drawn de
+            novo.
     """
 
     makes: Kind = "crystals"
@@ -113,6 +116,7 @@ class WyckoffGenerator:
         *,
         exclude_formula: bool = False,
         parents: Parents | None = None,
+        known: frozenset[Formula] | None = None,
     ) -> None:
         self.model, self.retriever = model.eval(), retriever
         self.name, self.version = name, version
@@ -125,7 +129,7 @@ class WyckoffGenerator:
             self._parents = ParentSources(parents, retriever.volume, MAX_ATOMS, exclude_formula=exclude_formula)
         self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
         self.distinct = DistinctGroups(self.sources, self._likeliest_templates)
-        accepts = CellFilter(retriever, self.settings.within).accepts
+        accepts = CellFilter(retriever, self.settings.within, known).accepts
         self.volumes = VolumeEstimate(retriever.table, retriever.volume)
         self.cells = CellChooser(
             model,
@@ -135,6 +139,7 @@ class WyckoffGenerator:
             self.property_vector,
             self.sources.larger_cells,
             MAX_ATOMS,
+            frozenset(retriever.table.elements.tolist()),
         )
 
     def draw(self, jobs: list[Job]) -> list[Candidate]:
@@ -545,4 +550,5 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
         opened.score_steps,
         exclude_formula=opened.exclude_formula,
         parents=parents,
+        known=opened.known,
     )

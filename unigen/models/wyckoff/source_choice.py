@@ -21,6 +21,7 @@ from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.templates import space_group_log_probabilities
 from unigen.request import CrystalRequest
+from unigen.retrieval.compositions import Formula, reduced_formula
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.retrieval.table import MAX_ATOMS
 from unigen.shapes import Float
@@ -311,19 +312,23 @@ class CellFilter:
         retriever: over the known structures.
         within: de novo only unknown formulas, at most so far (chemical distance) from a known cell of as many atoms;
             None: any formula.
+        known: formulas that count as known besides, none of which is drawn de novo; None: known ones may be drawn.
     """
 
     retriever: Retriever
     within: float | None
+    known: frozenset[Formula] | None = None
 
     def accepts(self, request: CrystalRequest, cell: Counts) -> bool:
         """Whether this cell may be drawn for this request."""
         if not some_space_group_holds(request, cell):
             return False
-        if self.within is None or request.formula is not None:
+        if request.formula is not None or (self.within is None and self.known is None):
             return True
-        if self.retriever.compositions.knows_formula(cell):
+        if self.retriever.compositions.knows_formula(cell) or reduced_formula(cell) in (self.known or ()):
             return False
+        if self.within is None:
+            return True
         return self.retriever.index.nearest_distance(cell) <= self.within  # no such cell known: NaN, which is not
 
 

@@ -15,7 +15,7 @@ function showItem(place) {
 
 function listItems() {
   const rows = DATA.items.map((item, place) => {
-    const cells = COLUMNS.map((column) => make("td", {}, written(valueOf(item, column))));
+    const cells = COLUMNS.map((column) => make("td", {}, inColumn(valueOf(item, column), column)));
     const button = make("button", { type: "button" }, ...formulaNodes(item.title));
     button.addEventListener("click", () => showItem(place));
     return make("tr", {}, make("th", { scope: "row" }, button), make("td", {}, item.subtitle), ...cells);
