@@ -143,7 +143,7 @@ def main() -> None:
         write_crystals(f"{options.perovskites}:test", test, options.seed, formulas)
         asked = ("--property", "heat_all", "--unit", "eV") if kind == "property" else ()
     started = time.monotonic()
-    run("finetune", BASE[kind], "--data", data, *asked, "--seed", options.seed, "--out", tuned)
+    run("finetune", BASE[kind], "--data", data, *asked, "--seed", options.seed, "--overwrite", "--out", tuned)
     minutes = (time.monotonic() - started) / 60
     result = json.loads((tuned / "finetune.json").read_text(encoding="utf-8"))
     result["minutes"] = round(minutes, 1)

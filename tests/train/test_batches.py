@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unigen.data.crystal_store import open_crystals
+from unigen.models.training_set import MixedRows
 from unigen.train.batches import StepBatches, epoch_batches
 
 sizes = st.tuples(st.integers(1, 200), st.integers(1, 17), st.integers(1, 9), st.integers(0, 5))
@@ -73,3 +74,32 @@ def test_a_dataset_smaller_than_a_batch_is_one_batch(dataset):
     few = dataset.select(np.arange(5))
     for batch in batches(few, 4, rank=1, world=2):
         assert sorted(index for index, _ in batch) == list(range(5))
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([0.2, 0.5, 0.8]))
+def test_a_replay_has_about_its_share_and_shows_every_row_as_often_as_the_others(first, second, share):
+    rows = MixedRows(_Numbers(first), _Numbers(second), share)
+    counts = Counter(rows[place] for place in range(len(rows)))
+    times = [{count for (replayed, _), count in counts.items() if replayed == which} for which in (False, True)]
+    assert len(counts) == first + second
+    assert all(len(each) == 1 for each in times)
+    assert len(rows.num_atoms) == len(rows)
+    assert all(rows.num_atoms[place] == rows[place][1] for place in range(len(rows)))
+    ratio = sum(count for (replayed, _), count in counts.items() if replayed) / sum(
+        count for (replayed, _), count in counts.items() if not replayed
+    )
+    wanted = share / (1 - share)
+    assert 0.5 < ratio / wanted < 2  # whole copies: at worst 1.5 of them become one or two
+
+
+class _Numbers:
+    """Rows that are their own places, which is how long they are."""
+
+    def __init__(self, count: int) -> None:
+        self.num_atoms = np.arange(count)
+
+    def __len__(self) -> int:
+        return len(self.num_atoms)
+
+    def __getitem__(self, index: int) -> int:
+        return index

@@ -195,3 +195,26 @@ def test_compiled_trains_as_eager(crystals, tmp_path):
     run(config, *same[:1])
     compiled, eager = (logged_once(tmp_path / name, "loss") for name in ("compiled", "run"))
     assert compiled == pytest.approx(eager, rel=1e-4)
+
+
+def test_a_run_that_learns_no_more_ends_early_with_its_best_weights(crystals, tmp_path, capsys):
+    """So small a rate changes nothing: the first validation stays the best, and two more are waited for."""
+    config = write_config(tmp_path, crystals, max_steps=40)
+    model = load_model(run(config, "optim.lr=1e-12", "patience=2"))
+    losses = logged(tmp_path / "run", "val_loss")
+    assert sorted(losses) == [3, 7, 11]
+    assert min(losses.values()) == losses[3]
+    assert checkpoint(tmp_path)["global_step"] == 12
+    capsys.readouterr()
+    again = load_model(run(config, "optim.lr=1e-12", "patience=2"))
+    assert "finished before: step 12 of 40" in capsys.readouterr().out
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_best_weights_are_kept_and_not_the_last(crystals, tmp_path):
+    config = write_config(tmp_path, crystals, max_steps=12)
+    kept = load_model(run(config, "optim.lr=1e-3", "patience=9")).state_dict()
+    latest = load_model(tmp_path / "run/latest").state_dict()
+    losses = logged(tmp_path / "run", "val_loss")
+    same = all(torch.equal(kept[name], tensor) for name, tensor in latest.items())
+    assert same == (min(losses, key=losses.get) == max(losses))

@@ -53,7 +53,9 @@ def _train(config: TrainConfig, out: Path) -> Path:
     if first_step < config.max_steps and not has_ended_early(held, config.patience):
         _fit(config, out, checkpoint if first_step else None, first_step)
     else:
-        print(f"finished before: step {first_step} of {config.max_steps} in {out}; more max_steps go on")  # noqa: T201
+        early = has_ended_early(held, config.patience)
+        advice = "it ended early, having learned no more" if early else "more max_steps go on"
+        print(f"finished before: step {first_step} of {config.max_steps} in {out}; {advice}")  # noqa: T201
     if not _is_first_process():
         sys.exit(0)  # the first process speaks for all
     if not config.patience:  # else the best are there
