@@ -1,4 +1,4 @@
-"""Make ``unigen/crystals/close_contacts.csv``: how near two elements come in known crystals.
+"""Make ``unigen/crystals/plausibility/close_contacts.csv``: how near two elements come in known crystals.
 
     python data/contacts/make_limits.py
 
@@ -23,7 +23,7 @@ from unigen.request import pair_name
 from unigen.retrieval.bond_lengths import BondLengths
 from unigen.retrieval.build_table import TABLE, open_table
 
-OUT = Path(__file__).resolve().parents[2] / "unigen" / "crystals" / "close_contacts.csv"
+OUT = Path(__file__).resolve().parents[2] / "unigen" / "crystals" / "plausibility" / "close_contacts.csv"
 SEEN = 4.5
 """Angstrom; beyond the longest bonds of caesium (Cs-Cs 5.2 in the metal is no close contact)."""
 

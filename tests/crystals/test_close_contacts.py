@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.crystals.real_crystals import elemental_crystals, prototypes
-from unigen.crystals.close_contacts import closest_contact, contact_limits
 from unigen.crystals.crystal import Crystal, repeat_cell
+from unigen.crystals.plausibility.close_contacts import closest_contact, contact_limits
 from unigen.runs.tables import check_sample
 
 KNOWN = {number for pair in contact_limits() for number in pair}

@@ -18,9 +18,9 @@ from tests.crystals.real_crystals import (
     prototypes,
 )
 from tests.eval.known_samples import mp20_test, shaken
-from unigen.crystals.charge_balance import check_composition
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.matching import BoundedMatcher, MatchSettings
+from unigen.crystals.plausibility.charge_balance import check_composition
 from unigen.elements import SYMBOLS, parse_formula
 from unigen.energies.hull.hull import Hull
 from unigen.energies.hull.reference import HullCard, HullReference

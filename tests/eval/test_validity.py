@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.eval.known_samples import crystal, elements, mp20_test, prototypes
-from unigen.crystals import charge_balance as composition_module
-from unigen.crystals.charge_balance import check_composition
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.plausibility import charge_balance as composition_module
+from unigen.crystals.plausibility.charge_balance import check_composition
 from unigen.elements import SYMBOLS, format_formula, parse_formula
 from unigen.eval.crystals.protocol import CSP
 from unigen.eval.crystals.validity import describe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unigen import generate
-from unigen.crystals.charge_balance import check_composition
+from unigen.crystals.plausibility.charge_balance import check_composition
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
 from unigen.sample.requests import requests_of

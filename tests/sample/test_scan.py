@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.retrieval.known_crystals import prototypes
-from unigen.crystals.charge_balance import check_composition
+from unigen.crystals.plausibility.charge_balance import check_composition
 from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.request import CrystalRequest

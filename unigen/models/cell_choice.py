@@ -232,7 +232,7 @@ class CellChooser:
 
 def _is_charge_balanced(cell: Counts) -> bool:
     # late: the chemistry stack need not be there where nobody asks for it
-    from unigen.crystals.charge_balance import check_composition
+    from unigen.crystals.plausibility.charge_balance import check_composition
 
     return check_composition(format_formula(reduce_counts(cell)[0])).valid
 

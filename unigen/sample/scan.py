@@ -3,7 +3,7 @@
 Which ratios are looked at is what is known: those of known formulas of any elements, given to the elements of the
 system in every way. Of each subsystem the formulas nearest to a known one come first (chemical distance, see
 `unigen.retrieval.neighbours`), formulas that are known themselves before all others, and only those count whose charges
-can balance (SMACT, see `unigen.crystals.charge_balance`; alloys and elements pass).
+can balance (SMACT, see `unigen.crystals.plausibility.charge_balance`; alloys and elements pass).
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT
         ['Na', 'Cl', 'NaCl']
     """
     # late: the chemistry stack need not be there where only models are trained and drawn from
-    from unigen.crystals.charge_balance import check_composition
+    from unigen.crystals.plausibility.charge_balance import check_composition
 
     numbers = sorted({ATOMIC_NUMBER[symbol] for symbol in elements}, key=chemical_rank)
     formulas = known.formulas

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from unigen.crystals.charge_balance import check_composition
+from unigen.crystals.plausibility.charge_balance import check_composition
 from unigen.errors import UserError
 from unigen.eval.crystals.breakdown import Breakdown
 from unigen.eval.crystals.csp import score_csp

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from unigen.crystals.charge_balance import CompositionVerdict
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.plausibility.charge_balance import CompositionVerdict
 from unigen.eval.crystals.protocol import CrystalRules
 from unigen.eval.crystals.samples import CrystalEntry
 from unigen.eval.crystals.validity import Description

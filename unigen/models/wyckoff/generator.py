@@ -11,9 +11,9 @@ import torch
 
 from unigen.bounded_cache import BoundedCache
 from unigen.cards import Kind
-from unigen.crystals.close_contacts import closest_contact
 from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.limits import KEPT, Breach, breach
+from unigen.crystals.plausibility.close_contacts import closest_contact
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.crystals.template import SYMPREC, Template, apply_template, parse_template
 from unigen.disk import sha256_of
