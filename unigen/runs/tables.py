@@ -42,8 +42,8 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
         ``space_group`` (Hermann-Mauguin symbol) and ``space_group_number``, ``density`` in g/cm^3,
         ``smallest_distance`` in Angstrom (own periodic images included), ``volume`` in cubic Angstrom, and ``valid``:
         smallest distance at least 0.5 Angstrom, volume at least 0.1 cubic Angstrom, and no two elements closer than
-        known crystals have them (`unigen.crystals.plausibility.close_contacts`); where they are, ``close_contact`` says which; where
-        the cell is not primitive ``primitive_atoms``, the number of atoms in the one that is.
+        known crystals have them (`unigen.crystals.plausibility.close_contacts`); where they are, ``close_contact`` says
+        which; where the cell is not primitive ``primitive_atoms``, the number of atoms in the one that is.
     """
     number, symbol = crystal.space_group(symprec)
     closest = crystal.smallest_distance()

@@ -24,8 +24,8 @@ class WyckoffSettings(VectorSettings):
         within: de novo only unknown formulas, at most so far (chemical distance) from a known cell of as many atoms;
             None: any composition.
         min_distance: Angstrom; parameters that put two atoms closer are drawn again, and those that put two elements
-            closer than known crystals have them (``crystals/plausibility/close_contacts.py``); 0 leaves both checks out. The
-            default is just below the shortest bond there is, that of H2 (0.74).
+            closer than known crystals have them (``crystals/plausibility/close_contacts.py``); 0 leaves both checks
+            out. The default is just below the shortest bond there is, that of H2 (0.74).
         redraws: how often, at most, since each is a whole pass; then the draw that is least too close stays.
     """
 
