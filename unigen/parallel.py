@@ -56,7 +56,9 @@ _LINE_SECONDS = 30.0
 
 def in_notebook() -> bool:
     """Whether a Jupyter kernel runs this process."""
-    return "ipykernel" in sys.modules
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
 
 
 class ProgressBar:

@@ -32,7 +32,7 @@ def test_real_crystals_keep_their_distances():
 @given(places)
 def test_every_crystal_that_is_squeezed_enough_is_told(place):
     crystal = CRYSTALS[place]
-    squeezed = replace(crystal, lattice=crystal.lattice * 0.4)
+    squeezed = replace(crystal, lattice=crystal.lattice * 0.15)
     contact = closest_contact(squeezed)
     assert contact is not None
     assert contact.distance < contact.limit

@@ -101,6 +101,7 @@ class WyckoffGenerator:
         parents: structures of the user, followed first by every request that they fit.
         known: formulas that are known besides those of the retriever; where there are any, none of either is drawn de
             novo.
+        elements: those that may be written where no formula says which; None: all.
     """
 
     makes: Kind = "crystals"
@@ -117,6 +118,7 @@ class WyckoffGenerator:
         exclude_formula: bool = False,
         parents: Parents | None = None,
         known: frozenset[Formula] | None = None,
+        elements: frozenset[int] | None = None,
     ) -> None:
         self.model, self.retriever = model.eval(), retriever
         self.name, self.version = name, version
@@ -139,7 +141,7 @@ class WyckoffGenerator:
             self.property_vector,
             self.sources.larger_cells,
             MAX_ATOMS,
-            frozenset(retriever.table.elements.tolist()),
+            elements,
         )
 
     def draw(self, jobs: list[Job]) -> list[Candidate]:
@@ -551,4 +553,6 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
         exclude_formula=opened.exclude_formula,
         parents=parents,
         known=opened.known,
+        # a model's own table holds what it was trained on; a dataset that is retrieved from may hold less
+        elements=frozenset(known.elements.tolist()) if opened.retrieve_from is None else None,
     )
