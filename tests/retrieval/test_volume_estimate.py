@@ -49,7 +49,7 @@ def test_a_bond_has_one_length_from_both_ends(a, b):
 @given(rows, st.booleans())
 def test_the_formula_itself_keeps_its_volume_and_corrections_are_bounded(row, exclude):
     known = retriever()
-    estimate = VolumeEstimate(known.table, known.volume)
+    estimate = VolumeEstimate(known)
     shortlist = known.shortlist(table().counts(row), exclude_formula=exclude)
     for neighbour in range(len(shortlist)):
         correction = estimate.log_correction(known.table, shortlist, neighbour, exclude_formula=True)
@@ -69,7 +69,7 @@ def test_the_formula_itself_keeps_its_volume_and_corrections_are_bounded(row, ex
 def test_light_elements_have_the_volume_of_the_textbooks(cell, group, volume):
     """Additive volumes alone are off by 92, 21 and 13 %."""
     known = Retriever(open_table(model_folder("unigen-crystal-small") / TABLE))
-    estimate = VolumeEstimate(known.table, known.volume)
+    estimate = VolumeEstimate(known)
     shortlist = known.shortlist(cell, space_groups=frozenset({group}))
     made = known.substitute(shortlist, 0).to_crystal().volume
     correction = estimate.log_correction(known.table, shortlist, 0, exclude_formula=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
 from math import log
 from typing import NamedTuple
 
-from unigen.crystals.cell import Cell, shortest_by_pair
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.plausibility.close_contacts import worst_contact
 from unigen.elements import SYMBOLS
 from unigen.request import ALL_PAIRS, CrystalRequest, Limits, pair_name
 
@@ -47,15 +48,15 @@ def breach(request: CrystalRequest, crystal: Crystal) -> Breach:
 def _too_close(wanted: dict[str, float], crystal: Crystal) -> Breach:
     if not wanted:
         return KEPT
-    cell = Cell(crystal.lattice, crystal.frac_coords, crystal.numbers)
-    worst = KEPT
-    for (first, second), distance in shortest_by_pair(cell, max(wanted.values())).items():
-        pair = pair_name(SYMBOLS[first], SYMBOLS[second])
-        least = wanted.get(pair, wanted.get(ALL_PAIRS, 0.0))
-        if distance < least and 1 - distance / least > worst.size:
-            reason = f"{pair} {distance:.3g} A apart; wanted at least {least:g} A (min_distance)"
-            worst = Breach(1 - distance / least, reason)
-    return worst
+    limits = {
+        (first, second): wanted.get(pair_name(SYMBOLS[first], SYMBOLS[second]), wanted.get(ALL_PAIRS, 0.0))
+        for first, second in combinations_with_replacement(sorted(crystal.counts), 2)
+    }
+    contact = worst_contact(crystal, {pair: least for pair, least in limits.items() if least})
+    if contact is None:
+        return KEPT
+    apart = f"{contact.pair} {contact.distance:.3g} A apart"
+    return Breach(1 - contact.ratio, f"{apart}; wanted at least {contact.limit:g} A (min_distance)")
 
 
 def _outside(name: str, value: float, limits: Limits, unit: str) -> Breach:

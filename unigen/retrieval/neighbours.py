@@ -164,12 +164,24 @@ class NeighbourIndex:
             UserError: no known cell of any size fits.
         """
         unit = reduce_counts(counts)[0]
-        largest = max((sum(key) for key in self.groups), default=0) // sum(unit.values())
-        cells = [{number: count * z for number, count in unit.items()} for z in range(1, largest + 1)]
+        cells = [{number: count * z for number, count in unit.items()} for z in self._units(unit)]
         searches = [search for cell in cells if (search := self._search(cell, 1, exclude_formula)) is not None]
         if not searches:
             raise self._no_template(unit)
         return self._nearest_first(searches)
+
+    def same_formula(self, counts: Mapping[int, int]) -> Int[np.ndarray, "crystals"]:
+        """All crystals of a formula, in cells of any size, ascending."""
+        unit = reduce_counts(dict(counts))[0]
+        wanted = _canonical(unit)
+        multiset = np.array([unit[number] for number in wanted.tolist()])
+        groups = [self.groups.get(tuple((multiset * z).tolist())) for z in self._units(unit)]
+        found = [group.index[(group.elements == wanted).all(axis=1)] for group in groups if group is not None]
+        return np.sort(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
+
+    def _units(self, unit: Mapping[int, int]) -> range:
+        """Numbers of formula units in a cell that may be known."""
+        return range(1, max((sum(key) for key in self.groups), default=0) // sum(unit.values()) + 1)
 
     def _search(
         self,
@@ -178,7 +190,7 @@ class NeighbourIndex:
         exclude_formula: bool,
         among: Bool[np.ndarray, "crystals"] | None = None,
     ) -> _Search | None:
-        wanted = np.array(sorted(counts, key=lambda number: (counts[number], number)))
+        wanted = _canonical(counts)
         group = self.groups.get(tuple(sorted(count // copies for count in counts.values())))
         if group is None:
             return None
@@ -221,3 +233,8 @@ class NeighbourIndex:
             wanted=f"one of the {len(self.groups)} multisets of atom counts in the dataset, twice or three times",
             next_step="retrieve from a larger dataset, or leave the cell size open",
         )
+
+
+def _canonical(counts: Mapping[int, int]) -> Int[np.ndarray, "elements"]:
+    """Elements in the order of ``CountGroup``: as many atoms ascending, then atomic numbers."""
+    return np.array(sorted(counts, key=lambda number: (counts[number], number)))

@@ -199,15 +199,18 @@ class Retriever:
             facts=self._facts[sources],
         )
 
+    def volume_ratio(self, shortlist: Shortlist, neighbour: int) -> float:
+        """By how much a neighbour grows with the wanted elements in it, by the volume model."""
+        per_atom, counts = self.volume.per_atom, shortlist.counts
+        return float((counts @ per_atom[shortlist.elements]) / (counts @ per_atom[shortlist.roles[neighbour]]))
+
     def substitute(self, shortlist: Shortlist, neighbour: int) -> SymmetricCrystal:
         """A neighbour with the wanted elements in their roles and its cell scaled by the volume model."""
         source = self.table[int(shortlist.sources[neighbour])]
         roles, wanted = shortlist.roles[neighbour], shortlist.elements
         becomes = dict(zip(roles.tolist(), wanted.tolist(), strict=True))
-        per_atom = self.volume.per_atom
-        ratio = (shortlist.counts @ per_atom[wanted]) / (shortlist.counts @ per_atom[roles])
         lattice = source.lattice.copy()
-        lattice[:3] *= ratio ** (1 / 3)
+        lattice[:3] *= self.volume_ratio(shortlist, neighbour) ** (1 / 3)
         numbers = np.array([becomes[number] for number in source.numbers.tolist()])
         return SymmetricCrystal(source.space_group, lattice, numbers, source.letters, source.free)
 

@@ -150,7 +150,8 @@ class TemplateTable:
 
     def volume_of(self, index: int) -> float:
         """Of one primitive cell, cubic Angstrom."""
-        return float(self.select(np.array([index])).volume[0])
+        centred = np.linalg.det(space_group(int(self.space_group[index])).to_primitive)
+        return float(np.linalg.det(lattice_matrix(self.lattice[index].astype(np.float64))) * centred)
 
     @property
     def num_atoms(self) -> Int[np.ndarray, "crystals"]:

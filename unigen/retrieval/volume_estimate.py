@@ -15,10 +15,8 @@ from functools import cached_property
 import numpy as np
 
 from unigen.retrieval.bond_lengths import BondLengths, bonded_pairs
-from unigen.retrieval.compositions import Formula, reduced_formula
-from unigen.retrieval.shortlist import Shortlist
+from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.retrieval.table import TemplateTable
-from unigen.retrieval.volume import VolumeModel
 from unigen.shapes import Float, Int, UInt8
 
 _HALF_WAY = 0.7
@@ -40,12 +38,10 @@ class VolumeEstimate:
     """Estimates volumes of substituted structures.
 
     Attributes:
-        table: known structures: bonds are fitted to them, and they have the polymorphs.
-        additive: volumes of atoms.
+        known: structures that bonds are fitted to and polymorphs looked for among, and the volumes of atoms.
     """
 
-    table: TemplateTable
-    additive: VolumeModel
+    known: Retriever
 
     def log_correction(
         self, source: TemplateTable, shortlist: Shortlist, neighbour: int, *, exclude_formula: bool
@@ -63,8 +59,7 @@ class VolumeEstimate:
         if weight == 0:  # a known structure of the formula itself has its own volume
             return 0.0
         place, roles = int(shortlist.sources[neighbour]), shortlist.roles[neighbour]
-        per_atom, counts = self.additive.per_atom, shortlist.counts
-        additive = float(np.log((counts @ per_atom[shortlist.elements]) / (counts @ per_atom[roles])))
+        additive = float(np.log(self.known.volume_ratio(shortlist, neighbour)))
         _, contacts = source.site_geometry(place, roles)
         bonds = self.bonds.log_volume_ratio(contacts[..., 0].astype(float), roles, shortlist.elements)
         estimate = additive + weight * float(np.clip(bonds - additive, -MOST, MOST))
@@ -77,7 +72,7 @@ class VolumeEstimate:
     @cached_property
     def bonds(self) -> BondLengths:
         """Of the table."""
-        return BondLengths.fit(self.table)
+        return BondLengths.fit(self.known.table)
 
     def _by_polymorph(
         self,
@@ -87,36 +82,28 @@ class VolumeEstimate:
         place: int,
     ) -> float | None:
         """The logarithm of the change of volume that gives the bonds of the polymorph most alike; None: none is."""
-        formula = reduced_formula(dict(zip(shortlist.elements.tolist(), shortlist.counts.tolist(), strict=True)))
         ours = contacts.astype(float)
         first, second = bonded_pairs(ours[..., 0])
         if not len(first):
             return None
         arrangement = _arrangement(ours, first, second)
+        table, spacing = self.known.table, _spacing(source, place)
         nearest, change = SAME_SURROUNDINGS, None
-        for polymorph in self._places.get(formula, ()):
-            _, theirs = self.table.site_geometry(polymorph, shortlist.elements)
+        cell = dict(zip(shortlist.elements.tolist(), shortlist.counts.tolist(), strict=True))
+        for polymorph in self.known.index.same_formula(cell).tolist():
+            _, theirs = table.site_geometry(polymorph, shortlist.elements)
             theirs = theirs.astype(float)
             unlike = float(np.abs(_arrangement(theirs, first, second) - arrangement).mean())
             if unlike < nearest:
                 # contacts are counted in spacings, which differ between the two
                 bonds = np.log(theirs[first, second, 0] / ours[first, second, 0]).mean()
-                spacing = np.cbrt(source.volume_of(place) / source.num_atoms[place])
-                nearest, change = unlike, 3 * float(bonds + np.log(self._spacing[polymorph] / spacing))
+                nearest, change = unlike, 3 * float(bonds + np.log(_spacing(table, polymorph) / spacing))
         return change
 
-    @cached_property
-    def _places(self) -> dict[Formula, list[int]]:
-        """Structures of the table by formula."""
-        places: dict[Formula, list[int]] = {}
-        for place in range(len(self.table)):
-            places.setdefault(reduced_formula(self.table.counts(place)), []).append(place)
-        return places
 
-    @cached_property
-    def _spacing(self) -> Float[np.ndarray, "crystals"]:
-        """``(V / atoms)^(1/3)`` of each structure of the table, Angstrom."""
-        return np.cbrt(self.table.volume / self.table.num_atoms)
+def _spacing(table: TemplateTable, place: int) -> float:
+    """``(V / atoms)^(1/3)`` of a structure, Angstrom: the unit of its contacts."""
+    return float(np.cbrt(table.volume_of(place) / sum(table.counts(place).values())))
 
 
 def _arrangement(

@@ -9,7 +9,9 @@ covalent ones. Of the 9,046 crystals of MP-20 test, which are not in that table,
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from functools import cache
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,8 +56,19 @@ def closest_contact(crystal: Crystal) -> CloseContact | None:
         >>> closest_contact(wrong).reason
         'Ti-O 1.30 A apart; known crystals keep 1.44 A'
     """
-    limits = contact_limits()
-    longest = max((limits.get((a, b), 0.0) for a in crystal.counts for b in crystal.counts), default=0.0)
+    known = contact_limits()
+    pairs = combinations_with_replacement(sorted(crystal.counts), 2)
+    return worst_contact(crystal, {pair: known[pair] for pair in pairs if pair in known})
+
+
+def worst_contact(crystal: Crystal, limits: Mapping[tuple[int, int], float]) -> CloseContact | None:
+    """The pair of elements that is nearest in proportion to its limit; None where all keep theirs.
+
+    Args:
+        crystal: whose distances.
+        limits: Angstrom, by two atomic numbers, the smaller first.
+    """
+    longest = max(limits.values(), default=0.0)
     if not longest:
         return None
     near = shortest_by_pair(Cell(crystal.lattice, crystal.frac_coords, crystal.numbers), longest)

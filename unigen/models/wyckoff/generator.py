@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,90 @@ class _Plan:
         return int((self.sequence.tokens.channel == Channel.FRACTIONAL).sum())
 
 
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """What a plan came to, and how far that is from what is asked for; each judgement is made once, when it is wanted.
+
+    Attributes:
+        plan: what was drawn.
+        candidate: what it came to.
+    """
+
+    plan: _Plan
+    candidate: Candidate
+
+    @cached_property
+    def smallest_distance(self) -> float:
+        """Between two atoms, Angstrom; 0 for a failure, so that any structure is better."""
+        structure = self.candidate.structure
+        return 0.0 if structure is None else structure.smallest_distance()
+
+    @cached_property
+    def contact_ratio(self) -> float:
+        """Of the closest contact to what its elements keep in known crystals; 1 where all keep it, 0 for a failure."""
+        if self.candidate.structure is None:
+            return 0.0
+        contact = closest_contact(self.candidate.structure)
+        return 1.0 if contact is None else contact.ratio
+
+    @cached_property
+    def breach(self) -> Breach:
+        """Of the request's limits; none by a failure, which is not drawn again for them."""
+        request, structure = self.plan.row.job.request, self.candidate.structure
+        return KEPT if structure is None or not request.limits_geometry else breach(request, structure)
+
+    @cached_property
+    def other_symmetry(self) -> str:
+        """What is wrong with the symmetry where a space group is asked for; empty where nothing is.
+
+        A template of zincblende's group with both elements on special positions is halite, whose group is another one.
+        Who asks for a template by its letters gets it, and is told what symmetry it has.
+        """
+        request, structure = self.plan.row.job.request, self.candidate.structure
+        if structure is None or request.template is not None or not request.asks_symmetry:
+            return ""
+        number, symbol = structure.space_group(SYMPREC)
+        return "" if number in request.space_groups else f"has the symmetry of {symbol} ({number})"
+
+    @property
+    def fitness(self) -> tuple[bool, float, float, float]:
+        """Which to keep of draws that all break something: the largest.
+
+        First what has the symmetry asked for, then the smallest breach of a limit, the least close contact in
+        proportion to what its elements keep, and the largest smallest distance.
+        """
+        return not self.other_symmetry, -self.breach.size, self.contact_ratio, self.smallest_distance
+
+    def is_unfit(self, min_distance: float) -> bool:
+        """Whether it is to be drawn again; atoms that are too close only where numbers of theirs are drawn.
+
+        Args:
+            min_distance: Angstrom that atoms keep; 0: whatever they keep.
+        """
+        too_close = (
+            self.plan.n_sites > 0
+            and min_distance > 0
+            and (self.smallest_distance < min_distance or self.contact_ratio < 1)
+        )
+        return too_close or bool(self.breach.size) or bool(self.other_symmetry)
+
+    def kept(self, draws: int) -> Candidate:
+        """The candidate, or the reason why no program would read it, or why it is not what is asked for."""
+        candidate = self.candidate
+        if candidate.structure is None:
+            return candidate
+        if self.smallest_distance < SMALLEST_DISTANCE:
+            apart = self.smallest_distance
+            reason = f"atoms {apart:.2f} Angstrom apart in each of {draws} draws of {candidate.template}"
+        elif self.breach.size:
+            reason = f"{self.breach.reason}; the nearest to it of {draws} draws of {candidate.template}"
+        elif self.other_symmetry:
+            reason = f"{self.other_symmetry} in each of {draws} draws of {candidate.template}"
+        else:
+            return candidate
+        return Candidate(None, reason=reason, log_likelihood=candidate.log_likelihood, template=candidate.template)
+
+
 class WyckoffGenerator:
     """Draws symmetric crystals from a model and what is known; a draw depends on its job alone but for rounding.
 
@@ -132,7 +217,7 @@ class WyckoffGenerator:
         self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
         self.distinct = DistinctGroups(self.sources, self._likeliest_templates)
         accepts = CellFilter(retriever, self.settings.within, known).accepts
-        self.volumes = VolumeEstimate(retriever.table, retriever.volume)
+        self.volumes = VolumeEstimate(retriever)
         self.cells = CellChooser(
             model,
             self.settings.temperature,
@@ -175,8 +260,8 @@ class WyckoffGenerator:
         for position, reason in refused.items():
             candidates[position] = Candidate(None, reason=reason)
         plans = [self._following(row, source) for row, source in guided] + planned
-        for plan, candidate in self._decode(plans, 0):
-            candidates[plan.row.position] = self._refuse(plan.row.job.request, candidate)
+        for drawn in self._decode(plans, 0):
+            candidates[drawn.plan.row.position] = drawn.kept(self.settings.redraws + 1)
         return [candidate for candidate in candidates if candidate is not None]
 
     def fitting_parents(self, request: CrystalRequest) -> list[int]:
@@ -345,37 +430,28 @@ class WyckoffGenerator:
             for position, (template, score) in sorted(templates.items())
         ]
 
-    def _decode(self, plans: list[_Plan], trial: int) -> list[tuple[_Plan, Candidate]]:
-        """Free parameters of all plans, drawn again where atoms come too close or the request's limits are broken.
+    def _decode(self, plans: list[_Plan], trial: int) -> list[_Drawn]:
+        """Free parameters of all plans, drawn again where atoms come too close or what is asked for is not there.
 
         Plans that follow a neighbour and those that do not start from different noise, so they are drawn apart.
         """
-        results: list[tuple[_Plan, Candidate]] = []
+        results: list[_Drawn] = []
         for follows in (True, False):
             part = [plan for plan in plans if plan.follows == follows]
             if part:
                 part.sort(key=lambda plan: -plan.n_sites)  # most slots first: see ``draw_parameters``
                 results += self._draw_parameters(part, trial)
-        unfit = [
-            plan
-            for plan, candidate in results
-            if (plan.n_sites and self._is_too_close(candidate))
-            or _breach(plan.row.job.request, candidate).size
-            or _other_symmetry(plan.row.job.request, candidate)
-        ]
+        unfit = [drawn.plan for drawn in results if drawn.is_unfit(self.settings.min_distance)]
         if not unfit or trial == self.settings.redraws:
             return results
-        redrawn = {plan.row.position: (plan, candidate) for plan, candidate in self._decode(unfit, trial + 1)}
+        redrawn = {drawn.plan.row.position: drawn for drawn in self._decode(unfit, trial + 1)}
+        pairs = [(drawn, redrawn.get(drawn.plan.row.position)) for drawn in results]
+        # of equally fit ones the first draw stays
         return [
-            max(result, redrawn[result[0].row.position], key=_fitness) if result[0].row.position in redrawn else result
-            for result in results
+            first if second is None else max(first, second, key=lambda drawn: drawn.fitness) for first, second in pairs
         ]
 
-    def _is_too_close(self, candidate: Candidate) -> bool:
-        least = self.settings.min_distance
-        return least > 0 and (_smallest_distance(candidate) < least or _contact_ratio(candidate) < 1)
-
-    def _draw_parameters(self, plans: list[_Plan], trial: int) -> list[tuple[_Plan, Candidate]]:
+    def _draw_parameters(self, plans: list[_Plan], trial: int) -> list[_Drawn]:
         device = next(self.model.parameters()).device
         batch = collate_wyckoff(
             [plan.sequence for plan in plans],
@@ -397,7 +473,7 @@ class WyckoffGenerator:
             complete = replace(batch, tokens=replace(batch.tokens, vectors=vectors))
             densities = list(slot_log_likelihoods(self.model, complete, self.score_steps).tolist())
         rows = vectors.cpu().numpy()
-        return [(plan, self._candidate(plan, rows[row], densities[row])) for row, plan in enumerate(plans)]
+        return [_Drawn(plan, self._candidate(plan, rows[row], densities[row])) for row, plan in enumerate(plans)]
 
     def _candidate(self, plan: _Plan, vectors: Float[np.ndarray, "tokens 6"], density: float | None) -> Candidate:
         crystal = decode(with_vectors(plan.sequence, vectors))
@@ -440,72 +516,12 @@ class WyckoffGenerator:
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
 
-    def _refuse(self, request: CrystalRequest, candidate: Candidate) -> Candidate:
-        """The candidate, or the reason why no program would read it, or why it is not what is asked for."""
-        if candidate.structure is None:
-            return candidate
-        distance, broken = _smallest_distance(candidate), _breach(request, candidate)
-        draws = self.settings.redraws + 1
-        if distance < SMALLEST_DISTANCE:
-            reason = f"atoms {distance:.2f} Angstrom apart in each of {draws} draws of {candidate.template}"
-        elif broken.size:
-            reason = f"{broken.reason}; the nearest to it of {draws} draws of {candidate.template}"
-        elif other := _other_symmetry(request, candidate):
-            reason = f"{other} in each of {draws} draws of {candidate.template}"
-        else:
-            return candidate
-        return Candidate(None, reason=reason, log_likelihood=candidate.log_likelihood, template=candidate.template)
-
 
 def _scaled(crystal: SymmetricCrystal, log_volume: float) -> SymmetricCrystal:
     """The crystal with its volume multiplied."""
     lattice = crystal.lattice.copy()
     lattice[:3] *= np.exp(log_volume / 3)
     return replace(crystal, lattice=lattice)
-
-
-def _breach(request: CrystalRequest, candidate: Candidate) -> Breach:
-    """Of the request's limits; none by a failure, which is not drawn again for them."""
-    if candidate.structure is None or not request.limits_geometry:
-        return KEPT
-    return breach(request, candidate.structure)
-
-
-def _other_symmetry(request: CrystalRequest, candidate: Candidate) -> str:
-    """What is wrong with the symmetry of a structure where a space group is asked for; empty where nothing is.
-
-    A template of zincblende's group with both elements on special positions is halite, whose group is another one. Who
-    asks for a template by its letters gets it, and is told what symmetry it has.
-    """
-    if candidate.structure is None or request.template is not None or not request.asks_symmetry:
-        return ""
-    number, symbol = candidate.structure.space_group(SYMPREC)
-    return "" if number in request.space_groups else f"has the symmetry of {symbol} ({number})"
-
-
-def _fitness(drawn: tuple[_Plan, Candidate]) -> tuple[bool, float, float, float]:
-    """What to keep of draws that all break something.
-
-    First what has the symmetry asked for, then the smallest breach of a limit, the least close contact in proportion to
-    what its elements keep, and the largest smallest distance.
-    """
-    plan, candidate = drawn
-    request = plan.row.job.request
-    symmetric, broken = not _other_symmetry(request, candidate), _breach(request, candidate).size
-    return symmetric, -broken, _contact_ratio(candidate), _smallest_distance(candidate)
-
-
-def _contact_ratio(candidate: Candidate) -> float:
-    """Of the closest contact to what its elements keep in known crystals; 1 where all keep it, 0 for a failure."""
-    if candidate.structure is None:
-        return 0.0
-    contact = closest_contact(candidate.structure)
-    return 1.0 if contact is None else contact.ratio
-
-
-def _smallest_distance(candidate: Candidate) -> float:
-    """Between two atoms, Angstrom; 0 for a failure, so that any structure is better."""
-    return candidate.structure.smallest_distance() if candidate.structure is not None else 0.0
 
 
 def _stream(row: CellRow, stream: int) -> np.random.Generator:
@@ -554,5 +570,5 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
         parents=parents,
         known=opened.known,
         # a model's own table holds what it was trained on; a dataset that is retrieved from may hold less
-        elements=frozenset(known.elements.tolist()) if opened.retrieve_from is None else None,
+        elements=frozenset(np.unique(known.elements).tolist()) if opened.retrieve_from is None else None,
     )
