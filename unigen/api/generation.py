@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +38,7 @@ from unigen.runs.generation import RunSettings, remarks
 from unigen.sample.generate import BUNDLED
 from unigen.sample.generate import generate as draw
 from unigen.sample.parents import parent_remarks
-from unigen.sample.scan import LIMIT, Scan, scan_each, scan_requests
+from unigen.sample.scan import Scan, scanned
 
 if TYPE_CHECKING:
     from unigen.runs.stable import StableRules
@@ -210,8 +209,8 @@ def generate(  # noqa: D417 - the options are said group by group
         if scan_limit is not None and not scan:
             raise UserError("scan_limit without scan")
         if scan:
-            scans = scan_each(wanted, named or str(getattr(model, "name", "")), retrieve_from, scan_limit or LIMIT)
-            wanted = [replace(each, distinct=distinct and "space_group") for each in scan_requests(wanted, scans)]
+            model_named = named or str(getattr(model, "name", ""))
+            wanted, scans = scanned(wanted, model_named, retrieve_from, scan_limit, distinct)
     clean_up = relax if isinstance(relax, str) else None
     decoding = settings | only_given(
         steps=steps,
@@ -224,14 +223,15 @@ def generate(  # noqa: D417 - the options are said group by group
         relax=clean_up,
     )
     chosen = ranking or ranking_of(
+        stable=stable,
         candidates=candidates,
         by=rank_by,
-        potential=None if stable is not None else potential,
-        energy_scheme=None if stable is not None else energy_scheme,
+        potential=potential,
+        energy_scheme=energy_scheme,
         relax=None if clean_up else relax,
         fix_symmetry=fix_symmetry or None,
         pressures=pressures_of(pressure),
-        hull=None if stable is not None else hull,
+        hull=hull,
         predictor=predictor,
         wavelength=None if wavelength is None else str(wavelength),
         axis=axis,

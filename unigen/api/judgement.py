@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unigen.api.samples import Samples
+from unigen.api.samples import Samples, row_of_sample
 from unigen.api.structures import samples_of
 from unigen.cards import Kind
 from unigen.data.readers.contents import kind_of
@@ -107,16 +107,7 @@ def _readable(given: Any) -> Any:
     if parts and all(type(part).__module__.startswith("unigen.eval") or isinstance(part, Row) for part in parts):
         return given
     samples = samples_of(given)[0]
-    return _molecules(samples) if samples.kind == "molecules" else [_row(sample) for sample in samples]
-
-
-def _row(sample: Sample[Any, Any]) -> Row[Any]:
-    """As the line of a run folder would be read."""
-    request = sample.request
-    name = request.id or getattr(request, "formula", None) or "de_novo"
-    info = {"id": name, "index": sample.index, "seed": sample.seed, "score": sample.score}
-    info |= {"request": request.to_dict()} | ({"template": sample.template} if sample.template else {})
-    return Row(name, sample.structure, sample.reason, info=info)
+    return _molecules(samples) if samples.kind == "molecules" else [row_of_sample(sample) for sample in samples]
 
 
 def _molecules(samples: Samples) -> list[Any]:

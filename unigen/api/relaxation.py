@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unigen.api.samples import Samples
+from unigen.api.samples import Samples, row_of_sample
 from unigen.api.structures import samples_of
-from unigen.data.readers.record import Row
 from unigen.energies.hull.hull import Hull
-from unigen.energies.molecule_relaxation import XtbSettings
+from unigen.energies.molecule_relaxation import GFN2, XtbSettings
 from unigen.energies.potential import Potential, find_potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
@@ -21,12 +20,9 @@ from unigen.energies.strain import strain_of
 from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.parallel import Workers, in_notebook
-from unigen.runs.formats import DEFAULT, read_formats
+from unigen.runs.formats import read_formats
 from unigen.runs.relaxation import write_relaxed_crystals
 from unigen.runs.relaxed_table import RelaxedRow, relaxed_rows
-
-GFN2 = "gfn2-xtb"
-"""The one potential of molecules."""
 
 _TOLD = (
     "outcome",
@@ -135,9 +131,9 @@ def relax(
             Relaxation(outcome="failed", reason=sample.reason) if sample.structure is None else next(found)
             for sample in samples
         ]
-        rows = relaxed_rows(list(map(_row, samples)), results, settings)
+        rows = relaxed_rows(list(map(row_of_sample, samples)), results, settings)
         if out is not None:
-            formats = read_formats(format) if format else DEFAULT
+            formats = read_formats(format or None)
             write_relaxed_crystals(journal, rows, results, formats, top)
             if page:
                 from unigen.report.relaxation_page import write_crystals_page
@@ -148,12 +144,6 @@ def relax(
     if lost := relaxed.failed:
         warnings.warn(f"{len(lost)} of {len(relaxed)} not relaxed; the first: {lost[0].reason}", stacklevel=2)
     return relaxed[0] if single else relaxed
-
-
-def _row(sample: Sample[Any, Any]) -> Row[Any]:
-    name = sample.request.id or getattr(sample.request, "formula", None) or "de_novo"
-    info: dict[str, object] = {"id": name, "index": sample.index}
-    return Row(name, sample.structure, sample.reason, info=info)
 
 
 def _relaxed(sample: Sample[Any, Any], row: RelaxedRow, result: Relaxation, potential: Potential) -> Sample[Any, Any]:
@@ -184,7 +174,7 @@ def _relax_molecules(
         from unigen.report.relaxation_page import write_molecules_page
         from unigen.runs.relaxation import RelaxedEntry
 
-        names = [_row(sample).name for sample in samples]
+        names = [row_of_sample(sample).name for sample in samples]
         journal.write(zip(names, results, strict=True))
         entries = [
             RelaxedEntry(name, sample.reason, result, strain_of(molecule, result))

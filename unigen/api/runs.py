@@ -12,7 +12,7 @@ from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder, crystal_of
 from unigen.runs.folder import Row
-from unigen.runs.formats import DEFAULT, read_formats
+from unigen.runs.formats import read_formats
 from unigen.runs.generation import RunSettings, run_generation
 from unigen.runs.molecule_files import MoleculeFolder, molecule_of
 
@@ -27,7 +27,7 @@ PICTURE, DRAWN = "samples.png", 12
 
 def formats_of(format: str | Sequence[str] | None, *, cif: bool) -> list[str]:  # noqa: A002
     """The formats of a run folder; without ``cif`` no CIF is among them."""
-    return [each for each in (read_formats(format) if format else DEFAULT) if cif or not each.startswith("cif")]
+    return [each for each in read_formats(format or None) if cif or not each.startswith("cif")]
 
 
 def run_crystals(
@@ -118,9 +118,20 @@ def only_given(**options: object) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def ranking_of(**options: Any) -> RankSettings | None:
-    """How to rank; None where no option asks for it."""
+_OF_STABLE = ("potential", "energy_scheme", "hull")
+"""Options of ranking by energy that are those of ``--stable`` where that is given."""
+
+
+def ranking_of(*, stable: float | None = None, **options: Any) -> RankSettings | None:
+    """How to rank; None where no option asks for it.
+
+    Args:
+        stable: as `stable_rules` takes it: potential and hull are its own then.
+        options: of RankSettings, None for those that are not given.
+    """
     asked = only_given(**options)
+    if stable is not None:
+        asked = {name: value for name, value in asked.items() if name not in _OF_STABLE}
     if not asked:
         return None
     if set(asked) - {"candidates"} and "by" not in asked:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
+from unigen.data.readers.record import Row as ReadRow
 from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
@@ -164,3 +165,12 @@ def request_of_structure(structure: Crystal | Molecule | None, name: str) -> Cry
     if isinstance(structure, Molecule):
         return MoleculeRequest(id=name)
     return CrystalRequest(formula=None if structure is None else structure.reduced_formula, id=name)
+
+
+def row_of_sample(sample: Sample[Any, Any]) -> ReadRow[Any]:
+    """As the sample's line in a run folder would be read."""
+    request = sample.request
+    name = request.id or request.formula or "de_novo"
+    info = {"id": name, "index": sample.index, "seed": sample.seed, "score": sample.score}
+    info |= {"request": request.to_dict()} | ({"template": sample.template} if sample.template else {})
+    return ReadRow(name, sample.structure, sample.reason, info=info)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -172,14 +171,14 @@ def generate_crystal(
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
     from rich.console import Console
 
-    from unigen.api.runs import check_pattern, formats_of, ranking_of, run_crystals, stable_rules
+    from unigen.api.runs import check_pattern, formats_of, only_given, ranking_of, run_crystals, stable_rules
     from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder
     from unigen.runs.generation import RunSettings
     from unigen.sample.requests import read_pressures, read_requests, requests_of
-    from unigen.sample.scan import LIMIT, scan_each, scan_requests
+    from unigen.sample.scan import Scan, scanned
 
-    given = _given(
+    given = only_given(
         formula=formula,
         z=z,
         n_atoms=n_atoms,
@@ -202,9 +201,9 @@ def generate_crystal(
     wanted = requests_of(given) if requests is None else read_requests(requests)
     if scan_limit is not None and not scan:
         raise UserError("--scan-limit without --scan")
-    scans = scan_each(wanted, model, retrieve_from, scan_limit or LIMIT) if scan else []
+    scans: list[Scan] = []
     if scan:
-        wanted = [replace(each, distinct=distinct and "space_group") for each in scan_requests(wanted, scans)]
+        wanted, scans = scanned(wanted, model, retrieve_from, scan_limit, distinct)
         for each in scans:
             typer.echo(each.summary)
     if more_parents and not parents:  # --parents a.cif b.cif: what follows the first is an argument to the parser
@@ -217,21 +216,22 @@ def generate_crystal(
         known=tuple(known or ()),
         parents=read_parents([*parents, *(more_parents or ())]) if parents else None,
         scans=scans,
-        decoding=_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
+        decoding=only_given(steps=steps, solver=solver, temperature=temperature, guidance=guidance, within=within),
         seed=seed,
         score=score,
         batch_size=batch_size,
         device=device,
     )
     ranking = ranking_of(
+        stable=stable,
         candidates=candidates,
         by=rank_by,
-        potential=None if stable is not None else potential,
-        energy_scheme=None if stable is not None else energy_scheme,
+        potential=potential,
+        energy_scheme=energy_scheme,
         relax=relax,
         fix_symmetry=fix_symmetry or None,
         pressures=None if pressure is None else read_pressures(pressure),
-        hull=None if stable is not None else hull,
+        hull=hull,
         wavelength=wavelength,
         axis=axis,
     )
@@ -252,11 +252,6 @@ def generate_crystal(
     folder = CrystalFolder(out, symprec=symprec, formats=formats_of(format_, cif=cif))
     rows = run_crystals(wanted, folder, settings, ranking, rules, workers, Console(), picture=picture, page=page)
     return {"path": out, "samples": rows}
-
-
-def _given(**options: object) -> dict[str, object]:
-    """Those of these options that were given; what a model does not have it refuses, whatever its value."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 @app.command("molecule")
@@ -300,7 +295,7 @@ def generate_molecule(
     """Molecules de novo, of a formula, with properties, on a scaffold; or conformers of SMILES; as SDF and a page."""
     from rich.console import Console
 
-    from unigen.api.runs import ranking_of, run_molecules
+    from unigen.api.runs import only_given, ranking_of, run_molecules
     from unigen.runs.generation import RunSettings
     from unigen.sample.requests import molecule_requests
 
@@ -308,7 +303,7 @@ def generate_molecule(
     settings = RunSettings(
         n=n,
         model=model,
-        decoding=_given(
+        decoding=only_given(
             steps=steps,
             solver=solver,
             temperature=temperature,

@@ -10,9 +10,6 @@ import typer
 from unigen.cli.options import Batch, Device, Format, Scheme, Workers
 from unigen.disk import alone_in
 
-GFN2 = "gfn2-xtb"
-"""The one potential of molecules."""
-
 
 def relaxed_lines(out: Path) -> object:
     """What the journal of a folder holds, one object a structure."""
@@ -52,15 +49,15 @@ def relax(
     from rich.console import Console
 
     from unigen.data.readers.contents import kind_of
-    from unigen.energies.molecule_relaxation import XtbSettings
+    from unigen.energies.molecule_relaxation import GFN2, XtbSettings
     from unigen.energies.potential import find_potential
     from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
     from unigen.report.relaxation_page import write_crystals_page, write_molecules_page
-    from unigen.runs.formats import DEFAULT, read_formats
+    from unigen.runs.formats import read_formats
     from unigen.runs.relaxation import relax_crystal_files, relax_molecule_files
 
-    formats = DEFAULT if format_ is None else read_formats(format_)
+    formats = read_formats(format_)
 
     console = Console()
     if potential is not None and potential.lower() == GFN2:

@@ -38,6 +38,10 @@ HEAVIEST = 86
 """GFN2-xTB has parameters for hydrogen to radon."""
 
 
+GFN2 = "gfn2-xtb"
+"""How users name the one potential of molecules."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class XtbSettings:
     """How a molecule is relaxed, and what is none.

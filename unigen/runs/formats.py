@@ -24,12 +24,14 @@ DEFAULT = ("cif", "extxyz")
 _ENDINGS = {"cif": ".cif", "cif-p1": ".cif", "poscar": ".vasp"}
 
 
-def read_formats(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Formats from ``"cif,poscar"`` or a list, in whatever case.
+def read_formats(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Formats from ``"cif,poscar"`` or a list, in whatever case; `DEFAULT` where none are given.
 
     Raises:
         UserError: none, or one that is not written.
     """
+    if given is None:
+        return DEFAULT
     words = given.replace(";", ",").split(",") if isinstance(given, str) else given
     formats = tuple(dict.fromkeys(word.strip().lower() for word in words if word.strip()))
     unknown = [word for word in formats if word not in FORMATS]

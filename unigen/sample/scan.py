@@ -185,6 +185,30 @@ def scan_requests(requests: Sequence[CrystalRequest], scans: Sequence[Scan]) -> 
     ]
 
 
+def scanned(
+    requests: Sequence[CrystalRequest],
+    model: str | Path,
+    retrieve_from: str | Path | None,
+    limit: int | None = None,
+    distinct: str | None = None,
+) -> tuple[list[CrystalRequest], list[Scan]]:
+    """The requests for all compositions of the systems of some requests, and the scans that they come from.
+
+    Args:
+        requests: with elements and without a formula.
+        model: whose known formulas.
+        retrieve_from: dataset of known structures, instead of the model's own.
+        limit: formulas of a subsystem, at most; None: `LIMIT`.
+        distinct: given where the samples of each composition are to have different space groups.
+
+    Raises:
+        UserError: as `scan_each`.
+    """
+    scans = scan_each(requests, model, retrieve_from, limit or LIMIT)
+    wanted = [replace(each, distinct=distinct and "space_group") for each in scan_requests(requests, scans)]
+    return wanted, scans
+
+
 def scan_each(
     requests: Sequence[CrystalRequest], model: str | Path, retrieve_from: str | Path | None, limit: int = LIMIT
 ) -> list[Scan]:

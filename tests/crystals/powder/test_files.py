@@ -82,6 +82,8 @@ def test_what_is_assumed_is_said_and_what_is_told_comes_first(tmp_path):
         ("empty.xy", "", "no powder pattern; got an empty file"),
         ("words.xy", "hello\nworld\n", "no powder pattern; got hello; wanted two columns of numbers"),
         ("one.xy", "1\n2\n3\n", "one column of numbers"),
+        ("lone.xy", "3.1\nd I\n", "no powder pattern; got 3.1; wanted two columns of numbers"),
+        ("endless.xy", f"10.0 0.5 {'9' * 400}\n1 2 3 4 5\n", "rows of different lengths"),
         ("torn.xy", "10 5\n11 6\n12 abc3\n13 7\n", "torn.xy:3: a line that is no row of numbers; got 12 abc3"),
         ("ragged.xy", "10 5\n11 6\n12 6 7\n", "ragged.xy:3: rows of different lengths"),
         ("flat.xy", "".join(f"{n} 7\n" for n in range(10, 90)), "no peak"),

@@ -100,13 +100,8 @@ def _rows(text: str, where: str) -> tuple[list[tuple[int, list[float]]], list[st
     parsed = [(number, line, divide(line)) for number, line in plain]
     heading = [line for _, line in lines if _COMMENT.match(line)]
     is_row = [row is not None for _, _, row in parsed]
-    if not any(is_row):
-        wanted = "two columns of numbers: 2theta, Q or d, and the intensity"
-        raise UserError(
-            "no powder pattern", where=where, got=lines[0][1][:60] if lines else "an empty file", wanted=wanted
-        )
     # a lone number above the table, the count of points or a temperature, belongs to the heading
-    start = is_row.index(True)
+    start = is_row.index(True) if any(is_row) else len(parsed)
     while start + 1 < len(parsed) and _is_alone(parsed, start):
         start += 1
     heading = [line for _, line, _ in parsed[:start]] + heading
@@ -118,6 +113,10 @@ def _rows(text: str, where: str) -> tuple[list[tuple[int, list[float]]], list[st
             raise UserError("a line that is no row of numbers", where=f"{where}:{number}", got=line[:60])
         else:  # a word such as END
             heading.append(line)
+    if not rows:  # none at all, or a lone number above nothing
+        wanted = "two columns of numbers: 2theta, Q or d, and the intensity"
+        got = lines[0][1][:60] if lines else "an empty file"
+        raise UserError("no powder pattern", where=where, got=got, wanted=wanted)
     return rows, heading
 
 
