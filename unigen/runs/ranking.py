@@ -79,7 +79,7 @@ def run_ranking(
             rated, choices = rank_candidates(groups, ranker, settings.n, pool, folder.path / RATINGS)
         folder.hold(answer for choice in choices for answer in choice.answers)
         rows = folder.finish()
-        _write_table(folder, groups, rated, choices, ranker)
+        write_table(folder, groups, rated, choices, ranker)
         said = _write_transitions(folder, choices, ranking.pressures) if ranking.pressures else []
     if console is not None:
         made = [row for row in rows if was_made(row)]
@@ -120,7 +120,7 @@ def _facts(ranking: RankSettings, ranker: Ranker) -> dict[str, Any]:
     return set_ones | ranker.facts() | {"trained_on": ranker.trained_on}
 
 
-def _write_table(
+def write_table(
     folder: RunFolder,
     groups: Sequence[Sequence[Sample]],
     rated: Sequence[Sequence[Rating]],
