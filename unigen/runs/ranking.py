@@ -72,7 +72,8 @@ def run_ranking(
         folder.claim(facts)
         if settings.scans:
             write_scan(folder.path / SCAN, settings.scans)
-        drawn = draw_samples(requests, candidates, replace(settings, n=ranking.candidates), generator, console)
+        drawing = replace(settings, n=ranking.candidates, scans=())  # the scan is the answers', and written above
+        drawn = draw_samples(requests, candidates, drawing, generator, console)
         # as they stand in the journal: a run that goes on rates the same digits
         groups = by_request(candidates.sample_of(row, requests[row["request_index"]]) for row in drawn)
         with Workers(workers, progress=console is not None) as pool:
