@@ -25,7 +25,7 @@ from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.distinct import distinct_structures
 from unigen.ranking.ranker import Rating, log_probability, unrated
-from unigen.request import CrystalRequest
+from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
@@ -80,14 +80,14 @@ class EnergyRanker:
         """See Ranker."""
         return {"potential": self.potential.identity, "log_probability_weight": self.weight}
 
-    def check(self, requests: Sequence[CrystalRequest]) -> None:
-        """Refuse what cannot be ranked, before anything is drawn.
+    def check(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> None:
+        """See Ranker.
 
         Raises:
             UserError: a request without a formula where there is no hull.
         """
         for request in requests:
-            if request.formula is None and self.hull is None:
+            if isinstance(request, CrystalRequest) and request.formula is None and self.hull is None:
                 raise UserError(
                     "ranking by energy: a request names no formula, and energies of two compositions do not compare",
                     got=str(request.to_dict() or "nothing asked for"),

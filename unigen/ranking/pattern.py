@@ -76,7 +76,7 @@ class PatternRanker:
         return {"wavelength": self.wavelength, "axis": self.axis, "move_atoms": self.move_atoms}
 
     def check(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> None:
-        """Read the pattern of every request, before anything is drawn for them.
+        """See Ranker: the pattern of every request is read.
 
         Raises:
             UserError: a request without a pattern where there is no other, a pattern that cannot be read.
