@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import fractions
 import zipfile
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pymatgen.io.cif import CifWriter
 
 from tests.crystals.real_crystals import prototypes
@@ -53,6 +56,31 @@ def test_a_zip_of_cifs_is_read_in_its_order_and_told_apart_from_others(tmp_path)
     (tmp_path / "torn.zip").write_bytes((tmp_path / "generated_crystals_cif.zip").read_bytes()[:-40])
     with pytest.raises(UserError, match="not a readable zip"):
         list(read_crystal_rows(tmp_path / "torn.zip"))
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_an_archive_with_any_byte_changed_is_read_or_refused_in_a_line(packed, data, tmp_path):
+    path = tmp_path / "changed.zip"
+    with zipfile.ZipFile(path, "w", packed) as archive:
+        archive.writestr("Züge.cif", SOME[0].to_cif())  # a name that the archive marks as UTF-8
+    content = bytearray(path.read_bytes())
+    # at the end lies the directory, where most of what zipfile itself stumbles over is
+    place = data.draw(st.one_of(st.integers(0, len(content) - 1), st.integers(len(content) - 90, len(content) - 1)))
+    content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    with contextlib.suppress(UserError):
+        list(read_crystal_rows(path))
+
+
+def test_a_name_that_is_said_to_be_utf_8_and_is_not_is_a_broken_archive(tmp_path):
+    with zipfile.ZipFile(tmp_path / "named.zip", "w") as archive:
+        archive.writestr("Züge.cif", SOME[0].to_cif())
+    content = (tmp_path / "named.zip").read_bytes().replace("Züge".encode(), b"Z\xf5\xf5ge")
+    (tmp_path / "named.zip").write_bytes(content)
+    with pytest.raises(UserError, match="not a readable zip; got 'utf-8' codec"):
+        list(read_crystal_rows(tmp_path / "named.zip"))
 
 
 def test_a_folder_of_mattergen_is_read_once(tmp_path):

@@ -8,6 +8,7 @@ MatterGen's ``generated_crystals_cif.zip`` holds ``gen_0.cif``, ``gen_1.cif``, .
 from __future__ import annotations
 
 import argparse
+import lzma
 import struct
 import zipfile
 import zlib
@@ -27,6 +28,10 @@ from unigen.shapes import Float
 _ARRAYS = {"num_atoms": (), "frac_coords": (3,), "atom_types": (), "lengths": (3,), "angles": (3,)}
 """Tensors of DiffCSP's files, and their shapes behind the axis of crystals or sites."""
 
+_ZIP_ERRORS = (*PARSER_ERRORS, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What zipfile raises on a broken archive, of which its own BadZipFile is a part: cut short (EOFError), encrypted or
+packed in a way that Python does not know (RuntimeError), a name said to be UTF-8 that is none (UnicodeDecodeError)."""
+
 _CONVERT = (
     "keep the tensors alone: python -c \"import torch; d = torch.load('IN.pt', weights_only=False); "
     f"torch.save({{k: d[k] for k in {tuple(_ARRAYS)}}}, 'OUT.pt')\""
@@ -41,20 +46,25 @@ def read_zip_of_cifs(path: Path) -> Iterator[Record]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [each for each in archive.infolist() if each.filename.lower().endswith(".cif")]
-            if not members:
-                found = sorted({PurePosixPath(each.filename).suffix for each in archive.infolist()})
-                raise UserError("no CIF in this archive", where=str(path), got=", ".join(found) or "nothing")
-            unpacked = sum(each.file_size for each in members)
-            if unpacked > most_unpacked(path):
-                got = f"{unpacked >> 20:,} MiB of {path.stat().st_size:,} bytes"
-                raise UserError("unpacks to far more than structures do", where=str(path), got=got)
-            for each in members:
+            for each in _cifs_of(archive, path):
                 name, where = PurePosixPath(each.filename).stem, f"{path} {each.filename}"
                 yield Record(name, "cif", decode(archive.read(each)), where)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
-        # EOFError: cut short; RuntimeError: encrypted, or packed in a way that Python does not know
+    except UserError:
+        raise
+    except _ZIP_ERRORS as error:
         raise UserError("not a readable zip", where=str(path), got=one_line(error)) from error
+
+
+def _cifs_of(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
+    members = [each for each in archive.infolist() if each.filename.lower().endswith(".cif")]
+    if not members:
+        found = sorted({PurePosixPath(each.filename).suffix for each in archive.infolist()})
+        raise UserError("no CIF in this archive", where=str(path), got=", ".join(found) or "nothing")
+    unpacked = sum(each.file_size for each in members)
+    if unpacked > most_unpacked(path):
+        got = f"{unpacked >> 20:,} MiB of {path.stat().st_size:,} bytes"
+        raise UserError("unpacks to far more than structures do", where=str(path), got=got)
+    return members
 
 
 def read_diffcsp_tensors(path: Path) -> Iterator[Record]:
