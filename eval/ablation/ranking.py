@@ -11,7 +11,8 @@ never saw the request. The best in hindsight bounds them all.
 
 With ``--orders mp-20`` the row that ``--rank-by energy`` gives is also split by what that data set's own energies say:
 is the reference the only known structure of its composition, does the potential put all known ones in the same order,
-does it contradict that order; and is the reference the lowest of them at all?
+does it contradict that order; is the reference the lowest of them at all; and is the answer, where it is not the
+reference, another known structure of that composition?
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ import numpy as np
 import yaml
 from scipy.optimize import minimize
 
+from unigen.crystals.matching import BoundedMatcher, MatchSettings
 from unigen.data.compositions import reduced_formulas
-from unigen.data.crystal_store import open_crystals
+from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.disk import write_text
 from unigen.energies.potential import find_potential
 from unigen.energies.volume_scan import ScannedCrystals, ScanSettings
@@ -132,15 +134,11 @@ ALIKE = 0.001
 """eV/atom between the formation energies of two structures below which their order is not held against a potential."""
 
 
-def orders(run: Path, dataset: str, potential: str) -> dict[str, np.ndarray]:
-    """Groups of requests, by the energies that a data set tells of all its structures of their compositions.
+def polymorphs(run: Path, known: CrystalDataset) -> list[list[int]]:
+    """Of every request, whose ids are of the data set, the rows of all its structures of that composition.
 
-    Args:
-        run: whose requests have ids of the data set.
-        dataset: with formation energies.
-        potential: whose energies, each at the best volume, are held to that order.
+    The reference goes first; those without a formation energy are left out behind it.
     """
-    known = open_crystals(dataset)
     formation = known.properties["formation_energy_per_atom"]
     row_of = {str(name): row for row, name in enumerate(known.ids.tolist())}
     wanted = [row_of[request["id"]] for request in yaml.safe_load((run / "run.yaml").read_text())["requests"]]
@@ -149,25 +147,50 @@ def orders(run: Path, dataset: str, potential: str) -> dict[str, np.ndarray]:
     for row, formula in enumerate(formulas):
         if formula in rows_of and np.isfinite(formation[row]):
             rows_of[formula].append(row)
-    rows = sorted({row for several in rows_of.values() if len(several) > 1 for row in several})
-    with Workers(1, progress=True) as pool:
-        scans = ScannedCrystals(None, find_potential(potential), ScanSettings()).scan(
-            [known[row] for row in rows], pool
+    return [[row, *(other for other in rows_of[formulas[row]] if other != row)] for row in wanted]
+
+
+def answers_known(run: Path, known: CrystalDataset, several: list[list[int]]) -> np.ndarray:
+    """Of every request, whether its first answer is any of these structures, by the matcher of match rates."""
+    answers = {row["request_index"]: crystal_of(row) for row in read_lines(run / "samples.jsonl") if not row["index"]}
+    matcher = BoundedMatcher(MatchSettings())
+    right = []
+    for request, rows in enumerate(several):
+        answer = answers[request]
+        reduced = None if answer is None else matcher.reduce(answer)
+        right.append(
+            reduced is not None
+            and any(matcher.same(reduced, matcher.reduce(known[row])).rms is not None for row in rows)
         )
+    return np.array(right)
+
+
+def orders(known: CrystalDataset, several: list[list[int]], potential: str) -> dict[str, np.ndarray]:
+    """Groups of requests, by the formation energies that a data set tells of all structures of their compositions.
+
+    Args:
+        known: the data set.
+        several: its rows of each composition, the reference first.
+        potential: whose energies, each at the best volume, are held to that order.
+    """
+    formation = known.properties["formation_energy_per_atom"]
+    rows = sorted({row for each in several if len(each) > 1 for row in each})
+    with Workers(1, progress=True) as pool:
+        scanned = ScannedCrystals(None, find_potential(potential), ScanSettings())
+        scans = scanned.scan([known[row] for row in rows], pool)
     found = (np.nan if scan.energy_per_atom is None else scan.energy_per_atom for scan in scans)
     energy = dict(zip(rows, found, strict=True))
 
-    def contradicted(several: list[int]) -> bool:
+    def contradicted(rows: list[int]) -> bool:
         return any(
             formation[higher] - formation[lower] > ALIKE and not energy[higher] > energy[lower]
-            for lower in several
-            for higher in several
+            for lower in rows
+            for higher in rows
         )
 
-    several = [rows_of[formulas[row]] for row in wanted]
     alone = np.array([len(each) < 2 for each in several])
     against = np.array([len(each) > 1 and contradicted(each) for each in several])
-    lowest = np.array([row == min(each, key=formation.__getitem__) for row, each in zip(wanted, several, strict=True)])
+    lowest = np.array([each[0] == min(each, key=formation.__getitem__) for each in several])
     return {
         "its only known structure": alone,
         "several, ordered as by the data set": ~alone & ~against,
@@ -220,25 +243,34 @@ def main() -> None:
             "weights": dict(zip([FEATURES[place] for place in used], weights.round(3).tolist(), strict=True)),
             "eV/atom a nat": round(float(weights[1] / -weights[0]), 4),
         }
-    splits: dict[str, Any] = {}
-    for name, group in orders(options.run, options.orders, options.potential).items() if options.orders else ():
-        part = {column: values[group] for column, values in columns.items()}
+    said: dict[str, Any] = {}
+    if options.orders:
+        known = open_crystals(options.orders)
+        several = polymorphs(options.run, known)
+        any_known = answers_known(options.run, known, several)
         merits = {
-            "first": first[group],
-            "chosen": LOG_PROBABILITY_WEIGHT * part["log_probability"] - part["energy"],
-            "best in hindsight": rows["best in hindsight"]()[group],
+            "first": first,
+            "chosen": LOG_PROBABILITY_WEIGHT * columns["log_probability"] - columns["energy"],
+            "best in hindsight": rows["best in hindsight"](),
         }
-        splits[name] = {"requests": int(group.sum())} | {of: chosen(part, merit) for of, merit in merits.items()}
-    result = {"requests": len(x), "candidates": x.shape[1], "rows": result} | {
-        "provenance": provenance(str(options.run))
-    }
+        said = {"first answer is any known structure": round(100 * float(any_known.mean()), 2), "splits": {}}
+        for name, group in orders(known, several, options.potential).items():
+            part = {column: values[group] for column, values in columns.items()}
+            said["splits"][name] = {
+                "requests": int(group.sum()),
+                **{of: chosen(part, merit[group]) for of, merit in merits.items()},
+                "first answer is any known structure": round(100 * float(any_known[group].mean()), 2),
+            }
+    counts = {"requests": len(x), "candidates": x.shape[1]}
+    result = counts | {"rows": result} | said | {"provenance": provenance(str(options.run))}
     for name, row in result["rows"].items():
         print(f"{name:55s} {row['right']:6.2f} ({row['low']:.1f} to {row['high']:.1f})  {row['rmse']:.4f}")
-    for name, split in splits.items():
-        shares = ", ".join(f"{of} {split[of]['right']:.1f}" for of in ("first", "chosen", "best in hindsight"))
-        print(f"{name:45s} {split['requests']:5d}: {shares}")
-    if splits:
-        result["splits"] = splits
+    for name, split in said.get("splits", {}).items():
+        shares = ", ".join(f"{of} {split[of]['right']:.1f}" for of in merits)
+        among = split["first answer is any known structure"]
+        print(f"{name:45s} {split['requests']:5d}: {shares}, any known structure {among:.1f}")
+    if said:
+        print(f"any known structure: {said['first answer is any known structure']:.1f}")
     write_text(RESULTS / f"{options.name}.json", json.dumps(result, indent=1) + "\n")
 
 
