@@ -50,11 +50,11 @@ def main() -> None:
             raise ValueError(f"{prototype.name}: {contact.reason}")
         for other in prototypes:
             if other.key == prototype.key:
-                print(f"{prototype.name} from {other.name}: {deviation(crystal, other):.3f}")
+                print(f"{prototype.name} from {other.name}: {deviation(crystal, other):.3f}")  # noqa: T201 - what to look at
         prototypes.append(prototype)
     lines = [json.dumps(_row(each), ensure_ascii=False) for each in prototypes]
     write_text(PROTOTYPES, "[\n" + ",\n".join(lines) + "\n]\n")
-    print(f"{len(prototypes)} prototypes")
+    print(f"{len(prototypes)} prototypes")  # noqa: T201
 
 
 def _row(prototype: Prototype) -> dict[str, Any]:

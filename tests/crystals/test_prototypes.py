@@ -82,7 +82,7 @@ def test_dry_ice_is_no_pyrite_and_thorium_silicide_no_anatase():
     dry_ice = Structure.from_spacegroup("Pa-3", Lattice.cubic(5.624), ["C", "O"], places)
     assert dry_ice.get_space_group_info()[1] == NAMED["pyrite"].space_group
     assert prototype_name(Crystal.from_pymatgen(dry_ice)) == ""
-    assert NAMED["anatase"].key == NAMED["α-ThSi2 type"].key
+    assert NAMED["anatase"].key == NAMED["\N{GREEK SMALL LETTER ALPHA}-ThSi2 type"].key
 
 
 @given(st.sampled_from([each for each in ALL if len(each.crystal) > 1]), st.integers(0, 2**20))
