@@ -8,6 +8,10 @@ Rows: the first candidate drawn, the highest score, energies as drawn and at the
 the generator's log probability worth so many eV/atom, and a conditional logit over more features (a softmax over the
 candidates of a request, maximum likelihood of the matching ones), whose choices are made in ten folds: by weights that
 never saw the request. The best in hindsight bounds them all.
+
+With ``--orders mp-20`` the row that ``--rank-by energy`` gives is also split by what that data set's own energies say:
+is the reference the only known structure of its composition, does the potential put all known ones in the same order,
+does it contradict that order; and is the reference the lowest of them at all?
 """
 
 from __future__ import annotations
@@ -19,17 +23,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from scipy.optimize import minimize
 
+from unigen.data.compositions import reduced_formulas
 from unigen.data.crystal_store import open_crystals
 from unigen.disk import write_text
+from unigen.energies.potential import find_potential
+from unigen.energies.volume_scan import ScannedCrystals, ScanSettings
 from unigen.eval.crystals.evaluate import evaluate_crystals
 from unigen.eval.crystals.samples import CrystalEntry
 from unigen.eval.report import provenance
 from unigen.eval.statistics import means_with_intervals
 from unigen.journal import read_lines
+from unigen.parallel import Workers
+from unigen.ranking.energy import LOG_PROBABILITY_WEIGHT
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.ranking import CANDIDATES, TABLE, read_table
+from unigen.sample.rank import POTENTIAL
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "ablation"
 WEIGHTS = (0.0, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1)
@@ -117,6 +128,55 @@ def chosen(columns: dict[str, np.ndarray], merit: np.ndarray) -> dict[str, Any]:
     return {name: round(100 * (value or 0.0), 2) for name, value in ends} | {"rmse": round(float(rms.mean()), 4)}
 
 
+ALIKE = 0.001
+"""eV/atom between the formation energies of two structures below which their order is not held against a potential."""
+
+
+def orders(run: Path, dataset: str, potential: str) -> dict[str, np.ndarray]:
+    """Groups of requests, by the energies that a data set tells of all its structures of their compositions.
+
+    Args:
+        run: whose requests have ids of the data set.
+        dataset: with formation energies.
+        potential: whose energies, each at the best volume, are held to that order.
+    """
+    known = open_crystals(dataset)
+    formation = known.properties["formation_energy_per_atom"]
+    row_of = {str(name): row for row, name in enumerate(known.ids.tolist())}
+    wanted = [row_of[request["id"]] for request in yaml.safe_load((run / "run.yaml").read_text())["requests"]]
+    formulas = list(reduced_formulas(known))
+    rows_of: dict[str, list[int]] = {formulas[row]: [] for row in wanted}
+    for row, formula in enumerate(formulas):
+        if formula in rows_of and np.isfinite(formation[row]):
+            rows_of[formula].append(row)
+    rows = sorted({row for several in rows_of.values() if len(several) > 1 for row in several})
+    with Workers(1, progress=True) as pool:
+        scans = ScannedCrystals(None, find_potential(potential), ScanSettings()).scan(
+            [known[row] for row in rows], pool
+        )
+    found = (np.nan if scan.energy_per_atom is None else scan.energy_per_atom for scan in scans)
+    energy = dict(zip(rows, found, strict=True))
+
+    def contradicted(several: list[int]) -> bool:
+        return any(
+            formation[higher] - formation[lower] > ALIKE and not energy[higher] > energy[lower]
+            for lower in several
+            for higher in several
+        )
+
+    several = [rows_of[formulas[row]] for row in wanted]
+    alone = np.array([len(each) < 2 for each in several])
+    against = np.array([len(each) > 1 and contradicted(each) for each in several])
+    lowest = np.array([row == min(each, key=formation.__getitem__) for row, each in zip(wanted, several, strict=True)])
+    return {
+        "its only known structure": alone,
+        "several, ordered as by the data set": ~alone & ~against,
+        "several, ordered against the data set": against,
+        "several, the reference is the lowest": ~alone & lowest,
+        "several, the reference is not the lowest": ~alone & ~lowest,
+    }
+
+
 def main() -> None:
     """Print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -124,6 +184,8 @@ def main() -> None:
     parser.add_argument("--reference", required=True)
     parser.add_argument("--name", required=True)
     parser.add_argument("--fit", action="store_true", help="also fit weights: on validation references")
+    parser.add_argument("--orders", metavar="DATASET", help="split by the order of its structures' energies")
+    parser.add_argument("--potential", default=POTENTIAL, help="of the run, for --orders")
     options = parser.parse_args()
     columns = table(options.run, options.reference)
     x = features(columns)
@@ -158,11 +220,25 @@ def main() -> None:
             "weights": dict(zip([FEATURES[place] for place in used], weights.round(3).tolist(), strict=True)),
             "eV/atom a nat": round(float(weights[1] / -weights[0]), 4),
         }
+    splits: dict[str, Any] = {}
+    for name, group in orders(options.run, options.orders, options.potential).items() if options.orders else ():
+        part = {column: values[group] for column, values in columns.items()}
+        merits = {
+            "first": first[group],
+            "chosen": LOG_PROBABILITY_WEIGHT * part["log_probability"] - part["energy"],
+            "best in hindsight": rows["best in hindsight"]()[group],
+        }
+        splits[name] = {"requests": int(group.sum())} | {of: chosen(part, merit) for of, merit in merits.items()}
     result = {"requests": len(x), "candidates": x.shape[1], "rows": result} | {
         "provenance": provenance(str(options.run))
     }
     for name, row in result["rows"].items():
         print(f"{name:55s} {row['right']:6.2f} ({row['low']:.1f} to {row['high']:.1f})  {row['rmse']:.4f}")
+    for name, split in splits.items():
+        shares = ", ".join(f"{of} {split[of]['right']:.1f}" for of in ("first", "chosen", "best in hindsight"))
+        print(f"{name:45s} {split['requests']:5d}: {shares}")
+    if splits:
+        result["splits"] = splits
     write_text(RESULTS / f"{options.name}.json", json.dumps(result, indent=1) + "\n")
 
 

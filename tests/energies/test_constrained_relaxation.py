@@ -192,12 +192,18 @@ def test_an_older_folder_goes_on_and_one_of_another_pressure_does_not(tmp_path):
         first = RelaxedCrystals(tmp_path / "a", potential(), RelaxSettings()).relax(crystals, workers)
         facts = read_yaml(tmp_path / "a" / "relax.yaml")
         assert facts["settings"] == asdict(RelaxSettings())
-        older = {name: value for name, value in facts["settings"].items() if name not in ADDED_SETTINGS}
+        told = {*facts["settings"]} - {*ADDED_SETTINGS}
+        older = {name: facts["settings"][name] for name in sorted(told)} | {"min_contact": 0.85}
         write_yaml(tmp_path / "a" / "relax.yaml", facts | {"settings": older})
         again = RelaxedCrystals(tmp_path / "a", potential(), RelaxSettings()).relax(crystals, workers)
         assert [each.energy_per_atom for each in again] == [each.energy_per_atom for each in first]
         with pytest.raises(UserError, match=r"holds other results; got settings.pressure: 3"):
             RelaxedCrystals(tmp_path / "a", potential(), RelaxSettings(pressure=3.0))
+        # of the time before the gate of close contacts: its results may be others
+        del older["min_contact"]
+        write_yaml(tmp_path / "a" / "relax.yaml", facts | {"settings": older})
+        with pytest.raises(UserError, match=r"got settings.min_contact: 0.85; wanted settings.min_contact: 0.0"):
+            RelaxedCrystals(tmp_path / "a", potential(), RelaxSettings())
 
 
 def test_the_command_says_enthalpies_and_refuses_constraints_on_molecules(unigen, refused, tmp_path):

@@ -77,6 +77,19 @@ def test_what_is_impossible_is_gated(crystal, reason):
     assert found.crystal is None
 
 
+@pytest.mark.parametrize("lattice_constant", [1.9, 3.6])
+def test_atoms_closer_than_in_any_known_crystal_have_no_energy_in_the_end(lattice_constant):
+    crystal = Crystal(np.array([29]), np.zeros((1, 3)), lattice_constant * (np.ones((3, 3)) - np.eye(3)) / 2)
+    found = relax(crystal, potential(), RelaxSettings(max_steps=0))
+    if lattice_constant < 2:  # 1.34 A
+        assert (found.outcome, found.crystal) == ("gated", None)
+        assert found.reason.startswith("after: Cu-Cu 1.34 A apart; known crystals keep")
+        # what a relaxation parts again was no worse for its beginning
+        assert relax(crystal, potential(), RelaxSettings()).outcome == "converged"
+    else:
+        assert found.outcome == "limit"
+
+
 @pytest.mark.parametrize(
     ("calculator", "outcome", "reason"),
     [
@@ -123,7 +136,7 @@ def test_a_factory_that_wants_arguments():
         relax(fcc("Cu"), find_potential(f"{ODD}:needs_weights", "none"), RelaxSettings())
 
 
-@given(st.floats(2.5, 5.5), st.integers(1, 3))
+@given(st.floats(3.2, 5.5), st.integers(1, 3))
 def test_an_atom_that_sees_no_other_is_gated(length, copies):
     assume(abs(length - 4.0) > 1e-6)
     short_sighted = find_potential(f"{ODD}:ShortSighted", "x")

@@ -67,6 +67,15 @@ def test_a_rating_does_not_depend_on_the_cell(copies, shift, turned):
     assert two.merit == pytest.approx(one.merit, abs=1e-5)
 
 
+def test_a_candidate_whose_atoms_are_closer_than_in_known_crystals_has_no_energy_and_is_last():
+    close = Crystal(np.array([29, 79]), np.array([[0, 0, 0], [0.3, 0.0, 0.0]]), np.diag([4.0, 3.0, 3.0]))
+    ratings = rate([sample(close, 0, log_probability=0.0), sample(L1_0, 1, log_probability=-50.0)])
+    assert ratings[0].value is None
+    assert ratings[0].merit == float("-inf")
+    assert ratings[0].reason.startswith("no energy to be believed: Cu-Au 1.")
+    assert ratings[1].value is not None
+
+
 def test_the_lowest_energy_is_best_unless_the_generator_is_sure_of_another():
     samples = [sample(each, index) for index, each in enumerate((ROCKSALT, L1_0, None, B2))]
     ratings = rate(samples)

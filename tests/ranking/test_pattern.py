@@ -8,9 +8,11 @@ import pytest
 from tests.crystals.powder.powder_crystals import ANATASE, FLUORITE, RUTILE, SALT, strained
 from tests.crystals.powder.powder_files import profile
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.powder.matching import match
 from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.parallel import Workers
+from unigen.ranking import pattern
 from unigen.ranking.pattern import PatternRanker
 from unigen.request import CrystalRequest
 
@@ -57,6 +59,38 @@ def test_each_request_has_its_own_pattern_and_groups_know_nothing_of_each_other(
         alone = [PatternRanker(profile(SALT)).rate([group], workers)[0] for group in groups]
     assert [int(np.argmax(merits(ratings))) for ratings in together] == [1, 2, 0]
     assert [merits(ratings) for ratings in together] == [merits(ratings) for ratings in alone]
+
+
+def test_fits_that_a_folder_holds_are_not_made_again_and_give_the_same_ratings(tmp_path, monkeypatch):
+    einsteinium = Crystal(np.array([99]), np.zeros((1, 3)), 4 * np.eye(3))
+    groups, ranker = [samples([FLUORITE, RUTILE, einsteinium, ANATASE])], PatternRanker(profile(RUTILE, seed=3))
+    with Workers(1) as workers:
+        (first,) = ranker.rate(groups, workers, tmp_path)
+        journal = (tmp_path / "fitted" / "relaxed.jsonl").read_bytes()
+        # killed after three fits: the others alone are made again
+        (tmp_path / "fitted" / "relaxed.jsonl").write_bytes(b"".join(journal.splitlines(keepends=True)[:3]))
+        fitted = []
+        monkeypatch.setattr(pattern, "match", lambda *task: fitted.append(task) or match(*task))
+        (again,) = ranker.rate(groups, workers, tmp_path)
+        assert len(fitted) == len(journal.splitlines()) - 3
+        assert (tmp_path / "fitted" / "relaxed.jsonl").read_bytes() == journal
+        (held,) = ranker.rate(groups, workers, tmp_path)
+    assert len(fitted) == len(journal.splitlines()) - 3
+    for ratings in (again, held):
+        assert merits(ratings) == merits(first)
+        assert [each.facts for each in ratings] == [each.facts for each in first]
+        assert [each.reason for each in ratings] == [each.reason for each in first]
+        assert all(
+            np.array_equal(a.structure.lattice, b.structure.lattice) for a, b in zip(ratings, first, strict=True)
+        )
+
+
+def test_another_pattern_is_another_fit(tmp_path):
+    with Workers(1) as workers:
+        for crystal in (RUTILE, ANATASE):
+            (ratings,) = PatternRanker(profile(crystal)).rate([samples([RUTILE, ANATASE])], workers, tmp_path)
+            (alone,) = PatternRanker(profile(crystal)).rate([samples([RUTILE, ANATASE])], workers)
+            assert merits(ratings) == merits(alone)
 
 
 def test_an_element_that_scatters_by_no_table_is_unrated_with_its_reason():

@@ -9,7 +9,7 @@ from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.ranker import Rating, unrated
-from unigen.request import MoleculeRequest
+from unigen.request import CrystalRequest, MoleculeRequest
 
 
 class LikelihoodRanker:
@@ -32,20 +32,28 @@ class LikelihoodRanker:
         """See Ranker."""
         return {}
 
+    def check(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> None:
+        """See Ranker.
+
+        Raises:
+            UserError: molecules, whose generator has no likelihood.
+        """
+        if any(isinstance(request, MoleculeRequest) for request in requests):
+            raise UserError(
+                "molecules cannot be ranked by likelihood: their generator computes none",
+                next_step="rank them by property",
+            )
+
     def rate(
         self, groups: Sequence[Sequence[Sample]], workers: Workers, folder: Path | None = None
     ) -> list[list[Rating]]:
         """See Ranker; the value is the score, the exact log-likelihood a fact beside it.
 
         Raises:
-            UserError: molecules, whose generator has no likelihood.
+            UserError: see `check`.
         """
         del workers, folder
-        if any(isinstance(sample.request, MoleculeRequest) for group in groups for sample in group):
-            raise UserError(
-                "molecules cannot be ranked by likelihood: their generator computes none",
-                next_step="rank them by property",
-            )
+        self.check([sample.request for group in groups for sample in group])
         return [[_rating(sample) for sample in group] for group in groups]
 
 

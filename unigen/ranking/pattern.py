@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.powder.axis import Axis
@@ -15,10 +16,12 @@ from unigen.crystals.powder.matching import Freedom, Match, Target, match, prepa
 from unigen.crystals.powder.pattern import PowderPattern
 from unigen.crystals.powder.profile import calculated_profile
 from unigen.errors import UserError
+from unigen.journal import Line, ResultJournal, digest
 from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.ranker import Rating, log_probability, unrated
 from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.version import __version__
 
 LOG_PROBABILITY_WEIGHT = 0.002
 """Of similarity, that a nat of the generator's log probability is worth: structures of like scatterers have one pattern
@@ -73,7 +76,7 @@ class PatternRanker:
         return {"wavelength": self.wavelength, "axis": self.axis, "move_atoms": self.move_atoms}
 
     def check(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> None:
-        """Read the pattern of every request, before anything is drawn for them.
+        """See Ranker: the pattern of every request is read.
 
         Raises:
             UserError: a request without a pattern where there is no other, a pattern that cannot be read.
@@ -106,8 +109,8 @@ class PatternRanker:
         Raises:
             UserError: a request without a pattern where there is no other, a pattern that cannot be read.
         """
-        del folder  # a fit takes some hundredths of a second: nothing is worth keeping
         patterns = self._prepared([samples[0].request for samples in groups if samples])
+        fits = _FittedCrystals(folder and folder / "fitted")
         targets = [patterns[samples[0].request.pxrd] if samples else None for samples in groups]
         places = [
             (group, index)
@@ -115,9 +118,11 @@ class PatternRanker:
             for index, sample in enumerate(samples)
             if isinstance(sample.structure, Crystal)
         ]
-        found = self._matched(groups, targets, places, "cell", workers)
+        found = self._matched(groups, targets, places, "cell", fits, workers)
         # candidates are ranked by the fit that all of them had; moved atoms make the best ones better answers
-        similarity = {place: fit.similarity for place, fit in found.items() if isinstance(fit, _Fitted)}
+        best_fit = {place: fit for place, fit in found.items() if isinstance(fit, _Fitted)}
+        reasons = {place: fit for place, fit in found.items() if isinstance(fit, str)}
+        similarity = {place: fit.similarity for place, fit in best_fit.items()}
         merits = {
             (group, index): value + LOG_PROBABILITY_WEIGHT * log_probability(groups[group][index])
             for (group, index), value in similarity.items()
@@ -127,18 +132,18 @@ class PatternRanker:
             for group in range(len(groups)):
                 fitted = [place for place in merits if place[0] == group]
                 best += sorted(fitted, key=lambda place: -merits[place])[:REFINED]
-            moved = self._matched(groups, targets, sorted(best), "atoms", workers)
+            moved = self._matched(groups, targets, sorted(best), "atoms", fits, workers)
             # a fit that went astray is no answer: the cell's alone stands
-            found |= {
+            best_fit |= {
                 place: fit
                 for place, fit in moved.items()
                 if isinstance(fit, _Fitted) and fit.similarity > similarity[place]
             }
         return [
             [
-                _rating(found[group, index], similarity[group, index], merits[group, index])
+                _rating(best_fit[group, index], similarity[group, index], merits[group, index])
                 if (group, index) in merits
-                else unrated(sample, found.get((group, index), sample.reason))
+                else unrated(sample, reasons.get((group, index), sample.reason))
                 for index, sample in enumerate(samples)
             ]
             for group, samples in enumerate(groups)
@@ -150,28 +155,69 @@ class PatternRanker:
         targets: Sequence[Target | None],
         places: Sequence[tuple[int, int]],
         free: Freedom,
+        fits: _FittedCrystals,
         workers: Workers,
-    ) -> dict[tuple[int, int], Any]:
-        by_group: dict[int, list[tuple[int, int]]] = {}
-        for place in places:
-            by_group.setdefault(place[0], []).append(place)
-        parts = [
-            members[start : start + _TOGETHER]
-            for members in by_group.values()
-            for start in range(0, len(members), _TOGETHER)
+    ) -> dict[tuple[int, int], _Fitted | str]:
+        tasks = [
+            _Task(target, crystal, free)
+            for group, index in places
+            if (target := targets[group]) is not None and isinstance(crystal := groups[group][index].structure, Crystal)
         ]
-        tasks: list[Any] = [
-            (targets[part[0][0]], [groups[group][index].structure for group, index in part], free) for part in parts
-        ]
-        results = workers.map(_fit, tasks, "comparing patterns")
-        return {
-            place: fit for part, fits in zip(parts, results, strict=True) for place, fit in zip(part, fits, strict=True)
-        }
+        return dict(zip(places, fits.fit(tasks, workers), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
 class _Fitted(Match):
     r_wp: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A candidate to be fitted to a pattern."""
+
+    target: Target
+    crystal: Crystal
+    free: Freedom
+
+    @property
+    def key(self) -> str:
+        pattern, crystal = self.target.pattern, self.crystal
+        arrays = pattern.inverse_d, self.target.net, self.target.weights, crystal.numbers, crystal.frac_coords
+        return f"{self.free}-{digest(*arrays, crystal.lattice)}"
+
+
+class _FittedCrystals:
+    """A folder of fits, new or continued; None keeps them in memory.
+
+    Thousands of requests take an hour, and a killed run should not lose it.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._journal = ResultJournal(
+            path,
+            {"fit": "of cells, then of atoms, to powder patterns", "unigen": __version__},
+            key=lambda task: task.key,
+            to_line=_to_line,
+            from_line=_from_line,
+        )
+
+    def fit(self, tasks: list[_Task], workers: Workers) -> list[_Fitted | str]:
+        """What comes of each, or why nothing does, in their order."""
+
+        def compute(missing: list[_Task]) -> Iterator[tuple[int, _Fitted | str]]:
+            parts: list[list[int]] = []
+            for place, task in enumerate(missing):
+                if not parts or len(parts[-1]) == _TOGETHER or missing[parts[-1][0]].target is not task.target:
+                    parts.append([])
+                parts[-1].append(place)
+            together = [
+                (missing[part[0]].target, [missing[place].crystal for place in part], missing[part[0]].free)
+                for part in parts
+            ]
+            for part, fits in workers.as_finished(_fit, together, "comparing patterns"):
+                yield from zip(parts[part], fits, strict=True)
+
+        return self._journal.results(tasks, compute)
 
 
 def _fit(task: tuple[Target, list[Crystal], Freedom]) -> list[_Fitted | str]:
@@ -185,6 +231,23 @@ def _fit(task: tuple[Target, list[Crystal], Freedom]) -> list[_Fitted | str]:
         except UserError as error:
             fits.append(str(error))
     return fits
+
+
+_NUMBERS = ("similarity", "scale", "strain", "r_wp")
+
+
+def _to_line(fit: _Fitted | str) -> Line:
+    if isinstance(fit, str):
+        return {"reason": fit}
+    numbers: Line = {name: float(getattr(fit, name)) for name in _NUMBERS}
+    return numbers | {"lattice": fit.crystal.lattice.tolist(), "frac_coords": fit.crystal.frac_coords.tolist()}
+
+
+def _from_line(line: Line, task: _Task) -> _Fitted | str:
+    if "reason" in line:
+        return str(line["reason"])
+    crystal = Crystal(task.crystal.numbers, np.array(line["frac_coords"]), np.array(line["lattice"]))
+    return _Fitted(crystal=crystal, **{name: line[name] for name in _NUMBERS})
 
 
 def _rating(fit: _Fitted, similarity: float, merit: float) -> Rating:

@@ -86,7 +86,7 @@ class PropertyRanker:
         self.trained_on = f"{predictor.name}: {predictor.trained_on}"
 
     def check(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> None:
-        """Refuse what cannot be ranked, before anything is drawn.
+        """See Ranker.
 
         Raises:
             UserError: a request that asks for no property, or for one that the predictor does not know.

@@ -15,6 +15,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
+from unigen.request import CrystalRequest, MoleculeRequest
 
 Facts = Mapping[str, str | int | float]
 """What a ranker found, by name, with units in the names: columns of tables and pages."""
@@ -61,6 +62,14 @@ class Ranker(Protocol):
 
     def facts(self) -> dict[str, object]:
         """What its ratings depend on besides the candidates, for ``run.yaml``."""
+        ...
+
+    def check(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> None:
+        """Refuse what cannot be ranked, before anything is drawn for it.
+
+        Raises:
+            UserError: a request that lacks what this way of ranking needs (a formula, a pattern, a property).
+        """
         ...
 
     def rate(

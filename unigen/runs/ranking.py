@@ -72,14 +72,15 @@ def run_ranking(
         folder.claim(facts)
         if settings.scans:
             write_scan(folder.path / SCAN, settings.scans)
-        drawn = draw_samples(requests, candidates, replace(settings, n=ranking.candidates), generator, console)
+        drawing = replace(settings, n=ranking.candidates, scans=())  # the scan is the answers', and written above
+        drawn = draw_samples(requests, candidates, drawing, generator, console)
         # as they stand in the journal: a run that goes on rates the same digits
         groups = by_request(candidates.sample_of(row, requests[row["request_index"]]) for row in drawn)
         with Workers(workers, progress=console is not None) as pool:
             rated, choices = rank_candidates(groups, ranker, settings.n, pool, folder.path / RATINGS)
         folder.hold(answer for choice in choices for answer in choice.answers)
         rows = folder.finish()
-        _write_table(folder, groups, rated, choices, ranker)
+        write_table(folder, groups, rated, choices, ranker)
         said = _write_transitions(folder, choices, ranking.pressures) if ranking.pressures else []
     if console is not None:
         made = [row for row in rows if was_made(row)]
@@ -120,7 +121,7 @@ def _facts(ranking: RankSettings, ranker: Ranker) -> dict[str, Any]:
     return set_ones | ranker.facts() | {"trained_on": ranker.trained_on}
 
 
-def _write_table(
+def write_table(
     folder: RunFolder,
     groups: Sequence[Sequence[Sample]],
     rated: Sequence[Sequence[Rating]],

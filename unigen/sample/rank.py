@@ -51,22 +51,22 @@ def open_ranker(
         raise UserError(
             f"molecules are not ranked by {settings.by}", wanted="property", next_step="ask for one, such as gap=0.25"
         )
+    ranker: Ranker
     if settings.by == "likelihood":
-        return LikelihoodRanker(generator.name)
-    if settings.by == "pxrd":
+        ranker = LikelihoodRanker(generator.name)
+    elif settings.by == "pxrd":
         ranker = PatternRanker(wavelength=settings.wavelength, axis=settings.axis)
-        ranker.check(requests)
-        return ranker
-    potential = find_potential(settings.potential or POTENTIAL, settings.energy_scheme, device)
-    by_energy = EnergyRanker(
-        potential,
-        relax=settings.relax,
-        settings=RelaxSettings(fix_symmetry=settings.fix_symmetry),
-        pressures=settings.pressures,
-        hull=Hull.open(settings.hull, potential) if settings.hull else None,
-    )
-    by_energy.check([request for request in requests if isinstance(request, CrystalRequest)])
-    return by_energy
+    else:
+        potential = find_potential(settings.potential or POTENTIAL, settings.energy_scheme, device)
+        ranker = EnergyRanker(
+            potential,
+            relax=settings.relax,
+            settings=RelaxSettings(fix_symmetry=settings.fix_symmetry),
+            pressures=settings.pressures,
+            hull=Hull.open(settings.hull, potential) if settings.hull else None,
+        )
+    ranker.check(requests)
+    return ranker
 
 
 def by_request(samples: Iterable[Sample]) -> list[list[Sample]]:
