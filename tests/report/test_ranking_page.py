@@ -40,7 +40,7 @@ def test_a_scan_ranked_by_energy_has_its_hull_and_its_energies(unigen, hull, tmp
     scan = ("--elements", "Cu,Au", "--scan", "--scan-limit", 1, "--candidates", 2, "--rank-by", "energy")
     assert unigen("generate", "crystal", *scan, "--hull", hull, *POTENTIAL, *DRAWING, "--n", 1, "--out", "run")[0] == 0
     text, cards, items = page(tmp_path / "run" / "report.html")
-    assert cards == ["rank", "energy_per_atom", "energy_above_lowest", "energy_above_hull", "relaxed"]
+    assert cards == ["rank", "energy_per_atom", "energy_above_lowest", "energy_above_hull", "relaxed", "prototype"]
     rows = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines()]
     assert len(items) == len(rows) == 3
     for item, row in zip(items, rows, strict=True):
