@@ -40,11 +40,12 @@ def test_a_scan_ranked_by_energy_has_its_hull_and_its_energies(unigen, hull, tmp
     scan = ("--elements", "Cu,Au", "--scan", "--scan-limit", 1, "--candidates", 2, "--rank-by", "energy")
     assert unigen("generate", "crystal", *scan, "--hull", hull, *POTENTIAL, *DRAWING, "--n", 1, "--out", "run")[0] == 0
     text, cards, items = page(tmp_path / "run" / "report.html")
-    assert cards == ["rank", "energy_per_atom", "energy_above_lowest", "energy_above_hull", "relaxed"]
+    assert cards == ["rank", "energy_per_atom", "energy_above_lowest", "energy_above_hull", "relaxed", "prototype"]
     rows = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines()]
     assert len(items) == len(rows) == 3
     for item, row in zip(items, rows, strict=True):
-        assert [item[name] for name in cards] == [row["ranking"][name] for name in cards]
+        assert [item[name] for name in cards[:-1]] == [row["ranking"][name] for name in cards[:-1]]
+        assert item.get("prototype") == row["checks"].get("prototype")
         assert item["subtitle"] == row["checks"]["space_group"]
     assert re.search(r'alt="Convex hull of Cu-Au.*? 3 samples', text)
     # what is drawn adds up: the elements are the zero of formation energies, and lie on the hull

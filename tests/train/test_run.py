@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import numpy as np
@@ -14,10 +15,12 @@ from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
 from unigen.crystals import matching
 from unigen.data.crystal_store import open_crystals
+from unigen.disk import LOCK, overwriting
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model
 from unigen.models.generator import Candidate, VectorSettings
 from unigen.train import match
+from unigen.train.continuation import check_same_run
 from unigen.train.module import TrainingModule
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
@@ -74,6 +77,17 @@ def test_poisoned_weights_are_never_saved(crystals, tmp_path, monkeypatch):
 def test_a_folder_of_another_run_is_refused(finished, override, key):
     with pytest.raises(UserError, match=f"holds another run.*{key}.*out="):
         run(finished, override)
+
+
+def test_a_folder_of_another_run_is_emptied_where_that_is_said(tmp_path, finished):
+    out = tmp_path / "run"
+    shutil.copytree(finished.parent / "run", out)
+    (out / "model" / "notes.txt").write_text("of the other run")
+    with overwriting(True):
+        check_same_run(load(TrainConfig, finished, [f"out={out}"]), out)
+        assert (out / "model" / "notes.txt").exists()  # the same run goes on
+        check_same_run(load(TrainConfig, finished, [f"out={out}", "seed=3"]), out)
+    assert [each.name for each in out.iterdir() if each.name != LOCK] == []
 
 
 def test_settings_newer_than_the_run_are_as_by_default(finished, capsys):

@@ -99,8 +99,9 @@ class Samples(Sequence[Sample[Any, Any]]):
 
         rows = [_flat(row, sample) for row, sample in zip(self.rows(), self, strict=True)]
         frame = pd.DataFrame(rows)
-        if "reason" in frame:
-            frame["reason"] = frame["reason"].fillna("")
+        for name in ("reason", "prototype", "network"):  # words that most samples lack
+            if name in frame:
+                frame[name] = frame[name].fillna("")
         # by hand: pandas would look into a structure, which has a length
         frame["structure"] = pd.Series([sample.structure for sample in self], dtype=object, index=frame.index)
         return frame

@@ -22,14 +22,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors."
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON alone.", rich_help_panel=PANEL)]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="If --out holds another run, remove that one.", rich_help_panel=PANEL),
+    typer.Option("--overwrite", help="If its folder holds another run, remove that one.", rich_help_panel=PANEL),
 ]
 
 _SHARED: dict[str, Any] = {"quiet": Quiet, "json_": Json}
 
 
 def share_options(app: typer.Typer) -> None:
-    """Give every command of an app, and of the apps within it, the shared options; ``--overwrite`` if it has --out."""
+    """Give every command of an app, and of the apps within it, the shared options; ``--overwrite`` if it has an out."""
     for command in app.registered_commands:
         if command.callback is not None:
             command.callback = _with_shared(command.callback)
@@ -41,7 +41,8 @@ def share_options(app: typer.Typer) -> None:
 def _with_shared(command: Callable[..., object]) -> Callable[..., None]:
     """The command with more parameters, which reads as one that declares them itself."""
     hints = get_type_hints(command, include_extras=True)
-    added = _SHARED | ({"overwrite": Overwrite} if "out" in hints else {})
+    # the folder of a training run stands in its config, or among the overrides
+    added = _SHARED | ({"overwrite": Overwrite} if {"out", "overrides"} & hints.keys() else {})
     for hint in hints.values():
         _any_case(hint)
 

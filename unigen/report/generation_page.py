@@ -23,8 +23,8 @@ _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "s
 _JUDGED = ("above_hull", "energy_per_atom", "formation_energy")
 """On the cards of crystals that were kept for being stable."""
 
-_WRONG = ("close_contact",)
-"""On every card that has it: it is not valid, and why."""
+_ALWAYS = ("prototype", "network", "close_contact")
+"""On every card that has it: what its structure type is called, that it is layered, that it is not valid and why."""
 
 _NOTE = "Nothing here says that a structure is stable: no energies were computed."
 
@@ -53,7 +53,7 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
     settings = read_yaml(folder / RUN)
     requests = settings.pop("requests")
     figures = distributions(kind, made)
-    on_cards: Sequence[str] = _WRONG
+    on_cards: Sequence[str] = _ALWAYS
     made_by: dict[By, str] = {"model": str(settings["model"])}
     # imported here: no other run needs what ranks and judges
     if "ranking" in settings or "stable" in settings:
@@ -61,13 +61,13 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
 
         pictures, missing = hull_of_run(rows, settings)
         figures, notes = [*pictures, *figures], [*notes, *missing]
-        on_cards, made_by = (*_JUDGED, *_WRONG), made_by | _judged_by(settings)
+        on_cards, made_by = (*_JUDGED, *_ALWAYS), made_by | _judged_by(settings)
     if "ranking" in settings:
         from unigen.report.ranking_page import on_cards_of, ranking_figures, ranking_notes
 
         figures = [*ranking_figures(folder, rows, requests, settings["ranking"]), *figures]
         notes = [*ranking_notes(settings), *missing]
-        on_cards = (*on_cards_of(folder, rows), *_WRONG)
+        on_cards = (*on_cards_of(folder, rows), *_ALWAYS)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(
         title=f"{kind.capitalize()} by {settings['model']}",

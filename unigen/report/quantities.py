@@ -108,6 +108,8 @@ _OF = {
         "density": Quantity("g/cm³", "mass of the cell over its volume"),
         "volume": Quantity("Å³", "of the cell"),
         "primitive_atoms": Quantity("count", "atoms in the primitive cell, where the one given is not primitive"),
+        "prototype": Quantity("name", "of its structure type, where it is one of those that have names here"),
+        "network": Quantity("name", "what its bonds make, where it is no framework: layers, chains or molecules"),
         "valid": Quantity("yes or no", "atoms no closer than in known crystals, and a volume; no more than that"),
         "close_contact": Quantity("text", "two atoms that are closer than known crystals have their elements"),
         "structure_valid": Quantity("yes or no", "see the metric of this name", "protocol"),

@@ -22,6 +22,8 @@ from unigen.runs.tables import SHOWN, check_sample, samples_table
 if TYPE_CHECKING:
     from rich.console import Console
 
+_OF_LAYERS = "how far apart the layers stand follows known crystals, and potentials without dispersion do not judge it"
+
 FRAMES, SYMMETRISED = "samples.extxyz", "cif_symmetrised"
 _DIGITS = 6
 
@@ -140,6 +142,11 @@ class CrystalFolder(RunFolder):
             example = f"{first['id']}: {first['checks']['primitive_atoms']} of {len(first['sites'])} atoms"
             counted = f"{len(supercells)} of {len(made)} are supercells of a smaller primitive cell"
             console.out(f"{counted} (primitive_atoms in samples.jsonl), such as {example}", highlight=False)
+        layered = sum(row["checks"].get("network") == "layers" for row in made)
+        if layered:
+            console.out(
+                f"{layered} of {len(made)} are layered (network in samples.jsonl): {_OF_LAYERS}", highlight=False
+            )
         if failed:
             console.out(f"why, for the first: {failed[0]['id']}: {failed[0]['reason']}", highlight=False)
 

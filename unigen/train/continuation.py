@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from unigen.config import flat, load, to_plain
+from unigen.disk import empty_folder, may_overwrite, writing
 from unigen.errors import UserError
 from unigen.models.checkpoint import save_model
 from unigen.models.interface import Network
@@ -25,7 +26,10 @@ def last_checkpoint(out: Path) -> Path:
 
 
 def check_same_run(config: TrainConfig, out: Path) -> None:
-    """Raise UserError when ``out`` holds a run with another model, other data or another seed."""
+    """Raise UserError when ``out`` holds a run with another model, other data or another seed.
+
+    Where the user has said so (`unigen.disk.overwriting`) it is emptied instead.
+    """
     written = out / "config.yaml"
     if not written.exists() or not (last_checkpoint(out).exists() or (out / "model").exists()):
         return
@@ -33,11 +37,15 @@ def check_same_run(config: TrainConfig, out: Path) -> None:
     earlier, new = flat(to_plain(load(TrainConfig, written))), flat(to_plain(config))
     for key in sorted(earlier | new):
         if key.split(".")[0] in FIXED and earlier.get(key) != new.get(key):
+            if may_overwrite():
+                with writing(out):
+                    empty_folder(out)
+                return
             raise UserError(
                 f"the folder holds another run: its {key} is {earlier.get(key)}",
                 where=str(out),
                 got=new.get(key),
-                next_step="choose another folder with out=..., or remove this one",
+                next_step="choose another folder with out=..., or --overwrite",
             )
 
 
