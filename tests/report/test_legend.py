@@ -80,13 +80,13 @@ def test_every_metric_of_a_page_has_its_entry(report_of, tmp_path):
 def test_a_metric_by_another_potential_than_the_cards_says_so():
     protocols = {row[0]: row[2] for row in legend_of(terms_of(stability())).rows}
     assert protocols["stable 0.1"] == "denovo-sun-chgnet 1.3, with 7net-0"
-    assert protocols["unique"] == "denovo-cdvae 1.1"
+    assert protocols["unique"] == "denovo-cdvae 1.2"
 
 
 def test_a_protocol_of_ones_own_has_a_page(tmp_path):
     report = evaluate_crystals(CRYSTALS, CRYSTALS, replace(DENOVO, name="mine", min_distance=1.0), workers=1)
     rows = evaluation_page(report, tmp_path).tables[-1].rows
-    assert {row[2] for row in rows} == {"mine 1.1"}
+    assert {row[2] for row in rows} == {"mine 1.2"}
 
 
 def test_a_metric_of_several_samples_says_of_which():

@@ -114,6 +114,7 @@ _OF = {
         "close_contact": Quantity("text", "two atoms that are closer than known crystals have their elements"),
         "structure_valid": Quantity("yes or no", "see the metric of this name", "protocol"),
         "structure_valid_cdvae": Quantity("yes or no", "see the metric of this name", "protocol"),
+        "no_close_contact": Quantity("yes or no", "see the metric of this name", "protocol"),
         "composition_valid": Quantity("yes or no", "see the metric of this name", "protocol"),
         "composition_valid_cdvae": Quantity("yes or no", "see the metric of this name", "protocol"),
         "matched": Quantity("yes or no", "matches its reference, by pymatgen's StructureMatcher", "protocol"),

@@ -41,8 +41,8 @@ class CrystalRules(Rules):
     coverage_composition: float = 10.0
 
 
-CSP = CrystalRules(name="csp", version="1.1")
-DENOVO = CrystalRules(name="denovo-cdvae", version="1.1")
+CSP = CrystalRules(name="csp", version="1.2")
+DENOVO = CrystalRules(name="denovo-cdvae", version="1.2")
 
 
 def find_protocol(protocol: str | CrystalRules) -> CrystalRules:

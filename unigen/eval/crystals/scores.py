@@ -17,7 +17,13 @@ from unigen.eval.samples import dropped
 from unigen.eval.statistics import Metric
 from unigen.shapes import Bool
 
-VALIDITIES = ("structure_valid", "structure_valid_cdvae", "composition_valid", "composition_valid_cdvae")
+VALIDITIES = (
+    "structure_valid",
+    "structure_valid_cdvae",
+    "no_close_contact",
+    "composition_valid",
+    "composition_valid_cdvae",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,7 @@ class CrystalResult(ResultRow):
         smallest_distance: Angstrom, own periodic images included.
         structure_valid: see `unigen.eval.crystals.validity.Description`.
         structure_valid_cdvae: the published variant.
+        no_close_contact: no two atoms closer than known crystals keep them.
         composition_valid: SMACT with its present oxidation states.
         composition_valid_cdvae: SMACT as CDVAE used it.
         matched: matches its reference (csp).
@@ -65,6 +72,7 @@ class CrystalResult(ResultRow):
     smallest_distance: float | None = None
     structure_valid: bool = False
     structure_valid_cdvae: bool = False
+    no_close_contact: bool = False
     composition_valid: bool = False
     composition_valid_cdvae: bool = False
     matched: bool | None = None

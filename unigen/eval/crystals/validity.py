@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.plausibility.close_contacts import closest_contact
 from unigen.eval.crystals.protocol import CrystalRules
 
 
@@ -24,6 +25,8 @@ class Description:
         smallest_distance: Angstrom, own periodic images included.
         structure_valid: no distance below 0.5 Angstrom, own images included, and a volume of at least 0.1 Angstrom^3.
         structure_valid_cdvae: the published check, which does not see an atom's own images.
+        no_close_contact: no two atoms closer than known crystals keep their elements, by
+            `unigen.crystals.plausibility.close_contacts`: half an Angstrom lets Ti-O of 0.76 Angstrom pass.
     """
 
     formula: str
@@ -35,6 +38,7 @@ class Description:
     smallest_distance: float
     structure_valid: bool
     structure_valid_cdvae: bool
+    no_close_contact: bool
 
 
 def describe(crystal: Crystal, rules: CrystalRules) -> Description:
@@ -60,4 +64,5 @@ def describe(crystal: Crystal, rules: CrystalRules) -> Description:
         smallest_distance=closest,
         structure_valid=large_enough and closest >= rules.min_distance,
         structure_valid_cdvae=large_enough and bool(between_sites >= rules.min_distance),
+        no_close_contact=large_enough and closest_contact(crystal) is None,
     )
