@@ -160,7 +160,7 @@ def answers_known(run: Path, known: CrystalDataset, several: list[list[int]]) ->
         reduced = None if answer is None else matcher.reduce(answer)
         right.append(
             reduced is not None
-            and any(matcher.same(reduced, matcher.reduce(known[row])).rms is not None for row in rows)
+            and any(matcher.rms(reduced, matcher.reduce(known[row])).rms is not None for row in rows)
         )
     return np.array(right)
 

@@ -305,6 +305,16 @@ BRUCITE = (3.14, 3.14, 4.77, 90, 90, 120)
         (block(sites=ROCK_SALT).replace("data_x\n", ""), "not a readable CIF"),
         ("data_article\n_publ_section_title 'no atoms'\n", "no atom sites"),
         ("\n", "no atom sites"),
+        (
+            # y and z exchanged: both mercury and its image are 0.1 A beside the axis that it is on
+            block(
+                "_space_group_name_Hall 'P 32 2\"'",
+                cell=(4.145, 4.145, 9.496, 90, 90, 120),
+                sites=["Hg1 Hg 0.7198 0.66666667 0 3"],
+                more="symmetry_multiplicity",
+            ),
+            "Hg1 with 6 images, some closer than 0.5 A; declared multiplicity 3",
+        ),
     ],
 )
 def test_what_contradicts_itself_or_is_no_crystal_is_refused(text, said):

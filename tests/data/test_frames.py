@@ -29,17 +29,33 @@ def test_blank_lines_between_frames_say_nothing(tmp_path_factory, blanks):
 @given(
     position=st.integers(0, len(SOME) - 1),
     count=st.one_of(st.integers(0, 40), st.sampled_from([10**8, 10**9, 10**30, 10**5000])),
+    name=st.sampled_from(["a.extxyz", "a.xyz", "frames"]),
 )
-def test_a_count_that_lies_costs_its_own_frame(tmp_path_factory, position, count):
+def test_a_count_that_lies_costs_its_own_frame(tmp_path_factory, position, count, name):
     if count == len(SOME[position]):
         return
     _, _, rest = FRAMES[position].partition("\n")
     digits = "1" + "0" * 5000 if count == 10**5000 else str(count)
-    path = tmp_path_factory.mktemp("xyz") / "a.extxyz"
+    path = tmp_path_factory.mktemp("xyz") / name
     path.write_text("".join([*FRAMES[:position], f"{digits}\n{rest}", *FRAMES[position + 1 :]]))
     rows = list(read_crystal_rows(path))
     assert [row.structure is not None for row in rows] == [index != position for index in range(len(SOME))]
     assert "atom" in rows[position].reason
+
+
+@pytest.mark.parametrize("count", ["18446744073709551616", "18446744073709551616\n", "12\nLattice"])
+def test_a_file_without_an_ending_that_is_a_count_alone_is_refused_at_once(tmp_path, count):
+    (tmp_path / "structure").write_text(count)
+    assert [row.structure for row in read_crystal_rows(tmp_path / "structure")] == [None]
+
+
+def test_frames_in_a_file_without_an_ending_are_those_of_one_with_it(tmp_path):
+    text = "".join(FRAMES) + FRAMES[0].replace("\nH ", "\nD ")
+    rows = []
+    for name in ("frames.extxyz", "frames"):
+        (tmp_path / name).write_text(text)
+        rows.append([(row.id, row.structure.formula, row.reason) for row in read_crystal_rows(tmp_path / name)])
+    assert rows[0] == rows[1]
 
 
 def test_an_atom_too_many_and_a_blank_line_among_atoms_cost_their_own_frame(tmp_path):

@@ -79,7 +79,7 @@ def test_every_metric_of_a_page_has_its_entry(report_of, tmp_path):
 
 def test_a_metric_by_another_potential_than_the_cards_says_so():
     protocols = {row[0]: row[2] for row in legend_of(terms_of(stability())).rows}
-    assert protocols["stable 0.1"] == "denovo-sun-chgnet 1.2, with 7net-0"
+    assert protocols["stable 0.1"] == "denovo-sun-chgnet 1.3, with 7net-0"
     assert protocols["unique"] == "denovo-cdvae 1.1"
 
 

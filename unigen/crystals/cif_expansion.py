@@ -173,6 +173,7 @@ def decide(
             raise contradiction
         left = left if whole else left[1:]
     if len(left) == 1:
+        _check_special_positions(left[0], sites, where)
         return left[0]
     if not left:
         raise UserError(
@@ -283,6 +284,26 @@ def _with_multiplicities(expanded: list[Expanded], sites: Sites) -> list[Expande
         each for each in expanded if (np.bincount(each.site, minlength=len(sites.numbers)) == sites.multiplicity).all()
     ]
     return agreeing or expanded
+
+
+def _check_special_positions(expanded: Expanded, sites: Sites, where: str) -> None:
+    """Raises UserError where a site has more images than it declares because it is beside its special position."""
+    images = np.bincount(expanded.site, minlength=len(sites.numbers))
+    wrong = (sites.multiplicity > 0) & (images > sites.multiplicity)
+    if not wrong.any():
+        return
+    close = _close_pairs(expanded.cell, _NO_CRYSTAL)
+    first, second = expanded.site[close].T
+    split = first[(first == second) & wrong[first]]
+    if len(split):
+        site = split[0]
+        raise UserError(
+            "a site that is nearly on a special position, and whose images are no crystal",
+            where=where,
+            got=f"{sites.labels[site]} with {images[site]} images, some closer than {_NO_CRYSTAL} A; "
+            f"declared multiplicity {sites.multiplicity[site]}",
+            next_step="write its place with all digits",
+        )
 
 
 def _apart(expanded: list[Expanded]) -> list[Expanded]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from unigen.data.readers.text import suffix
 from unigen.errors import UserError
-from unigen.parsing import one_line, parse_json, read_whole
+from unigen.parsing import PARSER_ERRORS, one_line, parse_json, read_whole
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -57,6 +57,16 @@ def ase_images(path: Path) -> Iterator[Atoms]:
         if atoms is None:
             return
         yield atoms
+
+
+def ase_format(path: Path) -> str:
+    """The format that ASE takes a file for, by its beginning or its name; empty where it knows none."""
+    from ase.io.formats import UnknownFileTypeError, filetype
+
+    try:
+        return str(filetype(str(path.absolute())))  # a relative name may look like the address of a server
+    except (UnknownFileTypeError, *PARSER_ERRORS):
+        return ""
 
 
 def _images(path: Path) -> Iterator[Atoms]:

@@ -17,7 +17,7 @@ from unigen.crystals.cif_block import split_structures
 from unigen.crystals.crystal import Crystal
 from unigen.data.left_out import LEFT_OUT
 from unigen.data.readers.arrays import read_crystal_npz, read_crystal_store
-from unigen.data.readers.ase_files import ase_images
+from unigen.data.readers.ase_files import ase_format, ase_images
 from unigen.data.readers.copies import Description
 from unigen.data.readers.file_names import own_name
 from unigen.data.readers.formats import Formats, left_out_records
@@ -240,6 +240,11 @@ def _read_ase(path: Path) -> Iterator[Record]:
         yield Record(f"{stem(path)}-{index + 1}", "bad", f"{reason}: the rest is not read", f"{path} entry {index + 1}")
 
 
+def _read_by_content(path: Path) -> Iterator[Record]:
+    """A file whose name says nothing; of frames it is read as such files are, by ASE of anything else."""
+    yield from (read_frames if ase_format(path) in ("xyz", "extxyz") else _read_ase)(path)
+
+
 def _read_magnetic(path: Path) -> Iterator[Record]:
     raise UserError("a magnetic CIF is not read: its moments and symmetry would be lost", where=str(path))
 
@@ -291,7 +296,7 @@ CRYSTAL_FORMATS = Formats(
     },
     # VASP tells its files by their names, which have no endings
     by_start={"poscar": _read_single, "contcar": _read_single, "xdatcar": _read_ase},
-    otherwise=_read_ase,
+    otherwise=_read_by_content,
     run_file="samples.jsonl",
     read_run=_read_run,
     noun="structures",
