@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pytest
 
+import unigen as ug
 from tests.crystals.powder.powder_crystals import ANATASE, RUTILE, SALT, strained
 from tests.crystals.powder.powder_files import profile
 from tests.retrieval.known_templates import SiteGeometry, write_table
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetry_finder import find_symmetric
+from unigen.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,29 @@ def test_only_the_composition_that_is_asked_for(unigen, known, tmp_path):
         assert code == 0
         assert "2 known structures compared" in out
         assert "salt" not in out
+
+
+def test_python_finds_what_the_command_line_finds(unigen, known, tmp_path):
+    """The same structures in the same order, with the same numbers, as fitted."""
+    profile(strained(ANATASE, 1.01, 0.995), ground=30.0, seed=1).to_xy(tmp_path / "made.xy")
+    found = ug.identify(tmp_path / "made.xy", known=known, workers=1)
+    code, out, _ = unigen("identify", tmp_path / "made.xy", "--known", known, "--json", "--out", tmp_path / "found")
+    assert code == 0
+    listed = json.loads(out)["found"]
+    for told, sample in zip(listed, found, strict=True):
+        assert (told["id"], told["formula"]) == (sample.request.id, sample.structure.reduced_formula)
+        for name in ("similarity", "r_wp", "scale"):
+            assert told[name] == pytest.approx(sample.facts[name], rel=1e-6)
+        written = Crystal.from_cif(next((tmp_path / "found").glob(f"*-{told['id']}.cif")))
+        volume = sample.structure.volume / len(sample.structure)  # of an atom: files have the conventional cell
+        assert written.volume / len(written) == pytest.approx(volume, rel=1e-4)
+    titania = ug.identify(str(tmp_path / "made.xy"), known=known, elements=["Ti", "O"], n=1, workers=1)
+    assert [each.request.id for each in titania] == ["anatase"]
+    assert {each.request.id for each in ug.identify(tmp_path / "made.xy", known=known, formula="NaCl", workers=1)} == {
+        "salt"
+    }
+    with pytest.raises(UserError, match="elements: unknown element 'Qq'"):
+        ug.identify(tmp_path / "made.xy", known=known, elements="Ti,Qq")
 
 
 @pytest.mark.parametrize(

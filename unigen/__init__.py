@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unigen.version import __version__
 
 if TYPE_CHECKING:
+    from unigen.api.fine_tuning import finetune
     from unigen.api.generation import generate
     from unigen.api.judgement import evaluate, identify, predict, rank
     from unigen.api.relaxation import hull, relax
@@ -37,6 +38,7 @@ __all__ = [
     "UserError",
     "__version__",
     "evaluate",
+    "finetune",
     "generate",
     "hull",
     "identify",
@@ -58,6 +60,7 @@ _HOMES = {
     "UserError": ("unigen.errors", "UserError"),
     "Samples": ("unigen.api.samples", "Samples"),
     "evaluate": ("unigen.api.judgement", "evaluate"),
+    "finetune": ("unigen.api.fine_tuning", "finetune"),
     "generate": ("unigen.api.generation", "generate"),
     "hull": ("unigen.api.relaxation", "hull"),
     "identify": ("unigen.api.judgement", "identify"),

@@ -11,6 +11,7 @@ from rdkit.Chem import AllChem
 import unigen as ug
 from tests.crystals.real_crystals import prototypes
 from unigen.api.structures import samples_of
+from unigen.energies.hull.build import build_from_energies
 from unigen.energies.relaxed_crystals import relax as relax_one
 from unigen.errors import UserError
 
@@ -134,3 +135,38 @@ def test_a_script_without_a_guard_is_run_once(tmp_path):
     done = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("begins") == 1
+
+
+@pytest.fixture
+def known(tmp_path, monkeypatch):
+    """A hull of EMT's energies of two elements and their compound."""
+    monkeypatch.setenv("UNIGEN_HOME", str(tmp_path / "home"))
+    (tmp_path / "known.csv").write_text("formula,e\nCu,-0.006\nAu,0.003\nCuAu,-0.1\n")
+    build_from_energies("known", [str(tmp_path / "known.csv")], energy="e", quantity="total", scheme="EMT")
+    return "known"
+
+
+def test_a_crystal_is_above_the_hull_by_what_it_is_above_the_phases_of_it(known):
+    """Relaxed before or not; the hull's energy of an element is that of its lowest phase."""
+    relaxed = ug.relax([OTHER, COPPER], **EMT)
+    judged = ug.hull([OTHER, COPPER], known, **EMT)
+    assert [each.facts for each in ug.hull(relaxed, known, **EMT)] == [each.facts for each in judged]
+    for sample in judged:
+        assert sample.facts["hull"] == known
+        assert sample.facts["above_hull"] == pytest.approx(sample.facts["energy_per_atom"] - -0.006, abs=1e-9)
+    # of one composition, the distances are those of the energies, whatever the hull is
+    above, energy = ([each.facts[name] for each in judged] for name in ("above_hull", "energy_per_atom"))
+    assert above[0] - above[1] == pytest.approx(energy[0] - energy[1], abs=1e-9)
+    one = ug.hull(COPPER.to_pymatgen(), known, **EMT)
+    assert one.facts["above_hull"] == pytest.approx(above[1], abs=1e-9)
+
+
+def test_what_a_hull_cannot_tell_is_no_number(known, monkeypatch):
+    silver = ug.hull(ase.build.bulk("Ag"), known, **EMT)
+    assert silver.facts["above_hull"] is None
+    assert "Ag" in silver.facts["hull_reason"]
+    monkeypatch.setattr("unigen.api.relaxation.relax", lambda *_, **__: pytest.fail("relaxed before it was refused"))
+    with pytest.raises(UserError, match="a hull is of crystals; got molecules"):
+        ug.hull(ethanol(), known, **EMT)
+    with pytest.raises(UserError, match="no-such"):
+        ug.hull(COPPER, "no-such", **EMT)

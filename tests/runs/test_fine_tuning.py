@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import signal
 import subprocess
@@ -13,14 +14,19 @@ import numpy as np
 import pytest
 import torch
 
+import unigen as ug
 from tests.models.small_molecules import small_molecule_model
 from tests.models.small_wyckoff import small_wyckoff
 from tests.processes import finished
 from tests.retrieval.known_templates import save_table, symmetric_crystals
 from tests.small_generators import save_untrained
 from unigen import cli
+from unigen.api.structures import samples_of
+from unigen.cli.finetune import finetune as finetune_command
+from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import open_crystals
 from unigen.data.molecule_store import open_molecules
+from unigen.errors import UserError
 from unigen.models import fine_tuning
 from unigen.models.card import read_model_card
 from unigen.models.checkpoint import load_model, save_model
@@ -177,6 +183,87 @@ def test_what_cannot_be_done_is_one_line(unigen, place, tmp_path):
         code, _, err = unigen(*options)
         assert (code, err.startswith("error: "), err.count("\n")) == (2, True, 1), err
         assert said in err
+
+
+# ---- from Python
+
+
+def test_every_option_is_a_keyword_with_the_same_default():
+    """But for progress, which a notebook shows by itself."""
+    options, keywords = (inspect.signature(each).parameters for each in (finetune_command, ug.finetune))
+    assert [name.rstrip("_") for name in options] == [*keywords][:-1]
+    assert [*keywords][-1] == "progress"
+    for name, option in options.items():
+        assert keywords[name.rstrip("_")].default == option.default, name
+
+
+def test_python_makes_the_model_of_the_command_line(unigen, place):
+    tuned = ug.finetune("base", "mine", steps=4, workers=1, out="by-call")
+    assert unigen(*finetune("--out", "by-command"))[0] == 0
+    by_call, by_command = (place / name / "model/weights.safetensors" for name in ("by-call", "by-command"))
+    assert by_call.read_bytes() == by_command.read_bytes()
+    written = json.loads((place / "by-command/finetune.json").read_text())
+    frame = tuned.to_dataframe()
+    assert [*frame] == ["before", "relatives", "after"]
+    for name in frame:
+        assert frame[name].to_dict() == {key: written[name][key] for key in frame.index}
+    assert written["splits"] == tuned.splits
+    assert ug.generate("NaCl", model=tuned.model, steps=4, score=False)[0].model == "model"
+
+
+def test_structures_in_memory_are_what_their_file_is(unigen, place, tmp_path):
+    """Whatever library they are of; their values go with them, and the same call goes on."""
+    crystals = [Crystal.from_cif(path) for path in sorted((place / "mine").glob("*.cif"))]
+    given = [(crystal, crystal.to_pymatgen(), crystal.to_ase())[place_ % 3] for place_, crystal in enumerate(crystals)]
+    hardness = [float("nan"), *np.linspace(1, 4, len(given) - 1)]
+    call = {"property": "hardness", "properties": {"hardness": hardness}, "steps": 2, "workers": 1}
+    tuned = ug.finetune("base", given, out=tmp_path / "a", **call)
+    data = open_crystals(tmp_path / "a/data/crystals.parquet")
+    assert sum(tuned.splits.values()) == len(given) - 1  # the one without a value
+    values = data.properties["hardness"]
+    assert sorted(values[np.isfinite(values)]) == pytest.approx(hardness[1:])
+    assert Counter(data[row].reduced_formula for row in range(len(data))) == Counter(
+        crystal.reduced_formula for crystal in crystals
+    )
+    again = ug.finetune("base", given, out=tmp_path / "a", **call)
+    assert again.to_dataframe().equals(tuned.to_dataframe())
+    from_file = ug.finetune("base", tmp_path / "a.extxyz", out=tmp_path / "b", property="hardness", steps=2, workers=1)
+    assert from_file.to_dataframe().equals(tuned.to_dataframe())
+    with pytest.raises(UserError, match="other structures stand here"):
+        ug.finetune("base", given[1:], out=tmp_path / "a", steps=2, workers=1)
+
+
+def test_what_is_left_out_is_counted(unigen, place, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    for path in (place / "mine").glob("*.cif"):
+        (own / path.name).write_text(path.read_text())
+    (own / "torn.cif").write_text("data_torn\n")
+    with pytest.warns(UserWarning, match="1 left out: "):
+        tuned = ug.finetune("base", own, out=tmp_path / "tuned", steps=1, workers=1)
+    assert sum(tuned.left_out.values()) == 1
+    assert json.loads((tmp_path / "tuned/finetune.json").read_text())["left_out"] == tuned.left_out
+    crystals = sorted(own.glob("*.cif"))
+    with pytest.warns(UserWarning, match=r"1 left out: no structure: .*torn\.cif"):
+        ug.finetune("base", samples_of(crystals)[0], out=tmp_path / "again", steps=1, workers=1)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({"steps": 0}, "steps: out of range; got 0; wanted 1 to"),
+        ({"split_val": 0.95}, "split_val: out of range"),
+        ({"seed": -1}, "seed: out of range"),
+        ({"properties": {"a": [1.0]}}, "values are of structures in memory"),
+        ({"data": [Molecule.from_smiles("C")], "properties": "a.csv"}, "a CSV is of files"),
+        ({"data": [Molecule.from_smiles("C")], "properties": {"a": [1.0, 2.0]}}, "a has another length; got 2"),
+        ({"data": [Molecule.from_smiles("C")]}, "this model is of crystals"),
+        ({"data": "no-such"}, "neither a path nor a built dataset"),
+    ],
+)
+def test_a_call_that_cannot_be_is_told(unigen, place, tmp_path, keywords, said):
+    with pytest.raises(UserError, match=said):
+        ug.finetune(**{"model": "base", "data": "mine", "out": tmp_path / "out", **keywords})
 
 
 # ---- molecules

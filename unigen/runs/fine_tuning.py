@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from unigen.cards import Kind
-from unigen.config import write_yaml
+from unigen.config import check_ranges, read_yaml, write_yaml
 from unigen.data.build import BuildOptions, build_dataset
 from unigen.data.build_sources import resolve_sources
 from unigen.data.store import Dataset
@@ -40,6 +40,7 @@ from unigen.train.settings import OptimConfig, TrainConfig
 from unigen.version import __version__
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
 CLAIM, BEFORE, RESULT = "finetune.yaml", "before.json", "finetune.json"
@@ -78,6 +79,12 @@ class FineTuneSettings:
     accelerator: Literal["auto", "cpu", "gpu"] = "cpu"
     workers: int | None = None
 
+    def __post_init__(self) -> None:
+        check_ranges(self, split_val=(0.01, 0.9), workers=(1, 4096))  # steps and seed: as in training
+        check_ranges(self, steps=(1, 10_000_000), seed=(0, 2**32 - 1))
+        if self.accelerator not in ("auto", "cpu", "gpu"):
+            raise UserError("accelerator: no such thing", got=self.accelerator, wanted="auto, cpu or gpu")
+
 
 @dataclass(frozen=True)
 class FineTuneResult:
@@ -91,6 +98,7 @@ class FineTuneResult:
         after: of the new model.
         kept: whether training made the held-out loss smaller, and so its weights are the new model's.
         splits: the user's structures by split.
+        left_out: structures and files that could not be used, by reason.
         notes: what a reader of the numbers should know.
     """
 
@@ -101,7 +109,17 @@ class FineTuneResult:
     after: Measured
     kept: bool
     splits: dict[str, int]
+    left_out: dict[str, int]
     notes: tuple[str, ...]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """What was measured, a row each (see `Measured`), of the models before, with the relatives alone, and after."""
+        import pandas as pd
+
+        columns = {"before": self.before, "relatives": self.relatives, "after": self.after}
+        names = ("score", "drawn", "made", "held_out", "remembered")
+        found = {key: measured for key, measured in columns.items() if measured is not None}
+        return pd.DataFrame({key: [getattr(each, name) for name in names] for key, each in found.items()}, index=names)
 
 
 def fine_tune(settings: FineTuneSettings, console: Console | None = None) -> FineTuneResult:
@@ -168,7 +186,9 @@ def fine_tune(settings: FineTuneSettings, console: Console | None = None) -> Fin
             _keep_old_weights(model, measures)
             after = measures.after(model)
         notes = _notes(data, config, material, measures, kept=kept)
-        result = FineTuneResult(source.kind, model, before, relatives, after, kept, splits, notes)
+        built = read_yaml(out / "data" / "build.yaml")
+        left_out = {**built["rejected"], **built.get("passed_over", {})}
+        result = FineTuneResult(source.kind, model, before, relatives, after, kept, splits, left_out, notes)
         _write(result, settings, run, folder, hours=(time.monotonic() - started) / 3600)
     return result
 
@@ -362,6 +382,7 @@ def _write(result: FineTuneResult, settings: FineTuneSettings, run: TrainConfig,
         "seed": settings.seed,
         "unigen": __version__,
         "splits": result.splits,
+        "left_out": result.left_out,
         "kept": result.kept,
         "before": asdict(result.before),
         "relatives": result.relatives and asdict(result.relatives),
