@@ -176,6 +176,7 @@ def test_what_cannot_be_done_is_one_line(unigen, place, tmp_path):
         (finetune("--property", "mass", "--out", "a"), "no property 'mass'; wanted one of hardness"),
         (finetune("--property", "density", "--out", "b"), "knows the property 'density' already"),
         (finetune("--out", "c", data="few"), "too few structures of it that could be read; got"),
+        (finetune("--out", "mine/run"), "the new model would lie within its data; give another --out"),
         (finetune("--out", "d", data="no-such"), "neither a path nor a built dataset"),
         (finetune("--out", "held", "--steps", 1, "--seed", 5), "this folder holds other results; got seed: 5"),
         (finetune("--out", "held", "--steps", 1, data="few"), "this folder holds other results"),

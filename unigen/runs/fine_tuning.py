@@ -146,6 +146,9 @@ def fine_tune(settings: FineTuneSettings, console: Console | None = None) -> Fin
         raise UserError(f"this model is of {learned.reads}", where=settings.data, got=source.kind)
     only = network.property_part or ALL if settings.property is not None else ALL
     out = settings.out
+    if Path(settings.data).is_dir() and out.resolve().is_relative_to(Path(settings.data).resolve()):
+        # what is written there would be read as data when an interrupted run goes on
+        raise UserError("the new model would lie within its data", where=str(out), next_step="give another --out")
     started = time.monotonic()
     with alone_in(out):
         claim_folder(out, CLAIM, _facts(settings, folder, source.checksum(out / "data")), not_compared=("unigen",))
