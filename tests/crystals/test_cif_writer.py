@@ -14,6 +14,7 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifParser
 
 from tests.crystals.real_crystals import crystals, prototypes
+from unigen.crystals.cif_writer import SYMPREC
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.matching import BoundedMatcher, MatchSettings
 from unigen.crystals.symmetric import SymmetricCrystal
@@ -72,7 +73,9 @@ def test_every_reader_reads_the_crystal_that_was_written(crystal):
         back = read(text)
         assert back.reduced(1e-3).counts == crystal.reduced(1e-3).counts, name
         assert back.volume / len(back) == pytest.approx(crystal.volume / len(crystal), rel=1e-6), name
-        assert matcher.same(given_cell, matcher.reduce(back)).rms == pytest.approx(0, abs=1e-5), name
+        # a place that is nearly special is written as that: moved by the tolerance of the space group at most
+        moved = matcher.same(given_cell, matcher.reduce(back)).rms * (crystal.volume / len(crystal)) ** (1 / 3)
+        assert moved <= SYMPREC, name
     group = crystal.space_group(1e-3)
     assert f"_space_group_IT_number {group.number}\n" in text
     # one site an orbit: as many as spglib counts

@@ -13,7 +13,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.ranker import Rating
-from unigen.request import CrystalRequest
+from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.rank import rank_candidates
 
 VOLUME = SALT.volume / 2
@@ -26,6 +26,9 @@ class Expanding:
 
     def facts(self) -> dict[str, object]:
         return {}
+
+    def check(self, requests: Sequence[CrystalRequest | MoleculeRequest]) -> None:
+        pass
 
     def rate(
         self, groups: Sequence[Sequence[Sample]], workers: Workers, folder: Path | None = None
