@@ -7,6 +7,8 @@ import csv
 import gzip
 import io
 import json
+import lzma
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +35,10 @@ PARSER_ERRORS = (
 """What the parsers of pymatgen and ASE raise on broken files: nearly anything that is no bug of ours. MemoryError is
 what a count that lies asks for at once, not a machine that is full; SyntaxError comes of text that is read as Python
 (arrays in a JSON of ASE) or as XML; RecursionError is a RuntimeError."""
+
+ZIP_ERRORS = (*PARSER_ERRORS, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What zipfile raises on a broken archive, of which its own BadZipFile is a part: cut short (EOFError), encrypted or
+packed in a way that Python does not know (RuntimeError), a name said to be UTF-8 that is none (UnicodeDecodeError)."""
 
 _LATIN_1 = "unigen-latin-1"
 """The name under which Python knows how we read bytes that are no UTF-8."""

@@ -17,19 +17,16 @@ from typing import Any
 import numpy as np
 import yaml
 from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Structure
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.plausibility.close_contacts import closest_contact
 from unigen.crystals.prototypes import PROTOTYPES, Prototype, deviation
+from unigen.crystals.symmetric import structure_of_sites
 from unigen.disk import write_text
 from unigen.elements import SYMBOLS, format_formula, parse_formula, reduce_counts
-from unigen.symmetry.space_groups import space_group, transform
 
 ENTRIES = Path(__file__).parent / "prototypes.yaml"
-
-SAME_POINT = 1e-3
-"""Fractional distance below which two images of a site are one; thirds are written to five digits."""
 
 _DIGITS = 5
 """Of the table: 1e-5 Angstrom, and more of a fraction than handbooks have."""
@@ -40,7 +37,10 @@ def main() -> None:
     prototypes: list[Prototype] = []
     for entry in yaml.safe_load(ENTRIES.read_text(encoding="utf-8")):
         number = entry.get("space_group") or int(entry["aflow"].split("_")[2])
-        crystal = Crystal.from_pymatgen(_of_library(entry) if "aflow" in entry else _of_sites(entry)).reduced()
+        structure = (
+            _of_library(entry) if "aflow" in entry else structure_of_sites(number, entry["cell"], entry["sites"])
+        )
+        crystal = Crystal.from_pymatgen(structure).reduced()
         prototype = Prototype(entry["name"], entry.get("anti", ""), number, crystal)
         if crystal.reduced_formula != format_formula(reduce_counts(parse_formula(entry["example"]))[0]):
             raise ValueError(f"{prototype.name}: {crystal.reduced_formula}, not {entry['example']}")
@@ -74,27 +74,6 @@ def _of_library(entry: dict[str, Any]) -> Structure:
     if len(found) != 1:
         raise ValueError(f"{entry['name']}: {len(found)} structures of {entry['aflow']}")
     return found[0]
-
-
-def _of_sites(entry: dict[str, Any]) -> Structure:
-    group = space_group(entry["space_group"])
-    species, places = [], []
-    for element, *position in entry["sites"]:
-        orbit: list[np.ndarray] = []
-        for image in transform(group.operations, np.array(position, dtype=float)).reshape(-1, 3) % 1:
-            between = [image - other for other in orbit]
-            if not any(np.abs(each - np.round(each)).max() < SAME_POINT for each in between):
-                orbit.append(image)
-        species += [element] * len(orbit)
-        places += orbit
-    cell = entry["cell"]
-    if len(cell) == 6:
-        lattice = Lattice.from_parameters(*cell)
-    elif group.crystal_system == "cubic":
-        lattice = Lattice.cubic(*cell)
-    else:
-        lattice = Lattice.tetragonal(*cell) if group.crystal_system == "tetragonal" else Lattice.hexagonal(*cell)
-    return Structure(lattice, species, places)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from unigen.request import CrystalRequest
 from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.folder import JOURNAL, RUN
 from unigen.runs.generation import RunSettings
-from unigen.runs.ranking import CANDIDATES, RATINGS, write_table
-from unigen.sample.rank import by_request, open_ranker, rank_candidates
+from unigen.runs.ranking import CANDIDATES, RATINGS, write_ranked
+from unigen.sample.rank import by_request, open_ranker
 
 
 def main() -> None:
@@ -57,14 +57,11 @@ def main() -> None:
     )
     generator: Generator = RunSettings(model=made["model"], retrieve_from=made.get("retrieve_from")).load("crystals")
     ranker = open_ranker(settings, generator, requests)
-    with Workers(options.workers, progress=True) as pool:
-        rated, choices = rank_candidates(groups, ranker, 1, pool, options.out / RATINGS)
     folder = CrystalFolder(options.out)
-    folder.hold(answer for choice in choices for answer in choice.answers)
+    with Workers(options.workers, progress=True) as pool:
+        write_ranked(folder, groups, ranker, 1, pool)
     made |= {"requests": made["requests"][: len(requests)], "ranking": ranker.facts() | {"relax": options.relax}}
     (options.out / RUN).write_text(yaml.safe_dump(made, sort_keys=False), encoding="utf-8")
-    folder.finish()
-    write_table(folder, groups, rated, choices, ranker)
 
 
 if __name__ == "__main__":

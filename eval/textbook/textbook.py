@@ -17,24 +17,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.core import Composition, Lattice, Structure
+from pymatgen.core import Composition, Structure
 
+from unigen.crystals.symmetric import structure_of_sites
 from unigen.disk import write_text
 from unigen.eval.report import provenance
 from unigen.request import CrystalRequest
 from unigen.sample.generate import generate
 from unigen.sample.load import load
-from unigen.symmetry.space_groups import space_group, transform
 
 ENTRIES = Path(__file__).parent / "structures.yaml"
 DENSITY = 0.1
 """Largest relative error of a density that counts as right."""
-
-SAME_POINT = 1e-3
-"""Fractional distance below which two images of a site are one; thirds are written to five digits."""
 
 HANDBOOK = 0.02
 """How far the density of an entry may be from that of handbooks before its cell or sites must be wrong."""
@@ -46,30 +42,13 @@ def structure_of(entry: dict[str, Any]) -> Structure:
     Raises:
         ValueError: an entry that does not have its formula or its density.
     """
-    group = space_group(entry["space_group"])
-    species, places = [], []
-    for element, *position in entry["sites"]:
-        orbit: list[np.ndarray] = []
-        for image in transform(group.operations, np.array(position, dtype=float)).reshape(-1, 3) % 1:
-            between = [image - other for other in orbit]
-            if not any(np.abs(each - np.round(each)).max() < SAME_POINT for each in between):
-                orbit.append(image)
-        species += [element] * len(orbit)
-        places += orbit
-    structure = Structure(_lattice(entry["cell"], group.crystal_system), species, places).get_primitive_structure()
+    conventional = structure_of_sites(entry["space_group"], entry["cell"], entry["sites"])
+    structure = conventional.get_primitive_structure()
     if structure.composition.reduced_composition != Composition(entry["formula"]).reduced_composition:
         raise ValueError(f"{entry['name']}: {structure.composition.reduced_formula}")
     if abs(structure.density / entry["density"] - 1) > HANDBOOK:
         raise ValueError(f"{entry['name']}: density {structure.density:.3g}, handbooks {entry['density']}")
     return structure
-
-
-def _lattice(cell: list[float], system: str) -> Lattice:
-    if len(cell) == 6:
-        return Lattice.from_parameters(*cell)
-    if system == "cubic":
-        return Lattice.cubic(*cell)
-    return Lattice.tetragonal(*cell) if system == "tetragonal" else Lattice.hexagonal(*cell)
 
 
 def main() -> None:

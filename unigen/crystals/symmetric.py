@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +21,9 @@ from unigen.symmetry.crystal_systems import free_lattice
 from unigen.symmetry.nearest_setting import nearest_description
 from unigen.symmetry.setting import Description
 from unigen.symmetry.space_groups import orbit_operations, representative, space_group, transform
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +90,50 @@ class SymmetricCrystal:
         lattice = group.to_primitive @ lattice_matrix(self.lattice)
         coords = wrap(np.concatenate(points) @ np.linalg.inv(group.to_primitive))
         return Crystal(np.repeat(self.numbers, [len(p) for p in points]), coords, lattice)
+
+
+SAME_POINT = 1e-3
+"""Fractional distance below which two images of a typed site are one; thirds are written to five digits."""
+
+
+def structure_of_sites(
+    space_group_number: int, cell: Sequence[int | float], sites: Sequence[Sequence[str | int | float]]
+) -> Structure:
+    """A structure as handbooks list it, in pymatgen's class: all atoms of the conventional cell.
+
+    Args:
+        space_group_number: in its standard setting (unique axis b, hexagonal axes, origin choice 2). pymatgen's own
+            ``Structure.from_spacegroup`` takes origin choice 1 of some groups.
+        cell: a, b, c in Angstrom and the angles in degrees; a alone of a cubic cell; a, c of a tetragonal, hexagonal or
+            trigonal one.
+        sites: element and fractional coordinates of one atom of each orbit.
+
+    Example:
+        >>> structure_of_sites(225, [5.64], [("Na", 0, 0, 0), ("Cl", 0.5, 0.5, 0.5)]).formula
+        'Na4 Cl4'
+    """
+    from pymatgen.core import Lattice, Structure
+
+    group = space_group(space_group_number)
+    species: list[str] = []
+    places: list[np.ndarray] = []
+    for element, *position in sites:
+        orbit: list[np.ndarray] = []
+        for image in transform(group.operations, np.array(position, dtype=float)).reshape(-1, 3) % 1:
+            between = [image - other for other in orbit]
+            if not any(np.abs(each - np.round(each)).max() < SAME_POINT for each in between):
+                orbit.append(image)
+        species += [str(element)] * len(orbit)
+        places += orbit
+    if len(cell) == 6:
+        a, b, c, alpha, beta, gamma = cell
+        lattice = Lattice.from_parameters(a, b, c, alpha, beta, gamma)
+    elif group.crystal_system == "cubic":
+        lattice = Lattice.cubic(cell[0])
+    else:
+        a, c = cell
+        lattice = Lattice.tetragonal(a, c) if group.crystal_system == "tetragonal" else Lattice.hexagonal(a, c)
+    return Structure(lattice, species, places)
 
 
 def align(target: SymmetricCrystal, reference: SymmetricCrystal) -> SymmetricCrystal | None:

@@ -92,11 +92,8 @@ class RelaxSettings:
 _ADDED_AS_BY_DEFAULT = ("fix_symmetry", "symprec", "fix_cell", "fix_atoms", "pressure")
 
 ADDED_SETTINGS: dict[str, float] = {
-    "min_contact": 0.0,
-    **{
-        name: getattr(RelaxSettings(), name)
-        for name in ("fix_symmetry", "symprec", "fix_cell", "fix_atoms", "pressure")
-    },
+    "min_contact": 0.0,  # there was no such gate
+    **{name: getattr(RelaxSettings(), name) for name in _ADDED_AS_BY_DEFAULT},
 }
 """Settings that folders of earlier versions do not tell, and what they were then."""
 

@@ -77,10 +77,7 @@ def run_ranking(
         # as they stand in the journal: a run that goes on rates the same digits
         groups = by_request(candidates.sample_of(row, requests[row["request_index"]]) for row in drawn)
         with Workers(workers, progress=console is not None) as pool:
-            rated, choices = rank_candidates(groups, ranker, settings.n, pool, folder.path / RATINGS)
-        folder.hold(answer for choice in choices for answer in choice.answers)
-        rows = folder.finish()
-        write_table(folder, groups, rated, choices, ranker)
+            rows, choices = write_ranked(folder, groups, ranker, settings.n, pool)
         said = _write_transitions(folder, choices, ranking.pressures) if ranking.pressures else []
     if console is not None:
         made = [row for row in rows if was_made(row)]
@@ -98,6 +95,25 @@ def run_ranking(
             console.out(f"why, for the first: {first['id']}: {first['reason']}", highlight=False)
         console.out(f"learned from: {ranker.trained_on}", highlight=False)
     return rows
+
+
+def write_ranked(
+    folder: RunFolder, groups: Sequence[Sequence[Sample]], ranker: Ranker, n: int, workers: Workers
+) -> tuple[list[Row], list[Choice]]:
+    """Rank candidates, what was computed for it before taken from the folder, and write answers and the table.
+
+    Args:
+        folder: claimed.
+        groups: the candidates of each request.
+        ranker: what chooses.
+        n: answers a request.
+        workers: what is slow is spread over these.
+    """
+    rated, choices = rank_candidates(groups, ranker, n, workers, folder.path / RATINGS)
+    folder.hold(answer for choice in choices for answer in choice.answers)
+    rows = folder.finish()
+    _write_table(folder, groups, rated, choices, ranker)
+    return rows, choices
 
 
 NEAR = 0.1
@@ -121,7 +137,7 @@ def _facts(ranking: RankSettings, ranker: Ranker) -> dict[str, Any]:
     return set_ones | ranker.facts() | {"trained_on": ranker.trained_on}
 
 
-def write_table(
+def _write_table(
     folder: RunFolder,
     groups: Sequence[Sequence[Sample]],
     rated: Sequence[Sequence[Rating]],

@@ -6,13 +6,12 @@ import contextlib
 import io
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from unigen.crystals.powder.measured import Measured
 from unigen.errors import UserError
-from unigen.parsing import PARSER_ERRORS, one_line
+from unigen.parsing import ZIP_ERRORS, one_line
 from unigen.version import require
 
 INSTRUMENT_FORMATS = {
@@ -48,7 +47,7 @@ def read_instrument_file(path: Path) -> Measured:
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints
             content: Any = read(where)
-    except (*PARSER_ERRORS, BadZipFile) as error:  # of ElementTree, whose ParseError is a SyntaxError
+    except ZIP_ERRORS as error:  # of ElementTree, whose ParseError is a SyntaxError
         raise UserError("not a readable scan", where=where, got=one_line(error)) from error
     if not isinstance(content, dict) or content.get("2Theta") is None or content.get("intensity") is None:
         raise UserError("no scan of 2theta", where=where, next_step="export it as two columns of text")

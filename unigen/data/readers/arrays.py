@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from pathlib import Path
@@ -28,13 +27,13 @@ from unigen.data.molecule_store import open_molecules
 from unigen.data.readers.record import CrystalArrays, MoleculeArrays, Record, split_from_name
 from unigen.elements import atomic_number_of
 from unigen.errors import UserError
-from unigen.parsing import PARSER_ERRORS, decode, most_unpacked, one_line
+from unigen.parsing import ZIP_ERRORS, decode, most_unpacked, one_line
 from unigen.shapes import Int
 
 _CRYSTAL_ARRAYS = ("num_atoms", "atomic_numbers", "frac_coords", "lattice")
 _MOLECULE_ARRAYS = ("num_atoms", "atomic_numbers", "positions")
 
-_ERRORS = (*PARSER_ERRORS, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+_ERRORS = (*ZIP_ERRORS, tokenize.TokenError)
 """What numpy and zipfile raise on a broken npz: the header of an array is read as an expression of Python."""
 
 

@@ -8,10 +8,8 @@ MatterGen's ``generated_crystals_cif.zip`` holds ``gen_0.cif``, ``gen_1.cif``, .
 from __future__ import annotations
 
 import argparse
-import lzma
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,15 +20,11 @@ from unigen.data.readers.record import CrystalArrays, Record
 from unigen.data.readers.text import stem
 from unigen.errors import UserError
 from unigen.geometry.lattice import lattice_matrix
-from unigen.parsing import PARSER_ERRORS, decode, most_unpacked, one_line
+from unigen.parsing import PARSER_ERRORS, ZIP_ERRORS, decode, most_unpacked, one_line
 from unigen.shapes import Float
 
 _ARRAYS = {"num_atoms": (), "frac_coords": (3,), "atom_types": (), "lengths": (3,), "angles": (3,)}
 """Tensors of DiffCSP's files, and their shapes behind the axis of crystals or sites."""
-
-_ZIP_ERRORS = (*PARSER_ERRORS, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
-"""What zipfile raises on a broken archive, of which its own BadZipFile is a part: cut short (EOFError), encrypted or
-packed in a way that Python does not know (RuntimeError), a name said to be UTF-8 that is none (UnicodeDecodeError)."""
 
 _CONVERT = (
     "keep the tensors alone: python -c \"import torch; d = torch.load('IN.pt', weights_only=False); "
@@ -51,7 +45,7 @@ def read_zip_of_cifs(path: Path) -> Iterator[Record]:
                 yield Record(name, "cif", decode(archive.read(each)), where)
     except UserError:
         raise
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise UserError("not a readable zip", where=str(path), got=one_line(error)) from error
 
 
