@@ -11,7 +11,6 @@ and no other entry of the list is the same arrangement.
 from __future__ import annotations
 
 import json
-import re
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -61,9 +60,8 @@ def main() -> None:
     write_text(PROTOTYPES, "[\n" + ",\n".join(lines) + "\n]\n")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        for each in prototypes:
-            name = re.sub(r"\W+", "-", f"{each.name} {each.crystal.reduced_formula}")
-            each.crystal.to_cif(folder / f"handbook-{name}.cif")
+        for number, each in enumerate(prototypes, start=1):  # short: it stands in narrow columns
+            each.crystal.to_cif(folder / f"handbook-{number}.cif")
     print(f"{len(prototypes)} prototypes")  # noqa: T201
 
 
