@@ -44,7 +44,7 @@ def generate_crystal(
     formula: Annotated[
         str | None,
         typer.Option(
-            help="Such as SrTiO3, or 'ABX3 with A in Cs,Rb; B in Pb,Sn; X in halogens'; none: de novo.",
+            help="Such as SrTiO3; ABX3: --n new compositions; 'ABX3 with A in Cs,Rb; X in halogens'; none: de novo.",
             rich_help_panel=WANTED,
         ),
     ] = None,
@@ -95,7 +95,10 @@ def generate_crystal(
         bool, typer.Option("--scan", help="All plausible compositions of --elements.", rich_help_panel=WANTED)
     ] = False,
     scan_limit: Annotated[
-        int | None, typer.Option(min=1, help="A subsystem, at most.", show_default="20", rich_help_panel=WANTED)
+        int | None,
+        typer.Option(
+            min=1, help="Compositions of a subsystem, or of ABX3, at most.", show_default="20", rich_help_panel=WANTED
+        ),
     ] = None,
     parents: Annotated[
         list[Path] | None, typer.Option(help="Structures to follow first: files, folders.", rich_help_panel=WANTED)
@@ -175,8 +178,8 @@ def generate_crystal(
     from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder
     from unigen.runs.generation import RunSettings
+    from unigen.sample.expansion import expand
     from unigen.sample.requests import read_pressures, read_requests, requests_of
-    from unigen.sample.scan import Scan, scanned
 
     given = only_given(
         formula=formula,
@@ -198,14 +201,20 @@ def generate_crystal(
     )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
-    wanted = requests_of(given) if requests is None else read_requests(requests)
-    if scan_limit is not None and not scan:
-        raise UserError("--scan-limit without --scan")
-    scans: list[Scan] = []
-    if scan:
-        wanted, scans = scanned(wanted, model, retrieve_from, scan_limit, distinct)
-        for each in scans:
-            typer.echo(each.summary)
+    asked = requests_of(given) if requests is None else read_requests(requests)
+    wanted, n, scans = expand(
+        asked,
+        n,
+        model,
+        retrieve_from,
+        known=known or (),
+        seed=seed,
+        scan=scan,
+        limit=scan_limit,
+        distinct=distinct,
+    )
+    for each in scans:
+        typer.echo(each.summary)
     if more_parents and not parents:  # --parents a.cif b.cif: what follows the first is an argument to the parser
         raise UserError("unexpected argument", got=more_parents[0], next_step="unigen generate crystal --help")
     settings = RunSettings(
