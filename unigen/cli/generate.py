@@ -44,7 +44,7 @@ def generate_crystal(
     formula: Annotated[
         str | None,
         typer.Option(
-            help="Such as SrTiO3; ABX3: --n new compositions; 'ABX3 with A in Cs,Rb; X in halogens'; none: de novo.",
+            help="Such as SrTiO3; or ABX3, 'ABX3 with A in Cs,Rb; X in halogens'; none: de novo.",
             rich_help_panel=WANTED,
         ),
     ] = None,
@@ -171,7 +171,13 @@ def generate_crystal(
         bool, typer.Option(help="With --stable de novo: also known formulas.", rich_help_panel=STABLE)
     ] = False,
 ) -> object:
-    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
+    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page.
+
+    A formula such as ABX3, X2YZ or A2BB'O6 asks for --n new compositions, one crystal each. Its letters are capitals that
+    are no symbols, and beside them B behind A, C behind A and B, Y behind X or with Z. R is a rare earth, T a transition
+    metal, X at the end an anion, another letter at the end any element, one before it a metal. Behind 'with' stands what
+    a letter may be: A in Cs,Rb; B=B; X in any.
+    """
     from rich.console import Console
 
     from unigen.api.runs import check_pattern, formats_of, only_given, ranking_of, run_crystals, stable_rules

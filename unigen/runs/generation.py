@@ -149,8 +149,9 @@ def run_generation(
     rows = draw_samples(requests, folder, settings, generator, console)
     if console is not None:
         folder.print_summary(rows, console)
-        for line in _seed_remarks(generator, requests, rows):
-            console.out(line, highlight=False)
+        if not any(isinstance(each, TypeScan) for each in settings.scans):  # of those a seed chooses other compositions
+            for line in _seed_remarks(generator, requests, rows):
+                console.out(line, highlight=False)
     return rows
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations, product
 from typing import NamedTuple
 
@@ -96,10 +97,18 @@ class TypeScan:
         first = "" if self.first is None else f" ({self.first} with a structure of that symmetry and size, first)"
         account = (
             f"{self.type.formula}: {len(self.compositions)} new compositions, each by one exchange in one of "
-            f"{self.parents} known formulas{first}; passed over: {self.known} exchanges that give a formula known or chosen, "
-            f"{self.unbalanced} whose charges do not balance"
+            f"{self.parents} known formulas{first}; passed over: {self.known} exchanges that give a formula known or "
+            f"chosen, {self.unbalanced} whose charges do not balance"
         )
         return "\n".join([self.type.reading, account, *([self.shortage] if self.shortage else [])])
+
+
+class _Exchange(NamedTuple):
+    """In the order of preference."""
+
+    distance: float
+    new: int
+    old: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +134,12 @@ class _Places:
     required: frozenset[int]
 
     @classmethod
-    def of(cls, kind: FormulaType, elements: Sequence[str] | None, must_contain: Sequence[str]) -> _Places:
-        """Of a type, where only these elements may occur and those have to."""
+    def of(
+        cls, kind: FormulaType, seen: frozenset[int], elements: Sequence[str] | None, must_contain: Sequence[str]
+    ) -> _Places:
+        """Of a type, where only ``elements`` among those that were seen may occur, and ``must_contain`` have to."""
         names = tuple(sorted(kind.symbols, key=kind.counts.__getitem__))
-        may = _numbers(SYMBOLS[1:] if elements is None else elements)
+        may = seen if elements is None else seen & _numbers(elements)
         usual, allowed = [], []
         for name in names:
             letter = kind.letters.get(name)
@@ -163,18 +174,36 @@ class _Places:
             if self.are_in_order(elements) and not _misfits(elements, self.usual):
                 yield elements
 
+    def exchanges(self, parent: Mapping[int, int]) -> tuple[bool, set[_Exchange]]:
+        """Whether a known formula is of the type itself, and the exchanges that make a formula of the type of it."""
+        options: dict[bool, set[_Exchange]] = defaultdict(set)
+        for elements in self.assignments(parent):
+            outside = _misfits(elements, self.allowed)
+            for place in range(len(elements)) if not outside else outside if len(outside) == 1 else ():
+                for exchange in _alike(elements[place], bool(outside)):
+                    new = exchange.new
+                    changed = (*elements[:place], new, *elements[place + 1 :])
+                    fits = new in self.allowed[place] and new not in parent and self.are_in_order(changed)
+                    if fits and self.required <= {*changed}:
+                        options[not outside].add(exchange)
+        return (True, options[True]) if options[True] else (False, options[False])
+
+
+@cache
+def _alike(old: int, forced: bool) -> list[_Exchange]:
+    """What may come in the place of an element; forced where it may not stay."""
+    distances = element_distances()[old].round(9)  # so that the last digit of a sum decides no tie
+    return [
+        _Exchange(float(distances[new]), new, old)
+        for new in range(1, len(SYMBOLS))
+        if (_charges(old) == _charges(new) and (forced or distances[new] <= FARTHEST))
+        or (forced and distances[new] <= ALIKE)
+    ]
+
 
 def _misfits(elements: Sequence[int], places: Sequence[frozenset[int]]) -> list[int]:
     """Places that do not hold their element."""
     return [place for place, number in enumerate(elements) if number not in places[place]]
-
-
-class _Exchange(NamedTuple):
-    """In the order of preference."""
-
-    distance: float
-    new: int
-    old: int
 
 
 def exchange_elements(
@@ -206,17 +235,16 @@ def exchange_elements(
     # late: the chemistry stack need not be there where only models are trained and drawn from
     from unigen.crystals.plausibility.charge_balance import check_composition
 
-    places = _Places.of(kind, elements, must_contain)
-    seen = {number for formula in parents for number, _ in formula}
+    seen = frozenset(number for formula in parents for number, _ in formula)
+    places = _Places.of(kind, seen, elements, must_contain)
     ratio = sorted(places.counts)
     of_ratio = sorted(formula for formula in parents if sorted(count for _, count in formula) == ratio)
-    options = {formula: _exchanges(dict(formula), places, seen) for formula in of_ratio}
     rng = np.random.default_rng(seed)
     tiers: dict[tuple[bool, bool], list[Formula]] = defaultdict(list)
     nearest: dict[Formula, list[list[_Exchange]]] = {}
     for row in rng.permutation(len(of_ratio)).tolist():
         formula = of_ratio[row]
-        fits, exchanges = options[formula]
+        fits, exchanges = places.exchanges(dict(formula))
         if exchanges:
             tiers[not fits, first is not None and formula not in first].append(formula)
             old = rng.permutation(sorted({each.old for each in exchanges})).tolist()
@@ -254,7 +282,8 @@ def exchange_elements(
     if not found:
         raise UserError(
             "formula: no plausible composition that is new",
-            got=f"{kind.reading}: {len(nearest)} known formulas could give one by one exchange",
+            got=f"{kind.reading}: {len(nearest)} known formulas could give one by one exchange, of which "
+            f"{passed['known']} give what is known and {passed['unbalanced']} what cannot balance its charges",
             next_step="allow more elements, or list those of every letter: all that is listed is drawn, known or not",
         )
     return TypeScan(
@@ -269,34 +298,16 @@ def exchange_elements(
     )
 
 
-def _exchanges(parent: Mapping[int, int], places: _Places, seen: Collection[int]) -> tuple[bool, set[_Exchange]]:
-    """Whether a known formula is of the type itself, and the exchanges that make a formula of the type of it."""
-    distances = element_distances()
-    options: dict[bool, set[_Exchange]] = defaultdict(set)
-    for elements in places.assignments(parent):
-        outside = _misfits(elements, places.allowed)
-        for place in range(len(elements)) if not outside else outside if len(outside) == 1 else ():
-            old = elements[place]
-            for new in (places.allowed[place] & {*seen}) - parent.keys():
-                changed = (*elements[:place], new, *elements[place + 1 :])
-                # rounded, so that the last digit of a sum decides no tie
-                distance = round(float(distances[old, new]), 9)
-                alike = _charges(old) == _charges(new)
-                alike = alike or distance <= ALIKE if outside else alike and distance <= FARTHEST
-                if alike and places.are_in_order(changed) and places.required <= {*changed}:
-                    options[not outside].add(_Exchange(distance, new, old))
-    return (True, options[True]) if options[True] else (False, options[False])
-
-
 def _numbers(symbols: Iterable[str]) -> frozenset[int]:
     return frozenset(ATOMIC_NUMBER[symbol] for symbol in symbols)
 
 
+@cache
 def _column(number: int) -> float:
     """Of the periodic table: formulas are written from left to right."""
-    return _HYDROGEN_COLUMN if number == 1 else period_and_group(number)[1]
+    return _HYDROGEN_COLUMN if number == 1 else float(period_and_group(number)[1])
 
 
 def _charges(number: int) -> float:
     """The same for elements that have the same: those of a column, and the transition metals of columns 4 to 11."""
-    return 4 if 4 <= _column(number) <= 11 else _column(number)
+    return 4.0 if 4 <= _column(number) <= 11 else _column(number)

@@ -99,7 +99,7 @@ class FormulaType:
     @property
     def fixed(self) -> frozenset[str]:
         """The elements that stand for themselves."""
-        return frozenset(self.symbols) - self.letters.keys()
+        return frozenset(self.symbols).difference(self.letters)
 
     @cached_property
     def counts(self) -> dict[str, int]:
