@@ -173,10 +173,10 @@ def generate_crystal(
 ) -> object:
     """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page.
 
-    A formula such as ABX3, X2YZ or A2BB'O6 asks for --n new compositions, one crystal each. Its letters are capitals that
-    are no symbols, and beside them B behind A, C behind A and B, Y behind X or with Z. R is a rare earth, T a transition
-    metal, X at the end an anion, another letter at the end any element, one before it a metal. Behind 'with' stands what
-    a letter may be: A in Cs,Rb; B=B; X in any.
+    A formula such as ABX3, X2YZ or A2BB'O6 asks for --n new compositions, one crystal each. Its letters are capitals
+    that are no symbols, and beside them B behind A, C behind A and B, Y behind X or with Z. R is a rare earth, T a
+    transition metal, X at the end an anion, another letter at the end any element, one before it a metal or metalloid.
+    Behind "with" stands what a letter may be: A in Cs,Rb; B=B; X in any.
     """
     from rich.console import Console
 
