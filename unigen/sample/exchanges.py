@@ -281,9 +281,9 @@ def exchange_elements(
                 break
     if not found:
         raise UserError(
-            "formula: no plausible composition that is new",
-            got=f"{kind.reading}: {len(nearest)} known formulas could give one by one exchange, of which "
-            f"{passed['known']} give what is known and {passed['unbalanced']} what cannot balance its charges",
+            f"formula: no plausible composition that is new; {kind.reading}",
+            got=f"{len(nearest)} known formulas that one exchange could make one: {passed['known']} exchanges give what "
+            f"is known, {passed['unbalanced']} what cannot balance its charges",
             next_step="allow more elements, or list those of every letter: all that is listed is drawn, known or not",
         )
     return TypeScan(

@@ -115,7 +115,7 @@ def _as_asked(asked: FormulaTypeRequest, table: TemplateTable) -> frozenset[Form
     """Formulas with a known structure in a space group and of a size that are asked for; None where neither is."""
     groups, template, z = asked.rest.space_groups, asked.values.get("template"), asked.values.get("z")
     if template is not None:
-        groups &= {space_group_number(template.split()[0], standard=True)}
+        groups &= {space_group_number((template.split() or [""])[0], standard=True)}
     n_atoms = asked.rest.n_atoms if z is None else z * sum(asked.type.counts.values())
     if groups == SPACE_GROUPS and n_atoms is None:
         return None

@@ -108,6 +108,8 @@ class FormulaType:
         Raises:
             UserError: the formula is none, whatever the letters are.
         """
+        if len(self.symbols) >= len(SYMBOLS):
+            raise UserError(f"formula: more letters than there are elements, {len(self.letters)}")
         others = iter(symbol for symbol in SYMBOLS[1:] if symbol not in self.fixed)
         stands_for = {word: next(others) if word in self.letters else word for word in self.symbols}
         try:
