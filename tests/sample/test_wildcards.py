@@ -123,6 +123,14 @@ def test_what_is_said_comes_before_habit():
     )
 
 
+def test_lists_are_of_the_elements_that_may_and_must_occur():
+    fields = {"formula": "ABX3 with A in alkali; B in Pb,Sn; X in halogens", "elements": "Cs,Rb,Pb,Br,I"}
+    assert [each.formula for each in requests_of(fields)] == ["RbPbBr3", "RbPbI3", "CsPbBr3", "CsPbI3"]
+    assert [each.formula for each in requests_of(fields | {"must_contain": "Cs,I"})] == ["CsPbI3"]
+    with pytest.raises(UserError, match="elements exclude the formula"):
+        requests_of(fields | {"elements": "Cs,Pb,O"})
+
+
 def test_requests_files_and_the_command_line_take_them(tmp_path, unigen):
     text = "AX with A in Na,K; X in Cl"
     assert [each.formula for each in requests_of({"formula": text})] == ["NaCl", "KCl"]

@@ -27,15 +27,15 @@ from unigen.sample.scan import Composition
 from unigen.sample.wildcards import FormulaType
 
 NEAREST = 3
-"""Elements tried in the place of one. Behind the third nearest of a column the next is two rows away or more."""
+"""Elements tried in the place of one: a column has five or six, and the fourth nearest is at its other end."""
 
 ALIKE = 1.0
 """Element distance up to which another column's element may come where one has to go: oxygen to nitrogen is 0.7, and
 fluorine to oxygen, the first that is not meant, 1.01."""
 
 FARTHEST = 2.0
-"""Element distance of an exchange within a column, where none has to be: the first row stands apart, nitrogen from
-phosphorus by 2.33, oxygen from sulphur by 2.36, fluorine from chlorine by 2.41. Gallium and boron, 1.55, are within."""
+"""Element distance within a column up to which an element that may stay is exchanged. The first row stands apart:
+nitrogen from phosphorus by 2.33, oxygen from sulphur by 2.36, fluorine from chlorine by 2.41."""
 
 _UNUSUAL = frozenset((2, 10, 18, 36, 43, 54, 61, *(set(range(84, len(SYMBOLS))) - {90, 92})))
 """Noble gases, and elements without an isotope that lasts (all but Th and U): not tried unless they are named."""
@@ -282,8 +282,8 @@ def exchange_elements(
     if not found:
         raise UserError(
             f"formula: no plausible composition that is new; {kind.reading}",
-            got=f"{len(nearest)} known formulas that one exchange could make one: {passed['known']} exchanges give what "
-            f"is known, {passed['unbalanced']} what cannot balance its charges",
+            got=f"{len(nearest)} known formulas that one exchange could make one: {passed['known']} exchanges give "
+            f"what is known, {passed['unbalanced']} what cannot balance its charges",
             next_step="allow more elements, or list those of every letter: all that is listed is drawn, known or not",
         )
     return TypeScan(

@@ -77,38 +77,30 @@ def expand(
             f"--n {n}: of {types[0].type.formula} so many compositions, of other requests so many samples",
             next_step="ask for them in two runs, or say how many compositions by --scan-limit",
         )
+    if not types:
+        return Expansion([each for each in asked if isinstance(each, CrystalRequest)], n, ())
+    table = None if str(model) in UNLEARNED else known_table(model, retrieve_from)
+    compositions = known_compositions(model, retrieve_from) if table is None else table.compositions
+    also_known = formulas_of_datasets(known)
     requests: list[CrystalRequest] = []
     chosen: list[TypeScan] = []
     for each in asked:
         if isinstance(each, CrystalRequest):
             requests.append(each)
             continue
-        chosen.append(_plausible(each, limit or n, model, retrieve_from, known, seed))
-        requests += [each.of(elements) for elements in chosen[-1].elements]
-    return Expansion(requests, 1 if types and limit is None else n, chosen)
-
-
-def _plausible(
-    asked: FormulaTypeRequest,
-    limit: int,
-    model: str | Path,
-    retrieve_from: str | Path | None,
-    known: Sequence[str | Path],
-    seed: int,
-) -> TypeScan:
-    """Compositions of a type, by way of known structures of the symmetry and size that are asked for first."""
-    table = None if str(model) in UNLEARNED else known_table(model, retrieve_from)
-    compositions = known_compositions(model, retrieve_from) if table is None else table.compositions
-    return exchange_elements(
-        asked.type,
-        compositions.formulas,
-        limit,
-        seed,
-        known=formulas_of_datasets(known),
-        first=None if table is None else _as_asked(asked, table),
-        elements=asked.rest.elements,
-        must_contain=asked.rest.must_contain or (),
-    )
+        found = exchange_elements(
+            each.type,
+            compositions.formulas,
+            limit or n,
+            seed,
+            known=also_known,
+            first=None if table is None else _as_asked(each, table),
+            elements=each.rest.elements,
+            must_contain=each.rest.must_contain or (),
+        )
+        chosen.append(found)
+        requests += [each.of(elements) for elements in found.elements]
+    return Expansion(requests, n if limit else 1, chosen)
 
 
 def _as_asked(asked: FormulaTypeRequest, table: TemplateTable) -> frozenset[Formula] | None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from unigen.crystals.template import apply_template
 from unigen.data.readers.smiles import NAMES, read_smiles_list
-from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula
+from unigen.elements import ATOMIC_NUMBER, SYMBOLS, format_formula, parse_formula
 from unigen.errors import UserError
 from unigen.parsing import csv_errors, parse_json, read_whole
 from unigen.request import ALL_PAIRS, CrystalRequest, Limits, MoleculeRequest
@@ -219,7 +219,7 @@ _OF_A_FORMULA = ("z", "template", "distinct", "id")
 
 
 def requests_of(fields: Mapping[str, object]) -> list[CrystalRequest | FormulaTypeRequest]:
-    """One request for each formula of a formula type whose letters are all listed (`read_formula_type`); else one.
+    """One request for each formula of a type whose letters are all listed and that the elements allow; else one.
 
     Raises:
         UserError: as `request_of`, `read_formula_type` and `FormulaType.formulas`.
@@ -231,7 +231,11 @@ def requests_of(fields: Mapping[str, object]) -> list[CrystalRequest | FormulaTy
     values = _values_of({name: value for name, value in fields.items() if name != "formula"})
     if kind.is_open:
         return [FormulaTypeRequest(kind, values)]
-    return [_of_type(kind, elements, values) for elements in kind.formulas().values()]
+    may, must = values.get("elements") or SYMBOLS, values.get("must_contain") or ()
+    every = [({*kind.fixed, *elements.values()}, elements) for elements in kind.formulas().values()]
+    allowed = [elements for all_of_it, elements in every if {*must} <= all_of_it <= {*may}]
+    # where none is, the first says why
+    return [_of_type(kind, elements, values) for elements in allowed or [every[0][1]]]
 
 
 def _of_type(kind: FormulaType, elements: Mapping[str, str], values: Mapping[str, Any]) -> CrystalRequest:
