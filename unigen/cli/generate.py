@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from unigen.cli.options import Axis, Format, Scheme, Wavelength, Workers
 from unigen.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
