@@ -168,7 +168,7 @@ def slot_log_likelihoods(model: WyckoffModel, batch: WyckoffBatch, steps: int) -
         head = model.head(channel)
         x, free = model.displacements(batch, channel, is_slot)
         levels = karras_levels(steps, head.process.sigma_min, head.process.sigma_max).to(x.device)
-        denoise = _denoise_free(free, head, head.context(before[is_slot]))
+        denoise = partial(head.denoise_with_slopes, context=head.context(before[is_slot]), free=free)
         total[is_slot] = log_likelihood(denoise, x, levels, partial(_prior, head, free))
     return total.sum(1)
 
