@@ -383,6 +383,21 @@ def test_atoms_that_come_too_close_are_drawn_again_and_never_closer():
     assert [draft.structure.smallest_distance() for draft in unchecked] == pytest.approx(before.tolist(), abs=1e-4)
 
 
+def test_trials_that_are_drawn_at_once_come_to_what_they_come_to_one_by_one(monkeypatch):
+    from unigen.models.wyckoff import generator as module
+
+    drawn = {}
+    for together in (1, 8, 1000):
+        monkeypatch.setattr(module, "_REDRAWN_TOGETHER", together)
+        drawn[together] = generate(REQUESTS, n=2, model=make(redraws=4, min_distance=1.5, score_steps=2))
+        assert_alike(drawn[1], drawn[together])
+    once = generate(REQUESTS, n=2, model=make(redraws=0, min_distance=1.5, score_steps=2))
+    assert any(
+        np.abs(one.structure.lattice - two.structure.lattice).max() > 1e-3
+        for one, two in zip(once, drawn[1], strict=True)
+    )
+
+
 # ---- templates written anew
 
 

@@ -6,7 +6,7 @@ known, then take one step a position. Rows are picked, dropped and repeated betw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from unigen.models.wyckoff.network import WyckoffModel
 from unigen.nn.mixers.backbone import pick_rows
 from unigen.nn.mixers.interface import State
 from unigen.shapes import Float, Int
-from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel
+from unigen.tokens.sequence import DESCRIPTOR_WIDTH, Channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +58,21 @@ class PlanReading:
     Attributes:
         reading: as far as they were read.
         plans: most slots first.
+        asked: whether any of them has properties that it is asked for.
         content: of every position, but for its numbers.
         upcoming: what every position knows of the next one.
     """
 
     reading: Reading
     plans: WyckoffBatch
+    asked: bool
     content: Float[Tensor, "batch tokens width"]
     upcoming: Float[Tensor, "batch tokens width"]
 
     def pick(self, rows: Int[Tensor, "picked"]) -> PlanReading:
         """Some of the rows, as they were before any slot."""
-        return PlanReading(self.reading.pick(rows), self.plans.select(rows), self.content[rows], self.upcoming[rows])
+        reading, plans = self.reading.pick(rows), self.plans.select(rows)
+        return PlanReading(reading, plans, self.asked, self.content[rows], self.upcoming[rows])
 
 
 class CachedDecoder:
@@ -86,7 +89,7 @@ class CachedDecoder:
             self._of_elements = model.embedding.of_elements()
 
     def read_prompts(self, prompts: list[list[int]], room: int) -> Reading:
-        """Read compositions and the symbol that says that a template is written, or not.
+        """Read compositions and the symbol that says that a template is written; no template hears of properties.
 
         Args:
             prompts: their symbols.
@@ -94,10 +97,7 @@ class CachedDecoder:
         """
         tokens = prompt_batch(prompts, next(self.model.parameters()).device)
         x = self.model.prompt_inputs(self._of_elements, tokens)
-        states = self.model.backbone.init_states(len(prompts), x.shape[1] + room, x)
-        h = self.model.backbone(x, tokens.layout, states)
-        h = h[torch.arange(len(prompts), device=x.device), tokens.lengths - 1]
-        return Reading(self.model.conditioned(h, tokens.vectors[:, 0]), tokens.lengths, states)
+        return self.read(x, tokens.lengths, room)
 
     def write_symbols(
         self, reading: Reading, symbols: Int[Tensor, "batch"], following: Int[Tensor, "batch 3"]
@@ -113,8 +113,7 @@ class CachedDecoder:
         undescribed = symbols.new_zeros(len(symbols), DESCRIPTOR_WIDTH)
         x = embedding.content(self._of_elements, symbols, no_slot, undescribed)
         x = x + embedding.upcoming(self._of_elements, no_slot, following, no_slot)
-        unasked = x.new_zeros(len(symbols), VECTOR_WIDTH)
-        return self._step(x, reading, unasked)
+        return self.step(x, reading)
 
     def read_plans(self, plans: WyckoffBatch) -> PlanReading:
         """Read plans up to where their lattices will stand."""
@@ -133,11 +132,10 @@ class CachedDecoder:
             upcoming[before] += starts(start[before], free[before])
         longest = int(position.max())
         x = self.model.with_followed(content + upcoming, plans)[:, :longest]
-        states = self.model.backbone.init_states(len(plans), tokens.symbols.shape[1], x)
-        h = self.model.backbone(x, Layout.padded(plans.lengths, longest), states)
-        h = h[torch.arange(len(plans), device=h.device), position - 1]
-        reading = Reading(self.model.conditioned(h, tokens.vectors[:, 0]), position, states)
-        return PlanReading(reading, plans, content, upcoming)
+        reading, asked = self.read(x, position, tokens.symbols.shape[1] - longest), bool(tokens.vectors[:, 0].any())
+        if asked:
+            reading = replace(reading, h=self._conditioned(reading.h, plans))
+        return PlanReading(reading, plans, asked, content, upcoming)
 
     def write_slots(self, plan: PlanReading, reading: Reading, channel: Channel, numbers: Tensor) -> Reading:
         """Write the numbers of the slot at which each row stands, and read them.
@@ -152,8 +150,21 @@ class CachedDecoder:
         drawn = self.model.embedding.drawn
         embed = drawn.of_lattices if channel == Channel.LATTICE else drawn.of_sites
         x = plan.content[rows, at] + embed(numbers, plan.plans.free[rows, at]) + plan.upcoming[rows, at]
-        return self._step(x, reading, plan.plans.tokens.vectors[: len(reading), 0])
+        written = self.step(x, reading)
+        # where nothing is asked for the output stays what it is, which need not be computed
+        return replace(written, h=self._conditioned(written.h, plan.plans)) if plan.asked else written
 
-    def _step(self, x: Tensor, reading: Reading, property_vectors: Tensor) -> Reading:
+    def read(self, x: Float[Tensor, "batch tokens width"], lengths: Int[Tensor, "batch"], room: int) -> Reading:
+        """Read embedded sequences, each up to its own length; so many positions may follow."""
+        states = self.model.backbone.init_states(len(x), x.shape[1] + room, x)
+        h = self.model.backbone(x, Layout.padded(lengths, x.shape[1]), states)
+        return Reading(h[torch.arange(len(x), device=x.device), lengths - 1], lengths, states)
+
+    def step(self, x: Float[Tensor, "batch width"], reading: Reading) -> Reading:
+        """Read one embedded position more of each row; the memory of the reading is written into."""
         h, states = self.model.backbone.step(x, reading.position, reading.states)
-        return Reading(self.model.conditioned(h, property_vectors), reading.position + 1, states)
+        return Reading(h, reading.position + 1, states)
+
+    def _conditioned(self, h: Float[Tensor, "batch width"], plans: WyckoffBatch) -> Float[Tensor, "batch width"]:
+        """Moved by what the first plans are asked for."""
+        return self.model.conditioned(h, plans.tokens.vectors[: len(h), 0])

@@ -53,6 +53,9 @@ reach them when the known structures are used up, so few are needed; each costs 
 _REMEMBERED = 4096
 """Cells whose likeliest templates are kept, some 2 KB each."""
 
+_REDRAWN_TOGETHER = 8
+"""Rows that are drawn again at once, at most, by trying each several times: on a CPU eight rows cost twice one."""
+
 _TEMPLATE_WEIGHT = 1e3
 """Candidates are ranked by the merit of source and template, then by the density of their parameters: densities over
 different numbers of free parameters cannot be compared. A nat of density weighs a thousandth of a nat of merit."""
@@ -242,6 +245,7 @@ class WyckoffGenerator:
             elements,
         )
 
+    @torch.inference_mode()
     def draw(self, jobs: list[Job]) -> list[Candidate]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
         candidates: list[Candidate | None] = [None] * len(jobs)
@@ -474,20 +478,26 @@ class WyckoffGenerator:
             collate_shortlists([plan.source.shortlist for plan in plans]),
         ).to(next(self.model.parameters()).device)
         read = decoder.read_plans(batch)
-        drawn, vectors, known = self._draw_parameters(decoder, read, plans, 0)
+        drawn, vectors, known = self._draw_parameters(decoder, read, plans, [0] * len(plans))
         unfit = [row for row, each in enumerate(drawn) if each.is_unfit(self.settings.min_distance)]
-        for trial in range(1, self.settings.redraws + 1):
-            if not unfit:
-                break
-            again = read.pick(torch.tensor(unfit, device=vectors.device))
+        trial = 1
+        while unfit and trial <= self.settings.redraws:
+            # several trials of few rows cost hardly more than one: a row is done with the first that is fit
+            trials = range(trial, min(trial + max(1, _REDRAWN_TOGETHER // len(unfit)), self.settings.redraws + 1))
+            rows = [row for row in unfit for _ in trials]
+            again = read.pick(torch.tensor(rows, device=vectors.device))
             redrawn, other_vectors, other_known = self._draw_parameters(
-                decoder, again, [plans[row] for row in unfit], trial
+                decoder, again, [plans[row] for row in rows], [*trials] * len(unfit)
             )
-            for place, (row, each) in enumerate(zip(unfit, redrawn, strict=True)):
+            left = set(unfit)
+            for place, (row, each) in enumerate(zip(rows, redrawn, strict=True)):
+                if row not in left:
+                    continue
                 if each.fitness > drawn[row].fitness:  # of equally fit ones the first draw stays
                     drawn[row], vectors[row], known[row] = each, other_vectors[place], other_known[place]
-            still = [each.is_unfit(self.settings.min_distance) for each in redrawn]
-            unfit = [row for row, is_unfit in zip(unfit, still, strict=True) if is_unfit]
+                if not each.is_unfit(self.settings.min_distance):
+                    left.remove(row)
+            unfit, trial = [row for row in unfit if row in left], trials.stop
         if not self.score_steps:
             return drawn
         complete = replace(batch, tokens=replace(batch.tokens, vectors=vectors))
@@ -495,18 +505,18 @@ class WyckoffGenerator:
         return [each.scored(density) for each, density in zip(drawn, densities.tolist(), strict=True)]
 
     def _draw_parameters(
-        self, decoder: CachedDecoder, read: PlanReading, plans: list[_Plan], trial: int
+        self, decoder: CachedDecoder, read: PlanReading, plans: list[_Plan], trials: list[int]
     ) -> tuple[list[_Drawn], torch.Tensor, torch.Tensor]:
-        """What plans come to, their vectors, and what the model knew before each of these."""
+        """What plans come to, each at one of its trials; their vectors, and what the model knew before each."""
         device = read.content.device
         lattice = np.zeros((len(plans), 6), dtype=np.float32)
         sites = np.zeros((len(plans), max(1, *(plan.n_sites for plan in plans)), 3), dtype=np.float32)
-        for row, plan in enumerate(plans):
+        for row, (plan, trial) in enumerate(zip(plans, trials, strict=True)):
             rng = _stream(plan.row, 2 + trial)
             lattice[row] = rng.standard_normal(6, dtype=np.float32)
             sites[row, : plan.n_sites] = rng.standard_normal((plan.n_sites, 3), dtype=np.float32)
         # What was drawn without noise, and came too close, would be the same once more: it is drawn again with noise.
-        spread = self.settings.departure if plans[0].follows and trial == 0 else 1.0
+        spread = self.settings.departure if plans[0].follows and not any(trials) else 1.0
         noise = Noise(torch.from_numpy(lattice).to(device) * spread, torch.from_numpy(sites).to(device) * spread)
         vectors, known = draw_parameters(decoder, read, [plan.space_group for plan in plans], noise, self.settings)
         rows = vectors.cpu().numpy()

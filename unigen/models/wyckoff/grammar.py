@@ -17,7 +17,7 @@ import numpy as np
 
 from unigen.elements import SPACE_GROUPS, composition_pairs, format_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.models.wyckoff.capacity import Positions, Whole, fills, holds, positions
+from unigen.models.wyckoff.capacity import Whole, capacity, fills, holds, positions
 from unigen.retrieval.table import MAX_ATOMS
 from unigen.shapes import Bool
 from unigen.symmetry.space_groups import LETTERS
@@ -145,7 +145,7 @@ class WyckoffGrammar:
         for number in self.space_groups:
             table = positions(number)
             few = most is None or atoms <= most or table.most_orbits(atoms) <= most
-            mask[number] = few and holds(table.capacity(0), self._counts)
+            mask[number] = few and holds(capacity(number, 0), self._counts)
         return mask
 
 
@@ -155,19 +155,20 @@ def _legal_letters(space_group: int, counts: Whole, first: int, used: int) -> Bo
     mask = np.zeros(len(LETTERS), dtype=bool)
     table = positions(space_group)
     for letter in range(first, len(table.fixed)):
-        mask[letter] = not used >> letter & 1 and _completes(table, counts, letter, used)
+        mask[letter] = not used >> letter & 1 and _completes(space_group, counts, letter, used)
     return mask
 
 
-def _completes(table: Positions, counts: Whole, letter: int, used: int) -> bool:
+def _completes(space_group: int, counts: Whole, letter: int, used: int) -> bool:
     """Whether all atoms can be placed when this letter takes some of the first element's."""
+    table = positions(space_group)
     rest = counts[0] - table.multiplicity[letter] if counts else -1
     if rest < 0:
         return False
     used |= table.fixed[letter] << letter
     if rest == 0:
-        return holds(table.capacity(used), counts[1:])
-    return fills(table.capacity(used, letter), table.capacity(used), (rest, *counts[1:]))
+        return holds(capacity(space_group, used), counts[1:])
+    return fills(capacity(space_group, used, letter), capacity(space_group, used), (rest, *counts[1:]))
 
 
 def _ranges(numbers: frozenset[int]) -> str:
