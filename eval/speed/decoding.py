@@ -58,6 +58,10 @@ LIKELIHOODS = (1, 256)
 """Crystals in a batch, of which the exact likelihood is timed: drawn with it less drawn without."""
 
 
+RETRIEVED = 256
+"""Compositions whose shortlists are timed."""
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -140,6 +144,11 @@ def measured(model: str) -> dict[str, float]:
         wanted = jobs(CASES["followed, 5 atoms"], max(batch, 32))
         with_score, without = (milliseconds(fresh(anew=False, score=score), wanted, batch) for score in (True, False))
         found[f"likelihood, batch {batch}"] = with_score - without
+    retriever, wanted = fresh(anew=False).retriever, jobs(CASES["followed, 5 atoms"], RETRIEVED)
+    started = time.process_time()
+    for job in wanted:
+        retriever.part_shortlist(job.request.counts or {}, exclude_formula=True)
+    found["retrieval"] = (time.process_time() - started) / len(wanted) * 1000
     return found
 
 
