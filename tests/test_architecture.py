@@ -10,6 +10,7 @@ import importlib.metadata
 import re
 import subprocess
 import sys
+import textwrap
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -190,3 +191,22 @@ def test_training_and_sampling_import_without_the_chemistry_stack(bare_node):
     names += [".".join(parts).removesuffix(".__init__") for parts in chosen]
     done = _run_bare(bare_node, f"import importlib\nfor name in {names!r}: importlib.import_module(name)")
     assert done.returncode == 0, done.stderr
+
+
+def test_sampling_imports_no_compiler():
+    """Torch's own is imported by what nobody would expect it of, and takes longer than drawing a structure."""
+    code = """
+        import sys
+        from unigen.models.generator import Job
+        from unigen.request import CrystalRequest, MoleculeRequest
+        from unigen.sample.load import load
+        for model, request in (
+            ("unigen-crystal-small", CrystalRequest(formula="SrTiO3")), ("unigen-molecule-small", MoleculeRequest())
+        ):
+            (drawn,) = load(model).draw([Job(request, 0, 0, 0)])
+            assert drawn.structure is not None, drawn.reason
+        print(*{"torch._dynamo", "torch._inductor", "sympy"} & set(sys.modules))
+    """
+    done = finished([sys.executable, "-c", textwrap.dedent(code)])
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout.split()

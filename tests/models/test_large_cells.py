@@ -19,6 +19,7 @@ from unigen.elements import format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.generator import Job
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
+from unigen.models.wyckoff.cached_decoder import CachedDecoder
 from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.settings import WyckoffSettings
@@ -121,12 +122,10 @@ def test_for_cells_it_was_trained_on_nothing_is_read_otherwise():
 
 
 def test_counts_beyond_the_largest_are_read_as_the_largest():
-    tokens = batch_of(some_items(2)).tokens
     embedding = small_wyckoff(max_atoms=20).embedding
-    zeros = torch.zeros_like(tokens.vectors[:1, :1])
     none = torch.zeros(1, 1, dtype=torch.long)
     read = [
-        embedding.upcoming(embedding.elements(), none, torch.tensor([[[8, left, total]]]), zeros, zeros, none)
+        embedding.upcoming(embedding.of_elements(), none, torch.tensor([[[8, left, total]]]), none)
         for left, total in ((20, 20), (90, 180), (19, 20))
     ]
     assert torch.equal(read[0], read[1])
@@ -256,7 +255,9 @@ def test_no_template_has_more_orbits_than_its_space_group_allows(number, atoms, 
 def test_large_templates_are_written_to_their_end():
     cell = {39: 12, 13: 20, 8: 48}
     uniforms = np.random.default_rng(0).random((3, MAX_ORBITS + 1))
-    drawn, scores = draw_templates(small_wyckoff(), [cell] * 3, [frozenset(range(1, 231))] * 3, uniforms, 1.0)
+    drawn, scores = draw_templates(
+        CachedDecoder(small_wyckoff()), [cell] * 3, [frozenset(range(1, 231))] * 3, uniforms, 1.0
+    )
     assert all(template.counts == cell for template in drawn)
     assert np.isfinite(scores).all()
 

@@ -10,6 +10,7 @@ import torch
 
 from tests.models.small_wyckoff import batch_of, small_wyckoff, some_items
 from unigen.models.wyckoff.batch import WyckoffBatch
+from unigen.models.wyckoff.cached_decoder import CachedDecoder
 from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
 from unigen.models.wyckoff.items import Item
 from unigen.models.wyckoff.settings import WyckoffSettings
@@ -45,6 +46,14 @@ def groups(items: list[Item]) -> list[int]:
     return [next(filter(None, map(group_of, item.sequence.tokens.symbols.tolist()))) for item in items]
 
 
+def draw(
+    items: list[Item], batch: WyckoffBatch, random: Noise, settings: WyckoffSettings = SETTINGS
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors, and what the model knew before each."""
+    decoder = CachedDecoder(small_wyckoff())
+    return draw_parameters(decoder, decoder.read_plans(batch), groups(items), random, settings)
+
+
 def noise(rows: int, seed: int = 0) -> Noise:
     generator = torch.Generator().manual_seed(seed)
     return Noise(torch.randn(rows, 6, generator=generator), torch.randn(rows, MOST, 3, generator=generator))
@@ -55,7 +64,7 @@ def drawn(request) -> tuple[list[Item], Noise, WyckoffBatch]:
     """Items, noise, and the batch with its numbers drawn."""
     items = ITEMS[request.param]
     batch, random = batch_of(items), noise(len(items))
-    vectors = draw_parameters(small_wyckoff(), batch, groups(items), random, SETTINGS)
+    vectors, _ = draw(items, batch, random)
     return items, random, replace(batch, tokens=replace(batch.tokens, vectors=vectors))
 
 
@@ -105,7 +114,7 @@ def test_a_row_does_not_depend_on_its_batch(drawn):
     items, random, batch = drawn
     for row, item in enumerate(items):
         alone = Noise(random.lattice[row : row + 1], random.sites[row : row + 1, : slots(item)])
-        vectors = draw_parameters(small_wyckoff(), batch_of([item]), groups([item]), alone, SETTINGS)[0]
+        vectors = draw([item], batch_of([item]), alone)[0][0]
         gap = vectors - batch.tokens.vectors[row, : len(vectors)]
         sites = batch.tokens.channel[row, : len(vectors)] == Channel.FRACTIONAL
         gap[sites] -= gap[sites].round()
@@ -136,23 +145,23 @@ def test_what_is_drawn_is_a_crystal_of_the_composition(drawn):
 
 def test_other_noise_gives_other_numbers_and_the_same_noise_the_same(drawn):
     items, random, batch = drawn
-    again = draw_parameters(small_wyckoff(), batch_of(items), groups(items), random, SETTINGS)
+    again, _ = draw(items, batch_of(items), random)
     assert torch.equal(again, batch.tokens.vectors)
-    other = draw_parameters(small_wyckoff(), batch_of(items), groups(items), noise(len(items), 1), SETTINGS)
+    other, _ = draw(items, batch_of(items), noise(len(items), 1))
     assert not torch.equal(other, again)
 
 
 def test_the_plan_is_not_written_into(drawn):
     items, random, _ = drawn
     batch = batch_of(items)
-    draw_parameters(small_wyckoff(), batch, groups(items), random, SETTINGS)
+    draw(items, batch, random)
     assert not batch.tokens.vectors.any()
 
 
 def test_rows_in_another_order_are_a_mistake():
     items = ITEMS[True][::-1]
     with pytest.raises(AssertionError, match="most slots first"):
-        draw_parameters(small_wyckoff(), batch_of(items), groups(items), noise(len(items)), SETTINGS)
+        draw(items, batch_of(items), noise(len(items)))
 
 
 @torch.no_grad()

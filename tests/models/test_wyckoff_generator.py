@@ -23,6 +23,7 @@ from unigen.models.generator import Candidate, Job, Sample
 from unigen.models.nearest.generator import NearestGenerator
 from unigen.models.words.generator import WordsGenerator
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
+from unigen.models.wyckoff.cached_decoder import CachedDecoder
 from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import PROPERTIES
@@ -336,24 +337,28 @@ def test_the_draw_of_one_job_knows_nothing_of_the_other_jobs():
 def test_what_is_scored_is_what_is_drawn(monkeypatch):
     from unigen.models.wyckoff import generator as module
 
-    drawn, scored = [], []
+    drawn, scored = set(), []
     draw, score = module.draw_parameters, module.slot_log_likelihoods
 
     def drawing(*parts):
-        drawn.append(draw(*parts))
-        return drawn[-1]
+        vectors, known = draw(*parts)
+        drawn.update(row.numpy().tobytes() for row in vectors)
+        return vectors, known
 
-    def scoring(model, batch, steps):
-        scored.append(batch.tokens.vectors)
-        return score(model, batch, steps)
+    def scoring(model, batch, steps, known):
+        scored.append(batch.tokens.vectors.clone())
+        scores = score(model, batch, steps, known)
+        # what was known when they were drawn is what the finished crystals say when they are read again
+        torch.testing.assert_close(score(model, batch, steps), scores, atol=2e-3, rtol=1e-3)
+        return scores
 
     monkeypatch.setattr(module, "draw_parameters", drawing)
     monkeypatch.setattr(module, "slot_log_likelihoods", scoring)
     generate(REQUESTS[:2], n=3, model=make(score_steps=2))
-    assert len(drawn) == len(scored) > 0
-    for vectors, of_score in zip(drawn, scored, strict=True):
+    assert scored
+    for vectors in scored:
         assert vectors.any()
-        assert torch.equal(vectors, of_score)
+        assert {row.numpy().tobytes() for row in vectors} <= drawn
 
 
 def test_the_weight_of_anew_moves_nothing_but_the_turn_of_nobody():
@@ -376,6 +381,21 @@ def test_atoms_that_come_too_close_are_drawn_again_and_never_closer():
     np.testing.assert_allclose(after[before >= 1.5], before[before >= 1.5], atol=1e-4)
     unchecked = make(min_distance=0.0).draw(jobs)
     assert [draft.structure.smallest_distance() for draft in unchecked] == pytest.approx(before.tolist(), abs=1e-4)
+
+
+def test_trials_that_are_drawn_at_once_come_to_what_they_come_to_one_by_one(monkeypatch):
+    from unigen.models.wyckoff import generator as module
+
+    drawn = {}
+    for together in (1, 8, 1000):
+        monkeypatch.setattr(module, "_REDRAWN_TOGETHER", together)
+        drawn[together] = generate(REQUESTS, n=2, model=make(redraws=4, min_distance=1.5, score_steps=2))
+        assert_alike(drawn[1], drawn[together])
+    once = generate(REQUESTS, n=2, model=make(redraws=0, min_distance=1.5, score_steps=2))
+    assert any(
+        np.abs(one.structure.lattice - two.structure.lattice).max() > 1e-3
+        for one, two in zip(once, drawn[1], strict=True)
+    )
 
 
 # ---- templates written anew
@@ -409,7 +429,7 @@ def legal_log_probability(model, cell: dict[int, int], groups: frozenset[int], t
 def test_templates_are_written_with_the_probability_that_training_gives_them(cell, groups, seed):
     model, groups = small_wyckoff(), groups | {1}
     uniforms = np.random.default_rng(seed).random((2, 20))
-    templates, scores = draw_templates(model, [cell] * 2, [groups] * 2, uniforms, 1.0)
+    templates, scores = draw_templates(CachedDecoder(model), [cell] * 2, [groups] * 2, uniforms, 1.0)
     for template, score in zip(templates, scores, strict=True):
         assert template.counts == cell
         assert template.space_group in groups
@@ -424,7 +444,7 @@ def test_templates_are_written_with_the_probability_that_training_gives_them(cel
 )
 def test_the_search_finds_distinct_templates_likeliest_first(cell, groups, width):
     model, groups = small_wyckoff(), groups | {1}
-    found = search_templates(model, [cell], [groups], width)[0]
+    found = search_templates(CachedDecoder(model), cell, groups, width).found
     scores = [score for _, score in found]
     assert scores == sorted(scores, reverse=True)
     assert 1 <= len({template for template, _ in found}) == len(found) <= width
@@ -436,24 +456,24 @@ def test_the_search_finds_distinct_templates_likeliest_first(cell, groups, width
 
 def test_a_search_wider_than_all_templates_finds_all_of_them():
     model, cell, groups = small_wyckoff(), {11: 1, 17: 1}, frozenset({2, 221})
-    found = search_templates(model, [cell], [groups], 1000)[0]
+    found = search_templates(CachedDecoder(model), cell, groups, 1000).found
     assert np.exp([score for _, score in found]).sum() == pytest.approx(1)
     uniforms = np.random.default_rng(0).random((200, 3))
-    drawn, _ = draw_templates(model, [cell] * 200, [groups] * 200, uniforms, 1.0)
+    drawn, _ = draw_templates(CachedDecoder(model), [cell] * 200, [groups] * 200, uniforms, 1.0)
     assert set(drawn) <= {template for template, _ in found}
 
 
 def test_new_structures_come_likeliest_template_first():
     request = CrystalRequest(formula=format_formula(NOBODY_HAS), z=1)
     drawn = generate(request, n=3, model=make())
-    found = search_templates(small_wyckoff(), [NOBODY_HAS], [request.space_groups], 8)[0]
+    found = search_templates(CachedDecoder(small_wyckoff()), NOBODY_HAS, request.space_groups, 8).found
     assert [sample.template for sample in drawn] == [str(template) for template, _ in found[:3]]
 
 
 def test_templates_are_drawn_as_often_as_their_probability_says():
     model, cell, groups = small_wyckoff(), {11: 1, 17: 1}, frozenset({2, 221})
     uniforms = np.random.default_rng(0).random((400, 3))
-    templates, scores = draw_templates(model, [cell] * 400, [groups] * 400, uniforms, 1.0)
+    templates, scores = draw_templates(CachedDecoder(model), [cell] * 400, [groups] * 400, uniforms, 1.0)
     seen = {
         template: (score, templates.count(template) / 400) for template, score in zip(templates, scores, strict=True)
     }
@@ -525,8 +545,9 @@ def test_a_cell_nobody_can_see_is_said_and_not_raised(generator, monkeypatch):
     for value in (float("nan"), float("inf"), 1e4, -1e4):
 
         def broken(*arguments, value=value):
-            vectors = drawn(*arguments)
-            return torch.where(arguments[1].tokens.channel[..., None] == 1, torch.full_like(vectors, value), vectors)
+            vectors, known = drawn(*arguments)
+            lattices = arguments[1].plans.tokens.channel[..., None] == 1
+            return torch.where(lattices, torch.full_like(vectors, value), vectors), known
 
         monkeypatch.setattr(module, "draw_parameters", broken)
         draft = make().draw([Job(REQUESTS[0], 0, 0, 0)])[0]

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.nn.slopes import with_slopes
 from unigen.nn.heads.symbols import SymbolHead
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.process.gaussian import GaussianProcess
@@ -32,6 +33,22 @@ def test_without_noise_the_vector_stays(head):
     level = torch.tensor(head.process.sigma_min)
     moved = head.denoise(x, level, head.context(torch.randn(5, 8))) - x
     assert moved.abs().max() < 20 * head.process.sigma_min
+
+
+@pytest.mark.parametrize("process", [GaussianProcess(), TorusProcess()], ids=["gaussian", "torus"])
+@given(seed=st.integers(0, 2**31), level=st.floats(0.005, 0.5), width=st.integers(1, 6), blocks=st.integers(1, 3))
+def test_slopes_are_the_derivatives_that_torch_takes(process, seed, level, width, blocks):
+    torch.manual_seed(seed)
+    head = VectorHead(process, width, condition_width=8, width=16, blocks=blocks).double()
+    torch.nn.init.normal_(head.stack.to_output.weight)
+    context = head.stack.to_hidden.weight.new_empty(5, blocks * 32).normal_()
+    x, free = torch.randn(5, width, dtype=torch.float64), (torch.rand(5, width) < 0.5).double()
+    sigma = torch.tensor(level, dtype=torch.float64)
+    for mask in (None, free, torch.zeros_like(free)):
+        kept = torch.ones_like(free) if mask is None else mask
+        reference = with_slopes(lambda y, s, kept=kept: y + kept * (head.denoise(y, s, context) - y))
+        for got, wanted in zip(head.denoise_with_slopes(x, sigma, context, mask), reference(x, sigma), strict=True):
+            assert_close(got, wanted, "denoised and slopes")
 
 
 def test_fractional_coordinates_have_no_seam():

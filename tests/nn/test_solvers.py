@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tests.nn.slopes import with_slopes
 from unigen.nn.process.gaussian import GaussianProcess
 from unigen.nn.process.solvers import dpm_solver_2m, heun, karras_levels, log_likelihood
 from unigen.nn.process.torus import TorusProcess
@@ -56,7 +57,7 @@ def test_the_likelihood_of_a_normal_is_its_density():
     process = GaussianProcess(sigma_max=50.0)
     x = torch.tensor([[0.3, 0.3], [1.0, -0.5], [2.0, 0.0]])
     levels = karras_levels(150, process.sigma_min, process.sigma_max)
-    got = log_likelihood(denoise_normal, x, levels, process.prior_log_prob)
+    got = log_likelihood(with_slopes(denoise_normal), x, levels, process.prior_log_prob)
     wanted = (-((x - MEAN) ** 2) / (2 * STD**2) - 0.5 * math.log(2 * math.pi * STD**2)).sum(-1)
     assert torch.allclose(got, wanted, atol=0.02)
 
@@ -66,7 +67,7 @@ def test_the_likelihood_on_the_torus_integrates_to_one():
     process = TorusProcess()
     levels = karras_levels(40, process.sigma_min, process.sigma_max)
     grid = ((torch.arange(400) + 0.5) / 400)[:, None]
-    flat = log_likelihood(lambda x, sigma: x, grid, levels, process.prior_log_prob)
+    flat = log_likelihood(with_slopes(lambda x, sigma: x), grid, levels, process.prior_log_prob)
     assert flat.abs().max() < 1e-4
 
     def denoise(x, sigma):
@@ -76,6 +77,6 @@ def test_the_likelihood_on_the_torus_integrates_to_one():
         wide = (sigma**2 + 0.1**2).sqrt()
         return x + sigma**2 / wide**2 * denoising_displacement(x - 0.4, wide.expand_as(x))
 
-    density = log_likelihood(denoise, grid, levels, process.prior_log_prob).exp()
+    density = log_likelihood(with_slopes(denoise), grid, levels, process.prior_log_prob).exp()
     assert density.mean().item() == pytest.approx(1.0, abs=0.03)
     assert grid[density.argmax()].item() == pytest.approx(0.4, abs=0.01)

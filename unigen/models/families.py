@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from unigen.cards import Kind
 from unigen.config import from_dict
@@ -223,9 +225,26 @@ def _learned(config: ModelConfig) -> Learned:
     return learned
 
 
+class _ShapesOnly(TorchFunctionMode):
+    """Makes weights on "meta", where they have a shape and no numbers, and leaves out what would fill them.
+
+    ``torch.device("meta")`` would bring everything there, and what it runs for random numbers and ranges imports
+    torch's compiler: a second at the start of every command.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        del types
+        options = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else options["tensor"]
+        return func(*args, **(options | {"device": "meta"} if func is torch.empty else options))
+
+
 def meta_model(config: ModelConfig) -> Network:
-    """A network without numbers: it has names and shapes, and takes no memory."""
-    with torch.device("meta"):
+    """A network whose weights have no numbers: it has names and shapes, and takes next to no memory."""
+    with _ShapesOnly():
         return _learned(config).network(config)
 
 

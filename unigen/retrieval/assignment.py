@@ -14,8 +14,11 @@ def cheapest(costs: Float[np.ndarray, "candidates n n"]) -> Float[np.ndarray, "c
     ``best(S) = min over j in S of best(S without j) + cost(row |S|, j)``. That is n^2 numpy operations for all
     candidates together, and compositions have few elements of equal count (more than 5 are rare).
     """
-    best = _best_by_subset(costs)
-    return best[-1]
+    if costs.shape[1] == 1:  # one and two elements of equal count are nearly all there is: written out
+        return costs[:, 0, 0]
+    if costs.shape[1] == 2:
+        return np.minimum(costs[:, 0, 0] + costs[:, 1, 1], costs[:, 0, 1] + costs[:, 1, 0])
+    return _best_by_subset(costs)[-1]
 
 
 def choose(cost: Float[np.ndarray, "n n"]) -> Int[np.ndarray, "n"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class CountGroup:
     elements: UInt8[np.ndarray, "candidates elements"]
     index: Int[np.ndarray, "candidates"]
 
-    @property
+    @cached_property
     def blocks(self) -> list[slice]:
         """The runs of equal counts: only within them may elements exchange roles."""
         starts = [0, *(i for i in range(1, len(self.counts)) if self.counts[i] != self.counts[i - 1])]
@@ -220,9 +221,10 @@ class NeighbourIndex:
     def _roles(self, search: _Search, row: int) -> dict[int, int]:
         roles: dict[int, int] = {}
         for block in search.group.blocks:
-            elements = search.group.elements[row, block]
-            columns = choose(self.elements[np.ix_(search.wanted[block], elements)])
-            roles |= dict(zip(search.wanted[block].tolist(), elements[columns].tolist(), strict=True))
+            wanted, elements = search.wanted[block], search.group.elements[row, block]
+            if len(wanted) > 1:
+                elements = elements[choose(self.elements[wanted[:, None], elements])]
+            roles.update(zip(wanted.tolist(), elements.tolist(), strict=True))
         return roles
 
     def _no_template(self, counts: dict[int, int]) -> UserError:

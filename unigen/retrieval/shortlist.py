@@ -14,11 +14,11 @@ from unigen.retrieval.fingerprint import CONTACTS
 from unigen.retrieval.neighbours import Neighbour, NeighbourIndex, whole_parts
 from unigen.retrieval.table import FEATURES, UNIT, TemplateTable
 from unigen.retrieval.volume import VolumeModel
-from unigen.shapes import Bool, Float, Int, UInt8
+from unigen.shapes import Bool, Float, Int, Integer, UInt8
 
 NEIGHBOURS = 32
 """Known structures on a shortlist, at most. For 300 crystals of the bundled table, own formulas left out, a list takes
-4 ms; 46 % are ended by this number, 38 % by KINDS; on average it has 24 neighbours of 8 kinds."""
+a millisecond; 46 % are ended by this number, 38 % by KINDS; on average it has 24 neighbours of 8 kinds."""
 
 KINDS = 12
 """Different structures among them, at most."""
@@ -130,27 +130,33 @@ class Retriever:
         elements = written_order(counts)
         chosen: list[Neighbour] = []
         kinds: list[int] = []
-        fingerprints: list[np.ndarray] = []  # of the nearest neighbour of each kind
+        sites: list[tuple[np.ndarray, np.ndarray]] = []
+        # of the nearest neighbour of each kind; wider than bytes, whose differences would wrap
+        seen = np.zeros((most_kinds, len(elements), FEATURES), dtype=np.int16)
+        n_kinds = 0
         try:
             nearest = self.index.of_cell(counts, exclude_formula=exclude_formula, among=self._in(space_groups))
         except UserError:  # no cell has such counts
             nearest = iter(())
         for neighbour in islice((neighbour for neighbour in nearest if neighbour.copies == 1), neighbours):
             roles = np.array([neighbour.roles[number] for number in elements])
-            fingerprint, _ = self.table.site_geometry(neighbour.source, roles)
-            kind = _kind(fingerprint, fingerprints)
+            geometry = self.table.site_geometry(neighbour.source, roles)
+            kind = _kind(geometry[0], seen[:n_kinds])
             if kind == most_kinds:
                 break
-            if kind == len(fingerprints):
-                fingerprints.append(fingerprint.astype(np.int16))  # differences of bytes would wrap
+            if kind == n_kinds:
+                seen[n_kinds], n_kinds = geometry[0], n_kinds + 1
             chosen.append(neighbour)
             kinds.append(kind)
-        return self.rebuild(
+            sites.append(geometry)
+        roles_of = [[neighbour.roles[number] for number in elements] for neighbour in chosen]
+        return self._listed(
             counts,
             sources=np.array([neighbour.source for neighbour in chosen], dtype=np.int64),
-            roles=np.array([[neighbour.roles[number] for number in elements] for neighbour in chosen], dtype=np.int64),
+            roles=np.array(roles_of, dtype=np.int64).reshape(-1, len(elements)),
             kind=np.array(kinds, dtype=np.int64),
             distance=np.array([neighbour.distance for neighbour in chosen], dtype=np.float64),
+            sites=sites,
         )
 
     def _in(self, space_groups: frozenset[int]) -> Bool[np.ndarray, "crystals"] | None:
@@ -181,10 +187,22 @@ class Retriever:
         self, counts: dict[int, int], sources: np.ndarray, roles: np.ndarray, kind: np.ndarray, distance: np.ndarray
     ) -> Shortlist:
         """A shortlist made before, from what was kept of it."""
-        elements = written_order(counts)
-        sources, roles = sources.astype(np.int64), roles.reshape(-1, len(elements)).astype(np.int64)
-        n = len(elements)
+        roles = roles.reshape(-1, len(counts)).astype(np.int64)
         sites = [self.table.site_geometry(source, role) for source, role in zip(sources.tolist(), roles, strict=True)]
+        return self._listed(counts, sources.astype(np.int64), roles, kind.astype(np.int64), distance, sites)
+
+    def _listed(
+        self,
+        counts: dict[int, int],
+        sources: Int[np.ndarray, "neighbours"],
+        roles: Int[np.ndarray, "neighbours elements"],
+        kind: Int[np.ndarray, "neighbours"],
+        distance: Float[np.ndarray, "neighbours"],
+        sites: list[tuple[np.ndarray, np.ndarray]],
+    ) -> Shortlist:
+        """A shortlist, from its neighbours and the geometry of their sites."""
+        elements = written_order(counts)
+        n = len(elements)
         numbers, amounts = np.array(elements), np.array([counts[number] for number in elements])
         return Shortlist(
             elements=numbers,
@@ -194,7 +212,7 @@ class Retriever:
             roles=roles,
             fingerprints=np.array([fingerprint for fingerprint, _ in sites], dtype=np.uint8).reshape(-1, n, FEATURES),
             contacts=np.array([contacts for _, contacts in sites], dtype=np.uint8).reshape(-1, n, n, len(CONTACTS)),
-            kind=kind.astype(np.int64),
+            kind=kind,
             spacing=float((amounts @ self.volume.per_atom[numbers] / amounts.sum()) ** (1 / 3)),
             facts=self._facts[sources],
         )
@@ -215,9 +233,9 @@ class Retriever:
         return SymmetricCrystal(source.space_group, lattice, numbers, source.letters, source.free)
 
 
-def _kind(fingerprint: UInt8[np.ndarray, "elements features"], seen: list[np.ndarray]) -> int:
+def _kind(
+    fingerprint: UInt8[np.ndarray, "elements features"], seen: Integer[np.ndarray, "kinds elements features"]
+) -> int:
     """Which of the structures seen before this is; their number when it is a new one."""
-    for kind, other in enumerate(seen):
-        if np.abs(fingerprint - other).max() * UNIT < SAME_KIND:
-            return kind
-    return len(seen)
+    alike = np.abs(seen - fingerprint).max(axis=(1, 2), initial=0) * UNIT < SAME_KIND
+    return int(alike.argmax()) if alike.any() else len(seen)

@@ -128,7 +128,7 @@ class TemplateTable:
         start, stop = self.element_offsets[index : index + 2]
         rows = np.searchsorted(self.elements[start:stop], elements)
         pairs = self.contacts[self.contact_offsets[index] : self.contact_offsets[index + 1]]
-        return self.fingerprints[start + rows], pairs.reshape(stop - start, stop - start, -1)[np.ix_(rows, rows)]
+        return self.fingerprints[start + rows], pairs.reshape(stop - start, stop - start, -1)[rows[:, None], rows]
 
     @property
     def compositions(self) -> Compositions:

@@ -7,6 +7,7 @@ that draws position t + 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -172,7 +173,7 @@ class Autoregressive(CrystalNetwork):
         context = head.context(h)
         levels = karras_levels(steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
         return log_likelihood(
-            lambda x, sigma: head.denoise(x, sigma, context),
+            partial(head.denoise_with_slopes, context=context),
             self.coordinates(channel, vectors),
             levels,
             head.process.prior_log_prob,

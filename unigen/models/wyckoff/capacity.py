@@ -71,6 +71,12 @@ def positions(number: int) -> Positions:
     return Positions(multiplicity, fixed, tuple(sorted({m for m, f in zip(multiplicity, fixed, strict=True) if f})))
 
 
+@lru_cache(maxsize=1 << 14)  # 230 groups, and the few dozen states of their fixed positions that a search meets
+def capacity(number: int, used: int, first: int = 0) -> Capacity:
+    """As `Positions.capacity`, by the number of the space group."""
+    return positions(number).capacity(used, first)
+
+
 @lru_cache(maxsize=_ENTRIES)
 def holds(capacity: Capacity, counts: Whole) -> bool:
     """Whether positions can hold so many atoms of one element, of the next, and so on; no atoms always.

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unigen.batch import Layout
 from unigen.models.wyckoff.batch import WyckoffBatch
+from unigen.models.wyckoff.cached_decoder import CachedDecoder, PlanReading
 from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.tokens import WyckoffSequence
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.process.solvers import Denoiser, dpm_solver_2m, heun, karras_levels, log_likelihood
-from unigen.shapes import Float, Int
+from unigen.shapes import Float
 from unigen.symmetry.crystal_systems import complete_lattice, crystal_system
 from unigen.tokens.sequence import Channel
 
@@ -40,70 +40,36 @@ class Noise:
 
 @torch.no_grad()
 def draw_parameters(
-    model: WyckoffModel, plans: WyckoffBatch, groups: list[int], noise: Noise, settings: WyckoffSettings
-) -> Float[Tensor, "batch tokens 6"]:
-    """The vectors of all slots.
+    decoder: CachedDecoder, plan: PlanReading, groups: list[int], noise: Noise, settings: WyckoffSettings
+) -> tuple[Float[Tensor, "batch tokens 6"], Float[Tensor, "batch tokens width"]]:
+    """The vectors of all slots, and what the network knew before each of them (zeros elsewhere).
 
     Args:
-        model: in evaluation mode.
-        plans: all following a neighbour or none of them, **most slots first**, vectors zero.
+        decoder: of the model.
+        plan: read by it: all following a neighbour or none of them, **most slots first**, vectors zero.
         groups: space group of each row.
         noise: random numbers, row by row.
         settings: how to draw.
     """
-    device = plans.tokens.vectors.device
-    vectors = plans.tokens.vectors.clone()
-    rows = torch.arange(len(plans), device=device)
-    lattice_at = (plans.tokens.channel == Channel.LATTICE).to(torch.int8).argmax(1)
+    model, plans, reading = decoder.model, plan.plans, plan.reading
+    vectors, lattice_at = plans.tokens.vectors.clone(), reading.position
     slots = plans.lengths - lattice_at - 1
     assert bool((slots[:-1] >= slots[1:]).all()), "rows must come with most slots first"
-    h, states = _read(model, plans, lattice_at)
-    drawn = _draw(model, plans, Channel.LATTICE, h, noise.lattice, (rows, lattice_at), settings)
+    standing = [int((slots > slot).sum()) for slot in range(int(slots[0]) if len(slots) else 0)]
+    rows = torch.arange(len(plans), device=vectors.device)
+    known = reading.h.new_zeros(*vectors.shape[:2], reading.h.shape[1])
+    known[rows, lattice_at] = reading.h
+    drawn = _draw(model, plans, Channel.LATTICE, reading.h, noise.lattice, (rows, lattice_at), settings)
     vectors[rows, lattice_at] = _complete(drawn, groups)
-    elements = model.embedding.elements()
-    for slot in range(int(slots[0]) if len(slots) else 0):
-        active = rows[: int((slots > slot).sum())]
-        states = [{name: tensor[: len(active)] for name, tensor in state.items()} for state in states]
-        position = lattice_at[: len(active)] + slot
-        inputs = _input_at(model, elements, plans, vectors, active, position)
-        h, states = model.backbone.step(inputs, position, states)
-        h = model.conditioned(h, plans.tokens.vectors[active, 0])
-        normal, target = noise.sites[: len(active), slot], (active, position + 1)
-        vectors[target] = _draw(model, plans, Channel.FRACTIONAL, h, normal, target, settings)
-    return vectors
-
-
-def _read(model: WyckoffModel, plans: WyckoffBatch, lattice_at: Int[Tensor, "batch"]) -> tuple[Tensor, list]:
-    """Backbone output before each lattice slot, and the states after it."""
-    longest = int(lattice_at.max())
-    x = model.inputs(plans)[:, :longest]
-    states = model.backbone.init_states(len(plans), plans.tokens.symbols.shape[1], x)
-    h = model.backbone(x, Layout.padded(plans.lengths, longest), states)
-    h = h[torch.arange(len(plans), device=h.device), lattice_at - 1]
-    return model.conditioned(h, plans.tokens.vectors[:, 0]), states
-
-
-def _input_at(
-    model: WyckoffModel, elements: Tensor, plans: WyckoffBatch, vectors: Tensor, rows: Tensor, position: Tensor
-) -> Tensor:
-    """What the backbone reads at one position of each row: its content, and what is known of the next."""
-    tokens, following = plans.tokens, position + 1
-    content = model.embedding.content(
-        elements,
-        tokens.symbols[rows, position],
-        vectors[rows, position],
-        plans.free[rows, position],
-        tokens.channel[rows, position],
-        tokens.descriptor[rows, position],
-    )
-    return content + model.embedding.upcoming(
-        elements,
-        tokens.channel[rows, following],
-        tokens.descriptor[rows, following],
-        plans.start[rows, following],
-        plans.free[rows, following],
-        plans.role[rows, following],
-    )
+    channel = Channel.LATTICE
+    for slot, count in enumerate(standing):
+        rows = rows[:count]
+        reading = reading.first(count)
+        reading = decoder.write_slots(plan, reading, channel, vectors[rows, reading.position])
+        channel, target = Channel.FRACTIONAL, (rows, reading.position)
+        known[target] = reading.h
+        vectors[target] = _draw(model, plans, channel, reading.h, noise.sites[:count, slot], target, settings)
+    return vectors, known
 
 
 def _draw(
@@ -157,9 +123,21 @@ def _complete(lattice: Float[Tensor, "batch 6"], groups: list[int]) -> Float[Ten
 
 
 @torch.no_grad()
-def slot_log_likelihoods(model: WyckoffModel, batch: WyckoffBatch, steps: int) -> Float[Tensor, "batch"]:
-    """Log density of all free numbers of complete crystals, in the heads' units (displacements)."""
-    before = model.states(batch)[:, :-1]
+def slot_log_likelihoods(
+    model: WyckoffModel,
+    batch: WyckoffBatch,
+    steps: int,
+    known: Float[Tensor, "batch tokens width"] | None = None,
+) -> Float[Tensor, "batch"]:
+    """Log density of all free numbers of complete crystals, in the heads' units (displacements).
+
+    Args:
+        model: in evaluation mode.
+        batch: with their vectors.
+        steps: of the solver.
+        known: what the network knew before each slot, as `draw_parameters` tells; None: it reads the crystals again.
+    """
+    before = model.states(batch)[:, :-1] if known is None else known[:, 1:]
     total = torch.zeros(before.shape[:2], device=before.device)
     for channel in (Channel.LATTICE, Channel.FRACTIONAL):
         is_slot = batch.tokens.channel[:, 1:] == channel
@@ -168,7 +146,7 @@ def slot_log_likelihoods(model: WyckoffModel, batch: WyckoffBatch, steps: int) -
         head = model.head(channel)
         x, free = model.displacements(batch, channel, is_slot)
         levels = karras_levels(steps, head.process.sigma_min, head.process.sigma_max).to(x.device)
-        denoise = _denoise_free(free, head, head.context(before[is_slot]))
+        denoise = partial(head.denoise_with_slopes, context=head.context(before[is_slot]), free=free)
         total[is_slot] = log_likelihood(denoise, x, levels, partial(_prior, head, free))
     return total.sum(1)
 

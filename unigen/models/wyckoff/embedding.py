@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,20 @@ from unigen.tokens.vocabulary import CRYSTAL_VOCABULARY_SIZE, MAX_COUNT, count_s
 _FREQUENCIES = (1, 2, 3, 4, 6, 8, 12, 16)
 _SITE_FEATURES = 2 * 3 * len(_FREQUENCIES)  # sine and cosine, three coordinates
 _TYPICAL = ((1.9,) * 3 + (1.6,) * 3, (0.4,) * 3 + (0.25,) * 3)  # ln Angstrom, radians: mean and spread of cells
+
+
+class ElementVectors(NamedTuple):
+    """What elements say at a position, by atomic number (row 0, none, is zero).
+
+    Attributes:
+        content: the one that stands there.
+        following: the one that the next position places.
+        role: the one whose role that takes.
+    """
+
+    content: Float[Tensor, "elements width"]
+    following: Float[Tensor, "elements width"]
+    role: Float[Tensor, "elements width"]
 
 
 class Slots(nn.Module):
@@ -38,9 +54,20 @@ class Slots(nn.Module):
         self, vectors: Float[Tensor, "*batch 6"], free: Float[Tensor, "*batch 6"], channel: Int[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch width"]:
         """Zero at positions that are no slot; numbers go in beside a mask of those that are free."""
-        lattice = self.lattice(torch.cat([(vectors - self.typical) / self.spread, free], dim=-1))
-        site = self.site(torch.cat([fourier_features(vectors[..., :3], self.frequencies), free[..., :3]], dim=-1))
-        return (channel == Channel.LATTICE)[..., None] * lattice + (channel == Channel.FRACTIONAL)[..., None] * site
+        is_lattice, is_site = ((channel == each)[..., None] for each in (Channel.LATTICE, Channel.FRACTIONAL))
+        return is_lattice * self.of_lattices(vectors, free) + is_site * self.of_sites(vectors, free)
+
+    def of_lattices(
+        self, vectors: Float[Tensor, "*batch 6"], free: Float[Tensor, "*batch 6"]
+    ) -> Float[Tensor, "*batch width"]:
+        """Where all are lattices."""
+        return self.lattice(torch.cat([(vectors - self.typical) / self.spread, free], dim=-1))
+
+    def of_sites(
+        self, vectors: Float[Tensor, "*batch 6"], free: Float[Tensor, "*batch 6"]
+    ) -> Float[Tensor, "*batch width"]:
+        """Where all are orbits."""
+        return self.site(torch.cat([fourier_features(vectors[..., :3], self.frequencies), free[..., :3]], dim=-1))
 
 
 class WyckoffEmbedding(nn.Module):
@@ -75,36 +102,46 @@ class WyckoffEmbedding(nn.Module):
 
     def forward(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """The whole batch; the last position of a row knows no next one."""
-        tokens, elements = batch.tokens, self.elements()
-        content = self.content(elements, tokens.symbols, tokens.vectors, batch.free, tokens.channel, tokens.descriptor)
-        rows = (tokens.channel, tokens.descriptor, batch.start, batch.free, batch.role)
-        return content + self.upcoming(elements, *(_shifted(row) for row in rows))
+        tokens, of = batch.tokens, self.of_elements()
+        content = self.content(of, tokens.symbols, tokens.channel, tokens.descriptor)
+        content = content + self.drawn(tokens.vectors, batch.free, tokens.channel)
+        channel, descriptor, start, free, role = map(
+            shifted, (tokens.channel, tokens.descriptor, batch.start, batch.free, batch.role)
+        )
+        return content + (self.upcoming(of, channel, descriptor, role) + self.start(start, free, channel))
+
+    def of_elements(self) -> ElementVectors:
+        """The tables that the others look up: made once for many positions."""
+        elements = self.elements()
+        return ElementVectors(self.as_content(elements), self.as_next(elements), self.as_role(elements))
 
     def content(
-        self, elements: Tensor, symbols: Tensor, vectors: Tensor, free: Tensor, channel: Tensor, descriptor: Tensor
-    ) -> Tensor:
-        """What stands at a position; ``elements`` are vectors by atomic number, the rest share their leading axes."""
-        is_slot = (channel == Channel.FRACTIONAL).long()
-        number = self.symbol_element[symbols] + is_slot * descriptor[..., 0]
-        return (
-            self.symbol(self.symbol_row[symbols])
-            + self.as_content(elements)[number]
-            + self.drawn(vectors, free, channel)
-        )
+        self,
+        of: ElementVectors,
+        symbols: Int[Tensor, "*batch"],
+        channel: Int[Tensor, "*batch"],
+        descriptor: Int[Tensor, "*batch 3"],
+    ) -> Float[Tensor, "*batch width"]:
+        """What stands at a position, but for the numbers of a slot."""
+        number = self.symbol_element[symbols] + (channel == Channel.FRACTIONAL).long() * descriptor[..., 0]
+        return self.symbol(self.symbol_row[symbols]) + of.content[number]
 
     def upcoming(
-        self, elements: Tensor, channel: Tensor, descriptor: Tensor, start: Tensor, free: Tensor, role: Tensor
-    ) -> Tensor:
-        """The target descriptor: what the next position is about to place, and from what it starts."""
+        self,
+        of: ElementVectors,
+        channel: Int[Tensor, "*batch"],
+        descriptor: Int[Tensor, "*batch 3"],
+        role: Int[Tensor, "*batch"],
+    ) -> Float[Tensor, "*batch width"]:
+        """The target descriptor: what the next position is about to place, but for the numbers that it starts from."""
         number, index, count = descriptor.unbind(-1)
         described = (count > 0)[..., None]
         index, count = index.clamp(max=self.most), count.clamp(max=self.most)
         amounts = described * (self.next_index(index) + self.next_count(count))
-        element = self.as_next(elements)[number] + self.as_role(elements)[role]
-        return self.next_channel(channel) + element + amounts + self.start(start, free, channel)
+        return self.next_channel(channel) + (of.following[number] + of.role[role]) + amounts
 
 
-def _shifted(row: Tensor) -> Tensor:
+def shifted(row: Tensor) -> Tensor:
     """Each position's successor; zeros after the last."""
     following = torch.zeros_like(row)
     following[:, :-1] = row[:, 1:]

@@ -23,6 +23,7 @@ from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
 from unigen.models.generator import SCORE_STEPS, UNUSED, Candidate, Job, OpenedModel, Range
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
+from unigen.models.wyckoff.cached_decoder import CachedDecoder, PlanReading
 from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
 from unigen.models.wyckoff.distinct_groups import DistinctGroups
 from unigen.models.wyckoff.grammar import WyckoffGrammar
@@ -30,7 +31,7 @@ from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.parents import ParentSources
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.source_choice import CellFilter, Source, SourceChooser, some_space_group_holds
-from unigen.models.wyckoff.templates import draw_templates, search_templates
+from unigen.models.wyckoff.templates import Search, draw_templates, search_templates
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_start, plan_sequence
 from unigen.nn.conditions.properties import property_numbers, property_ranges, value_vector
 from unigen.request import CrystalRequest
@@ -52,9 +53,16 @@ reach them when the known structures are used up, so few are needed; each costs 
 _REMEMBERED = 4096
 """Cells whose likeliest templates are kept, some 2 KB each."""
 
+_REDRAWN_TOGETHER = 8
+"""Rows that are drawn again at once, at most, by trying each several times: on a CPU eight rows cost twice one."""
+
 _TEMPLATE_WEIGHT = 1e3
 """Candidates are ranked by the merit of source and template, then by the density of their parameters: densities over
 different numbers of free parameters cannot be compared. A nat of density weighs a thousandth of a nat of merit."""
+
+
+_CellAndGroups = tuple[tuple[tuple[int, int], ...], frozenset[int]]
+"""A cell, as pairs of atomic number and count, and the space groups that are allowed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +163,14 @@ class _Drawn:
         )
         return too_close or bool(self.breach.size) or bool(self.other_symmetry)
 
+    def scored(self, density: float) -> _Drawn:
+        """With the log density of its free numbers, in nats."""
+        plan, candidate = self.plan, self.candidate
+        if candidate.structure is None:
+            return self
+        log_likelihood, score = plan.log_probability + density, plan.merit * _TEMPLATE_WEIGHT + density
+        return _Drawn(plan, replace(candidate, log_likelihood=log_likelihood, score=score))
+
     def kept(self, draws: int) -> Candidate:
         """The candidate, or the reason why no program would read it, or why it is not what is asked for."""
         candidate = self.candidate
@@ -214,7 +230,7 @@ class WyckoffGenerator:
         self._parents: ParentSources | None = None
         if parents is not None:
             self._parents = ParentSources(parents, retriever.volume, MAX_ATOMS, exclude_formula=exclude_formula)
-        self._likeliest = BoundedCache[tuple, list[tuple[Template, float]]](_REMEMBERED)
+        self._likeliest = BoundedCache[_CellAndGroups, Search](_REMEMBERED)
         self.distinct = DistinctGroups(self.sources, self._likeliest_templates)
         accepts = CellFilter(retriever, self.settings.within, known).accepts
         self.volumes = VolumeEstimate(retriever)
@@ -229,6 +245,7 @@ class WyckoffGenerator:
             elements,
         )
 
+    @torch.inference_mode()
     def draw(self, jobs: list[Job]) -> list[Candidate]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
         candidates: list[Candidate | None] = [None] * len(jobs)
@@ -256,11 +273,12 @@ class WyckoffGenerator:
                 with_cell.append((row, cell))
             except UserError as error:
                 candidates[row.position] = Candidate(None, reason=str(error))
-        planned, refused = self._plan(with_cell)
+        decoder = CachedDecoder(self.model)
+        planned, refused = self._plan(decoder, with_cell)
         for position, reason in refused.items():
             candidates[position] = Candidate(None, reason=reason)
         plans = [self._following(row, source) for row, source in guided] + planned
-        for drawn in self._decode(plans, 0):
+        for drawn in self._decode(decoder, plans):
             candidates[drawn.plan.row.position] = drawn.kept(self.settings.redraws + 1)
         return [candidate for candidate in candidates if candidate is not None]
 
@@ -304,7 +322,7 @@ class WyckoffGenerator:
         numbers = property_numbers(request.properties, self.model.config.properties)
         return value_vector(numbers, self.settings.guidance)
 
-    def _plan(self, rows: list[tuple[CellRow, Counts]]) -> tuple[list[_Plan], dict[int, str]]:
+    def _plan(self, decoder: CachedDecoder, rows: list[tuple[CellRow, Counts]]) -> tuple[list[_Plan], dict[int, str]]:
         """The structure that each row follows, or a template written anew; by position, why there is neither."""
         plans: list[_Plan] = []
         refused: dict[int, str] = {}
@@ -323,7 +341,8 @@ class WyckoffGenerator:
                     refused[row.position] = str(error)
                 continue
             plans.append(self._following(row, source))
-        for (row, cell, source), (template, score, merit) in zip(unguided, self._templates(unguided), strict=True):
+        templates = self._templates(decoder, unguided)
+        for (row, cell, source), (template, score, merit) in zip(unguided, templates, strict=True):
             numbers, letters = np.array(template.numbers), np.array(template.letters)
             start = plain_start(template.space_group, numbers, letters, self.retriever.volume.predict(cell))
             plans.append(self._plan_from(row, source, score, merit, start))
@@ -361,11 +380,17 @@ class WyckoffGenerator:
 
     def _likeliest_templates(self, cell: Counts, space_groups: frozenset[int]) -> list[tuple[Template, float]]:
         """The likeliest templates of a cell, best first."""
-        key = tuple(sorted(cell.items())), space_groups
-        found = self._likeliest.get(key)
-        if found is None:
-            found = self._likeliest[key] = search_templates(self.model, [cell], [space_groups], _BEAM)[0]
-        return found
+        return self._search(CachedDecoder(self.model), cell, space_groups, _BEAM).found
+
+    def _search(self, decoder: CachedDecoder, cell: Counts, space_groups: frozenset[int], wanted: int) -> Search:
+        """The likeliest templates of a cell, at least so many if there are; kept, since samples ask in turn."""
+        key = _cell_and_groups(cell, space_groups)
+        search = self._likeliest.get(key)
+        if search is None or not (search.finished or len(search.found) >= wanted):
+            # The first time no more than is needed. Who asks again gets all: no cell is searched more than twice.
+            search = search_templates(decoder, cell, space_groups, _BEAM, wanted if search is None else None)
+            self._likeliest[key] = search
+        return search
 
     def _following(self, row: CellRow, source: Source) -> _Plan:
         """The plan of a row that follows a known structure."""
@@ -388,22 +413,24 @@ class WyckoffGenerator:
         space_group = start.crystal.space_group
         return _Plan(row, source, source.log_probability + score, source.merit + merit, sequence, space_group)
 
-    def _templates(self, rows: list[tuple[CellRow, Counts, Source]]) -> list[tuple[Template, float, float]]:
+    def _templates(
+        self, decoder: CachedDecoder, rows: list[tuple[CellRow, Counts, Source]]
+    ) -> list[tuple[Template, float, float]]:
         """A template for each row, its log probability, and what it adds to the merit of writing one.
 
         The one asked for, at no cost in probability; else the one of the source's rank among the likeliest of its cell;
         where there is no rank, or fewer templates than that, one is drawn. ``anew`` says how often the likeliest is
         right, so others count relative to it; where there is no rank, it is the draw that has a probability.
         """
-        search = {
-            (tuple(sorted(cell.items())), row.job.request.space_groups): cell
-            for row, cell, source in rows
-            if source.rank is not None and not row.job.request.template and source.template is None
-        }
-        new = [key for key in search if key not in self._likeliest]
-        # one by one, as sources are ranked: what is found must not depend on what was searched for before
-        likeliest = [search_templates(self.model, [search[key]], [key[1]], _BEAM)[0] for key in new]
-        found = self._likeliest.get_all(search, zip(new, likeliest, strict=True))
+        wanted: dict[_CellAndGroups, int] = {}
+        for row, cell, source in rows:
+            if source.rank is not None and not row.job.request.template and source.template is None:
+                # beyond the beam templates are drawn, but count relative to the likeliest all the same
+                needed = source.rank + 1 if source.rank < _BEAM else 1
+                key = _cell_and_groups(cell, row.job.request.space_groups)
+                wanted[key] = max(wanted.get(key, 0), needed)
+        # One by one, as sources are ranked: what is found must not depend on what was searched for before.
+        found = {key: self._search(decoder, dict(key[0]), key[1], count).found for key, count in wanted.items()}
         templates: dict[int, tuple[Template, float]] = {}
         likeliest_score: dict[int, float] = {}
         for position, (row, cell, source) in enumerate(rows):
@@ -414,7 +441,7 @@ class WyckoffGenerator:
             elif request.template:
                 templates[position] = parse_template(request.template), 0.0
             elif source.rank is not None:
-                ranked = found[tuple(sorted(cell.items())), request.space_groups]
+                ranked = found[_cell_and_groups(cell, request.space_groups)]
                 likeliest_score[position] = ranked[0][1] if ranked else 0.0
                 if source.rank < len(ranked):
                     templates[position] = ranked[source.rank]
@@ -423,59 +450,79 @@ class WyckoffGenerator:
             uniforms = np.stack([_stream(rows[position][0], 1).random(_TEMPLATE_DRAWS) for position in missing])
             cells = [rows[position][1] for position in missing]
             groups = [rows[position][0].job.request.space_groups for position in missing]
-            drawn, scores = draw_templates(self.model, cells, groups, uniforms, self.settings.temperature)
+            drawn, scores = draw_templates(decoder, cells, groups, uniforms, self.settings.temperature)
             templates |= dict(zip(missing, zip(drawn, scores.tolist(), strict=True), strict=True))
         return [
             (template, score, min(0.0, score - likeliest_score.get(position, 0.0)))
             for position, (template, score) in sorted(templates.items())
         ]
 
-    def _decode(self, plans: list[_Plan], trial: int) -> list[_Drawn]:
-        """Free parameters of all plans, drawn again where atoms come too close or what is asked for is not there.
+    def _decode(self, decoder: CachedDecoder, plans: list[_Plan]) -> list[_Drawn]:
+        """Free parameters of all plans.
 
         Plans that follow a neighbour and those that do not start from different noise, so they are drawn apart.
         """
         results: list[_Drawn] = []
         for follows in (True, False):
-            part = [plan for plan in plans if plan.follows == follows]
+            # most slots first: see ``draw_parameters``
+            part = sorted((plan for plan in plans if plan.follows == follows), key=lambda plan: -plan.n_sites)
             if part:
-                part.sort(key=lambda plan: -plan.n_sites)  # most slots first: see ``draw_parameters``
-                results += self._draw_parameters(part, trial)
-        unfit = [drawn.plan for drawn in results if drawn.is_unfit(self.settings.min_distance)]
-        if not unfit or trial == self.settings.redraws:
-            return results
-        redrawn = {drawn.plan.row.position: drawn for drawn in self._decode(unfit, trial + 1)}
-        pairs = [(drawn, redrawn.get(drawn.plan.row.position)) for drawn in results]
-        # of equally fit ones the first draw stays
-        return [
-            first if second is None else max(first, second, key=lambda drawn: drawn.fitness) for first, second in pairs
-        ]
+                results += self._draw_part(decoder, part)
+        return results
 
-    def _draw_parameters(self, plans: list[_Plan], trial: int) -> list[_Drawn]:
-        device = next(self.model.parameters()).device
+    def _draw_part(self, decoder: CachedDecoder, plans: list[_Plan]) -> list[_Drawn]:
+        """Drawn again where atoms come too close or what is asked for is not there; what is kept is scored."""
         batch = collate_wyckoff(
             [plan.sequence for plan in plans],
             [plan.source.neighbour for plan in plans],
             collate_shortlists([plan.source.shortlist for plan in plans]),
-        ).to(device)
+        ).to(next(self.model.parameters()).device)
+        read = decoder.read_plans(batch)
+        drawn, vectors, known = self._draw_parameters(decoder, read, plans, [0] * len(plans))
+        unfit = [row for row, each in enumerate(drawn) if each.is_unfit(self.settings.min_distance)]
+        trial = 1
+        while unfit and trial <= self.settings.redraws:
+            # several trials of few rows cost hardly more than one: a row is done with the first that is fit
+            trials = range(trial, min(trial + max(1, _REDRAWN_TOGETHER // len(unfit)), self.settings.redraws + 1))
+            rows = [row for row in unfit for _ in trials]
+            again = read.pick(torch.tensor(rows, device=vectors.device))
+            redrawn, other_vectors, other_known = self._draw_parameters(
+                decoder, again, [plans[row] for row in rows], [*trials] * len(unfit)
+            )
+            left = set(unfit)
+            for place, (row, each) in enumerate(zip(rows, redrawn, strict=True)):
+                if row not in left:
+                    continue
+                if each.fitness > drawn[row].fitness:  # of equally fit ones the first draw stays
+                    drawn[row], vectors[row], known[row] = each, other_vectors[place], other_known[place]
+                if not each.is_unfit(self.settings.min_distance):
+                    left.remove(row)
+            unfit, trial = [row for row in unfit if row in left], trials.stop
+        if not self.score_steps:
+            return drawn
+        complete = replace(batch, tokens=replace(batch.tokens, vectors=vectors))
+        densities = slot_log_likelihoods(self.model, complete, self.score_steps, known)
+        return [each.scored(density) for each, density in zip(drawn, densities.tolist(), strict=True)]
+
+    def _draw_parameters(
+        self, decoder: CachedDecoder, read: PlanReading, plans: list[_Plan], trials: list[int]
+    ) -> tuple[list[_Drawn], torch.Tensor, torch.Tensor]:
+        """What plans come to, each at one of its trials; their vectors, and what the model knew before each."""
+        device = read.content.device
         lattice = np.zeros((len(plans), 6), dtype=np.float32)
         sites = np.zeros((len(plans), max(1, *(plan.n_sites for plan in plans)), 3), dtype=np.float32)
-        for row, plan in enumerate(plans):
+        for row, (plan, trial) in enumerate(zip(plans, trials, strict=True)):
             rng = _stream(plan.row, 2 + trial)
             lattice[row] = rng.standard_normal(6, dtype=np.float32)
             sites[row, : plan.n_sites] = rng.standard_normal((plan.n_sites, 3), dtype=np.float32)
         # What was drawn without noise, and came too close, would be the same once more: it is drawn again with noise.
-        spread = self.settings.departure if plans[0].follows and trial == 0 else 1.0
+        spread = self.settings.departure if plans[0].follows and not any(trials) else 1.0
         noise = Noise(torch.from_numpy(lattice).to(device) * spread, torch.from_numpy(sites).to(device) * spread)
-        vectors = draw_parameters(self.model, batch, [plan.space_group for plan in plans], noise, self.settings)
-        densities: list[float | None] = [None] * len(plans)
-        if self.score_steps:
-            complete = replace(batch, tokens=replace(batch.tokens, vectors=vectors))
-            densities = list(slot_log_likelihoods(self.model, complete, self.score_steps).tolist())
+        vectors, known = draw_parameters(decoder, read, [plan.space_group for plan in plans], noise, self.settings)
         rows = vectors.cpu().numpy()
-        return [_Drawn(plan, self._candidate(plan, rows[row], densities[row])) for row, plan in enumerate(plans)]
+        return [_Drawn(plan, self._candidate(plan, rows[row])) for row, plan in enumerate(plans)], vectors, known
 
-    def _candidate(self, plan: _Plan, vectors: Float[np.ndarray, "tokens 6"], density: float | None) -> Candidate:
+    def _candidate(self, plan: _Plan, vectors: Float[np.ndarray, "tokens 6"]) -> Candidate:
         crystal = decode(with_vectors(plan.sequence, vectors))
         template = Template(plan.space_group, tuple(crystal.numbers.tolist()), tuple(crystal.letters.tolist()))
         try:
@@ -484,8 +531,7 @@ class WyckoffGenerator:
             return Candidate(None, reason=str(error))
         return Candidate(
             structure,
-            log_likelihood=None if density is None else plan.log_probability + density,
-            score=plan.merit * _TEMPLATE_WEIGHT + (density or 0.0),
+            score=plan.merit * _TEMPLATE_WEIGHT,
             source=self._provenance(plan, vectors),
             template=str(template),
         )
@@ -515,6 +561,10 @@ class WyckoffGenerator:
             "cell_change": round(float(np.abs(displacement[channel == Channel.LATTICE, :3]).max()), 4),
             "site_shift": round(float(np.abs(shift).max(initial=0.0)), 4),
         }
+
+
+def _cell_and_groups(cell: Counts, space_groups: frozenset[int]) -> _CellAndGroups:
+    return tuple(sorted(cell.items())), space_groups
 
 
 def _scaled(crystal: SymmetricCrystal, log_volume: float) -> SymmetricCrystal:

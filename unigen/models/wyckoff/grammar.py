@@ -17,20 +17,43 @@ import numpy as np
 
 from unigen.elements import SPACE_GROUPS, composition_pairs, format_formula, reduce_counts
 from unigen.errors import UserError
-from unigen.models.wyckoff.capacity import Positions, Whole, fills, holds, positions
+from unigen.models.wyckoff.capacity import Whole, capacity, fills, holds, positions
 from unigen.retrieval.table import MAX_ATOMS
 from unigen.shapes import Bool
 from unigen.symmetry.space_groups import LETTERS
 from unigen.tokens.composition import Pairs
 
 
-class _State(NamedTuple):
-    """A partial template: elements done, counts still to place, first letter allowed, fixed letters used (bits)."""
+class Beginning(NamedTuple):
+    """What matters of a partial template for what may come next.
 
+    Attributes:
+        space_group: its number.
+        done: elements that have all their atoms.
+        counts: atoms still to place, of the element at hand and of those that follow; empty at the end.
+        first: the first letter allowed.
+        used: fixed positions that are taken, as bits.
+    """
+
+    space_group: int
     done: int
     counts: Whole
     first: int
     used: int
+
+    def extended(self, letter: int) -> Beginning:
+        """With one letter more, which is legal here."""
+        table = positions(self.space_group)
+        used = self.used | table.fixed[letter] << letter
+        rest = self.counts[0] - table.multiplicity[letter]
+        assert rest >= 0, "more atoms than the composition has"
+        if rest:
+            return Beginning(self.space_group, self.done, (rest, *self.counts[1:]), letter, used)
+        return Beginning(self.space_group, self.done + 1, self.counts[1:], 0, used)
+
+    def legal_letters(self) -> Bool[np.ndarray, "27"]:
+        """Mask of the letters that may follow, of all callers: not to be written into."""
+        return _legal_letters(self.space_group, self.counts, self.first, self.used)
 
 
 @dataclass(frozen=True)
@@ -58,13 +81,7 @@ class WyckoffGrammar:
 
     def legal_space_groups(self) -> Bool[np.ndarray, "231"]:
         """Mask by number of the space groups that can hold the cell; entry 0 is False."""
-        mask = np.zeros(231, dtype=bool)
-        atoms, most = sum(self._counts), self.max_orbits
-        for number in self.space_groups:
-            table = positions(number)
-            few = most is None or atoms <= most or table.most_orbits(atoms) <= most
-            mask[number] = few and holds(table.capacity(0), self._counts)
-        return mask
+        return self._legal_space_groups.copy()
 
     def legal_letters(self, space_group: int, letters: Sequence[int]) -> Bool[np.ndarray, "27"]:
         """Mask of the letters (0 = 'a') that may follow; none when the template is complete.
@@ -73,13 +90,22 @@ class WyckoffGrammar:
             space_group: number of a legal space group.
             letters: those so far, in the order of writing, each of them legal where it stands.
         """
-        state = self._state(space_group, letters)
-        return _legal_letters(space_group, state.counts, state.first, state.used).copy()
+        return self.beginning(space_group, letters).legal_letters().copy()
 
     def current(self, space_group: int, letters: Sequence[int]) -> tuple[int, int] | None:
         """Atomic number of the element that comes next and how many of its atoms are to be placed; None at the end."""
-        state = self._state(space_group, letters)
-        return (self.pairs[state.done][0], state.counts[0]) if state.counts else None
+        return self.next_element(self.beginning(space_group, letters))
+
+    def beginning(self, space_group: int, letters: Sequence[int] = ()) -> Beginning:
+        """A partial template, to be extended letter by letter."""
+        begun = Beginning(space_group, 0, self._counts, 0, 0)
+        for letter in letters:
+            begun = begun.extended(letter)
+        return begun
+
+    def next_element(self, beginning: Beginning) -> tuple[int, int] | None:
+        """As `current`, of a partial template of this composition."""
+        return (self.pairs[beginning.done][0], beginning.counts[0]) if beginning.counts else None
 
     def check(self) -> None:
         """See that some allowed space group can hold the cell.
@@ -87,7 +113,7 @@ class WyckoffGrammar:
         Raises:
             UserError: none can; it names those asked for and the numbers of formula units that would do.
         """
-        if self.legal_space_groups().any():
+        if self._legal_space_groups.any():
             return
         reduced = reduce_counts(self.counts)[0]
         largest = max(MAX_ATOMS // sum(reduced.values()), 1)
@@ -112,18 +138,15 @@ class WyckoffGrammar:
     def _counts(self) -> Whole:
         return tuple(count for _, count in self.pairs)
 
-    def _state(self, space_group: int, letters: Sequence[int]) -> _State:
-        multiplicity, fixed, _ = positions(space_group)
-        counts, done, first, used = self._counts, 0, 0, 0
-        rest = counts[0]
-        for letter in letters:
-            rest -= multiplicity[letter]
-            first, used = letter, used | fixed[letter] << letter
-            if rest == 0:
-                done, first = done + 1, 0
-                rest = counts[done] if done < len(counts) else 0
-            assert rest >= 0, "more atoms than the composition has"
-        return _State(done, (rest, *counts[done + 1 :]) if rest else (), first, used)
+    @cached_property
+    def _legal_space_groups(self) -> Bool[np.ndarray, "231"]:
+        mask = np.zeros(231, dtype=bool)
+        atoms, most = sum(self._counts), self.max_orbits
+        for number in self.space_groups:
+            table = positions(number)
+            few = most is None or atoms <= most or table.most_orbits(atoms) <= most
+            mask[number] = few and holds(capacity(number, 0), self._counts)
+        return mask
 
 
 @lru_cache(maxsize=1 << 16)  # 27 bytes and a key each: every sample of a run asks the same first questions
@@ -132,19 +155,20 @@ def _legal_letters(space_group: int, counts: Whole, first: int, used: int) -> Bo
     mask = np.zeros(len(LETTERS), dtype=bool)
     table = positions(space_group)
     for letter in range(first, len(table.fixed)):
-        mask[letter] = not used >> letter & 1 and _completes(table, counts, letter, used)
+        mask[letter] = not used >> letter & 1 and _completes(space_group, counts, letter, used)
     return mask
 
 
-def _completes(table: Positions, counts: Whole, letter: int, used: int) -> bool:
+def _completes(space_group: int, counts: Whole, letter: int, used: int) -> bool:
     """Whether all atoms can be placed when this letter takes some of the first element's."""
+    table = positions(space_group)
     rest = counts[0] - table.multiplicity[letter] if counts else -1
     if rest < 0:
         return False
     used |= table.fixed[letter] << letter
     if rest == 0:
-        return holds(table.capacity(used), counts[1:])
-    return fills(table.capacity(used, letter), table.capacity(used), (rest, *counts[1:]))
+        return holds(capacity(space_group, used), counts[1:])
+    return fills(capacity(space_group, used, letter), capacity(space_group, used), (rest, *counts[1:]))
 
 
 def _ranges(numbers: frozenset[int]) -> str:

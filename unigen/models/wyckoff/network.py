@@ -31,7 +31,7 @@ from unigen.models.interface import (
     check_properties,
 )
 from unigen.models.wyckoff.batch import NeighbourBatch, WyckoffBatch
-from unigen.models.wyckoff.embedding import WyckoffEmbedding
+from unigen.models.wyckoff.embedding import ElementVectors, WyckoffEmbedding
 from unigen.models.wyckoff.reranker import RERANKER_HEADS, NeighbourEncoder, Reranker
 from unigen.nn.conditions.properties import MOST_PROPERTIES, PropertyAdapter
 from unigen.nn.heads.symbols import start_small
@@ -151,15 +151,14 @@ class WyckoffModel(CrystalNetwork):
 
     def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output for compositions, finished or not; position t knows the tokens up to t."""
-        shape = tokens.vectors.shape
-        zeros = torch.zeros(shape, device=tokens.vectors.device)
-        elements = self.embedding.elements()
-        content = self.embedding.content(
-            elements, tokens.symbols, tokens.vectors, zeros, tokens.channel, tokens.descriptor
-        )
-        none = torch.zeros_like(tokens.symbols)
-        upcoming = self.embedding.upcoming(elements, none, torch.zeros_like(tokens.descriptor), zeros, zeros, none)
-        return self.conditioned(self.backbone(content + upcoming, tokens.layout), tokens.vectors[:, 0])
+        h = self.backbone(self.prompt_inputs(self.embedding.of_elements(), tokens), tokens.layout)
+        return self.conditioned(h, tokens.vectors[:, 0])
+
+    def prompt_inputs(self, of: ElementVectors, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
+        """What the backbone reads of compositions, with or without the symbol that says that a template is written."""
+        no_role = torch.zeros_like(tokens.symbols)
+        content = self.embedding.content(of, tokens.symbols, tokens.channel, tokens.descriptor)
+        return content + self.embedding.upcoming(of, tokens.channel, tokens.descriptor, no_role)
 
     def conditioned(
         self, h: Float[Tensor, "batch *tokens width"], property_vectors: Float[Tensor, "batch 6"]
@@ -176,7 +175,12 @@ class WyckoffModel(CrystalNetwork):
 
     def inputs(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """What the backbone reads: the tokens, and behind the composition the neighbour that is followed."""
-        x = self.embedding(batch)
+        return self.with_followed(self.embedding(batch), batch)
+
+    def with_followed(
+        self, x: Float[Tensor, "batch tokens width"], batch: WyckoffBatch
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Embedded tokens, and behind the composition the neighbour that is followed."""
         followed = self.from_neighbour(self.neighbour(batch.neighbours, batch.followed))
         is_copy = (batch.tokens.symbols == COPY)[..., None]
         return x + is_copy * followed[:, None]

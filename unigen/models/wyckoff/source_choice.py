@@ -16,6 +16,7 @@ from unigen.elements import SPACE_GROUPS
 from unigen.models.cell_choice import Counts
 from unigen.models.generator import Job
 from unigen.models.wyckoff.batch import collate_shortlists
+from unigen.models.wyckoff.cached_decoder import CachedDecoder
 from unigen.models.wyckoff.grammar import WyckoffGrammar
 from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
@@ -201,7 +202,7 @@ class SourceChooser:
         weights[1:] -= alike * _LARGER_THAN_ALIKE
         if request.asks_symmetry and (weights == _NOTHING_KNOWN).all():
             # a size is as likely as what is asked for is in it: perovskites of Pm-3m have one formula unit, not four
-            weights += space_group_log_probabilities(self.model, cells, request.space_groups)
+            weights += space_group_log_probabilities(CachedDecoder(self.model), cells, request.space_groups)
         return weights
 
     def follow(self, job: Job, ranked: RankedShortlist, earlier_samples: int) -> Source:

@@ -54,6 +54,10 @@ class GaussianProcess:
         """What the network sees: ``c_in x``."""
         return x / (sigma[:, None] ** 2 + 1.0).sqrt()
 
+    def feature_slopes(self, x: Tensor, sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots width own"]:
+        """How the features of each number change with it; none has a part in those of another."""
+        return (1.0 / (sigma[:, None, None] ** 2 + 1.0).sqrt()).expand(*x.shape, 1)
+
     def n_features(self, width: int) -> int:
         """Length of ``features``."""
         return width

@@ -75,6 +75,13 @@ class TorusProcess:
         del sigma
         return fourier_features(x, torch.tensor(self.frequencies, device=x.device, dtype=x.dtype))
 
+    def feature_slopes(self, x: Tensor, sigma: Float[Tensor, "slots"]) -> Float[Tensor, "slots width own"]:
+        """How the features of each coordinate change with it; none has a part in those of another."""
+        del sigma
+        turns = (2.0 * math.pi) * torch.tensor(self.frequencies, device=x.device, dtype=x.dtype)
+        phase = x[..., None] * turns
+        return torch.cat([turns * phase.cos(), -turns * phase.sin()], dim=-1)
+
     def n_features(self, width: int) -> int:
         """Length of ``features``."""
         return 2 * width * len(self.frequencies)
