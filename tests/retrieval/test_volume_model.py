@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.retrieval.known_crystals import dataset_of, prototype_generator, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.retrieval.compositions import Compositions
-from unigen.retrieval.volume import SMALLEST, VolumeModel
+from unigen.retrieval.volume import RIDGE, SMALLEST, VolumeModel
 
 atoms = st.dictionaries(st.integers(1, 118), st.integers(1, 12), min_size=1, max_size=6)
 
@@ -30,6 +30,21 @@ def test_recovers_volumes_that_are_additive():
     model = _fit([_cell(cell, sum(true[number] for number in cell)) for cell in cells])
     for number, volume in true.items():
         assert model.per_atom[number] == pytest.approx(volume, rel=0.02)
+
+
+def test_the_fit_is_that_of_the_whole_matrix_of_cells_and_elements():
+    light = {1, 5, 6, 7, 8, 9}  # some of these would take less than an atom may
+    crystals = [crystal for crystal in prototypes() if not light & {*crystal.counts}]
+    cells = Compositions.of_dataset(dataset_of(crystals))
+    counts = np.zeros((len(cells), 119))
+    counts[cells.owner, cells.number] = cells.count
+    mean = np.median(cells.volume / counts.sum(axis=1))
+    ridge = RIDGE / mean**2
+    design = np.concatenate([counts / cells.volume[:, None], np.sqrt(ridge) * np.eye(119)])
+    wanted = np.concatenate([np.ones(len(cells)), np.full(119, np.sqrt(ridge) * mean)])
+    plain = np.linalg.lstsq(design, wanted, rcond=None)[0]
+    assert (plain[1:] > SMALLEST).all(), "no bound is active"
+    np.testing.assert_allclose(VolumeModel.fit(cells).per_atom[1:], plain[1:], rtol=1e-9)
 
 
 def test_volumes_stay_positive_where_plain_least_squares_gives_none():

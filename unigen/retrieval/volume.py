@@ -9,7 +9,7 @@ import numpy as np
 
 from unigen.elements import SYMBOLS
 from unigen.retrieval.compositions import Compositions
-from unigen.shapes import Float
+from unigen.shapes import Float, Int
 
 SMALLEST = 1.0
 """No element takes less than this, in cubic Angstrom, so that no composition has a volume near zero."""
@@ -41,17 +41,18 @@ class VolumeModel:
 
         Over cells of at most ``FIT_ATOMS`` atoms; over all where these are not most of them.
         """
-        counts = np.zeros((len(cells), len(SYMBOLS)))
-        counts[cells.owner, cells.number] = cells.count
-        fitted = counts.sum(axis=1) <= FIT_ATOMS
+        atoms = np.bincount(cells.owner, weights=cells.count, minlength=len(cells))
+        fitted = atoms <= FIT_ATOMS
         if 2 * fitted.sum() <= len(cells):
             fitted[:] = True
-        counts, volume = counts[fitted], cells.volume[fitted]
         # the median: a few wrong cells of a dataset move no element that is rare
-        mean = float(np.median(volume / counts.sum(axis=1)))
-        design = counts / volume[:, None]
-        normal = design.T @ design + RIDGE / mean**2 * np.eye(len(SYMBOLS))
-        per_atom = _solve_above(normal, design.sum(axis=0) + RIDGE / mean, SMALLEST)
+        mean = float(np.median((cells.volume / atoms)[fitted]))
+        used = fitted[cells.owner]
+        owner, number = cells.owner[used], cells.number[used]
+        share = cells.count[used] / cells.volume[owner]
+        normal = _products(owner, number, share) + RIDGE / mean**2 * np.eye(len(SYMBOLS))
+        right = np.bincount(number, weights=share, minlength=len(SYMBOLS)) + RIDGE / mean
+        per_atom = _solve_above(normal, right, SMALLEST)
         per_atom[0] = np.nan
         per_atom.flags.writeable = False
         return cls(per_atom=per_atom)
@@ -59,6 +60,28 @@ class VolumeModel:
     def predict(self, counts: Mapping[int, int]) -> float:
         """Volume of a cell with these atoms (counts by atomic number), cubic Angstrom."""
         return float(sum(count * self.per_atom[number] for number, count in counts.items()))
+
+
+def _products(
+    owner: Int[np.ndarray, "rows"], number: Int[np.ndarray, "rows"], share: Float[np.ndarray, "rows"]
+) -> Float[np.ndarray, "elements elements"]:
+    """``A^T A`` of the matrix with these entries, cells by elements, which is nearly empty and never made.
+
+    Args:
+        owner: the cell of each entry, ascending.
+        number: its element, once a cell.
+        share: the entry.
+    """
+    n = len(SYMBOLS)
+    products = np.zeros((n, n))
+    for apart in range(int(np.bincount(owner).max(initial=0))):
+        first, second = slice(len(owner) - apart), slice(apart, None)
+        same = owner[first] == owner[second]
+        pairs = number[first][same] * n + number[second][same]
+        weights = share[first][same] * share[second][same]
+        found = np.bincount(pairs, weights=weights, minlength=n * n).reshape(n, n)
+        products += found + found.T if apart else found
+    return products
 
 
 def _solve_above(
