@@ -115,7 +115,7 @@ def test_what_is_built_is_listed_shown_and_removed(unigen, refused, metals, mode
     hull = ("hull", "build", "mine", "--from", "energies.csv", "--energy-scheme", "MP2020")
     said = refused(*hull)
     assert "which column holds the energies?" in said
-    assert "wanted one of formula, energy" in said
+    assert "wanted one of energy;" in said
     assert unigen(*hull, "--energy", "energy")[0] == 0
     code, out, _ = unigen("hull", "list")
     assert code == 0

@@ -1,6 +1,6 @@
 """Make ``unigen/crystals/prototypes.json``: the structures that drawn crystals are named by.
 
-    python data/prototypes/make_prototypes.py
+    python data/prototypes/make_prototypes.py [--cifs FOLDER]
 
 From ``prototypes.yaml`` beside this file: some entries hold their structure, others name one in the copy of the AFLOW
 library of crystallographic prototypes that pymatgen carries. Each is checked: it has the composition of its example, no
@@ -11,6 +11,7 @@ and no other entry of the list is the same arrangement.
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ _DIGITS = 5
 
 def main() -> None:
     """Read, check, write."""
+    parser = ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--cifs", type=Path, help="a folder for a CIF of each")
+    folder: Path | None = parser.parse_args().cifs
     prototypes: list[Prototype] = []
     for entry in yaml.safe_load(ENTRIES.read_text(encoding="utf-8")):
         number = entry.get("space_group") or int(entry["aflow"].split("_")[2])
@@ -54,6 +58,10 @@ def main() -> None:
         prototypes.append(prototype)
     lines = [json.dumps(_row(each), ensure_ascii=False) for each in prototypes]
     write_text(PROTOTYPES, "[\n" + ",\n".join(lines) + "\n]\n")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, each in enumerate(prototypes, start=1):  # short: it stands in narrow columns
+            each.crystal.to_cif(folder / f"handbook-{number}.cif")
     print(f"{len(prototypes)} prototypes")  # noqa: T201
 
 

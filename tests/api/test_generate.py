@@ -148,7 +148,7 @@ def test_ranked_answers_and_the_folder_they_stand_in(tmp_path):
         ({"formula": "NaCl", "kind": "polymer"}, "kind: no such structures"),
         ({"smiles": "CCO", "space_group": 225}, "space_group: of crystals"),
         ({"formula": "NaCl", "space_group": "Xm-3"}, "Xm-3"),
-        ({"formula": "NaCl", "scan_limit": 3}, "scan_limit without scan"),
+        ({"formula": "NaCl", "scan_limit": 3}, "--scan-limit without --scan"),
         ({"formula": "NaCl", "symprec": 0.1, "out": None}, "symprec: of a run folder"),
     ],
 )

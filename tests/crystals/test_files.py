@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import read
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
@@ -16,6 +18,9 @@ from tests.crystals.real_crystals import crystals, prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.json_form import from_json
 from unigen.errors import UserError
+
+NAMES = st.text(st.characters(codec="ascii", categories=("L", "N", "P", "Zs")), min_size=1)
+numbers = st.floats(allow_nan=True) | st.floats(-1e3, 1e3)
 
 WAYS = {
     "pymatgen": lambda c: Crystal.from_pymatgen(c.to_pymatgen()),
@@ -35,6 +40,21 @@ def test_round_trip_keeps_every_number(way, crystal):
     assert back.frac_coords == pytest.approx(crystal.frac_coords, abs=1e-7)
     if way in ("ase", "extxyz"):
         assert back.properties == pytest.approx(crystal.properties)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    crystal=crystals(),
+    scale=st.floats(0.5, 8),
+    properties=st.dictionaries(
+        st.text(st.characters(codec="ascii", categories=("L", "N", "P", "Zs")), min_size=1), numbers
+    ),
+)
+def test_an_extended_xyz_frame_is_what_ase_writes(crystal, scale, properties):
+    crystal = Crystal(crystal.numbers, crystal.frac_coords, crystal.lattice * scale, properties)
+    expected = io.StringIO()
+    ase.io.write(expected, crystal.to_ase(), format="extxyz")
+    assert crystal.to_extxyz() == expected.getvalue()
 
 
 def test_cif_round_trip_keeps_the_crystal(tmp_path):

@@ -371,6 +371,8 @@ def _request_targets() -> Iterator[Target]:
     rows = [
         {"id": "a", "formula": "SrTiO3", "n_atoms": "5", "space_group": "221", "properties": "density=5;band_gap=1"},
         {"id": "b", "formula": "NaCl", "n_atoms": "2", "space_group": "Fm-3m", "properties": ""},
+        {"id": "c", "formula": "A2BB'X6", "n_atoms": "", "space_group": "225", "properties": ""},
+        {"id": "d", "formula": "ABX3 with A in Cs,Rb; B=Pb; X in halogens", "n_atoms": "5", "space_group": "221"},
     ]
     templates = [{"template": "221 Sr:a Ti:b O:c", "z": 1}, {"elements": ["Li", "O"], "crystal_system": "cubic"}]
     yield Target("requests", "requests", "a.csv", "text", (_csv(rows), _csv(templates[:1])), of(read_requests))

@@ -101,6 +101,24 @@ def test_relaxed_ones_come_first_and_carry_relaxed_structures():
     assert best.answers[0].ranking["energy_per_atom"] <= best.answers[0].ranking["energy_per_atom_unrelaxed"] + 1e-3
 
 
+def test_what_is_asked_for_in_a_symmetry_keeps_it_while_it_is_relaxed():
+    nearly_cubic = Crystal(L1_0.numbers, L1_0.frac_coords, np.diag([3.1, 3.1, 3.106]))
+    asked = CrystalRequest(formula="CuAu", space_group=221)
+    kept, free = (rate([replace(sample(nearly_cubic), request=request)], relax=1)[0] for request in (asked, REQUEST))
+    assert kept.facts["relaxed"] == free.facts["relaxed"] == "converged"
+    assert kept.structure.space_group(1e-4).number == 221
+    assert free.structure.space_group(1e-4).number == 123
+
+
+def test_what_relaxes_to_a_symmetry_that_nobody_asked_for_is_ranked_as_it_was_drawn():
+    polar = Crystal(L1_0.numbers, np.array([[0, 0, 0], [0.5, 0.5, 0.45]]), L1_0.lattice)
+    asked = CrystalRequest(formula="CuAu", space_group=99)
+    rating = rate([replace(sample(polar), request=asked)], relax=1, settings=RelaxSettings(fmax=0.001))[0]
+    assert rating.reason == "as relaxed it has the symmetry of P4/mmm (123)"
+    assert rating.facts["relaxed"] == "no"
+    assert rating.structure.space_group().number == 99
+
+
 def test_enthalpies_at_no_pressure_order_as_energies_do():
     samples = [sample(each, index) for index, each in enumerate((B2, L1_0))]
     ratings = rate(samples, relax=2, pressures=(0.0, 30.0))

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import unigen as ug
 from tests.models.small_molecules import small_molecule_model
@@ -32,6 +34,8 @@ from unigen.models.card import read_model_card
 from unigen.models.checkpoint import load_model, save_model
 from unigen.molecules.molecule import Molecule
 from unigen.retrieval.table import read_table
+from unigen.runs.fine_tuning import why_undone
+from unigen.runs.fine_tuning_measures import Measured
 
 MAX_ATOMS, KNOWN, OWN = 6, 50, 34
 
@@ -117,6 +121,7 @@ def test_the_own_structures_are_learned_measured_and_followed(unigen, place):
     assert result["kept"] == any(not torch.equal(after[name], tensor) for name, tensor in before.items())
     if result["kept"]:
         assert result["after"]["held_out"] < result["before"]["held_out"]
+    assert result["after"]["score"] >= result["relatives"]["score"]
     assert result["relatives"]["held_out"] == result["before"]["held_out"]  # the same weights
     card = read_model_card(place / "tuned/model/card.yaml")
     assert card.train == result["command"]
@@ -306,3 +311,12 @@ def test_it_is_a_command_that_says_what_it_takes():
     assert done.returncode == 0
     for said in ("--data", "--property", "--unit", "--out"):
         assert said in done.stdout
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([-0.1, 0.1]), st.sampled_from(["crystals", "molecules"]))
+def test_no_weights_are_kept_that_find_fewer_of_what_is_held_out(before, after, gain, kind):
+    def measured(score, loss):
+        return Measured(score=score, drawn=50, made=50, held_out=loss, remembered=1.0)
+
+    reason = why_undone(measured(before, 2.0), measured(after, 2.0 - gain), kind=kind, asked=None)
+    assert bool(reason) == (gain < 0 or after < before)

@@ -86,7 +86,7 @@ def test_all_else_that_a_request_wants_is_wanted_of_every_composition(tmp_path):
     assert {request.crystal_system for request in requests} == {"cubic"}
     assert all(request.pair_distances == {"all": 1.5} for request in requests)
     assert requests[0].id == f"salts {requests[0].formula}"
-    write_scan(tmp_path / "compositions.csv", [scan, scan])
+    write_scan(tmp_path / "compositions.csv", scan.compositions * 2)
     rows = list(csv.DictReader((tmp_path / "compositions.csv").read_text().splitlines()))
     assert [row["formula"] for row in rows] == [request.formula for request in requests]
     write_scan_requests(tmp_path / "requests.csv", scan)
@@ -100,7 +100,7 @@ def test_all_else_that_a_request_wants_is_wanted_of_every_composition(tmp_path):
         (CrystalRequest(), "a scan is of elements"),
         (CrystalRequest(elements=("Na", "Cl"), n_atoms=4), "a scan is of elements"),
         (CrystalRequest(elements=("H", "He", "Li", "Be", "B", "C", "N")), "too many elements to scan; got 7"),
-        (CrystalRequest(elements=("Na", "Cl")), "a scan needs known formulas; give --retrieve-from"),
+        (CrystalRequest(elements=("Na", "Cl")), "no known formulas to choose from; give --retrieve-from"),
     ],
 )
 def test_what_is_no_chemical_system_is_refused(request_, said):

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from unigen.elements import ATOMIC_NUMBER, parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.sample.requests import read_requests, requests_of
-from unigen.sample.wildcards import GROUPS, formulas_of
+from unigen.sample.wildcards import GROUPS, read_formula_type
+
+
+def formulas_of(text: str) -> list[str]:
+    """What a formula stands for: itself, or all of a type whose letters are listed."""
+    kind = read_formula_type(text)
+    return [text] if kind is None else list(kind.formulas())
+
 
 symbols = st.lists(st.sampled_from(sorted(ATOMIC_NUMBER)), min_size=1, max_size=4, unique=True)
 
@@ -30,7 +37,7 @@ def test_every_choice_of_different_elements_comes_once(first, second, a, x):
     assert len(found) == len(wanted)
 
 
-@given(st.sampled_from(["SrTiO3", "Ca(OH)2", "K4[Fe(CN)6]", "CaSO4·2H2O", "B2O3", "WYV"]))
+@given(st.sampled_from(["SrTiO3", "Ca(OH)2", "K4[Fe(CN)6]", "CaSO4·2H2O", "B2O3", "WYV", "D2O", "YBCO", "LiD"]))
 def test_formulas_stand_for_themselves(formula):
     assert formulas_of(formula) == [formula]
 
@@ -49,8 +56,11 @@ def test_groups_are_elements_and_letters_may_be_elements():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ABX3", "A is no element"),
-        ("ABX3 with A in Cs; B in Pb", "X is no element"),
+        ("RBO3", "R of RBO3 may stand for an element, or begin the symbol of one"),
+        ("TIO2", "T of TIO2 may stand"),
+        ("AQqX3", "Qq is no element"),
+        ("A0.5BX3", "'A0.5BX3': cannot be read"),
+        ("ABX0", "'ABX0': cannot be read"),
         ("ABX3 with A in Qq; B in Pb; X in I", "A stands for no elements"),
         ("AB with A in Na; B in Cl; C in O", "C does not occur"),
         ("AB with Na and Cl", "cannot read"),
@@ -60,8 +70,65 @@ def test_groups_are_elements_and_letters_may_be_elements():
 )
 def test_what_cannot_be_read_is_one_line(text, said):
     with pytest.raises(UserError, match=said) as error:
-        formulas_of(text)
+        requests_of({"formula": text})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("ABX3", "A B X"),
+        ("ABO3", "A B"),
+        ("A2BX6", "A B X"),
+        ("A2BB'X6", "A B B' X"),
+        ("ABCO4", "A B C"),
+        ("X2YZ", "X Y Z"),
+        ("XYZ", "X Y Z"),
+        ("MX2", "M X"),
+        ("M2AX", "M A X"),
+        ("M2AC", "M A"),  # a carbide
+        ("M2AB2", "M A"),  # a boride, as MAB phases are
+        ("RT2X2", "R T X"),
+        ("R2T14B", "R T"),
+        ("YX3", "X"),  # yttrium halides
+        ("SrBX3", "X"),  # no A: boron
+        ("AMO2", "A M"),  # no americium
+        ("A(BX2)2", "A B X"),
+        ("ABX\N{SUBSCRIPT THREE}", "A B X"),
+        ("ABX3 with B=B", "A B X"),
+        ("SrBO3 with B in any", "B"),
+        ("RBO3 with R in any", "R"),
+    ],
+)
+def test_letters_are_read_as_the_field_writes_them(text, letters):
+    kind = read_formula_type(text)
+    assert kind is not None
+    assert " ".join(kind.letters) == letters
+    assert kind.is_open
+    assert all(name in kind.reading for name in kind.letters)
+    assert "\n" not in kind.reading
+    open_ones = [name for name, letter in kind.letters.items() if letter.said == "habit"]
+    anions = [name for name in open_ones if "O" in kind.letters[name].elements]
+    assert anions in ([], [kind.symbols[-1]])  # at the end and nowhere else
+
+
+def test_what_is_said_comes_before_habit():
+    kind = read_formula_type("ABX3 with A in Cs,Rb; B=B; X in any")
+    assert kind is not None
+    assert kind.letters["B"].elements == ("B",)
+    assert {"Cs", "Fe", "O"} <= {*kind.letters["X"].elements}
+    assert kind.reading == "ABX3: A for Cs,Rb, B for B, X for any element"
+    assert read_formula_type("ABX3").reading == (  # type: ignore[union-attr]
+        "ABX3: A, B for any metal or metalloid, X for any anion; boron would be: with B=B"
+    )
+
+
+def test_lists_are_of_the_elements_that_may_and_must_occur():
+    fields = {"formula": "ABX3 with A in alkali; B in Pb,Sn; X in halogens", "elements": "Cs,Rb,Pb,Br,I"}
+    assert [each.formula for each in requests_of(fields)] == ["RbPbBr3", "RbPbI3", "CsPbBr3", "CsPbI3"]
+    assert [each.formula for each in requests_of(fields | {"must_contain": "Cs,I"})] == ["CsPbI3"]
+    with pytest.raises(UserError, match="elements exclude the formula"):
+        requests_of(fields | {"elements": "Cs,Pb,O"})
 
 
 def test_requests_files_and_the_command_line_take_them(tmp_path, unigen):

@@ -35,10 +35,12 @@ from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.retrieval.parents import Parents, read_parents
 from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.generation import RunSettings, remarks
+from unigen.sample.exchanges import TypeScan
+from unigen.sample.expansion import expand
 from unigen.sample.generate import BUNDLED
 from unigen.sample.generate import generate as draw
 from unigen.sample.parents import parent_remarks
-from unigen.sample.scan import Scan, scanned
+from unigen.sample.scan import Scan
 
 if TYPE_CHECKING:
     from unigen.runs.stable import StableRules
@@ -122,9 +124,10 @@ def generate(  # noqa: D417 - the options are said group by group
     """Generate crystals or molecules: the options of ``unigen generate``, which says what each of them means.
 
     Args:
-        requests: a formula or several, a CrystalRequest or MoleculeRequest or several, mappings of their fields, or a
-            file of requests; without it the keywords say what is wanted, and they hold for every formula of a list.
-        n: samples a request.
+        requests: a formula (``"ABX3"`` too) or several, a CrystalRequest or MoleculeRequest or several, mappings of
+            their fields, or a file of requests; without it the keywords say what is wanted, and they hold for every
+            formula of a list.
+        n: samples a request; of a formula such as ``"ABX3"`` new compositions, one sample each.
         model: a bundled name, a model folder, or a generator from ``unigen.load``; by default the bundled model of what
             is asked for.
         seed: same seed and device, same structures.
@@ -135,7 +138,7 @@ def generate(  # noqa: D417 - the options are said group by group
             `CrystalRequest` has it or as the command line writes it
             (``elements="Li,Fe,P,O"``, ``space_group="Pm-3m"``, ``density="4:5"``, ``properties={"density": 5}``).
         known: datasets whose formulas count as known: none is drawn without a formula.
-        scan, scan_limit: every plausible composition of ``elements``.
+        scan, scan_limit: every plausible composition of ``elements``; at most so many a subsystem, or of ``"ABX3"``.
         parents: structures to follow first.
         retrieve_from: dataset of known structures.
         exclude_formula: follow none of the formula's own.
@@ -198,19 +201,28 @@ def generate(  # noqa: D417 - the options are said group by group
         smiles=smiles, smiles_file=smiles_file, scaffold=scaffold, largest_fragment=largest_fragment or None
     )
     named = model if isinstance(model, str | Path) else None if model is not None else BUNDLED[makes]
-    scans: list[Scan] = []
+    known = (str(known),) if isinstance(known, str | Path) else tuple(map(str, known or ()))
+    scans: Sequence[Scan | TypeScan] = ()
     wanted: Sequence[CrystalRequest] | Sequence[MoleculeRequest]
     if makes is MoleculeRequest:
         wanted = molecule_requests_of(requests, fields, of_molecules)
     else:
         if of_molecules:
             raise UserError(f"{next(iter(of_molecules))}: of molecules", next_step="leave kind='crystal' out")
-        wanted = crystal_requests(requests, fields)
-        if scan_limit is not None and not scan:
-            raise UserError("scan_limit without scan")
-        if scan:
-            model_named = named or str(getattr(model, "name", ""))
-            wanted, scans = scanned(wanted, model_named, retrieve_from, scan_limit, distinct)
+        wanted, n, scans = expand(
+            crystal_requests(requests, fields),
+            n,
+            named or str(getattr(model, "name", "")),
+            retrieve_from,
+            known=known,
+            seed=seed,
+            scan=scan,
+            limit=scan_limit,
+            distinct=distinct,
+        )
+        for each in scans:
+            if isinstance(each, TypeScan) and each.shortage is not None:
+                warnings.warn(each.shortage, stacklevel=2)
     clean_up = relax if isinstance(relax, str) else None
     decoding = settings | only_given(
         steps=steps,
@@ -243,7 +255,7 @@ def generate(  # noqa: D417 - the options are said group by group
         model=str(named or BUNDLED[makes]),
         retrieve_from=None if retrieve_from is None else str(retrieve_from),
         exclude_formula=exclude_formula,
-        known=(str(known),) if isinstance(known, str | Path) else tuple(map(str, known or ())),
+        known=known,
         parents=parents if isinstance(parents, Parents | None) else read_parents(parents),
         scans=scans,
         decoding=decoding,

@@ -13,6 +13,7 @@ from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.generate import BUNDLED
 from unigen.sample.load import load
 from unigen.sample.requests import (
+    FormulaTypeRequest,
     molecule_requests,
     read_molecule_requests,
     read_pressures,
@@ -53,7 +54,7 @@ def _makes(model: Any) -> str:
     return load(model).makes
 
 
-def crystal_requests(requests: Any, fields: dict[str, object]) -> list[CrystalRequest]:
+def crystal_requests(requests: Any, fields: dict[str, object]) -> list[CrystalRequest | FormulaTypeRequest]:
     """Requests for crystals.
 
     Args:
@@ -74,7 +75,7 @@ def crystal_requests(requests: Any, fields: dict[str, object]) -> list[CrystalRe
     )
     if not several:
         raise UserError("no requests: an empty list", wanted="formulas such as SrTiO3, or CrystalRequest")
-    wanted = []
+    wanted: list[CrystalRequest | FormulaTypeRequest] = []
     for each in several:
         if isinstance(each, CrystalRequest):
             if fields:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from unigen.cli.options import Axis, Format, Scheme, Wavelength, Workers
 from unigen.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
@@ -44,7 +41,7 @@ def generate_crystal(
     formula: Annotated[
         str | None,
         typer.Option(
-            help="Such as SrTiO3, or 'ABX3 with A in Cs,Rb; B in Pb,Sn; X in halogens'; none: de novo.",
+            help="Such as SrTiO3; or ABX3, 'ABX3 with A in Cs,Rb; X in halogens'; none: de novo.",
             rich_help_panel=WANTED,
         ),
     ] = None,
@@ -95,7 +92,10 @@ def generate_crystal(
         bool, typer.Option("--scan", help="All plausible compositions of --elements.", rich_help_panel=WANTED)
     ] = False,
     scan_limit: Annotated[
-        int | None, typer.Option(min=1, help="A subsystem, at most.", show_default="20", rich_help_panel=WANTED)
+        int | None,
+        typer.Option(
+            min=1, help="Compositions of a subsystem, or of ABX3, at most.", show_default="20", rich_help_panel=WANTED
+        ),
     ] = None,
     parents: Annotated[
         list[Path] | None, typer.Option(help="Structures to follow first: files, folders.", rich_help_panel=WANTED)
@@ -168,15 +168,21 @@ def generate_crystal(
         bool, typer.Option(help="With --stable de novo: also known formulas.", rich_help_panel=STABLE)
     ] = False,
 ) -> object:
-    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page."""
+    """Crystals for a formula, a symmetry, a set of elements, or de novo, as extxyz, CIF, JSON lines and a page.
+
+    A formula such as ABX3, X2YZ or A2BB'O6 asks for --n new compositions, one crystal each. Its letters are capitals
+    that are no symbols, and beside them B behind A, C behind A and B, Y behind X or with Z. R is a rare earth, T a
+    transition metal, X at the end an anion, another letter at the end any element, one before it a metal or metalloid.
+    Behind "with" stands what a letter may be: A in Cs,Rb; B=B; X in any.
+    """
     from rich.console import Console
 
     from unigen.api.runs import check_pattern, formats_of, only_given, ranking_of, run_crystals, stable_rules
     from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder
     from unigen.runs.generation import RunSettings
+    from unigen.sample.expansion import expand
     from unigen.sample.requests import read_pressures, read_requests, requests_of
-    from unigen.sample.scan import Scan, scanned
 
     given = only_given(
         formula=formula,
@@ -198,14 +204,20 @@ def generate_crystal(
     )
     if requests is not None and given:
         raise UserError("--requests stands alone", next_step=f"put {', '.join(given)} into the file")
-    wanted = requests_of(given) if requests is None else read_requests(requests)
-    if scan_limit is not None and not scan:
-        raise UserError("--scan-limit without --scan")
-    scans: list[Scan] = []
-    if scan:
-        wanted, scans = scanned(wanted, model, retrieve_from, scan_limit, distinct)
-        for each in scans:
-            typer.echo(each.summary)
+    asked = requests_of(given) if requests is None else read_requests(requests)
+    wanted, n, scans = expand(
+        asked,
+        n,
+        model,
+        retrieve_from,
+        known=known or (),
+        seed=seed,
+        scan=scan,
+        limit=scan_limit,
+        distinct=distinct,
+    )
+    for each in scans:
+        typer.echo(each.summary)
     if more_parents and not parents:  # --parents a.cif b.cif: what follows the first is an argument to the parser
         raise UserError("unexpected argument", got=more_parents[0], next_step="unigen generate crystal --help")
     settings = RunSettings(

@@ -270,7 +270,7 @@ class Crystal(ShownInNotebooks):
 
     def to_extxyz(self) -> str:
         """One extended XYZ frame with its properties; a file of several is their concatenation."""
-        return files.write_extxyz(self.to_ase())
+        return files.write_extxyz(self._cell(), self.properties)
 
 
 def _check_cell(lattice: Float[np.ndarray, "3 3"], atoms: int) -> None:

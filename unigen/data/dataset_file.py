@@ -98,7 +98,9 @@ def open_table(
     """
     try:
         _check_size(path)
-        table = pq.read_table(path, memory_map=True).combine_chunks()
+        # not pq.read_table, which looks for a dataset of many files and brings pandas for it
+        with pq.ParquetFile(path, memory_map=True) as file:
+            table = file.read().combine_chunks()
     except UserError:
         raise
     except (pa.ArrowException, *PARSER_ERRORS) as error:  # a broken footer ends in whatever Arrow or Python has

@@ -16,6 +16,7 @@ import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.plausibility.close_contacts import closest_contact
+from unigen.crystals.template import SYMPREC
 from unigen.energies.enthalpy import Phase
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
@@ -49,7 +50,7 @@ class EnergyRanker:
         potential: whose energies.
         relax: so many distinct ones of each request, the best by the scan, are relaxed and ranked again, before all
             others.
-        settings: of these relaxations.
+        settings: of these relaxations; what is asked for in a symmetry keeps its own whatever they say.
         scan: which volumes are tried.
         pressures: GPa; at each of them what was relaxed is relaxed again, and told its enthalpy.
         hull: for energies above it; None tells none.
@@ -146,23 +147,41 @@ class EnergyRanker:
         workers: Workers,
         folder: Path | None,
     ) -> list[list[Rating]]:
-        relaxed = RelaxedCrystals(folder and folder / "relaxed", self.potential, self.settings)
         chosen = [(group, place) for group, ratings in enumerate(rated) for place in self._best_distinct(ratings)]
-        crystals = [
-            structure for group, place in chosen if isinstance(structure := rated[group][place].structure, Crystal)
-        ]
-        for (group, place), result in zip(chosen, relaxed.relax(crystals, workers), strict=True):
+        results = self._relaxations(groups, rated, chosen, self.settings, workers, folder and folder / "relaxed")
+        for (group, place), result in zip(chosen, results, strict=True):
             rated[group][place] = self._by_relaxation(groups[group][place], rated[group][place], result)
         relaxed_ones = [(group, place) for group, place in chosen if _is_relaxed(rated[group][place])]
         for pressure in self.pressures:
             path = folder and folder / f"relaxed-{pressure:g}-GPa"
-            journal = RelaxedCrystals(path, self.potential, replace(self.settings, pressure=pressure))
-            structures = [rated[group][place].structure for group, place in relaxed_ones]
-            results = journal.relax([each for each in structures if isinstance(each, Crystal)], workers)
+            settings = replace(self.settings, pressure=pressure)
+            results = self._relaxations(groups, rated, relaxed_ones, settings, workers, path)
             for (group, place), result in zip(relaxed_ones, results, strict=True):
                 facts = dict(rated[group][place].facts) | facts_at(pressure, result)
                 rated[group][place] = replace(rated[group][place], facts=facts)
         return [_relaxed_first(ratings) for ratings in rated]
+
+    def _relaxations(
+        self,
+        groups: Sequence[Sequence[Sample]],
+        rated: list[list[Rating]],
+        places: list[tuple[int, int]],
+        settings: RelaxSettings,
+        workers: Workers,
+        folder: Path | None,
+    ) -> list[Relaxation]:
+        """Of the structures of these ratings, by group and place; those asked for in a symmetry keep it."""
+        found: dict[tuple[int, int], Relaxation] = {}
+        for asked, name in ((False, ""), (True, "-in-symmetry")):
+            own = [(group, place) for group, place in places if _asks_symmetry(groups[group][place]) == asked]
+            if not own:
+                continue
+            path = folder and folder.with_name(folder.name + name)
+            journal = RelaxedCrystals(path, self.potential, replace(settings, fix_symmetry=True) if asked else settings)
+            structures = [rated[group][place].structure for group, place in own]
+            results = journal.relax([each for each in structures if isinstance(each, Crystal)], workers)
+            found |= dict(zip(own, results, strict=True))
+        return [found[place] for place in places]
 
     def _best_distinct(self, ratings: Sequence[Rating]) -> list[int]:
         """Places of the best distinct ones of a request, no more than are relaxed."""
@@ -178,6 +197,8 @@ class EnergyRanker:
             return replace(rating, reason=f"relaxation {result.outcome}: {result.reason}")
         if contact := closest_contact(result.crystal):
             return replace(rating, reason=f"as relaxed no energy to be believed: {contact.reason}")
+        if _asks_symmetry(sample) and (became := _other_symmetry(sample.request, result.crystal)):
+            return replace(rating, reason=f"as relaxed it has the symmetry of {became}")
         facts = dict(rating.facts) | {"relaxed": result.outcome, "energy_per_atom_unrelaxed": rating.value or 0.0}
         if result.displacement is not None:
             facts["displacement"] = round(result.displacement, 4)
@@ -217,6 +238,18 @@ class EnergyRanker:
                 others["formation_energy"] = round(verdict.formation_energy, _DIGITS)
         # first, since tables show the first facts
         return replace(rating, facts=differences | others, reason="; ".join(filter(None, reasons)))
+
+
+def _asks_symmetry(sample: Sample) -> bool:
+    """Whether a sample was asked for in some symmetry."""
+    return isinstance(sample.request, CrystalRequest) and sample.request.asks_symmetry
+
+
+def _other_symmetry(request: CrystalRequest | MoleculeRequest, crystal: Crystal) -> str:
+    """The space group of a crystal where it is none of those that are asked for."""
+    group = crystal.space_group(SYMPREC)
+    allowed = isinstance(request, CrystalRequest) and group.number in request.space_groups
+    return "" if allowed else f"{group.symbol} ({group.number})"
 
 
 def _is_relaxed(rating: Rating) -> bool:

@@ -96,7 +96,7 @@ class FineTuneResult:
         before: of the model as it was.
         relatives: of the same weights with the user's structures in its table; None for models without a table.
         after: of the new model.
-        kept: whether training made the held-out loss smaller, and so its weights are the new model's.
+        kept: whether training made the model better on what is held out, and so its weights are the new model's.
         splits: the user's structures by split.
         left_out: structures and files that could not be used, by reason.
         notes: what a reader of the numbers should know.
@@ -184,14 +184,14 @@ def fine_tune(settings: FineTuneSettings, console: Console | None = None) -> Fin
                 shutil.copyfile(material.table, partial)
         _say(console, "measuring the new model")
         after = measures.after(model)
-        kept = after.held_out < before.held_out
-        if not kept:
+        undone = why_undone(relatives or before, after, kind=source.kind, asked=measures.asked)
+        if undone:
             _keep_old_weights(model, measures)
             after = measures.after(model)
-        notes = _notes(data, config, material, measures, kept=kept)
+        notes = _notes(data, config, material, measures, undone)
         built = read_yaml(out / "data" / "build.yaml")
         left_out = {**built["rejected"], **built.get("passed_over", {})}
-        result = FineTuneResult(source.kind, model, before, relatives, after, kept, splits, left_out, notes)
+        result = FineTuneResult(source.kind, model, before, relatives, after, not undone, splits, left_out, notes)
         _write(result, settings, run, folder, hours=(time.monotonic() - started) / 3600)
     return result
 
@@ -303,19 +303,37 @@ def _remembered(path: Path, measures: Measures) -> tuple[Measured, Measured | No
     return before, relatives
 
 
+def why_undone(start: Measured, after: Measured, *, kind: Kind, asked: Asked | None) -> str:
+    """Why the old weights are the better ones; empty where training made better ones.
+
+    Args:
+        start: of the old weights, with the user's structures as relatives.
+        after: of the trained ones.
+        kind: of structure.
+        asked: the property that is learned; None where structures are.
+    """
+    if not after.held_out < start.held_out:
+        return "training made the held-out loss no smaller"
+    # the loss is of every number by itself; what a user wants are whole structures, and a few steps can lower both
+    if asked is None and after.score < start.score:
+        what = "the match rate" if kind == "crystals" else "the share of near conformers"
+        return f"training lowered {what} of what is held out, {100 * start.score:.1f} to {100 * after.score:.1f} %"
+    return ""
+
+
 def _keep_old_weights(model: Path, measures: Measures) -> None:
-    """Training made nothing better: the model is the one it was, with the user's structures in its table."""
+    """The model is the one it was, with the user's structures in its table."""
     save_model(measures.start(), model)
 
 
-def _notes(data: Dataset, config: Any, material: Material, measures: Measures, *, kept: bool) -> tuple[str, ...]:
+def _notes(data: Dataset, config: Any, material: Material, measures: Measures, undone: str) -> tuple[str, ...]:
     notes = []
     large = int((data.num_atoms > config.max_atoms).sum())
     if large:
         use = "are followed as relatives alone" if material.table else "are left out"
         notes.append(f"{large} structures of more than {config.max_atoms} atoms {use}: the model cannot learn them")
-    if not kept:
-        notes.append("training made the held-out loss no smaller: the weights stay as they were")
+    if undone:
+        notes.append(f"{undone}: the weights stay as they were")
     if measures.asked is not None:
         asked = measures.asked
         notes.append(

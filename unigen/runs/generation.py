@@ -20,6 +20,7 @@ from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.retrieval.parents import Parents
 from unigen.runs.folder import Row, RunFolder, was_made
 from unigen.runs.tables import SHOWN
+from unigen.sample.exchanges import TypeScan
 from unigen.sample.generate import iter_samples
 from unigen.sample.load import load
 from unigen.sample.parents import fitted_parents, parent_remarks
@@ -46,7 +47,7 @@ class RunSettings:
         exclude_formula: known structures of the request's own formula are left out.
         parents: structures of the user, followed first.
         known: datasets whose formulas count as known, none of which is drawn de novo.
-        scans: of the chemical systems whose compositions are the requests.
+        scans: of the chemical systems or formula types whose compositions are the requests.
         decoding: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
         score: compute each sample's exact log-likelihood.
@@ -60,7 +61,7 @@ class RunSettings:
     exclude_formula: bool = False
     parents: Parents | None = None
     known: tuple[str, ...] = ()
-    scans: Sequence[Scan] = ()
+    scans: Sequence[Scan | TypeScan] = ()
     decoding: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     score: bool = True
@@ -148,8 +149,9 @@ def run_generation(
     rows = draw_samples(requests, folder, settings, generator, console)
     if console is not None:
         folder.print_summary(rows, console)
-        for line in _seed_remarks(generator, requests, rows):
-            console.out(line, highlight=False)
+        if not any(isinstance(each, TypeScan) for each in settings.scans):  # of those a seed chooses other compositions
+            for line in _seed_remarks(generator, requests, rows):
+                console.out(line, highlight=False)
     return rows
 
 
@@ -185,7 +187,7 @@ def draw_samples(
     with alone_in(folder.path):
         folder.claim(facts)
         if settings.scans:
-            write_scan(folder.path / SCAN, settings.scans)
+            write_scan(folder.path / SCAN, (each for scan in settings.scans for each in scan.compositions))
         with ProgressBar("generating", len(tasks), done=len(folder.finished), shown=console is not None) as bar:
             batches = iter_samples(generator, requests, tasks, settings.seed, settings.batch_size, folder.finished)
             for samples in batches:

@@ -71,7 +71,7 @@ def run_ranking(
     with alone_in(folder.path):
         folder.claim(facts)
         if settings.scans:
-            write_scan(folder.path / SCAN, settings.scans)
+            write_scan(folder.path / SCAN, (each for scan in settings.scans for each in scan.compositions))
         drawing = replace(settings, n=ranking.candidates, scans=())  # the scan is the answers', and written above
         drawn = draw_samples(requests, candidates, drawing, generator, console)
         # as they stand in the journal: a run that goes on rates the same digits

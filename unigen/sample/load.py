@@ -94,11 +94,11 @@ def load(
             retrieve_from=retrieve_from,
             exclude_formula=exclude_formula,
             parents=parents if isinstance(parents, Parents | None) else read_parents(parents),
-            known=_formulas(datasets) if datasets else None,
+            known=formulas_of_datasets(datasets) if datasets else None,
         )
     )
 
 
-def _formulas(datasets: Sequence[str | Path]) -> frozenset[Formula]:
-    """The formulas of all of them; raises as `open_crystals`."""
+def formulas_of_datasets(datasets: Sequence[str | Path]) -> frozenset[Formula]:
+    """The reduced formulas of all of them; raises as `open_crystals`."""
     return frozenset().union(*(Compositions.of_dataset(open_crystals(each)).formulas for each in datasets))

@@ -6,20 +6,20 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from unigen.crystals.template import apply_template
 from unigen.data.readers.smiles import NAMES, read_smiles_list
-from unigen.elements import ATOMIC_NUMBER
+from unigen.elements import ATOMIC_NUMBER, SYMBOLS, format_formula, parse_formula
 from unigen.errors import UserError
 from unigen.parsing import csv_errors, parse_json, read_whole
 from unigen.request import ALL_PAIRS, CrystalRequest, Limits, MoleculeRequest
-from unigen.sample.wildcards import formulas_of
+from unigen.sample.wildcards import FormulaType, read_formula_type
 from unigen.symmetry.space_groups import space_group_number
 
-Request = TypeVar("Request", CrystalRequest, MoleculeRequest)
+Request = TypeVar("Request")
 
 _CRYSTAL_FIELDS = (*(field.name for field in fields(CrystalRequest)), "chemical_system")
 _WHOLE_NUMBERS = ("z", "n_atoms")
@@ -27,7 +27,7 @@ _CRYSTAL_TEXTS = ("formula", "crystal_system", "template", "pxrd", "id")
 _MOLECULE_TEXTS = ("id", "smiles", "formula")
 
 
-def read_requests(path: str | Path) -> list[CrystalRequest]:
+def read_requests(path: str | Path) -> list[CrystalRequest | FormulaTypeRequest]:
     """Read requests; columns (or keys) are the fields of CrystalRequest, ``elements`` comma separated or a list.
 
     ``chemical_system`` (``Li-Fe-P-O``) stands for ``elements`` and ``must_contain``.
@@ -185,23 +185,67 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict]]:
             yield number, row
 
 
-def requests_of(fields: Mapping[str, object]) -> list[CrystalRequest]:
-    """One request for each of the formulas that the fields' own stands for (`formulas_of`); one without a formula.
+@dataclass(frozen=True)
+class FormulaTypeRequest:
+    """A crystal of any plausible composition of a formula type; `unigen.sample.expansion` makes it requests for those.
+
+    Attributes:
+        type: the formula, with letters that may be what is plausible.
+        values: all else that is wanted, as `CrystalRequest` has it.
 
     Raises:
-        UserError: as `request_of` and `formulas_of`.
+        UserError: fields that contradict each other.
+    """
+
+    type: FormulaType
+    values: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        assert self.type.counts, "read here, where the row of a file can be named"
+        assert self.rest is not None, "likewise"
+
+    @property
+    def rest(self) -> CrystalRequest:
+        """What does not depend on the composition."""
+        return CrystalRequest(**{name: self.values[name] for name in self.values if name not in _OF_A_FORMULA})
+
+    def of(self, elements: Mapping[str, str]) -> CrystalRequest:
+        """The request with these elements for the letters, those of a template too."""
+        return _of_type(self.type, elements, self.values)
+
+
+_OF_A_FORMULA = ("z", "template", "distinct", "id")
+"""Fields that say nothing without a formula."""
+
+
+def requests_of(fields: Mapping[str, object]) -> list[CrystalRequest | FormulaTypeRequest]:
+    """One request for each formula of a type whose letters are all listed and that the elements allow; else one.
+
+    Raises:
+        UserError: as `request_of`, `read_formula_type` and `FormulaType.formulas`.
     """
     formula = fields.get("formula")
-    if not isinstance(formula, str):
+    kind = read_formula_type(formula) if isinstance(formula, str) else None
+    if kind is None:
         return [request_of(fields)]
-    formulas = formulas_of(formula)
-    if formulas == [formula]:
-        return [request_of(fields)]
-    named = fields.get("id")
-    return [
-        request_of({**fields, "formula": each} | ({"id": f"{named} {each}"} if named is not None else {}))
-        for each in formulas
-    ]
+    values = _values_of({name: value for name, value in fields.items() if name != "formula"})
+    if kind.is_open:
+        return [FormulaTypeRequest(kind, values)]
+    may, must = values.get("elements") or SYMBOLS, values.get("must_contain") or ()
+    every = [({*kind.fixed, *elements.values()}, elements) for elements in kind.formulas().values()]
+    allowed = [elements for all_of_it, elements in every if {*must} <= all_of_it <= {*may}]
+    # where none is, the first says why
+    return [_of_type(kind, elements, values) for elements in allowed or [every[0][1]]]
+
+
+def _of_type(kind: FormulaType, elements: Mapping[str, str], values: Mapping[str, Any]) -> CrystalRequest:
+    formula = format_formula(parse_formula(kind.filled(elements)))
+    own: dict[str, Any] = {"formula": formula}
+    if values.get("id") is not None:
+        own["id"] = f"{values['id']} {formula}"
+    if "template" in values:  # 221 A:a B:b X:c
+        own["template"] = re.sub(r"[^\s:]+(?=:)", lambda word: elements.get(word[0], word[0]), values["template"])
+    return apply_template(CrystalRequest(**{**values, **own}))
 
 
 def request_of(fields: Mapping[str, object]) -> CrystalRequest:
@@ -214,6 +258,11 @@ def request_of(fields: Mapping[str, object]) -> CrystalRequest:
         >>> request_of({"template": "Fm-3m Na:a Cl:b", "z": "1"}).formula
         'NaCl'
     """
+    return apply_template(CrystalRequest(**_values_of(fields)))
+
+
+def _values_of(fields: Mapping[str, object]) -> dict[str, Any]:
+    """The fields as `CrystalRequest` has them."""
     values: dict[str, Any] = dict(fields)
     values |= {name: _whole_number(name, values[name]) for name in _WHOLE_NUMBERS if name in values}
     values |= {name: str(values[name]) for name in _CRYSTAL_TEXTS if name in values}
@@ -238,7 +287,7 @@ def request_of(fields: Mapping[str, object]) -> CrystalRequest:
     values |= {name: read_limits(name, values[name]) for name in ("volume_per_atom", "density") if name in values}
     if "distinct" in values:
         values["distinct"] = str(values["distinct"]).replace("-", "_")
-    return apply_template(CrystalRequest(**values))
+    return values
 
 
 def read_properties(properties: object) -> dict[str, float]:

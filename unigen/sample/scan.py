@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations, permutations
 from pathlib import Path
 
 from unigen.data.crystal_store import open_crystals
 from unigen.disk import durable_text
-from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, format_formula
+from unigen.elements import ATOMIC_NUMBER, SYMBOLS, chemical_rank, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.checkpoint import model_folder
 from unigen.models.families import UNLEARNED
@@ -25,6 +25,7 @@ from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE, open_table
 from unigen.retrieval.compositions import Compositions, Formula
 from unigen.retrieval.neighbours import NeighbourIndex
+from unigen.retrieval.table import TemplateTable
 
 MOST_ATOMS = 40
 """Atoms of a formula unit: at least one has to fit into a cell. Known formulas of the system are asked for anyway."""
@@ -53,6 +54,7 @@ class Composition:
         distance: chemical distance to the nearest known formula; 0 for a known one.
         known: whether a structure of it is known.
         charge_balanced: whether its charges can balance; of a known formula, too, but there it decides nothing.
+        relative: the known formula at that distance.
     """
 
     formula: str
@@ -60,6 +62,7 @@ class Composition:
     distance: float
     known: bool
     charge_balanced: bool
+    relative: str
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,17 @@ def known_compositions(model: str | Path, retrieve_from: str | Path | None = Non
     """
     if str(model) in UNLEARNED and retrieve_from is not None:
         return Compositions.of_dataset(open_crystals(retrieve_from))
+    return known_table(model, retrieve_from).compositions
+
+
+def known_table(model: str | Path, retrieve_from: str | Path | None = None) -> TemplateTable:
+    """The table of a model that learns, or of the dataset that is retrieved from; raises as `known_compositions`."""
     if retrieve_from is None:
         table = None if str(model) in UNLEARNED else model_folder(model) / TABLE
         if table is None or not table.exists():
-            raise UserError("a scan needs known formulas", where=str(model), next_step="give --retrieve-from")
+            raise UserError("no known formulas to choose from", where=str(model), next_step="give --retrieve-from")
         retrieve_from = table
-    return open_table(retrieve_from).compositions
+    return open_table(retrieve_from)
 
 
 def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT) -> Scan:
@@ -138,15 +146,19 @@ def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT
     chosen: list[Composition] = []
     unbalanced = beyond = 0
     for system in (each for size in range(1, len(numbers) + 1) for each in combinations(numbers, size)):
-        ranked: list[tuple[float, int, str, bool]] = []
+        ranked: list[tuple[float, int, str, bool, str]] = []
         for counts in _formulas(system, formulas, ratios):
             is_known = tuple(sorted(counts.items())) in formulas
-            distance = 0.0 if is_known else next(index.of_formula(counts)).distance
-            ranked.append((round(distance, 9), sum(counts.values()), format_formula(counts), is_known))
+            formula = relative = format_formula(counts)
+            distance = 0.0
+            if not is_known:
+                nearest = next(index.of_formula(counts))
+                distance, relative = nearest.distance, format_formula(reduce_counts(known.counts(nearest.source))[0])
+            ranked.append((round(distance, 9), sum(counts.values()), formula, is_known, relative))
         # equally near ones by size, then by spelling: the order of a set must decide nothing
         ranked.sort(key=lambda each: (not each[3], *each[:3]))
         left = limit
-        for place, (distance, _, formula, is_known) in enumerate(ranked):
+        for place, (distance, _, formula, is_known, relative) in enumerate(ranked):
             if not left:
                 beyond += len(ranked) - place
                 break
@@ -155,7 +167,7 @@ def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT
                 unbalanced += 1
                 continue
             name = "-".join(SYMBOLS[number] for number in system)
-            chosen.append(Composition(formula, name, distance, is_known, balanced))
+            chosen.append(Composition(formula, name, distance, is_known, balanced, relative))
             left -= 1
     return Scan(tuple(SYMBOLS[number] for number in numbers), tuple(chosen), unbalanced, beyond)
 
@@ -171,42 +183,27 @@ def _formulas(
     return [dict(formula) for formula in found]
 
 
-def scan_requests(requests: Sequence[CrystalRequest], scans: Sequence[Scan]) -> list[CrystalRequest]:
+def scan_requests(
+    requests: Sequence[CrystalRequest], scans: Sequence[Scan], distinct: str | None = None
+) -> list[CrystalRequest]:
     """One request a composition: all that a request for a set of elements wants besides, of each formula of its scan.
 
     Args:
         requests: with elements and without a formula.
         scans: of each request's elements.
+        distinct: given where the samples of each composition are to have different space groups.
     """
     return [
-        replace(request, formula=each.formula, elements=None, id=f"{request.id} {each.formula}" if request.id else None)
+        replace(
+            request,
+            formula=each.formula,
+            elements=None,
+            distinct=distinct and "space_group",
+            id=f"{request.id} {each.formula}" if request.id else None,
+        )
         for request, scan in zip(requests, scans, strict=True)
         for each in scan.compositions
     ]
-
-
-def scanned(
-    requests: Sequence[CrystalRequest],
-    model: str | Path,
-    retrieve_from: str | Path | None,
-    limit: int | None = None,
-    distinct: str | None = None,
-) -> tuple[list[CrystalRequest], list[Scan]]:
-    """The requests for all compositions of the systems of some requests, and the scans that they come from.
-
-    Args:
-        requests: with elements and without a formula.
-        model: whose known formulas.
-        retrieve_from: dataset of known structures, instead of the model's own.
-        limit: formulas of a subsystem, at most; None: `LIMIT`.
-        distinct: given where the samples of each composition are to have different space groups.
-
-    Raises:
-        UserError: as `scan_each`.
-    """
-    scans = scan_each(requests, model, retrieve_from, limit or LIMIT)
-    wanted = [replace(each, distinct=distinct and "space_group") for each in scan_requests(requests, scans)]
-    return wanted, scans
 
 
 def scan_each(
@@ -232,13 +229,12 @@ def scan_each(
     return [scans[request.elements] for request in requests if request.elements]
 
 
-def write_scan(path: str | Path, scans: Sequence[Scan]) -> None:
-    """The compositions as a table: ``formula``, ``system``, ``distance``, ``known``, ``charge_balanced``."""
-    rows = dict.fromkeys(each for scan in scans for each in scan.compositions)
+def write_scan(path: str | Path, compositions: Iterable[Composition]) -> None:
+    """Compositions as a table, each once: ``formula``, ``system``, ``distance``, ``known``, ..."""
     with durable_text(Path(path), newline="") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Composition)])
         table.writeheader()
-        table.writerows(asdict(each) for each in rows)
+        table.writerows(asdict(each) for each in dict.fromkeys(compositions))
 
 
 def write_scan_requests(path: str | Path, scan: Scan) -> None:

@@ -86,4 +86,7 @@ def _heading(line: str) -> tuple[str, int, int | None] | None:
 
 
 def _fields(line: str, separator: str) -> list[str]:
-    return [field.strip() for field in next(csv.reader([line.strip("\r\n")], delimiter=separator), [])]
+    try:
+        return [field.strip() for field in next(csv.reader([line.strip("\r\n")], delimiter=separator), [])]
+    except csv.Error:  # a field of more than 128 KiB: no heading, no SMILES
+        return []

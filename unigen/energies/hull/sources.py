@@ -142,7 +142,10 @@ def _required(column: str | None, source: str, path: Path, kind: str) -> str:
     if column is not None:
         return column
     if path.is_file() and kind == ".csv":
-        columns = csv.DictReader(io.StringIO(read_whole(path), newline="")).fieldnames or []
+        table = csv.DictReader(io.StringIO(read_whole(path), newline=""))
+        with csv_errors(path, table):
+            said_otherwise = {*FORMULA_COLUMNS, *ID_COLUMNS, *FUNCTIONAL_FIELDS}
+            columns = [name for name in table.fieldnames or () if name not in said_otherwise]
     else:
         columns = sorted(open_crystals(source).properties)
     raise UserError(

@@ -168,7 +168,11 @@ def _describe(samples: CrystalSet, rules: CrystalRules, workers: Workers, seed: 
     formulas = sorted({each.formula for each in descriptions if each is not None})
     check = partial(check_composition, max_combinations=rules.max_oxidation_combinations)
     verdicts = dict(zip(formulas, workers.map(check, formulas, "Compositions"), strict=True))
-    return ScoredCrystals(samples.entries, tuple(descriptions), verdicts, rules, seed)
+    scored = ScoredCrystals(samples.entries, tuple(descriptions), verdicts, rules, seed)
+    for crystal, description in zip(scored.crystals, descriptions, strict=True):
+        if crystal is not None and description is not None:
+            scored.space_groups.tell(crystal, rules.symprec, description.space_group_number)
+    return scored
 
 
 def _shown(scored: ScoredCrystals, reference: CrystalSet | None) -> Shown:

@@ -49,33 +49,34 @@ _NOTE = f"of: samples that were asked for it or state it; space groups at {SYMPR
 
 def check_space_groups(scored: ScoredCrystals, workers: Workers) -> list[SpaceGroupCheck]:
     """The space group of each sample that states one or was asked for one."""
-    checks, positions, tasks = [], [], []
-    for position, entry in enumerate(scored.entries):
-        stated = entry.statement.space_group if entry.statement else None
-        checks.append(SpaceGroupCheck(verdict=None if stated is None else "failed"))
-        if entry.crystal is not None and (stated is not None or _fixes_symmetry(_request(entry))):
-            positions.append(position)
-            tasks.append((entry.crystal, stated))
-    for position, check in zip(positions, workers.map(_check_space_group, tasks, "Stated symmetry"), strict=True):
-        checks[position] = check
+    stated = [entry.statement.space_group if entry.statement else None for entry in scored.entries]
+    checks = [SpaceGroupCheck(verdict=None if group is None else "failed") for group in stated]
+    looked_at = {
+        position: entry.crystal
+        for position, entry in enumerate(scored.entries)
+        if entry.crystal is not None and (stated[position] is not None or _fixes_symmetry(_request(entry)))
+    }
+    found = scored.space_groups.find([*looked_at.values()], (SYMPREC,), workers, "Stated symmetry")[:, 0].tolist()
+    others: dict[int, tuple[Crystal, int, int]] = {}
+    for (position, crystal), number in zip(looked_at.items(), found, strict=True):
+        group = stated[position]
+        checks[position] = SpaceGroupCheck(number, None if group is None else "confirmed")
+        if group is not None and number != group:
+            others[position] = crystal, number, group
+    higher = workers.map(_is_higher, [*others.values()], "Stated symmetry")
+    for (position, (_, number, _)), is_higher in zip(others.items(), higher, strict=True):
+        checks[position] = SpaceGroupCheck(number, "higher" if is_higher else "other")
     return checks
 
 
-def _check_space_group(task: tuple[Crystal, int | None]) -> SpaceGroupCheck:
-    crystal, stated = task
-    number = crystal.space_group(SYMPREC).number
-    if stated is None or number == stated:
-        return SpaceGroupCheck(number, None if stated is None else "confirmed")
-    return SpaceGroupCheck(number, "higher" if _is_higher(crystal, number, stated) else "other")
-
-
-def _is_higher(crystal: Crystal, number: int, stated: int) -> bool:
+def _is_higher(task: tuple[Crystal, int, int]) -> bool:
     """Whether the found type has the stated one among its subgroups, and there are more operations in the cell.
 
     The cell is taken as primitive for the stated group, as UniGen writes it; so a finer lattice counts as higher, too.
     """
     import spglib
 
+    crystal, number, stated = task
     cell: Any = tuple(right_handed(Cell(crystal.lattice, crystal.frac_coords, crystal.numbers)))
     with quiet_spglib():
         operations = spglib.get_symmetry(cell, symprec=SYMPREC)

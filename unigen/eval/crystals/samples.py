@@ -10,6 +10,7 @@ from unigen.crystals.cell import too_large
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.template import apply_template
 from unigen.data.crystal_store import CrystalDataset, open_crystals
+from unigen.data.dataset_file import resolve_dataset
 from unigen.data.readers.crystals import CRYSTAL_FORMATS, parse_crystal
 from unigen.data.readers.record import Row
 from unigen.errors import UserError
@@ -53,11 +54,13 @@ class CrystalSet:
         name: where they come from.
         entries: those that could not be read are among them.
         passed_over: files of the folder that were not read, by reason.
+        dataset: folder of the built dataset that they come from; None where they come from elsewhere.
     """
 
     name: str
     entries: tuple[CrystalEntry, ...] = ()
     passed_over: dict[str, int] = field(default_factory=dict)
+    dataset: Path | None = None
 
     @property
     def crystals(self) -> list[Crystal]:
@@ -152,7 +155,7 @@ def read_reference(reference: Structures) -> CrystalSet:
         return _read_files(reference)
     dataset: CrystalDataset = open_crystals(reference)
     entries = tuple(CrystalEntry(str(dataset.ids[index]), dataset[index]) for index in range(len(dataset)))
-    return CrystalSet(str(reference), entries)
+    return CrystalSet(str(reference), entries, dataset=resolve_dataset(reference)[0].parent)
 
 
 def _read_files(path: str | Path) -> CrystalSet:

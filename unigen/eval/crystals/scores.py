@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.crystals.plausibility.charge_balance import CompositionVerdict
 from unigen.eval.crystals.protocol import CrystalRules
 from unigen.eval.crystals.samples import CrystalEntry
+from unigen.eval.crystals.space_groups import SpaceGroups
 from unigen.eval.crystals.validity import Description
 from unigen.eval.report import ResultRow
 from unigen.eval.samples import dropped
@@ -101,6 +102,7 @@ class ScoredCrystals:
         verdicts: SMACT's verdict by reduced formula.
         rules: the protocol.
         seed: seed of the bootstrap.
+        space_groups: of the samples, as far as they were looked for.
     """
 
     entries: tuple[CrystalEntry, ...]
@@ -108,6 +110,7 @@ class ScoredCrystals:
     verdicts: dict[str, CompositionVerdict]
     rules: CrystalRules
     seed: int
+    space_groups: SpaceGroups = field(default_factory=SpaceGroups)
 
     @property
     def crystals(self) -> list[Crystal | None]:

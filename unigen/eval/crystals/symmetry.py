@@ -7,13 +7,11 @@ the reference itself have on average.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
-from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.samples import CrystalSet
 from unigen.eval.crystals.scores import ScoredCrystals
+from unigen.eval.crystals.space_groups import SpaceGroups
 from unigen.eval.statistics import Metric, total_variation
 from unigen.eval.tables import Section
 from unigen.parallel import Workers
@@ -27,7 +25,7 @@ SYMPRECS = (0.1, 0.01)
 MAX_REFERENCES = 10_000
 """References whose symmetry is looked for, at most; a draw without replacement where there are more.
 
-So many take 80 CPU-seconds at both tolerances.
+So many take 80 CPU-seconds at both tolerances, once a built dataset.
 """
 
 DRAWS = 200
@@ -47,21 +45,17 @@ def symmetry_sections(scored: ScoredCrystals, reference: CrystalSet | None, work
     Args:
         scored: the samples; its seed chooses among the references.
         reference: what they should be like, or None.
-        workers: the processes that find the symmetry (some 4 ms a structure and tolerance).
+        workers: the processes that find the symmetry.
     """
     samples = [crystal for crystal in scored.crystals if crystal is not None]
     references = reference.crystals if reference is not None else []
     if len(references) > MAX_REFERENCES:
         drawn = np.random.default_rng(scored.seed).choice(len(references), MAX_REFERENCES, replace=False)
         references = [references[index] for index in np.sort(drawn)]
-    numbers = workers.map(partial(_space_group_numbers, symprecs=SYMPRECS), samples + references, "Symmetry")
-    groups = np.array(numbers, dtype=np.int64).reshape(-1, len(SYMPRECS))
-    ours, theirs = groups[: len(samples)], groups[len(samples) :]
+    ours = scored.space_groups.find(samples, SYMPRECS, workers, "Symmetry")
+    known = SpaceGroups(reference.dataset if reference is not None else None)
+    theirs = known.find(references, SYMPRECS, workers, "Symmetry of the reference")
     return {"symmetry": _symmetry_section(ours, theirs, scored), "space_groups": _space_group_section(ours, theirs)}
-
-
-def _space_group_numbers(crystal: Crystal, symprecs: tuple[float, ...]) -> list[int]:
-    return [crystal.space_group(symprec).number for symprec in symprecs]
 
 
 def _symmetry_section(
