@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ase.build import bulk
 from ase.collections import dcdft
 from safetensors.torch import load_file, save_file
 
+from tests.processes import finished
 from tests.small_generators import save_untrained
 from unigen import cli
 from unigen.config import read_yaml, write_yaml
@@ -445,6 +447,24 @@ def test_nothing_heavy_is_imported_before_it_is_needed(statement):
     code = f"{statement}; import sys; print([name for name in {heavy[:-1]} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_first_crystal_waits_for_no_library_that_it_does_not_need(tmp_path):
+    """Those of plots, tables, other files, relaxation and compilers take longer to import than the crystal to draw."""
+    others = ("scipy", "pandas", "ase.io", "pymatgen", "matplotlib", "torch._dynamo", "lightning", "sympy", "rdkit")
+    words = ("generate", "crystal", "--formula", "NaCl", "--no-page", "--no-picture", "--out", tmp_path / "run")
+    code = f"""
+        import sys
+        from unigen.cli import main
+        sys.argv = {["unigen", *map(str, words)]}
+        try:
+            main()
+        finally:
+            print("imported besides:", *{{*{others}}} & {{*sys.modules}})
+    """
+    done = finished([sys.executable, "-c", textwrap.dedent(code)])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["imported", "besides:"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.held import held_elsewhere
-from unigen.disk import LOCK, alone_at, alone_in, checksum, durable, encodable, write_text
+from unigen.disk import LOCK, alone_at, alone_in, checksum, durable, durable_together, encodable, write_text
 from unigen.errors import UserError
 
 
@@ -40,6 +40,32 @@ def test_what_stood_there_outlives_a_full_disk(tmp_path):
         half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("sync", ["as it is", "without os.sync"])
+def test_many_take_their_names_when_all_are_on_the_disk(tmp_path, sync, monkeypatch):
+    if sync == "without os.sync":
+        monkeypatch.delattr(os, "sync")
+    names = [f"{'long' * 20}-{number}" for number in range(5)]
+    with durable_together() as begin:
+        for name in names:
+            begin(tmp_path / "new" / name).write_text(name)
+        assert not {path.name for path in (tmp_path / "new").iterdir()} & {*names}
+    assert {path.name: path.read_text() for path in (tmp_path / "new").iterdir()} == {name: name for name in names}
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_of_many_what_was_whole_before_trouble_is_kept(tmp_path, error):
+    def half() -> None:
+        with durable_together() as begin:
+            begin(tmp_path / "first").write_text("whole")
+            begin(tmp_path / "second").write_text("ha")
+            raise error
+
+    with pytest.raises((UserError, KeyboardInterrupt)) as raised:
+        half()
+    assert isinstance(error, KeyboardInterrupt) or "second: no space left" in str(raised.value)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"first": "whole"}
 
 
 def test_other_errors_are_not_dressed_up(tmp_path):

@@ -129,8 +129,6 @@ def _nearest(
     counts: dict[int, int], own: dict[int, Float[np.ndarray, "atoms elements nearest"]], prototype: Prototype
 ) -> tuple[float, dict[int, int]]:
     """The smallest deviation over all ways to give the prototype's sites to the crystal's elements, and that way."""
-    from scipy.optimize import linear_sum_assignment
-
     wanted, known = prototype.crystal.counts, prototype.surroundings
     best: tuple[float, dict[int, int]] = (inf, {})
     for order in permutations(counts):
@@ -141,9 +139,23 @@ def _nearest(
         worst = 0.0
         for first, second in elements.items():
             between = np.abs(known[first][:, None] - own[second][:, columns][None]).max(axis=(2, 3))
-            worst = max(worst, float(between[linear_sum_assignment(between)].max()))
+            worst = max(worst, _worst_pair(between))
         best = min(best, (worst, elements), key=lambda each: each[0])
     return best
+
+
+_EQUIVALENT = 1e-6
+"""Deviations that differ by less, in logarithms of distances, are those of atoms that symmetry makes equal."""
+
+
+def _worst_pair(deviations: Float[np.ndarray, "atoms others"]) -> float:
+    """The largest deviation when atoms are paired with others at the least cost."""
+    if min(np.ptp(deviations, axis=0).max(), np.ptp(deviations, axis=1).max()) < _EQUIVALENT:
+        return float(deviations.max())  # one side is of equal atoms: all pairings are the same
+
+    from scipy.optimize import linear_sum_assignment  # a third of a second to load, and most crystals do without
+
+    return float(deviations[linear_sum_assignment(deviations)].max())
 
 
 def _surroundings(crystal: Crystal) -> dict[int, Float[np.ndarray, "atoms elements nearest"]]:

@@ -32,7 +32,7 @@ def list_items(
     if pa.types.is_fixed_size_list(column):  # Arrow tells no offsets of these
         lengths = np.full(len(lists), column.list_size)
     else:
-        lengths = np.diff(lists.offsets.to_numpy())
+        lengths = np.diff(np.from_dlpack(lists.offsets))
     items = _known(lists, lists.flatten(), name, kind, where)
     if (lengths % width).any():
         row = int(np.flatnonzero(lengths % width)[0])
@@ -52,7 +52,8 @@ def numbers(table: pa.Table, name: str, where: str) -> Float[np.ndarray, "rows"]
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise UserError(f"column {name}: no numbers", where=where, got=kind, next_step="leave this column out")
     # whole numbers beyond 2^53 lose their last digits: no property is known to so many
-    return table[name].cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy()
+    values = table[name].cast(pa.float64(), safe=False).combine_chunks()
+    return np.from_dlpack(values.fill_null(np.nan) if values.null_count else values)
 
 
 def _known(column: pa.Array, values: pa.Array, name: str, kind: pa.DataType, where: str) -> np.ndarray:
@@ -62,7 +63,8 @@ def _known(column: pa.Array, values: pa.Array, name: str, kind: pa.DataType, whe
     try:
         # numbers of any width that have room; of fractions single precision is enough, whatever they are written in
         values = values.cast(kind, safe=not pa.types.is_floating(kind))
-        return values.to_numpy(zero_copy_only=False)
+        # not Arrow's own to_numpy, which brings pandas; DLPack is of numbers alone
+        return np.from_dlpack(values) if pa.types.is_primitive(kind) else np.array(values.to_pylist(), dtype=object)
     except (pa.ArrowException, UnicodeDecodeError) as error:  # bytes that are no text are found out at the end
         raise UserError(f"column {name}: not {kind}", where=where, got=one_line(error)) from error
 

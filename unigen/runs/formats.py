@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unigen.crystals.cif_writer import SYMPREC
 from unigen.crystals.crystal import Crystal
-from unigen.disk import durable, writing
+from unigen.disk import durable_together, writing
 from unigen.errors import UserError
 
 FORMATS = {
@@ -66,7 +66,7 @@ def write_structure_files(
     for form in formats:
         if form == "extxyz":
             continue
-        with writing(folder):
+        with writing(folder), durable_together() as begin:
             (folder / form).mkdir(exist_ok=True)
             for stem, crystal in named:
                 if form == "vasp":
@@ -76,8 +76,7 @@ def write_structure_files(
                 target = folder / form / f"{stem}{_ENDINGS[form]}"
                 if keep and target.exists():
                     continue
-                with durable(target) as partial:
-                    if form == "poscar":
-                        crystal.to_poscar(partial)
-                    else:
-                        crystal.to_cif(partial, symprec if form == "cif" else None)
+                if form == "poscar":
+                    crystal.to_poscar(begin(target))
+                else:
+                    crystal.to_cif(begin(target), symprec if form == "cif" else None)
