@@ -140,6 +140,9 @@ def measured(model: str) -> dict[str, float]:
         for batch in BATCHES:
             wanted = jobs(case, batch if batch > 1 else SINGLE)
             found[f"{name}, batch {batch}"] = milliseconds(fresh(anew=case.anew), wanted, batch)
+    for batch in BATCHES:
+        wanted = [Job(CrystalRequest(), 0, index, 0) for index in range(32)]
+        found[f"de novo, batch {batch}"] = milliseconds(fresh(anew=False), wanted, batch)
     for batch in LIKELIHOODS:
         wanted = jobs(CASES["followed, 5 atoms"], max(batch, 32))
         with_score, without = (milliseconds(fresh(anew=False, score=score), wanted, batch) for score in (True, False))

@@ -6,6 +6,7 @@ first because the first atom is the origin: the fewer choices, the fewer equival
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,23 +69,26 @@ class CompositionGrammar:
         if open_element is not None:
             mask[[vocabulary.count_symbol(c) for c in self._counts_for(open_element, pairs)]] = True
             return mask
-        mask[[vocabulary.element_symbol(e) for e in self.elements if self._counts_for(e, pairs)]] = True
+        mask[[vocabulary.element_symbol(e) for e in self.elements if any(self._counts_for(e, pairs))]] = True
         complete = self.n_atoms is None or sum(count for _, count in pairs) == self.n_atoms
         mask[vocabulary.END] = bool(pairs) and complete and self.required <= {number for number, _ in pairs}
         return mask
 
-    def _counts_for(self, element: int, pairs: Pairs) -> list[int]:
-        """Counts this element may have as the next pair: in order, and leaving a rest that can be completed."""
+    def _counts_for(self, element: int, pairs: Pairs) -> Iterator[int]:
+        """Counts this element may have as the next pair: in order, and leaving a rest that can be completed.
+
+        One by one, since of most elements no more is asked than whether there are any.
+        """
         used = sum(count for _, count in pairs)
         if any(element == number for number, _ in pairs):
-            return []
+            return
         smallest = 1
         if pairs:
             last, smallest = pairs[-1]
             smallest += chemical_rank(element) < chemical_rank(last)  # equal counts are sorted by rank
         limit = min((self.n_atoms or self.max_atoms) - used, vocabulary.MAX_COUNT)
         counts = range(smallest, limit + 1)
-        return [count for count in counts if self._completable([*pairs, (element, count)])]
+        yield from (count for count in counts if self._completable([*pairs, (element, count)]))
 
     def _completable(self, pairs: Pairs) -> bool:
         """Whether some further pairs bring what is required and reach n_atoms.

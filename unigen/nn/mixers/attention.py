@@ -82,7 +82,7 @@ class Attention(nn.Module):
         nearest, farthest = map(int, torch.stack(position.aminmax()).tolist())
         reach = farthest + 1
         qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
-        cos, sin = _table_of_turns(-(-reach // _TABLE) * _TABLE, qkv.shape[-1] // 2, x.dtype, x.device)
+        cos, sin = _table_of_turns(-(-reach // _TABLE) * _TABLE, qkv.shape[-1] // 2, qkv.dtype, x.device)
         q, k = _turned(qkv[:, :2], cos[position][:, None, None], sin[position][:, None, None]).unbind(1)
         rows, mask = torch.arange(len(x), device=x.device), None
         state["keys"][rows, :, position] = k
