@@ -12,7 +12,7 @@ from unigen.crystals.symmetric import align
 from unigen.elements import composition_pairs, reduce_counts
 from unigen.errors import UserError
 from unigen.retrieval.lessons import Lesson, read_lessons, write_lessons
-from unigen.retrieval.shortlist import KINDS, NEIGHBOURS, SAME_KIND, Shortlist
+from unigen.retrieval.shortlist import KINDS, NEIGHBOURS, SAME_KIND, Retriever, Shortlist
 from unigen.retrieval.table import UNIT
 
 rows = st.integers(0, len(symmetric_crystals()) - 1)
@@ -42,6 +42,18 @@ def test_nearest_come_first_and_kinds_are_counted_as_they_appear(cell, exclude):
     assert [(n, c) for n, c in zip(found.elements.tolist(), found.counts.tolist(), strict=True)] == composition_pairs(
         cell
     )
+
+
+@settings(max_examples=30)
+@given(cells(), st.booleans())
+def test_structures_that_are_known_again_and_again_leave_the_others_their_places(cell, exclude):
+    often = table()
+    for _ in range(3):
+        often = often.joined(often)  # each of them eight times
+    found, same = (each.shortlist(cell, exclude_formula=exclude) for each in (retriever(), Retriever(often)))
+    for name in ("kind", "roles", "distance", "fingerprints"):
+        np.testing.assert_array_equal(getattr(same, name), getattr(found, name))
+    assert (same.sources % len(table())).tolist() == found.sources.tolist()
 
 
 @given(cells(), st.booleans())

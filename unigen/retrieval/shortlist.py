@@ -20,6 +20,10 @@ NEIGHBOURS = 32
 """Known structures on a shortlist, at most. For 300 crystals of the bundled table, own formulas left out, a list takes
 a millisecond; 46 % are ended by this number, 38 % by KINDS; on average it has 24 neighbours of 8 kinds."""
 
+_LOOKED_AT = 64
+"""Known structures that are looked at for each that may stand on a list: tables of the same structures from many
+sources would else fill it with one of them."""
+
 KINDS = 12
 """Different structures among them, at most."""
 
@@ -122,7 +126,7 @@ class Retriever:
         Args:
             counts: atoms by atomic number.
             exclude_formula: leave out all structures of the cell's own reduced formula (for training, benchmarks).
-            neighbours: how many, at most.
+            neighbours: how many, at most; those of the same elements in the same roles and of one kind count once.
             most_kinds: how many different structures among them, at most.
             space_groups: only structures of these. A list of what is wanted is not a part of the list of everything:
                 that ends long before a rare group comes.
@@ -138,7 +142,10 @@ class Retriever:
             nearest = self.index.of_cell(counts, exclude_formula=exclude_formula, among=self._in(space_groups))
         except UserError:  # no cell has such counts
             nearest = iter(())
-        for neighbour in islice((neighbour for neighbour in nearest if neighbour.copies == 1), neighbours):
+        listed: set[tuple[tuple[int, ...], int]] = set()
+        for neighbour in islice((each for each in nearest if each.copies == 1), _LOOKED_AT * neighbours):
+            if len(chosen) == neighbours:
+                break
             roles = np.array([neighbour.roles[number] for number in elements])
             geometry = self.table.site_geometry(neighbour.source, roles)
             kind = _kind(geometry[0], seen[:n_kinds])
@@ -146,6 +153,10 @@ class Retriever:
                 break
             if kind == n_kinds:
                 seen[n_kinds], n_kinds = geometry[0], n_kinds + 1
+            # of one structure that is known again and again the most stable stands for all
+            if (same := (tuple(roles.tolist()), kind)) in listed:
+                continue
+            listed.add(same)
             chosen.append(neighbour)
             kinds.append(kind)
             sites.append(geometry)
