@@ -1,5 +1,7 @@
 """Every path of legal symbols is a molecule of what was asked for, and real molecules are such paths."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -151,6 +153,51 @@ def test_a_walk_is_never_changed_by_writing():
     first.write(symbols[1]).write(symbols[2])
     assert np.array_equal(first.legal(), before)
     assert before.shape == (VOCABULARY_SIZE,)
+
+
+@settings(max_examples=12)
+@given(st.sampled_from((None, *FORMULAS)), st.integers(1, 9), st.booleans(), seeds)
+def test_what_is_legal_does_not_depend_on_what_was_asked_before(formula, max_rings, stereo, seed):
+    """A grammar that many have asked answers as one that nobody has, at every prefix, whatever the bounded search."""
+    rng = np.random.default_rng(seed)
+
+    def unasked():
+        return SmilesGrammar(formula=formula, max_heavy=12, stereo=stereo, max_rings=max_rings)
+
+    asked = unasked()
+    symbols = [walk(asked, rng) for _ in range(5)][0]
+    known, fresh = asked.start(), unasked().start()
+    for symbol in (*symbols, END):
+        fresh = replace(fresh, grammar=unasked())  # nothing is remembered from symbol to symbol either
+        assert np.array_equal(known.legal(), fresh.legal()), smiles_text(symbols)
+        known, fresh = known.write(symbol), fresh.write(symbol)
+
+
+@settings(max_examples=12)
+@given(st.sampled_from((None, *FORMULAS)), st.integers(1, 40), st.integers(1, 40), seeds)
+def test_a_search_finds_the_same_with_or_without_memory(formula, low, high, seed):
+    """Of any bound: what a shorter or longer search has left behind changes no answer, and a longer one loses none."""
+    rng = np.random.default_rng(seed)
+    grammar, state = SmilesGrammar(formula=formula, stereo=True), None
+    place, states = grammar.start(), []
+    while not place.ended:
+        place = place.write(int(rng.choice(np.flatnonzero(place.legal()))))
+        states += [place.state] if place.state is not None else []
+    for state in states:
+        alone = [
+            SmilesGrammar(formula=formula, stereo=True).completion.completes(state, bound) for bound in (low, high)
+        ]
+        assert [grammar.completion.completes(state, bound) for bound in (low, high)] == alone
+        assert alone[low > high] <= alone[low <= high] <= grammar.completion.completes(state, None)
+
+
+def test_a_mask_is_shared_and_cannot_be_written_to():
+    grammar = SmilesGrammar()
+    carbon, nitrogen = smiles_symbols("C")[0], smiles_symbols("N")[0]
+    chain = grammar.start().write(carbon).write(carbon)
+    assert chain.legal() is grammar.start().write(nitrogen).write(carbon).legal()
+    with pytest.raises(ValueError, match="read-only"):
+        chain.legal()[carbon] = False
 
 
 def test_charge_can_be_asked_for():

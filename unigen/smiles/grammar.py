@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from unigen.bounded_cache import BoundedCache
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 from unigen.shapes import Bool
@@ -28,6 +29,7 @@ from unigen.smiles.state import (
     free_digit,
     may_end,
     open_ring,
+    symbols_key,
 )
 from unigen.tokens.vocabulary import END, VOCABULARY_SIZE, mark_of, mark_symbol
 
@@ -40,6 +42,19 @@ QM9_CHARGES = frozenset({(6, -1), (7, 1), (7, -1), (8, -1)})
 _OPEN, _CLOSE, _BRACKET = mark_symbol("("), mark_symbol(")"), mark_symbol("[")
 _ORDER = {mark_symbol("="): 2, mark_symbol("#"): 3}
 _SIGN = {mark_symbol("/"): 1, mark_symbol("\\"): -1}
+
+_REMEMBERED = 1 << 14
+"""Masks that are kept, a kilobyte each with what they belong to. 300 random walks like QM9 stand at 4,500 places."""
+
+
+def _mask(symbols: Iterable[int]) -> Bool[np.ndarray, "vocabulary"]:
+    mask = np.zeros(VOCABULARY_SIZE, dtype=bool)
+    mask[list(symbols)] = True
+    mask.flags.writeable = False
+    return mask
+
+
+_NOTHING = _mask([])
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,11 @@ class SmilesGrammar:
         return {spelling.symbols: spelling for spelling in self.completion.spellings}
 
     @cached_property
+    def masks(self) -> BoundedCache[tuple[object, ...], Bool[np.ndarray, "vocabulary"]]:
+        """Symbols that may follow, by the places where it was asked."""
+        return BoundedCache(_REMEMBERED)
+
+    @cached_property
     def rest(self) -> Rest:
         """What is to be written at the beginning."""
         if self.formula is None:
@@ -145,12 +165,19 @@ class SmilesWalk:
     ended: bool = False
 
     def legal(self) -> Bool[np.ndarray, "vocabulary"]:
-        """Mask of the symbols that may follow; none behind END. Every path of legal symbols ends in END."""
-        mask = np.zeros(VOCABULARY_SIZE, dtype=bool)
-        if not self.ended:
+        """Mask of the symbols that may follow; none behind END. Every path of legal symbols ends in END.
+
+        It is shared by all walks of the grammar that stand at such a place, and cannot be written to.
+        """
+        if self.ended:
+            return _NOTHING
+        place = None if self.state is None else symbols_key(self.state)
+        asked = (place, self.branch, self.order, self.sign, self.bracket)
+        mask = self.grammar.masks.get(asked)
+        if mask is None:
             symbols = set(self._following(BOUND)) or set(self._following(None))
             assert symbols, "what is legal can be completed"
-            mask[list(symbols)] = True
+            mask = self.grammar.masks[asked] = _mask(symbols)
         return mask
 
     def write(self, symbol: int) -> SmilesWalk:
