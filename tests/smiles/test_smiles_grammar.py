@@ -155,7 +155,7 @@ def test_a_walk_is_never_changed_by_writing():
     assert before.shape == (VOCABULARY_SIZE,)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(st.sampled_from((None, *FORMULAS)), st.integers(1, 9), st.booleans(), seeds)
 def test_what_is_legal_does_not_depend_on_what_was_asked_before(formula, max_rings, stereo, seed):
     """A grammar that many have asked answers as one that nobody has, at every prefix, whatever the bounded search."""
@@ -165,7 +165,7 @@ def test_what_is_legal_does_not_depend_on_what_was_asked_before(formula, max_rin
         return SmilesGrammar(formula=formula, max_heavy=12, stereo=stereo, max_rings=max_rings)
 
     asked = unasked()
-    symbols = [walk(asked, rng) for _ in range(5)][0]
+    symbols, *_ = [walk(asked, rng) for _ in range(5)]
     known, fresh = asked.start(), unasked().start()
     for symbol in (*symbols, END):
         fresh = replace(fresh, grammar=unasked())  # nothing is remembered from symbol to symbol either
