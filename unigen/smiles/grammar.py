@@ -17,7 +17,7 @@ from unigen.bounded_cache import BoundedCache
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 from unigen.shapes import Bool
-from unigen.smiles.atoms import AtomSpelling, atom_spellings
+from unigen.smiles.atoms import AtomSpelling, after_bond, atom_spellings
 from unigen.smiles.completion import BOUND, Completion
 from unigen.smiles.state import (
     Rest,
@@ -247,6 +247,8 @@ class SmilesWalk:
 
     def _leads(self, order: int, sign: int, bound: int | None, *, branch: bool = False) -> bool:
         """Whether any atom may follow such a bond."""
+        if self.state is not None and after_bond(self.state.valence, order) is None:
+            return False  # sparing the look at each atom
         spellings = self.grammar.completion.spellings
         states = (self._with_atom(spelling, order, sign, branch=branch) for spelling in spellings)
         return any(self._completes(state, bound) for state in states if state)
