@@ -10,8 +10,8 @@ no completion. Otherwise, when atoms enough are left, one is known: a chain of a
 open ring, D/2 pairs of carbons with triple bonds (or D pairs of carbons and nitrogens with double ones), which follow
 it or fill other places that must be filled; then the other atoms wherever bonds are free. Where this is not enough, a
 bounded search looks for one. What it does not find is taken as impossible, so a few paths that could be completed are
-forbidden. None that is allowed has a dead end: what `completes` has a completion by steps of the search, and without a
-bound the search finds it again.
+forbidden. None that is allowed has a dead end: what `completes` within a bound has a completion by steps of the search,
+and the search finds it again from each of them, within the same bound.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ BOUND = 1000
 questions need no search, 90 % of the searches end within 60 steps, and 68 searches end at this bound. With three times
 as many a walk takes a third longer, for one symbol in a thousand."""
 
-_BOUND_OF_FIRST = 5000
-"""The same before the first atom, where a search is made once a grammar and a wrong no would refuse the request."""
+LONG_BOUND = 30_000
+"""The same before the first atom, where a search is made once a grammar and a wrong no would refuse the request, and
+behind it for as long as the shorter searches find nothing: what follows takes fewer steps than what is begun."""
 
 _REMEMBERED = 1 << 15
 """Answers that are kept, of a few hundred bytes each, so that a long run does not fill the memory. All walks of a
@@ -87,7 +88,7 @@ class Completion:
         """Whether any molecule is as wanted, as far as a longer search sees."""
         index = self.element_index
         starts = [state for atom in self.spellings if (state := first_atom(atom, index[atom.number], rest))]
-        return any(self.completes(state, bound) for bound in (BOUND, _BOUND_OF_FIRST) for state in starts)
+        return any(self.completes(state, bound) for bound in (BOUND, LONG_BOUND) for state in starts)
 
     @cached_property
     def element_index(self) -> dict[int, int]:
@@ -113,12 +114,12 @@ class Completion:
             key=lambda spelling: len(spelling.valence),
         )
 
-    def completes(self, state: State | None, bound: int | None = BOUND) -> bool:
-        """Whether symbols lead from here to the end; with a bound, whether a search of that many steps finds them.
+    def completes(self, state: State | None, bound: int = BOUND) -> bool:
+        """Whether a search of that many steps finds symbols that lead from here to the end.
 
         The answer depends on the state and the bound alone, never on what was asked before.
         """
-        return state is not None and bool(self._search(state, bound if bound is not None else 1 << 62).completes)
+        return state is not None and bool(self._search(state, bound).completes)
 
     def _search(self, state: State, budget: int) -> _Finding:
         """Look for symbols that lead to the end, depth first, in at most so many steps.

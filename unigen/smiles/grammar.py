@@ -18,7 +18,7 @@ from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 from unigen.shapes import Bool
 from unigen.smiles.atoms import AtomSpelling, after_bond, atom_spellings
-from unigen.smiles.completion import BOUND, Completion
+from unigen.smiles.completion import BOUND, LONG_BOUND, Completion
 from unigen.smiles.state import (
     Rest,
     State,
@@ -175,7 +175,7 @@ class SmilesWalk:
         asked = (place, self.branch, self.order, self.sign, self.bracket)
         mask = self.grammar.masks.get(asked)
         if mask is None:
-            symbols = set(self._following(BOUND)) or set(self._following(None))
+            symbols = set(self._following(BOUND)) or set(self._following(LONG_BOUND))
             assert symbols, "what is legal can be completed"
             mask = self.grammar.masks[asked] = _mask(symbols)
         return mask
@@ -222,7 +222,7 @@ class SmilesWalk:
         order, sign = order or self.order or 1, sign or self.sign
         return add_atom(self.state, spelling, element, order, branch=branch or self.branch, sign=sign)
 
-    def _following(self, bound: int | None) -> Iterator[int]:
+    def _following(self, bound: int) -> Iterator[int]:
         """The symbols that may follow, as far as searches of this bound see."""
         yield from self._atoms(bound)
         if self.state is None or self.bracket:
@@ -236,7 +236,7 @@ class SmilesWalk:
             yield from [_CLOSE] * self._completes(close_branch(self.state), bound)
             yield from [_OPEN] * any(self._leads(order, 0, bound, branch=True) for order in (1, 2, 3))
 
-    def _atoms(self, bound: int | None) -> Iterator[int]:
+    def _atoms(self, bound: int) -> Iterator[int]:
         """The next symbols of atoms that may stand here."""
         start, listed = len(self.bracket), set()
         for spelling in self.grammar.completion.spellings:
@@ -245,7 +245,7 @@ class SmilesWalk:
                 listed.add(symbol)
                 yield symbol
 
-    def _leads(self, order: int, sign: int, bound: int | None, *, branch: bool = False) -> bool:
+    def _leads(self, order: int, sign: int, bound: int, *, branch: bool = False) -> bool:
         """Whether any atom may follow such a bond."""
         if self.state is not None and after_bond(self.state.valence, order) is None:
             return False  # sparing the look at each atom
@@ -253,7 +253,7 @@ class SmilesWalk:
         states = (self._with_atom(spelling, order, sign, branch=branch) for spelling in spellings)
         return any(self._completes(state, bound) for state in states if state)
 
-    def _bonds(self, bound: int | None) -> Iterator[int]:
+    def _bonds(self, bound: int) -> Iterator[int]:
         """The bonds that may be written here."""
         assert self.state is not None, "a bond stands behind an atom"
         for symbol, order in _ORDER.items():
@@ -265,7 +265,7 @@ class SmilesWalk:
             if self._completes(ring, bound) or self._leads(1, sign, bound):
                 yield symbol
 
-    def _rings(self, state: State, bound: int | None) -> Iterator[int]:
+    def _rings(self, state: State, bound: int) -> Iterator[int]:
         """The digits that may be written here."""
         if self._completes(open_ring(state, self.order or 1, self.grammar.max_rings, self.sign), bound):
             yield mark_symbol(str(free_digit(state)))
@@ -273,5 +273,5 @@ class SmilesWalk:
             if self._completes(close_ring(state, ring), bound):
                 yield mark_symbol(str(ring.digit))
 
-    def _completes(self, state: State | None, bound: int | None) -> bool:
+    def _completes(self, state: State | None, bound: int) -> bool:
         return self.grammar.completion.completes(state, bound)
