@@ -153,6 +153,46 @@ def test_a_walk_is_never_changed_by_writing():
     assert before.shape == (VOCABULARY_SIZE,)
 
 
+@settings(max_examples=6)
+@given(st.sampled_from((None, *FORMULAS)), st.integers(1, 9), st.booleans(), seeds)
+def test_what_is_legal_does_not_depend_on_what_was_asked_before(formula, max_rings, stereo, seed):
+    """A grammar that many have asked answers as one that nobody has, at every prefix, whatever the bounded search."""
+    rng = np.random.default_rng(seed)
+    asked, unasked = (SmilesGrammar(formula=formula, stereo=stereo, max_rings=max_rings) for _ in range(2))
+    symbols, *_ = [walk(asked, rng) for _ in range(5)]
+    known, fresh = asked.start(), unasked.start()
+    for symbol in (*symbols, END):
+        assert np.array_equal(known.legal(), fresh.legal()), smiles_text(symbols)
+        known, fresh = known.write(symbol), fresh.write(symbol)
+
+
+@settings(max_examples=6)
+@given(st.sampled_from((None, *FORMULAS)), st.integers(1, 40), st.integers(1, 40), seeds)
+def test_a_search_finds_the_same_with_or_without_memory(formula, low, high, seed):
+    """Of any bound: what a shorter or longer search has left behind changes no answer, and a longer one loses none."""
+    rng = np.random.default_rng(seed)
+    grammar, state = SmilesGrammar(formula=formula, stereo=True), None
+    place, states = grammar.start(), []
+    while not place.ended:
+        place = place.write(int(rng.choice(np.flatnonzero(place.legal()))))
+        states += [place.state] if place.state is not None else []
+    for state in states:
+        alone = [
+            SmilesGrammar(formula=formula, stereo=True).completion.completes(state, bound) for bound in (low, high)
+        ]
+        assert [known.completes(state, bound) for bound in (low, high)] == alone
+        assert alone[low > high] <= alone[low <= high]
+
+
+def test_a_mask_is_shared_and_cannot_be_written_to():
+    grammar = SmilesGrammar()
+    carbon, nitrogen = smiles_symbols("C")[0], smiles_symbols("N")[0]
+    chain = grammar.start().write(carbon).write(carbon)
+    assert chain.legal() is grammar.start().write(nitrogen).write(carbon).legal()
+    with pytest.raises(ValueError, match="read-only"):
+        chain.legal()[carbon] = False
+
+
 def test_charge_can_be_asked_for():
     rng, grammar = np.random.default_rng(0), SmilesGrammar(total_charge=1, charges=frozenset({(7, 1)}))
     for _ in range(30):
