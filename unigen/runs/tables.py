@@ -122,6 +122,10 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
 _FACTS = 4
 """Columns of a ranker's facts in a printed table; all are in ``ranking.csv`` and on the page."""
 
+_PREDICTED = 36
+"""Characters, at most, of a line that is folded in no case: those of all properties of QM9 are shorter, and at 80
+columns formula, SMILES and the number that ranks have their least room beside it."""
+
 
 def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str) -> Table:
     """A table of ranked answers for the terminal: what they are, and the first numbers that ranked them.
@@ -145,10 +149,14 @@ def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str) -> T
         for name, value in row["ranking"].items()
         if isinstance(value, int | float) and name not in passed_over
     )
-    shown = list(numbers)[:_FACTS]
+    asked = any("_predicted" in name for name in numbers)
+    shown = list(numbers)[: 1 if asked else _FACTS]
     for place, name in enumerate(shown):
         heading = name.replace("_", " ")
         table.add_column(f"{heading}\n({unit})" if not place and unit else heading, justify="right", overflow="fold")
+    if asked:
+        longest = max(len(line) for row in rows for line in _predicted(row["ranking"]))
+        table.add_column("predicted", overflow="fold", min_width=min(longest, _PREDICTED))
     for row in rows:
         ranking = row["ranking"]
         if crystals:
@@ -158,8 +166,21 @@ def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str) -> T
         formula = row.get("formula") or crystal_formula(row)
         found = [ranking.get(name, "") for name in shown]
         cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in found]
+        cells += ["\n".join(_predicted(ranking))] if asked else []
         table.add_row(*map(Text, (str(ranking["rank"]), formula, kind, *cells)))
     return table
+
+
+def _predicted(ranking: Mapping[str, Any]) -> list[str]:
+    """Every property that was asked for, a line each: a column of each would not fit a terminal."""
+    lines = []
+    for column, value in ranking.items():
+        name, _, unit = column.partition(" (")
+        if name.endswith("_predicted"):
+            asked = ranking[column.replace("_predicted", "_asked", 1)]
+            found = f"{name.removesuffix('_predicted')} {value:.4g} {unit.removesuffix(')')}".rstrip()
+            lines.append(f"{found} (asked {asked:.4g})")
+    return lines
 
 
 def crystal_formula(row: Mapping[str, Any]) -> str:
