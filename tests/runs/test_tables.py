@@ -77,8 +77,9 @@ def test_nothing_is_cut_off_at_80_columns(source):
     assert "Ba12Cu12O2" in _printed(samples_table([row | {"formula": "Ba12Cu12O28Y4"}]))  # folded, not cut
 
 
+@pytest.mark.parametrize("smiles", ["O", "C#CC[C@]12C[C@H]1O[C@@H]2C", "C" * 60])
 @pytest.mark.parametrize("count", [1, 2, 6])
-def test_every_property_that_was_asked_for_is_told_at_80_columns(count):
+def test_every_property_that_was_asked_for_is_told_at_80_columns(count, smiles):
     asked = {"gap": (0.25, "hartree"), "mu": (2, "debye"), "Cv": (30.5, "cal/(mol K)"), "R2": (1200.0, "bohr^2")}
     asked |= {"zpve": (0.125, "hartree"), "density": (4.5, "")}
     ranking: dict[str, float | str] = {"rank": 1, "off_by": 0.321, "candidate": 3}

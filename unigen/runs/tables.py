@@ -156,7 +156,7 @@ def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str) -> T
         table.add_column(f"{heading}\n({unit})" if not place and unit else heading, justify="right", overflow="fold")
     if asked:
         longest = max(len(line) for row in rows for line in _predicted(row["ranking"]))
-        table.add_column("predicted", overflow="fold", min_width=min(longest, _PREDICTED))
+        table.add_column("predicted", overflow="fold", width=max(len("predicted"), min(longest, _PREDICTED)))
     for row in rows:
         ranking = row["ranking"]
         if crystals:
