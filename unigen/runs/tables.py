@@ -30,6 +30,7 @@ SHOWN = 20
 _LIKELIHOOD = "log p: log-likelihood in nats; larger is likelier within one composition"
 _ANGLES = "α β γ (°)"  # noqa: RUF001 - the field's letters
 _COPIED = "distance: between the two compositions' elements; 0 is the same composition"
+_ABOVE_HULL = "above hull: energy above the convex hull of known phases, eV/atom"
 _WEIGHED = "weight: the model's probability that the crystal follows this relative (or none)"
 
 
@@ -95,7 +96,8 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
     Args:
         rows: one mapping a sample: ``crystal`` (the Crystal), what `check_sample` returns, and where known ``formula``
             (as the user wrote it; the cell's own by default), ``log_likelihood``, and ``source`` of what starts from
-            a known structure (``id``, ``formula``, ``distance``, ``probability``). The first `SHOWN` are shown.
+            a known structure (``id``, ``formula``, ``distance``, ``probability``), and ``above_hull`` in eV/atom, which
+            takes the place of ``valid``: what is not valid is not judged. The first `SHOWN` are shown.
         total: how many there are, when ``rows`` is only the beginning.
     """
     from rich.text import Text
@@ -104,12 +106,14 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
     total = len(rows) if total is None else total
     notes = [_COPIED] if copied else [_LIKELIHOOD] if any("log_likelihood" in row for row in rows) else []
     notes += [_WEIGHED] if "weight" in _merit(rows[:SHOWN]) else []
+    judged = any("above_hull" in row for row in rows)
+    notes += [_ABOVE_HULL] if judged else []
     notes += [f"and {total - SHOWN} more"] if total > SHOWN else []
     table = plain_table("\n".join(notes) or None)
     table.add_column("formula", overflow="fold", min_width=9)
     table.add_column("space group", overflow="fold", min_width=10)
     cell = (f"a b c (Å)\n{_ANGLES}",) if copied else ("a b c (Å)", _ANGLES)
-    for heading in (*cell, "g/cm³", "d min\n(Å)", "valid"):
+    for heading in (*cell, "g/cm³", "d min\n(Å)", "above\nhull" if judged else "valid"):
         table.add_column(heading, justify="right", no_wrap=True)
     if copied:
         table.add_column("known relative", overflow="fold", min_width=11)
@@ -228,7 +232,9 @@ def _cell(row: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _facts(row: Mapping[str, object]) -> tuple[str, str, str]:
-    return f"{row['density']:.2f}", f"{row['smallest_distance']:.2f}", "yes" if row["valid"] else "no"
+    above = row.get("above_hull")
+    last = f"{above:.3f}" if isinstance(above, int | float) else "yes" if row["valid"] else "no"
+    return f"{row['density']:.2f}", f"{row['smallest_distance']:.2f}", last
 
 
 def _crystal(row: Mapping[str, object]) -> Crystal:
