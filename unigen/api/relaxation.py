@@ -213,8 +213,8 @@ def hull(
 
     Returns:
         Samples (one Sample for one structure), relaxed, with ``above_hull`` and ``formation_energy`` (eV/atom) and
-        ``decomposition`` in ``sample.facts``; where the hull cannot tell, ``above_hull`` is None and ``hull_reason``
-        says why.
+        ``decomposition`` in ``sample.facts``; where the hull cannot tell, ``above_hull`` is None, ``hull_reason``
+        says why, and a warning counts them.
 
     Raises:
         UserError: the hull is not built, its energies are of another scheme, and what `relax` raises.
@@ -234,6 +234,12 @@ def hull(
     relaxed = iter(relax(missing, **options) if missing else ())
     samples = [sample if done else next(relaxed) for sample, done in zip(given, known, strict=True)]
     judged = Samples(_judged(sample, reference) for sample in samples)
+    if unknown := [sample for sample in judged if "hull_reason" in sample.facts]:
+        assert unknown[0].structure is not None, "what was judged has a structure"
+        missing_elements = reference.missing_elements(unknown[0].structure.counts)
+        way = f"; {reference.way_to_add(missing_elements[0], chosen)}" if missing_elements else ""
+        counted = f"{len(unknown)} of {len(judged)} have no energy above the hull {name}"
+        warnings.warn(f"{counted}; the first: {unknown[0].facts['hull_reason']}{way}", stacklevel=2)
     return judged[0] if single else judged
 
 
