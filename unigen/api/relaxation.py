@@ -11,7 +11,7 @@ from typing import Any
 from unigen.api.samples import Samples, row_of_sample
 from unigen.api.structures import samples_of
 from unigen.energies.hull.hull import Hull
-from unigen.energies.molecule_relaxation import GFN2, XtbSettings
+from unigen.energies.molecule_relaxation import GFN2, XtbSettings, check_potential
 from unigen.energies.potential import Potential, find_potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
@@ -103,8 +103,9 @@ def relax(
     samples = Samples(given[:limit])
     shown = in_notebook() if progress is None else progress
     if samples.kind == "molecules":
-        if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
-            raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", got=potential)
+        check_potential(potential)
+        if energy_scheme or batch or device != "cpu":
+            raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one")
         if fix_symmetry or fix_cell or fix_atoms or pressure or format or top:
             raise UserError("a cell, its symmetry, a pressure and their files are of crystals", got="molecules")
         xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
