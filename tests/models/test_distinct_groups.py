@@ -71,3 +71,13 @@ def test_space_groups_of_parents_count_too():
 def test_a_generator_that_knows_no_symmetry_says_so():
     sample = generate(SALTS, model=NearestGenerator(prototypes()))[0]
     assert sample.reason.startswith("nearest cannot be asked for different space groups; got space_group")
+
+
+def test_of_several_groups_each_has_its_own_samples_in_turn():
+    asked = CrystalRequest(formula="CaTiO3", space_group=(221, 62), distinct="space_group")
+    drawn = generate(asked, n=5, model=make())
+    for place, group in enumerate((62, 221)):
+        alone = generate(replace(asked, space_group=group, distinct=None), n=3, model=make())
+        of_group = drawn[place::2]
+        assert [sample.template for sample in of_group] == [sample.template for sample in alone[: len(of_group)]]
+        assert {int(sample.template.split()[0]) for sample in of_group if sample.template} <= {group}

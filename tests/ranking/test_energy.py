@@ -119,6 +119,16 @@ def test_what_relaxes_to_a_symmetry_that_nobody_asked_for_is_ranked_as_it_was_dr
     assert rating.structure.space_group().number == 99
 
 
+def test_energies_above_the_lowest_compare_scans_with_scans():
+    samples = [sample(each, index) for index, each in enumerate((B2, ROCKSALT, L1_0))]
+    scanned, ratings = rate(samples), rate(samples, relax=1)
+    relaxed = [rating.facts["relaxed"] != "no" for rating in ratings]
+    assert sum(relaxed) == 1
+    for before, rating, is_relaxed in zip(scanned, ratings, relaxed, strict=True):
+        wanted = 0.0 if is_relaxed else before.facts["energy_above_lowest"]
+        assert rating.facts["energy_above_lowest"] == pytest.approx(wanted, abs=1e-6)
+
+
 def test_enthalpies_at_no_pressure_order_as_energies_do():
     samples = [sample(each, index) for index, each in enumerate((B2, L1_0))]
     ratings = rate(samples, relax=2, pressures=(0.0, 30.0))

@@ -17,10 +17,22 @@ from unigen.request import CrystalRequest
 from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.neighbours import NeighbourIndex
 from unigen.sample.requests import read_requests
-from unigen.sample.scan import OFTEN, scan_each, scan_requests, scan_system, write_scan, write_scan_requests
+from unigen.sample.scan import (
+    OFTEN,
+    Composition,
+    Scan,
+    scan_each,
+    scan_requests,
+    scan_system,
+    write_scan,
+    write_scan_requests,
+)
 
 KNOWN = Compositions.of_dataset(prototypes())
 ELEMENTS = st.lists(st.sampled_from(["Na", "K", "Mg", "Ti", "O", "S", "Cl"]), min_size=1, max_size=3, unique=True)
+
+
+SALT = Scan(("Na", "Cl"), (Composition("NaCl", "Na-Cl", 0.0, True, True, "NaCl"),), 0, 0)
 
 
 def everything(elements: list[str]) -> set[tuple[tuple[int, int], ...]]:
@@ -62,6 +74,24 @@ def test_what_is_asked_for_is_plausible_and_nothing_is_left_out_in_silence(eleme
         assert [(not each.known, each.distance) for each in of_it] == sorted(
             (not each.known, each.distance) for each in of_it
         )
+
+
+@settings(max_examples=8)
+@given(ELEMENTS, st.data())
+def test_what_must_occur_does_and_what_the_user_has_is_left_out(elements, data):
+    required = data.draw(st.lists(st.sampled_from(elements), unique=True, max_size=len(elements)))
+    whole = scan_system(elements, KNOWN, 4)
+    held = {formula_of(each.formula) for each in data.draw(st.lists(st.sampled_from(whole.compositions), max_size=5))}
+    scan = scan_system(elements, KNOWN, 4, must_contain=required, held=held)
+    chosen = [formula_of(each.formula) for each in scan.compositions]
+    assert not held & {*chosen}
+    needed = {ATOMIC_NUMBER[symbol] for symbol in required}
+    left = {formula for formula in everything(elements) if needed <= {number for number, _ in formula}}
+    assert {*chosen} <= left
+    assert scan.held == len(held & left)
+    assert len(chosen) == len(left) - scan.unbalanced - scan.beyond - scan.held
+    (request,) = scan_requests([CrystalRequest(elements=("Na", "Cl"), must_contain=("Na", "Cl"))], [SALT])
+    assert (request.formula, request.must_contain) == ("NaCl", None)
 
 
 @settings(max_examples=6)

@@ -213,13 +213,19 @@ class EnergyRanker:
     def _compared(self, ratings: Sequence[Rating]) -> list[Rating]:
         """With energies above the lowest of its composition among the candidates, and above the hull.
 
-        Relaxed energies are compared with relaxed ones alone: relaxing always lowers.
+        Relaxed energies are compared with relaxed ones, those of scans with those of scans, which what was relaxed has
+        had, too: relaxing always lowers.
         """
         lowest: dict[tuple[bool, str], float] = {}
         for rating in ratings:
-            if rating.value is not None and isinstance(rating.structure, Crystal):
-                like = _is_relaxed(rating), rating.structure.reduced_formula
-                lowest[like] = min(rating.value, lowest.get(like, rating.value))
+            if rating.value is None or not isinstance(rating.structure, Crystal):
+                continue
+            formula = rating.structure.reduced_formula
+            energies = {_is_relaxed(rating): rating.value}
+            if _is_relaxed(rating):
+                energies[False] = float(rating.facts["energy_per_atom_unrelaxed"])
+            for relaxed, energy in energies.items():
+                lowest[relaxed, formula] = min(energy, lowest.get((relaxed, formula), energy))
         return [self._with_differences(rating, lowest) for rating in ratings]
 
     def _with_differences(self, rating: Rating, lowest: dict[tuple[bool, str], float]) -> Rating:

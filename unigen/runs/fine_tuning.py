@@ -188,7 +188,7 @@ def fine_tune(settings: FineTuneSettings, console: Console | None = None) -> Fin
         if undone:
             _keep_old_weights(model, measures)
             after = measures.after(model)
-        notes = _notes(data, config, material, measures, undone)
+        notes = _notes(data, config, material, measures, undone, relatives or before, after)
         built = read_yaml(out / "data" / "build.yaml")
         left_out = {**built["rejected"], **built.get("passed_over", {})}
         result = FineTuneResult(source.kind, model, before, relatives, after, not undone, splits, left_out, notes)
@@ -326,7 +326,9 @@ def _keep_old_weights(model: Path, measures: Measures) -> None:
     save_model(measures.start(), model)
 
 
-def _notes(data: Dataset, config: Any, material: Material, measures: Measures, undone: str) -> tuple[str, ...]:
+def _notes(
+    data: Dataset, config: Any, material: Material, measures: Measures, undone: str, start: Measured, after: Measured
+) -> tuple[str, ...]:
     notes = []
     large = int((data.num_atoms > config.max_atoms).sum())
     if large:
@@ -334,6 +336,11 @@ def _notes(data: Dataset, config: Any, material: Material, measures: Measures, u
         notes.append(f"{large} structures of more than {config.max_atoms} atoms {use}: the model cannot learn them")
     if undone:
         notes.append(f"{undone}: the weights stay as they were")
+    elif measures.asked is not None and after.score > start.score:
+        notes.append(
+            f"the {measures.asked.name} of what is drawn is farther from what is asked for than without training "
+            f"({start.score:.3g} to {after.score:.3g}): give more structures or steps before you rely on it"
+        )
     if measures.asked is not None:
         asked = measures.asked
         notes.append(

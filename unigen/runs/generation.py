@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
@@ -152,6 +153,8 @@ def run_generation(
         if not any(isinstance(each, TypeScan) for each in settings.scans):  # of those a seed chooses other compositions
             for line in _seed_remarks(generator, requests, rows):
                 console.out(line, highlight=False)
+        for line in _group_remarks(requests, rows)[:SHOWN]:
+            console.out(line, highlight=False)
     return rows
 
 
@@ -165,6 +168,25 @@ def _seed_remarks(generator: Generator, requests: Sequence[Request], rows: Seque
         return []
     said = f"{repeated} of {len(rows)} follow a known structure in a fixed order: another --seed gives them again"
     return [f"{said}, in cells of that size; a larger --n follows farther ones"]
+
+
+def _group_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
+    """A line a request for several space groups, of some of which nothing came: the likeliest were drawn."""
+    found: dict[int, set[int]] = defaultdict(set)
+    for row in rows:
+        if was_made(row) and "space_group" in row:
+            found[row["request_index"]].add(row["space_group"])
+    lines = []
+    for index, request in enumerate(requests):
+        if not isinstance(request, CrystalRequest) or not isinstance(request.space_group, tuple):
+            continue
+        if request.distinct is not None or index not in found:
+            continue
+        missing = sorted(request.space_groups - found[index])
+        if missing:
+            name = request.id or request.formula or f"request {index}"
+            lines.append(f"{name}: none in {', '.join(map(str, missing))}; --distinct space-group draws each in turn")
+    return lines
 
 
 def draw_samples(

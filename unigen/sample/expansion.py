@@ -54,14 +54,15 @@ def expand(
         n: samples: of each request and each composition, but of a formula type one of each of ``n`` compositions.
         model: whose known formulas.
         retrieve_from: dataset of known structures, instead of the model's own.
-        known: datasets whose formulas count as known, too.
+        known: datasets whose formulas count as known, too; a scan leaves them out.
         seed: of the choice among compositions.
         scan: all plausible compositions of the elements of each request.
         limit: compositions of a subsystem or a formula type, at most, and of each ``n`` samples.
         distinct: given where the samples of each composition of a scan are to have different space groups.
 
     Raises:
-        UserError: as `scan_each` and `exchange_elements`; samples of one composition beside one sample of several.
+        UserError: as `scan_each` and `exchange_elements`; a scan without a composition; samples of one composition
+            beside one sample of several.
     """
     types = [each for each in asked if isinstance(each, FormulaTypeRequest)]
     if limit is not None and not (scan or types):
@@ -70,7 +71,9 @@ def expand(
         if types:
             raise UserError("a scan is of elements", got=types[0].type.formula, next_step="leave --scan out")
         plain = [each for each in asked if isinstance(each, CrystalRequest)]
-        scans = scan_each(plain, model, retrieve_from, limit or LIMIT)
+        scans = scan_each(plain, model, retrieve_from, limit or LIMIT, formulas_of_datasets(known))
+        if not any(each.compositions for each in scans):
+            raise UserError("no composition to draw", got=scans[0].summary, next_step="allow more elements")
         return Expansion(scan_requests(plain, scans, distinct), n, scans)
     if limit is None and 0 < len(types) < len(asked) and n > 1:
         raise UserError(

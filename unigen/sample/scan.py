@@ -74,12 +74,14 @@ class Scan:
         compositions: one request each: by number of elements, then system, then distance.
         unbalanced: formulas that were passed over since no charges of their elements balance.
         beyond: formulas behind the last of each system, of which nobody asked whether they balance.
+        held: formulas that were passed over since the user has them.
     """
 
     elements: tuple[str, ...]
     compositions: tuple[Composition, ...]
     unbalanced: int
     beyond: int
+    held: int = 0
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -90,6 +92,7 @@ class Scan:
             "known": sum(each.known for each in self.compositions),
             "unbalanced": self.unbalanced,
             "beyond": self.beyond,
+            **({"held": self.held} if self.held else {}),
         }
 
     @property
@@ -99,6 +102,7 @@ class Scan:
         return (
             f"{facts['system']}: {facts['compositions']} compositions, {facts['known']} of them known; left out: "
             f"{self.unbalanced} whose charges do not balance, {self.beyond} behind the nearest of their systems"
+            + (f", {self.held} of --known" if self.held else "")
         )
 
 
@@ -123,13 +127,22 @@ def known_table(model: str | Path, retrieve_from: str | Path | None = None) -> T
     return open_table(retrieve_from)
 
 
-def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT) -> Scan:
+def scan_system(
+    elements: Sequence[str],
+    known: Compositions,
+    limit: int = LIMIT,
+    *,
+    must_contain: Collection[str] = (),
+    held: Collection[Formula] = (),
+) -> Scan:
     """The plausible formulas of a chemical system and its subsystems.
 
     Args:
         elements: symbols, whose order makes no difference.
         known: cells of any elements.
         limit: formulas of a subsystem, at most.
+        must_contain: symbols that each subsystem has.
+        held: formulas that are left out, whether they are known or not.
 
     Example:
         >>> scan = scan_system(["Na", "Cl"], known_compositions("unigen-crystal-small"), limit=1)
@@ -144,11 +157,18 @@ def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT
     ratios = Counter(tuple(sorted(count for _, count in formula)) for formula in formulas)
     index = NeighbourIndex.fit(known)
     chosen: list[Composition] = []
-    unbalanced = beyond = 0
+    required = {ATOMIC_NUMBER[symbol] for symbol in must_contain}
+    unbalanced = beyond = passed = 0
     for system in (each for size in range(1, len(numbers) + 1) for each in combinations(numbers, size)):
+        if not required <= {*system}:
+            continue
         ranked: list[tuple[float, int, str, bool, str]] = []
         for counts in _formulas(system, formulas, ratios):
-            is_known = tuple(sorted(counts.items())) in formulas
+            key = tuple(sorted(counts.items()))
+            if key in held:
+                passed += 1
+                continue
+            is_known = key in formulas
             formula = relative = format_formula(counts)
             distance = 0.0
             if not is_known:
@@ -169,7 +189,7 @@ def scan_system(elements: Sequence[str], known: Compositions, limit: int = LIMIT
             name = "-".join(SYMBOLS[number] for number in system)
             chosen.append(Composition(formula, name, distance, is_known, balanced, relative))
             left -= 1
-    return Scan(tuple(SYMBOLS[number] for number in numbers), tuple(chosen), unbalanced, beyond)
+    return Scan(tuple(SYMBOLS[number] for number in numbers), tuple(chosen), unbalanced, beyond, passed)
 
 
 def _formulas(
@@ -198,6 +218,7 @@ def scan_requests(
             request,
             formula=each.formula,
             elements=None,
+            must_contain=None,
             distinct=distinct and "space_group",
             id=f"{request.id} {each.formula}" if request.id else None,
         )
@@ -207,9 +228,13 @@ def scan_requests(
 
 
 def scan_each(
-    requests: Sequence[CrystalRequest], model: str | Path, retrieve_from: str | Path | None, limit: int = LIMIT
+    requests: Sequence[CrystalRequest],
+    model: str | Path,
+    retrieve_from: str | Path | None,
+    limit: int = LIMIT,
+    held: Collection[Formula] = (),
 ) -> list[Scan]:
-    """The scan of the elements of each request.
+    """The scan of the elements of each request, without the formulas that the user has.
 
     Raises:
         UserError: a request without elements, or with more than elements to say what it is of; too many elements.
@@ -224,9 +249,12 @@ def scan_each(
                 "too many elements to scan", got=len(set(request.elements)), wanted=f"up to {MOST_ELEMENTS}"
             )
     known = known_compositions(model, retrieve_from)
-    systems = {request.elements: None for request in requests if request.elements}
-    scans = {elements: scan_system(elements, known, limit) for elements in systems}
-    return [scans[request.elements] for request in requests if request.elements]
+    systems = dict.fromkeys((request.elements or (), request.must_contain or ()) for request in requests)
+    scans = {
+        (elements, required): scan_system(elements, known, limit, must_contain=required, held=held)
+        for elements, required in systems
+    }
+    return [scans[request.elements or (), request.must_contain or ()] for request in requests]
 
 
 def write_scan(path: str | Path, compositions: Iterable[Composition]) -> None:

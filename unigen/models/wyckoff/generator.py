@@ -188,6 +188,20 @@ class _Drawn:
         return Candidate(None, reason=reason, log_likelihood=candidate.log_likelihood, template=candidate.template)
 
 
+def _of_one_group(job: Job) -> Job:
+    """The job of a request for several space groups, each of which is wanted: for one of them, and so a cell it likes.
+
+    Samples take the groups in turn: those of one group are the samples of a request for that group alone.
+    """
+    request = job.request
+    given = (request.space_group,) if isinstance(request.space_group, int) else request.space_group or ()
+    groups = [group for group in given if group in request.space_groups]
+    if request.distinct is None or len(groups) < 2:
+        return job
+    of_one = replace(request, space_group=groups[job.index % len(groups)], distinct=None)
+    return replace(job, request=of_one, index=job.index // len(groups))
+
+
 class WyckoffGenerator:
     """Draws symmetric crystals from a model and what is known; a draw depends on its job alone but for rounding.
 
@@ -255,7 +269,7 @@ class WyckoffGenerator:
             try:
                 self.property_vector(job.request)
                 whole, parent = self._parent(replace(job, request=apply_template(job.request)))
-                row = CellRow.of(position, whole)
+                row = CellRow.of(position, _of_one_group(whole))
                 if parent is None:
                     rows.append(row)
                 else:
