@@ -306,9 +306,12 @@ def test_another_run_in_the_folder_is_refused(unigen, refused, model, tmp_path):
     assert unigen(*_generate(model, "run", "--formula", "Si"))[0] == 0
     before = _contents(tmp_path / "run")
     said = refused(*_generate(model, "run", "--formula", "Si", "--seed", 1))
-    assert (
-        said == "run: this folder holds other results; got seed: 1; wanted seed: 0; give another --out, or --overwrite"
+    assert said == (
+        "run: this folder holds other results; got seed: 1; wanted seed: 0 (as in the folder); "
+        "give another --out, or --overwrite"
     )
+    said = refused(*_generate(model, "run", "--formula", "Ge"))
+    assert "; got requests[0].formula: Ge; wanted requests[0].formula: Si (as in the folder); give another" in said
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "thesis.txt").write_text("mine")
     assert "papers: this folder holds other files" in refused(*_generate(model, "papers", "--formula", "Si"))

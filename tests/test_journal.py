@@ -5,10 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unigen.journal import JOURNAL, ResultJournal
+from unigen.errors import UserError
+from unigen.journal import JOURNAL, ResultJournal, claim_folder
 
 TASKS = [3, 1, 4, 1, 5, 9, 2, 6]  # one twice
 
@@ -54,3 +56,37 @@ def test_the_order_of_finishing_and_kills_leave_no_trace(order, kills):
         assert squares(killed, order) == [task**2 for task in TASKS]
         assert (killed / JOURNAL).read_bytes() == (whole / JOURNAL).read_bytes()
         assert sorted(file.name for file in killed.iterdir()) == sorted(file.name for file in whole.iterdir())
+
+
+WISHES = [{"formula": f"Si{place}", "properties": {"density": 2.0}, "id": "x" * 40} for place in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "got", "wanted"),
+    [
+        ([*WISHES[:3], {"formula": "Ge"}, *WISHES[4:]], "requests[3].formula: Ge", "requests[3].formula: Si4"),
+        (WISHES[:5], "5 requests", "8 requests"),
+        (
+            [*WISHES[:7], WISHES[7] | {"properties": {"density": 3.0}}],
+            "requests[7].properties.density: 3.0",
+            "requests[7].properties.density: 2.0",
+        ),
+        ([*WISHES[:7], {**WISHES[7], "seed": 3}], "requests[7].seed: 3", "requests[7].seed: nothing"),
+    ],
+)
+def test_of_two_runs_what_differs_is_said_and_no_more(tmp_path, asked, got, wanted):
+    claim_folder(tmp_path, "run.yaml", {"requests": WISHES})
+    claim_folder(tmp_path, "run.yaml", {"requests": WISHES})
+    with pytest.raises(UserError) as refused:
+        claim_folder(tmp_path, "run.yaml", {"requests": asked})
+    assert f"; got {got}; wanted {wanted} (as in the folder); " in str(refused.value)
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_what_differs_is_seen_in_any_texts(ours, held):
+    from unigen.journal import _LONGEST_VALUE, _difference
+
+    if ours != held:
+        got, wanted = _difference("name", ours, held)
+        assert got != wanted
+        assert max(len(got), len(wanted)) <= len("name: ") + _LONGEST_VALUE + 6

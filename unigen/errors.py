@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 _LONGEST_GOT, _LONGEST_WHAT, _LONGEST_WHERE = 200, 600, 400
 """Characters: what a person reads of a value that may be a whole file, of a sentence that may quote one, and of a path
 or the title of an entry."""
@@ -30,6 +33,18 @@ class UserError(ValueError):
         # bytes that move a terminal's cursor, halves of letters that nothing can encode
         shown = (letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in "; ".join(parts))
         super().__init__("".join(shown))
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """The next step after a name that is none of these: the one most like it, or nothing.
+
+    Example:
+        >>> did_you_mean("Temprature", ["steps", "temperature"])
+        'did you mean temperature?'
+    """
+    by_small = {name.lower(): name for name in names}
+    near = get_close_matches(given.lower(), by_small, n=1)
+    return f"did you mean {by_small[near[0]]}?" if near else ""
 
 
 def _shortened(text: str, length: int) -> str:

@@ -78,13 +78,40 @@ def claim_folder(
                     empty_folder(path)
                     write_yaml(path / name, facts)
                 return
+            got, wanted = _difference(key, ours.get(key), held.get(key))
             raise UserError(
                 "this folder holds other results",
                 where=str(path),
-                got=f"{key}: {str(ours.get(key))[:60]}",
-                wanted=f"{key}: {str(held.get(key))[:60]}",
+                got=got,
+                wanted=f"{wanted} (as in the folder)",
                 next_step="give another --out, or --overwrite",
             )
+
+
+_LONGEST_VALUE = 60
+"""Characters of a value that differs; of what is longer, those from just before the first that is another."""
+
+
+def _difference(key: str, ours: object, held: object) -> tuple[str, str]:
+    """The innermost value that is another, under its whole name, as it was asked for and as the folder has it."""
+    if isinstance(ours, dict) and isinstance(held, dict):
+        for name in sorted({*ours, *held}, key=str):
+            if (name in ours, ours.get(name)) != (name in held, held.get(name)):
+                return _difference(f"{key}.{name}", ours.get(name, "nothing"), held.get(name, "nothing"))
+    if isinstance(ours, list) and isinstance(held, list):
+        if len(ours) != len(held):
+            return f"{len(ours)} {key}", f"{len(held)} {key}"
+        for place, (one, other) in enumerate(zip(ours, held, strict=True)):
+            if one != other:
+                return _difference(f"{key}[{place}]", one, other)
+    texts = str(ours), str(held)
+    another = (place for place, (one, other) in enumerate(zip(*texts, strict=False)) if one != other)
+    start = max(0, next(another, min(map(len, texts))) - _LONGEST_VALUE // 2)
+    if max(map(len, texts)) <= _LONGEST_VALUE:
+        start = 0
+    end = start + _LONGEST_VALUE
+    got, wanted = ("..." * (start > 0) + text[start:end] + "..." * (len(text) > end) for text in texts)
+    return f"{key}: {got}", f"{key}: {wanted}"
 
 
 def _check_empty(path: Path, name: str) -> None:

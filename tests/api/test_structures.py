@@ -113,6 +113,12 @@ def test_crystals_are_judged_whatever_they_are(tmp_path):
     in_memory = ug.evaluate([crystal.to_pymatgen() for crystal in crystals], workers=1)
     for place, crystal in enumerate(crystals):
         crystal.to_cif(tmp_path / f"{place}.cif")
+    assert len(repr(in_memory)) < 1000
+    assert str(in_memory).startswith("Protocol denovo-cdvae 1.2: samples\n")
+    low, high = (f"{100 * bound:.2f} %" for bound in (in_memory.metrics["valid"].low, in_memory.metrics["valid"].high))
+    assert f"  valid: {100 * in_memory['valid']:.2f} % ({low} - {high})\n" in str(in_memory)
+    assert f"<td>{low} - {high}</td>" in in_memory._repr_html_()
+    assert in_memory._repr_html_().count("<tr>") == 1 + len(in_memory.first_metrics)
     assert in_memory["valid"] == ug.evaluate(tmp_path, workers=1)["valid"]
     samples = ug.generate("NaCl", z=1, n=2, steps=4, score=False)
     report = ug.evaluate(samples, [ug.generate("NaCl", z=1, steps=4, score=False)[0]], "csp", workers=1)
@@ -162,7 +168,14 @@ def test_a_crystal_is_above_the_hull_by_what_it_is_above_the_phases_of_it(known)
 
 
 def test_what_a_hull_cannot_tell_is_no_number(known, monkeypatch):
-    silver = ug.hull(ase.build.bulk("Ag"), known, **EMT)
+    added = "no energy of the element Ag; build it anew with the element: unigen hull build known --from DATASET"
+    with pytest.warns(
+        UserWarning, match=f"^1 of 2 have no energy above the hull known; the first: the hull has {added}"
+    ):
+        judged = ug.hull([COPPER, ase.build.bulk("Ag")], known, **EMT)
+    assert [each.facts["above_hull"] is None for each in judged] == [False, True]
+    with pytest.warns(UserWarning, match="^1 of 1 have no energy"):
+        silver = ug.hull(judged[1], known, **EMT)
     assert silver.facts["above_hull"] is None
     assert "Ag" in silver.facts["hull_reason"]
     monkeypatch.setattr("unigen.api.relaxation.relax", lambda *_, **__: pytest.fail("relaxed before it was refused"))

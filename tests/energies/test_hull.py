@@ -209,3 +209,12 @@ def test_what_a_fit_of_the_elements_does_without_is_counted_and_listed(home):
     assert rows[:2] == ["source,id,reason", "metals,m2,no formation_energy_per_atom"]
     assert rows[2].startswith("metals,m13,failed: ")
     assert open_element_energies(path.parent, potential()) == fit
+
+
+@pytest.mark.parametrize(("quantity", "mu"), [("total", None), ("formation", None), ("formation", {38: -1.7, 8: -4.9})])
+def test_an_element_is_missing_where_nothing_of_it_is_judged(quantity, mu):
+    hull = Hull(reference([-1.0, -5.0, -7.0], quantity, ("O", "Sr", "SrO")), mu)
+    for elements in ({38: 1, 8: 1}, {22: 1, 8: 2}, {22: 1}, {38: 1}, {38: 1, 22: 1, 8: 3}):
+        missing = hull.missing_elements(elements)
+        assert bool(missing) == (hull.judge(elements, -3.0).above_hull is None)
+        assert set(missing) <= {"Ti"}

@@ -264,6 +264,11 @@ def test_the_relaxed_molecules_are_kept_and_go_on(tmp_path, monkeypatch, unigen,
         "relax", "mine.smi", "--out", "out", "--fmax", 0.1
     )
     assert "relaxed by gfn2-xtb" in refused("relax", "mine.smi", "--out", "new", "--potential", "chgnet")
+    said = refused("relax", "mine.smi", "--out", "new", "--potential", "mmff")
+    assert said == (
+        "mine.smi: molecules are relaxed by gfn2-xtb; got the potential mmff; wanted gfn2-xtb; "
+        "MMFF94 cleans up what is drawn: unigen generate molecule ... --relax mmff (in Python relax='mmff')"
+    )
     Path("salt.smi").write_text("CCO ethanol\nCC(=O)N.Cl salt\n")
     assert "several fragments" in unigen("relax", "salt.smi", "--out", "salt")[1]
     assert "2 converged" in unigen("relax", "salt.smi", "--out", "largest", "--largest-fragment")[1]

@@ -177,7 +177,7 @@ def test_a_generator_has_the_settings_of_its_family(drawn):
     generator = load(model, **given)
     assert generator.settings == family.settings[makes]()
     assert generator.ranges([]) == {}
-    with pytest.raises(UserError, match="this model has no --colour"):
+    with pytest.raises(UserError, match="this model has no setting colour"):
         load(model, **given, colour="red")
     for other in {"crystals", "molecules"} - family.settings.keys():
         with pytest.raises(UserError, match=f"this model makes {makes}, not {other}"):

@@ -74,7 +74,9 @@ def test_a_line_of_zeros_after_a_crash_of_the_machine_is_drawn_again(tmp_path):
 
 def test_another_run_is_refused_and_untouched(tmp_path):
     before = _whole(tmp_path)
-    with pytest.raises(UserError, match=r"other results; got seed: 4; wanted seed: 3; give another --out"):
+    with pytest.raises(
+        UserError, match=r"other results; got seed: 4; wanted seed: 3 \(as in the folder\); give another --out"
+    ):
         _folder(tmp_path, RUN | {"seed": 4})
     assert _contents(tmp_path) == before
     assert len(_folder(tmp_path, RUN | {"versions": {"torch": "2"}}).finished) == 6

@@ -70,6 +70,9 @@ def test_what_is_kept_is_stable_new_and_distinct_and_the_rest_is_accounted_for(b
     assert f"2 stable crystals from {last + 1} draws" in " ".join(out.split())
     assert {row["reason"].partition(":")[0] for row in rejected} <= {"too high", "duplicate", "gated"}
     assert read_yaml("run/run.yaml")["stable"]["limit"] == 0.05
+    for row in rows:
+        assert f" {row['above_hull']:.3f} " in out
+    assert "above hull: energy above the convex hull of known phases, eV/atom" in out
     page = Path("run/report.html").read_text()
     assert "above_hull" in page
     assert "no energies were computed" not in page
@@ -127,6 +130,11 @@ def test_bounds_and_refusals(built, unigen, refused):
     )
     assert "not one of 4 draws is stable; got " in said
     assert "too high" in said
+    lowest = min(
+        float(row["reason"].split()[2]) for row in csv.DictReader(Path("none/rejected.csv").read_text().splitlines())
+    )
+    assert f"the lowest met is {lowest:.3f} eV/atom above the hull (" in said
+    assert said.endswith("give more --draws, or a larger --stable")  # the nearest has no --within
     assert len(Path("none/rejected.csv").read_text().splitlines()) == 5
     assert "needs one request and a --hull" in refused("generate", "crystal", "--stable", 0.1, "--out", "x")
     assert "are for --stable" in refused("generate", "crystal", "--draws", 5, "--out", "x")
@@ -143,3 +151,22 @@ def test_a_known_formula_is_kept_where_it_is_asked_for(built, unigen):
     (row,) = [json.loads(line) for line in Path("asked/samples.jsonl").read_text().splitlines()]
     assert row["above_hull"] == pytest.approx(0, abs=5e-3)
     assert np.isfinite(row["volume_change"])
+
+
+def test_an_element_that_the_hull_lacks_is_the_reason_and_known_before_anything_is_drawn(built, unigen, refused):
+    write("platinum.extxyz", [fcc("Pt").to_ase()], format="extxyz")
+    assert unigen("data", "build", "platinum", "--from", "platinum.extxyz")[0] == 0
+    assert unigen("hull", "build", "platinum", "--from", "platinum", *WITH)[0] == 0
+    model = ("generate", "crystal", "--model", "nearest", "--retrieve-from", "alloys", "--no-picture")
+    wanted = (*model, "--stable", 0.1, "--hull", "platinum", *WITH, "--draws", 3, "--out")
+    for asked in (("--formula", "CuAu"), ("--chemical-system", "Pt-Cu")):
+        said = refused(*wanted, "before", *asked)
+        assert said.startswith("platinum: the hull has no energy of the element Cu for ")
+        assert said.endswith("unigen hull build platinum --from DATASET, one with Cu")
+        assert not Path("before").exists()
+    said = refused(*wanted, "after")
+    reasons = [row["reason"] for row in csv.DictReader(Path("after/rejected.csv").read_text().splitlines())]
+    unknown = [reason.removeprefix("hull unknown: ") for reason in reasons if reason.startswith("hull unknown")]
+    assert unknown
+    assert any(f"hull unknown: {reason}; build it anew" in said for reason in unknown)
+    assert "--draws" not in said

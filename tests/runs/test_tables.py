@@ -9,7 +9,15 @@ from rich.console import Console
 
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.protocol import CrystalRules
-from unigen.runs.tables import MIN_DISTANCE, MIN_VOLUME, SHOWN, cell_parameters, check_sample, samples_table
+from unigen.runs.tables import (
+    MIN_DISTANCE,
+    MIN_VOLUME,
+    SHOWN,
+    answers_table,
+    cell_parameters,
+    check_sample,
+    samples_table,
+)
 
 IRON = Crystal.from_ase(dcdft["Fe"])
 
@@ -67,3 +75,25 @@ def test_nothing_is_cut_off_at_80_columns(source):
     for whole in (*cells, *(("0.250", "Ba2YCu3O7", "mp-1234567") if source else ("-1234.6",))):
         assert whole in text
     assert "Ba12Cu12O2" in _printed(samples_table([row | {"formula": "Ba12Cu12O28Y4"}]))  # folded, not cut
+
+
+@pytest.mark.parametrize("smiles", ["O", "C#CC[C@]12C[C@H]1O[C@@H]2C", "C" * 60])
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_every_property_that_was_asked_for_is_told_at_80_columns(count, smiles):
+    asked = {"gap": (0.25, "hartree"), "mu": (2, "debye"), "Cv": (30.5, "cal/(mol K)"), "R2": (1200.0, "bohr^2")}
+    asked |= {"zpve": (0.125, "hartree"), "density": (4.5, "")}
+    ranking: dict[str, float | str] = {"rank": 1, "off_by": 0.321, "candidate": 3}
+    told = []
+    for name, (wanted, unit) in list(asked.items())[:count]:
+        of = f" ({unit})" if unit else ""
+        ranking |= {f"{name}_predicted{of}": wanted * 1.1, f"{name}_asked{of}": wanted, f"{name}_off_by{of}": 0.1}
+        told.append(f"{name} {wanted * 1.1:.4g} {unit}".strip() + f" (asked {wanted:.4g})")
+    text = " ".join(
+        _printed(
+            answers_table([{"formula": "C7H10O2", "smiles": "CC1=C2CC(O)C2CO1", "ranking": ranking}], 1, "")
+        ).split()
+    )
+    for words in told:
+        assert all(word in text for word in words.split())
+    assert "0.321" in text
+    assert "C7H10O2" in text

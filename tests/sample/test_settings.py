@@ -29,18 +29,20 @@ SALT = CrystalRequest(formula="NaCl", z=1)
 def test_the_nearest_known_structure_has_no_settings(refused, tmp_path):
     asked = ("--within", "0.01", "--temperature", "3", "--guidance", "9", "--steps", "3")
     said = refused("generate", "crystal", "--model", "nearest", "--retrieve-from", "mp-20", *asked, "--out", "run")
-    assert said == "nearest: this model has no --steps; wanted none: it has no settings"
+    assert said == "nearest: this model has no setting steps; wanted none: it has no settings"
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("option", ["--within", "--guidance"])
 def test_a_model_of_words_refuses_what_it_would_ignore(refused, tmp_path, option):
-    model = save_untrained(tmp_path / "words")
+    model, name = save_untrained(tmp_path / "words"), option.strip("-")
     said = refused("generate", "crystal", "--model", model, option, "1.0", "--out", "run")
-    assert said.startswith(f"{model}: this model has no {option}; wanted one of steps, solver, temperature")
+    assert said.startswith(f"{model}: this model has no setting {name}; wanted one of steps, solver, temperature")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UserError, match=f"words: this model has no {option}"):
-        generate(SALT, model=str(model), **{option.strip("-"): 1.0})
+    with pytest.raises(UserError, match=f"words: this model has no setting {name}"):
+        generate(SALT, model=str(model), **{name: 1.0})
+    with pytest.raises(UserError, match=r"setting temprature; wanted one of .*; did you mean temperature"):
+        load(model, temprature=1.0)
     with pytest.raises(UserError, match=r"temperature: wrong type or value \(got 'hot'\)"):
         load(model, temperature="hot")
     with pytest.raises(UserError, match="this model retrieves nothing; got --exclude-formula"):
@@ -49,7 +51,7 @@ def test_a_model_of_words_refuses_what_it_would_ignore(refused, tmp_path, option
 
 def test_a_model_of_molecules_refuses_what_it_would_ignore(tmp_path):
     save_model(small_molecule_model(), tmp_path / "molecules")
-    with pytest.raises(UserError, match=r"this model has no --within; wanted one of steps, .*, relax"):
+    with pytest.raises(UserError, match=r"this model has no setting within; wanted one of steps, .*, relax"):
         generate(MoleculeRequest(smiles="C"), model=str(tmp_path / "molecules"), within=0.1)
     assert load(tmp_path / "molecules", symbol_temperature=0.5).settings.symbol_temperature == 0.5
 

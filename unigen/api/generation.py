@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields as fields_of
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,8 @@ from unigen.api.runs import (
 )
 from unigen.api.samples import Samples
 from unigen.crystals.crystal import Crystal
-from unigen.errors import UserError
+from unigen.errors import UserError, did_you_mean
+from unigen.models.families import FAMILIES, UNLEARNED
 from unigen.models.generator import Generator
 from unigen.parallel import in_notebook
 from unigen.ranking.settings import RankSettings
@@ -178,6 +181,7 @@ def generate(  # noqa: D417 - the options are said group by group
         >>> generate(smiles="CCO")[0].structure.to_smiles()
         'CCO'
     """
+    _check_keywords(settings)
     makes = kind_of_request(requests, model, kind, smiles, smiles_file, scaffold)
     fields = only_given(
         formula=formula,
@@ -294,6 +298,17 @@ def generate(  # noqa: D417 - the options are said group by group
         first = failed[0].reason
         warnings.warn(f"{len(failed)} of {len(samples)} samples failed; the first: {first}", stacklevel=2)
     return samples
+
+
+def _check_keywords(given: Iterable[str]) -> None:
+    """Of what is no keyword of `generate`, whether it is a setting of any model; a model of its own says the rest."""
+    families = (*FAMILIES, *UNLEARNED.values())
+    names = {each.name for family in families for settings in family.settings.values() for each in fields_of(settings)}
+    for name in given:
+        if name not in names:
+            own = [each for each in signature(generate).parameters if each != "settings"]
+            step = did_you_mean(name, [*own, *sorted(names)]) or "see help(unigen.generate)"
+            raise UserError("generate: no such keyword", got=name, next_step=step)
 
 
 def _in_memory(

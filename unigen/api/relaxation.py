@@ -11,7 +11,7 @@ from typing import Any
 from unigen.api.samples import Samples, row_of_sample
 from unigen.api.structures import samples_of
 from unigen.energies.hull.hull import Hull
-from unigen.energies.molecule_relaxation import GFN2, XtbSettings
+from unigen.energies.molecule_relaxation import GFN2, XtbSettings, check_potential
 from unigen.energies.potential import Potential, find_potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
@@ -103,8 +103,9 @@ def relax(
     samples = Samples(given[:limit])
     shown = in_notebook() if progress is None else progress
     if samples.kind == "molecules":
-        if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
-            raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", got=potential)
+        check_potential(potential)
+        if energy_scheme or batch or device != "cpu":
+            raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one")
         if fix_symmetry or fix_cell or fix_atoms or pressure or format or top:
             raise UserError("a cell, its symmetry, a pressure and their files are of crystals", got="molecules")
         xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
@@ -213,8 +214,8 @@ def hull(
 
     Returns:
         Samples (one Sample for one structure), relaxed, with ``above_hull`` and ``formation_energy`` (eV/atom) and
-        ``decomposition`` in ``sample.facts``; where the hull cannot tell, ``above_hull`` is None and ``hull_reason``
-        says why.
+        ``decomposition`` in ``sample.facts``; where the hull cannot tell, ``above_hull`` is None, ``hull_reason``
+        says why, and a warning counts them.
 
     Raises:
         UserError: the hull is not built, its energies are of another scheme, and what `relax` raises.
@@ -234,6 +235,12 @@ def hull(
     relaxed = iter(relax(missing, **options) if missing else ())
     samples = [sample if done else next(relaxed) for sample, done in zip(given, known, strict=True)]
     judged = Samples(_judged(sample, reference) for sample in samples)
+    if unknown := [sample for sample in judged if "hull_reason" in sample.facts]:
+        assert unknown[0].structure is not None, "what was judged has a structure"
+        missing_elements = reference.missing_elements(unknown[0].structure.counts)
+        way = f"; {reference.way_to_add(missing_elements[0], chosen)}" if missing_elements else ""
+        counted = f"{len(unknown)} of {len(judged)} have no energy above the hull {name}"
+        warnings.warn(f"{counted}; the first: {unknown[0].facts['hull_reason']}{way}", stacklevel=2)
     return judged[0] if single else judged
 
 

@@ -49,7 +49,7 @@ def relax(
     from rich.console import Console
 
     from unigen.data.readers.contents import kind_of
-    from unigen.energies.molecule_relaxation import GFN2, XtbSettings
+    from unigen.energies.molecule_relaxation import GFN2, XtbSettings, check_potential
     from unigen.energies.potential import find_potential
     from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
@@ -96,7 +96,8 @@ def relax(
             raise UserError("--format and --top are for crystals", where=str(samples), got="molecules")
         if fix_symmetry or fix_cell or fix_atoms or pressure:
             raise UserError("a cell, its symmetry and a pressure are of crystals", where=str(samples), got="molecules")
-        if potential not in (None, GFN2) or energy_scheme or batch or device != "cpu":
+        check_potential(potential, str(samples))
+        if energy_scheme or batch or device != "cpu":
             raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", where=str(samples))
         xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
         molecules = relax_molecule_files(

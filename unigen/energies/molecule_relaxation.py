@@ -42,6 +42,22 @@ GFN2 = "gfn2-xtb"
 """How users name the one potential of molecules."""
 
 
+def check_potential(potential: str | None, where: str = "") -> None:
+    """Refuse every other one that is named; MMFF94 in particular, which is there, but elsewhere.
+
+    Raises:
+        UserError: another potential.
+    """
+    if potential is None or potential.lower() == GFN2:
+        return
+    step = "leave it out"
+    if potential.lower().startswith("mmff"):
+        step = "MMFF94 cleans up what is drawn: unigen generate molecule ... --relax mmff (in Python relax='mmff')"
+    raise UserError(
+        f"molecules are relaxed by {GFN2}", where=where, got=f"the potential {potential}", wanted=GFN2, next_step=step
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class XtbSettings:
     """How a molecule is relaxed, and what is none.

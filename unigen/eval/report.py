@@ -18,6 +18,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.data.left_out import by_reason, left_out_table
 from unigen.data.readers.file_names import begins_as_report
 from unigen.disk import durable_text, write_text
+from unigen.display import ShownInNotebooks
 from unigen.energies.hull.phases import StablePhases
 from unigen.errors import UserError
 from unigen.eval.protocol import Rules
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 MAX_SEEDS = 20
 """More seeds than these are reported as first, last and count."""
+
+MAX_TOLD = 12
+"""Numbers of a report shown in an interpreter or a notebook: a screen has room for them."""
 
 MAX_DROPPED = 100
 """What was dropped is listed up to so many; the rows have the reason of every sample."""
@@ -69,7 +73,7 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class Report(ShownInNotebooks):
     """Everything an evaluation found; all but ``rows`` and ``shown`` is written as JSON, in this order.
 
     Attributes:
@@ -110,6 +114,27 @@ class Report:
     dropped: tuple[dict[str, str], ...] = ()
     rows: tuple[ResultRow, ...] = field(default=(), repr=False)
     shown: Shown = field(default_factory=Shown, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        lines = []
+        for name, metric in self.first_metrics.items():
+            value, interval, _ = metric_texts(name, metric)
+            lines.append(f"  {name}: {value}" + (f" ({interval})" if interval else ""))
+        more = len(self.metrics) - len(lines)
+        lines += [f"  and {more} more in report.metrics"] if more else []
+        return "\n".join([self.title, *lines])
+
+    @property
+    def first_metrics(self) -> dict[str, Metric]:
+        """Those that are shown in short: the first that have a value."""
+        told = [(name, metric) for name, metric in self.metrics.items() if metric.value is not None]
+        return dict(told[:MAX_TOLD])
+
+    @property
+    def title(self) -> str:
+        """Protocol, samples and reference in a line."""
+        reference = f", reference {self.reference}" if self.reference else ""
+        return f"Protocol {self.protocol} {self.version}: {self.samples}{reference}"
 
     def __getitem__(self, name: str) -> float | None:
         """The value of a metric: ``report["match_rate.k1"]``."""
@@ -159,9 +184,7 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
-        reference = f", reference {self.reference}" if self.reference else ""
-        title = Text(f"Protocol {self.protocol} {self.version}: {self.samples}{reference}")
-        table = Table(title=title, title_justify="left")
+        table = Table(title=Text(self.title), title_justify="left")
         for column in ("", "value", "95 % interval", "over"):
             table.add_column(column, justify="left" if column == "" else "right")
         for name, metric in self.metrics.items():

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from unigen.cards import Kind
 from unigen.config import from_dict
-from unigen.errors import UserError
+from unigen.errors import UserError, did_you_mean
 from unigen.models.fine_tuning import FineTuning, Material
 from unigen.models.generator import Generator, OpenedModel
 from unigen.models.interface import Network
@@ -97,7 +97,9 @@ class Family:
         for name in given:
             if name not in names:
                 wanted = f"one of {', '.join(names)}" if names else "none: it has no settings"
-                raise UserError(f"this model has no --{name.replace('_', '-')}", where=model, wanted=wanted)
+                raise UserError(
+                    f"this model has no setting {name}", where=model, wanted=wanted, next_step=did_you_mean(name, names)
+                )
         # a number of numpy, from np.linspace say, is the plain number to a config
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
         return from_dict(self.settings[makes], plain, model)

@@ -14,6 +14,7 @@ from html import escape
 from typing import Any
 
 from unigen.crystals.crystal import Crystal
+from unigen.eval.report import Report, metric_texts
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
 from unigen.report.html import asset, page_data, template
@@ -42,14 +43,27 @@ def html_of(shown: object) -> str:
     """The picture of one structure.
 
     Args:
-        shown: a Crystal, a Molecule or a Sample.
+        shown: a Crystal, a Molecule or a Sample; a Report is a table of its first numbers.
     """
+    if isinstance(shown, Report):
+        return _report_html(shown)
     if isinstance(shown, Sample):
         kind: Kind = "molecules" if isinstance(shown.structure, Molecule) else "crystals"
         return samples_html([shown], kind)
     assert isinstance(shown, Crystal | Molecule), "only these show themselves"
     item = Item("structure", shown, {}, _subtitle(shown))
     return _frame([item], "molecules" if isinstance(shown, Molecule) else "crystals")
+
+
+def _report_html(report: Report) -> str:
+    shown = report.first_metrics
+    numbers = [(name, *metric_texts(name, metric)) for name, metric in shown.items()]
+    rows = [("", "value", "95 % interval", "over"), *numbers]
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    more = len(report.metrics) - len(shown)
+    note = f"<p>and {more} more in report.metrics</p>" if more else ""
+    table = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f"<p>{escape(report.title)}</p><table>{table}</table>{note}"
 
 
 def samples_html(samples: Sequence[Sample[Any, Any]], kind: Kind) -> str:

@@ -129,7 +129,7 @@ class CrystalFolder(RunFolder):
         described = [
             row["checks"]
             | {"crystal": crystal_of(row)}
-            | {name: row[name] for name in ("log_likelihood", "source") if name in row}
+            | {name: row[name] for name in ("log_likelihood", "source", "above_hull") if name in row}
             for row in made[:SHOWN]
         ]
         console.print(samples_table(described, len(made)))

@@ -21,6 +21,7 @@ from unigen.crystals.matching import BoundedMatcher, MatchSettings, ReducedCell
 from unigen.crystals.template import template_of
 from unigen.data.left_out import LEFT_OUT, LeftOut, left_out_table, write_left_out
 from unigen.disk import alone_in
+from unigen.elements import ATOMIC_NUMBER, parse_formula
 from unigen.energies.hull.hull import Hull, HullVerdict
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
@@ -158,8 +159,10 @@ def run_stable(
         console: for progress and tables; silent without.
 
     Raises:
-        UserError: the folder holds another run, the disk is full, or not one draw is kept.
+        UserError: the folder holds another run, the disk is full, the hull lacks an element that is asked for, or not
+            one draw is kept.
     """
+    _check_elements(request, rules)
     de_novo = request.formula is None and not rules.known_formulas
     generator = _generator(settings, new_formulas=de_novo)
     wanted, draws = settings.n, rules.draws or DRAWS_A_SAMPLE * settings.n
@@ -203,7 +206,7 @@ def run_stable(
             f"not one of {run.drawn} draws is stable",
             where=str(folder.path / LEFT_OUT),
             got=", ".join(f"{count} {fate}" for fate, count in counts.items()),
-            next_step="give more --draws, or a larger --stable",
+            next_step=_next_step(judge, request, generator),
         )
     if console is not None:
         folder.print_summary(rows, console)
@@ -211,6 +214,39 @@ def run_stable(
             console.print(left_out_table("thrown away", {str(fate): count for fate, count in counts.items()}, "draws"))
         console.out(run.summary, highlight=False)
     return run
+
+
+def _check_elements(request: CrystalRequest, rules: StableRules) -> None:
+    """Told before anything is drawn: of what is asked for, nothing could be judged."""
+    required = [ATOMIC_NUMBER[symbol] for symbol in request.must_contain or ()]
+    asked = required if request.formula is None else list(parse_formula(request.formula))
+    if missing := rules.hull.missing_elements(asked):
+        raise UserError(
+            f"the hull has no energy of the element {missing[0]} for {rules.potential.name}",
+            where=rules.hull.reference.card.name,
+            got=request.formula or "-".join(request.must_contain or ()),
+            next_step=rules.hull.way_to_add(missing[0], rules.potential),
+        )
+
+
+def _next_step(judge: _Judge, request: CrystalRequest, generator: Generator) -> str:
+    """What to do where nothing is stable: by what stood in the way."""
+    rules, steps = judge.rules, []
+    if judge.unknown:
+        (reason, missing), count = judge.unknown.most_common(1)[0]
+        way = rules.hull.way_to_add(missing, rules.potential) if missing else "choose another --hull"
+        steps.append(f"{count} of them hull unknown: {reason}; {way}")
+    if judge.lowest is not None:
+        above, met = judge.lowest
+        steps.append(f"the lowest met is {above:.3f} eV/atom above the hull ({met})")
+    if judge.lowest is not None or not judge.unknown:
+        within = getattr(generator.settings, "within", "no such setting")
+        nearer = request.formula is None and within in (None, _ANY_DISTANCE)
+        steps.append(
+            "give more --draws, or a larger --stable"
+            + (", or --within 0.2, which draws nearer to known crystals" if nearer else "")
+        )
+    return "; ".join(steps)
 
 
 def _generator(settings: RunSettings, *, new_formulas: bool) -> Generator:
@@ -230,6 +266,10 @@ class _Judge:
         self.kept: list[_Kept] = []
         self.left_out: list[LeftOut] = []
         self.fates: list[Fate] = []
+        self.unknown: Counter[tuple[str, str]] = Counter()
+        """Why the hull tells nothing, and the symbol of the element that it lacks, if that is why."""
+        self.lowest: tuple[float, str] | None = None
+        """eV/atom above the hull, and of which draw."""
         self._matcher = BoundedMatcher(rules.matching)
         self._cells: dict[str, list[tuple[str, ReducedCell]]] = defaultdict(list)
 
@@ -269,7 +309,11 @@ class _Judge:
             return "gated" if result.outcome == "gated" else "relaxation failed", result.reason
         verdict = self.rules.hull.judge_crystal(result.crystal, result.energy_per_atom)
         if verdict.above_hull is None:
+            missing = self.rules.hull.missing_elements(result.crystal.counts)
+            self.unknown[verdict.reason, missing[0] if missing else ""] += 1
             return "hull unknown", verdict.reason
+        met = verdict.above_hull, f"{result.crystal.reduced_formula}, draw {row['index']}"
+        self.lowest = met if self.lowest is None else min(self.lowest, met)
         if verdict.above_hull > self.rules.limit:
             return "too high", f"{verdict.above_hull:.3f} eV/atom above the hull"
         broken = breach(self.request, result.crystal)

@@ -30,6 +30,7 @@ SHOWN = 20
 _LIKELIHOOD = "log p: log-likelihood in nats; larger is likelier within one composition"
 _ANGLES = "α β γ (°)"  # noqa: RUF001 - the field's letters
 _COPIED = "distance: between the two compositions' elements; 0 is the same composition"
+_ABOVE_HULL = "above hull: energy above the convex hull of known phases, eV/atom"
 _WEIGHED = "weight: the model's probability that the crystal follows this relative (or none)"
 
 
@@ -95,7 +96,8 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
     Args:
         rows: one mapping a sample: ``crystal`` (the Crystal), what `check_sample` returns, and where known ``formula``
             (as the user wrote it; the cell's own by default), ``log_likelihood``, and ``source`` of what starts from
-            a known structure (``id``, ``formula``, ``distance``, ``probability``). The first `SHOWN` are shown.
+            a known structure (``id``, ``formula``, ``distance``, ``probability``), and ``above_hull`` in eV/atom, which
+            takes the place of ``valid``: what is not valid is not judged. The first `SHOWN` are shown.
         total: how many there are, when ``rows`` is only the beginning.
     """
     from rich.text import Text
@@ -104,12 +106,14 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
     total = len(rows) if total is None else total
     notes = [_COPIED] if copied else [_LIKELIHOOD] if any("log_likelihood" in row for row in rows) else []
     notes += [_WEIGHED] if "weight" in _merit(rows[:SHOWN]) else []
+    judged = any("above_hull" in row for row in rows)
+    notes += [_ABOVE_HULL] if judged else []
     notes += [f"and {total - SHOWN} more"] if total > SHOWN else []
     table = plain_table("\n".join(notes) or None)
     table.add_column("formula", overflow="fold", min_width=9)
     table.add_column("space group", overflow="fold", min_width=10)
     cell = (f"a b c (Å)\n{_ANGLES}",) if copied else ("a b c (Å)", _ANGLES)
-    for heading in (*cell, "g/cm³", "d min\n(Å)", "valid"):
+    for heading in (*cell, "g/cm³", "d min\n(Å)", "above\nhull" if judged else "valid"):
         table.add_column(heading, justify="right", no_wrap=True)
     if copied:
         table.add_column("known relative", overflow="fold", min_width=11)
@@ -121,6 +125,10 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
 
 _FACTS = 4
 """Columns of a ranker's facts in a printed table; all are in ``ranking.csv`` and on the page."""
+
+_PREDICTED = 36
+"""Characters, at most, of a line that is folded in no case: those of all properties of QM9 are shorter, and at 80
+columns formula, SMILES and the number that ranks have their least room beside it."""
 
 
 def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str) -> Table:
@@ -145,10 +153,14 @@ def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str) -> T
         for name, value in row["ranking"].items()
         if isinstance(value, int | float) and name not in passed_over
     )
-    shown = list(numbers)[:_FACTS]
+    asked = any("_predicted" in name for name in numbers)
+    shown = list(numbers)[: 1 if asked else _FACTS]
     for place, name in enumerate(shown):
         heading = name.replace("_", " ")
         table.add_column(f"{heading}\n({unit})" if not place and unit else heading, justify="right", overflow="fold")
+    if asked:
+        longest = max(len(line) for row in rows for line in _predicted(row["ranking"]))
+        table.add_column("predicted", overflow="fold", width=max(len("predicted"), min(longest, _PREDICTED)))
     for row in rows:
         ranking = row["ranking"]
         if crystals:
@@ -158,8 +170,21 @@ def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str) -> T
         formula = row.get("formula") or crystal_formula(row)
         found = [ranking.get(name, "") for name in shown]
         cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in found]
+        cells += ["\n".join(_predicted(ranking))] if asked else []
         table.add_row(*map(Text, (str(ranking["rank"]), formula, kind, *cells)))
     return table
+
+
+def _predicted(ranking: Mapping[str, Any]) -> list[str]:
+    """Every property that was asked for, a line each: a column of each would not fit a terminal."""
+    lines = []
+    for column, value in ranking.items():
+        name, _, unit = column.partition(" (")
+        if name.endswith("_predicted"):
+            asked = ranking[column.replace("_predicted", "_asked", 1)]
+            found = f"{name.removesuffix('_predicted')} {value:.4g} {unit.removesuffix(')')}".rstrip()
+            lines.append(f"{found} (asked {asked:.4g})")
+    return lines
 
 
 def crystal_formula(row: Mapping[str, Any]) -> str:
@@ -207,7 +232,9 @@ def _cell(row: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _facts(row: Mapping[str, object]) -> tuple[str, str, str]:
-    return f"{row['density']:.2f}", f"{row['smallest_distance']:.2f}", "yes" if row["valid"] else "no"
+    above = row.get("above_hull")
+    last = f"{above:.3f}" if isinstance(above, int | float) else "yes" if row["valid"] else "no"
+    return f"{row['density']:.2f}", f"{row['smallest_distance']:.2f}", last
 
 
 def _crystal(row: Mapping[str, object]) -> Crystal:

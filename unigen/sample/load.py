@@ -64,7 +64,7 @@ def load(
         network = load_model(folder, device)
         name, version = folder.name, sha256_of(folder / WEIGHTS)
         family = family_of(network.config)
-    where = str(folder or name)
+    where = str(model)  # as it was said: of a bundled name the folder tells nothing
     if family.generator is None:
         raise UserError(
             "this model predicts properties and generates nothing",

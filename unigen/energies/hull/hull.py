@@ -104,6 +104,30 @@ class Hull:
             facts["judged_energies_corrected_by"] = self.correction.__name__
         return facts | ({"elements": asdict(self.fit)} if self.fit else {})
 
+    def missing_elements(self, elements: Collection[int]) -> list[str]:
+        """Symbols of those without an energy: no crystal that has one of them can be judged.
+
+        Args:
+            elements: atomic numbers.
+        """
+        if self._elements is not None:
+            return [SYMBOLS[number] for number in elements if number not in self._elements]
+        if self.reference.card.quantity == "formation":
+            return []
+        return [SYMBOLS[number] for number in elements if frozenset((number,)) not in self.reference.by_elements]
+
+    def way_to_add(self, symbol: str, potential: Potential) -> str:
+        """What gives an element an energy, for messages.
+
+        Args:
+            symbol: of the element.
+            potential: that the hull was opened for.
+        """
+        name, source = self.reference.card.name, f"--from DATASET, one with {symbol}"
+        if self._elements is not None:
+            return f"run: unigen hull elements {name} --potential {potential.name} {source}"
+        return f"build it anew with the element: unigen hull build {name} {source}"
+
     def judge_crystal(self, crystal: Crystal, energy_per_atom: float) -> HullVerdict:
         """Where a crystal stands by an energy of the potential that the hull was opened for.
 
@@ -137,8 +161,7 @@ class Hull:
 
         atoms = sum(counts.values())
         if self._elements is not None:
-            missing = [SYMBOLS[number] for number in counts if number not in self._elements]
-            if missing:
+            if missing := self.missing_elements(counts):
                 return HullVerdict(reason=f"no energy of the element {missing[0]}")
             energy_per_atom -= sum(count * self._elements[number] for number, count in counts.items()) / atoms
         diagram = self._diagram(frozenset(counts))
