@@ -9,6 +9,7 @@ from rdkit import Chem, rdBase
 from tests.smiles.real_skeletons import qm9_molecules
 from unigen.errors import UserError
 from unigen.smiles.atoms import CHARGED, NEUTRAL
+from unigen.smiles.completion import Completion
 from unigen.smiles.grammar import QM9_CHARGES, QM9_ELEMENTS, SmilesGrammar
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.skeleton import skeleton_of
