@@ -131,7 +131,8 @@ class Completion:
         verdict = self._verdict(state)
         if verdict is not None:
             return _Finding(verdict, 1)
-        key = completion_key(state)
+        # digits too: which one a new ring gets decides the order in which rings may close, and so the steps
+        key = (completion_key(state), tuple([ring.digit for ring in state.rings]), state.closed)
         known = self._known.get(key)
         if known is not None and known.steps >= budget + (known.completes is not None):
             return _Finding(None, budget)
