@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import product
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from tests.crystals.real_crystals import crystals, elemental_crystals, prototypes, unimodular, vectors
+from unigen.crystals.cell import Cell, find_space_group
 from unigen.crystals.crystal import Crystal
 
 
@@ -88,3 +90,13 @@ def test_known_space_groups():
     left = Crystal(rocksalt.numbers, rocksalt.frac_coords, rocksalt.lattice[[1, 0, 2]])
     assert left.space_group().number == 225
     assert np.linalg.det(left.reduced().lattice) > 0
+
+
+@pytest.mark.parametrize("before", [None, "false", "true"])
+def test_spglib_raises_nothing_whatever_others_had_it_do(monkeypatch, before):
+    monkeypatch.delenv("SPGLIB_OLD_ERROR_HANDLING", raising=False)
+    if before is not None:
+        monkeypatch.setenv("SPGLIB_OLD_ERROR_HANDLING", before)
+    on_one_place = Cell(np.eye(3) * 3, np.zeros((2, 3)), np.array([29, 29]))
+    assert find_space_group(on_one_place).number == 1
+    assert os.environ.get("SPGLIB_OLD_ERROR_HANDLING") == before

@@ -143,13 +143,28 @@ def _plain(cell: Cell) -> Any:
     return tuple(cell)  # spglib unpacks a tuple by its type, not by its length
 
 
+_RAISES = "SPGLIB_OLD_ERROR_HANDLING"
+"""What spglib reads at every call: whether it returns None for a failure or raises."""
+
+
 @contextmanager
 def quiet_spglib() -> Iterator[None]:
-    """No words from spglib about a failure, nor about how it will report failures one day: None says all we need."""
+    """No words from spglib about a failure, nor about how it will report failures one day: None says all we need.
+
+    Nor does it raise: ASE's `FixSymmetry` has it do so, and leaves it at that for the rest of the process.
+    """
     os.environ.setdefault("SPGLIB_WARNING", "OFF")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
+    before = os.environ.get(_RAISES)
+    os.environ[_RAISES] = "true"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        if before is None:
+            del os.environ[_RAISES]
+        else:
+            os.environ[_RAISES] = before
 
 
 def smallest_distance(lattice: Float[np.ndarray, "3 3"], frac_coords: Float[np.ndarray, "atoms 3"]) -> float:
