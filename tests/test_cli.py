@@ -452,10 +452,18 @@ def test_nothing_heavy_is_imported_before_it_is_needed(statement):
     assert done.stdout.strip() == "[]"
 
 
-def test_the_first_crystal_waits_for_no_library_that_it_does_not_need(tmp_path):
-    """Those of plots, tables, other files, relaxation and compilers take longer to import than the crystal to draw."""
-    others = ("scipy", "pandas", "ase.io", "pymatgen", "matplotlib", "torch._dynamo", "lightning", "sympy", "rdkit")
-    words = ("generate", "crystal", "--formula", "NaCl", "--no-page", "--no-picture", "--out", tmp_path / "run")
+@pytest.mark.parametrize(
+    ("words", "others"),
+    [
+        (("crystal", "--formula", "NaCl"), ("unigen.report", "rdkit")),
+        (("molecule", "--smiles", "CCO"), ("unigen.report", "gemmi", "spglib")),
+    ],
+    ids=["crystal", "molecule"],
+)
+def test_the_first_structure_waits_for_no_library_that_it_does_not_need(words, others, tmp_path):
+    """Those of plots, tables, other files, relaxation and compilers take longer to import than it takes to draw."""
+    others = (*others, "scipy", "pandas", "ase.io", "pymatgen", "matplotlib", "torch._dynamo", "lightning", "sympy")
+    words = ("generate", *words, "--no-page", "--no-picture", "--out", tmp_path / "run")
     code = f"""
         import sys
         from unigen.cli import main

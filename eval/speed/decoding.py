@@ -12,18 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from measurement import circumstances, write
+from measurement import circumstances, in_turns, write
 
 from unigen.elements import SYMBOLS
 from unigen.models.generator import Job
@@ -31,7 +25,6 @@ from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.request import CrystalRequest
 from unigen.sample.load import load
 
-ROOT = Path(__file__).resolve().parents[2]
 BATCHES = (1, 32)
 SINGLE = 4
 """Requests that are drawn one by one: each takes up to two seconds of the older code."""
@@ -74,30 +67,9 @@ def main() -> None:
         print(json.dumps(measured(options.model)))
         return
     facts = circumstances(threads=1)
-    with tempfile.TemporaryDirectory() as folder:
-        other = Path(folder) / "other"
-        subprocess.run(["git", "worktree", "add", "--detach", str(other), options.against], cwd=ROOT, check=True)
-        try:
-            turns = [(in_tree(ROOT, options.model), in_tree(other, options.model)) for _ in range(options.turns)]
-        finally:
-            subprocess.run(["git", "worktree", "remove", "--force", str(other)], cwd=ROOT, check=True)
-    rows = {}
-    for name in turns[0][0]:
-        now, before = ([turn[side][name] for turn in turns] for side in (0, 1))
-        ratio = statistics.median(b / n for n, b in zip(now, before, strict=True))
-        rows[name] = {"ms": round(min(now), 2), "ms_before": round(min(before), 2), "ratio": round(ratio, 2)}
-        print(f"{name:32s} {min(now):8.1f} ms  before {min(before):8.1f} ms  {ratio:5.2f} x", flush=True)
+    rows = in_turns(__file__, ["--model", options.model], options.against, options.turns)
     unit = "CPU-milliseconds a crystal, likelihood included; least of all turns, ratio their median"
     write("decoding", facts | {"against": options.against, "turns": options.turns, "unit": unit, "cases": rows})
-
-
-def in_tree(tree: Path, model: str) -> dict[str, float]:
-    """What one process measures with the code of a tree."""
-    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(Path(__file__).resolve()), "--measure", "--model", model]
-    done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def jobs(case: Case, count: int) -> list[Job]:

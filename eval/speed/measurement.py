@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import subprocess
+import sys
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,6 +32,46 @@ def write(name: str, content: dict[str, object]) -> None:
     path = HERE / f"{name}.json"
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     print(f"written: eval/speed/{path.name}")
+
+
+def in_turns(script: str, arguments: list[str], against: str, turns: int) -> dict[str, dict[str, float]]:
+    """What a script measures with this tree and with that of an earlier commit, each in processes that take turns.
+
+    The other tree is checked out for that (``git worktree``) and removed afterwards.
+
+    Args:
+        script: called with ``--measure``, it prints its numbers by name as JSON in its last line.
+        arguments: for it.
+        against: commit of the other tree.
+        turns: how many.
+
+    Returns:
+        By name: the least of all turns now and before, and the median of the turns' ratios.
+    """
+    root = HERE.parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        other = Path(folder) / "other"
+        subprocess.run(["git", "worktree", "add", "--detach", str(other), against], cwd=root, check=True)
+        try:
+            found = [[_in_tree(tree, script, arguments) for tree in (root, other)] for _ in range(turns)]
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(other)], cwd=root, check=True)
+    rows = {}
+    for name in found[0][0]:
+        now, before = ([turn[side][name] for turn in found] for side in (0, 1))
+        ratio = statistics.median(b / n for n, b in zip(now, before, strict=True))
+        rows[name] = {"ms": round(min(now), 2), "ms_before": round(min(before), 2), "ratio": round(ratio, 2)}
+        print(f"{name:36s} {min(now):8.1f} ms  before {min(before):8.1f} ms  {ratio:5.2f} x", flush=True)
+    return rows
+
+
+def _in_tree(tree: Path, script: str, arguments: list[str]) -> dict[str, float]:
+    """What one process measures with the code of a tree."""
+    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(Path(script).resolve()), "--measure", *arguments]
+    done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, check=True)
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
 
 
 def _processor() -> str:

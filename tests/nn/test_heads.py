@@ -28,6 +28,12 @@ def test_one_level_for_all_equals_one_level_a_row(head):
     assert_close(shared, each, "levels")
 
 
+@pytest.mark.parametrize("shape", [(), (5,)], ids=["shared", "a row"])
+def test_a_level_embedded_beforehand_says_the_same(head, shape):
+    x, context, sigma = torch.rand(5, 3), head.context(torch.randn(5, 8)), torch.rand(shape) + 0.1
+    assert torch.equal(head.denoise(x, head.embedded(sigma), context), head.denoise(x, sigma, context))
+
+
 def test_without_noise_the_vector_stays(head):
     x = torch.rand(5, 3)
     level = torch.tensor(head.process.sigma_min)

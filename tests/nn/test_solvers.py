@@ -29,6 +29,16 @@ def test_samples_of_a_normal_have_its_mean_and_spread(solver, steps):
 
 
 @pytest.mark.parametrize("solver", [heun, dpm_solver_2m])
+def test_a_denoiser_is_told_of_levels_what_is_wanted(solver):
+    process = GaussianProcess()
+    levels = karras_levels(8, process.sigma_min, process.sigma_max)
+    start = process.prior(torch.randn(10, 2, generator=torch.Generator().manual_seed(0)))
+    squares = [("its square", sigma**2) for sigma in levels]
+    told = solver(lambda x, level: denoise_normal(x, level[1].sqrt()), start, levels, 0.7, squares)
+    torch.testing.assert_close(told, solver(denoise_normal, start, levels, 0.7))
+
+
+@pytest.mark.parametrize("solver", [heun, dpm_solver_2m])
 def test_the_error_falls_as_the_square_of_the_step(solver):
     process = GaussianProcess(sigma_max=5.0)
     start = torch.linspace(-5, 5, 21)[:, None].double()

@@ -9,6 +9,7 @@ from rdkit import Chem, rdBase
 from tests.smiles.real_skeletons import qm9_molecules
 from unigen.errors import UserError
 from unigen.smiles.atoms import CHARGED, NEUTRAL
+from unigen.smiles.completion import Completion
 from unigen.smiles.grammar import QM9_CHARGES, QM9_ELEMENTS, SmilesGrammar
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.skeleton import skeleton_of
@@ -151,6 +152,41 @@ def test_a_walk_is_never_changed_by_writing():
     first.write(symbols[1]).write(symbols[2])
     assert np.array_equal(first.legal(), before)
     assert before.shape == (VOCABULARY_SIZE,)
+
+
+@settings(max_examples=6)
+@given(st.sampled_from((None, *FORMULAS)), st.integers(1, 9), st.booleans(), seeds)
+def test_what_is_legal_does_not_depend_on_what_was_asked_before(formula, max_rings, stereo, seed):
+    """A grammar that many have asked answers as one that nobody has, at every prefix, whatever the bounded search."""
+    rng = np.random.default_rng(seed)
+    asked, unasked = (SmilesGrammar(formula=formula, stereo=stereo, max_rings=max_rings) for _ in range(2))
+    symbols, *_ = [walk(asked, rng) for _ in range(5)]
+    known, fresh = asked.start(), unasked.start()
+    for symbol in (*symbols, END):
+        assert np.array_equal(known.legal(), fresh.legal()), smiles_text(symbols)
+        known, fresh = known.write(symbol), fresh.write(symbol)
+
+
+def test_a_search_finds_the_same_with_or_without_memory():
+    """Of any bound: what a shorter or longer search has left behind changes no answer."""
+    rng = np.random.default_rng(5)
+    for formula in (None, *FORMULAS):
+        grammar = SmilesGrammar(formula=formula, stereo=True)
+        known, place = grammar.completion, grammar.start()
+        while not place.ended:
+            place = place.write(int(rng.choice(np.flatnonzero(place.legal()))))
+            bound = int(rng.integers(1, 40))
+            alone = Completion(known.elements, known.spellings, known.most_rings)
+            assert alone.completes(place.state, bound) == known.completes(place.state, bound)
+
+
+def test_a_mask_is_shared_and_cannot_be_written_to():
+    grammar = SmilesGrammar()
+    carbon, nitrogen = smiles_symbols("C")[0], smiles_symbols("N")[0]
+    chain = grammar.start().write(carbon).write(carbon)
+    assert chain.legal() is grammar.start().write(nitrogen).write(carbon).legal()
+    with pytest.raises(ValueError, match="read-only"):
+        chain.legal()[carbon] = False
 
 
 def test_charge_can_be_asked_for():

@@ -58,9 +58,6 @@ def run_crystals(
     Raises:
         UserError: as `run_generation`.
     """
-    from unigen.report.generation_page import write_run_page
-    from unigen.report.pictures.crystals import draw_crystals
-
     out, notes = folder.path, {}
     with alone_in(out):
         if rules is not None:  # imported where wanted: a plain run can do without its chemistry
@@ -76,8 +73,12 @@ def run_crystals(
         else:
             rows = run_generation(wanted, folder, settings, console)
         if picture:
+            from unigen.report.pictures.crystals import draw_crystals
+
             draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
         if page:
+            from unigen.report.generation_page import write_run_page
+
             write_run_page(out, rows, "crystals", **notes)
     return rows
 
@@ -94,9 +95,6 @@ def run_molecules(
     page: bool = True,
 ) -> list[Row]:
     """A run folder of molecules; see `run_crystals`."""
-    from unigen.report.generation_page import write_run_page
-    from unigen.report.pictures.molecules import draw_molecules
-
     folder = MoleculeFolder(out)
     with alone_in(out):
         if ranking is None:
@@ -107,8 +105,12 @@ def run_molecules(
             drawn = MoleculeFolder(out / CANDIDATES)
             rows = run_ranking(wanted, folder, drawn, settings, ranking, workers=workers, console=console)
         if picture:
+            from unigen.report.pictures.molecules import draw_molecules
+
             draw_molecules([molecule for row in rows if (molecule := molecule_of(row))][:DRAWN], out / PICTURE)
         if page:
+            from unigen.report.generation_page import write_run_page
+
             write_run_page(out, rows, "molecules")
     return rows
 

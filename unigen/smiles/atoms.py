@@ -8,6 +8,7 @@ one number of hydrogens follows from a composition and its unsaturation, whateve
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from unigen.elements import SYMBOLS
@@ -55,6 +56,7 @@ class AtomSpelling(NamedTuple):
     valence: OpenValence
 
 
+@lru_cache(maxsize=4096)  # far more than there are open valences and orders
 def after_bond(valence: OpenValence, order: int) -> OpenValence | None:
     """What is left of an open valence when the atom gets a bond; None when it cannot."""
     if order > valence[0] or order > len(valence) - 2:
@@ -62,6 +64,7 @@ def after_bond(valence: OpenValence, order: int) -> OpenValence | None:
     return (valence[0], *valence[1 + order :])
 
 
+@lru_cache(maxsize=4096)
 def fewest_orders(valence: OpenValence, least: int) -> int:
     """The fewest further orders that an atom can have, at least so many."""
     return next(orders for orders in range(least, len(valence) - 1) if valence[1 + orders] >= 0)

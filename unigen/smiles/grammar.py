@@ -13,11 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
+from unigen.bounded_cache import BoundedCache
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
 from unigen.shapes import Bool
-from unigen.smiles.atoms import AtomSpelling, atom_spellings
-from unigen.smiles.completion import BOUND, Completion
+from unigen.smiles.atoms import AtomSpelling, after_bond, atom_spellings
+from unigen.smiles.completion import BOUND, LONG_BOUND, Completion
 from unigen.smiles.state import (
     Rest,
     State,
@@ -28,6 +29,7 @@ from unigen.smiles.state import (
     free_digit,
     may_end,
     open_ring,
+    symbols_key,
 )
 from unigen.tokens.vocabulary import END, VOCABULARY_SIZE, mark_of, mark_symbol
 
@@ -40,6 +42,19 @@ QM9_CHARGES = frozenset({(6, -1), (7, 1), (7, -1), (8, -1)})
 _OPEN, _CLOSE, _BRACKET = mark_symbol("("), mark_symbol(")"), mark_symbol("[")
 _ORDER = {mark_symbol("="): 2, mark_symbol("#"): 3}
 _SIGN = {mark_symbol("/"): 1, mark_symbol("\\"): -1}
+
+_REMEMBERED = 1 << 14
+"""Masks that are kept, a kilobyte each with what they belong to. 300 random walks like QM9 stand at 4,500 places."""
+
+
+def _mask(symbols: Iterable[int]) -> Bool[np.ndarray, "vocabulary"]:
+    mask = np.zeros(VOCABULARY_SIZE, dtype=bool)
+    mask[list(symbols)] = True
+    mask.flags.writeable = False
+    return mask
+
+
+_NOTHING = _mask([])
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,11 @@ class SmilesGrammar:
         return {spelling.symbols: spelling for spelling in self.completion.spellings}
 
     @cached_property
+    def masks(self) -> BoundedCache[tuple[object, ...], Bool[np.ndarray, "vocabulary"]]:
+        """Symbols that may follow, by the places where it was asked."""
+        return BoundedCache(_REMEMBERED)
+
+    @cached_property
     def rest(self) -> Rest:
         """What is to be written at the beginning."""
         if self.formula is None:
@@ -145,12 +165,19 @@ class SmilesWalk:
     ended: bool = False
 
     def legal(self) -> Bool[np.ndarray, "vocabulary"]:
-        """Mask of the symbols that may follow; none behind END. Every path of legal symbols ends in END."""
-        mask = np.zeros(VOCABULARY_SIZE, dtype=bool)
-        if not self.ended:
-            symbols = set(self._following(BOUND)) or set(self._following(None))
+        """Mask of the symbols that may follow; none behind END. Every path of legal symbols ends in END.
+
+        It is shared by all walks of the grammar that stand at such a place, and cannot be written to.
+        """
+        if self.ended:
+            return _NOTHING
+        place = None if self.state is None else symbols_key(self.state)
+        asked = (place, self.branch, self.order, self.sign, self.bracket)
+        mask = self.grammar.masks.get(asked)
+        if mask is None:
+            symbols = set(self._following(BOUND)) or set(self._following(LONG_BOUND))
             assert symbols, "what is legal can be completed"
-            mask[list(symbols)] = True
+            mask = self.grammar.masks[asked] = _mask(symbols)
         return mask
 
     def write(self, symbol: int) -> SmilesWalk:
@@ -195,7 +222,7 @@ class SmilesWalk:
         order, sign = order or self.order or 1, sign or self.sign
         return add_atom(self.state, spelling, element, order, branch=branch or self.branch, sign=sign)
 
-    def _following(self, bound: int | None) -> Iterator[int]:
+    def _following(self, bound: int) -> Iterator[int]:
         """The symbols that may follow, as far as searches of this bound see."""
         yield from self._atoms(bound)
         if self.state is None or self.bracket:
@@ -209,7 +236,7 @@ class SmilesWalk:
             yield from [_CLOSE] * self._completes(close_branch(self.state), bound)
             yield from [_OPEN] * any(self._leads(order, 0, bound, branch=True) for order in (1, 2, 3))
 
-    def _atoms(self, bound: int | None) -> Iterator[int]:
+    def _atoms(self, bound: int) -> Iterator[int]:
         """The next symbols of atoms that may stand here."""
         start, listed = len(self.bracket), set()
         for spelling in self.grammar.completion.spellings:
@@ -218,13 +245,15 @@ class SmilesWalk:
                 listed.add(symbol)
                 yield symbol
 
-    def _leads(self, order: int, sign: int, bound: int | None, *, branch: bool = False) -> bool:
+    def _leads(self, order: int, sign: int, bound: int, *, branch: bool = False) -> bool:
         """Whether any atom may follow such a bond."""
+        if self.state is not None and after_bond(self.state.valence, order) is None:
+            return False  # sparing the look at each atom
         spellings = self.grammar.completion.spellings
         states = (self._with_atom(spelling, order, sign, branch=branch) for spelling in spellings)
         return any(self._completes(state, bound) for state in states if state)
 
-    def _bonds(self, bound: int | None) -> Iterator[int]:
+    def _bonds(self, bound: int) -> Iterator[int]:
         """The bonds that may be written here."""
         assert self.state is not None, "a bond stands behind an atom"
         for symbol, order in _ORDER.items():
@@ -236,7 +265,7 @@ class SmilesWalk:
             if self._completes(ring, bound) or self._leads(1, sign, bound):
                 yield symbol
 
-    def _rings(self, state: State, bound: int | None) -> Iterator[int]:
+    def _rings(self, state: State, bound: int) -> Iterator[int]:
         """The digits that may be written here."""
         if self._completes(open_ring(state, self.order or 1, self.grammar.max_rings, self.sign), bound):
             yield mark_symbol(str(free_digit(state)))
@@ -244,5 +273,5 @@ class SmilesWalk:
             if self._completes(close_ring(state, ring), bound):
                 yield mark_symbol(str(ring.digit))
 
-    def _completes(self, state: State | None, bound: int | None) -> bool:
+    def _completes(self, state: State | None, bound: int) -> bool:
         return self.grammar.completion.completes(state, bound)

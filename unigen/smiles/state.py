@@ -242,6 +242,11 @@ def completion_key(state: State) -> tuple[object, ...]:
     return (state.valence, state.stage, valences, rings, len(state.closed), state.rest)
 
 
+def symbols_key(state: State) -> tuple[object, ...]:
+    """What the symbols that may follow depend on: completions, digits, the last atom's directed bonds."""
+    return (completion_key(state), tuple([ring.digit for ring in state.rings]), state.closed, state.marks)
+
+
 def _may_close(state: State, ring: Ring) -> bool:
     """Whether a ring may close at the last atom, as far as digits, bonds and directions before it say."""
     if state.stage != CLOSES or ring.digit in state.blocked or state.closed[-1:] >= (ring.digit,):

@@ -14,7 +14,7 @@ import torch
 
 from unigen.models.smiles.atoms_first import partial_sequence, placement_points
 from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
-from unigen.models.smiles.conformer_decoding import draw_vectors, molecule_of_plan
+from unigen.models.smiles.conformer_decoding import draw_vectors, molecule_of_plan, solver_levels
 from unigen.models.smiles.network import MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import MoleculeSequence, plan
@@ -184,7 +184,8 @@ def _step(model: MoleculeModel, rows: list[PartialMolecule], settings: MoleculeS
         denoise = partial(model.atom_head.denoise, context=context, extra_features=pulls)
         normal = torch.from_numpy(random).to(device)
         vectors = torch.zeros((*chosen.shape, 3), device=device)
-        vectors[chosen] = draw_vectors(model.atom_head, denoise, normal, frames.free[chosen], settings)
+        levels = solver_levels(model.atom_head, settings)
+        vectors[chosen] = draw_vectors(model.atom_head, denoise, normal, frames.free[chosen], settings, levels)
         positions = frames.place(vectors)[chosen].cpu().numpy()
     for number, row in enumerate(placing):
         row.place(positions[number])

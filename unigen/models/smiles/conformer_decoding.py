@@ -16,7 +16,7 @@ from unigen.models.smiles.network import MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
-from unigen.nn.heads.vectors import VectorHead
+from unigen.nn.heads.vectors import EmbeddedLevel, VectorHead
 from unigen.nn.process.solvers import Denoiser, dpm_solver_2m, heun, karras_levels
 from unigen.shapes import Bool, Float
 from unigen.smiles.reader import read_smiles
@@ -133,15 +133,17 @@ def draw_positions(
     if unconditional is not None:
         branches.append(_GuidanceBranch(model, unconditional, positions, 1.0 - guidance))
 
-    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        return torch.stack([branch.denoised(x, sigma) for branch in branches]).sum(0)
+    def denoise(x: Tensor, level: EmbeddedLevel) -> Tensor:
+        return torch.stack([branch.denoised(x, level) for branch in branches]).sum(0)
+
+    levels = solver_levels(model.atom_head, settings)  # the same for every atom
 
     for atom in range(1, int(num_atoms.max())):
         active = int((num_atoms > atom).sum())
         for branch in branches:
             branch.advance(atom, active)
         frames = branches[0].frames
-        vectors = draw_vectors(model.atom_head, denoise, normal[:active, atom], frames.free[:, 0], settings)
+        vectors = draw_vectors(model.atom_head, denoise, normal[:active, atom], frames.free[:, 0], settings, levels)
         placed = frames.place(vectors[:, None])[:, 0]
         if fixed is not None:
             placed = torch.where(fixed.mask[:active, atom, None], fixed.positions[:active, atom], placed)
@@ -201,9 +203,9 @@ class _GuidanceBranch:
         h, self.states = model.backbone.step(written + x[:, 0], slot[:, 0], self.states)
         self.context = model.atom_head.context(h)
 
-    def denoised(self, x: Float[Tensor, "slots 3"], sigma: Float[Tensor, ""]) -> Float[Tensor, "slots 3"]:
+    def denoised(self, x: Float[Tensor, "slots 3"], level: EmbeddedLevel) -> Float[Tensor, "slots 3"]:
         """The denoised vector, times the weight."""
-        return self.weight * self.model.atom_head.denoise(x, sigma, self.context, self.springs.pulls)
+        return self.weight * self.model.atom_head.denoise(x, level, self.context, self.springs.pulls)
 
     def record(self, placed: Float[Tensor, "slots 3"]) -> None:
         """Where the atom was placed; as in training, distances and angles that alone are free are positive."""
@@ -216,12 +218,20 @@ def draw_vectors(
     normal: Float[Tensor, "slots 3"],
     free: Float[Tensor, "slots 3"],
     settings: MoleculeSettings,
+    levels: Sequence[EmbeddedLevel],
 ) -> Float[Tensor, "slots 3"]:
-    """Vectors in the atoms' frames from one ODE a slot; numbers that are not free stay 0."""
-    levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(normal.device)
+    """Vectors in the atoms' frames from one ODE a slot; numbers that are not free stay 0. See ``solver_levels``."""
+    sigmas = torch.stack([level.sigma for level in levels])
     solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
 
-    def denoise_free(x: Tensor, sigma: Tensor) -> Tensor:
-        return x + free * (denoise(x, sigma) - x)
+    def denoise_free(x: Tensor, level: EmbeddedLevel) -> Tensor:
+        return x + free * (denoise(x, level) - x)
 
-    return solve(denoise_free, head.process.prior(normal) * free, levels, settings.temperature)
+    return solve(denoise_free, head.process.prior(normal) * free, sigmas, settings.temperature, levels)
+
+
+def solver_levels(head: VectorHead, settings: MoleculeSettings) -> list[EmbeddedLevel]:
+    """The noise levels of the solver's steps, embedded one by one: together they would be rounded otherwise."""
+    device = head.to_context.weight.device
+    levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(device)
+    return [head.embedded(level) for level in levels]

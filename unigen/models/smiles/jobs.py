@@ -170,14 +170,26 @@ class RequestResolver:
 
     def grammar(self, formula: Formula | None) -> SmilesGrammar:
         """What the model may write."""
-        counts = None if formula is None else dict(formula)
         stereo = self.model.config.layout == "graph-first"  # as in training: else its share would go to charged atoms
-        return SmilesGrammar(self.heavy, int(self.model.most_heavy), self.charges, formula=counts, stereo=stereo)
+        return _grammar(self.heavy, int(self.model.most_heavy), self.charges, formula, stereo=stereo)
 
     def values(self, properties: Mapping[str, float]) -> dict[int, float]:
         """Properties by their number in the model."""
         numbers = property_numbers(properties, self.model.config.properties)
         return {number + 1: value for number, value in numbers.items()}
+
+
+@lru_cache(maxsize=64)  # samples of one request share what its grammar remembers; requests come one after another
+def _grammar(
+    elements: frozenset[int],
+    max_heavy: int,
+    charges: frozenset[tuple[int, int]],
+    formula: Formula | None,
+    *,
+    stereo: bool,
+) -> SmilesGrammar:
+    counts = None if formula is None else dict(formula)
+    return SmilesGrammar(elements, max_heavy, charges, formula=counts, stereo=stereo)
 
 
 @lru_cache(maxsize=1024)  # many samples of one request; more requests than a batch has jobs

@@ -10,7 +10,8 @@ import torch
 
 from unigen.batch import TokenBatch
 from unigen.models.smiles.network import MoleculeModel
-from unigen.models.smiles.tokens import MIDDLE, prompt
+from unigen.models.smiles.tokens import MIDDLE, atoms_of_symbols, prompt
+from unigen.nn.mixers.backbone import pick_rows
 from unigen.shapes import Float
 from unigen.smiles.grammar import SmilesGrammar, SmilesWalk
 from unigen.tokens import vocabulary
@@ -96,11 +97,11 @@ class _CachedPrefixes:
         if len(rows) < len(self.position):
             index = torch.tensor(rows, device=self.device)
             self.position = self.position[index]
-            self.states = [{name: tensor[index] for name, tensor in state.items()} for state in self.states]
+            self.states = pick_rows(self.states, index)
 
     def append(self, written: Sequence[list[int]]) -> None:
         """Read the last symbol of each row."""
-        atom = np.array([prompt(symbols, {})[1][-1] for symbols in written])
+        atom = np.array([atoms_of_symbols(symbols)[-1] for symbols in written])
         symbols = torch.tensor([[symbols[-1]] for symbols in written], device=self.device)
         tokens = TokenBatch(
             symbols=symbols,

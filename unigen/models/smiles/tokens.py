@@ -199,13 +199,19 @@ def _tokens(symbols: Int[np.ndarray, "written"], values: Mapping[int, float]) ->
 
 def prompt(smiles: list[int], values: Mapping[int, float]) -> tuple[Sequence, Int[np.ndarray, "tokens"]]:
     """Properties and a SMILES that is still being written, and which atom each token belongs to."""
-    token_atom, atom, in_bracket = [-1] * (len(values) + 1), -1, False
+    token_atom = [-1] * (len(values) + 1) + atoms_of_symbols(smiles)
+    return _tokens(np.array(smiles, dtype=np.int64), values), np.array(token_atom)
+
+
+def atoms_of_symbols(smiles: list[int]) -> list[int]:
+    """Which atom each symbol of a SMILES belongs to, -1 for none."""
+    token_atom, atom, in_bracket = [], -1, False
     for symbol in smiles:
         opens = symbol == _BRACKET
         names_atom = opens or (not in_bracket and vocabulary.element_of(symbol) is not None)
         atom, in_bracket = atom + names_atom, (in_bracket or opens) and symbol != _BRACKET_END
         token_atom.append(atom if names_atom or in_bracket or symbol == _BRACKET_END else -1)
-    return _tokens(np.array(smiles, dtype=np.int64), values), np.array(token_atom)
+    return token_atom
 
 
 def graph_distances(bonded: np.ndarray) -> Int[np.ndarray, "atoms atoms"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,18 @@ Process = GaussianProcess | TorusProcess
 
 _LEVEL_FEATURES, _LEVEL_WIDTH = 32, 64
 """Frequencies of ln sigma, and the width in which they are mixed."""
+
+
+class EmbeddedLevel(NamedTuple):
+    """Noise levels, and what they add to the context of a head.
+
+    Attributes:
+        sigma: a number shared by all rows, or one a row.
+        embedding: one row for all, or one a row.
+    """
+
+    sigma: Float[Tensor, "*levels"]
+    embedding: Float[Tensor, "distinct blocks_2_width"]
 
 
 class ResidualStack(nn.Module):
@@ -121,16 +134,22 @@ class VectorHead(nn.Module):
         with torch.autocast(h.device.type, enabled=False):
             return self.to_context(functional.silu(h.float()))
 
+    def embedded(self, sigma: Float[Tensor, "*levels"]) -> EmbeddedLevel:
+        """What `denoise` makes of a level: whoever asks for many vectors at the same levels does it once."""
+        with torch.autocast(sigma.device.type, enabled=False):
+            return EmbeddedLevel(sigma, self.to_level(_level_features(sigma.reshape(-1))))
+
     def denoise(
         self,
         x: Float[Tensor, "slots width"],
-        sigma: Float[Tensor, "*levels"],
+        sigma: Float[Tensor, "*levels"] | EmbeddedLevel,
         context: Float[Tensor, "slots blocks_2_width"],
         extra_features: ExtraFeatures | None = None,
     ) -> Float[Tensor, "slots width"]:
         """The denoised vector at one level (a number, shared by all rows: the level is embedded once) or one a row."""
-        levels = sigma.expand(len(x))
-        return self.process.denoised(x, self._output(x, levels, sigma.reshape(-1), context, extra_features), levels)
+        level = sigma if isinstance(sigma, EmbeddedLevel) else self.embedded(sigma)
+        levels = level.sigma.expand(len(x))
+        return self.process.denoised(x, self._output(x, levels, level.embedding, context, extra_features), levels)
 
     def denoise_with_slopes(
         self,
@@ -145,7 +164,7 @@ class VectorHead(nn.Module):
         """
         levels, free = sigma.expand(len(x)), torch.ones_like(x) if free is None else free
         with torch.autocast(x.device.type, enabled=False):
-            steered = context + self.to_level(_level_features(sigma.reshape(-1)))
+            steered = context + self.embedded(sigma).embedding
             output, slopes = self.stack.with_slopes(
                 self.process.features(x, levels), self.process.feature_slopes(x, levels), steered, free > 0
             )
@@ -172,20 +191,19 @@ class VectorHead(nn.Module):
         uniform = torch.rand(len(x), generator=generator, device=x.device)
         sigma = self.process.draw_levels(uniform)
         noisy = self.process.add_noise(x, normal, sigma)
-        output = self._output(noisy, sigma, sigma, context, extra_features)
+        output = self._output(noisy, sigma, self.embedded(sigma).embedding, context, extra_features)
         error = free * (output - self.process.target(x, noisy, sigma)) ** 2
         return error.sum(-1) / free.sum(-1).clamp(min=1.0)
 
     def _output(
-        self, x: Tensor, levels: Tensor, distinct: Tensor, context: Tensor, extra_features: ExtraFeatures | None
+        self, x: Tensor, levels: Tensor, embedding: Tensor, context: Tensor, extra_features: ExtraFeatures | None
     ) -> Tensor:
-        """The stack at one level a row; ``distinct`` are the levels to embed, one a row or one for all."""
+        """The stack at one level a row; ``embedding`` is that of each, or of one for all."""
         with torch.autocast(x.device.type, enabled=False):
-            embedded = self.to_level(_level_features(distinct))
             features = self.process.features(x, levels)
             if extra_features is not None:
                 features = torch.cat([features, extra_features(x, levels)], dim=-1)
-            return self.stack(features, context + embedded)
+            return self.stack(features, context + embedding)
 
 
 def _level_features(sigma: Float[Tensor, "levels"]) -> Float[Tensor, "levels features"]:

@@ -1,20 +1,24 @@
 """Solvers of the probability-flow ODE ``dx/dsigma = (x - D(x, sigma)) / sigma`` as plain functions.
 
 ``denoise(x, sigma) -> D`` takes ``x (slots, width)`` and one level for all rows, or one a row: (slots, 1). Levels
-decrease and end at a positive sigma_min. On a torus x and D are continuous representatives, so the same formulas hold.
+decrease and end at a positive sigma_min. Where ``told`` is given, ``denoise`` is told this of each level in place of
+the level itself: what a network makes of levels need not be made anew for every vector. On a torus x and D are
+continuous representatives, so the same formulas hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from unigen.shapes import Float
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]
+Denoiser = Callable[[Tensor, Any], Tensor]
+"""``(x, level) -> D``; the level as a number, one a row, or as the caller of the solver tells it."""
 
 DenoiserWithSlopes = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """``(x, sigma) -> D, dD_i / dx_i``: also how each denoised number follows its own noisy one, both (slots, width)."""
@@ -36,36 +40,44 @@ def karras_levels(
 
 
 def heun(
-    denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels *rows"], temperature: float = 1.0
+    denoise: Denoiser,
+    x: Float[Tensor, "slots width"],
+    levels: Float[Tensor, "levels *rows"],
+    temperature: float = 1.0,
+    told: Sequence[Any] | None = None,
 ) -> Tensor:
     """Second order, two evaluations a step. Karras et al. 2022 (EDM), algorithm 1; ends with D at the last level."""
-    clock = tempered(levels, temperature)
+    clock, known = tempered(levels, temperature), levels if told is None else told
     for step in range(len(levels) - 1):
-        slope = (x - denoise(x, levels[step])) / clock[step]
+        slope = (x - denoise(x, known[step])) / clock[step]
         width = clock[step + 1] - clock[step]
         trial = x + width * slope
-        x = x + width * 0.5 * (slope + (trial - denoise(trial, levels[step + 1])) / clock[step + 1])
-    return denoise(x, levels[-1])
+        x = x + width * 0.5 * (slope + (trial - denoise(trial, known[step + 1])) / clock[step + 1])
+    return denoise(x, known[-1])
 
 
 def dpm_solver_2m(
-    denoise: Denoiser, x: Float[Tensor, "slots width"], levels: Float[Tensor, "levels *rows"], temperature: float = 1.0
+    denoise: Denoiser,
+    x: Float[Tensor, "slots width"],
+    levels: Float[Tensor, "levels *rows"],
+    temperature: float = 1.0,
+    told: Sequence[Any] | None = None,
 ) -> Tensor:
     """Second order multistep, one evaluation a step. Lu et al. 2022 (DPM-Solver++), algorithm 2, with alpha = 1.
 
     In ``t = -ln sigma``: ``x' = (sigma'/sigma) x - (sigma'/sigma - 1) D``, D extrapolated from the last two.
     """
-    times = -tempered(levels, temperature).log()
+    times, known = -tempered(levels, temperature).log(), levels if told is None else told
     previous: Tensor | None = None
     for step in range(len(levels) - 1):
-        denoised = denoise(x, levels[step])
+        denoised = denoise(x, known[step])
         width = times[step + 1] - times[step]
         blend = denoised
         if previous is not None:
             blend = denoised + width / (2.0 * (times[step] - times[step - 1])) * (denoised - previous)
         x = torch.exp(-width) * x - torch.expm1(-width) * blend
         previous = denoised
-    return denoise(x, levels[-1])
+    return denoise(x, known[-1])
 
 
 def tempered(levels: Float[Tensor, "levels *rows"], temperature: float) -> Float[Tensor, "levels *rows"]:

@@ -128,6 +128,7 @@ def _sheet(panels: int) -> Figure:
     figure = Figure(figsize=(PANEL_INCHES * columns, (PANEL_INCHES + 0.3) * rows), layout="constrained")
     for axes in np.ravel(figure.subplots(rows, columns)):
         axes.set_axis_off()
+        axes.set(xticks=[], yticks=[])  # the layout would look for their places, though nothing draws them
     return figure
 
 

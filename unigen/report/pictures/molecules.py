@@ -14,6 +14,7 @@ from unigen.shapes import Float
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.typing import CapStyleType
 
 _RADIUS_SCALE, _HYDROGEN_SCALE = 0.55, 0.75
 """Drawn radius in covalent radii, and of hydrogen in those: small enough to see the bonds."""
@@ -63,23 +64,28 @@ def _between(
 def _draw(axes: Axes, molecule: Molecule, title: str) -> None:
     from ase.data import covalent_radii
     from ase.data.colors import jmol_colors
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Circle
+
+    # as an artist, not a line or a patch: these would move the limits of the axes, which are set below
+    def draw_line(color: str, linewidth: float, zorder: float, capstyle: CapStyleType = "projecting") -> None:
+        line = Line2D(*ends[:, :2].T, color=color, linewidth=linewidth, zorder=zorder, solid_capstyle=capstyle)
+        axes.add_artist(line)
 
     points = flat_on(molecule.positions)
     radii = _RADIUS_SCALE * covalent_radii[molecule.numbers] * np.where(molecule.numbers == 1, _HYDROGEN_SCALE, 1.0)
     for first, second, order in molecule.bonds.tolist():
         ends = _between(points[first], points[second], radii[first], radii[second])
         depth = float(ends[:, 2].mean())
-        axes.plot(ends[:, 0], ends[:, 1], color="0.35", linewidth=_WIDTH[order], zorder=depth, solid_capstyle="round")
+        draw_line("0.35", _WIDTH[order], depth, "round")
         # two lines by a pale one inside the dark one, three by a dark one inside that, all behind their atoms
         if order > 1:
-            inner = _WIDTH[order] - 2.0
-            axes.plot(ends[:, 0], ends[:, 1], color="0.9", linewidth=inner, zorder=depth + 0.001)
+            draw_line("0.9", _WIDTH[order] - 2.0, depth + 0.001)
         if order == max(_WIDTH):
-            axes.plot(ends[:, 0], ends[:, 1], color="0.35", linewidth=1.2, zorder=depth + 0.002)
+            draw_line("0.35", 1.2, depth + 0.002)
     for (x, y, depth), radius, number in zip(points, radii, molecule.numbers, strict=True):
         colour = jmol_colors[min(int(number), len(jmol_colors) - 1)]
-        axes.add_patch(Circle((x, y), radius, facecolor=colour, edgecolor="0.25", linewidth=0.6, zorder=depth + 0.01))
+        axes.add_artist(Circle((x, y), radius, facecolor=colour, edgecolor="0.25", linewidth=0.6, zorder=depth + 0.01))
     margin = float(radii.max()) + 0.3
     axes.set_xlim(points[:, 0].min() - margin, points[:, 0].max() + margin)
     axes.set_ylim(points[:, 1].min() - margin, points[:, 1].max() + margin)
