@@ -136,6 +136,12 @@ def test_bounds_and_refusals(built, unigen, refused):
     assert f"the lowest met is {lowest:.3f} eV/atom above the hull (" in said
     assert said.endswith("give more --draws, or a larger --stable")  # the nearest has no --within
     assert len(Path("none/rejected.csv").read_text().splitlines()) == 5
+    system = ("generate", "crystal", "--elements", "Cu,Au,Pd", "--steps", 2, "--no-score", "--stable", -5)
+    for given in ((), ("--within", 0.2), ("--known-formulas",)):
+        said = refused(
+            *system, *given, "--hull", "alloys", *WITH, "--draws", 1, "--out", "".join(map(str, ("nearer", *given)))
+        )
+        assert ("--within 0.2, which draws nearer" in said) == (not given)
     assert "needs one request and a --hull" in refused("generate", "crystal", "--stable", 0.1, "--out", "x")
     assert "are for --stable" in refused("generate", "crystal", "--draws", 5, "--out", "x")
     assert "this folder holds other results" in _again(unigen)

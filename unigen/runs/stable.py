@@ -241,7 +241,8 @@ def _next_step(judge: _Judge, request: CrystalRequest, generator: Generator) -> 
         steps.append(f"the lowest met is {above:.3f} eV/atom above the hull ({met})")
     if judge.lowest is not None or not judge.unknown:
         within = getattr(generator.settings, "within", "no such setting")
-        nearer = request.formula is None and within in (None, _ANY_DISTANCE)
+        # what follows known crystals within a distance has other formulas than theirs
+        nearer = request.formula is None and not rules.known_formulas and within in (None, _ANY_DISTANCE)
         steps.append(
             "give more --draws, or a larger --stable"
             + (", or --within 0.2, which draws nearer to known crystals" if nearer else "")
