@@ -39,7 +39,7 @@ def did_you_mean(given: str, names: Iterable[str]) -> str:
     """The next step after a name that is none of these: the one most like it, or nothing.
 
     Example:
-        >>> did_you_mean("Temprature", ["steps", "temperature"])
+        >>> did_you_mean("Temperature_", ["steps", "temperature"])
         'did you mean temperature?'
     """
     by_small = {name.lower(): name for name in names}

@@ -41,8 +41,8 @@ def test_a_model_of_words_refuses_what_it_would_ignore(refused, tmp_path, option
     assert not (tmp_path / "run").exists()
     with pytest.raises(UserError, match=f"words: this model has no setting {name}"):
         generate(SALT, model=str(model), **{name: 1.0})
-    with pytest.raises(UserError, match=r"setting temprature; wanted one of .*; did you mean temperature"):
-        load(model, temprature=1.0)
+    with pytest.raises(UserError, match=r"setting temperature_; wanted one of .*; did you mean temperature"):
+        load(model, temperature_=1.0)
     with pytest.raises(UserError, match=r"temperature: wrong type or value \(got 'hot'\)"):
         load(model, temperature="hot")
     with pytest.raises(UserError, match="this model retrieves nothing; got --exclude-formula"):
