@@ -113,7 +113,7 @@ class CrystalRequest:
                 )
 
     def _check_symmetry(self) -> None:
-        for number in self._given_groups:
+        for number in self.given_groups:
             if number not in SPACE_GROUPS:
                 raise UserError("space_group: there is no such space group", got=number, wanted="1 to 230")
         if isinstance(self.space_group, tuple):  # one way to write it, so that equal wishes are equal requests
@@ -130,7 +130,7 @@ class CrystalRequest:
             system = SYSTEM_SPACE_GROUPS[str(self.crystal_system)]
             raise UserError(
                 "space_group and crystal_system contradict each other",
-                got=f"space group {', '.join(map(str, self._given_groups))}, {self.crystal_system}",
+                got=f"space group {', '.join(map(str, self.given_groups))}, {self.crystal_system}",
                 wanted=f"a space group from {system[0]} to {system[-1]}",
             )
         if self.template is not None and not self.template.strip():
@@ -158,10 +158,11 @@ class CrystalRequest:
     def space_groups(self) -> frozenset[int]:
         """Numbers of the space groups that ``space_group`` and ``crystal_system`` leave: all where neither is given."""
         system = SPACE_GROUPS if self.crystal_system is None else SYSTEM_SPACE_GROUPS[self.crystal_system]
-        return frozenset(self._given_groups or SPACE_GROUPS).intersection(system)
+        return frozenset(self.given_groups or SPACE_GROUPS).intersection(system)
 
     @property
-    def _given_groups(self) -> tuple[int, ...]:
+    def given_groups(self) -> tuple[int, ...]:
+        """Numbers of the space groups that are named; none where any may come."""
         return (self.space_group,) if isinstance(self.space_group, int) else self.space_group or ()
 
     @property

@@ -10,14 +10,12 @@ written (``anew=inf``), as it is where nothing resembles a composition.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from measurement import circumstances, in_turns, write
+from measurement import compare_with_commit
 
 from unigen.elements import SYMBOLS
 from unigen.models.generator import Job
@@ -57,19 +55,9 @@ RETRIEVED = 256
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="unigen-crystal-small")
-    parser.add_argument("--against", default="a07a06a", help="commit of the other tree")
-    parser.add_argument("--turns", type=int, default=2)
-    parser.add_argument("--measure", action="store_true", help="what the processes that take turns are called with")
-    options = parser.parse_args()
-    if options.measure:
-        print(json.dumps(measured(options.model)))
-        return
-    facts = circumstances(threads=1)
-    rows = in_turns(__file__, ["--model", options.model], options.against, options.turns)
-    unit = "CPU-milliseconds a crystal, likelihood included; least of all turns, ratio their median"
-    write("decoding", facts | {"against": options.against, "turns": options.turns, "unit": unit, "cases": rows})
+    compare_with_commit(
+        __file__, "a crystal, likelihood included", measured, model="unigen-crystal-small", against="a07a06a", turns=2
+    )
 
 
 def jobs(case: Case, count: int) -> list[Job]:

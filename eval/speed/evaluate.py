@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from measurement import circumstances, write
+from measurement import circumstances, cpu_seconds, write
 
 from unigen.data.dataset_file import resolve_dataset
 from unigen.eval.crystals.space_groups import FILE
@@ -29,11 +26,7 @@ def evaluated(samples: Path, reference: str) -> tuple[float, dict]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         words = ("evaluate", "crystals", samples, "--reference", reference, "--protocol", "denovo", "--no-page")
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, "-m", "unigen", *words, "--quiet", "--workers", "1", "--out", report]
-        subprocess.run([*map(str, command)], check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        used = cpu_seconds(("-m", "unigen", *words, "--quiet", "--workers", "1", "--out", report))
         return used, json.loads(report.read_text(encoding="utf-8"))
 
 

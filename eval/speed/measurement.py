@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,6 +35,48 @@ def write(name: str, content: dict[str, object]) -> None:
     path = HERE / f"{name}.json"
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     print(f"written: eval/speed/{path.name}")
+
+
+def cpu_seconds(arguments: Sequence[str | Path], folder: Path | str | None = None) -> float:
+    """CPU-seconds of Python with these arguments, its own processes included.
+
+    Args:
+        arguments: such as ``-m unigen ...``.
+        folder: where it runs; by default here.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, *map(str, arguments)]
+    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def compare_with_commit(
+    script: str, about: str, measured: Callable[[str], dict[str, float]], *, model: str, against: str, turns: int
+) -> None:
+    """The ``main`` of a script that measures this tree against an earlier commit, and writes what it found.
+
+    Args:
+        script: its file; the results have its name.
+        about: what a number is of, such as "a crystal".
+        measured: CPU-milliseconds by name, of a model.
+        model: by default.
+        against: commit by default.
+        turns: by default.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default=model)
+    parser.add_argument("--against", default=against, help="commit of the other tree")
+    parser.add_argument("--turns", type=int, default=turns)
+    parser.add_argument("--measure", action="store_true", help="what the processes that take turns are called with")
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measured(options.model)))
+        return
+    facts = circumstances(threads=1) | {"against": options.against, "turns": options.turns}
+    rows = in_turns(script, ["--model", options.model], options.against, options.turns)
+    unit = f"CPU-milliseconds {about}; least of all turns, ratio their median"
+    write(Path(script).stem, facts | {"unit": unit, "cases": rows})
 
 
 def in_turns(script: str, arguments: list[str], against: str, turns: int) -> dict[str, dict[str, float]]:

@@ -10,11 +10,6 @@ Commands are told whole, imports included.
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measurement import circumstances, in_turns, write
+from measurement import compare_with_commit, cpu_seconds
 
 from unigen.models.generator import Job
 from unigen.models.smiles.generator import MoleculeGenerator
@@ -45,20 +40,13 @@ COMMANDS = {
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="unigen-molecule-small")
-    parser.add_argument("--against", default="1897585", help="commit of the other tree")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--measure", action="store_true", help="what the processes that take turns are called with")
-    options = parser.parse_args()
-    if options.measure:
-        print(json.dumps(measured(options.model)))
-        return
-    facts = circumstances(threads=1)
-    rows = in_turns(__file__, ["--model", options.model], options.against, options.turns)
-    unit = "CPU-milliseconds a molecule, a picture or a command; least of all turns, ratio their median"
-    write(
-        "molecule_decoding", facts | {"against": options.against, "turns": options.turns, "unit": unit, "cases": rows}
+    compare_with_commit(
+        __file__,
+        "a molecule, a picture or a command",
+        measured,
+        model="unigen-molecule-small",
+        against="1897585",
+        turns=3,
     )
 
 
@@ -89,11 +77,8 @@ def measured(model: str) -> dict[str, float]:
     found["picture"] = milliseconds(lambda: pictured(molecules))
     for name, words in COMMANDS.items():
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "unigen", "generate", "molecule", *words, "--model", model]
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([*command, "--out", f"{folder}/run"], stdout=subprocess.DEVNULL, check=True)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            found[name] = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
+            command = ("-m", "unigen", "generate", "molecule", *words, "--model", model, "--out", f"{folder}/run")
+            found[name] = cpu_seconds(command) * 1000
     return found
 
 

@@ -8,14 +8,11 @@ waits for who types one formula. The commands take turns.
 
 from __future__ import annotations
 
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
-from measurement import circumstances, write
+from measurement import circumstances, cpu_seconds, write
 
 RUNS = 7
 COMMANDS = {
@@ -37,11 +34,10 @@ def measured(codes: dict[str, list[str]]) -> dict[str, tuple[float, float]]:
     for _ in range(RUNS + 1):
         for name, arguments in codes.items():
             with tempfile.TemporaryDirectory() as folder:  # a new one: what is made is not made again
-                started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-                subprocess.run([sys.executable, *arguments], cwd=folder, stdout=subprocess.DEVNULL, check=True)
-                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                started = time.perf_counter()
+                used = cpu_seconds(arguments, folder)
                 wall = time.perf_counter() - started
-            found[name].append((wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
+            found[name].append((wall, used))
     return {
         name: (statistics.median(wall for wall, _ in turns[1:]), statistics.median(used for _, used in turns[1:]))
         for name, turns in found.items()

@@ -11,7 +11,7 @@ import numpy as np
 
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.template import template_of
-from unigen.disk import durable, durable_text, writing
+from unigen.disk import durable_text, durable_together, writing
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.request import CrystalRequest
@@ -117,10 +117,9 @@ class CrystalFolder(RunFolder):
         named = [(stem, crystal) for stem, (_, crystal) in zip(stems, crystals, strict=True)]
         write_structure_files(self.path, self.formats, named, keep=True)
         if self.symprec is not None:  # a run that goes on may have a new tolerance
-            with writing(self.path):
+            with writing(self.path), durable_together() as begin:
                 for stem, crystal in named:
-                    with durable(self.path / SYMMETRISED / f"{stem}.cif") as partial:
-                        crystal.to_cif(partial, self.symprec)
+                    crystal.to_cif(begin(self.path / SYMMETRISED / f"{stem}.cif"), self.symprec)
 
     def print_summary(self, rows: Sequence[Row], console: Console) -> None:
         """See RunFolder."""

@@ -178,7 +178,7 @@ def _group_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str
             found[row["request_index"]].add(row["space_group"])
     lines = []
     for index, request in enumerate(requests):
-        if not isinstance(request, CrystalRequest) or not isinstance(request.space_group, tuple):
+        if not isinstance(request, CrystalRequest) or len(request.given_groups) < 2:
             continue
         if request.distinct is not None or index not in found:
             continue

@@ -6,7 +6,6 @@ against one reference again and again waits for its symmetry once.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
@@ -17,6 +16,7 @@ import numpy as np
 from unigen.crystals.crystal import Crystal
 from unigen.disk import durable
 from unigen.errors import UserError
+from unigen.journal import digest
 from unigen.parallel import Workers
 from unigen.parsing import ZIP_ERRORS
 from unigen.shapes import Int
@@ -24,7 +24,7 @@ from unigen.shapes import Int
 FILE = "space-groups.npz"
 
 Key = tuple[str, float]
-"""The digits of a crystal, see `_digits`, and a tolerance in Angstrom."""
+"""The digest of a crystal, see `_key`, and a tolerance in Angstrom."""
 
 
 class SpaceGroups:
@@ -40,7 +40,7 @@ class SpaceGroups:
 
     def tell(self, crystal: Crystal, symprec: float, number: int) -> None:
         """Remember what was found elsewhere."""
-        self._known[_digits(crystal), symprec] = number
+        self._known[_key(crystal), symprec] = number
 
     def find(
         self, crystals: Sequence[Crystal], symprecs: Sequence[float], workers: Workers, text: str
@@ -53,7 +53,7 @@ class SpaceGroups:
             workers: what is not known yet is found by these (some 4 ms a crystal and tolerance).
             text: of the progress bar.
         """
-        keys = [_digits(crystal) for crystal in crystals]
+        keys = [_key(crystal) for crystal in crystals]
         by_key = dict(zip(keys, crystals, strict=True))
         missing = {key: tuple(each for each in symprecs if (key, each) not in self._known) for key in by_key}
         wanted = {key: tolerances for key, tolerances in missing.items() if tolerances}
@@ -71,10 +71,8 @@ def _numbers(task: tuple[Crystal, Iterable[float]]) -> list[int]:
     return [crystal.space_group(symprec).number for symprec in symprecs]
 
 
-def _digits(crystal: Crystal) -> str:
-    """What tells a crystal from others, in 16 bytes: two of a million have the same once in 10^26."""
-    arrays = (crystal.numbers.astype(np.int64), crystal.frac_coords.astype(np.float64), crystal.lattice)
-    return hashlib.blake2b(b"".join(each.tobytes() for each in arrays), digest_size=16).hexdigest()
+def _key(crystal: Crystal) -> str:
+    return digest(crystal.numbers.astype(np.int64), crystal.frac_coords.astype(np.float64), crystal.lattice)
 
 
 def _read(path: Path) -> dict[Key, int]:

@@ -194,8 +194,7 @@ def _of_one_group(job: Job) -> Job:
     Samples take the groups in turn: those of one group are the samples of a request for that group alone.
     """
     request = job.request
-    given = (request.space_group,) if isinstance(request.space_group, int) else request.space_group or ()
-    groups = [group for group in given if group in request.space_groups]
+    groups = [group for group in request.given_groups if group in request.space_groups]
     if request.distinct is None or len(groups) < 2:
         return job
     of_one = replace(request, space_group=groups[job.index % len(groups)], distinct=None)
