@@ -10,6 +10,9 @@ form AB2C2, A2B3C4, ... with elements drawn by a seed.
 from __future__ import annotations
 
 import argparse
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measurement import circumstances, cpu_seconds, write
+from measurement import circumstances, write
 
 from unigen.elements import SYMBOLS
 from unigen.models.checkpoint import model_folder
@@ -94,8 +97,11 @@ def command_line(model: str, crystals: int, *options: str) -> float:
         wanted = Path(folder) / "wanted.csv"
         rows = [f"r{n},{request.formula},{request.n_atoms}" for n, request in enumerate(requests(crystals))]
         wanted.write_text("\n".join(["id,formula,n_atoms", *rows]) + "\n")
-        words = ("generate", "crystal", "--model", model, "--requests", wanted, "--out", f"{folder}/out", *options)
-        return cpu_seconds(("-c", code, *words)) / crystals
+        command = [sys.executable, "-c", code, "generate", "crystal", "--model", model, "--requests", str(wanted)]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*command, "--out", f"{folder}/out", *options], stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / crystals
 
 
 def main() -> None:
