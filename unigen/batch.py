@@ -19,31 +19,60 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from unigen.shapes import Bool, Float, Int
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where sequences lie in a right-padded batch: causal, so padding needs no mask.
+    """Where sequences lie: a row each, padded on the right (causal, so no mask), or one behind the other in one row.
 
     Attributes:
-        position: (batch, tokens) index within its own sequence.
-        lengths: (batch,) positions in use.
+        position: (batch, tokens) index within its own sequence; packed, (1, tokens).
+        lengths: (sequences,) positions in use.
+        is_packed: whether all sequences lie in one row.
     """
 
     position: Int[Tensor, "batch tokens"]
-    lengths: Int[Tensor, "batch"]
+    lengths: Int[Tensor, "sequences"]
+    is_packed: bool = False
 
     @classmethod
     def padded(cls, lengths: Int[Tensor, "batch"], max_len: int) -> Layout:
         """Every sequence starts at column 0."""
         return cls(torch.arange(max_len, device=lengths.device).expand(len(lengths), -1), lengths)
 
+    @classmethod
+    def packed(cls, lengths: Int[Tensor, "sequences"]) -> Layout:
+        """Every sequence starts where the one before it ends."""
+        ends = lengths.cumsum(0)
+        index = torch.arange(int(lengths.sum()), device=lengths.device)
+        return cls((index - (ends - lengths).repeat_interleave(lengths))[None], lengths, is_packed=True)
+
     @property
     def valid(self) -> Bool[Tensor, "batch tokens"]:
-        """Which positions are in use."""
+        """Which positions of a padded layout are in use."""
         return self.position < self.lengths[:, None]
+
+    @property
+    def cu_seqlens(self) -> Int[Tensor, "boundaries"]:
+        """Where each packed sequence begins, and the last one ends: what kernels for packed sequences ask for."""
+        return functional.pad(self.lengths.cumsum(0), (1, 0))
+
+    def to_rows(self, x: Float[Tensor, "1 tokens width"]) -> tuple[Float[Tensor, "sequences longest width"], Layout]:
+        """Packed sequences as rows, padded with zeros, and their layout."""
+        layout = Layout.padded(self.lengths, int(self.lengths.max()))
+        rows = x.new_zeros(*layout.position.shape, x.shape[-1])
+        return rows.index_put((self._sequence, self.position[0]), x[0]), layout
+
+    def from_rows(self, rows: Float[Tensor, "sequences longest width"]) -> Float[Tensor, "1 tokens width"]:
+        """The other way round."""
+        return rows[self._sequence, self.position[0]][None]
+
+    @property
+    def _sequence(self) -> Int[Tensor, "tokens"]:
+        return torch.arange(len(self.lengths), device=self.lengths.device).repeat_interleave(self.lengths)
 
 
 Rows = TypeVar("Rows", bound="TensorRows")  # not Self: what checks shapes in tests cannot read it on a method

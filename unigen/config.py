@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from unigen.disk import write_text
-from unigen.errors import UserError
+from unigen.errors import UserError, did_you_mean
 from unigen.parsing import read_whole
 
 T = TypeVar("T")
@@ -206,6 +206,9 @@ def _optional(hint: Any, value: Any, where: str, key: str) -> Any:
         return None
     if len(inner) == 1:
         return _convert(inner[0], value, where, key)
+    if str in inner and isinstance(value, str):
+        return value  # a name in the place of a section: who fills the class knows which there are
+    inner = [option for option in inner if option is not str]
     return _dataclass(_by_kind(inner, value, where, key), value, where, key)
 
 
@@ -218,6 +221,7 @@ def _by_kind(options: list[Any], value: Any, where: str, key: str) -> Any:
             f"{(key + '.') * bool(key)}kind: unknown kind (got {_shown(kind)})",
             where=where,
             wanted=" or ".join(sorted(kinds)),
+            next_step=did_you_mean(kind, kinds) if isinstance(kind, str) else "",
         )
     return kinds[kind]
 

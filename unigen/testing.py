@@ -7,6 +7,7 @@ of ``unigen.models.families.FAMILIES`` by ``tests/models/test_families.py``. Tol
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from unigen.models.checkpoint import load_model, save_model
 from unigen.models.generator import Candidate, Generator, Job
 from unigen.models.interface import Batch, Network
 from unigen.models.training_set import TrainingSet
-from unigen.nn.mixers.interface import TokenMixer
+from unigen.nn.mixers.interface import State, TokenMixer
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2}
 """Largest absolute difference between two ways of computing numbers of order one: 1,000 roundings of single precision
@@ -41,43 +42,88 @@ def assert_causal(f: Callable[[Tensor], Tensor], x: Tensor) -> None:
         assert later == 0.0, f"position {position} depends on later ones (gradient {later:.3g})"
 
 
-def assert_steps_equal_forward(mixer: TokenMixer, x: Tensor, prefix: int) -> None:
-    """Prefill of ``prefix`` positions, then one step each, gives the full forward's outputs."""
+def assert_steps_equal_forward(mixer: TokenMixer, x: Tensor, lengths: Tensor) -> None:
+    """Prefill of ``lengths`` positions of each row, then one step each up to the end, gives the full forward's outputs.
+
+    Rows step at different places of one batch; no row hears of what lies beyond its own.
+    """
     batch, tokens, _ = x.shape
-    lengths = torch.full((batch,), tokens)
-    expected = mixer.forward(x, Layout.padded(lengths, tokens))
+    rows = torch.arange(batch)
+    expected = mixer.forward(x, Layout.padded(torch.full((batch,), tokens), tokens))
     state = mixer.init_state(batch, tokens, x)
-    outputs = []
-    if prefix:
-        outputs = [mixer.forward(x[:, :prefix], Layout.padded(lengths, prefix), state)]
-    for position in range(prefix, tokens):
-        y, state = mixer.step(x[:, position], torch.full((batch,), position), state)
-        outputs.append(y[:, None])
-    assert_close(torch.cat(outputs, dim=1), expected, f"prefill {prefix} then steps")
+    longest = int(lengths.max())
+    if longest:
+        prefilled = mixer.forward(x[:, :longest], Layout.padded(lengths, longest), state)
+        for row, length in enumerate(lengths.tolist()):
+            assert_close(prefilled[row, :length], expected[row, :length], f"row {row}: prefill of {length}")
+    position = lengths.clone()
+    while bool((position < tokens).any()):
+        open_rows = position < tokens
+        rows, position = rows[open_rows], position[open_rows]
+        state = {name: tensor[open_rows] for name, tensor in state.items()}
+        y, state = mixer.step(x[rows, position], position, state)
+        assert_close(y, expected[rows, position], f"steps at {position.tolist()}")
+        position = position + 1
 
 
 def assert_rows_independent(mixer: TokenMixer, x: Tensor, lengths: Tensor) -> None:
-    """Each right-padded sequence of a batch gives what it gives alone."""
+    """Each sequence of a batch, right-padded or packed, gives what it gives alone, and has no gradient in another."""
     together = mixer.forward(x, Layout.padded(lengths, x.shape[1]))
-    for row, length in enumerate(lengths.tolist()):
+    one_row = (
+        torch.cat([x[row, :length] for row, length in enumerate(lengths.tolist())])[None].detach().requires_grad_()
+    )
+    layout = Layout.packed(lengths)
+    packed = mixer.forward(one_row, layout)
+    bounds = layout.cu_seqlens.tolist()
+    for row, (start, end) in enumerate(pairwise(bounds)):
+        length = end - start
         alone = mixer.forward(x[row : row + 1, :length], Layout.padded(lengths[row : row + 1], length))
         assert_close(together[row, :length], alone[0], f"sequence {row}")
+        assert_close(packed[0, start:end], alone[0], f"packed sequence {row}")
+        (gradient,) = torch.autograd.grad(packed[0, start:end].square().sum(), one_row, retain_graph=True)
+        others = torch.cat([gradient[0, :start], gradient[0, end:]])
+        assert not bool(others.any()), f"sequence {row} has a gradient in another ({others.abs().max().item():.3g})"
 
 
 def assert_state_rows_commute(mixer: TokenMixer, x: Tensor, rows: Tensor) -> None:
-    """Picking rows of the state, then stepping, equals stepping, then picking."""
+    """Picking or repeating rows of the state, then stepping, equals stepping, then picking."""
     batch, tokens, _ = x.shape
     position = torch.full((batch,), tokens - 1)
-
-    def prefilled() -> dict[str, Tensor]:
-        state = mixer.init_state(batch, tokens, x)
-        mixer.forward(x[:, :-1], Layout.padded(position, tokens - 1), state)
-        return state
-
-    stepped, _ = mixer.step(x[:, -1], position, prefilled())
-    picked = {name: tensor[rows].clone() for name, tensor in prefilled().items()}
+    stepped, _ = mixer.step(x[:, -1], position, _prefilled(mixer, x))
+    picked = {name: tensor[rows].clone() for name, tensor in _prefilled(mixer, x).items()}
     restepped, _ = mixer.step(x[rows, -1], position[rows], picked)
     assert_close(restepped, stepped[rows], "picked rows")
+
+
+def assert_state_can_be_stepped_again(mixer: TokenMixer, x: Tensor) -> None:
+    """Going back to an earlier state and writing something else there gives what a fresh state gives."""
+    batch, tokens, _ = x.shape
+    position = torch.full((batch,), tokens - 1)
+    earlier = _prefilled(mixer, x)
+    _, later = mixer.step(-x[:, -1], position, earlier)
+    mixer.step(x[:, 0], position + 1, later)
+    again, _ = mixer.step(x[:, -1], position, earlier)
+    expected, _ = mixer.step(x[:, -1], position, _prefilled(mixer, x))
+    assert_close(again, expected, "a state that was stepped from before")
+
+
+def _prefilled(mixer: TokenMixer, x: Tensor) -> State:
+    """The state after all positions but the last."""
+    batch, tokens, _ = x.shape
+    state = mixer.init_state(batch, tokens + 1, x)
+    mixer.forward(x[:, :-1], Layout.padded(torch.full((batch,), tokens - 1), tokens - 1), state)
+    return state
+
+
+def assert_operator_is_the_layer(mixer: TokenMixer, x: Tensor) -> None:
+    """``operator`` applied to ``values`` is the layer before its gate, and no output takes from a later source."""
+    layout = Layout.padded(torch.full((len(x),), x.shape[1]), x.shape[1])
+    values, operator = mixer.values(x, layout), mixer.operator(x, layout)
+    each = values.shape[2] // x.shape[1]
+    later = operator.unflatten(-1, (-1, each)).movedim(-1, 2).triu(1)
+    assert not bool(later.any()), "an output takes from a later source"
+    mixed = (operator @ values).transpose(1, 2)
+    assert_close(mixer.output(x, mixed), mixer.forward(x, layout), "operator")
 
 
 def assert_periodic(f: Callable[[Tensor], Tensor], x: Tensor, shift: Tensor) -> None:

@@ -1,80 +1,265 @@
 """Every mixer obeys the same laws; a new one is added to MIXERS."""
 
+from __future__ import annotations
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from unigen.batch import Layout
+from unigen.errors import UserError
 from unigen.nn.mixers.attention import Attention
+from unigen.nn.mixers.backbone import Backbone, build_mixer
 from unigen.nn.mixers.interface import TokenMixer
+from unigen.nn.mixers.pattern import (
+    MIXERS as NAMES,
+)
+from unigen.nn.mixers.pattern import (
+    AttentionLayer,
+    DeltaProductLayer,
+    RepeatedLayer,
+    S5Layer,
+    SSDLayer,
+    check_pattern,
+    mixer_of,
+)
 from unigen.testing import (
     assert_causal,
     assert_close,
+    assert_operator_is_the_layer,
     assert_rows_independent,
+    assert_state_can_be_stepped_again,
     assert_state_rows_commute,
     assert_steps_equal_forward,
 )
 
-MIXERS = {"attention": lambda: Attention(16, 2)}
-TOKENS = 7
+MIXERS = {name: mixer_of(name) for name in NAMES} | {
+    "attention of grouped heads": AttentionLayer(kv_heads=1),
+    "attention with distances": AttentionLayer(distances=4),
+    "two reflections": DeltaProductLayer(reflections=2),
+    "three reflections": DeltaProductLayer(reflections=3, convolution=1),
+    "a small state": SSDLayer(state_width=3, convolution=2),
+    "one block of S5": S5Layer(state_width=8),
+}
+WIDTH, HEADS = 16, 2
+LONG = 150
+"""Beyond 128 tokens the matrix is no longer written in one piece; no multiple of a chunk."""
+FEW = settings(max_examples=6)
+EACH = pytest.mark.parametrize("name", MIXERS)
 
 
-@pytest.fixture(params=MIXERS)
-def mixer(request):
+def made(name: str, dtype: torch.dtype = torch.float64) -> TokenMixer:
     torch.manual_seed(0)
-    return MIXERS[request.param]().double()
+    mixer = build_mixer(MIXERS[name], WIDTH, HEADS).to(dtype)
+    with torch.no_grad():
+        for parameter in mixer.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return mixer
 
 
-@pytest.fixture
-def x():
-    return torch.randn(3, TOKENS, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+def inputs(batch: int, tokens: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(batch, tokens, WIDTH, dtype=dtype, generator=torch.Generator().manual_seed(tokens))
 
 
-def test_it_is_a_token_mixer(mixer):
-    assert isinstance(mixer, TokenMixer)
+@EACH
+def test_it_is_a_token_mixer(name):
+    assert isinstance(made(name), TokenMixer)
 
 
-@pytest.mark.parametrize("prefix", [0, 1, 4, TOKENS - 1])
-def test_prefill_and_steps_equal_the_full_forward(mixer, x, prefix):
-    assert_steps_equal_forward(mixer, x, prefix)
+@EACH
+@FEW
+@given(tokens=st.integers(1, 20), share=st.lists(st.floats(0, 1), min_size=1, max_size=4))
+def test_prefill_and_steps_equal_the_full_forward(name, tokens, share):
+    lengths = torch.tensor([1 + int(each * (tokens - 1)) for each in share])
+    assert_steps_equal_forward(made(name), inputs(len(share), tokens), lengths)
 
 
-def test_rows_at_different_positions_step_as_if_alone(mixer, x):
-    """Prompts of different length in one batch: what lies in the cache beyond a row's own position is not seen."""
-    lengths = torch.tensor([2, 5, 4])
-    state = mixer.init_state(3, TOKENS, x)
-    mixer.forward(x[:, :5], Layout.padded(lengths, 5), state)
-    rows = torch.arange(3)
-    stepped, _ = mixer.step(x[rows, lengths], lengths, state)
-    whole = mixer.forward(x, Layout.padded(lengths + 1, TOKENS))
-    assert_close(stepped, whole[rows, lengths], "ragged step")
+@EACH
+def test_steps_from_nothing_equal_the_full_forward(name):
+    assert_steps_equal_forward(made(name), inputs(2, 7), torch.zeros(2, dtype=torch.long))
 
 
-def test_causal(mixer, x):
-    assert_causal(lambda value: mixer.forward(value, Layout.padded(torch.full((3,), TOKENS), TOKENS)), x)
+@EACH
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_long_sequences_are_chunked_and_give_the_same(name, dtype):
+    """Recurrent, in chunks and (the shorter row, alone) by one matrix; lengths within, at and beyond chunks."""
+    mixer, x = made(name, dtype), inputs(3, LONG, dtype)
+    with torch.no_grad():
+        assert_steps_equal_forward(mixer, x, torch.tensor([64, LONG - 1, 127]))
+    whole = mixer(x, Layout.padded(torch.full((3,), LONG), LONG))
+    assert_close(mixer(x[:, :100], Layout.padded(torch.full((3,), 100), 100)), whole[:, :100], "quadratic")
 
 
-def test_padding_and_neighbours_change_nothing(mixer, x):
-    assert_rows_independent(mixer, x, torch.tensor([7, 3, 5]))
+@EACH
+@FEW
+@given(tokens=st.integers(1, 9))
+def test_causal(name, tokens):
+    mixer = made(name)
+    assert_causal(lambda x: mixer(x, Layout.padded(torch.full((2,), tokens), tokens)), inputs(2, tokens))
 
 
-def test_state_rows(mixer, x):
-    assert_state_rows_commute(mixer, x, torch.tensor([2, 0, 0]))
+@EACH
+def test_causal_across_chunks(name):
+    mixer, layout = made(name), Layout.padded(torch.tensor([LONG]), LONG)
+    x = inputs(1, LONG).requires_grad_()
+    out = mixer(x, layout)
+    for position in (0, 62, 63, 64, 126, 127, 128, LONG - 2):
+        (gradient,) = torch.autograd.grad(out[:, position].sum(), x, retain_graph=True)
+        assert not gradient[:, position + 1 :].any()
+        assert gradient[:, position].any()
 
 
-def test_operator_applied_to_the_values_is_the_layer(x):
+@EACH
+@FEW
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4))
+def test_padded_or_packed_each_sequence_is_as_alone(name, lengths):
+    assert_rows_independent(made(name), inputs(len(lengths), max(lengths) + 1), torch.tensor(lengths))
+
+
+@EACH
+def test_long_and_short_sequences_packed_are_as_alone(name):
+    assert_rows_independent(made(name), inputs(3, LONG), torch.tensor([LONG, 3, 65]))
+
+
+@EACH
+def test_packed_prefill_fills_a_row_of_the_state_for_each_sequence(name):
+    mixer, x, lengths = made(name), inputs(2, 6), torch.tensor([5, 3])
+    packed, padded = mixer.init_state(2, 6, x), mixer.init_state(2, 6, x)
+    mixer(torch.cat([x[0, :5], x[1, :3]])[None], Layout.packed(lengths), packed)
+    mixer(x[:, :5], Layout.padded(lengths, 5), padded)
+    for state in (packed, padded):
+        y, _ = mixer.step(x[:, 5], lengths, state)
+        alone = [
+            mixer(torch.cat([x[row, :n], x[row, 5:]])[None], Layout.padded(torch.tensor([n + 1]), n + 1))[0, -1]
+            for row, n in enumerate((5, 3))
+        ]
+        assert_close(y, torch.stack(alone), "a step after packed sequences")
+
+
+@EACH
+@FEW
+@given(tokens=st.integers(2, 9), rows=st.lists(st.integers(0, 2), min_size=1, max_size=5))
+def test_picking_and_repeating_rows_of_the_state(name, tokens, rows):
+    assert_state_rows_commute(made(name), inputs(3, tokens), torch.tensor(rows))
+
+
+@EACH
+def test_a_state_can_be_stepped_from_again(name):
+    assert_state_can_be_stepped_again(made(name), inputs(3, 7))
+
+
+@EACH
+@FEW
+@given(tokens=st.integers(1, 12))
+def test_operator_applied_to_the_values_is_the_layer(name, tokens):
+    assert_operator_is_the_layer(made(name), inputs(2, tokens))
+
+
+@EACH
+def test_gradients(name):
+    mixer, layout = made(name), Layout.padded(torch.tensor([4]), 4)
+    weights = tuple(mixer.parameters())
+    names = [key for key, _ in mixer.named_parameters()]
+
+    def output(x: torch.Tensor, *values: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(mixer, dict(zip(names, values, strict=True)), (x, layout))
+
+    points = (inputs(1, 4).requires_grad_(), *(each.detach().clone().requires_grad_() for each in weights))
+    assert torch.autograd.gradcheck(output, points, fast_mode=True)
+
+
+@pytest.mark.parametrize("name", [name for name in MIXERS if "attention" not in name])  # its memory is written in place
+def test_gradients_of_chunks_are_those_of_steps(name):
+    mixer, x = made(name), inputs(1, LONG).requires_grad_()
+    weight = torch.randn(LONG, WIDTH, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    (parallel,) = torch.autograd.grad((mixer(x, Layout.padded(torch.tensor([LONG]), LONG)) * weight).sum(), x)
+    state, total = mixer.init_state(1, LONG, x), torch.zeros((), dtype=torch.float64)
+    for position in range(LONG):
+        y, state = mixer.step(x[:, position], torch.tensor([position]), state)
+        total = total + (y * weight[position]).sum()
+    (recurrent,) = torch.autograd.grad(total, x)
+    assert_close(parallel, recurrent, "gradient through time")
+
+
+@EACH
+def test_under_autocast_it_computes_in_bf16_and_sums_in_single(name):
+    mixer, x = made(name, torch.float32), inputs(2, 20, torch.float32)
+    layout = Layout.padded(torch.tensor([20, 9]), 20)
+    with torch.no_grad():
+        expected = mixer(x, layout)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = mixer(x, layout)
+    # 8 bits: outputs of order one, each a sum over some hundred rounded products
+    assert float((rounded.float() - expected).abs().max()) < 0.05 * max(1.0, float(expected.abs().max()))
+
+
+# ---- patterns
+
+
+PATTERN = (
+    "ssd",
+    AttentionLayer(kv_heads=1),
+    RepeatedLayer(mixer="delta_product", times=3),
+    "lightnet",
+    "s5",
+    "para_rnn",
+)
+
+
+def backbone(pattern=PATTERN) -> Backbone:
     torch.manual_seed(0)
-    mixer = Attention(16, 2).double()
-    layout = Layout.padded(torch.full((3,), TOKENS), TOKENS)
-    weights = mixer.operator(x, layout)
-    values = mixer.to_qkv(x).chunk(3, dim=-1)[2].unflatten(-1, (2, -1)).transpose(1, 2)
-    assert_close(weights.sum(-1), torch.ones(3, 2, TOKENS, dtype=torch.float64), "rows sum to one")
-    assert_close(mixer.to_out((weights @ values).transpose(1, 2).flatten(2)), mixer(x, layout), "operator")
+    stack = Backbone(pattern, WIDTH, HEADS, 0.0).double().eval()
+    with torch.no_grad():
+        for parameter in stack.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return stack
 
 
-def test_gradients(mixer, x):
-    layout = Layout.padded(torch.full((1,), 3), 3)
-    point = x[:1, :3].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda value: mixer.forward(value, layout), point)
+def test_a_backbone_of_all_mixers_steps_as_it_reads():
+    stack, x = backbone(), inputs(3, 9)
+    whole = stack(x, Layout.padded(torch.full((3,), 9), 9))
+    lengths = torch.tensor([5, 2, 7])
+    states = stack.init_states(3, 9, x)
+    stack(x[:, :7], Layout.padded(lengths, 7), states)
+    for offset in range(2):
+        at = lengths + offset
+        y, states = stack.step(x[torch.arange(3), at], at, states)
+        assert_close(y, whole[torch.arange(3), at], "backbone")
+
+
+def test_a_packed_backbone_is_a_padded_one():
+    stack, x, lengths = backbone(), inputs(3, 9), torch.tensor([4, 9, 1])
+    padded = stack(x, Layout.padded(lengths, 9))
+    valid = Layout.padded(lengths, 9).valid
+    assert_close(stack(x[valid][None], Layout.packed(lengths))[0], padded[valid], "packed backbone")
+
+
+def test_depth_recurrence_is_a_loop_and_once_is_the_block():
+    x, layout = inputs(2, 5), Layout.padded(torch.tensor([5, 5]), 5)
+    once = backbone((RepeatedLayer(mixer="ssd", times=1),)).blocks[0]
+    assert_close(once(x, layout, None), once.block(x, layout, None), "once")
+    thrice = backbone((RepeatedLayer(mixer="ssd", times=3),)).blocks[0]
+    h = thrice.block(x, layout, None)
+    for _ in range(2):
+        h = thrice.block(h + thrice.gain * x, layout, None)
+    assert_close(thrice(x, layout, None), h, "three times")
+    thrice.train()
+    drawn = {float(thrice(x, layout, None).sum().detach()) for _ in range(20)}
+    assert len(drawn) == 2  # twice or three times
+
+
+def test_the_names_of_a_pattern_are_checked():
+    with pytest.raises(UserError, match=r"unknown mixer; got atention; wanted one of attention, ssd.*did you mean att"):
+        check_pattern(("ssd", "atention"), 2)
+    with pytest.raises(UserError, match="unknown mixer; got mamba"):
+        RepeatedLayer(mixer="mamba")
+    with pytest.raises(UserError, match="kv_heads 2, heads 3"):
+        check_pattern((RepeatedLayer(mixer=AttentionLayer(kv_heads=2)),), 3)
+    with pytest.raises(UserError, match="reflections: out of range; got 0"):
+        DeltaProductLayer(reflections=0)
+    with pytest.raises(UserError, match="wanted a multiple of 8"):
+        S5Layer(state_width=12)
 
 
 def test_attention_depends_on_relative_positions_only():

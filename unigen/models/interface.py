@@ -14,6 +14,7 @@ from unigen.errors import UserError
 from unigen.nn.heads.symbols import SymbolHead, symbol_scores
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.mixers.backbone import Backbone
+from unigen.nn.mixers.pattern import check_pattern
 from unigen.nn.process.gaussian import GaussianProcess
 from unigen.nn.process.torus import TorusProcess
 from unigen.shapes import Bool, Float, Int
@@ -40,7 +41,7 @@ def check_backbone(config: Any) -> None:
     """Check what every config with a backbone has: ``mixers``, ``width``, ``heads``, ``dropout`` and diffusion heads.
 
     Raises:
-        UserError: out of range, or heads that the width cannot be divided among.
+        UserError: out of range, a mixer that is none, or heads that the width cannot be divided among.
     """
     check_ranges(
         config,
@@ -51,6 +52,7 @@ def check_backbone(config: Any) -> None:
         head_width=WIDTHS,
         head_blocks=(1, LAYERS[1]),
     )
+    check_pattern(config.mixers, config.heads)
     if config.mixers and config.width % (2 * config.heads):  # twice: rotary positions turn pairs of numbers
         raise UserError(
             "heads: the width cannot be divided among them",

@@ -17,6 +17,7 @@ from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
 from unigen.nn.heads.vectors import EmbeddedLevel, VectorHead
+from unigen.nn.mixers.backbone import first_rows
 from unigen.nn.process.solvers import Denoiser, dpm_solver_2m, heun, karras_levels
 from unigen.shapes import Bool, Float
 from unigen.smiles.reader import read_smiles
@@ -185,7 +186,7 @@ class _GuidanceBranch:
     def advance(self, atom: int, active: int) -> None:
         """Read the slot of the atom before this one, in the first rows, which are those that have both."""
         model, rows = self.model, self.plans.select(torch.arange(active, device=self.vectors.device))
-        self.states = [{name: tensor[:active] for name, tensor in state.items()} for state in self.states]
+        self.states = first_rows(self.states, active)
         previous, following = (torch.full((active, 1), index, device=self.vectors.device) for index in (atom - 1, atom))
         self.frames = model.frames(rows, following)
         atoms = self.atoms[:active]

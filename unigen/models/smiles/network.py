@@ -32,6 +32,7 @@ from unigen.models.smiles.tokens import SHIFTS
 from unigen.nn.heads.symbols import SymbolHead, start_small, symbol_scores
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.mixers.backbone import Backbone
+from unigen.nn.mixers.pattern import Layer
 from unigen.nn.process.gaussian import GaussianProcess
 from unigen.shapes import Float, Int
 from unigen.tokens.sequence import Channel
@@ -52,7 +53,7 @@ class MoleculeConfig:
         properties: names of the properties that may be asked for, in the units of the training data.
         units: of the properties.
         layout: the whole SMILES and then the atoms, or each atom as soon as the SMILES has named it.
-        mixers: one name a layer.
+        mixers: of each layer; see ``nn/mixers/pattern.py``.
         width: of the backbone.
         heads: of attention.
         head_width: of the diffusion head.
@@ -71,7 +72,7 @@ class MoleculeConfig:
     properties: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     layout: Literal["graph-first", "atoms-first"] = "graph-first"
-    mixers: tuple[str, ...] = ("attention",) * 6
+    mixers: tuple[Layer, ...] = ("attention",) * 6
     width: int = 160
     heads: int = 5
     head_width: int = 192

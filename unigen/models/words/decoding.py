@@ -13,6 +13,7 @@ from unigen.models.cell_choice import Counts
 from unigen.models.generator import VectorSettings
 from unigen.models.words.network import Autoregressive
 from unigen.models.words.tokens import descriptors
+from unigen.nn.mixers.backbone import first_rows, pick_rows
 from unigen.nn.mixers.interface import State
 from unigen.nn.process.solvers import dpm_solver_2m, heun, karras_levels
 from unigen.shapes import Float
@@ -59,7 +60,7 @@ def decode(model: Autoregressive, cells: list[Counts], noise: Noise, settings: W
     vectors[rows, prompt] = _draw(model, Channel.LATTICE, h, noise.lattice, settings)
     for site in range(int(atoms[0]) - 1):
         active = int((atoms > site + 1).sum())
-        states = [{name: tensor[:active] for name, tensor in state.items()} for state in states]
+        states = first_rows(states, active)
         position = prompt[:active] + site
         inputs = _input_at(model, plan, vectors, rows[:active], position)
         h, states = model.backbone.step(inputs, position, states)
@@ -97,12 +98,11 @@ def _read_prompts(
     unique = plan.select(torch.tensor(representative, device=prompt.device))
     x = model.embedding(unique)[:, : int(prompt.max())]
     states = model.backbone.init_states(len(unique), plan.symbols.shape[1], x)
-    layout = Layout.padded(unique.lengths, x.shape[1])
-    h = model.backbone(x, layout, states)
-    ends = prompt[representative] - 1
-    last = h[torch.arange(len(unique), device=h.device), ends]
+    ends = prompt[representative]
+    h = model.backbone(x, Layout.padded(ends, x.shape[1]), states)  # what is remembered is the prompt of each row
+    last = h[torch.arange(len(unique), device=h.device), ends - 1]
     copies = torch.tensor(which, device=h.device)
-    return last[copies], [{name: tensor[copies] for name, tensor in state.items()} for state in states]
+    return last[copies], pick_rows(states, copies)
 
 
 def _input_at(model: Autoregressive, plan: TokenBatch, vectors: Tensor, rows: Tensor, position: Tensor) -> Tensor:

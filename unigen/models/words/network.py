@@ -18,6 +18,7 @@ from unigen.config import check_ranges
 from unigen.models.interface import ALL, SHARES, CrystalNetwork, check_backbone
 from unigen.models.words.embedding import TokenEmbedding
 from unigen.nn.heads.symbols import start_small, symbol_scores
+from unigen.nn.mixers.pattern import Layer
 from unigen.nn.process.solvers import karras_levels, log_likelihood
 from unigen.shapes import Float
 from unigen.tokens.sequence import SLOT_WIDTH, Channel
@@ -34,7 +35,7 @@ class AutoregressiveConfig:
     Attributes:
         tokenizer: how structures are written.
         max_atoms: the largest cell.
-        mixers: one name a layer.
+        mixers: of each layer; see ``nn/mixers/pattern.py``.
         width: of the backbone.
         heads: of attention.
         head_width: of the diffusion heads.
@@ -49,7 +50,7 @@ class AutoregressiveConfig:
     kind: Literal["autoregressive"] = "autoregressive"
     tokenizer: Literal["words"] = "words"
     max_atoms: int = 20
-    mixers: tuple[str, ...] = ("attention",) * 6
+    mixers: tuple[Layer, ...] = ("attention",) * 6
     width: int = 192
     heads: int = 6
     head_width: int = 256

@@ -16,7 +16,7 @@ from unigen.models.cell_choice import prompt_batch
 from unigen.models.wyckoff.batch import WyckoffBatch
 from unigen.models.wyckoff.embedding import shifted
 from unigen.models.wyckoff.network import WyckoffModel
-from unigen.nn.mixers.backbone import pick_rows
+from unigen.nn.mixers.backbone import first_rows, pick_rows
 from unigen.nn.mixers.interface import State
 from unigen.shapes import Float, Int
 from unigen.tokens.sequence import DESCRIPTOR_WIDTH, Channel
@@ -43,8 +43,7 @@ class Reading:
         """The first rows; they share the memory of this one."""
         if count == len(self):
             return self
-        states = [{name: tensor[:count] for name, tensor in state.items()} for state in self.states]
-        return Reading(self.h[:count], self.position[:count], states)
+        return Reading(self.h[:count], self.position[:count], first_rows(self.states, count))
 
     def pick(self, rows: Int[Tensor, "picked"]) -> Reading:
         """Some of the rows, in any order and maybe repeated; each goes its own way from here."""

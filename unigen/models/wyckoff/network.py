@@ -35,6 +35,7 @@ from unigen.models.wyckoff.embedding import ElementVectors, WyckoffEmbedding
 from unigen.models.wyckoff.reranker import RERANKER_HEADS, NeighbourEncoder, Reranker
 from unigen.nn.conditions.properties import MOST_PROPERTIES, PropertyAdapter
 from unigen.nn.heads.symbols import start_small
+from unigen.nn.mixers.pattern import Layer
 from unigen.shapes import Float
 from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import COPY
@@ -54,7 +55,7 @@ class WyckoffConfig:
     Attributes:
         max_atoms: the largest primitive cell it is trained on; larger ones are read as cells of so many atoms.
         max_orbits: the most orbits it is trained on.
-        mixers: one name a layer.
+        mixers: of each layer; see ``nn/mixers/pattern.py``.
         width: of the backbone.
         heads: of attention.
         head_width: of the diffusion heads.
@@ -77,7 +78,7 @@ class WyckoffConfig:
     kind: Literal["wyckoff"]
     max_atoms: int = 52
     max_orbits: int = 24
-    mixers: tuple[str, ...] = ("attention",) * 6
+    mixers: tuple[Layer, ...] = ("attention",) * 6
     width: int = 192
     heads: int = 6
     head_width: int = 256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unigen.batch import Layout
-from unigen.nn.mixers.interface import State
+from unigen.nn.mixers.interface import State, TokenMixer
 from unigen.shapes import Float, Int
 
 _BASE = 1000.0
@@ -50,30 +51,43 @@ def _table_of_turns(length: int, half: int, dtype: torch.dtype, device: torch.de
         return _turns(torch.arange(length, device=device), half, dtype, _BASE)
 
 
-class Attention(nn.Module):
+class Attention(TokenMixer):
     """``W = softmax(q k^T / sqrt(d))``, causal. Vaswani et al. 2017, equation 1.
 
-    The state holds rotated keys and values, (batch, heads, max_len, head_width), written in place.
+    The state holds rotated keys and values, (batch, kv_heads, max_len, head_width), written in place.
+
+    Args:
+        width: of the layer.
+        heads: of queries.
+        kv_heads: of keys and values, each read by as many queries (Ainslie et al. 2023); None: one a query.
+        distances: so many learned vectors r of how far back a token lies, the last for all beyond, added to the logits
+            as ``q_i . r_(i - j)`` (Huang et al. 2018, Music Transformer, equation 3); none by default.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, kv_heads: int | None = None, distances: int = 0) -> None:
         super().__init__()
         if width % (2 * heads):
             raise ValueError(f"attention: width {width} must be a multiple of twice the heads ({heads})")
-        self.heads = heads
-        self.to_qkv = nn.Linear(width, 3 * width, bias=False)
+        self.heads, self.kv_heads = heads, kv_heads or heads
+        self.to_qkv = nn.Linear(width, width + 2 * self.kv_heads * (width // heads), bias=False)
         self.to_out = nn.Linear(width, width, bias=False)
+        # zeros: it begins as attention without them
+        self.relative = nn.Parameter(torch.zeros(heads, distances, width // heads)) if distances else None
 
-    def forward(
-        self, x: Float[Tensor, "batch tokens width"], layout: Layout, state: State | None = None
-    ) -> Float[Tensor, "batch tokens width"]:
+    def mix(self, x: Float[Tensor, "batch tokens width"], layout: Layout, state: State | None) -> Tensor:
         """See TokenMixer."""
         q, k, v = self._project(x, layout.position)
         if state is not None:
             state["keys"][:, :, : x.shape[1]] = k
             state["values"][:, :, : x.shape[1]] = v
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.to_out(mixed.transpose(1, 2).flatten(2))
+        if self.relative is None:
+            mixed = functional.scaled_dot_product_attention(q, *self._shared(k, v), is_causal=True)
+        else:
+            place = torch.arange(x.shape[1], device=x.device)
+            lag = place[:, None] - place
+            bias = self._of_distance(q, lag.expand(len(x), -1, -1)).masked_fill(lag < 0, -math.inf)
+            mixed = functional.scaled_dot_product_attention(q, *self._shared(k, v), attn_mask=bias)
+        return self.output(x, mixed.transpose(1, 2))
 
     def step(
         self, x: Float[Tensor, "batch width"], position: Int[Tensor, "batch"], state: State
@@ -81,31 +95,64 @@ class Attention(nn.Module):
         """See TokenMixer; keys beyond a row's position are masked, so rows may stand at different places."""
         nearest, farthest = map(int, torch.stack(position.aminmax()).tolist())
         reach = farthest + 1
-        qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
+        qkv = self.to_qkv(x).unflatten(-1, (self.heads + 2 * self.kv_heads, -1))
         cos, sin = _table_of_turns(-(-reach // _TABLE) * _TABLE, qkv.shape[-1] // 2, qkv.dtype, x.device)
-        q, k = _turned(qkv[:, :2], cos[position][:, None, None], sin[position][:, None, None]).unbind(1)
+        turned = _turned(qkv[:, : -self.kv_heads], cos[position][:, None], sin[position][:, None])
+        q = turned[:, : self.heads, None]
         rows, mask = torch.arange(len(x), device=x.device), None
-        state["keys"][rows, :, position] = k
-        state["values"][rows, :, position] = qkv[:, 2]
+        state["keys"][rows, :, position] = turned[:, self.heads :]
+        state["values"][rows, :, position] = qkv[:, -self.kv_heads :]
         if nearest < farthest:
             mask = (torch.arange(reach, device=x.device) <= position[:, None])[:, None, None]
-        mixed = functional.scaled_dot_product_attention(
-            q[:, :, None], state["keys"][:, :, :reach], state["values"][:, :, :reach], attn_mask=mask
-        )
-        return self.to_out(mixed.flatten(1)), state
+        if self.relative is not None:
+            lag = (position[:, None] - torch.arange(reach, device=x.device))[:, None]
+            mask = self._of_distance(q, lag).masked_fill(lag[:, None] < 0, -math.inf)
+        k, v = self._shared(state["keys"][:, :, :reach], state["values"][:, :, :reach])
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.output(x, mixed[:, :, 0]), state
 
     def init_state(self, batch: int, max_len: int, like: Tensor) -> State:
         """See TokenMixer."""
-        shape = (batch, self.heads, max_len, self.to_out.in_features // self.heads)
+        shape = (batch, self.kv_heads, max_len, self.to_out.in_features // self.heads)
         return {"keys": like.new_zeros(shape), "values": like.new_zeros(shape)}
+
+    def values(self, x: Float[Tensor, "batch tokens width"], layout: Layout) -> Tensor:
+        """See TokenMixer."""
+        _, k, v = self._project(x, layout.position)
+        return self._shared(k, v)[1]
 
     def operator(self, x: Float[Tensor, "batch tokens width"], layout: Layout) -> Tensor:
         """See TokenMixer."""
-        q, k, _ = self._project(x, layout.position)
-        logits = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
-        future = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).triu(1)
-        return logits.masked_fill(future, float("-inf")).softmax(-1)
+        q, k, v = self._project(x, layout.position)
+        logits = q @ self._shared(k, v)[0].transpose(-1, -2) / q.shape[-1] ** 0.5
+        place = torch.arange(x.shape[1], device=x.device)
+        lag = place[:, None] - place
+        if self.relative is not None:
+            logits = logits + self._of_distance(q, lag.expand(len(x), -1, -1))
+        return logits.masked_fill(lag < 0, -math.inf).softmax(-1)
+
+    def output(self, x: Float[Tensor, "*batch width"], mixed: Tensor) -> Float[Tensor, "*batch width"]:
+        """See TokenMixer: no gate."""
+        del x
+        return self.to_out(mixed.flatten(-2))
 
     def _project(self, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.to_qkv(x).chunk(3, dim=-1))
+        width = self.to_out.in_features
+        kv_width = self.kv_heads * (width // self.heads)
+        q, k, v = (
+            part.unflatten(-1, (-1, width // self.heads)).transpose(1, 2)
+            for part in self.to_qkv(x).split([width, kv_width, kv_width], -1)
+        )
         return rotate(q, position), rotate(k, position), v
+
+    def _shared(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, repeated for the queries that share them."""
+        each = self.heads // self.kv_heads
+        return (k, v) if each == 1 else (k.repeat_interleave(each, 1), v.repeat_interleave(each, 1))
+
+    def _of_distance(self, q: Tensor, lag: Int[Tensor, "batch queries keys"]) -> Tensor:
+        """What distance adds to the logits, (batch, heads, queries, keys)."""
+        assert self.relative is not None
+        by_distance = q @ self.relative.transpose(-1, -2) * q.shape[-1] ** -0.5
+        index = lag.clamp(0, self.relative.shape[1] - 1)[:, None].expand(-1, self.heads, -1, -1)
+        return by_distance.gather(-1, index)

@@ -1,4 +1,4 @@
-"""A stack of token mixers and gated feed-forward layers."""
+"""A stack of layers: of each, ``pattern.py`` says which mixer it has."""
 
 from __future__ import annotations
 
@@ -6,67 +6,60 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from unigen.batch import Layout
-from unigen.errors import UserError
 from unigen.nn.mixers.attention import Attention
+from unigen.nn.mixers.block import Block
+from unigen.nn.mixers.depth_recurrence import DepthRecurrence
 from unigen.nn.mixers.interface import State, TokenMixer
+from unigen.nn.mixers.pattern import (
+    AttentionLayer,
+    DeltaProductLayer,
+    Layer,
+    LightNetLayer,
+    Mixer,
+    ParaRNNLayer,
+    RepeatedLayer,
+    S5Layer,
+    SSDLayer,
+    mixer_of,
+)
 from unigen.shapes import Float, Int
 
 
-def build_mixer(name: str, width: int, heads: int) -> Attention:
-    """The mixer of one layer, by name."""
-    match name:
-        case "attention":
-            return Attention(width, heads)
-        case _:
-            raise UserError(f"model.mixers: unknown mixer {name!r}", wanted="attention")
+def build_mixer(entry: str | Mixer, width: int, heads: int) -> TokenMixer:
+    """The mixer of one layer; those that a model does not use are not imported."""
+    match mixer_of(entry):
+        case AttentionLayer(kv_heads=kv_heads, distances=distances):
+            return Attention(width, heads, kv_heads, distances)
+        case SSDLayer(state_width=state_width, convolution=convolution):
+            from unigen.nn.mixers.ssd import SSD
+
+            return SSD(width, heads, state_width, convolution)
+        case DeltaProductLayer(reflections=reflections, convolution=convolution):
+            from unigen.nn.mixers.delta_product import DeltaProduct
+
+            return DeltaProduct(width, heads, reflections, convolution)
+        case LightNetLayer(convolution=convolution):
+            from unigen.nn.mixers.lightnet import LightNet
+
+            return LightNet(width, heads, convolution)
+        case S5Layer(state_width=state_width):
+            from unigen.nn.mixers.s5 import S5
+
+            return S5(width, state_width)
+        case ParaRNNLayer():
+            from unigen.nn.mixers.para_rnn import ParaRNN
+
+            return ParaRNN(width)
 
 
-class FeedForward(nn.Module):
-    """``W2 (silu(W1 x) * V x)``. Shazeer 2020, equation 6 (SwiGLU)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        # 8/3: as many weights as two layers of four times the width (Shazeer 2020), rounded up to 32
-        hidden = -(-8 * width // 3 // 32) * 32
-        self.up = nn.Linear(width, 2 * hidden, bias=False)
-        self.down = nn.Linear(hidden, width, bias=False)
-
-    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
-        """Position by position."""
-        gate, value = self.up(x).chunk(2, dim=-1)
-        return self.down(functional.silu(gate) * value)
-
-
-class Block(nn.Module):
-    """Pre-norm residual block: mix positions, then transform each."""
-
-    mixer: TokenMixer
-
-    def __init__(self, mixer: Attention, width: int, dropout: float) -> None:
-        super().__init__()
-        self.mixer = mixer
-        self.feed_forward = FeedForward(width)
-        self.mixer_norm = nn.RMSNorm(width)
-        self.feed_forward_norm = nn.RMSNorm(width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, layout: Layout, state: State | None) -> Tensor:
-        """All positions."""
-        x = x + self.dropout(self.mixer.forward(self.mixer_norm(x), layout, state))
-        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-
-    def step(self, x: Tensor, position: Tensor, state: State) -> tuple[Tensor, State]:
-        """One position a row."""
-        mixed, state = self.mixer.step(self.mixer_norm(x), position, state)
-        x = x + mixed
-        return x + self.feed_forward(self.feed_forward_norm(x)), state
-
-    def init_state(self, batch: int, max_len: int, like: Tensor) -> State:
-        """The mixer's empty memory."""
-        return self.mixer.init_state(batch, max_len, like)
+def build_layer(layer: Layer, width: int, heads: int, dropout: float) -> Block | DepthRecurrence:
+    """One layer of a backbone."""
+    if isinstance(layer, RepeatedLayer):
+        block = Block(build_mixer(layer.mixer, width, heads), width, dropout)
+        return DepthRecurrence(block, width, layer.times)
+    return Block(build_mixer(layer, width, heads), width, dropout)
 
 
 def pick_rows(states: list[State], rows: Int[Tensor, "picked"]) -> list[State]:
@@ -75,15 +68,20 @@ def pick_rows(states: list[State], rows: Int[Tensor, "picked"]) -> list[State]:
     return [{name: tensor.index_select(0, rows) for name, tensor in state.items()} for state in states]
 
 
+def first_rows(states: list[State], count: int) -> list[State]:
+    """The first rows of the memories of all blocks, shared with them."""
+    return [{name: tensor[:count] for name, tensor in state.items()} for state in states]
+
+
 class Backbone(nn.Module):
     """Blocks in order, then a norm (pre-norm: Xiong et al. 2020).
 
     The state is a list, one entry a block, owned by the caller.
     """
 
-    def __init__(self, mixers: tuple[str, ...], width: int, heads: int, dropout: float) -> None:
+    def __init__(self, mixers: tuple[Layer, ...], width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(build_mixer(name, width, heads), width, dropout) for name in mixers)
+        self.blocks = nn.ModuleList(build_layer(layer, width, heads, dropout) for layer in mixers)
         self.norm = nn.RMSNorm(width)
 
     def forward(
@@ -108,7 +106,7 @@ class Backbone(nn.Module):
         """Empty states."""
         return [block.init_state(batch, max_len, like) for block in self._typed_blocks()]
 
-    def _typed_blocks(self) -> Iterator[Block]:
+    def _typed_blocks(self) -> Iterator[Block | DepthRecurrence]:
         for block in self.blocks:
-            assert isinstance(block, Block)
+            assert isinstance(block, Block | DepthRecurrence)
             yield block
