@@ -7,11 +7,13 @@ from functools import cache
 import numpy as np
 import torch
 
+from tests.models.small_model import ATTENTION
 from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
 from unigen.models.smiles.embedding import CHARGES
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
 from unigen.models.smiles.tokens import MoleculeSequence, encode
 from unigen.molecules.molecule import Molecule
+from unigen.nn.mixers.pattern import Layer
 
 SMILES = (
     "CC(=O)Oc1ccccc1C(=O)O",
@@ -45,13 +47,13 @@ def batch(seed: int = 0) -> MoleculeBatch:
 
 
 @cache
-def small_molecule_model(seed: int = 0, frame: str = "local", layout: str = "graph-first") -> MoleculeModel:
+def small_molecule_model(
+    seed: int = 0, frame: str = "local", layout: str = "graph-first", mixers: tuple[Layer, ...] = ATTENTION
+) -> MoleculeModel:
     """Untrained, its heads not zero, in evaluation mode."""
     torch.manual_seed(seed)
     model = MoleculeModel(
-        MoleculeConfig(
-            mixers=("attention",) * 2, properties=("gap",), units=("hartree",), frame=frame, layout=layout, **SIZES
-        )
+        MoleculeConfig(mixers=mixers, properties=("gap",), units=("hartree",), frame=frame, layout=layout, **SIZES)
     )
     for number, charge in ((1, 0), (6, 0), (7, 0), (7, 1), (8, 0), (8, -1), (9, 0), (17, 0)):
         model.atoms_seen[number, charge + CHARGES] = 100

@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.models.small_model import ATTENTION, EACH_PATTERN
 from tests.models.small_wyckoff import batch_of, small_wyckoff, some_items
 from tests.models.test_wyckoff_decoding import ITEMS, SETTINGS, groups, noise
 from unigen.batch import Layout
 from unigen.models.wyckoff.cached_decoder import CachedDecoder, Reading
 from unigen.models.wyckoff.decoding import draw_parameters
 from unigen.models.wyckoff.templates import draw_templates, search_templates, space_group_log_probabilities
+from unigen.nn.mixers.pattern import Layer
 from unigen.retrieval.table import MAX_ORBITS
 from unigen.testing import assert_close
 from unigen.tokens import vocabulary
@@ -40,18 +42,19 @@ class RereadingDecoder(CachedDecoder):
         return Reading(h[torch.arange(len(inputs)), lengths - 1], lengths, [{"inputs": inputs}])
 
 
-def both() -> tuple[CachedDecoder, RereadingDecoder]:
-    return CachedDecoder(small_wyckoff()), RereadingDecoder(small_wyckoff())
+def both(mixers: tuple[Layer, ...] = ATTENTION) -> tuple[CachedDecoder, RereadingDecoder]:
+    return CachedDecoder(small_wyckoff(mixers=mixers)), RereadingDecoder(small_wyckoff(mixers=mixers))
 
 
 def prompt(cell: dict[int, int]) -> list[int]:
     return [*composition_symbols(cell), vocabulary.NEW]
 
 
+@EACH_PATTERN
 @settings(max_examples=15)
 @given(CELLS, GROUPS, st.integers(1, 8))
-def test_the_search_finds_what_it_would_find_without_a_memory(cell, groups, width):
-    cached, reread = (search_templates(decoder, cell, groups, width) for decoder in both())
+def test_the_search_finds_what_it_would_find_without_a_memory(mixers, cell, groups, width):
+    cached, reread = (search_templates(decoder, cell, groups, width) for decoder in both(mixers))
     assert [template for template, _ in cached.found] == [template for template, _ in reread.found]
     assert [score for _, score in cached.found] == pytest.approx([score for _, score in reread.found], abs=1e-5)
 
@@ -91,15 +94,16 @@ def test_space_groups_are_as_likely_in_a_batch_as_alone():
     assert space_group_log_probabilities(decoder, cells, frozenset(range(1, 231))) == pytest.approx([0, 0, 0])
 
 
+@EACH_PATTERN
 @torch.no_grad()
 @settings(max_examples=15)
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=6), st.integers(0, 2**31))
-def test_rows_are_picked_and_repeated_and_each_goes_its_own_way(rows, seed):
+def test_rows_are_picked_and_repeated_and_each_goes_its_own_way(mixers, rows, seed):
     prompts = [prompt({38: 1, 22: 1, 8: 3}), prompt({11: 1, 17: 1}), prompt({8: 2})]
     rng = np.random.default_rng(seed)
     symbols = torch.from_numpy(rng.integers(vocabulary.letter_symbol(0), vocabulary.letter_symbol(26), (2, len(rows))))
     following = torch.from_numpy(rng.integers(0, 9, (2, len(rows), 3)))
-    decoder, _ = both()
+    decoder, _ = both(mixers)
     reading = decoder.read_prompts(prompts, room=3)
     reading = decoder.write_symbols(reading.pick(torch.tensor(rows)), symbols[0], following[0])
     order = torch.arange(len(rows)).flip(0)
@@ -113,23 +117,25 @@ def test_rows_are_picked_and_repeated_and_each_goes_its_own_way(rows, seed):
         assert reading.position[at] == alone.position[0]
 
 
+@EACH_PATTERN
 @torch.no_grad()
 @pytest.mark.parametrize("copied", [True, False], ids=["following", "anew"])
-def test_numbers_are_drawn_as_without_a_memory(copied):
+def test_numbers_are_drawn_as_without_a_memory(mixers, copied):
     items = ITEMS[copied]
     drawn = [
         draw_parameters(decoder, decoder.read_plans(batch_of(items)), groups(items), noise(len(items)), SETTINGS)
-        for decoder in both()
+        for decoder in both(mixers)
     ]
     assert_close(drawn[0][0], drawn[1][0], "vectors")
     assert_close(drawn[0][1], drawn[1][1], "what was known")
 
 
+@EACH_PATTERN
 @torch.no_grad()
 @pytest.mark.parametrize("copied", [True, False], ids=["following", "anew"])
-def test_plans_are_drawn_again_from_where_they_were_read(copied):
+def test_plans_are_drawn_again_from_where_they_were_read(mixers, copied):
     """Some of them, several times, after all of them were drawn: earlier numbers leave no trace."""
-    items, decoder = ITEMS[copied], CachedDecoder(small_wyckoff())
+    items, decoder = ITEMS[copied], CachedDecoder(small_wyckoff(mixers=mixers))
     read = decoder.read_plans(batch_of(items))
     first, _ = draw_parameters(decoder, read, groups(items), noise(len(items)), SETTINGS)
     rows = [0, 0, 1, 2, 2, 2]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.models.small_model import small_model
+from tests.models.small_model import EACH_PATTERN, small_model
 from unigen.models.words.decoding import Noise, WordsSettings, decode
 from unigen.nn.process.solvers import dpm_solver_2m, karras_levels
 from unigen.tokens.sequence import Channel, collate
@@ -20,8 +20,9 @@ def noise(rows, seed=0):
     return Noise(torch.randn(rows, 6, generator=generator), torch.randn(rows, 11, 3, generator=generator))
 
 
-def test_every_vector_is_what_a_full_forward_at_its_step_would_draw():
-    model, drawn = small_model(), noise(len(CELLS))
+@EACH_PATTERN
+def test_every_vector_is_what_a_full_forward_at_its_step_would_draw(mixers):
+    model, drawn = small_model(mixers=mixers), noise(len(CELLS))
     sequences = decode(model, CELLS, drawn, SETTINGS)
     batch = collate(sequences)
     with torch.no_grad():

@@ -6,7 +6,7 @@ A family that is added to FAMILIES is tested here with no other change.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import ase.io
 import numpy as np
@@ -25,6 +25,7 @@ from unigen.models.generator import Candidate, Job, Range
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.models.words.network import Autoregressive
 from unigen.molecules.molecule import Molecule
+from unigen.nn.mixers.pattern import Layer, RepeatedLayer
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
 from unigen.train.settings import TrainConfig
@@ -147,6 +148,42 @@ def test_a_config_is_known_by_its_kind(learned, tmp_path):
     values = {"model": to_plain(tiny), "data": {"train": "a", "val": "b"}, "out": "run", "max_steps": 1}
     write_yaml(tmp_path / "run.yaml", values)
     assert load_yaml(TrainConfig, tmp_path / "run.yaml").model == tiny
+
+
+PATTERNS: list[tuple[Layer, ...]] = [
+    ("ssd", "attention", "lightnet"),
+    ("delta_product", "para_rnn", RepeatedLayer(mixer="s5", times=3)),
+]
+WITH_BACKBONE = [family for family in LEARNED if family.name in {"words", "wyckoff", "smiles", "joint"}]
+
+
+def in_pattern(family: Family, mixers: tuple[Layer, ...]) -> Family:
+    """The family with another backbone in its tiny config."""
+    tiny = family.learned.tiny
+    parts = {each.name: getattr(tiny, each.name) for each in fields(tiny)}
+    if "mixers" in parts:
+        tiny = replace(tiny, mixers=mixers)
+    else:
+        halves = {name: replace(part, mixers=mixers) for name, part in parts.items() if hasattr(part, "mixers")}
+        tiny = replace(tiny, **halves)
+    return replace(family, learned=replace(family.learned, tiny=tiny))
+
+
+@pytest.mark.parametrize("mixers", PATTERNS, ids=["ssd-attention-lightnet", "delta-rnn-repeated"])
+@pytest.mark.parametrize("family", WITH_BACKBONE, ids=lambda family: family.name)
+def test_every_pattern_learns_is_saved_and_draws(family, mixers, home, tmp_path):
+    family = in_pattern(family, mixers)
+    training_set = open_training_set(DATA[family.learned.reads], family.learned.tiny)
+    network = prepared(family, training_set)
+    (batch, *_) = training_set.val_batches(8, 1, seed=0)
+    testing.assert_rows_of_a_batch_are_as_alone(network, training_set)
+    testing.assert_learns(network, batch)
+    testing.assert_comes_back_bit_by_bit(network, tmp_path)
+    (makes, *_) = family.settings
+    jobs = [Job(request, place, 0, 5) for place, request in enumerate(REQUESTS[makes])]
+    few = {name: value for name, value in FEW.items() if name in {each.name for each in fields(family.settings[makes])}}
+    given = {"makes": makes} | ({"retrieve_from": "crystals:train"} if family.retrieves else {})
+    testing.assert_draws_the_same_in_any_batch(load(tmp_path / "once", **given, **few), jobs)
 
 
 @pytest.fixture(scope="module", params=MAKES, ids=lambda pair: f"{pair[0].name}-{pair[1]}")

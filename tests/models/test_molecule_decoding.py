@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.models.small_model import ATTENTION, HYBRID
 from tests.models.small_molecules import batch, small_molecule_model
 from unigen.models.smiles.conformer_decoding import draw_positions
 from unigen.models.smiles.settings import MoleculeSettings
@@ -19,10 +20,14 @@ def normal(seed: int = 0) -> torch.Tensor:
     return torch.randn(*batch().positions.shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("frame", ["local", "fixed"])
+@pytest.mark.parametrize(
+    ("frame", "mixers"),
+    [("local", ATTENTION), ("fixed", ATTENTION), ("local", HYBRID)],
+    ids=["local", "fixed", "hybrid"],
+)
 @torch.no_grad()
-def test_every_atom_is_where_a_whole_pass_would_put_it(frame):
-    model, plans, random = small_molecule_model(frame=frame), batch(), normal()
+def test_every_atom_is_where_a_whole_pass_would_put_it(frame, mixers):
+    model, plans, random = small_molecule_model(frame=frame, mixers=mixers), batch(), normal()
     drawn = replace(plans, positions=draw_positions(model, plans, random, SETTINGS))
     everyone = torch.arange(plans.numbers.shape[1]).expand(len(plans), -1)
     frames = model.frames(drawn, everyone)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from tests.models.small_model import EACH_PATTERN
 from tests.models.small_molecules import small_molecule_model
 from unigen.models.smiles.conformer_decoding import WrittenMolecule, draw_conformers
 from unigen.models.smiles.settings import MoleculeSettings
@@ -47,6 +48,18 @@ def test_a_row_is_written_alone_as_in_its_batch(written):
     for row, grammar in enumerate(GRAMMARS):
         alone = draw_smiles(small_molecule_model(), [grammar], [VALUES[row]], uniforms()[row : row + 1], 1.0)
         assert alone[0] == written[row]
+
+
+@EACH_PATTERN
+def test_what_was_written_half_is_gone_on_with_as_it_was(mixers):
+    """A beginning is read at once, or was written symbol by symbol: the rest is the same."""
+    model, random = small_molecule_model(mixers=mixers), uniforms()
+    whole = draw_smiles(model, GRAMMARS, VALUES, random, 1.0)
+    halves = [len(row) // 2 for row in whole]
+    assert len(set(halves)) > 1
+    later = np.stack([np.roll(row, -half) for row, half in zip(random, halves, strict=True)])
+    beginnings = [row[:half] for row, half in zip(whole, halves, strict=True)]
+    assert draw_smiles(model, GRAMMARS, VALUES, later, 1.0, prefixes=beginnings) == whole
 
 
 def test_what_is_begun_is_gone_on_with():
