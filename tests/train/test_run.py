@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.train.tiny_run import logged, write_config
+from tests.train.tiny_run import CONFIG, logged, write_config
 from tests.train.tiny_run import train as train_apart
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
@@ -19,6 +19,7 @@ from unigen.disk import LOCK, overwriting
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model
 from unigen.models.generator import Candidate, VectorSettings
+from unigen.nn.mixers.pattern import RepeatedLayer
 from unigen.train import match
 from unigen.train.continuation import check_same_run
 from unigen.train.module import TrainingModule
@@ -69,6 +70,29 @@ def test_poisoned_weights_are_never_saved(crystals, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"step 5: the loss or its gradient is not finite.*same command"):
         run(write_config(tmp_path, crystals))
     assert checkpoint(tmp_path)["global_step"] == 5
+
+
+def test_a_stopped_run_of_many_mixers_goes_on_with_the_same_losses(crystals, tmp_path, monkeypatch):
+    """Repeated layers draw how often, dropout draws what it drops: both go on where they were."""
+    pattern = ["ssd", {"kind": "repeated", "mixer": "lightnet", "times": 3}, "delta_product", "para_rnn", "s5"]
+    config = write_config(tmp_path, crystals, model=CONFIG["model"] | {"mixers": pattern}, max_steps=8)
+    whole = load_model(run(config, f"out={tmp_path / 'whole'}"))
+    step = TrainingModule.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            TrainingModule,
+            "training_step",
+            lambda module, *asked: step(module, *asked) * (float("nan") if module.global_step == 5 else 1.0),
+        )
+        with pytest.raises(UserError, match="step 5"):
+            run(config)
+    cut = load_model(run(config))
+    losses = [logged(tmp_path / name) for name in ("run", "whole")]
+    assert sorted(losses[1]) == list(range(8))
+    assert {at: loss for at, loss in losses[0].items() if np.isfinite(loss)} == losses[1]
+    assert cut.config.mixers[1] == RepeatedLayer(mixer="lightnet", times=3)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(cut.state_dict()[name], tensor), name
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def python(*command: str, **environment: str) -> subprocess.CompletedProcess[str
 
 def interference(what: str) -> dict[str, str]:
     """Environment that makes a run meet its end, or be watched: see ``interference/sitecustomize.py``."""
-    return {"PYTHONPATH": str(Path(__file__).with_name("interference")), "UNIGEN_TEST": what}
+    paths = [str(Path(__file__).with_name("interference")), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(paths), "UNIGEN_TEST": what}
 
 
 def train(config: Path, *overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:
