@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -11,6 +12,10 @@ install_import_hook("unigen", "beartype.beartype")
 
 # progress lines come with time, and no test depends on the clock
 os.environ["UNIGEN_PROGRESS"] = "1e9"
+
+# Triton reads it when it is imported: without a GPU its kernels are run by its interpreter
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # The same examples every time, so that a change is judged by what it changes; the other profile has new ones.
 settings.register_profile("unigen", deadline=None, max_examples=50, derandomize=True)
