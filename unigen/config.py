@@ -206,9 +206,12 @@ def _optional(hint: Any, value: Any, where: str, key: str) -> Any:
         return None
     if len(inner) == 1:
         return _convert(inner[0], value, where, key)
-    if str in inner and isinstance(value, str):
-        return value  # a name in the place of a section: who fills the class knows which there are
-    inner = [option for option in inner if option is not str]
+    if str in inner:
+        if isinstance(value, str):
+            return value  # a name in the place of a section: who fills the class knows which there are
+        if not isinstance(value, dict):
+            raise _wrong(where, key, value, "a name, or a section with its kind")
+        inner.remove(str)
     return _dataclass(_by_kind(inner, value, where, key), value, where, key)
 
 

@@ -23,7 +23,7 @@ _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "s
 _JUDGED = ("above_hull", "energy_per_atom", "formation_energy")
 """On the cards of crystals that were kept for being stable."""
 
-_ALWAYS = ("prototype", "network", "close_contact")
+_ALWAYS = ("prototype", "network", "close_contact", "not_molecular")
 """On every card that has it: what its structure type is called, that it is layered, that it is not valid and why."""
 
 _NOTE = "Nothing here says that a structure is stable: no energies were computed."
@@ -66,7 +66,7 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
         from unigen.report.ranking_page import on_cards_of, ranking_figures, ranking_notes
 
         figures = [*ranking_figures(folder, rows, requests, settings["ranking"]), *figures]
-        notes = [*ranking_notes(settings), *missing]
+        notes = [*ranking_notes(settings, rows), *missing]
         on_cards = (*on_cards_of(folder, rows), *_ALWAYS)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(
