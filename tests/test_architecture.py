@@ -193,7 +193,7 @@ def test_training_and_sampling_import_without_the_chemistry_stack(bare_node):
     assert done.returncode == 0, done.stderr
 
 
-def test_sampling_imports_no_compiler():
+def test_sampling_imports_no_compiler_and_no_mixer_that_a_model_has_not():
     """Torch's own is imported by what nobody would expect it of, and takes longer than drawing a structure."""
     code = """
         import sys
@@ -206,6 +206,8 @@ def test_sampling_imports_no_compiler():
             (drawn,) = load(model).draw([Job(request, 0, 0, 0)])
             assert drawn.structure is not None, drawn.reason
         print(*{"torch._dynamo", "torch._inductor", "sympy"} & set(sys.modules))
+        mixers = {name for name in sys.modules if name.startswith("unigen.nn.mixers.")}
+        print(*mixers & {f"unigen.nn.mixers.{name}" for name in ("ssd", "delta_product", "lightnet", "s5", "para_rnn")})
     """
     done = finished([sys.executable, "-c", textwrap.dedent(code)])
     assert done.returncode == 0, done.stderr
