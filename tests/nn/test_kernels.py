@@ -11,9 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unigen.batch import Layout
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.kernels.packed_scan import packed_scan, packed_scan_reference
 from unigen.nn.kernels.vector_sampler import sample_vectors, sample_vectors_reference
+from unigen.nn.mixers.backbone import build_mixer
+from unigen.nn.mixers.pattern import DeltaProductLayer
 from unigen.nn.process.gaussian import GaussianProcess
 from unigen.nn.process.solvers import karras_levels
 from unigen.nn.process.torus import TorusProcess
@@ -103,6 +106,30 @@ def test_a_sequence_is_scanned_as_alone_and_hears_nothing_of_others():
     (grad,) = torch.autograd.grad(y[7:27].sum(), v)
     assert grad[7:27].abs().max() > 0
     assert grad[:7].abs().max() == grad[27:].abs().max() == 0
+
+
+@pytest.mark.parametrize("mixer", ["ssd", "lightnet", "delta_product", DeltaProductLayer(reflections=2)], ids=str)
+def test_a_mixer_gives_by_the_kernel_what_it_gives_without(mixer, monkeypatch):
+    """Outputs, state and derivatives; 70 tokens are two chunks, the second not full."""
+    torch.manual_seed(0)
+    layer = build_mixer(mixer, 16, 2)
+    x = torch.randn(2, 70, 16, requires_grad=True)
+    layout = Layout.padded(torch.tensor([70, 33]), 70)
+
+    def computed() -> list[torch.Tensor]:
+        state = layer.init_state(2, 70, x)
+        y = layer(x, layout, state)
+        y = y * layout.valid[..., None]  # behind the end anything may stand
+        wanted = [x, *layer.parameters()]
+        return [y, *state.values(), *torch.autograd.grad(y.square().sum(), wanted)]
+
+    expected, calls = computed(), []
+    for module in ("ssd", "lightnet", "delta_product"):
+        monkeypatch.setattr(f"unigen.nn.mixers.{module}.by_triton", lambda *_: True)
+    monkeypatch.setattr("unigen.nn.kernels.packed_scan.by_triton", lambda *_: not calls.append(1))
+    for one, other in zip(computed(), expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    assert calls
 
 
 @pytest.mark.parametrize("device", DEVICES)

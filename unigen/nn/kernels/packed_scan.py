@@ -57,6 +57,25 @@ def packed_scan(
     return packed_scan_reference(q, k, v, log_decay, boundaries, erased, chunk)
 
 
+def scan_rows(
+    q: Float[Tensor, "batch tokens shared state"],
+    k: Float[Tensor, "batch tokens shared state"],
+    v: Float[Tensor, "batch tokens heads width"],
+    log_decay: Float[Tensor, "batch tokens heads"],
+    erased: Float[Tensor, "batch tokens shared state"] | None = None,
+    chunk: int = CHUNK,
+) -> tuple[Float[Tensor, "batch tokens heads width"], Float[Tensor, "batch heads state width"]]:
+    """`packed_scan` of sequences of one length, a row each."""
+    boundaries = torch.arange(0, v.shape[0] * v.shape[1] + 1, v.shape[1], device=v.device)
+    y, memory = packed_scan(
+        *(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), log_decay.flatten(0, 1)),
+        boundaries,
+        None if erased is None else erased.flatten(0, 1),
+        chunk,
+    )
+    return y.unflatten(0, v.shape[:2]), memory
+
+
 def packed_scan_reference(
     q: Float[Tensor, "tokens shared state"],
     k: Float[Tensor, "tokens shared state"],

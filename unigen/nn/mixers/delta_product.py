@@ -27,6 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unigen.batch import Layout
+from unigen.nn.kernels.dispatch import by_triton
+from unigen.nn.kernels.packed_scan import scan_rows
 from unigen.nn.mixers.gated_output import GatedOutput
 from unigen.nn.mixers.interface import State, TokenMixer, precise
 from unigen.nn.mixers.short_convolution import ShortConvolution
@@ -59,8 +61,9 @@ def delta_product(
 ) -> tuple[Float[Tensor, "batch heads tokens width"], Float[Tensor, "batch heads state width"]]:
     """Outputs of all tokens and the last state, from an empty one; ``chunk`` corrections at a time."""
     tokens, count = q.shape[2], k.shape[2] // q.shape[2]
-    # whole tokens in a chunk, and no more than there are
-    size = min(max(chunk // count, 1), tokens)
+    by_kernel = by_triton(q, v) and chunk % count == 0
+    # whole tokens in a chunk, and no more than there are; a kernel's chunks are all of one size
+    size = chunk // count if by_kernel else min(max(chunk // count, 1), tokens)
     missing = -tokens % size
 
     def chunked(x: Tensor, each: int) -> Tensor:
@@ -73,6 +76,9 @@ def delta_product(
     # both right-hand sides at once: b v, and what the state before the chunk takes from it
     corrections, reads, to_end = _solved(q, k, beta, log_decay, torch.cat([v, seen], -1))
     written, erased = corrections.split([v.shape[-1], k.shape[-1]], -1)
+    if by_kernel:
+        y, memory = _carried_by_kernel(q, k, written, erased, log_decay)
+        return y[:, :, :tokens], memory
     kept = (to_end[..., None] * k).transpose(-1, -2)
     memory, before = v.new_zeros(*k.shape[:2], k.shape[-1], v.shape[-1]), []
     for index in range(q.shape[2]):  # over chunks, not tokens
@@ -82,6 +88,20 @@ def delta_product(
     start = torch.stack(before, 2)
     y = reads @ (written - erased @ start) + from_start[..., None] * (q @ start)
     return y.flatten(2, 3)[:, :, :tokens], memory
+
+
+def _carried_by_kernel(
+    q: Tensor, k: Tensor, written: Tensor, erased: Tensor, log_decay: Tensor
+) -> tuple[Tensor, Tensor]:
+    """From chunk to chunk by `scan_rows`, whose tokens are corrections: the first decays, the last is read."""
+    count = k.shape[3] // q.shape[3]
+    reading, decay = torch.zeros_like(k), torch.zeros_like(k[..., 0])
+    reading[..., count - 1 :: count, :] = q
+    decay[..., ::count] = log_decay
+    chunk = k.shape[3]
+    reading, k, written, decay, erased = (x.flatten(2, 3).transpose(1, 2) for x in (reading, k, written, decay, erased))
+    y, memory = scan_rows(reading, k, written, decay, erased, chunk)
+    return y[:, count - 1 :: count].transpose(1, 2), memory
 
 
 class DeltaProduct(TokenMixer):

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unigen.batch import Layout
+from unigen.nn.kernels.dispatch import by_triton
+from unigen.nn.kernels.packed_scan import scan_rows
 from unigen.nn.mixers.gated_output import GatedOutput
 from unigen.nn.mixers.interface import State, TokenMixer, precise
 from unigen.nn.mixers.short_convolution import ShortConvolution
@@ -42,6 +44,9 @@ def additive_attention(
     missing = -tokens % chunk
     k = k.exp()
     q = q / k.cumsum(2)  # exp(z): keys are bounded, so this needs no logarithms
+    if by_triton(q, v):
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        return scan_rows(q, k, v, torch.zeros_like(v[..., 0]))[0].transpose(1, 2)
     q, k, v = (functional.pad(x, (0, 0, 0, missing)).unflatten(2, (-1, chunk)) for x in (q, k, v))
     y = (q @ k.transpose(-1, -2)).tril() @ v
     if q.shape[2] > 1:

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unigen.batch import Layout
+from unigen.nn.kernels.dispatch import by_triton
+from unigen.nn.kernels.packed_scan import scan_rows
 from unigen.nn.mixers.gated_output import GatedOutput
 from unigen.nn.mixers.interface import State, TokenMixer, precise
 from unigen.nn.mixers.short_convolution import ShortConvolution
@@ -47,6 +49,8 @@ def decaying_attention(
     chunk: int,
 ) -> tuple[Float[Tensor, "batch tokens heads width"], Float[Tensor, "batch heads state width"]]:
     """``y_t = S_t^T q_t`` at all t, and the last S. Within a chunk by the matrix, between chunks by the state."""
+    if by_triton(q, v):
+        return scan_rows(q[:, :, None], k[:, :, None], v, log_decay)
     tokens = v.shape[1]
     missing = -tokens % chunk
     q, k, log_decay = (functional.pad(tensor, (0, 0, 0, missing)) for tensor in (q, k, log_decay))
