@@ -225,7 +225,8 @@ def no_compiler() -> str:
 @pytest.mark.slow
 @pytest.mark.skipif(bool(no_compiler()), reason=no_compiler())
 def test_compiled_trains_as_eager(crystals, tmp_path):
-    config = write_config(tmp_path, crystals, max_steps=4)
+    model = CONFIG["model"] | {"mixers": ["attention", "ssd"]}
+    config = write_config(tmp_path, crystals, model=model, max_steps=4)
     same = ["model.dropout=0.0", f"out={tmp_path / 'compiled'}"]  # compiled dropout draws other numbers
     # in its own process: here the type checker stands in every function, where the compiler cannot go
     done = train_apart(config, "compile=true", *same)

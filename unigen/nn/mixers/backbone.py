@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +107,26 @@ class Backbone(nn.Module):
         """Empty states."""
         return [block.init_state(batch, max_len, like) for block in self._typed_blocks()]
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As ``nn.Module.compile``, but for recurrences and what is drawn: these stay as they are.
+
+        The compiler needs minutes for their loops over chunks and passes, and most of their time is in matrix products.
+        """
+        for module in self.modules():
+            if isinstance(module, DepthRecurrence):
+                _keep_from_compiler(type(module), "draw_times")
+            elif isinstance(module, TokenMixer) and not isinstance(module, Attention):
+                _keep_from_compiler(type(module), "mix")
+        super().compile(*args, **kwargs)
+
     def _typed_blocks(self) -> Iterator[Block | DepthRecurrence]:
         for block in self.blocks:
             assert isinstance(block, Block | DepthRecurrence)
             yield block
+
+
+def _keep_from_compiler(kind: type[nn.Module], method: str) -> None:
+    """Of the class, not of the module, whose copies (averaged weights) would call the method of the first."""
+    function = getattr(kind, method)
+    if not getattr(function, "_torchdynamo_disable", False):
+        setattr(kind, method, torch.compiler.disable(function))

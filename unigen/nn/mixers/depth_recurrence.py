@@ -37,16 +37,20 @@ class DepthRecurrence(nn.Module):
 
     def forward(self, x: Tensor, layout: Layout, state: State | None) -> Tensor:
         """All positions."""
-        # two at least: once would leave the gain out, and every step of training moves every weight
-        draws = self.training and self.times > 2
-        times = int(torch.randint(2, self.times + 1, ())) if draws else self.times
         h = x
-        for turn in range(times):
+        for turn in range(self.draw_times()):
             inner = None if state is None else _of_turn(state, turn)
             h = self.block(self._injected(h, x, turn), layout, inner)
             if state is not None and inner is not None:
                 state |= _named(inner, turn)
         return h
+
+    def draw_times(self) -> int:
+        """How often the block is applied now."""
+        if not self.training or self.times <= 2:
+            return self.times
+        # two at least: once would leave the gain out, and every step of training moves every weight
+        return int(torch.randint(2, self.times + 1, ()))
 
     def step(self, x: Tensor, position: Tensor, state: State) -> tuple[Tensor, State]:
         """One position a row."""
