@@ -25,7 +25,7 @@ from unigen.models.generator import Candidate, Job, Range
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.models.words.network import Autoregressive
 from unigen.molecules.molecule import Molecule
-from unigen.nn.mixers.pattern import Layer, RepeatedLayer
+from unigen.nn.mixers.pattern import ExpertsLayer, Layer, RepeatedLayer
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
 from unigen.train.settings import TrainConfig
@@ -151,7 +151,7 @@ def test_a_config_is_known_by_its_kind(learned, tmp_path):
 
 
 PATTERNS: list[tuple[Layer, ...]] = [
-    ("ssd", "attention", "lightnet"),
+    ("ssd", "attention", ExpertsLayer(mixer="lightnet", experts=3, active=1)),
     ("delta_product", "para_rnn", RepeatedLayer(mixer="s5", times=3)),
 ]
 WITH_BACKBONE = [family for family in LEARNED if family.name in {"words", "wyckoff", "smiles", "joint"}]
@@ -169,7 +169,7 @@ def in_pattern(family: Family, mixers: tuple[Layer, ...]) -> Family:
     return replace(family, learned=replace(family.learned, tiny=tiny))
 
 
-@pytest.mark.parametrize("mixers", PATTERNS, ids=["ssd-attention-lightnet", "delta-rnn-repeated"])
+@pytest.mark.parametrize("mixers", PATTERNS, ids=["ssd-attention-experts", "delta-rnn-repeated"])
 @pytest.mark.parametrize("family", WITH_BACKBONE, ids=lambda family: family.name)
 def test_every_pattern_learns_is_saved_and_draws(family, mixers, home, tmp_path):
     family = in_pattern(family, mixers)

@@ -11,6 +11,7 @@ from unigen.batch import Layout
 from unigen.errors import UserError
 from unigen.nn.mixers.attention import Attention
 from unigen.nn.mixers.backbone import Backbone, build_mixer
+from unigen.nn.mixers.experts import SparseExperts
 from unigen.nn.mixers.interface import TokenMixer
 from unigen.nn.mixers.pattern import (
     MIXERS as NAMES,
@@ -247,6 +248,41 @@ def test_depth_recurrence_is_a_loop_and_once_is_the_block():
     thrice.train()
     drawn = {float(thrice(x, layout, None).sum().detach()) for _ in range(20)}
     assert len(drawn) == 2  # twice or three times
+
+
+def test_a_token_gets_its_experts_whoever_else_wants_them():
+    torch.manual_seed(0)
+    layer, x = SparseExperts(WIDTH, 5, 2).double(), inputs(3, 7)
+    scores = layer.to_scores(x).sigmoid()
+    best = scores.topk(2, -1).indices
+    every = torch.stack([expert(x) for expert in layer.experts], -2)
+    expected = (scores[..., None] * every).gather(-2, best[..., None].expand(-1, -1, -1, WIDTH)).sum(-2)
+    assert_close(layer.eval()(x), expected, "all experts, those of each token picked")
+    alone = torch.stack([layer(x[row, at]) for row in range(3) for at in range(7)])
+    assert_close(alone, layer(x).flatten(0, 1), "a token alone")
+    layer.experts[0].up.weight.grad = None
+    layer(x[:1, :1]).sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())
+
+
+def test_experts_that_nobody_wants_are_wanted_more_while_it_learns():
+    torch.manual_seed(0)
+    layer, x = SparseExperts(WIDTH, 4, 1), inputs(8, 16, torch.float32)
+    with torch.no_grad():
+        layer.to_scores.weight.mul_(0.1)
+        layer.bias[0] = 0.05  # all want the first
+
+    def spread() -> float:
+        load = layer.chosen(layer.to_scores(x).sigmoid().flatten(0, 1)).flatten().bincount(minlength=4)
+        return float(load.float().std())
+
+    unfair = spread()
+    layer.eval()(x)
+    assert spread() == unfair
+    layer.train()
+    for _ in range(100):
+        layer(x)
+    assert spread() < 0.3 * unfair
 
 
 def test_the_names_of_a_pattern_are_checked():

@@ -16,6 +16,7 @@ from unigen.nn.mixers.interface import State, TokenMixer
 from unigen.nn.mixers.pattern import (
     AttentionLayer,
     DeltaProductLayer,
+    ExpertsLayer,
     Layer,
     LightNetLayer,
     Mixer,
@@ -60,6 +61,11 @@ def build_layer(layer: Layer, width: int, heads: int, dropout: float) -> Block |
     if isinstance(layer, RepeatedLayer):
         block = Block(build_mixer(layer.mixer, width, heads), width, dropout)
         return DepthRecurrence(block, width, layer.times)
+    if isinstance(layer, ExpertsLayer):
+        from unigen.nn.mixers.experts import SparseExperts
+
+        mixer = build_mixer(layer.mixer, width, heads)
+        return Block(mixer, width, dropout, SparseExperts(width, layer.experts, layer.active))
     return Block(build_mixer(layer, width, heads), width, dropout)
 
 
@@ -108,12 +114,16 @@ class Backbone(nn.Module):
         return [block.init_state(batch, max_len, like) for block in self._typed_blocks()]
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As ``nn.Module.compile``, but for recurrences and what is drawn: these stay as they are.
+        """As ``nn.Module.compile``, but for recurrences, experts and what is drawn: these stay as they are.
 
-        The compiler needs minutes for their loops over chunks and passes, and most of their time is in matrix products.
+        The compiler needs minutes for loops over chunks and passes, and most of their time is in matrix products.
         """
+        from unigen.nn.mixers.experts import SparseExperts
+
         for module in self.modules():
-            if isinstance(module, DepthRecurrence):
+            if isinstance(module, SparseExperts):
+                _keep_from_compiler(type(module), "forward")
+            elif isinstance(module, DepthRecurrence):
                 _keep_from_compiler(type(module), "draw_times")
             elif isinstance(module, TokenMixer) and not isinstance(module, Attention):
                 _keep_from_compiler(type(module), "mix")

@@ -11,12 +11,17 @@ from unigen.shapes import Float
 
 
 class FeedForward(nn.Module):
-    """``W2 (silu(W1 x) * V x)``. Shazeer 2020, equation 6 (SwiGLU)."""
+    """``W2 (silu(W1 x) * V x)``. Shazeer 2020, equation 6 (SwiGLU).
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: of the layer.
+        share: so many of them together have the weights of one.
+    """
+
+    def __init__(self, width: int, share: int = 1) -> None:
         super().__init__()
         # 8/3: as many weights as two layers of four times the width (Shazeer 2020), rounded up to 32
-        hidden = -(-8 * width // 3 // 32) * 32
+        hidden = -(-8 * width // (3 * share) // 32) * 32
         self.up = nn.Linear(width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
 
@@ -31,10 +36,10 @@ class Block(nn.Module):
 
     mixer: TokenMixer
 
-    def __init__(self, mixer: TokenMixer, width: int, dropout: float) -> None:
+    def __init__(self, mixer: TokenMixer, width: int, dropout: float, feed_forward: nn.Module | None = None) -> None:
         super().__init__()
         self.mixer = mixer
-        self.feed_forward = FeedForward(width)
+        self.feed_forward = feed_forward or FeedForward(width)
         self.mixer_norm = nn.RMSNorm(width)
         self.feed_forward_norm = nn.RMSNorm(width)
         self.dropout = nn.Dropout(dropout)

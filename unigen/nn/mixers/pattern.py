@@ -98,7 +98,21 @@ class RepeatedLayer:
         mixer_of(self.mixer)
 
 
-Layer = str | Mixer | RepeatedLayer
+@dataclass(frozen=True, kw_only=True)
+class ExpertsLayer:
+    """Options of ``nn/mixers/experts.py``: a mixer, and behind it ``active`` of many feed-forward layers a token."""
+
+    kind: Literal["experts"] = "experts"
+    mixer: str | Mixer = "attention"
+    experts: int = 8
+    active: int = 2
+
+    def __post_init__(self) -> None:
+        check_ranges(self, experts=(1, 1000), active=(1, self.experts))
+        mixer_of(self.mixer)
+
+
+Layer = str | Mixer | RepeatedLayer | ExpertsLayer
 """An entry of ``mixers``."""
 
 _KINDS: dict[str, type[Mixer]] = {
@@ -127,7 +141,7 @@ def mixer_of(entry: str | Mixer) -> Mixer:
 def check_pattern(layers: tuple[Layer, ...], heads: int) -> None:
     """Check all names, and that heads can be shared; raises UserError."""
     for layer in layers:
-        mixer = mixer_of(layer.mixer if isinstance(layer, RepeatedLayer) else layer)
+        mixer = mixer_of(layer.mixer if isinstance(layer, RepeatedLayer | ExpertsLayer) else layer)
         if isinstance(mixer, AttentionLayer) and heads % (mixer.kv_heads or 1):
             raise UserError(
                 "mixers: kv_heads cannot be shared by the heads",
