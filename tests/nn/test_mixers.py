@@ -286,8 +286,8 @@ def test_experts_that_nobody_wants_are_wanted_more_while_it_learns():
 
 
 def test_the_names_of_a_pattern_are_checked():
-    with pytest.raises(UserError, match=r"unknown mixer; got atention; wanted one of attention, ssd.*did you mean att"):
-        check_pattern(("ssd", "atention"), 2)
+    with pytest.raises(UserError, match=r"unknown mixer; got attentions; wanted one of attention.*did you mean att"):
+        check_pattern(("ssd", "attentions"), 2)
     with pytest.raises(UserError, match="unknown mixer; got mamba"):
         RepeatedLayer(mixer="mamba")
     with pytest.raises(UserError, match="kv_heads 2, heads 3"):
