@@ -3,9 +3,10 @@
 python eval/speed/known_structures.py
 
 The structures are those of the bundled table, again and again: each time the elements are exchanged for others by a
-permutation that is drawn, and cells and free parameters shaken. Every measurement has a process of its own; the two ways
-take turns. CPU-seconds from an imported package to a retriever that has answered nothing yet, memory then (all that is
-resident, and the part of it that no file backs and that other processes cannot share), and the time of a shortlist.
+permutation that is drawn, and cells and free parameters shaken. Every measurement has a process of its own; the two
+ways take turns. CPU-seconds from an imported package to a retriever that has answered nothing yet, memory then (all
+that is resident, and the part of it that no file backs and that other processes cannot share), and the time of a
+shortlist.
 """
 
 from __future__ import annotations
