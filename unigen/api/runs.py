@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,8 @@ def run_crystals(
         if picture:
             from unigen.report.pictures.crystals import draw_crystals
 
-            draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
+            crystals = (crystal for row in rows if (crystal := crystal_of(row)))
+            draw_crystals([*islice(crystals, DRAWN)], out / PICTURE)
         if page:
             from unigen.report.generation_page import write_run_page
 
