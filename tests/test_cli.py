@@ -66,7 +66,10 @@ def _contents(folder: Path) -> dict[str, bytes]:
         (["--formula", "Sr0.5TiO3"], "formula 'Sr0.5TiO3'"),
         (["--formula", ""], "the formula is empty"),
         (["--formula", "Si", "--n-atoms", "13"], "got 13; wanted at most 12"),
-        (["--formula", "Al12O17"], "more atoms in one formula unit than the model takes; got 29; wanted at most 12"),
+        (
+            ["--formula", "Al12O17"],
+            "more atoms in one formula unit than the model takes; got 29 in Al12O17; wanted at most 12",
+        ),
         (["--formula", "SrTiO3", "--n-atoms", "7"], "n_atoms: 7 is no whole number of formula units of SrTiO3"),
         (["--formula", "SrTiO3", "--elements", "Sr,O"], "elements exclude the formula SrTiO3"),
         (["--elements", "Li,Qq"], "elements: unknown element 'Qq'"),

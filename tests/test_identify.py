@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import unigen as ug
-from tests.crystals.powder.powder_crystals import ANATASE, RUTILE, SALT, strained
+from tests.crystals.powder.powder_crystals import ANATASE, QUARTZ, RUTILE, SALT, strained
 from tests.crystals.powder.powder_files import profile
 from tests.retrieval.known_templates import SiteGeometry, write_table
 from unigen.crystals.crystal import Crystal
@@ -38,6 +38,15 @@ def test_the_structure_is_found_its_cell_fitted_and_written(unigen, known, tmp_p
     assert "3 known structures compared" in out
     written = Crystal.from_cif(next((tmp_path / "found").glob("01-anatase.cif")))
     assert written.volume / len(written) == pytest.approx(made.volume / len(made), rel=1e-3)
+
+
+def test_a_pattern_of_none_of_the_known_structures_is_told(unigen, known, tmp_path):
+    profile(QUARTZ).to_xy(tmp_path / "made.xy")
+    code, out, _ = unigen("identify", tmp_path / "made.xy", "--known", known)
+    assert code == 0
+    assert "warning: similarity 0." in out
+    with pytest.warns(UserWarning, match="of the best is a poor fit"):
+        ug.identify(tmp_path / "made.xy", known=known, workers=1)
 
 
 def test_only_the_composition_that_is_asked_for(unigen, known, tmp_path):

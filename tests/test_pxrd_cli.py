@@ -7,10 +7,12 @@ import json
 
 import pytest
 
-from tests.crystals.powder.powder_crystals import SALT
+import unigen as ug
+from tests.crystals.powder.powder_crystals import RUTILE, SALT
 from tests.crystals.powder.powder_files import profile
 from tests.small_generators import save_untrained
 from unigen.config import read_yaml
+from unigen.ranking.pattern import POOR_FIT
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +45,26 @@ def test_candidates_are_ranked_and_the_page_shows_the_pattern(ranked, tmp_path):
     assert answers[0]["ranking"]["similarity"] == similarities[0]
     assert "powder pattern, measured and calculated" in (tmp_path / "run" / "report.html").read_text()
 
+    assert ("poor fit" in out) == (similarities[0] < POOR_FIT)
+
     # another pattern under the same path is another run
     profile(SALT, ground=20.0, seed=2).to_xy(tmp_path / "salt.xy")
     code, _, err = ranked("--formula", "NaCl", "--pxrd", "salt.xy", "--n", 2)
     assert code == 2
     assert "this folder holds other results; got patterns" in err
+
+
+def test_a_pattern_that_no_candidate_explains_is_told_on_terminal_page_and_in_python(ranked, tmp_path):
+    """Rutile's, said to be of salt: answers come, and what they are worth is said beside them."""
+    profile(RUTILE).to_xy(tmp_path / "rutile.xy")
+    code, out, err = ranked("--formula", "NaCl", "--pxrd", "rutile.xy", "--n", 2)
+    assert code == 0, err
+    assert "warning: NaCl: similarity 0." in out
+    assert "is a poor fit" in out
+    assert "is a poor fit" in (tmp_path / "run" / "report.html").read_text()
+    candidates = ug.open_run(tmp_path / "run" / "candidates")
+    with pytest.warns(UserWarning, match="NaCl: similarity 0.* is a poor fit"):
+        ug.rank(candidates, by="pxrd", pxrd="rutile.xy", workers=1)
 
 
 def test_each_row_of_a_file_of_requests_names_its_pattern(ranked, tmp_path):

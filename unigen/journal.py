@@ -40,7 +40,8 @@ def claim_folder(
     not_compared: Collection[str] = (),
     sections: Collection[str] = (),
     added: Mapping[str, object] | None = None,
-) -> None:
+    revisable: Collection[str] = (),
+) -> bool:
     """Make a folder ours, or check that it is.
 
     Args:
@@ -52,6 +53,11 @@ def claim_folder(
             difference, and are not compared.
         added: facts, such as ``settings.pressure``, that folders of earlier versions do not tell, and what they were
             when these were made.
+        revisable: names of facts, such as ``stable.limit`` or ``n``, or beginnings of such names that end in a dot: the
+            work in the folder serves other ones as well, so that the folder takes them over.
+
+    Returns:
+        Whether the folder took such facts over: results made by the old ones are to be made again.
 
     Raises:
         UserError: the folder holds results of other facts, or other files, or cannot be written.
@@ -62,7 +68,7 @@ def claim_folder(
         if not (path / name).exists():
             _check_empty(path, name)
             write_yaml(path / name, facts)
-            return
+            return False
         held = read_yaml(path / name)
     for section in {*sections} & {*facts} & {*held}:
         if isinstance(held[section], dict):  # else it is compared as it is, and found to be another
@@ -71,13 +77,17 @@ def claim_folder(
         flat({key: value for key, value in each.items() if key not in not_compared}) for each in (facts, held)
     )
     held = {**(added or {}), **held}
+    revised = False
     for key in sorted({*ours, *held}):
         if ours.get(key) != held.get(key):
+            if any(key.startswith(each) if each.endswith(".") else key == each for each in revisable):
+                revised = True
+                continue
             if may_overwrite():
                 with writing(path):
                     empty_folder(path)
                     write_yaml(path / name, facts)
-                return
+                return False
             got, wanted = _difference(key, ours.get(key), held.get(key))
             raise UserError(
                 "this folder holds other results",
@@ -86,6 +96,10 @@ def claim_folder(
                 wanted=f"{wanted} (as in the folder)",
                 next_step="give another --out, or --overwrite",
             )
+    if revised:
+        with writing(path):
+            write_yaml(path / name, facts)
+    return revised
 
 
 _LONGEST_VALUE = 60

@@ -7,7 +7,8 @@ reference is computed by pymatgen's XRDCalculator, whose scattering factors are 
 not ours either (Gauss's form, of a breadth that grows with the angle): clean; broadened, on a background, with
 counting noise; with 5 % of the intensity from another reference; of a crystal strained at random by 1 %. The rows:
 the first candidate, the best of k in hindsight, the candidate chosen by pattern (by the fit of its cell; then its atoms
-are fitted too), and the best of the known structures of the same elements.
+are fitted too), and the best of the known structures of the same elements. What is chosen is also counted by its
+similarity: what an answer of 0.7 is worth is the share of such answers that are right.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from unigen.ranking.identification import identify, open_known
 from unigen.ranking.pattern import PatternRanker
 from unigen.request import CrystalRequest
 from unigen.retrieval.build_table import TABLE
+from unigen.retrieval.table import TemplateTable
 from unigen.runs.crystal_files import crystal_of
 
 KINDS = ("clean", "noisy", "impurity", "strain")
@@ -48,6 +51,8 @@ BREADTH = {"clean": 0.1, "noisy": 0.4, "impurity": 0.15, "strain": 0.15}
 IMPURITY, STRAIN = 0.05, 0.01
 COUNTS, GROUND = 2000.0, 100.0
 """Of the highest peak and of the background under it, for the noisy kind."""
+SIMILARITIES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+"""Limits between which answers are counted."""
 
 
 def lines(crystal: Crystal) -> tuple[np.ndarray, np.ndarray]:
@@ -113,6 +118,35 @@ def row_of(what: str, report: Any, metric: str, seconds: float) -> dict[str, Any
     return {"what": what, "match_percent": percent, "rmse": rms, "of": rate.n, "cpu_seconds_each": round(seconds, 3)}
 
 
+def by_similarity(report: Any, similarities: Sequence[float]) -> list[dict[str, Any]]:
+    """How many of the chosen structures were right, by how similar their patterns were."""
+    right = np.array([row.matched is True for row in report.rows])
+    values = np.array(similarities)
+    counted = []
+    for low, high in pairwise(SIMILARITIES):
+        within = (values >= low) & ((values < high) | (high == SIMILARITIES[-1]))
+        counted.append({"from": low, "to": high, "of": int(within.sum()), "right": int(right[within].sum())})
+    return counted
+
+
+def by_pattern(pattern: PowderPattern, samples: list[Sample], workers: Workers) -> tuple[Crystal | None, float]:
+    """The candidate that explains the pattern best, and how similar its pattern is."""
+    (ratings,) = PatternRanker(pattern).rate([samples], workers)
+    best = max(ratings, key=lambda rating: rating.merit)
+    return (best.structure if isinstance(best.structure, Crystal) else None), best.value or 0.0
+
+
+def best_known(
+    pattern: PowderPattern, crystal: Crystal, known: CrystalDataset | TemplateTable, workers: Workers
+) -> tuple[Crystal | None, float]:
+    """The known structure of the same elements that explains the pattern best, and how similar its pattern is."""
+    try:
+        found = identify(pattern, known, workers, elements=list(crystal.counts), n=1).found
+    except UserError:  # nothing of these elements is known
+        found = []
+    return (found[0].crystal, found[0].similarity) if found else (None, 0.0)
+
+
 def main() -> None:
     """Rank, judge, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -142,29 +176,29 @@ def main() -> None:
         for kind in options.kinds.split(","):
             rngs = [np.random.default_rng([options.seed, KINDS.index(kind), index]) for index in range(len(groups))]
             patterns = [profile(crystal, kind, dataset, rng) for crystal, rng in zip(crystals, rngs, strict=True)]
+            answers = {
+                "by pattern": (by_pattern(*each, workers) for each in zip(patterns, groups, strict=True)),
+                "known structures of the elements": (
+                    best_known(*each, known, workers) for each in zip(patterns, crystals, strict=True)
+                ),
+            }
             rows = []
-            start, chosen = time.process_time(), []
-            for name, pattern, samples in zip(names, patterns, groups, strict=True):
-                (ratings,) = PatternRanker(pattern).rate([samples], workers)
-                chosen.append((name, 0, max(ratings, key=lambda rating: rating.merit).structure))
-            seconds = (time.process_time() - start) / len(groups)
-            rows.append(row_of("by pattern", judged(chosen, references, options.workers), "k1", seconds))
-            start, chosen = time.process_time(), []
-            for name, crystal, pattern in zip(names, crystals, patterns, strict=True):
-                try:
-                    found = identify(pattern, known, workers, elements=list(crystal.counts), n=1).found
-                except UserError:  # nothing of these elements is known
-                    found = []
-                chosen.append((name, 0, found[0].crystal if found else None))
-            seconds = (time.process_time() - start) / len(groups)
-            rows.append(
-                row_of("known structures of the elements", judged(chosen, references, options.workers), "k1", seconds)
-            )
+            for what, choosing in answers.items():
+                start = time.process_time()
+                found = list(choosing)
+                seconds = (time.process_time() - start) / len(groups)
+                chosen = [(name, 0, structure) for name, (structure, _) in zip(names, found, strict=True)]
+                report = judged(chosen, references, options.workers)
+                similar = by_similarity(report, [similarity for _, similarity in found])
+                rows.append(row_of(what, report, "k1", seconds) | {"similar": similar})
             table[kind] = rows
     for kind, rows in table.items():
         for row in rows:
             rate = row["match_percent"]
             print(f"{kind:9} {row['what']:36} {rate['value']:5.1f} ({rate['low']} to {rate['high']}) {row['rmse']}")
+            for part in row.get("similar", ()):
+                limits = f"similarity {part['from']:.2f} to {part['to']:.2f}"
+                print(f"{'':9} {limits:36} {part['right']:5} of {part['of']} right")
     content = {
         "run": options.run.name,
         "reference": options.reference,

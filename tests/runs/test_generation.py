@@ -75,7 +75,7 @@ def test_only_what_is_missing_is_drawn_in_the_batches_of_the_whole_run(counting,
 
 
 def test_when_all_fail_the_reasons_are_kept(counting, tmp_path):
-    with pytest.raises(UserError, match=r"no structure was made \(2 failed\); got noble"):
+    with pytest.raises(UserError, match=r"no structure was made \(2 failed\): noble"):
         run_generation([XENON], CrystalFolder(tmp_path / "run"), RunSettings(n=2))
     rows = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines()]
     assert [row["reason"] for row in rows] == ["noble", "noble"]

@@ -134,7 +134,9 @@ def test_bounds_and_refusals(built, unigen, refused):
         float(row["reason"].split()[2]) for row in csv.DictReader(Path("none/rejected.csv").read_text().splitlines())
     )
     assert f"the lowest met is {lowest:.3f} eV/atom above the hull (" in said
-    assert said.endswith("give more --draws, or a larger --stable")  # the nearest has no --within
+    assert said.endswith(
+        "give more --draws or a larger --stable (the same --out goes on)"
+    )  # the nearest has no --within
     assert len(Path("none/rejected.csv").read_text().splitlines()) == 5
     system = ("generate", "crystal", "--elements", "Cu,Au,Pd", "--steps", 2, "--no-score", "--stable", -5)
     for given in ((), ("--within", 0.2), ("--known-formulas",)):
@@ -144,11 +146,23 @@ def test_bounds_and_refusals(built, unigen, refused):
         assert ("--within 0.2, which draws nearer" in said) == (not given)
     assert "needs one request and a --hull" in refused("generate", "crystal", "--stable", 0.1, "--out", "x")
     assert "are for --stable" in refused("generate", "crystal", "--draws", 5, "--out", "x")
-    assert "this folder holds other results" in _again(unigen)
+    assert "this folder holds other results" in stable(unigen, "--seed", 1, n=9, out="few")[2]
 
 
-def _again(unigen) -> str:
-    return stable(unigen, "--draws", 4, n=9, out="few")[2]
+@pytest.mark.parametrize(("first", "then"), [((3, 0.2), (2, 0.05)), ((1, 0.05), (3, 0.2))])
+def test_a_folder_asked_for_another_number_or_limit_goes_on_and_answers_as_a_new_one(built, unigen, first, then):
+    """Whatever was answered before, no file of it is left, and what was relaxed is not relaxed again."""
+    for n, limit in (first, then):
+        assert stable(unigen, "--draws", 12, n=n, limit=limit, out="again")[0] == 0
+    assert stable(unigen, "--draws", 12, n=then[0], limit=then[1], out="anew")[0] == 0
+    both = [
+        {name: content for name, content in files(Path(run)).items() if not name.startswith(("drawn/", "relaxed/"))}
+        for run in ("again", "anew")
+    ]
+    assert both[0] == both[1]
+    journals = [(Path(run) / "relaxed/relaxed.jsonl").read_text().splitlines() for run in ("again", "anew")]
+    assert len(set(journals[0])) == len(journals[0])
+    assert set(journals[1]) <= set(journals[0])
 
 
 def test_a_known_formula_is_kept_where_it_is_asked_for(built, unigen):

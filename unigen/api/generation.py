@@ -26,6 +26,7 @@ from unigen.api.runs import (
     run_crystals,
     run_molecules,
     stable_rules,
+    warn_of_poor_fits,
 )
 from unigen.api.samples import Samples
 from unigen.crystals.crystal import Crystal
@@ -294,6 +295,7 @@ def generate(  # noqa: D417 - the options are said group by group
         samples = _in_folder(
             wanted, Path(out), options, chosen, rules, workers, shown, format, cif, symprec, picture, page
         )
+    warn_of_poor_fits(samples)
     if failed := samples.failed:
         first = failed[0].reason
         warnings.warn(f"{len(failed)} of {len(samples)} samples failed; the first: {first}", stacklevel=2)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from unigen.api.runs import warn_of_poor_fits
 from unigen.api.samples import Samples, row_of_sample
 from unigen.api.structures import samples_of
 from unigen.cards import Kind
@@ -254,6 +255,7 @@ def rank(
         folder = None if out is None else Path(out)
         _, choices = rank_candidates(groups, ranker, n or max(map(len, groups)), pool, folder)
     answers = [answer for choice in choices for answer in choice.answers]
+    warn_of_poor_fits(answers)
     if n is None:  # asked for all: what is not there was the like of another, and is no failure
         return Samples(answer for answer in answers if answer.ranking)
     ranked = Samples(answers)
@@ -331,6 +333,8 @@ def identify(
         )
     for reason, lost in result.left_out.items():
         warnings.warn(f"{lost} known structures not compared: {reason}", stacklevel=2)
+    if remark := result.poor_fit:
+        warnings.warn(remark, stacklevel=2)
     samples = []
     for place, each in enumerate(result.found):
         facts: dict[str, Any] = {"similarity": each.similarity, "scale": each.scale}

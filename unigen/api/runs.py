@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.disk import alone_in
 from unigen.errors import UserError
+from unigen.models.generator import Sample
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder, crystal_of
@@ -156,6 +158,15 @@ def check_pattern(pxrd: str | Path, ranking: RankSettings | None) -> list[str]:
         raise UserError("--pxrd belongs to ranking", next_step="say --rank-by pxrd too")
     pattern = read_pattern(Path(pxrd), wavelength=ranking.wavelength, axis=ranking.axis)
     return [f"{pxrd}: {remark}" for remark in pattern.remarks]
+
+
+def warn_of_poor_fits(answers: Iterable[Sample]) -> None:
+    """A warning for each best answer that is not like the powder pattern it was ranked by."""
+    from unigen.ranking.pattern import poor_fits
+
+    best = (each for each in answers if each.ranking.get("rank") == 1)
+    for line in poor_fits((each.request.id or each.request.formula or "de_novo", each.ranking) for each in best):
+        warnings.warn(line.removeprefix("warning: "), stacklevel=3)
 
 
 def stable_rules(

@@ -65,6 +65,8 @@ def identify(
         found = {"id": each.id, "formula": each.crystal.reduced_formula, "space_group": group.number}
         listed.append(found | {"similarity": each.similarity, "r_wp": each.r_wp, "scale": each.scale})
     console.print(table)
+    if remark := result.poor_fit:
+        console.out(f"warning: {remark}", highlight=False)
     console.out(f"{result.compared:,} known structures compared", highlight=False)
     for reason, count in result.left_out.items():
         console.out(f"left out: {count:,} {reason}", highlight=False)

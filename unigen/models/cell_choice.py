@@ -185,8 +185,9 @@ class CellChooser:
             if sum(reduced.values()) > self.largest:
                 raise UserError(
                     "more atoms in one formula unit than the model takes",
-                    got=sum(reduced.values()),
+                    got=f"{sum(reduced.values())} in {format_formula(reduced)}",
                     wanted=f"at most {self.largest}",
+                    next_step="give a smaller formula of nearly these ratios, or a model of larger cells",
                 )
             raise UserError(
                 f"no cell of {format_formula(reduced)} with up to {self.largest} atoms fits",

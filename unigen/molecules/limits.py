@@ -11,13 +11,17 @@ from unigen.errors import UserError
 from unigen.shapes import Integer
 
 
-def check_elements(numbers: Iterable[int], elements: Collection[int] | None, where: str = "") -> None:
+def check_elements(
+    numbers: Iterable[int], elements: Collection[int] | None, where: str = "", next_step: str = ""
+) -> None:
     """Raises UserError, naming the elements, when some atomic number is not among ``elements`` (None: all may be)."""
     foreign = [] if elements is None else sorted(set(numbers) - set(elements))
     if foreign:
         allowed = " ".join(SYMBOLS[number] for number in sorted(elements or ()))
         got = " ".join(SYMBOLS[number] for number in foreign)
-        raise UserError("elements that may not occur", where=where, got=got, wanted=f"some of {allowed}")
+        raise UserError(
+            "elements that may not occur", where=where, got=got, wanted=f"some of {allowed}", next_step=next_step
+        )
 
 
 def check_size(n_atoms: int, max_atoms: int | None, where: str = "") -> None:

@@ -19,6 +19,7 @@ from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.elements import SYMBOLS, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.parallel import ProgressBar, Workers
+from unigen.ranking.pattern import POOR_FIT
 from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.table import TemplateTable, is_table, read_table
 from unigen.shapes import Float, Int
@@ -68,6 +69,16 @@ class Identification:
     found: list[KnownStructure]
     compared: int
     left_out: Mapping[str, int]
+
+    @property
+    def poor_fit(self) -> str:
+        """That the best is not like the pattern, in a sentence; empty where it is."""
+        if not self.found or self.found[0].similarity >= POOR_FIT:
+            return ""
+        return (
+            f"similarity {self.found[0].similarity:.2f} of the best is a poor fit: of 194 simulated patterns whose "
+            f"best was below {POOR_FIT:g}, 4 were that structure's; what was measured is likely none of these"
+        )
 
 
 def open_known(source: str | Path) -> CrystalDataset | TemplateTable:

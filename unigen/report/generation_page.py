@@ -66,7 +66,7 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
         from unigen.report.ranking_page import on_cards_of, ranking_figures, ranking_notes
 
         figures = [*ranking_figures(folder, rows, requests, settings["ranking"]), *figures]
-        notes = [*ranking_notes(settings), *missing]
+        notes = [*ranking_notes(settings, rows), *missing]
         on_cards = (*on_cards_of(folder, rows), *_ALWAYS)
     settings["request"] = requests[0] if len(requests) == 1 else f"{len(requests)} requests, see {RUN}"
     return Page(

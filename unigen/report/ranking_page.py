@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 
 from unigen.eval.requested_property import RequestedProperty
+from unigen.ranking.pattern import poor_fits
 from unigen.report.figures.ranking import RankedValue, ranking_figure
 from unigen.report.figures.scatter import asked_figure
 from unigen.report.page import Figure
 from unigen.report.quantities import unit_of
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import Row, was_made
-from unigen.runs.ranking import TABLE, read_table
+from unigen.runs.ranking import TABLE, first_answers, read_table
 
 
-def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
+def ranking_notes(settings: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
     """What the reader has to know first of a ranked run.
 
     Args:
         settings: of its ``run.yaml``.
+        rows: its journal.
     """
     ranking = settings["ranking"]
     notes = [
@@ -40,7 +42,7 @@ def ranking_notes(settings: Mapping[str, Any]) -> list[str]:
             "Predicted values are those of the model that chose: what it is wrong about it chooses too. Let another "
             "model judge, with unigen evaluate conditional."
         )
-    return notes
+    return notes + poor_fits(first_answers([row for row in rows if was_made(row)]))
 
 
 def on_cards_of(folder: Path, rows: Sequence[Row]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.request import CrystalRequest
 from unigen.runs.folder import Row, RunFolder, file_names, was_made
-from unigen.runs.formats import DEFAULT, write_structure_files
+from unigen.runs.formats import DEFAULT, FORMATS, write_structure_files
 from unigen.runs.tables import SHOWN, check_sample, samples_table
 
 if TYPE_CHECKING:
@@ -120,6 +121,13 @@ class CrystalFolder(RunFolder):
             with writing(self.path), durable_together() as begin:
                 for stem, crystal in named:
                     crystal.to_cif(begin(self.path / SYMMETRISED / f"{stem}.cif"), self.symprec)
+
+    def remove_structures(self) -> None:
+        """Remove the files that `write_structures` made: they are of other answers than the folder will hold."""
+        with writing(self.path):
+            for name in (*FORMATS, SYMMETRISED):
+                if (self.path / name).is_dir():
+                    rmtree(self.path / name)
 
     def print_summary(self, rows: Sequence[Row], console: Console) -> None:
         """See RunFolder."""

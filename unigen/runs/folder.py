@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, KeysView, Sequence
+from collections.abc import Collection, Iterable, KeysView, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -62,18 +62,23 @@ class RunFolder(ABC):
         self.path = path
         self.rows: dict[tuple[int, int], Row] = {}
 
-    def claim(self, run: dict[str, Any]) -> None:
+    def claim(self, run: dict[str, Any], revisable: Collection[str] = ()) -> bool:
         """Make the folder this run's, and read what it holds of it.
 
         Args:
             run: everything that determines the samples.
+            revisable: names in it that may be others than in the folder, see `unigen.journal.claim_folder`.
+
+        Returns:
+            Whether they are.
 
         Raises:
             UserError: the folder holds another run or other files, or cannot be written.
         """
-        claim_folder(self.path, RUN, run, not_compared=NOT_COMPARED, sections=DRAWN_BY)
+        revised = claim_folder(self.path, RUN, run, not_compared=NOT_COMPARED, sections=DRAWN_BY, revisable=revisable)
         rows = filter(self._is_whole, read_lines(self.path / JOURNAL))
         self.rows = {(row["request_index"], row["index"]): row for row in rows}
+        return revised
 
     def _is_whole(self, row: Row) -> bool:
         """Whether a line says all that ours do; one that was damaged is made again, to the same bytes."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unigen.cards import Kind
 from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import alone_in, sha256_of
-from unigen.elements import is_organic
+from unigen.elements import format_formula, is_organic, parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.generator import FollowsParents, Generator, Range, RepeatsKnown
 from unigen.parallel import ProgressBar
@@ -153,8 +153,9 @@ def run_generation(
         if not any(isinstance(each, TypeScan) for each in settings.scans):  # of those a seed chooses other compositions
             for line in _seed_remarks(generator, requests, rows):
                 console.out(line, highlight=False)
-        for line in _group_remarks(requests, rows)[:SHOWN]:
-            console.out(line, highlight=False)
+        for lines in (_group_remarks(requests, rows), _size_remarks(requests, rows), _open_remarks(requests, rows)):
+            for line in lines[:SHOWN]:
+                console.out(line, highlight=False)
     return rows
 
 
@@ -189,6 +190,46 @@ def _group_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str
     return lines
 
 
+def _size_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
+    """A line a formula that was written with more atoms than any of its cells has: it stands for its ratios."""
+    largest: dict[int, int] = defaultdict(int)
+    for row in rows:
+        if "sites" in row:
+            largest[row["request_index"]] = max(largest[row["request_index"]], len(row["sites"]))
+    lines = []
+    for index, atoms in sorted(largest.items()):
+        request = requests[index]
+        if request.formula is None or not isinstance(request, CrystalRequest):
+            continue
+        counts = parse_formula(request.formula)
+        if atoms < sum(counts.values()):
+            reduced = format_formula(reduce_counts(counts)[0])
+            said = f"{request.formula} stands for a ratio: drawn as {reduced}, in cells of up to {atoms} atoms"
+            lines.append(f"{said} (--n-atoms says how many)")
+    return lines
+
+
+_MANY_INVALID = 0.25
+"""Share of crystals of open composition that are not valid above which another way to ask is named."""
+
+
+def _open_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
+    """Of samples whose composition was open: how many repeat an earlier one, and what to do where many are poor."""
+    made = [row for row in rows if "sites" in row and requests[row["request_index"]].formula is None]
+    lines = []
+    # a template names the element of every orbit
+    templates = [(row["request_index"], row["template"]) for row in made if "template" in row]
+    if repeated := len(templates) - len(set(templates)):
+        lines.append(f"{repeated} of {len(made)} have the formula and Wyckoff positions of an earlier one")
+    invalid = sum(not row["checks"]["valid"] for row in made)
+    asked = [requests[row["request_index"]] for row in made]
+    systems = ["-".join(each.must_contain) for each in asked if isinstance(each, CrystalRequest) and each.must_contain]
+    if systems and invalid > _MANY_INVALID * len(made):
+        said = f"{invalid} of {len(made)} are not valid: compositions of given elements, written freely, are often poor"
+        lines.append(f"{said}; --scan --chemical-system {systems[0]} draws the plausible ones of all these elements")
+    return lines
+
+
 def draw_samples(
     requests: Sequence[Request],
     folder: RunFolder,
@@ -217,7 +258,8 @@ def draw_samples(
                 bar.advance(len(samples))
         rows = folder.finish()
     if not any(map(was_made, rows)):
-        raise UserError(f"no {folder.noun} was made ({len(rows)} failed)", got=rows[0]["reason"])
+        # the reason of a failure is a whole error of its own: what, got, wanted, next step
+        raise UserError(f"no {folder.noun} was made ({len(rows)} failed): {rows[0]['reason']}")
     return rows
 
 

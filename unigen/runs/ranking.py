@@ -7,7 +7,7 @@ with after an interruption), ``ranking.csv`` a line a candidate, and beside them
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from unigen.models.generator import Sample
 from unigen.parallel import Workers
 from unigen.ranking.choice import Choice
 from unigen.ranking.energy import phases_of
+from unigen.ranking.pattern import poor_fits
 from unigen.ranking.ranker import Ranker, Rating
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
@@ -82,7 +83,7 @@ def run_ranking(
     if console is not None:
         made = [row for row in rows if was_made(row)]
         console.print(answers_table(made[:SHOWN], len(made), ranker.unit))
-        for line in [*said, *_near_the_hull(made)]:
+        for line in [*said, *_near_the_hull(made), *poor_fits(first_answers(made))[:SHOWN]]:
             console.out(line, highlight=False)
         missing = len(rows) - len(made)
         console.out(
@@ -118,6 +119,11 @@ def write_ranked(
 
 NEAR = 0.1
 """eV/atom above the hull of what is printed as perhaps stable: MatterGen's limit."""
+
+
+def first_answers(rows: Sequence[Row]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Of each request its name, and what ranked its best answer."""
+    return ((str(row["id"]), row["ranking"]) for row in rows if row["ranking"]["rank"] == 1)
 
 
 def _near_the_hull(rows: Sequence[Row]) -> list[str]:

@@ -3,7 +3,8 @@
 Beside the usual files of the run folder, which hold the relaxed crystals that were kept, ``drawn/`` is the run folder
 of everything that was drawn, ``relaxed/`` the journal of the relaxations, and ``rejected.csv`` tells of each draw that
 is not among the answers why. Draws are judged in their order, so that neither a kill nor the number of workers changes
-which are kept; both journals are gone on with, and nothing is done twice.
+which are kept; both journals are gone on with, and nothing is done twice: also where the folder is asked for another
+number of crystals, another limit, more draws, or judged by another hull.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ _DRAWN_AT_ONCE = 64
 
 _RELAXED_AT_ONCE = 16
 """Enough for the workers of a common machine, and few that are relaxed in vain behind the last one wanted."""
+
+_REVISABLE = ("n", "stable.limit", "stable.draws", "stable.hull.", "stable.matching.")
+"""What may be another in a folder that is gone on with: it decides about draws and changes neither them nor their
+relaxations."""
 
 _ANY_DISTANCE = 1000.0
 """As ``within``: no two compositions are chemically so far apart, so that it leaves out the known formulas alone."""
@@ -168,10 +173,12 @@ def run_stable(
     wanted, draws = settings.n, rules.draws or DRAWS_A_SAMPLE * settings.n
     known = frozenset(rules.hull.reference.formulas if de_novo else ())
     with alone_in(folder.path):
-        folder.claim(settings.facts(generator, [request], folder) | {"stable": rules.facts()})
+        facts = settings.facts(generator, [request], folder) | {"stable": rules.facts()}
+        if folder.claim(facts, _REVISABLE):
+            folder.remove_structures()  # of answers that may be none by the new rules
         drawn = CrystalFolder(folder.path / DRAWN, formats=())
         # its n is how many may be drawn: the folder is a run of its own, which anything that reads runs can read
-        drawn.claim(replace(settings, n=draws).facts(generator, [request], drawn))
+        drawn.claim(replace(settings, n=draws).facts(generator, [request], drawn), ("n",))
         relaxed = RelaxedCrystals(folder.path / RELAXED, rules.potential, rules.relaxation)
         judge = _Judge(rules, request, known, draws)
         with (
@@ -244,7 +251,7 @@ def _next_step(judge: _Judge, request: CrystalRequest, generator: Generator) -> 
         # what follows known crystals within a distance has other formulas than theirs
         nearer = request.formula is None and not rules.known_formulas and within in (None, _ANY_DISTANCE)
         steps.append(
-            "give more --draws, or a larger --stable"
+            "give more --draws or a larger --stable (the same --out goes on)"
             + (", or --within 0.2, which draws nearer to known crystals" if nearer else "")
         )
     return "; ".join(steps)

@@ -26,6 +26,8 @@ from unigen.smiles.skeleton import Skeleton, skeleton_of
 from unigen.smiles.text import smiles_symbols
 from unigen.smiles.writer import write_smiles
 
+_OTHER_ELEMENTS = "RDKit's ETKDG (EmbedMolecule) makes conformers of other elements; the model was trained without them"
+
 Formula = tuple[tuple[int, int], ...]
 
 
@@ -196,7 +198,7 @@ def _grammar(
 def _skeleton(smiles: str, largest_fragment: bool, resolver: RequestResolver) -> Skeleton:
     skeleton = read_smiles(smiles_symbols(kekule_smiles(smiles, largest_fragment=largest_fragment))).skeleton
     where = f"SMILES {smiles[:80]!r}"
-    check_elements(skeleton.counts, resolver.elements, where)
+    check_elements(skeleton.counts, resolver.elements, where, _OTHER_ELEMENTS)
     check_size(sum(skeleton.counts.values()), resolver.model.config.max_atoms, where)
     return skeleton
 
