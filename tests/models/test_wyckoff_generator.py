@@ -18,7 +18,7 @@ from tests.retrieval.known_templates import retriever, table
 from unigen.crystals.limits import breach
 from unigen.crystals.template import Template, apply_template, parse_template
 from unigen.elements import ATOMIC_NUMBER, format_formula, parse_formula, reduce_counts
-from unigen.models.cell_choice import unit_probabilities
+from unigen.models.cell_choice import CellChooser, CellRow, unit_probabilities
 from unigen.models.generator import Candidate, Job, Sample
 from unigen.models.nearest.generator import NearestGenerator
 from unigen.models.words.generator import WordsGenerator
@@ -568,6 +568,24 @@ def test_cells_that_do_not_fit_have_no_probability_however_low_the_temperature()
     assert [cell[8] for cell in everything] == [3, 6, 9, 12]
     some = unit_probabilities(model, reduced, 1.0, lambda cell: cell[8] > 6)[1]
     np.testing.assert_allclose(some, whole[2:] / whole[2:].sum(), rtol=1e-5)
+
+
+def test_later_samples_draw_numbers_of_formula_units_more_evenly_than_the_first():
+    """The first four by their probabilities, those behind them by the fourth roots: frequencies over many seeds."""
+    model, reduced = small_wyckoff(), {8: 3, 22: 1, 38: 1}
+    likely = np.array([0.0, 3.0, 1.0, 5.0])  # nats: one cell is likely, and one nearly never comes
+    chooser = CellChooser(model, 1.0, size_evidence=lambda _request, _cells: likely)
+    probability = unit_probabilities(model, reduced, 1.0, lambda _: True)[1] * np.exp(likely)
+    probability /= probability.sum()
+    later = probability**0.25 / (probability**0.25).sum()
+    request, draws = CrystalRequest(formula="SrTiO3"), 4000
+    for index, expected in ((0, probability), (3, probability), (4, later), (19, later)):
+        jobs = [Job(request, 0, index, seed) for seed in range(draws)]
+        cells = chooser.choose([CellRow.of(place, job) for place, job in enumerate(jobs)])
+        units = np.array([cell[22] for cell in cells])
+        found = np.bincount(units, minlength=5)[1:] / draws
+        # five standard deviations of a share, seeds fixed
+        np.testing.assert_allclose(found, expected, atol=5 * np.sqrt(0.25 / draws))
 
 
 def test_choices_are_remembered_by_cell_and_not_by_how_it_is_written():

@@ -36,6 +36,20 @@ def test_a_clash_with_its_own_image_is_invalid():
     assert check_sample(thin)["valid"] is False
 
 
+def test_an_organic_composition_without_molecules_is_not_valid():
+    """Methane's atoms in the structure of fluorite's kind are no methane; methane at its own distances is."""
+    edge = 8.0
+    corner = np.array([1, 1, 1]) * 1.09 / np.sqrt(3)
+    hydrogens = corner * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    methane = Crystal(np.array([6, 1, 1, 1, 1]), np.vstack([np.zeros(3), hydrogens]) / edge, np.eye(3) * edge)
+    assert check_sample(methane)["valid"] is True
+    assert check_sample(methane)["network"] == "molecules"
+    squeezed = Crystal(np.array([6, 1]), np.array([[0.0] * 3, [0.5] * 3]), np.eye(3) * 1.7)  # CH as CsCl
+    facts = check_sample(squeezed)
+    assert facts["valid"] is False
+    assert facts["not_molecular"] == "atoms of CH are bonded into a framework"
+
+
 def test_limits_are_those_of_the_evaluation():
     protocol = CrystalRules(name="csp")
     assert (protocol.min_distance, protocol.min_volume) == (MIN_DISTANCE, MIN_VOLUME)

@@ -99,7 +99,7 @@ class Samples(Sequence[Sample[Any, Any]]):
 
         rows = [_flat(row, sample) for row, sample in zip(self.rows(), self, strict=True)]
         frame = pd.DataFrame(rows)
-        for name in ("reason", "prototype", "network"):  # words that most samples lack
+        for name in ("reason", "prototype", "network", "not_molecular"):  # words that most samples lack
             if name in frame:
                 frame[name] = frame[name].fillna("")
         # by hand: pandas would look into a structure, which has a length

@@ -38,6 +38,12 @@ OQMD-ICSD have more than 52 atoms. What is known of the formula (``SizeEvidence`
 
 _GIVE_A_FORMULA = "give a formula: only cells that follow a known structure are larger"
 
+_BY_PROBABILITY, _FLATTENED = 4, 4.0
+"""So many samples of a formula get numbers of formula units by their probabilities, later ones by the fourth root of
+these: what is likely has been seen by then, and another polymorph may have a smaller cell (hematite beside bixbyite).
+Of 300 MP-20 validation compositions, nothing said of their cells, one of 20 samples is right for 95.7 % with it and for
+91.3 % without; 83.3 and 75.7 % where the structures of the formula itself are withheld."""
+
 _SMALLEST_PROBABILITY = 1e-12
 """Added to the probability of every number of formula units, so that they have a sum even where all underflow."""
 
@@ -194,6 +200,9 @@ class CellChooser:
                 got=f"space groups {request.crystal_system or request.space_group}",
                 next_step="allow other space groups",
             )
+        if row.job.index >= _BY_PROBABILITY:
+            probability = probability ** (1 / _FLATTENED)
+            probability = probability / probability.sum()
         return cells[min(int(np.searchsorted(probability.cumsum(), row.units_uniform)), len(cells) - 1)]
 
     def _smallest_that_fits(self, reduced: Counts, fits: Callable[[Counts], bool]) -> list[Counts]:

@@ -23,7 +23,7 @@ _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "s
 _JUDGED = ("above_hull", "energy_per_atom", "formation_energy")
 """On the cards of crystals that were kept for being stable."""
 
-_ALWAYS = ("prototype", "network", "close_contact")
+_ALWAYS = ("prototype", "network", "close_contact", "not_molecular")
 """On every card that has it: what its structure type is called, that it is layered, that it is not valid and why."""
 
 _NOTE = "Nothing here says that a structure is stable: no energies were computed."

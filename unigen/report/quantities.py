@@ -111,6 +111,7 @@ _OF = {
         "prototype": Quantity("name", "of its structure type, where it is one of those that have names here"),
         "network": Quantity("name", "what its bonds make, where it is no framework: layers, chains or molecules"),
         "valid": Quantity("yes or no", "atoms no closer than in known crystals, and a volume; no more than that"),
+        "not_molecular": Quantity("text", "an organic composition whose bonds make no molecules"),
         "close_contact": Quantity("text", "two atoms that are closer than known crystals have their elements"),
         "structure_valid": Quantity("yes or no", "see the metric of this name", "protocol"),
         "structure_valid_cdvae": Quantity("yes or no", "see the metric of this name", "protocol"),

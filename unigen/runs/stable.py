@@ -306,7 +306,8 @@ class _Judge:
             return "not drawn", str(row["reason"])
         if not row["checks"]["valid"]:
             checks = row["checks"]
-            return "not valid", checks.get("close_contact", f"smallest distance {checks['smallest_distance']:.2f} A")
+            nearest = f"smallest distance {checks['smallest_distance']:.2f} A"
+            return "not valid", checks.get("close_contact") or checks.get("not_molecular") or nearest
         if crystal.reduced_formula in self.known:
             return "known already", f"{crystal.reduced_formula} is in the hull {self.rules.hull.reference.card.name}"
         return crystal

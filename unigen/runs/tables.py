@@ -12,7 +12,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.crystals.dimensionality import NETWORKS, dimensionality
 from unigen.crystals.plausibility.close_contacts import closest_contact
 from unigen.crystals.prototypes import prototype_name
-from unigen.elements import ATOMIC_NUMBER, format_formula
+from unigen.elements import ATOMIC_NUMBER, format_formula, is_organic
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +23,10 @@ user is told whether to look at a crystal, pairs of elements have larger limits 
 
 MIN_VOLUME = 0.1
 """Cubic Angstrom."""
+
+_MOLECULAR = 1
+"""Highest dimensionality of bonded networks that an organic crystal has: of the 77 known ones of the bundled table 75
+are molecules, one is chains, one a framework."""
 
 SHOWN = 20
 """Structures in a printed table: with its notes it fits a terminal."""
@@ -48,7 +52,8 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
         known crystals have them (`unigen.crystals.plausibility.close_contacts`); where they are, ``close_contact`` says
         which; where the cell is not primitive ``primitive_atoms``, the number of atoms in the one that is; where its
         structure type has a name ``prototype`` (`unigen.crystals.prototypes`); where its bonds make no framework
-        ``network``: layers, chains or molecules (`unigen.crystals.dimensionality`).
+        ``network``: layers, chains or molecules (`unigen.crystals.dimensionality`). An organic composition whose atoms
+        are bonded into layers or a framework is not valid either, and ``not_molecular`` says so.
     """
     number, symbol = crystal.space_group(symprec)
     closest = crystal.smallest_distance()
@@ -59,15 +64,21 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
         more["close_contact"] = contact.reason
     if prototype := prototype_name(crystal, number):
         more["prototype"] = prototype
-    if (dimension := dimensionality(crystal)) in NETWORKS:
+    dimension = dimensionality(crystal)
+    if dimension in NETWORKS:
         more["network"] = NETWORKS[dimension]
+    molecular = dimension <= _MOLECULAR or not is_organic(crystal.reduced_formula)
+    if not molecular:
+        more["not_molecular"] = (
+            f"atoms of {crystal.reduced_formula} are bonded into {NETWORKS.get(dimension, 'a framework')}"
+        )
     return more | {
         "space_group": symbol,
         "space_group_number": number,
         "density": crystal.density,
         "smallest_distance": closest,
         "volume": crystal.volume,
-        "valid": contact is None and closest >= MIN_DISTANCE and crystal.volume >= MIN_VOLUME,
+        "valid": contact is None and molecular and closest >= MIN_DISTANCE and crystal.volume >= MIN_VOLUME,
     }
 
 
