@@ -618,7 +618,7 @@ def test_properties_are_told_and_unknown_ones_fail():
     without = WyckoffGenerator(told, retriever(), "told", "1", WyckoffSettings(steps=3, guidance=0.0), 0).draw(wanted)
     assert [draft.structure.formula for draft in without] == [one.formula for one in silent]
     assert "knows no properties" in plain.draw(wanted[:1])[0].reason
-    assert remarks(asked, wanted[0].request) == ["density 6 g/cm^3 (1 to 20 g/cm^3)"]
+    assert remarks(asked, wanted[0].request) == ["density 6 g/cm^3 (training data: 1 to 20 g/cm^3)"]
     nearest = NearestGenerator(prototypes())
     assert "cannot be asked for properties" in nearest.draw(wanted[:1])[0].reason
 

@@ -167,13 +167,13 @@ def test_what_cannot_be_ranked_is_refused_in_one_line():
             PropertyRanker(ELECTRONS),
             methane,
             MoleculeRequest(properties={"mu": 1.0}),
-            "electrons: no prediction",
+            "nothing predicts the property 'mu', so that it cannot rank; got predictor electrons",
         ),
         (
             PropertyRanker(ComputedDensity()),
             crystal,
             CrystalRequest(properties={"band_gap": 1.0}),
-            "computed density: no prediction of the property 'band_gap' to rank by; wanted one of density",
+            "nothing predicts the property 'band_gap', so that it cannot rank; got predictor computed density",
         ),
         (LikelihoodRanker("maker"), methane, MoleculeRequest(), "molecules cannot be ranked by likelihood"),
     ):

@@ -46,7 +46,8 @@ def generate_crystal(
         ),
     ] = None,
     z: Annotated[
-        int | None, typer.Option(help="Formula units in the primitive cell; by default drawn.", rich_help_panel=WANTED)
+        int | None,
+        typer.Option(help="Formula units, of the reduced formula, in the primitive cell.", rich_help_panel=WANTED),
     ] = None,
     n_atoms: Annotated[int | None, typer.Option(help="Atoms in the primitive cell.", rich_help_panel=WANTED)] = None,
     elements: Annotated[

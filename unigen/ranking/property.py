@@ -101,9 +101,10 @@ class PropertyRanker:
             for name in request.properties:
                 if name not in self.predictor.properties:
                     raise UserError(
-                        f"no prediction of the property {name!r} to rank by",
-                        where=self.predictor.name,
+                        f"nothing predicts the property {name!r}, so that it cannot rank",
+                        got=f"predictor {self.predictor.name}",
                         wanted=f"one of {', '.join(self.predictor.properties)}",
+                        next_step="draw with --property alone, or rank otherwise",
                     )
 
     def facts(self) -> dict[str, object]:

@@ -16,7 +16,7 @@ from unigen.report.page import Figure
 from unigen.report.quantities import unit_of
 from unigen.runs.crystal_files import crystal_of
 from unigen.runs.folder import Row, was_made
-from unigen.runs.ranking import TABLE, first_answers, read_table
+from unigen.runs.ranking import TABLE, first_answers, order_note, read_table
 
 
 def ranking_notes(settings: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
@@ -31,12 +31,8 @@ def ranking_notes(settings: Mapping[str, Any], rows: Sequence[Row]) -> list[str]
         f"The best of {ranking['candidates']} candidates a request, ranked by {ranking['by']}; all stand in {TABLE}.",
         f"Learned from: {ranking['trained_on'].rstrip('.')}.",
     ]
-    if ranking["by"] == "energy":
-        weight = ranking["log_probability_weight"]
-        notes.append(
-            f"A place in the ranking weighs the energy against what the model holds likely, {weight:g} eV/atom a nat: "
-            "the lowest energy need not come first."
-        )
+    if order := order_note(ranking):
+        notes.append(order)
     if ranking["by"] == "property" and ranking["predictor"]["version"]:  # a density has no judge: it is exact
         notes.append(
             "Predicted values are those of the model that chose: what it is wrong about it chooses too. Let another "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
@@ -153,9 +153,8 @@ def run_generation(
         if not any(isinstance(each, TypeScan) for each in settings.scans):  # of those a seed chooses other compositions
             for line in _seed_remarks(generator, requests, rows):
                 console.out(line, highlight=False)
-        for lines in (_group_remarks(requests, rows), _size_remarks(requests, rows), _open_remarks(requests, rows)):
-            for line in lines[:SHOWN]:
-                console.out(line, highlight=False)
+        for line in [*sample_remarks(requests, rows), *_repeat_remarks(requests, rows)]:
+            console.out(line, highlight=False)
     return rows
 
 
@@ -169,6 +168,12 @@ def _seed_remarks(generator: Generator, requests: Sequence[Request], rows: Seque
         return []
     said = f"{repeated} of {len(rows)} follow a known structure in a fixed order: another --seed gives them again"
     return [f"{said}, in cells of that size; a larger --n follows farther ones"]
+
+
+def sample_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
+    """What should be known of samples, or of candidates, once they are drawn: a few lines of each kind."""
+    kinds = (_group_remarks, _cell_remarks, _open_remarks)
+    return [line for remarks_of in kinds for line in remarks_of(requests, rows)[:SHOWN]]
 
 
 def _group_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
@@ -190,23 +195,44 @@ def _group_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str
     return lines
 
 
-def _size_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
-    """A line a formula that was written with more atoms than any of its cells has: it stands for its ratios."""
-    largest: dict[int, int] = defaultdict(int)
+def _cell_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
+    """A line a formula whose cells are no multiples of what was written; of one formula, the sizes of its cells."""
+    sizes: dict[int, Counter[int]] = defaultdict(Counter)
     for row in rows:
         if "sites" in row:
-            largest[row["request_index"]] = max(largest[row["request_index"]], len(row["sites"]))
+            sizes[row["request_index"]][len(row["sites"])] += 1
     lines = []
-    for index, atoms in sorted(largest.items()):
+    for index, found in sorted(sizes.items()):
         request = requests[index]
-        if request.formula is None or not isinstance(request, CrystalRequest):
+        if not isinstance(request, CrystalRequest) or request.formula is None:
             continue
-        counts = parse_formula(request.formula)
-        if atoms < sum(counts.values()):
-            reduced = format_formula(reduce_counts(counts)[0])
-            said = f"{request.formula} stands for a ratio: drawn as {reduced}, in cells of up to {atoms} atoms"
-            lines.append(f"{said} (--n-atoms says how many)")
+        written = parse_formula(request.formula)
+        drawn = ", ".join(f"{atoms} ({count})" for atoms, count in sorted(found.items()))
+        if any(atoms % sum(written.values()) for atoms in found):
+            ratio = format_formula(reduce_counts(written)[0])
+            said = f"{request.formula} stands for a ratio: drawn as {ratio}, in cells of {drawn} atoms"
+            lines.append(f"{said}; --z counts {ratio}, --n-atoms atoms")
+        elif len(requests) == 1 and len(found) > 1:
+            lines.append(f"cells of {drawn} atoms; --z or --n-atoms asks for one size")
     return lines
+
+
+def _repeat_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
+    """How many samples are of one composition and structure type with an earlier one of their request."""
+    kinds = []
+    for row in rows:
+        request = requests[row["request_index"]]
+        if "template" not in row or "sites" not in row or getattr(request, "template", None) is not None:
+            continue
+        # a template names the element of every orbit, but of one type may be written in several ways; a name is one
+        name = row["checks"].get("prototype")
+        elements = tuple(sorted(Counter(site["element"] for site in row["sites"]).items()))
+        kinds.append((row["request_index"], row["space_group"], (name, elements) if name else row["template"]))
+    repeated = len(kinds) - len(set(kinds))
+    if not repeated:
+        return []
+    said = f"{repeated} of {len(kinds)} have composition and structure type of an earlier one"
+    return [f"{said}; with --candidates answers are distinct" if len(requests) == 1 else said]
 
 
 _MANY_INVALID = 0.25
@@ -214,20 +240,15 @@ _MANY_INVALID = 0.25
 
 
 def _open_remarks(requests: Sequence[Request], rows: Sequence[Row]) -> list[str]:
-    """Of samples whose composition was open: how many repeat an earlier one, and what to do where many are poor."""
+    """What to do where many crystals of given elements, whose composition was open, are poor."""
     made = [row for row in rows if "sites" in row and requests[row["request_index"]].formula is None]
-    lines = []
-    # a template names the element of every orbit
-    templates = [(row["request_index"], row["template"]) for row in made if "template" in row]
-    if repeated := len(templates) - len(set(templates)):
-        lines.append(f"{repeated} of {len(made)} have the formula and Wyckoff positions of an earlier one")
     invalid = sum(not row["checks"]["valid"] for row in made)
     asked = [requests[row["request_index"]] for row in made]
     systems = ["-".join(each.must_contain) for each in asked if isinstance(each, CrystalRequest) and each.must_contain]
-    if systems and invalid > _MANY_INVALID * len(made):
-        said = f"{invalid} of {len(made)} are not valid: compositions of given elements, written freely, are often poor"
-        lines.append(f"{said}; --scan --chemical-system {systems[0]} draws the plausible ones of all these elements")
-    return lines
+    if not systems or invalid <= _MANY_INVALID * len(made):
+        return []
+    said = f"{invalid} of {len(made)} are not valid: compositions of given elements, written freely, are often poor"
+    return [f"{said}; --scan --chemical-system {systems[0]} draws the plausible ones of all these elements"]
 
 
 def draw_samples(
@@ -297,5 +318,5 @@ def _remark(name: str, value: float, known: Range) -> str:
     texts = (f"{name} {value:g}", f"{known.low:.4g} to {known.high:.4g}")
     requested, seen = (f"{text} {known.unit}".rstrip() for text in texts)
     if known.low <= value <= known.high:
-        return f"{requested} ({seen})"
+        return f"{requested} (training data: {seen})"
     return f"warning: {requested} lies outside of the training data: {seen}"

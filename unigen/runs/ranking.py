@@ -24,7 +24,7 @@ from unigen.ranking.ranker import Ranker, Rating
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, was_made
-from unigen.runs.generation import RunSettings, draw_samples
+from unigen.runs.generation import RunSettings, draw_samples, sample_remarks
 from unigen.runs.tables import SHOWN, answers_table
 from unigen.sample.rank import by_request, open_ranker, rank_candidates
 from unigen.sample.scan import SCAN, write_scan
@@ -83,7 +83,12 @@ def run_ranking(
     if console is not None:
         made = [row for row in rows if was_made(row)]
         console.print(answers_table(made[:SHOWN], len(made), ranker.unit))
-        for line in [*said, *_near_the_hull(made), *poor_fits(first_answers(made))[:SHOWN]]:
+        for line in [
+            *sample_remarks(requests, drawn),
+            *said,
+            *_near_the_hull(made),
+            *poor_fits(first_answers(made))[:SHOWN],
+        ]:
             console.out(line, highlight=False)
         missing = len(rows) - len(made)
         console.out(
@@ -94,6 +99,8 @@ def run_ranking(
         if missing:
             first = next(row for row in rows if not was_made(row))
             console.out(f"why, for the first: {first['id']}: {first['reason']}", highlight=False)
+        if order := order_note(facts["ranking"]):
+            console.out(order, highlight=False)
         console.out(f"learned from: {ranker.trained_on}", highlight=False)
     return rows
 
@@ -119,6 +126,20 @@ def write_ranked(
 
 NEAR = 0.1
 """eV/atom above the hull of what is printed as perhaps stable: MatterGen's limit."""
+
+
+def order_note(ranking: Mapping[str, Any]) -> str:
+    """What else than its quantity decides the order of a ranking, in a sentence; empty where nothing does.
+
+    Args:
+        ranking: of ``run.yaml``.
+    """
+    if ranking["by"] != "energy":
+        return ""
+    return (
+        "A place in the ranking weighs the energy against what the model holds likely, "
+        f"{ranking['log_probability_weight']:g} eV/atom a nat: the lowest energy need not come first."
+    )
 
 
 def first_answers(rows: Sequence[Row]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -35,7 +35,7 @@ _LIKELIHOOD = "log p: log-likelihood in nats; larger is likelier within one comp
 _ANGLES = "α β γ (°)"  # noqa: RUF001 - the field's letters
 _COPIED = "distance: between the two compositions' elements; 0 is the same composition"
 _ABOVE_HULL = "above hull: energy above the convex hull of known phases, eV/atom"
-_WEIGHED = "weight: the model's probability that the crystal follows this relative (or none)"
+_WEIGHED = "weight: the model's probability that a cell of this size follows this relative (or none)"
 
 
 def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
