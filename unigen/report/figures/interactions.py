@@ -12,6 +12,7 @@ from unigen.report.page import Figure
 from unigen.shapes import Float
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure as MatplotlibFigure
 
 WIDTH, HEIGHT = 520, 330
@@ -48,6 +49,7 @@ def curves_figure(title: str, curves: Sequence[tuple[str, Sequence[float]]], wha
             )
         if any(value > 0 for _, values in curves for value in values):
             axes.set_yscale("log")
+            _plain_powers(axes.yaxis)
         axes.set(xlabel="distance, tokens")
         plot.round_numbers(axes.xaxis, whole=True)
         if len(curves) > 1:
@@ -55,6 +57,15 @@ def curves_figure(title: str, curves: Sequence[tuple[str, Sequence[float]]], wha
         plot.pixel_axes(figure).text(10, 16, what)
 
     return Figure(title, plot.draw(WIDTH, HEIGHT, paint), words, wide=True)
+
+
+def _plain_powers(axis: Axis) -> None:
+    """Ticks at 1, 2 and 5 of each power of ten, written as they are."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def map_figure(
@@ -86,7 +97,10 @@ def map_figure(
             axes = plot.axes_within(figure, left, 24, width - left - _PANEL, _MARGIN)
             axes.imshow(_coloured(values), interpolation="none", aspect="auto")
             axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=letters)
-            axes.set_yticks(range(len(labels)), labels if place == 0 else [], fontsize=letters)
+            if place == 0:
+                axes.set_yticks(range(len(labels)), labels, fontsize=letters)
+            else:  # the same rows; a tick costs as much as all cells
+                axes.set_yticks([])
             axes.tick_params(pad=2)
             plot.pixel_axes(figure).text(left, 16, name)
 
