@@ -21,7 +21,7 @@ from tests.train.tiny_run import CONFIG
 from unigen.command import run_command
 from unigen.config import write_yaml
 from unigen.crystals.crystal import Crystal
-from unigen.disk import alone_at
+from unigen.disk import alone_at, alone_in
 from unigen.errors import UserError
 
 COMMAND = [sys.executable, "-c", "from unigen.cli import main; main()"]
@@ -196,13 +196,20 @@ def test_trouble_of_the_machine_is_one_line(capsys):
         run_command(lambda: "λ".encode("ascii"))
 
 
-def test_signals_end_a_command_as_shells_count_unless_they_are_ignored(capsys):
+def test_signals_end_a_command_as_shells_count_unless_they_are_ignored(capsys, tmp_path):
+    def in_a_folder(number: int) -> None:
+        with alone_in(tmp_path):
+            os.kill(os.getpid(), number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
         before = signal.signal(number, signal.SIG_DFL)  # ignored where the tests run in a shell's background
         try:
             code, said = _ended(lambda number=number: os.kill(os.getpid(), number), capsys)
             assert code == 128 + number
-            assert said.endswith(": what is finished is kept, the same command goes on\n")
+            assert said.endswith(": the same command begins anew\n")
+            assert _ended(lambda number=number: in_a_folder(number), capsys)[1].endswith(
+                ": what is finished is kept, the same command goes on\n"
+            )
             assert said.count("\n") == 1
             signal.signal(number, signal.SIG_IGN)
             assert _ended(lambda number=number: os.kill(os.getpid(), number), capsys) == (None, "")

@@ -137,7 +137,10 @@ def _ending(error: UserError | Stopped | MemoryError | UnicodeEncodeError | OSEr
     match error:
         case Stopped():
             what = "interrupted" if error.signal == signal.SIGINT else f"stopped by {signal.Signals(error.signal).name}"
-            return 128 + error.signal, f"{what}: what is finished is kept, the same command goes on"
+            # a command that works in a folder keeps there what is finished, see `unigen.disk.alone_in`
+            kept = bool(getattr(error, "__notes__", ()))
+            then = "what is finished is kept, the same command goes on" if kept else "the same command begins anew"
+            return 128 + error.signal, f"{what}: {then}"
         case MemoryError():
             error = UserError("not enough memory", got=str(error) or None)
         case UnicodeEncodeError():

@@ -36,7 +36,8 @@ _LONGEST = 50
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold a folder, so that no other process works in it meanwhile; made if need be, gone again if it stays empty.
 
-    The system lets go of it when the process ends, however it ends. What a thread holds it may take again.
+    The system lets go of it when the process ends, however it ends. What a thread holds it may take again. A signal
+    that ends the work is given a note that names the folder: what is finished is there.
 
     Raises:
         UserError: another process holds it, or it cannot be written.
@@ -45,6 +46,10 @@ def alone_in(folder: Path) -> Iterator[None]:
     try:
         with _alone(folder / LOCK, folder):
             yield
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            error.add_note(str(folder))
+        raise
     finally:
         if made:
             with suppress(OSError):  # not empty, as a rule

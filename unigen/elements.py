@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd, isfinite, lcm
 
 from unigen.errors import UserError
@@ -123,6 +124,12 @@ def parse_formula(formula: str) -> dict[int, int]:
         >>> parse_formula("CuSO4.5H2O") == parse_formula("CuSO₄·5H₂O") == {29: 1, 16: 1, 8: 9, 1: 10}
         True
     """
+    return dict(_parsed(formula))
+
+
+@lru_cache(maxsize=4096)  # one request is asked for its atoms again and again
+def _parsed(formula: str) -> tuple[tuple[int, int], ...]:
+    """The pairs of `parse_formula`."""
     text = formula.translate(_SUBSCRIPTS)
     charge = _CHARGE.search(text)
     if charge:
@@ -147,7 +154,7 @@ def parse_formula(formula: str) -> dict[int, int]:
             total[number] += count * _count(formula, times)
     if max(total.values()) > LARGEST_COUNT:
         raise _formula_error(formula, f"more than {LARGEST_COUNT:,} atoms of one element")
-    return dict(total)
+    return tuple(total.items())
 
 
 def _parse_part(formula: str, text: str) -> Counter[int]:

@@ -157,6 +157,11 @@ class Workers:
         self._pool: ProcessPoolExecutor | None = None
         self._context = _SpawnWithOneThread()
 
+    @property
+    def shows_progress(self) -> bool:
+        """Whether bars are shown, for who has one of its own."""
+        return self._progress
+
     def __enter__(self) -> Workers:  # noqa: PYI034 - beartype cannot check Self on a method decorated alone
         return self
 

@@ -81,17 +81,21 @@ def milliseconds(generator: WyckoffGenerator, wanted: list[Job], batch: int) -> 
     return (time.process_time() - started) / len(wanted) * 1000
 
 
+def that_remembers_nothing(usual: WyckoffGenerator, *, anew: bool) -> WyckoffGenerator:
+    """The same generator without what it has kept; one that writes every template anew where that is wanted."""
+    settings = replace(usual.settings, anew=float("inf")) if anew else usual.settings
+    return WyckoffGenerator(usual.model, usual.retriever, usual.name, "", settings, usual.score_steps)
+
+
 def measured(model: str) -> dict[str, float]:
     """CPU-milliseconds a crystal by case and batch, with the code on the path."""
     torch.set_num_threads(1)
     opened = {score: load(model, score=score) for score in (True, False)}
 
     def fresh(*, anew: bool, score: bool = True) -> WyckoffGenerator:
-        """A generator that remembers nothing."""
         usual = opened[score]
         assert isinstance(usual, WyckoffGenerator)
-        settings = replace(usual.settings, anew=float("inf")) if anew else usual.settings
-        return WyckoffGenerator(usual.model, usual.retriever, usual.name, "", settings, usual.score_steps)
+        return that_remembers_nothing(usual, anew=anew)
 
     for anew in (True, False):  # warm-up
         fresh(anew=anew).draw(jobs(Case(10, 3, anew=anew), 4))

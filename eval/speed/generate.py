@@ -123,6 +123,7 @@ def main() -> None:
         for name, value in found[batch].items():
             print(f"batch {batch:3d}  {name:22s} {value:8.4f} CPU-s a crystal  {value / usual:6.2f} x", flush=True)
     shell = {
+        "2000 crystals": command_line(options.model, 2000),
         "512 crystals": command_line(options.model, 512),
         "512 crystals, no score, no CIF": command_line(options.model, 512, "--no-cif", "--no-score"),
         "1 crystal": command_line(options.model, 1),

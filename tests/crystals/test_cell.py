@@ -60,6 +60,24 @@ def test_real_crystals_reduce_to_the_same_crystal(crystal):
     assert StructureMatcher().fit(crystal.to_pymatgen(), reduced.to_pymatgen())
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.one_of(crystals(), st.sampled_from(prototypes(40))),
+    unimodular(),
+    st.tuples(*[st.integers(1, 2)] * 3),
+    st.sampled_from([0.0, 0.002, 0.008, 0.02, 0.06, 0.2]),
+    st.integers(0, 2**32 - 1),
+)
+def test_as_many_atoms_are_primitive_as_reducing_leaves(crystal, matrix, times, moved, seed):
+    """Also of cells that are nearly repeated, where the tolerance decides."""
+    given_cell = supercell(rebased(crystal, matrix), times)
+    steps = np.random.default_rng(seed).normal(0, moved, given_cell.frac_coords.shape)
+    shaken = Crystal(
+        given_cell.numbers, given_cell.frac_coords + steps @ np.linalg.inv(given_cell.lattice), given_cell.lattice
+    )
+    assert shaken.primitive_atoms() == len(shaken.reduced())
+
+
 @settings(max_examples=25, deadline=None)
 @given(crystals(), unimodular())
 def test_smallest_distance_is_the_brute_force_one_in_any_cell(crystal, matrix):

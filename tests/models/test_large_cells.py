@@ -269,7 +269,7 @@ def test_large_templates_are_written_to_their_end():
     ("request_", "said"),
     [
         (CrystalRequest(formula="Nd2Fe14B", z=20), "got 340; wanted at most 300"),
-        (CrystalRequest(formula="C151H150"), "got 301; wanted at most 300"),
+        (CrystalRequest(formula="C151H150"), "got 301 in C151H150; wanted at most 300"),
         (CrystalRequest(n_atoms=80), "got 80; wanted at most 24; give a formula"),
         (CrystalRequest(formula="NaCl", n_atoms=200), "got 100 atoms of one element; wanted at most 64"),
         (CrystalRequest(formula="C99H101"), "got 101 atoms of one element; wanted at most 64; give a --template"),

@@ -571,13 +571,13 @@ def test_cells_that_do_not_fit_have_no_probability_however_low_the_temperature()
 
 
 def test_later_samples_draw_numbers_of_formula_units_more_evenly_than_the_first():
-    """The first four by their probabilities, those behind them by the fourth roots: frequencies over many seeds."""
+    """The first four by their probabilities, those behind them by the eighth roots: frequencies over many seeds."""
     model, reduced = small_wyckoff(), {8: 3, 22: 1, 38: 1}
     likely = np.array([0.0, 3.0, 1.0, 5.0])  # nats: one cell is likely, and one nearly never comes
     chooser = CellChooser(model, 1.0, size_evidence=lambda _request, _cells: likely)
     probability = unit_probabilities(model, reduced, 1.0, lambda _: True)[1] * np.exp(likely)
     probability /= probability.sum()
-    later = probability**0.25 / (probability**0.25).sum()
+    later = probability**0.125 / (probability**0.125).sum()
     request, draws = CrystalRequest(formula="SrTiO3"), 4000
     for index, expected in ((0, probability), (3, probability), (4, later), (19, later)):
         jobs = [Job(request, 0, index, seed) for seed in range(draws)]
@@ -586,6 +586,14 @@ def test_later_samples_draw_numbers_of_formula_units_more_evenly_than_the_first(
         found = np.bincount(units, minlength=5)[1:] / draws
         # five standard deviations of a share, seeds fixed
         np.testing.assert_allclose(found, expected, atol=5 * np.sqrt(0.25 / draws))
+    # and one request sees every size soon: within twice the samples that the rarest takes on average
+    jobs = [Job(request, 0, index, 0) for index in range(4, 4 + int(2 / later.min()))]
+    assert {cell[22] for cell in chooser.choose([CellRow.of(place, job) for place, job in enumerate(jobs)])} == {
+        1,
+        2,
+        3,
+        4,
+    }
 
 
 def test_choices_are_remembered_by_cell_and_not_by_how_it_is_written():

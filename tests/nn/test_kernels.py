@@ -154,7 +154,9 @@ def test_the_fused_sampler_draws_what_the_solver_draws(device, process, slots, o
     with torch.no_grad():
         context = head.context(torch.randn(slots, 8, generator=generator).to(device))
         found = by_kernel(head, x, levels, context, free, 0.7)
-    expected = sample_vectors_reference(head, x, levels, context, free, 0.7)
+    expected = sample_vectors_reference(head, x, levels, context, free, temperature=0.7)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(sample_vectors(head, x, levels, context, free, 0.7), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        sample_vectors(head, x, levels, context, free, temperature=0.7), expected, rtol=1e-4, atol=1e-4
+    )
     assert (found[free == 0] == 0).all()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unigen.retrieval.assignment import cheapest, choose
+from unigen.retrieval.assignment import _best_by_subset, _best_of_few, cheapest, choose
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -33,6 +33,13 @@ def test_equals_scipy_where_brute_force_is_too_long(n, seed):
     expected = cost[linear_sum_assignment(cost)].sum()
     assert cheapest(cost[None])[0] == pytest.approx(expected)
     assert cost[np.arange(n), choose(cost)].sum() == pytest.approx(expected)
+
+
+@given(st.integers(3, 6), seeds, st.booleans())
+def test_one_matrix_in_plain_numbers_has_the_sums_of_many_in_arrays(n, seed, ties):
+    rng = np.random.default_rng(seed)
+    cost = rng.integers(0, 3, (n, n)) / 10 if ties else rng.random((n, n))
+    np.testing.assert_array_equal(_best_of_few(cost.tolist()), _best_by_subset(cost[None])[:, 0])
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

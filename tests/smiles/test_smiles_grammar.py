@@ -8,8 +8,9 @@ from rdkit import Chem, rdBase
 
 from tests.smiles.real_skeletons import qm9_molecules
 from unigen.errors import UserError
+from unigen.smiles import grammar as grammar_module
 from unigen.smiles.atoms import CHARGED, NEUTRAL
-from unigen.smiles.completion import Completion
+from unigen.smiles.completion import LONG_BOUND, Completion
 from unigen.smiles.grammar import QM9_CHARGES, QM9_ELEMENTS, SmilesGrammar
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.skeleton import skeleton_of
@@ -178,6 +179,26 @@ def test_a_search_finds_the_same_with_or_without_memory():
             bound = int(rng.integers(1, 40))
             alone = Completion(known.elements, known.spellings, known.most_rings)
             assert alone.completes(place.state, bound) == known.completes(place.state, bound)
+
+
+@settings(max_examples=12)
+@given(st.sampled_from((None, *FORMULAS)), st.integers(1, 60), seeds)
+def test_a_longer_search_loses_no_answer(formula, bound, seed):
+    """What a short search lets be written a longer one does, too; and where it finds nothing, there is a way on."""
+    rng = np.random.default_rng(seed)
+    short, long = (SmilesGrammar(formula=formula, stereo=True).start() for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        while not short.ended:
+            patch.setattr(grammar_module, "BOUND", LONG_BOUND)
+            more = long.legal()
+            patch.setattr(grammar_module, "BOUND", bound)
+            legal = short.legal()
+            assert legal.any()
+            assert not (legal & ~more).any(), [*smiles_text(np.flatnonzero(legal & ~more).tolist())]
+            search = short.grammar.completion.completes
+            assert search(short.state, bound) <= search(short.state, LONG_BOUND)
+            symbol = int(rng.choice(np.flatnonzero(legal)))
+            short, long = short.write(symbol), long.write(symbol)
 
 
 def test_a_mask_is_shared_and_cannot_be_written_to():

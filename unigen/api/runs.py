@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.disk import alone_in
 from unigen.errors import UserError
 from unigen.models.generator import Sample
+from unigen.parallel import Workers
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder, crystal_of
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 PICTURE, DRAWN = "samples.png", 12
 """The picture of a run, and how many samples it shows: as many as can still be told apart on a screen."""
+
+
+MANY = 2_500
+"""Samples from which on all cores check them and write their files: some 15 CPU-seconds, and starting a process takes
+one."""
 
 
 def formats_of(format: str | Sequence[str] | None, *, cif: bool) -> list[str]:  # noqa: A002
@@ -61,7 +68,8 @@ def run_crystals(
         UserError: as `run_generation`.
     """
     out, notes = folder.path, {}
-    with alone_in(out):
+    drawn = len(wanted) * (settings.n if ranking is None else ranking.candidates)
+    with alone_in(out), Workers(workers if drawn >= MANY else 1) as folder.workers:
         if rules is not None:  # imported where wanted: a plain run can do without its chemistry
             from unigen.runs.stable import run_stable, stable_notes
 
@@ -70,14 +78,16 @@ def run_crystals(
         elif ranking is not None:
             from unigen.runs.ranking import CANDIDATES, run_ranking
 
-            drawn = CrystalFolder(out / CANDIDATES, formats=())
-            rows = run_ranking(wanted, folder, drawn, settings, ranking, workers=workers, console=console)
+            candidates = CrystalFolder(out / CANDIDATES, formats=())
+            candidates.workers = folder.workers
+            rows = run_ranking(wanted, folder, candidates, settings, ranking, workers=workers, console=console)
         else:
             rows = run_generation(wanted, folder, settings, console)
         if picture:
             from unigen.report.pictures.crystals import draw_crystals
 
-            draw_crystals([crystal for row in rows if (crystal := crystal_of(row))][:DRAWN], out / PICTURE)
+            crystals = (crystal for row in rows if (crystal := crystal_of(row)))
+            draw_crystals([*islice(crystals, DRAWN)], out / PICTURE)
         if page:
             from unigen.report.generation_page import write_run_page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,11 @@ class Crystal(ShownInNotebooks):
 
     def smallest_distance(self) -> float:
         """Shortest distance between two atoms in Angstrom, an atom's own periodic images included."""
+        return self._smallest_distance
+
+    @cached_property
+    def _smallest_distance(self) -> float:
+        """Kept: who draws a crystal asks for it, and who writes it down."""
         return cell.smallest_distance(self.lattice, self.frac_coords)
 
     def reduced(self, symprec: float = 0.01) -> Crystal:

@@ -36,25 +36,26 @@ def dimensionality(crystal: Crystal) -> int:
     """
     neighbours = defaultdict(list)
     for first, second, *image in _bonds(crystal).tolist():
-        neighbours[first].append((second, np.array(image)))
-    cells: dict[int, np.ndarray] = {}
+        neighbours[first].append((second, image))
+    cells: dict[int, tuple[int, int, int]] = {}
     highest = 0
     for start in range(len(crystal)):
         if start in cells:
             continue
         # each atom of the network gets a cell along a tree of bonds; a bond that leads to another one closes a way back
-        cells[start] = np.zeros(3, dtype=int)
-        ways, waiting = [np.zeros(3, dtype=int)], [start]
+        cells[start] = (0, 0, 0)
+        ways, waiting = {(0, 0, 0)}, [start]
         while waiting:
             first = waiting.pop()
-            for second, image in neighbours[first]:
-                cell = cells[first] + image
-                if second not in cells:
-                    cells[second] = cell
+            x, y, z = cells[first]
+            for second, (to_x, to_y, to_z) in neighbours[first]:
+                cell = (x + to_x, y + to_y, z + to_z)
+                own = cells.setdefault(second, cell)
+                if own is cell:
                     waiting.append(second)
-                elif (cell != cells[second]).any():
-                    ways.append(cell - cells[second])
-        highest = max(highest, int(np.linalg.matrix_rank(np.unique(ways, axis=0))))
+                elif cell != own:
+                    ways.add((cell[0] - own[0], cell[1] - own[1], cell[2] - own[2]))
+        highest = max(highest, int(np.linalg.matrix_rank(np.array(sorted(ways)))))
         if highest == 3:
             break
     return highest

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 from unigen.device import check_device
 from unigen.disk import sha256_of
 from unigen.energies.batched_forces import (
+    MOST_ATOMS,
     BatchCalculator,
     EnergyCalculator,
     check_chgnet_knows,
     chgnet_batches,
     chgnet_energies,
+    in_parts,
     sevennet_batches,
     sevennet_energies,
 )
@@ -273,7 +275,9 @@ def _calculator(name: str, device: str) -> tuple[Calculator, float | None]:
 def _energies(name: str, device: str) -> EnergyCalculator:
     calculator = _calculator(name, device)[0]
     if name in KNOWN:
-        return KNOWN[name].energies(calculator)
+        # "cuda:1" is a "cuda"; what else there is has memory of its own, too
+        most = MOST_ATOMS["cpu" if device == "cpu" else "cuda"]
+        return in_parts(KNOWN[name].energies(calculator), most)
 
     def one_by_one(structures: Sequence[Atoms]) -> list[float]:
         return [float(calculator.get_potential_energy(atoms)) for atoms in structures]

@@ -16,6 +16,7 @@ from unigen.disk import durable
 from unigen.errors import UserError
 from unigen.parallel import Workers
 from unigen.retrieval.compositions import stability_of
+from unigen.retrieval.mapped_table import open_retriever
 from unigen.retrieval.table import (
     SiteGeometry,
     TemplateTable,
@@ -66,9 +67,7 @@ def table_path(dataset: str | Path) -> tuple[Path, str | None]:
 
 def open_table(dataset: str | Path) -> TemplateTable:
     """The templates of a dataset, by name (``"mp-20"``, ``"mp-20:train"``) or by the table's path."""
-    path, split = table_path(dataset)
-    table = read_table(path)
-    return table.only(split) if split else table
+    return open_retriever(*table_path(dataset)).table
 
 
 def copy_table(dataset: str, folder: Path) -> int:

@@ -53,7 +53,16 @@ class Compositions:
     @cached_property
     def formulas(self) -> frozenset[Formula]:
         """The reduced formulas of all cells."""
-        return frozenset(reduced_formula(self.counts(cell)) for cell in range(len(self)))
+        starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
+        width = np.diff(starts, append=len(self.owner))
+        unit = self.count // np.repeat(np.gcd.reduceat(self.count, starts), width) if len(starts) else self.count
+        found: set[Formula] = set()
+        for elements in np.unique(width).tolist():
+            rows = starts[width == elements, None] + np.arange(elements)
+            # each formula once before it becomes an object: of a million cells most are one that came before
+            distinct = np.unique(np.stack([self.number[rows], unit[rows]], axis=-1).reshape(len(rows), -1), axis=0)
+            found.update(tuple(map(tuple, formula)) for formula in distinct.reshape(-1, elements, 2).tolist())
+        return frozenset(found)
 
     @classmethod
     def of_dataset(cls, dataset: CrystalDataset) -> Compositions:

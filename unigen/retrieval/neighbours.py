@@ -182,7 +182,12 @@ class NeighbourIndex:
 
     def _units(self, unit: Mapping[int, int]) -> range:
         """Numbers of formula units in a cell that may be known."""
-        return range(1, max((sum(key) for key in self.groups), default=0) // sum(unit.values()) + 1)
+        return range(1, self._largest // sum(unit.values()) + 1)
+
+    @cached_property
+    def _largest(self) -> int:
+        """Atoms of the largest known cell."""
+        return max((sum(key) for key in self.groups), default=0)
 
     def _search(
         self,

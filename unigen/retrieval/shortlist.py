@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -10,9 +11,12 @@ import numpy as np
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.elements import SPACE_GROUPS, written_order
 from unigen.errors import UserError
+from unigen.retrieval.bond_lengths import BondLengths
+from unigen.retrieval.compositions import Compositions
 from unigen.retrieval.fingerprint import CONTACTS
 from unigen.retrieval.neighbours import Neighbour, NeighbourIndex, whole_parts
 from unigen.retrieval.table import FEATURES, UNIT, TemplateTable
+from unigen.retrieval.table_fit import TableFit
 from unigen.retrieval.volume import VolumeModel
 from unigen.shapes import Bool, Float, Int, Integer, UInt8
 
@@ -95,20 +99,37 @@ class Retriever:
     Args:
         table: known structures.
         volume: of atoms; by default fitted to the table.
+        fit: of this table, where it was made before; else it is made.
     """
 
-    def __init__(self, table: TemplateTable, volume: VolumeModel | None = None) -> None:
+    def __init__(self, table: TemplateTable, volume: VolumeModel | None = None, fit: TableFit | None = None) -> None:
         self.table = table
-        self.compositions = compositions = table.compositions
-        self.index = NeighbourIndex.fit(compositions)
-        self.volume = volume or VolumeModel.fit(compositions)
-        predicted = np.bincount(
-            compositions.owner,
-            weights=compositions.count * self.volume.per_atom[compositions.number],
-            minlength=len(table),
-        )
-        excess = np.log(compositions.volume / predicted)
-        self._facts = np.stack([excess, compositions.stability], axis=1)
+        self._given, self._volume = fit, volume
+
+    @cached_property
+    def fit(self) -> TableFit:
+        """What is fitted to the table, where it is asked for."""
+        return self._given or TableFit.of(self.table, self._volume)
+
+    @property
+    def compositions(self) -> Compositions:
+        """Of the table."""
+        return self.fit.compositions
+
+    @property
+    def index(self) -> NeighbourIndex:
+        """Of the table."""
+        return self.fit.index
+
+    @property
+    def volume(self) -> VolumeModel:
+        """Of atoms."""
+        return self.fit.volume
+
+    @cached_property
+    def bonds(self) -> BondLengths:
+        """How long bonds are in the table."""
+        return self.fit.bonds or BondLengths.fit(self.table)
 
     def shortlist(
         self,
@@ -225,7 +246,7 @@ class Retriever:
             contacts=np.array([contacts for _, contacts in sites], dtype=np.uint8).reshape(-1, n, n, len(CONTACTS)),
             kind=kind,
             spacing=float((amounts @ self.volume.per_atom[numbers] / amounts.sum()) ** (1 / 3)),
-            facts=self._facts[sources],
+            facts=self.fit.facts[sources],
         )
 
     def volume_ratio(self, shortlist: Shortlist, neighbour: int) -> float:

@@ -126,7 +126,7 @@ class TemplateTable:
     ) -> tuple[UInt8[np.ndarray, "wanted features"], UInt8[np.ndarray, "wanted wanted contacts"]]:
         """Fingerprints of the sites of these elements of a crystal, and how far the elements are from each other."""
         start, stop = self.element_offsets[index : index + 2]
-        rows = np.searchsorted(self.elements[start:stop], elements)
+        rows = self.elements[start:stop].searchsorted(elements)
         pairs = self.contacts[self.contact_offsets[index] : self.contact_offsets[index + 1]]
         return self.fingerprints[start + rows], pairs.reshape(stop - start, stop - start, -1)[rows[:, None], rows]
 

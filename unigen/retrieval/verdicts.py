@@ -20,6 +20,7 @@ from unigen.errors import UserError
 from unigen.parallel import Workers
 from unigen.retrieval.build_table import open_table, table_path
 from unigen.retrieval.lessons import LESSONS, Lesson, write_lessons
+from unigen.retrieval.mapped_table import open_retriever
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.shapes import Float, Int
 
@@ -72,6 +73,7 @@ def judge_neighbours(
     path, _ = resolve_dataset(name)
     size = len(open_table(name))
     source, split = table_path(retrieve_from)
+    open_retriever(source, split)  # a mapped file that is not there is made once, not in every worker
     if size != len(open_crystals(path)):
         raise UserError("templates of another version of the dataset", where=str(path), next_step="build them again")
     judge = partial(_judge, name, f"{source}", split)
@@ -93,9 +95,7 @@ def judge_neighbours(
 @lru_cache(maxsize=1)  # tables of some 100 MB, and a worker judges one dataset
 def _opened(name: str, source: str, split: str | None) -> tuple:
     """One copy a worker process."""
-    table = open_table(source)
-    retriever = Retriever(table.only(split) if split else table)
-    return open_crystals(resolve_dataset(name)[0]), open_table(name), retriever
+    return open_crystals(resolve_dataset(name)[0]), open_table(name), open_retriever(Path(source), split)
 
 
 def _judge(name: str, source: str, split: str | None, index: int) -> Lesson:

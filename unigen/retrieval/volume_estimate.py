@@ -10,11 +10,10 @@ table (own formulas left out), additive volumes are off by more than a tenth for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from unigen.retrieval.bond_lengths import BondLengths, bonded_pairs
+from unigen.retrieval.bond_lengths import bonded_pairs
 from unigen.retrieval.shortlist import Retriever, Shortlist
 from unigen.retrieval.table import TemplateTable
 from unigen.shapes import Float, Int, UInt8
@@ -61,18 +60,13 @@ class VolumeEstimate:
         place, roles = int(shortlist.sources[neighbour]), shortlist.roles[neighbour]
         additive = float(np.log(self.known.volume_ratio(shortlist, neighbour)))
         _, contacts = source.site_geometry(place, roles)
-        bonds = self.bonds.log_volume_ratio(contacts[..., 0].astype(float), roles, shortlist.elements)
+        bonds = self.known.bonds.log_volume_ratio(contacts[..., 0].astype(float), roles, shortlist.elements)
         estimate = additive + weight * float(np.clip(bonds - additive, -MOST, MOST))
         if not exclude_formula:
             polymorph = self._by_polymorph(shortlist, contacts, source, place)
             if polymorph is not None:
                 estimate = (1 - weight) * estimate + weight * polymorph
         return estimate - additive
-
-    @cached_property
-    def bonds(self) -> BondLengths:
-        """Of the table."""
-        return BondLengths.fit(self.known.table)
 
     def _by_polymorph(
         self,

@@ -59,7 +59,8 @@ class CrystalFolder(RunFolder):
         super().__init__(path)
         self.symprec, self.formats = symprec, tuple(formats)
 
-    def row_of(self, sample: Sample[CrystalRequest, Crystal]) -> Row:
+    @staticmethod
+    def row_of(sample: Sample[CrystalRequest, Crystal]) -> Row:
         """See RunFolder."""
         request = sample.request
         row: Row = {
@@ -116,7 +117,7 @@ class CrystalFolder(RunFolder):
                 file.write(_frame(row, crystal))
         stems = file_names([row for row, _ in crystals])
         named = [(stem, crystal) for stem, (_, crystal) in zip(stems, crystals, strict=True)]
-        write_structure_files(self.path, self.formats, named, keep=True)
+        write_structure_files(self.path, self.formats, named, keep=True, workers=self.workers)
         if self.symprec is not None:  # a run that goes on may have a new tolerance
             with writing(self.path), durable_together() as begin:
                 for stem, crystal in named:

@@ -19,6 +19,7 @@ from unigen.journal import Line as Row
 from unigen.journal import append_lines, claim_folder, line_text, read_lines
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
+from unigen.parallel import Workers
 from unigen.parsing import PARSER_ERRORS
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class RunFolder(ABC):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: dict[tuple[int, int], Row] = {}
+        self.workers = Workers(1)  # who checks samples and writes their files; another where they are many
 
     def claim(self, run: dict[str, Any], revisable: Collection[str] = ()) -> bool:
         """Make the folder this run's, and read what it holds of it.
@@ -98,7 +100,8 @@ class RunFolder(ABC):
 
     def append(self, samples: Iterable[Sample]) -> None:
         """Add finished samples to the journal, synced to disk."""
-        rows = [self.row_of(sample) for sample in samples]
+        named = ((None, sample) for sample in samples)
+        rows = [row for _, row in self.workers.in_order(self.row_of, named, "checks")]
         with writing(self.path):
             append_lines(self.path / JOURNAL, rows)
         self.rows |= {(row["request_index"], row["index"]): row for row in rows}
@@ -116,8 +119,9 @@ class RunFolder(ABC):
         self.write_structures([row for row in rows if was_made(row)])
         return rows
 
+    @staticmethod
     @abstractmethod
-    def row_of(self, sample: Sample) -> Row:
+    def row_of(sample: Sample) -> Row:
         """The line of a sample; that of a failed one has a ``reason`` instead of a structure."""
 
     @abstractmethod

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from unigen.crystals.cif_writer import SYMPREC
 from unigen.crystals.crystal import Crystal
 from unigen.disk import durable_together, writing
 from unigen.errors import UserError
+from unigen.parallel import Workers
 
 FORMATS = {
     "cif": "conventional cell with its space group",
@@ -48,6 +50,7 @@ def write_structure_files(
     symprec: float = SYMPREC,
     *,
     keep: bool = False,
+    workers: Workers | None = None,
 ) -> None:
     """Write a file (or a folder of VASP inputs) a structure into ``cif/``, ``cif-p1/``, ``poscar/``, ``vasp/``.
 
@@ -57,6 +60,7 @@ def write_structure_files(
         named: stems of the files, and their crystals.
         symprec: Angstrom, of the space groups of the CIFs.
         keep: what is there is left as it is: of a run, where a name stands for one structure.
+        workers: who makes the CIFs (some 3 ms each); None: this process.
 
     Raises:
         UserError: the disk is full.
@@ -68,15 +72,18 @@ def write_structure_files(
             continue
         with writing(folder), durable_together() as begin:
             (folder / form).mkdir(exist_ok=True)
-            for stem, crystal in named:
-                if form == "vasp":
-                    if not (keep and (folder / form / stem / FILES[-1]).exists()):
-                        write_vasp_inputs(crystal, folder / form / stem)
-                    continue
-                target = folder / form / f"{stem}{_ENDINGS[form]}"
-                if keep and target.exists():
-                    continue
-                if form == "poscar":
-                    crystal.to_poscar(begin(target))
-                else:
-                    crystal.to_cif(begin(target), symprec if form == "cif" else None)
+            targets = [(folder / form / f"{stem}{_ENDINGS.get(form, '')}", crystal) for stem, crystal in named]
+            if form == "vasp":
+                for target, crystal in targets:
+                    if not (keep and (target / FILES[-1]).exists()):
+                        write_vasp_inputs(crystal, target)
+                continue
+            missing = ((target, crystal) for target, crystal in targets if not (keep and target.exists()))
+            text = Crystal.to_poscar if form == "poscar" else partial(_cif, symprec if form == "cif" else None)
+            # written here: where the disk is full, it is known which are whole
+            for target, made in (workers or Workers(1)).in_order(text, missing, "structure files"):
+                begin(target).write_text(made, encoding="utf-8")
+
+
+def _cif(symprec: float | None, crystal: Crystal) -> str:
+    return crystal.to_cif(symprec=symprec)

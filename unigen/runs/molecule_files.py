@@ -34,7 +34,8 @@ class MoleculeFolder(RunFolder):
     tools = ("torch", "numpy", "rdkit")
     tells = ("smiles", "formula", "smallest_distance", "request", "seed", "model")
 
-    def row_of(self, sample: Sample[MoleculeRequest, Molecule]) -> Row:
+    @staticmethod
+    def row_of(sample: Sample[MoleculeRequest, Molecule]) -> Row:
         """See RunFolder."""
         request, molecule = sample.request, sample.structure
         request_fields = request.to_dict()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,7 @@ class CloseContact(NamedTuple):
         return f"{self.pair} {self.distance:.2f} A apart; known crystals keep {self.limit:.2f} A"
 
 
+@lru_cache(maxsize=1024)  # of a crystal, not of its numbers: who draws a batch asks, and then who writes it down
 def closest_contact(crystal: Crystal) -> CloseContact | None:
     """The pair of elements that is nearest in proportion to its limit; None where all keep theirs.
 

@@ -17,7 +17,8 @@ from unigen.eval.crystals.scores import ScoredCrystals
 from unigen.eval.statistics import Metric
 from unigen.eval.tables import Section
 from unigen.parallel import Workers
-from unigen.retrieval.build_table import open_table
+from unigen.retrieval.build_table import table_path
+from unigen.retrieval.mapped_table import open_retriever
 from unigen.retrieval.neighbours import NeighbourIndex
 from unigen.shapes import Float, Int
 
@@ -84,7 +85,7 @@ class Breakdown:
         """
         if neighbours_of is None:
             return cls()
-        return cls(str(neighbours_of), NeighbourIndex.fit(open_table(neighbours_of).compositions))
+        return cls(str(neighbours_of), open_retriever(*table_path(neighbours_of)).index)
 
     def csp_sections(
         self,

@@ -13,9 +13,10 @@ from unigen.models.cell_choice import Counts
 from unigen.models.generator import VectorSettings
 from unigen.models.words.network import Autoregressive
 from unigen.models.words.tokens import descriptors
+from unigen.nn.kernels.vector_sampler import sample_vectors
 from unigen.nn.mixers.backbone import first_rows, pick_rows
 from unigen.nn.mixers.interface import State
-from unigen.nn.process.solvers import dpm_solver_2m, heun, karras_levels
+from unigen.nn.process.solvers import karras_levels
 from unigen.shapes import Float
 from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import VECTOR_WIDTH, Channel, Sequence
@@ -121,10 +122,8 @@ def _draw(model: Autoregressive, channel: Channel, h: Tensor, normal: Tensor, se
     """Stored vectors (slots, 6) from one ODE a slot."""
     head = model.head(channel)
     levels = karras_levels(settings.steps, head.process.sigma_min, head.process.sigma_max).to(h.device)
-    context = head.context(h)
-    solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
     start = head.process.prior(normal)
-    x = solve(lambda x, sigma: head.denoise(x, sigma, context), start, levels, settings.temperature)
+    x = sample_vectors(head, start, levels, head.context(h), temperature=settings.temperature, solver=settings.solver)
     if channel == Channel.LATTICE:
         return model.embedding.restore(x)
     # x - floor(x) may round to 1.0, which is 0 on the torus; whoever decodes wraps once more

@@ -15,7 +15,8 @@ from unigen.models.wyckoff.network import WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
 from unigen.models.wyckoff.tokens import WyckoffSequence
 from unigen.nn.heads.vectors import VectorHead
-from unigen.nn.process.solvers import Denoiser, dpm_solver_2m, heun, karras_levels, log_likelihood
+from unigen.nn.kernels.vector_sampler import sample_vectors
+from unigen.nn.process.solvers import karras_levels, log_likelihood
 from unigen.shapes import Float
 from unigen.symmetry.crystal_systems import complete_lattice, crystal_system
 from unigen.tokens.sequence import Channel
@@ -99,17 +100,13 @@ def _draw(
         steps = max(2, round(_COPIED_SHARE * steps))  # dpm2m needs two to be of second order
     levels = karras_levels(steps, head.process.sigma_min, highest).to(h.device)
     x = normal * levels[0] if copied or channel == Channel.LATTICE else head.process.prior(normal)
-    solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
-    displacement = solve(_denoise_free(free, head, head.context(h)), x * free, levels, settings.temperature)
+    displacement = sample_vectors(
+        head, x * free, levels, head.context(h), free, temperature=settings.temperature, solver=settings.solver
+    )
     if channel == Channel.LATTICE:
         return start + displacement * model.units[int(copied)]
     start[:, :width] = (start[:, :width] + displacement) % 1.0
     return start
-
-
-def _denoise_free(free: Float[Tensor, "slots width"], head: VectorHead, context: Tensor) -> Denoiser:
-    """A denoiser that leaves fixed numbers where they are; levels are one for all rows, or one a row."""
-    return lambda x, sigma: x + free * (head.denoise(x, sigma.reshape(-1), context) - x)
 
 
 def _complete(lattice: Float[Tensor, "batch 6"], groups: list[int]) -> Float[Tensor, "batch 6"]:

@@ -35,8 +35,9 @@ from unigen.models.wyckoff.templates import Search, draw_templates, search_templ
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_start, plan_sequence
 from unigen.nn.conditions.properties import property_numbers, property_ranges, value_vector
 from unigen.request import CrystalRequest
-from unigen.retrieval.build_table import TABLE, open_table, table_path
+from unigen.retrieval.build_table import TABLE, table_path
 from unigen.retrieval.compositions import Formula
+from unigen.retrieval.mapped_table import open_retriever
 from unigen.retrieval.parents import Parents
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.table import MAX_ATOMS, MAX_ORBITS
@@ -615,18 +616,22 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
                 where=str(opened.folder),
                 next_step="give --retrieve-from, such as oqmd-icsd (with: unigen data templates oqmd-icsd)",
             )
-    known = open_table(table)
+    path, split = table_path(table)
+    retriever = open_retriever(path, split)
+    known = retriever.table
     if not known.followable.any():
         raise UserError(
             "no known structure is small enough to be followed",
             where=str(table),
             wanted=f"at most {MAX_ATOMS} atoms and {MAX_ORBITS} orbits",
         )
+    if not known.followable.all():
+        retriever = open_retriever(path, split, followable=True)
     return WyckoffGenerator(
         opened.network,
-        Retriever(known if known.followable.all() else known.select(known.followable)),
+        retriever,
         opened.name,
-        "+".join([opened.version, sha256_of(table_path(table)[0]), *([parents.version] if parents else [])]),
+        "+".join([opened.version, sha256_of(path), *([parents.version] if parents else [])]),
         opened.settings,
         opened.score_steps,
         exclude_formula=opened.exclude_formula,

@@ -24,8 +24,9 @@ from unigen.models.wyckoff.generator import WyckoffGenerator
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, encode, plain_start
 from unigen.nn.conditions.properties import value_vector
-from unigen.retrieval.build_table import open_table
+from unigen.retrieval.build_table import open_table, table_path
 from unigen.retrieval.lessons import LESSONS, Lesson, Lessons, read_lessons
+from unigen.retrieval.mapped_table import open_retriever
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.table import read_table
 from unigen.retrieval.verdicts import aligned_lesson
@@ -58,7 +59,7 @@ def open_wyckoff(data: DataConfig, config: WyckoffConfig) -> TrainingSet:
     Raises:
         UserError: a dataset that is not built, without templates or lessons, or without a crystal that fits the model.
     """
-    retriever = Retriever(open_table(data.retrieve_from or data.train))
+    retriever = open_retriever(*table_path(data.retrieve_from or data.train))
     train = WyckoffItems(data.train, retriever, config, data.exchange, partly=data.some_properties)
     val = WyckoffItems(data.val, retriever, config, partly=data.some_properties)
     crystals = open_crystals(data.val)

@@ -13,6 +13,7 @@ choice is "none of them": the structure is then written anew.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,19 @@ class _Pairs:
         )
 
 
+_Tables = tuple[Float[Tensor, "table width"], Float[Tensor, "table width"]]
+"""Of the first and of the second element of a pair, by atomic number."""
+
+
+class ElementTables(NamedTuple):
+    """What the reranker makes of elements before it sees any shortlist: two thirds of the time of a single one."""
+
+    elements: Float[Tensor, "table width"]
+    cost: _Tables
+    describe: _Tables
+    contacts: _Tables
+
+
 class PairEncoder(nn.Module):
     """A vector of a wanted element, the element it replaces, and what is known of the two.
 
@@ -81,10 +95,15 @@ class PairEncoder(nn.Module):
         self.hidden = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
         self.out = nn.Linear(width, out)
 
-    def forward(self, elements: Float[Tensor, "table width"], pairs: _Pairs) -> Float[Tensor, "batch neighbours n out"]:
+    def tables(self, elements: Float[Tensor, "table width"]) -> _Tables:
+        """Of wanted elements, and of those whose roles they take."""
+        return self.wanted(elements), self.role(elements)
+
+    def forward(self, tables: _Tables, pairs: _Pairs) -> Float[Tensor, "batch neighbours n out"]:
         """One vector a pair."""
-        x = functional.embedding(pairs.wanted, self.wanted(elements))[:, None]
-        x = x + functional.embedding(pairs.roles, self.role(elements)) + self.facts(pairs.facts)
+        wanted, role = tables
+        x = functional.embedding(pairs.wanted, wanted)[:, None]
+        x = x + functional.embedding(pairs.roles, role) + self.facts(pairs.facts)
         if self.looks is not None:
             x = x + self.looks(pairs.fingerprints)
         return self.out(self.hidden(x))
@@ -108,15 +127,19 @@ class ContactEncoder(nn.Module):
         self.hidden = nn.Sequential(nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU())
         self.out = nn.Linear(width, width)
 
+    def tables(self, elements: Float[Tensor, "table width"]) -> _Tables:
+        """Of the elements in the centre, and of those around it."""
+        return self.centre(elements), self.other(elements)
+
     def forward(
-        self, elements: Float[Tensor, "table width"], neighbours: NeighbourBatch, chosen: Int[Tensor, "batch chosen"]
+        self, tables: _Tables, neighbours: NeighbourBatch, chosen: Int[Tensor, "batch chosen"]
     ) -> Float[Tensor, "batch chosen width"]:
         """One vector a chosen neighbour, with the wanted elements in their roles."""
         row = torch.arange(len(chosen), device=chosen.device)[:, None]
         spacings = neighbours.contacts[row, chosen].float() * UNIT
         seen = torch.cat([spacings, (spacings * neighbours.spacing[:, None, None, None, None] - 3.0) / 2.0], dim=-1)
-        centre = functional.embedding(neighbours.elements, self.centre(elements))[:, None, :, None]
-        other = functional.embedding(neighbours.elements, self.other(elements))[:, None, None]
+        centre = functional.embedding(neighbours.elements, tables[0])[:, None, :, None]
+        other = functional.embedding(neighbours.elements, tables[1])[:, None, None]
         is_element = (neighbours.elements > 0).float()
         counts = neighbours.counts.float()
         weight = (counts / counts.sum(1, keepdim=True))[:, :, None] * is_element[:, None]
@@ -144,7 +167,7 @@ class NeighbourEncoder(nn.Module):
         """Of one neighbour a shortlist; zero for followed = -1."""
         with torch.autocast(neighbours.distance.device.type, enabled=False):
             pairs = _pairs(neighbours, self.elements.known, self.max_atoms).of(followed.clamp(min=0)[:, None])
-            described = _sum_elements(self.describe(self.elements(), pairs), neighbours)[:, 0]
+            described = _sum_elements(self.describe(self.describe.tables(self.elements()), pairs), neighbours)[:, 0]
             return described * (followed >= 0)[:, None]
 
 
@@ -183,10 +206,28 @@ class Reranker(nn.Module):
         self.vote_weight = nn.Parameter(torch.tensor(1.0))
         self.none_bias = nn.Parameter(torch.tensor(-2.0))
 
-    def forward(self, neighbours: NeighbourBatch) -> Float[Tensor, "batch choices"]:
-        """Unnormalised log probabilities, in fp32: "none of them", then each kind; very low for kinds not there."""
+    def forward(
+        self, neighbours: NeighbourBatch, tables: ElementTables | None = None
+    ) -> Float[Tensor, "batch choices"]:
+        """Unnormalised log probabilities, in fp32: "none of them", then each kind; very low for kinds not there.
+
+        Args:
+            neighbours: the shortlists.
+            tables: of these weights, out of training, where many batches are read; None: made for this one.
+        """
         with torch.autocast(neighbours.distance.device.type, enabled=False):
-            return self._logits(neighbours)
+            return self._logits(neighbours, tables or self.element_tables())
+
+    def element_tables(self) -> ElementTables:
+        """What does not depend on shortlists, in fp32."""
+        with torch.autocast(self.none.device.type, enabled=False):
+            elements = self.elements()
+            return ElementTables(
+                elements,
+                self.cost.tables(elements),
+                self.describe.tables(elements),
+                self.contacts.tables(elements),
+            )
 
     def loss(self, neighbours: NeighbourBatch, patience: float = 0.15) -> Float[Tensor, "batch"]:
         """``-ln sum_k p_k q_k`` with ``q_k = exp(-rms_k / patience)``, 0 for kinds that do not match.
@@ -202,15 +243,15 @@ class Reranker(nn.Module):
         # 1e-6: a gradient even where everything right has been hidden from the shortlist
         return -(functional.log_softmax(logits, dim=1) + (quality + 1e-6).log()).logsumexp(1)
 
-    def _logits(self, neighbours: NeighbourBatch) -> Tensor:
-        elements, facts = self.elements(), _facts(neighbours)
+    def _logits(self, neighbours: NeighbourBatch, tables: ElementTables) -> Tensor:
+        elements, facts = tables.elements, _facts(neighbours)
         pairs = _pairs(neighbours, self.elements.known, self.max_atoms)
         member = neighbours.kind[..., None] == torch.arange(KINDS, device=neighbours.kind.device)
-        votes = self._votes(elements, pairs, facts, neighbours, member)
+        votes = self._votes(tables.cost, pairs, facts, neighbours, member)
         nearest = member.to(torch.int8).argmax(1)  # of each kind: neighbours come nearest first
         is_kind = member.any(1)
-        described = _sum_elements(self.describe(elements, pairs.of(nearest)), neighbours)
-        described = described + self.contacts(elements, neighbours, nearest)
+        described = _sum_elements(self.describe(tables.describe, pairs.of(nearest)), neighbours)
+        described = described + self.contacts(tables.contacts, neighbours, nearest)
         kinds = described + self.kind_facts(_kind_facts(neighbours, facts, member, nearest, votes, self.max_atoms))
         counts = _amounts(neighbours, self.max_atoms)
         amounts = torch.stack([counts / counts.sum(1, keepdim=True), counts / 8], dim=-1)
@@ -224,11 +265,11 @@ class Reranker(nn.Module):
         return (self.to_logit(x)[..., 0] + own).masked_fill(hidden, _NEVER)
 
     def _votes(
-        self, elements: Tensor, pairs: _Pairs, facts: Tensor, neighbours: NeighbourBatch, member: Tensor
+        self, tables: _Tables, pairs: _Pairs, facts: Tensor, neighbours: NeighbourBatch, member: Tensor
     ) -> Float[Tensor, "batch kinds"]:
         """Ln of the share of all votes that each kind gets."""
         is_element = (neighbours.elements > 0)[:, None]
-        cost = (functional.softplus(self.cost(elements, pairs)[..., 0]) * pairs.share[:, None] * is_element).sum(2)
+        cost = (functional.softplus(self.cost(tables, pairs)[..., 0]) * pairs.share[:, None] * is_element).sum(2)
         votes = -self.beta * (cost + 0.5 * neighbours.distance) + self.vote_facts(facts)[..., 0]
         votes = votes.masked_fill(~neighbours.valid, _NEVER)
         return votes[..., None].masked_fill(~member, _NEVER).logsumexp(1) - votes.logsumexp(1, keepdim=True)

@@ -146,6 +146,7 @@ class SourceChooser:
         keys = [(tuple(sorted(cell.items())), groups) for cell, groups in zip(cells, allowed, strict=True)]
         new = [key for key in dict.fromkeys(keys) if key not in self._ranked]
         device = next(self.model.parameters()).device
+        tables = self.model.reranker.element_tables() if new else None
         made: dict[_CellAndGroups, RankedShortlist] = {}
         for key in new:
             shortlist, copies = self.retriever.part_shortlist(
@@ -153,7 +154,8 @@ class SourceChooser:
             )
             # one by one: the last digits of a batch depend on its other rows, here on what was asked for before, and
             # a run that goes on must follow the sources that an uninterrupted one does
-            logits = self.model.reranker(collate_shortlists([shortlist]).to(device))[0].double().log_softmax(-1)
+            batch = collate_shortlists([shortlist]).to(device)
+            logits = self.model.reranker(batch, tables)[0].double().log_softmax(-1)
             made[key] = RankedShortlist(shortlist, _by_energy(shortlist, logits.cpu().numpy()), copies)
         found = self._ranked.get_all(keys, made.items())
         return [found[key] for key in keys]

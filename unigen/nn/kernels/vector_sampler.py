@@ -7,12 +7,14 @@ hidden states on the chip from the first step to the last.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from unigen.nn.heads.vectors import EmbeddedLevel, VectorHead
 from unigen.nn.kernels.dispatch import by_triton
-from unigen.nn.process.solvers import dpm_solver_2m
+from unigen.nn.process.solvers import dpm_solver_2m, heun
 from unigen.shapes import Float
 
 
@@ -22,9 +24,11 @@ def sample_vectors(
     levels: Float[Tensor, "levels *rows"],
     context: Float[Tensor, "slots blocks_2_width"],
     free: Float[Tensor, "slots width"] | None = None,
+    *,
     temperature: float = 1.0,
+    solver: Literal["dpm2m", "heun"] = "dpm2m",
 ) -> Float[Tensor, "slots width"]:
-    """`unigen.nn.process.solvers.dpm_solver_2m` of a head without extra features; nothing is differentiated.
+    """The end of the probability-flow ODE, by a head without extra features; nothing is differentiated.
 
     Args:
         head: in evaluation mode.
@@ -33,13 +37,14 @@ def sample_vectors(
         context: ``head.context`` of each slot.
         free: 0 for numbers that stay what they are; None: none does.
         temperature: see `unigen.nn.process.solvers.tempered`.
+        solver: of `unigen.nn.process.solvers`; the kernel is of the first.
     """
     with torch.no_grad():
-        if by_triton(x, context):
+        if solver == "dpm2m" and by_triton(x, context):
             from unigen.nn.kernels.vector_sampler_triton import sample_vectors as by_kernel
 
             return by_kernel(head, x, levels, context, torch.ones_like(x) if free is None else free, temperature)
-        return sample_vectors_reference(head, x, levels, context, free, temperature)
+        return sample_vectors_reference(head, x, levels, context, free, temperature=temperature, solver=solver)
 
 
 def sample_vectors_reference(
@@ -48,7 +53,9 @@ def sample_vectors_reference(
     levels: Float[Tensor, "levels *rows"],
     context: Float[Tensor, "slots blocks_2_width"],
     free: Float[Tensor, "slots width"] | None = None,
+    *,
     temperature: float = 1.0,
+    solver: Literal["dpm2m", "heun"] = "dpm2m",
 ) -> Float[Tensor, "slots width"]:
     """The same in plain torch."""
     told = [head.embedded(level.reshape(-1)) for level in levels]
@@ -57,4 +64,5 @@ def sample_vectors_reference(
         denoised = head.denoise(x, level, context)
         return denoised if free is None else x + free * (denoised - x)
 
-    return dpm_solver_2m(denoise, x, levels, temperature, told)
+    solve = {"dpm2m": dpm_solver_2m, "heun": heun}[solver]
+    return solve(denoise, x, levels, temperature, told)
