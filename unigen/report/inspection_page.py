@@ -51,9 +51,15 @@ def remarks(inspection: Inspection) -> list[str]:
     return said
 
 
+def _told(inspection: Inspection) -> int:
+    """The farthest distance up to which there are as many pairs of tokens as sequences: beyond it a few say it all."""
+    fewest = len(inspection.sequences)
+    return max((lag for lag, pairs in enumerate(inspection.pairs) if pairs >= fewest), default=0)
+
+
 def _gradient(inspection: Inspection) -> str:
-    last = len(inspection.gradient) - 1
-    told = sorted({lag for lag in (1, 10, last // 2, last) if lag <= last})
+    last = _told(inspection)
+    told = sorted({lag for lag in (1, 10, last) if lag <= last})
     values = ", ".join(f"{inspection.gradient[lag]:.2g} at {lag}" for lag in told)
     return f"Gradient of an output by an input, by distance in tokens: {values}."
 
@@ -67,8 +73,12 @@ def write_inspection_page(inspection: Inspection, folder: Path) -> Path:
     figures: list[Figure] = []
     if profiles:
         title = "How far each layer looks: mean weight by distance"
-        figures.append(curves_figure(title, profiles, "mean |W|", f"Mean distance of each layer: {words}."))
-    curve = [("all layers", inspection.gradient)]
+        figures.append(
+            curves_figure(
+                title, profiles, "mean |W|, 1: all of what a token takes", f"Mean distance of each layer: {words}."
+            )
+        )
+    curve = [("all layers", inspection.gradient[: _told(inspection) + 1])]
     title = "Gradient of an output by an input, through all layers"
     figures.append(curves_figure(title, curve, "size of the Jacobian, 1: identity", _gradient(inspection)))
     figures += [

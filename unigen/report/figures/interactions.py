@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 520, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 120, 24, 38
-_COLOURS = ("lowest", "low", "sample", "high", "highest", "reference", "ink")
+_COLOURS = ("lowest", "high", "highest", "low", "ink", "reference", "sample")
 _DASHES: tuple[object, ...] = ("solid", (0, (4, 2)), (0, (1, 1.5)))
 """Colours and dashes tell the layers apart: 21 of them, more than anybody can follow."""
 
