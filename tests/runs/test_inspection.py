@@ -75,9 +75,6 @@ def test_the_command_writes_what_it_prints(unigen, models, tmp_path, family):
     assert [float(each["rank"]) for each in rows] == [each["rank"] for each in told["layers"]]
     page = (tmp_path / "seen/report.html").read_text()
     assert page.count("<figure") == 2 + len(told["layers"])
-    first = {file.name: file.read_bytes() for file in (tmp_path / "seen").iterdir()}
-    assert unigen("inspect", models / family, *options, "--out", "again")[0] == 0
-    assert {file.name: file.read_bytes() for file in (tmp_path / "again").iterdir()} == first
 
 
 def test_a_dataset_is_read_and_what_does_not_fit_is_counted(unigen, refused, models, tmp_path):
@@ -108,10 +105,17 @@ def test_what_has_no_layers_is_refused_in_a_line(refused, models):
 
 
 def test_a_folder_holds_one_inspection(unigen, refused, models, tmp_path):
+    def contents(name: str) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}
+
     command = ("inspect", models / "one-layer", "--n", 1, "--out", "seen")
     assert unigen(*command)[0] == 0
+    first = contents("seen")
     assert unigen(*command)[0] == 0
+    assert unigen(*command[:-1], "again")[0] == 0
+    assert contents("again") == contents("seen") == first
     assert "this folder holds other results" in refused(*command, "--seed", 1)
+    assert contents("seen") == first
     assert unigen(*command, "--seed", 1, "--overwrite")[0] == 0
     assert json.loads((tmp_path / "seen/inspect.json").read_text())["seed"] == 1
     assert set(unigen(*command, "--seed", 1, "--quiet")[1:]) == {""}

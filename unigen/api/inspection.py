@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from unigen.api.structures import samples_of
-from unigen.disk import alone_in
+from unigen.disk import alone_in, may_overwrite
 from unigen.errors import UserError
 from unigen.journal import claim_folder
 from unigen.parallel import in_notebook
@@ -15,6 +16,7 @@ from unigen.runs.inspection import (
     CLAIM,
     Inspection,
     InspectSettings,
+    Named,
     claimed_by,
     inspect_model,
     write_inspection,
@@ -65,12 +67,17 @@ def inspect(
         seed=seed,
     )
     shown = in_notebook() if progress is None else progress
-    if out is None:
-        return inspect_model(settings, given, progress=shown)
-    found = inspect_model(settings, given, progress=shown)  # first: what is refused leaves no folder, and removes none
-    folder = Path(out)
-    with alone_in(folder):
-        claim_folder(folder, CLAIM, claimed_by(settings, given), not_compared=("unigen",))
-        write_inspection(found, folder)
-        write_inspection_page(found, folder)
+    folder = None if out is None else Path(out)
+    if folder is not None and folder.is_dir() and any(folder.iterdir()) and not may_overwrite():
+        _claim(folder, settings, given)  # before the work, whether it may be written there
+    found = inspect_model(settings, given, progress=shown)
+    if folder is not None:
+        with alone_in(folder):
+            _claim(folder, settings, given)  # only now: what is refused leaves no folder, and removes none
+            write_inspection(found, folder)
+            write_inspection_page(found, folder)
     return found
+
+
+def _claim(folder: Path, settings: InspectSettings, given: Sequence[Named] | None) -> None:
+    claim_folder(folder, CLAIM, claimed_by(settings, given), not_compared=("unigen",))
