@@ -39,7 +39,13 @@ ALL = [command for text in DOCUMENTS.values() for command in commands(text)]
 THAT_FETCH = sorted({line for shell, _, line in ALL if shell == "bash" and any(name in line for name in FETCHED)})
 MADE = {
     "README.md": ("run/samples.extxyz", "denovo.json", "csp.csv", "molecules.json", "from_mine/run.yaml"),
-    "models/README.md": ("ranked/cif_symmetrised", "tio2/ranking.csv", "salt/transitions.csv", "grown/samples.sdf"),
+    "models/README.md": (
+        "ranked/cif_symmetrised",
+        "tio2/ranking.csv",
+        "salt/transitions.csv",
+        "grown/samples.sdf",
+        "layers/inspect.json",
+    ),
     "eval/README.md": ("denovo.json", "csp.csv", "stable.csv", "relaxed/relaxed.extxyz", "conformers.json"),
     "data/README.md": ("home/datasets/mine", "home/datasets/my-molecules"),
     "configs/README.md": ("from_mine/run.yaml", "runs/mine-wyckoff/model", "runs/tuned/model/card.yaml"),

@@ -13,6 +13,7 @@ from unigen.version import __version__
 if TYPE_CHECKING:
     from unigen.api.fine_tuning import finetune
     from unigen.api.generation import generate
+    from unigen.api.inspection import inspect
     from unigen.api.judgement import evaluate, identify, predict, rank
     from unigen.api.relaxation import hull, relax
     from unigen.api.run_folder import open_run
@@ -42,6 +43,7 @@ __all__ = [
     "generate",
     "hull",
     "identify",
+    "inspect",
     "load",
     "open_run",
     "predict",
@@ -64,6 +66,7 @@ _HOMES = {
     "generate": ("unigen.api.generation", "generate"),
     "hull": ("unigen.api.relaxation", "hull"),
     "identify": ("unigen.api.judgement", "identify"),
+    "inspect": ("unigen.api.inspection", "inspect"),
     "load": ("unigen.sample.load", "load"),
     "open_run": ("unigen.api.run_folder", "open_run"),
     "predict": ("unigen.api.judgement", "predict"),

@@ -10,6 +10,7 @@ import typer
 from unigen.cli import data, evaluate, generate, hull, models
 from unigen.cli.finetune import finetune
 from unigen.cli.identify import identify
+from unigen.cli.inspect import inspect
 from unigen.cli.relax import relax
 from unigen.cli.shared_options import share_options
 from unigen.command import run_command
@@ -25,6 +26,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.command("relax")(relax)
 app.command("identify")(identify)
 app.command("finetune")(finetune)
+app.command("inspect")(inspect)
 app.add_typer(hull.app, name="hull")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -19,24 +20,25 @@ from unigen.models.fine_tuning import FineTuning, Material
 from unigen.models.generator import Generator, OpenedModel
 from unigen.models.interface import Network
 from unigen.models.joint.generator import joint_generator
-from unigen.models.joint.items import open_joint
+from unigen.models.joint.items import joint_encoder, open_joint
 from unigen.models.joint.network import JointConfig, JointModel
 from unigen.models.nearest.generator import NEAREST, NearestSettings, nearest_generator
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.smiles.fine_tuning import prepare_smiles
 from unigen.models.smiles.generator import smiles_generator
-from unigen.models.smiles.items import open_smiles
+from unigen.models.smiles.items import open_smiles, smiles_encoder
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.models.words.decoding import WordsSettings
 from unigen.models.words.generator import words_generator
-from unigen.models.words.items import open_words
+from unigen.models.words.items import open_words, words_encoder
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 from unigen.models.wyckoff.fine_tuning import prepare_wyckoff
 from unigen.models.wyckoff.generator import wyckoff_generator
-from unigen.models.wyckoff.items import open_wyckoff
+from unigen.models.wyckoff.items import open_wyckoff, wyckoff_encoder
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
 
@@ -51,6 +53,8 @@ class Learned:
         training_set: opens the data that a config is trained on.
         reads: what ``data.train`` must hold.
         fine_tuning: prepares a model to be trained further on structures of the user; None: it cannot be.
+        encoder: of single structures, for a network, their kind and a table of known structures; None: it reads no
+            sequences.
         tiny: a config of a few thousand parameters, on which the laws of ``unigen.testing`` are tested in seconds.
     """
 
@@ -60,6 +64,7 @@ class Learned:
     reads: Kind
     tiny: Any
     fine_tuning: Callable[[FineTuning], Material] | None = None
+    encoder: Callable[[Any, Kind, Path], SequenceEncoder] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +124,7 @@ FAMILIES: tuple[Family, ...] = (
             config=AutoregressiveConfig,
             network=Autoregressive,
             training_set=open_words,
+            encoder=words_encoder,
             reads="crystals",
             tiny=_TINY_WORDS,
         ),
@@ -131,6 +137,7 @@ FAMILIES: tuple[Family, ...] = (
             config=WyckoffConfig,
             network=WyckoffModel,
             training_set=open_wyckoff,
+            encoder=wyckoff_encoder,
             reads="crystals",
             fine_tuning=prepare_wyckoff,
             tiny=WyckoffConfig(
@@ -156,6 +163,7 @@ FAMILIES: tuple[Family, ...] = (
             config=MoleculeConfig,
             network=MoleculeModel,
             training_set=open_smiles,
+            encoder=smiles_encoder,
             reads="molecules",
             fine_tuning=prepare_smiles,
             tiny=_TINY_SMILES,
@@ -169,6 +177,7 @@ FAMILIES: tuple[Family, ...] = (
             config=JointConfig,
             network=JointModel,
             training_set=open_joint,
+            encoder=joint_encoder,
             reads="crystals",
             tiny=JointConfig(kind="joint", crystal=_TINY_WORDS, molecule=_TINY_SMILES),
         ),

@@ -6,14 +6,14 @@ substituted structure of each kind, and the crystal itself in the setting of tho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.symmetric import align
+from unigen.crystals.symmetric import SymmetricCrystal, align
 from unigen.data.crystal_store import open_crystals
 from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
@@ -100,8 +100,19 @@ def _opened(name: str, source: str, split: str | None) -> tuple:
 
 def _judge(name: str, source: str, split: str | None, index: int) -> Lesson:
     dataset, table, retriever = _opened(name, source, split)
-    shortlist = retriever.shortlist(table.counts(index), exclude_formula=True)
-    target = table[index]
+    lesson = aligned_lesson(table[index], table.counts(index), retriever)
+    return replace(lesson, rms=_verdicts(dataset[index], retriever, lesson.shortlist, lesson.aligned_at))
+
+
+def aligned_lesson(target: SymmetricCrystal, counts: dict[int, int], retriever: Retriever) -> Lesson:
+    """The lesson of one crystal, but for the verdicts: those are NaN.
+
+    Args:
+        target: the crystal.
+        counts: atoms of its primitive cell by atomic number, ascending.
+        retriever: over the table its neighbours come from.
+    """
+    shortlist = retriever.shortlist(counts, exclude_formula=True)
     at: list[int] = []
     lattices: list[np.ndarray] = []
     free: list[np.ndarray] = []
@@ -113,10 +124,9 @@ def _judge(name: str, source: str, split: str | None, index: int) -> Lesson:
             at.append(neighbour)
             lattices.append(aligned.lattice)
             free.append(aligned.free)
-    rms = _verdicts(dataset[index], retriever, shortlist, np.array(at, dtype=np.int64))
     return Lesson(
         shortlist=shortlist,
-        rms=rms,
+        rms=np.full(len(shortlist.representatives), np.nan),
         aligned_at=np.array(at, dtype=np.int64),
         aligned_lattice=np.array(lattices, dtype=np.float64).reshape(-1, 6),
         aligned_free=np.array(free, dtype=np.float64).reshape(len(at), len(target.numbers), 3),

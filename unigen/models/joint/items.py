@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unigen.cards import Kind
 from unigen.errors import UserError
 from unigen.models.joint.batch import collate_pairs
 from unigen.models.joint.network import JointConfig, JointModel
-from unigen.models.smiles.items import open_smiles
+from unigen.models.sequence_encoder import SequenceEncoder
+from unigen.models.smiles.items import open_smiles, smiles_encoder
 from unigen.models.training_set import DataConfig, Encode, Rows, TrainingSet
-from unigen.models.words.items import open_words
+from unigen.models.words.items import open_words, words_encoder
 from unigen.shapes import Int
 
 
@@ -41,6 +44,13 @@ def open_joint(data: DataConfig, config: JointConfig) -> TrainingSet:
         encode_val=val.encode,
         prepare=prepare,
     )
+
+
+def joint_encoder(network: JointModel, kind: Kind, known: Path) -> SequenceEncoder:
+    """The sequences of one kind, read by the part for it, through the backbone of both."""
+    if kind == "crystals":
+        return words_encoder(network.crystal, kind, known)
+    return smiles_encoder(network.molecule, kind, known)
 
 
 class Pairs:

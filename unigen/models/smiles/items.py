@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from unigen.cards import Kind
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.errors import UserError
 from unigen.geometry.rotation import random_rotation
+from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.smiles.atoms_first import atoms_first
 from unigen.models.smiles.batch import collate_molecules
 from unigen.models.smiles.embedding import CHARGES
@@ -16,6 +21,7 @@ from unigen.models.smiles.tokens import MoleculeSequence, encode
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.molecules.molecule import Molecule
 from unigen.shapes import Int
+from unigen.tokens.labels import token_labels
 
 _UNCONDITIONAL, _SINGLE_PROPERTY = 0.25, 0.5
 """How often a molecule is shown without any property, so that de novo generation and guidance stay possible (with
@@ -42,6 +48,33 @@ def open_smiles(data: DataConfig, config: MoleculeConfig) -> TrainingSet:
         encode_val=val.encode,
         prepare=train.prepare,
     )
+
+
+def smiles_encoder(network: MoleculeModel, kind: Kind, _known: Path) -> SequenceEncoder:
+    """Molecules turned at random, as another SMILES each time, of which no property is told: as in training.
+
+    Raises:
+        UserError: crystals are to be read.
+    """
+    if kind != "molecules":
+        raise UserError("this model reads molecules", got=kind)
+    config = network.config
+
+    def encoded(molecule: Molecule, rng: np.random.Generator) -> MoleculeSequence:
+        if len(molecule) > config.max_atoms:
+            raise UserError("more atoms than the model is trained on", wanted=f"<= {config.max_atoms}")
+        first = config.layout == "graph-first"
+        positions = molecule.positions @ random_rotation(rng)
+        sequence = encode(molecule, rng, stereo=first and bool(rng.random() < _STEREO), positions=positions)
+        return sequence if first else atoms_first(sequence)
+
+    return SequenceEncoder(network, encoded, collate_molecules, _labels)
+
+
+def _labels(sequence: MoleculeSequence) -> list[str]:
+    descriptor = sequence.tokens.descriptor.copy()
+    descriptor[sequence.slot, 0] = sequence.numbers
+    return token_labels(replace(sequence.tokens, descriptor=descriptor))
 
 
 class MoleculeItems:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.errors import UserError
 from unigen.geometry.lattice import automorphisms, lattice_parameters
+from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.models.words.generator import WordsGenerator
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 from unigen.models.words.tokens import WordsTokenizer
+from unigen.tokens.labels import token_labels
 from unigen.tokens.sequence import Sequence, collate
 
 
@@ -35,6 +39,20 @@ def open_words(data: DataConfig, config: AutoregressiveConfig) -> TrainingSet:
         prepare=partial(_set_lattice_scale, train),
         generator=lambda network: WordsGenerator(network, "training", score_steps=0),
         references=val,
+    )
+
+
+def words_encoder(network: Autoregressive, kind: Kind, _known: Path) -> SequenceEncoder:
+    """Crystals from any origin, in any basis, as in training.
+
+    Raises:
+        UserError: molecules are to be read.
+    """
+    if kind != "crystals":
+        raise UserError("this model reads crystals", got=kind)
+    tokenizer = WordsTokenizer(network.config.max_atoms)
+    return SequenceEncoder(
+        network, lambda crystal, rng: tokenizer.encode(crystal.reduced(), rng), collate, token_labels
     )
 
 

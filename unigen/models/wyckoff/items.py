@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from unigen.cards import Kind
+from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.data.compositions import densities
 from unigen.data.crystal_store import open_crystals
 from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
+from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.models.wyckoff.augmentation import draw_exchange, exchanged_lesson
 from unigen.models.wyckoff.batch import WyckoffBatch, collate_shortlists, collate_wyckoff
@@ -24,7 +28,10 @@ from unigen.retrieval.build_table import open_table, table_path
 from unigen.retrieval.lessons import LESSONS, Lesson, Lessons, read_lessons
 from unigen.retrieval.mapped_table import open_retriever
 from unigen.retrieval.shortlist import Retriever
+from unigen.retrieval.table import read_table
+from unigen.retrieval.verdicts import aligned_lesson
 from unigen.shapes import Float, Int
+from unigen.tokens.labels import token_labels
 
 _PROPERTY_RATE = 0.5
 """How often a crystal is shown with each of its properties: the model may be asked for any of them, or none."""
@@ -123,31 +130,12 @@ class WyckoffItems:
             other = exchanged_lesson(lesson, exchange, self.retriever) if exchange else None
             if exchange and other:
                 lesson, target = other, exchange.crystal(target)
-        if len(lesson.aligned_at) and rng.random() >= _NEW_TEMPLATE_RATE:
-            item = self._following(target, lesson, int(rng.integers(len(lesson.aligned_at))))
-        else:
-            volume = self.retriever.volume.predict(target.counts)
-            start = plain_start(target.space_group, target.numbers, target.letters, volume)
-            item = Item(encode(target, start), -1, lesson)
+        item = shown_crystal(target, lesson, self.retriever, rng)
         if len(self.values):
             values = {number: float(column[index]) for number, column in enumerate(self.values)}
             shown = {n: value for n, value in values.items() if np.isfinite(value) and rng.random() < _PROPERTY_RATE}
             item.sequence.tokens.vectors[0] = value_vector(shown)
         return item
-
-    def _following(self, target: SymmetricCrystal, lesson: Lesson, which: int) -> Item:
-        """The crystal as it departs from one of the neighbours that it is aligned with."""
-        neighbour = int(lesson.aligned_at[which])
-        substituted = self.retriever.substitute(lesson.shortlist, neighbour)
-        source = self.retriever.table[int(lesson.shortlist.sources[neighbour])]
-        aligned = SymmetricCrystal(
-            target.space_group,
-            lesson.aligned_lattice[which],
-            substituted.numbers,
-            substituted.letters,
-            lesson.aligned_free[which],
-        )
-        return Item(encode(aligned, Start(substituted, source.numbers)), neighbour, lesson)
 
     def prepare(self, model: WyckoffModel) -> None:
         """Set mean, spread and range of the properties in the model; those without a value are left as they are."""
@@ -158,6 +146,49 @@ class WyckoffItems:
                     adapter.mean[place] = known.mean()
                     adapter.std[place] = known.std(correction=0) + 1e-12  # one value only
                     adapter.range[place] = torch.stack([known.min(), known.max()])
+
+
+def shown_crystal(target: SymmetricCrystal, lesson: Lesson, retriever: Retriever, rng: np.random.Generator) -> Item:
+    """A crystal as it departs from one of the neighbours that it is aligned with, or with a new template."""
+    if not len(lesson.aligned_at) or rng.random() < _NEW_TEMPLATE_RATE:
+        volume = retriever.volume.predict(target.counts)
+        return Item(encode(target, plain_start(target.space_group, target.numbers, target.letters, volume)), -1, lesson)
+    which = int(rng.integers(len(lesson.aligned_at)))
+    neighbour = int(lesson.aligned_at[which])
+    substituted = retriever.substitute(lesson.shortlist, neighbour)
+    source = retriever.table[int(lesson.shortlist.sources[neighbour])]
+    aligned = SymmetricCrystal(
+        target.space_group,
+        lesson.aligned_lattice[which],
+        substituted.numbers,
+        substituted.letters,
+        lesson.aligned_free[which],
+    )
+    return Item(encode(aligned, Start(substituted, source.numbers)), neighbour, lesson)
+
+
+def wyckoff_encoder(network: WyckoffModel, kind: Kind, known: Path) -> SequenceEncoder:
+    """Crystals that follow a neighbour among the known ones where one has their template, as in training.
+
+    Raises:
+        UserError: molecules are to be read, or the table is not there.
+    """
+    if kind != "crystals":
+        raise UserError("this model reads crystals", got=kind)
+    config, retriever = network.config, Retriever(read_table(known))
+
+    def encoded(crystal: Crystal, rng: np.random.Generator) -> Item:
+        from unigen.crystals.symmetry_finder import find_symmetric  # late: networks are used where there is no spglib
+
+        target = find_symmetric(crystal)
+        if sum(target.counts.values()) > config.max_atoms:
+            raise UserError("more atoms than the model is trained on", wanted=f"<= {config.max_atoms}")
+        if len(target.letters) > config.max_orbits:
+            raise UserError("more orbits than the model is trained on", wanted=f"<= {config.max_orbits}")
+        counts = dict(sorted(target.counts.items()))
+        return shown_crystal(target, aligned_lesson(target, counts, retriever), retriever, rng)
+
+    return SequenceEncoder(network, encoded, collate_items, lambda item: token_labels(item.sequence.tokens))
 
 
 def property_values(

@@ -138,6 +138,11 @@ def mixer_of(entry: str | Mixer) -> Mixer:
     return _KINDS[entry]()
 
 
+def kind_of(layer: Layer) -> str:
+    """The kind of a layer's mixer, whatever is built around it."""
+    return mixer_of(layer.mixer if isinstance(layer, RepeatedLayer | ExpertsLayer) else layer).kind
+
+
 def check_pattern(layers: tuple[Layer, ...], heads: int) -> None:
     """Check all names, and that heads can be shared; raises UserError."""
     for layer in layers:
