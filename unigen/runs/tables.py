@@ -13,6 +13,7 @@ from unigen.crystals.dimensionality import NETWORKS, dimensionality
 from unigen.crystals.plausibility.close_contacts import closest_contact
 from unigen.crystals.prototypes import prototype_name
 from unigen.elements import ATOMIC_NUMBER, format_formula, is_organic
+from unigen.shapes import Float
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,8 +85,13 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
 
 def cell_parameters(crystal: Crystal) -> tuple[float, float, float, float, float, float]:
     """Lengths a, b, c in Angstrom and angles alpha (between b and c), beta, gamma in degrees."""
-    lengths = np.linalg.norm(crystal.lattice, axis=1)
-    unit = crystal.lattice / lengths[:, None]
+    return lengths_and_angles(crystal.lattice)
+
+
+def lengths_and_angles(lattice: Float[np.ndarray, "3 3"]) -> tuple[float, float, float, float, float, float]:
+    """The same of a lattice, whose rows are vectors in Angstrom."""
+    lengths = np.linalg.norm(lattice, axis=1)
+    unit = lattice / lengths[:, None]
     # rounding may carry a cosine beyond 1
     cosines = np.clip([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]], -1.0, 1.0)
     a, b, c = lengths.tolist()
