@@ -1,7 +1,8 @@
 """The folder of a generation run: written sample by sample, so that an interrupted run goes on and loses nothing.
 
 ``run.yaml`` what was asked for and how, ``samples.jsonl`` one line a sample, ``samples.csv`` the same lines without
-their structures, as a table; beside them the files that readers of structures want, which differ by kind: `unigen.runs.crystal_files`, `unigen.runs.molecule_files`.
+their structures, as a table; beside them the files that readers of structures want, which differ by kind:
+`unigen.runs.crystal_files`, `unigen.runs.molecule_files`.
 """
 
 from __future__ import annotations
