@@ -137,7 +137,7 @@ _OWN_ERROR = (
     "below the hull is no discovery by itself: energies of a potential stand against the hull's own calculations, from "
     "which CHGNet's are off by 0.023 eV/atom on average for known crystals (eval/README.md)"
 )
-"""Of 100 MP-20 test structures, with those of the Materials Project as the truth; other potentials were not measured."""
+"""Of 100 MP-20 test structures, against those of the Materials Project; other potentials were not measured."""
 
 
 def first_answers(rows: Sequence[Row]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -36,11 +36,13 @@ Cells = tuple[str, ...]
 
 _CRYSTAL_WORDS = (Column("structure", "names"), Column("formula\nspace group", "spaces"), Column("outcome", "spaces"))
 _MOLECULE_WORDS = (Column("molecule", "names"), Column("outcome", "spaces"))
-_CRYSTAL_NUMBERS = ("steps", "eV/atom", "above\nbest", "drop\n(eV/atom)", "moved\n(Å)", "volume")
+_CRYSTAL_NUMBERS = ("steps", "eV/atom", "above\nbest", "drop", "moved\n(Å)", "volume")
+_OF_ENERGIES = "above best, drop{}: eV/atom"
 _OTHER_VOLUME = 1 / 3
-"""Share of the volume that a relaxation gains or loses beyond which it is marked: known crystals change by some per cent
-in any of our potentials, and what changes so much was no such crystal, or the potential fails it."""
-_ENTHALPY = "enthalpy\n(eV/atom)"
+"""Share of the volume that a relaxation gains or loses beyond which it is marked: known crystals change by some per
+cent in any of our potentials; what changes so much was no such crystal, or the potential fails it."""
+_MARKED = "!: the volume changed by more than a third: hardly the crystal that was given any more"
+_ENTHALPY = "enthalpy"
 _MOLECULE_NUMBERS = ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept")
 
 
@@ -118,7 +120,9 @@ def relax_crystal_files(
         moved = [result.displacement for _, result in named if result.displacement is not None]
         if moved:
             summary += f"; atoms moved {np.median(moved):.3f} A (median)"
-        _print(console, _CRYSTAL_WORDS, headings, cells, summary, written)
+        notes = [_OF_ENERGIES.format(f", {_ENTHALPY}" * bool(settings.pressure))]
+        notes += [_MARKED] if any("!" in cell for row in cells[:SHOWN] for cell in row[-2:]) else []
+        _print(console, _CRYSTAL_WORDS, headings, cells, summary, written, notes)
         _print_left_out(console, left_out, survey)
         for row in best[:SHOWN]:
             told = f"{row.rank}. {row.file}: {row.formula} {row.space_group} ({row.space_group_number})"
@@ -176,7 +180,7 @@ def _crystal_cells(row: RelaxedRow, result: Relaxation, settings: RelaxSettings)
         return (row.file, what, outcome, str(result.steps), "", "", "", "", "", *enthalpy)
     moved, volume = f"{result.displacement:.3f}", f"{result.volume_change:+.1%}"
     if abs(result.volume_change or 0.0) > _OTHER_VOLUME:
-        volume = f"volume\n{result.volume_change:+.0%}"
+        volume = f"! {volume}"
     if result.enthalpy_per_atom is not None:
         enthalpy = [f"{result.enthalpy_per_atom:.3f}"]
     above = "" if row.energy_above_lowest is None else f"{row.energy_above_lowest:.3f}"
@@ -271,10 +275,12 @@ def _print(
     rows: Sequence[Cells],
     summary: str,
     written: Path | None,
+    notes: Sequence[str] = (),
 ) -> None:
     """The first structures as a table, how many ended how, and where they are."""
     left = len(rows) - SHOWN
     columns = [*words, *map(Column, numbers)]
-    console.print(terminal_table(columns, rows[:SHOWN], f"and {left} more" if left > 0 else None, console.width))
+    caption = "\n".join([*notes, *[f"and {left} more"] * (left > 0)])
+    console.print(terminal_table(columns, rows[:SHOWN], caption or None, console.width))
     console.out(summary, highlight=False)
     console.out(f"written: {written}", highlight=False)
