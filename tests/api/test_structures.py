@@ -42,6 +42,14 @@ def test_one_structure_in_one_sample_out(given):
     assert {each.request_index for each in several if samples.kind == "crystals"} <= {0}
 
 
+def test_what_has_no_name_is_called_by_its_place_in_the_list():
+    (named,) = ug.generate("NaCl", z=1, n=1, steps=4, score=False)
+    parts = [COPPER.to_pymatgen(), named, OTHER.to_ase(), [COPPER, OTHER], COPPER]
+    names = ["structure-0", "NaCl", "structure-2", "structure-3-0", "structure-3-1", "structure-4"]
+    assert [each.request.id or each.request.formula for each in samples_of(parts)[0]] == names
+    assert [each.request.id for each in samples_of(parts[:1] + parts[2:3])[0]] == ["structure-0", "structure-1"]
+
+
 def test_files_folders_and_runs(tmp_path):
     for place, crystal in enumerate(prototypes(3)):
         crystal.to_cif(tmp_path / f"c{place}.cif")

@@ -6,13 +6,14 @@ from functools import cache
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from tests.eval.known_samples import caesium_chloride, crystal, mp20_test, prototypes, rock_salt, shaken
 from unigen.crystals.crystal import Crystal
-from unigen.crystals.matching import MatchSettings
+from unigen.crystals.matching import BoundedMatcher, MatchSettings
 from unigen.eval.crystals.novelty import find_novel, find_unique
 from unigen.parallel import Workers
 
@@ -96,3 +97,11 @@ def test_a_failure_is_neither(copies):
     samples = [None, *[rock_salt()] * copies, None]
     assert unique(samples) == [False, True, *[False] * (copies - 1), False]
     assert find_novel(samples, [], SETTINGS, PLENTY, Workers(1)).holds.tolist() == [False, *[True] * copies, False]
+
+
+def test_the_example_of_the_captions_is_true():
+    """By the tolerances of CDVAE zincblende and rocksalt are the same; by tighter ones they are not."""
+    made = [Crystal.from_ase(bulk("ZnO", lattice, a=a)) for lattice, a in (("zincblende", 4.58), ("rocksalt", 4.28))]
+    for rules, same in ((MatchSettings(), True), (MatchSettings(stol=0.3, ltol=0.2, angle_tol=5.0), False)):
+        matcher = BoundedMatcher(rules)
+        assert (matcher.same(*map(matcher.reduce, made)).rms is not None) == same

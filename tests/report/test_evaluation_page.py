@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from rich.console import Console
+
 from tests.crystals.real_crystals import prototypes
 from unigen.crystals.crystal import Crystal
 from unigen.eval.crystals.evaluate import evaluate_crystals
@@ -36,6 +38,17 @@ def test_crystals_beside_their_reference(tmp_path):
     assert page.figures[0].title == "density (g/cm³)"
     assert "3 of the reference" in page.figures[0].text
     assert {row[0] for row in page.tables[0].rows} == {name.replace("_", " ") for name in report.metrics}
+    # by which tolerances two are the same, and what is new to what
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(report.table())
+    said = " ".join(captured.get().split())
+    assert "by StructureMatcher with stol 0.5, ltol 0.3, angle_tol 10;" in said
+    assert f"novel: unlike every crystal of {report.reference}, and of nothing else" in said
+    assert "notes" not in report.to_dict()
+    assert len(report.notes) == 2
+    for note in report.notes:
+        assert any(note[1:] in shown for shown in page.notes)
     text = write_evaluation_page(report, tmp_path / "a.html").read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert len(data["items"]) == len(CRYSTALS)

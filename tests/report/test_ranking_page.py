@@ -38,7 +38,8 @@ def hull(unigen, tmp_path):
 
 def test_a_scan_ranked_by_energy_has_its_hull_and_its_energies(unigen, hull, tmp_path):
     scan = ("--elements", "Cu,Au", "--scan", "--scan-limit", 1, "--candidates", 2, "--rank-by", "energy")
-    assert unigen("generate", "crystal", *scan, "--hull", hull, *POTENTIAL, *DRAWING, "--n", 1, "--out", "run")[0] == 0
+    code, out, _ = unigen("generate", "crystal", *scan, "--hull", hull, *POTENTIAL, *DRAWING, "--n", 1, "--out", "run")
+    assert code == 0
     text, cards, items = page(tmp_path / "run" / "report.html")
     assert cards == ["rank", "energy_per_atom", "energy_above_lowest", "energy_above_hull", "relaxed", "prototype"]
     rows = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines()]
@@ -52,8 +53,25 @@ def test_a_scan_ranked_by_energy_has_its_hull_and_its_energies(unigen, hull, tmp
     for row in rows:
         if len(crystal_of(row).counts) == 1:
             assert row["ranking"]["formation_energy"] == pytest.approx(row["ranking"]["energy_above_hull"], abs=2e-6)
-    with (tmp_path / "run" / "ranking.csv").open() as file:
-        assert all(line["formation_energy"] for line in csv.DictReader(file))
+    # nobody has to join tables by hand: what is known, and what it falls apart into, stand beside the energies
+    with (tmp_path / "run" / "compositions.csv").open() as file:
+        known = {line["formula"]: {"True": "yes", "False": "no"}[line["known"]] for line in csv.DictReader(file)}
+    assert {row["id"]: row["ranking"]["known"] for row in rows} == known
+    for name in ("ranking.csv", "samples.csv"):
+        with (tmp_path / "run" / name).open() as file:
+            for line in csv.DictReader(file):
+                assert line["formation_energy"]
+                assert line["decomposition"]
+                assert line["known"] == known[line["formula"]]
+    # the lowest above the hull first
+    lowest = sorted(rows, key=lambda row: row["ranking"]["energy_above_hull"])
+    shown = [line.split()[0] for line in out.splitlines() if re.search(r" (yes|no) +-?\d", line)]
+    assert shown == [crystal_of(row).formula for row in lowest]
+    assert "energy above lowest" not in " ".join(out.split())
+    near = [row for row in rows if row["ranking"]["energy_above_hull"] <= 0.1]
+    assert f"{len(near)} of 3 within 0.1 eV/atom of the hull, " in out
+    assert f"{sum(known[row['id']] == 'yes' for row in near)} of them of known compositions" in out
+    assert ("is no discovery by itself" in out) == (lowest[0]["ranking"]["energy_above_hull"] < 0)
     legend = text.partition('<section id="legend"')[2].partition("</section>")[0]
     for said in ("energy above hull", "eV/atom", f"{EMT} (EMT energies)", "ranking by energy"):
         assert said in legend

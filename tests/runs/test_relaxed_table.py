@@ -50,6 +50,19 @@ def table(folder) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_a_relaxation_that_ends_in_another_volume_is_marked(unigen, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, a in (("near", 3.7), ("far", 4.9)):
+        metal("Cu", "fcc", a).to_cif(tmp_path / "in" / f"{name}.cif")
+    code, out, _ = unigen("relax", "in", *EMT, "--out", "relaxed", "--no-page")
+    assert code == 0
+    changed = {row["file"]: float(row["volume_change"]) for row in table(tmp_path / "relaxed")}
+    assert changed["far"] < -1 / 3 < changed["near"]
+    assert f"! {changed['far']:+.1%}" in out
+    assert f"! {changed['near']:+.1%}" not in out
+    assert "!: the volume changed by more than a third" in out
+
+
 def test_each_entry_keeps_its_name_and_is_told_how_far_it_is_from_the_best(unigen, run):
     code, out, _ = unigen("relax", "run", *EMT, "--out", "relaxed", "--top", 1, "--format", "cif,vasp", "--no-page")
     assert code == 0
@@ -68,6 +81,11 @@ def test_each_entry_keeps_its_name_and_is_told_how_far_it_is_from_the_best(unige
     assert rows["Cu__2"]["rank"] == ""
     assert "drawn five times" in rows["Ag__0"]["reason"]
     assert "1. Cu__1: Cu Fm-3m (225), +0.000 eV/atom" in out
+    assert "above best, drop: eV/atom" in out
+    (shown,) = (line.split() for line in out.splitlines() if line.startswith(" Cu__1 "))
+    assert shown[:4] == ["Cu__1", "Cu", "converged", rows["Cu__1"]["steps"]]
+    assert "Fm-3m" in out
+    assert "!:" not in out
     top = sorted(path.relative_to(run / "relaxed/top").as_posix() for path in (run / "relaxed/top").rglob("*.cif"))
     assert top == ["cif/01-Cu__1.cif", "cif/01-Ni__0.cif"]
     assert sorted(path.name for path in (run / "relaxed/top/vasp/01-Cu__1").iterdir()) == sorted(FILES)

@@ -51,7 +51,7 @@ def test_a_continued_run_ends_in_the_same_bytes(tmp_path):
     again.append(_samples()[2:])
     again.finish()
     assert _contents(tmp_path / "parts") == wanted
-    assert len(wanted) == 3 + 6 + 6
+    assert len(wanted) == 4 + 6 + 6
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.999])

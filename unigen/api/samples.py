@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -17,14 +17,13 @@ from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.folder import Row, file_names
 from unigen.runs.formats import read_formats, write_structure_files
 from unigen.runs.molecule_files import MoleculeFolder
+from unigen.runs.sample_table import sample_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = 5
 """Samples in the text of many: a glance, not a table."""
-
-_NOT_COLUMNS = ("request_index", "request", "lattice", "sites", "molecule", "template", "ranking", "checks", "source")
 
 
 class Samples(Sequence[Sample[Any, Any]]):
@@ -97,7 +96,7 @@ class Samples(Sequence[Sample[Any, Any]]):
         """A row a sample: what it is, what ranked it, what was computed of it, why it failed; ``structure`` last."""
         import pandas as pd
 
-        rows = [_flat(row, sample) for row, sample in zip(self.rows(), self, strict=True)]
+        rows = [sample_columns(row, sample.facts) for row, sample in zip(self.rows(), self, strict=True)]
         frame = pd.DataFrame(rows)
         for name in ("reason", "prototype", "network", "not_molecular"):  # words that most samples lack
             if name in frame:
@@ -148,17 +147,6 @@ class Samples(Sequence[Sample[Any, Any]]):
         from unigen.report.notebook import samples_html
 
         return samples_html(list(self), self.kind)
-
-
-def _flat(row: Mapping[str, Any], sample: Sample[Any, Any]) -> dict[str, Any]:
-    """The scalars of a journal line and of the sample, those of their parts beside them, formula and index first."""
-    formula = "" if sample.structure is None else getattr(sample.structure, "reduced_formula", sample.structure.formula)
-    parts = {**row.get("checks", {}), **row.get("ranking", {})}
-    source = {f"relative_{name}": value for name, value in row.get("source", {}).items()}
-    own = {name: value for name, value in row.items() if name not in _NOT_COLUMNS and name != "space_group"}
-    asked = {f"{name}_asked": value for name, value in row["request"].get("properties", {}).items()}
-    flat = {"id": row["id"], "index": row["index"], "formula": formula, **own, **parts, **source, **asked}
-    return {name: value for name, value in (flat | sample.facts).items() if not isinstance(value, list)}
 
 
 def request_of_structure(structure: Crystal | Molecule | None, name: str) -> CrystalRequest | MoleculeRequest:

@@ -27,11 +27,12 @@ ACCEPTED = (
 )
 
 
-def samples_of(given: object) -> tuple[Samples, bool]:
+def samples_of(given: object, name: str = "structure") -> tuple[Samples, bool]:
     """What is given as samples, and whether it was a single structure.
 
     Args:
         given: `ACCEPTED`. What cannot be read is a failed sample among the others.
+        name: what has none is called by it and by its place in the list.
 
     Raises:
         UserError: nothing of this kind, no such file, nothing in it, crystals and molecules together.
@@ -42,7 +43,7 @@ def samples_of(given: object) -> tuple[Samples, bool]:
         return Samples([given]), True
     if isinstance(given, str | Path):
         return _of_path(Path(given)), False
-    single = _row(given)
+    single = _row(given, f"{name}-0")
     if single is not None:
         return _of_rows([single]), True
     if not isinstance(given, Iterable):
@@ -50,10 +51,12 @@ def samples_of(given: object) -> tuple[Samples, bool]:
     parts = list(given)
     if not parts:
         raise UserError("no structures: an empty list", wanted=ACCEPTED)
-    rows = [_row(part, place) for place, part in enumerate(parts)]
+    rows = [_row(part, f"{name}-{place}") for place, part in enumerate(parts)]
     if all(row is not None for row in rows):
         return _of_rows([row for row in rows if row is not None]), False
-    samples = [sample for part in parts for sample in samples_of(part)[0]]
+    samples: list[Sample[Any, Any]] = []
+    for place, (part, row) in enumerate(zip(parts, rows, strict=True)):
+        samples += samples_of(part, f"{name}-{place}")[0] if row is None else _of_rows([row])
     if len({isinstance(sample.structure, Molecule) for sample in samples if sample.structure is not None}) > 1:
         raise UserError("crystals and molecules together", next_step="give each kind by itself")
     return Samples(samples), False
@@ -97,9 +100,8 @@ def _of_rows(rows: list[Row[Any]]) -> Samples:
     return Samples(samples)
 
 
-def _row(given: object, place: int = 0) -> Row[Any] | None:
-    """The row of a single structure in memory; None for anything else."""
-    name = f"structure-{place}"
+def _row(given: object, name: str) -> Row[Any] | None:
+    """The row of a single structure in memory, which is called so; None for anything else."""
     if isinstance(given, Row):
         return given
     if isinstance(given, Crystal | Molecule):

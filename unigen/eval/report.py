@@ -136,6 +136,22 @@ class Report(ShownInNotebooks):
         reference = f", reference {self.reference}" if self.reference else ""
         return f"Protocol {self.protocol} {self.version}: {self.samples}{reference}"
 
+    @property
+    def notes(self) -> list[str]:
+        """What is to be known of its metrics: which crystals count as the same, and what novel ones are new to."""
+        matching = self.settings.get("matching")
+        if "unique" not in self.metrics or not isinstance(matching, dict):
+            return []
+        tolerances = ", ".join(f"{name} {matching[name]:g}" for name in ("stol", "ltol", "angle_tol"))
+        same = f"the same structure (unique, novel): by StructureMatcher with {tolerances}"
+        notes = [f"{same}; by CDVAE's 0.5, 0.3, 10 even ZnO as zincblende and as rocksalt"]
+        if self.reference is not None:
+            notes.append(
+                f"novel: unlike every crystal of {self.reference}, and of nothing else: a model's own table of known "
+                "structures may hold it"
+            )
+        return notes
+
     def __getitem__(self, name: str) -> float | None:
         """The value of a metric: ``report["match_rate.k1"]``."""
         return self.metrics[name].value
@@ -184,7 +200,8 @@ class Report(ShownInNotebooks):
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=Text(self.title), title_justify="left")
+        note = Text("\n".join(self.notes)) if self.notes else None
+        table = Table(title=Text(self.title), title_justify="left", caption=note, caption_justify="left")
         for column in ("", "value", "95 % interval", "over"):
             table.add_column(column, justify="left" if column == "" else "right")
         for name, metric in self.metrics.items():

@@ -242,6 +242,8 @@ class EnergyRanker:
                 differences["energy_above_hull"] = round(verdict.above_hull, _DIGITS)
             if verdict.formation_energy is not None:
                 others["formation_energy"] = round(verdict.formation_energy, _DIGITS)
+            if verdict.decomposition:
+                others["decomposition"] = verdict.decomposition
         # first, since tables show the first facts
         return replace(rating, facts=differences | others, reason="; ".join(filter(None, reasons)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -60,10 +60,14 @@ def evaluation_page(report: Report, folder: Path) -> Page:
         tables=[_metrics(report, terms), _counts(report), *_left_out(report), legend_of(terms)],
         appendix=[_section(section) for section in report.sections.values()],
         settings=_settings(report),
-        notes=[f"Protocol {report.protocol} {report.version}{beside}. Intervals are 95 %."],
+        notes=[f"Protocol {report.protocol} {report.version}{beside}. Intervals are 95 %.", *_sentences(report.notes)],
         on_cards=_ON_CARDS,
         made_by=_made_by(report),
     )
+
+
+def _sentences(notes: Sequence[str]) -> list[str]:
+    return [f"{note[:1].upper()}{note[1:]}." for note in notes]
 
 
 def _made_by(report: Report) -> dict[By, str]:

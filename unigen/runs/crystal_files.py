@@ -140,7 +140,7 @@ class CrystalFolder(RunFolder):
             | {name: row[name] for name in ("log_likelihood", "source", "above_hull") if name in row}
             for row in made[:SHOWN]
         ]
-        console.print(samples_table(described, len(made)))
+        console.print(samples_table(described, len(made), console.width))
         valid = sum(row["checks"]["valid"] for row in made)
         counts = f"{len(made)} crystals, {valid} valid, {len(failed)} failed"
         console.out(f"{counts}; written to {self.path}", highlight=False)

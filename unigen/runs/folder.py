@@ -1,7 +1,8 @@
 """The folder of a generation run: written sample by sample, so that an interrupted run goes on and loses nothing.
 
-``run.yaml`` what was asked for and how, ``samples.jsonl`` one line a sample; beside them the files that readers of
-structures want, which differ by kind: `unigen.runs.crystal_files`, `unigen.runs.molecule_files`.
+``run.yaml`` what was asked for and how, ``samples.jsonl`` one line a sample, ``samples.csv`` the same lines without
+their structures, as a table; beside them the files that readers of structures want, which differ by kind:
+`unigen.runs.crystal_files`, `unigen.runs.molecule_files`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
 from unigen.parsing import PARSER_ERRORS
+from unigen.runs.sample_table import CRYSTAL_COLUMNS, SAMPLES, write_sample_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,6 +118,7 @@ class RunFolder(ABC):
         # by request and sample: an interrupted run, which finished them in another order, ends in the same bytes
         rows = [self.rows[key] for key in sorted(self.rows)]
         write_text(self.path / JOURNAL, "".join(map(line_text, rows)))
+        write_sample_table(self.path / SAMPLES, rows, CRYSTAL_COLUMNS if self.kind == "crystals" else ("formula",))
         self.write_structures([row for row in rows if was_made(row)])
         return rows
 

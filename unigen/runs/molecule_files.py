@@ -110,7 +110,7 @@ class MoleculeFolder(RunFolder):
         """See RunFolder; with how many were drawn again, and what became of those that were cleaned up."""
         made = [row for row in rows if was_made(row)]
         failed = [row for row in rows if not was_made(row)]
-        console.print(molecules_table(made, len(made)))
+        console.print(molecules_table(made, len(made), console.width))
         redraws = [row["redraws"] for row in rows if "redraws" in row]
         redrawn = f", {len(redraws)} of {len(rows)} drawn again (another stereo, or broken)" if redraws else ""
         counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped"

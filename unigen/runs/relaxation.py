@@ -26,15 +26,23 @@ from unigen.errors import UserError
 from unigen.parallel import Workers
 from unigen.runs.formats import DEFAULT
 from unigen.runs.relaxed_table import TOP, RelaxedRow, relaxed_rows, write_relaxed_files, write_relaxed_table
-from unigen.runs.tables import SHOWN, plain_table
+from unigen.runs.tables import SHOWN
+from unigen.runs.terminal_table import Column, terminal_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Cells = tuple[str, ...]
 
-_CRYSTAL_NUMBERS = ("steps", "eV/atom", "above\nbest", "drop\n(eV/atom)", "moved\n(Å)", "volume")
-_ENTHALPY = "enthalpy\n(eV/atom)"
+_CRYSTAL_WORDS = (Column("structure", "names"), Column("formula\nspace group", "spaces"), Column("outcome", "spaces"))
+_MOLECULE_WORDS = (Column("molecule", "names"), Column("outcome", "spaces"))
+_CRYSTAL_NUMBERS = ("steps", "eV/atom", "above\nbest", "drop", "moved\n(Å)", "volume")
+_OF_ENERGIES = "above best, drop{}: eV/atom"
+_OTHER_VOLUME = 1 / 3
+"""Share of the volume that a relaxation gains or loses beyond which it is marked: known crystals change by some per
+cent in any of our potentials; what changes so much was no such crystal, or the potential fails it."""
+_MARKED = "!: the volume changed by more than a third: hardly the crystal that was given any more"
+_ENTHALPY = "enthalpy"
 _MOLECULE_NUMBERS = ("steps", "energy\n(eV)", "strain\n(kcal/mol)", "moved\n(Å)", "bonds\nkept")
 
 
@@ -112,7 +120,9 @@ def relax_crystal_files(
         moved = [result.displacement for _, result in named if result.displacement is not None]
         if moved:
             summary += f"; atoms moved {np.median(moved):.3f} A (median)"
-        _print(console, "structure", headings, cells, summary, written)
+        notes = [_OF_ENERGIES.format(f", {_ENTHALPY}" * bool(settings.pressure))]
+        notes += [_MARKED] if any("!" in cell for row in cells[:SHOWN] for cell in row[-2:]) else []
+        _print(console, _CRYSTAL_WORDS, headings, cells, summary, written, notes)
         _print_left_out(console, left_out, survey)
         for row in best[:SHOWN]:
             told = f"{row.rank}. {row.file}: {row.formula} {row.space_group} ({row.space_group_number})"
@@ -164,14 +174,18 @@ def _crystal_cells(row: RelaxedRow, result: Relaxation, settings: RelaxSettings)
     outcome = f"{result.outcome}{': ' * bool(result.reason)}{result.reason}"
     drop = result.energy_drop
     enthalpy = [] if not settings.pressure else [""]
+    group = f"{row.space_group} ({row.space_group_number})" if row.space_group else ""
+    what = "\n".join(filter(None, [row.formula, group]))
     if drop is None:
-        return (row.file, outcome, str(result.steps), "", "", "", "", "", *enthalpy)
+        return (row.file, what, outcome, str(result.steps), "", "", "", "", "", *enthalpy)
     moved, volume = f"{result.displacement:.3f}", f"{result.volume_change:+.1%}"
+    if abs(result.volume_change or 0.0) > _OTHER_VOLUME:
+        volume = f"! {volume}"
     if result.enthalpy_per_atom is not None:
         enthalpy = [f"{result.enthalpy_per_atom:.3f}"]
     above = "" if row.energy_above_lowest is None else f"{row.energy_above_lowest:.3f}"
     energy = f"{result.energy_per_atom:.3f}"
-    return (row.file, outcome, str(result.steps), energy, above, f"{drop:.3f}", moved, volume, *enthalpy)
+    return (row.file, what, outcome, str(result.steps), energy, above, f"{drop:.3f}", moved, volume, *enthalpy)
 
 
 def relax_molecule_files(
@@ -223,7 +237,9 @@ def relax_molecule_files(
         energies = [entry.strain.energy for entry in entries if entry.strain.energy is not None]
         if energies:
             summary += f"; strain {np.median(energies):.2f} kcal/mol (median)"
-        _print(console, "molecule", _MOLECULE_NUMBERS, [_molecule_cells(entry) for entry in entries], summary, written)
+        _print(
+            console, _MOLECULE_WORDS, _MOLECULE_NUMBERS, [_molecule_cells(entry) for entry in entries], summary, written
+        )
         _print_left_out(console, left_out, survey)
     return entries
 
@@ -253,19 +269,18 @@ def _counts(outcomes: Iterable[str]) -> str:
 
 
 def _print(
-    console: Console, noun: str, numbers: Sequence[str], rows: Sequence[Cells], summary: str, written: Path | None
+    console: Console,
+    words: Sequence[Column],
+    numbers: Sequence[str],
+    rows: Sequence[Cells],
+    summary: str,
+    written: Path | None,
+    notes: Sequence[str] = (),
 ) -> None:
     """The first structures as a table, how many ended how, and where they are."""
-    from rich.text import Text
-
     left = len(rows) - SHOWN
-    table = plain_table(f"and {left} more" if left > 0 else None)
-    table.add_column(noun, overflow="fold")
-    table.add_column("outcome", overflow="fold")
-    for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows[:SHOWN]:
-        table.add_row(*map(Text, row))
-    console.print(table)
+    columns = [*words, *map(Column, numbers)]
+    caption = "\n".join([*notes, *[f"and {left} more"] * (left > 0)])
+    console.print(terminal_table(columns, rows[:SHOWN], caption or None, console.width))
     console.out(summary, highlight=False)
     console.out(f"written: {written}", highlight=False)

@@ -13,6 +13,8 @@ from unigen.crystals.dimensionality import NETWORKS, dimensionality
 from unigen.crystals.plausibility.close_contacts import closest_contact
 from unigen.crystals.prototypes import prototype_name
 from unigen.elements import ATOMIC_NUMBER, format_formula, is_organic
+from unigen.runs.terminal_table import WIDTH, Column, terminal_table
+from unigen.shapes import Float
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,8 +86,13 @@ def check_sample(crystal: Crystal, symprec: float = 0.1) -> dict[str, object]:
 
 def cell_parameters(crystal: Crystal) -> tuple[float, float, float, float, float, float]:
     """Lengths a, b, c in Angstrom and angles alpha (between b and c), beta, gamma in degrees."""
-    lengths = np.linalg.norm(crystal.lattice, axis=1)
-    unit = crystal.lattice / lengths[:, None]
+    return lengths_and_angles(crystal.lattice)
+
+
+def lengths_and_angles(lattice: Float[np.ndarray, "3 3"]) -> tuple[float, float, float, float, float, float]:
+    """The same of a lattice, whose rows are vectors in Angstrom."""
+    lengths = np.linalg.norm(lattice, axis=1)
+    unit = lattice / lengths[:, None]
     # rounding may carry a cosine beyond 1
     cosines = np.clip([unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]], -1.0, 1.0)
     a, b, c = lengths.tolist()
@@ -93,15 +100,7 @@ def cell_parameters(crystal: Crystal) -> tuple[float, float, float, float, float
     return a, b, c, alpha, beta, gamma
 
 
-def plain_table(caption: str | None) -> Table:
-    """An empty table as narrow as its columns, with a line under its head and words under itself."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    return Table(box=SIMPLE_HEAD, padding=0, pad_edge=False, caption=caption, caption_justify="left")
-
-
-def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None) -> Table:
+def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None, width: int = WIDTH) -> Table:
     """A table of samples for the terminal; every cell is whole at 80 columns.
 
     Args:
@@ -110,9 +109,8 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
             a known structure (``id``, ``formula``, ``distance``, ``probability``), and ``above_hull`` in eV/atom, which
             takes the place of ``valid``: what is not valid is not judged. The first `SHOWN` are shown.
         total: how many there are, when ``rows`` is only the beginning.
+        width: of the terminal, characters.
     """
-    from rich.text import Text
-
     copied = any("source" in row for row in rows)
     total = len(rows) if total is None else total
     notes = [_COPIED] if copied else [_LIKELIHOOD] if any("log_likelihood" in row for row in rows) else []
@@ -120,18 +118,16 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
     judged = any("above_hull" in row for row in rows)
     notes += [_ABOVE_HULL] if judged else []
     notes += [f"and {total - SHOWN} more"] if total > SHOWN else []
-    table = plain_table("\n".join(notes) or None)
-    table.add_column("formula", overflow="fold", min_width=9)
-    table.add_column("space group", overflow="fold", min_width=10)
     cell = (f"a b c (Å)\n{_ANGLES}",) if copied else ("a b c (Å)", _ANGLES)
-    for heading in (*cell, "g/cm³", "d min\n(Å)", "above\nhull" if judged else "valid"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    if copied:
-        table.add_column("known relative", overflow="fold", min_width=11)
-    table.add_column(_merit(rows[:SHOWN]), justify="right", no_wrap=True)
-    for row in rows[:SHOWN]:
-        table.add_row(*map(Text, _copied_cells(row) if copied else _cells(row)))
-    return table
+    columns = [
+        Column("formula", "names"),
+        Column("space group", "spaces"),
+        *map(Column, (*cell, "g/cm³", "d min\n(Å)", "above\nhull" if judged else "valid")),
+        *[Column("known relative", "names")] * copied,
+        Column(_merit(rows[:SHOWN])),
+    ]
+    cells = [_copied_cells(row) if copied else _cells(row) for row in rows[:SHOWN]]
+    return terminal_table(columns, cells, "\n".join(notes) or None, width)
 
 
 _FACTS = 4
@@ -142,48 +138,64 @@ _PREDICTED = 36
 columns formula, SMILES and the number that ranks have their least room beside it."""
 
 
-def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str) -> Table:
+def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str, width: int = WIDTH) -> Table:
     """A table of ranked answers for the terminal: what they are, and the first numbers that ranked them.
 
     Args:
         rows: journal lines of answers that were made.
         total: how many there are.
         unit: of the number that ranks.
+        width: of the terminal, characters.
     """
-    from rich.text import Text
-
-    table = plain_table(f"and {total - len(rows)} more" if total > len(rows) else None)
-    table.add_column("rank", justify="right")
-    table.add_column("formula", overflow="fold", min_width=9)
     crystals = any("checks" in row for row in rows)
-    table.add_column("space group" if crystals else "SMILES", overflow="fold", min_width=10)
-    passed_over = ("rank", "candidate")
-    numbers = dict.fromkeys(
+    ranked = any(row["ranking"]["rank"] > 1 for row in rows)  # of scans there may be one answer a composition
+    known = any("known" in row["ranking"] for row in rows)
+    found = dict.fromkeys(
         name
         for row in rows
         for name, value in row["ranking"].items()
-        if isinstance(value, int | float) and name not in passed_over
+        if isinstance(value, int | float) and name not in ("rank", "candidate")
     )
+    numbers = list(found)
+    if not ranked and not any(row["ranking"].get("energy_above_lowest") for row in rows):
+        numbers = [name for name in numbers if name != "energy_above_lowest"]  # each is its own lowest
+    if known and "energy_above_hull" in numbers:  # what several compositions compare by
+        numbers.sort(key=lambda name: name != "energy_above_hull")
     asked = any("_predicted" in name for name in numbers)
-    shown = list(numbers)[: 1 if asked else _FACTS]
-    for place, name in enumerate(shown):
+    numbers = numbers[: 1 if asked else _FACTS]
+    quantity = next(iter(found), "")
+    columns = [
+        *[Column("rank")] * (ranked or len(rows) == 1),
+        Column("formula", "names"),
+        Column("space group", "spaces") if crystals else Column("SMILES", "anywhere", least=10),
+        *[Column("known")] * known,
+    ]
+    for name in numbers:
         heading = name.replace("_", " ")
-        table.add_column(f"{heading}\n({unit})" if not place and unit else heading, justify="right", overflow="fold")
+        columns.append(Column(f"{heading}\n({unit})" if name == quantity and unit else heading))
     if asked:
         longest = max(len(line) for row in rows for line in _predicted(row["ranking"]))
-        table.add_column("predicted", overflow="fold", width=max(len("predicted"), min(longest, _PREDICTED)))
+        columns.append(Column("predicted", "spaces", least=max(len("predicted"), min(longest, _PREDICTED))))
+    cells = []
     for row in rows:
         ranking = row["ranking"]
         if crystals:
             kind = f"{row['checks']['space_group']} ({row['checks']['space_group_number']})"
+            formula = "\n".join([crystal_formula(row), *filter(None, [row["checks"].get("prototype")])])
         else:
-            kind = str(row["smiles"])
-        formula = row.get("formula") or crystal_formula(row)
-        found = [ranking.get(name, "") for name in shown]
-        cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in found]
-        cells += ["\n".join(_predicted(ranking))] if asked else []
-        table.add_row(*map(Text, (str(ranking["rank"]), formula, kind, *cells)))
-    return table
+            kind, formula = str(row["smiles"]), str(row["formula"])
+        values = [ranking.get(name, "") for name in numbers]
+        cells.append(
+            [
+                *[str(ranking["rank"])] * (ranked or len(rows) == 1),
+                formula,
+                kind,
+                *[str(ranking.get("known", ""))] * known,
+                *[f"{value:.4g}" if isinstance(value, float) else str(value) for value in values],
+                *["\n".join(_predicted(ranking))] * asked,
+            ]
+        )
+    return terminal_table(columns, cells, f"and {total - len(rows)} more" if total > len(rows) else None, width)
 
 
 def _predicted(ranking: Mapping[str, Any]) -> list[str]:
@@ -254,21 +266,17 @@ def _crystal(row: Mapping[str, object]) -> Crystal:
     return crystal
 
 
-def molecules_table(rows: Sequence[Mapping[str, object]], total: int) -> Table:
+def molecules_table(rows: Sequence[Mapping[str, object]], total: int, width: int = WIDTH) -> Table:
     """A table of molecules for the terminal.
 
     Args:
         rows: journal lines of samples that were made; the first `SHOWN` are shown.
         total: how many there are.
+        width: of the terminal, characters.
     """
-    from rich.text import Text
-
-    table = plain_table(f"and {total - SHOWN} more" if total > SHOWN else None)
-    table.add_column("formula", overflow="fold", min_width=9)
-    table.add_column("SMILES", overflow="fold")
-    table.add_column("d min\n(Å)", justify="right", no_wrap=True)
+    columns = [Column("formula", "names"), Column("SMILES", "anywhere", least=10), Column("d min\n(Å)")]
+    cells = []
     for row in rows[:SHOWN]:
         closest = row["smallest_distance"]
-        shown = f"{closest:.2f}" if isinstance(closest, float) else "-"
-        table.add_row(Text(str(row["formula"])), Text(str(row["smiles"])), shown)
-    return table
+        cells.append([str(row["formula"]), str(row["smiles"]), f"{closest:.2f}" if isinstance(closest, float) else "-"])
+    return terminal_table(columns, cells, f"and {total - SHOWN} more" if total > SHOWN else None, width)
