@@ -93,7 +93,8 @@ def run_ranking(
             console.out(line, highlight=False)
         missing = len(rows) - len(made)
         console.out(
-            f"{len(made)} answer{'' if len(made) == 1 else 's'} of {sum(map(len, groups))} candidates, ranked by {ranker.name}"
+            f"{len(made)} answer{'' if len(made) == 1 else 's'} of {sum(map(len, groups))} candidates, ranked by "
+            f"{ranker.name}"
             f"{f', {missing} missing' if missing else ''}; written to {folder.path}",
             highlight=False,
         )
