@@ -34,7 +34,7 @@ from unigen.models.card import read_model_card
 from unigen.models.checkpoint import load_model, save_model
 from unigen.molecules.molecule import Molecule
 from unigen.retrieval.table import read_table
-from unigen.runs.fine_tuning import why_undone
+from unigen.runs.fine_tuning import FineTuneSettings, _user_data, why_undone
 from unigen.runs.fine_tuning_measures import Measured
 
 MAX_ATOMS, KNOWN, OWN = 6, 50, 34
@@ -189,6 +189,17 @@ def test_what_cannot_be_done_is_one_line(unigen, place, tmp_path):
         code, _, err = unigen(*options)
         assert (code, err.startswith("error: "), err.count("\n")) == (2, True, 1), err
         assert said in err
+    assert not list((place / "c").glob("*.yaml"))  # nothing was learned, and another try may begin there
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.5])
+def test_of_few_structures_about_the_share_that_is_asked_for_is_held_out(place, tmp_path, monkeypatch, share):
+    """Whatever the hashes of their formulas say."""
+    monkeypatch.chdir(place)
+    settings = FineTuneSettings(model="base", data="mine", out=tmp_path, split_val=share, workers=1)
+    data = _user_data(settings, "crystals", None)
+    held = float((data.split == "val").mean())
+    assert 0.75 * share < held < 2 * share + 0.1
 
 
 # ---- from Python

@@ -160,6 +160,10 @@ def test_a_folder_asked_for_another_number_or_limit_goes_on_and_answers_as_a_new
         for run in ("again", "anew")
     ]
     assert both[0] == both[1]
+    assert (Path("again") / "report.html").stat().st_mtime_ns > 0
+    code, _, err = stable(unigen, "--draws", 12, n=1, limit=-5, out="again")
+    assert (code, "not one of 12 draws is stable" in err) == (2, True)
+    assert not [name for name in ("report.html", "samples.png") if (Path("again") / name).exists()]
     journals = [(Path(run) / "relaxed/relaxed.jsonl").read_text().splitlines() for run in ("again", "anew")]
     assert len(set(journals[0])) == len(journals[0])
     assert set(journals[1]) <= set(journals[0])

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _OF_LAYERS = "how far apart the layers stand follows known crystals, and potentials without dispersion do not judge it"
 
 FRAMES, SYMMETRISED = "samples.extxyz", "cif_symmetrised"
+_SHOWING = ("report.html", "samples.png")
+"""Page and picture of a run, made of its structures."""
 _DIGITS = 6
 
 OF_STABLE = (
@@ -124,11 +126,13 @@ class CrystalFolder(RunFolder):
                     crystal.to_cif(begin(self.path / SYMMETRISED / f"{stem}.cif"), self.symprec)
 
     def remove_structures(self) -> None:
-        """Remove the files that `write_structures` made: they are of other answers than the folder will hold."""
+        """Remove what `write_structures` made, page and picture: of other answers than the folder will hold."""
         with writing(self.path):
             for name in (*FORMATS, SYMMETRISED):
                 if (self.path / name).is_dir():
                     rmtree(self.path / name)
+            for name in _SHOWING:
+                (self.path / name).unlink(missing_ok=True)
 
     def print_summary(self, rows: Sequence[Row], console: Console) -> None:
         """See RunFolder."""

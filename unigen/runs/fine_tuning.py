@@ -24,7 +24,7 @@ from unigen.data.build import BuildOptions, build_dataset
 from unigen.data.build_sources import resolve_sources
 from unigen.data.store import Dataset
 from unigen.data.summary import print_result
-from unigen.disk import alone_in, durable, sha256_of, write_text
+from unigen.disk import alone_in, durable, empty_folder, sha256_of, write_text
 from unigen.disk import checksum as file_checksum
 from unigen.errors import UserError
 from unigen.journal import claim_folder
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 CLAIM, BEFORE, RESULT = "finetune.yaml", "before.json", "finetune.json"
+
+_HELD_OUT, _LARGEST_FRACTION = 0.75, 0.95
+"""Of the share that is asked for, what must be held out at least; and the largest that is tried for it."""
 
 FEWEST = 10
 """Structures to train on, and half as many to validate with: of fewer, nothing that is measured says anything."""
@@ -152,7 +155,11 @@ def fine_tune(settings: FineTuneSettings, console: Console | None = None) -> Fin
     started = time.monotonic()
     with alone_in(out):
         claim_folder(out, CLAIM, _facts(settings, folder, source.checksum(out / "data")), not_compared=("unigen",))
-        data = _user_data(settings, source.kind, console)
+        try:
+            data = _user_data(settings, source.kind, console)
+        except UserError:
+            empty_folder(out)  # nothing was learned: the folder is free for another try
+            raise
         splits = dict(Counter(data.split.tolist()))
         task = FineTuning(
             model=folder,
@@ -231,11 +238,16 @@ def _user_data(settings: FineTuneSettings, kind: Kind, console: Console | None) 
     folder = settings.out / "data"
     store = folder / f"{kind}.parquet"
     if not store.exists():
-        for split_val in (0.0, settings.split_val):
-            options = BuildOptions(split_val=split_val, properties=settings.properties)
+        fraction, least = 0.0, 0.0
+        while True:
+            options = BuildOptions(split_val=fraction, properties=settings.properties)
             built = build_dataset("mine", (settings.data,), options, workers=settings.workers, folder=folder)
-            if "val" in built.splits:
+            held = built.splits.get("val", 0) / max(sum(built.splits.values()), 1)
+            if held > least or fraction >= _LARGEST_FRACTION:
                 break
+            # a hash decides for each formula: of few, less than was asked for may be held out
+            fraction = min(max(settings.split_val, 1.25 * fraction), _LARGEST_FRACTION)
+            least = _HELD_OUT * settings.split_val
         if console is not None:
             print_result(built, console)
     data = open_kind(kind, store)

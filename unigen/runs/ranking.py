@@ -76,7 +76,13 @@ def run_ranking(
         # as they stand in the journal: a run that goes on rates the same digits
         groups = by_request(candidates.sample_of(row, requests[row["request_index"]]) for row in drawn)
         with Workers(workers, progress=console is not None) as pool:
-            known = {each.formula: each.known for scan in settings.scans for each in scan.compositions}
+            hull = getattr(ranker, "hull", None)
+            on_hull = frozenset(() if hull is None else hull.reference.formulas)
+            known = {
+                each.formula: each.known or each.formula in on_hull
+                for scan in settings.scans
+                for each in scan.compositions
+            }
             rows, choices = write_ranked(folder, groups, drawn, ranker, settings.n, pool, known)
         said = _write_transitions(folder, choices, ranking.pressures) if ranking.pressures else []
     if console is not None:
@@ -125,7 +131,7 @@ def write_ranked(
         ranker: what chooses.
         n: answers a request.
         workers: what is slow is spread over these.
-        known: of the formulas of a scan, whether a structure of it is known.
+        known: of the formulas of a scan, whether a structure of it is known, to the table or to the hull.
     """
     rated, choices = rank_candidates(groups, ranker, n, workers, folder.path / RATINGS, known)
     folder.hold(answer for choice in choices for answer in choice.answers)
@@ -178,7 +184,7 @@ def _near_the_hull(rows: Sequence[Row]) -> list[str]:
     told = ", ".join(f"{name} ({energy:+.3f})" for name, (energy, _) in list(zip(names, near, strict=True))[:SHOWN])
     more = f" and {len(near) - SHOWN} more" if len(near) > SHOWN else ""
     known = [row["ranking"]["known"] == "yes" for _, row in near if "known" in row["ranking"]]
-    of_known = f", {sum(known)} of them of known compositions" if known else ""
+    of_known = f", {sum(known)} of them of compositions that the table or the hull holds" if known else ""
     lines = [f"{len(near)} of {len(above)} within {NEAR} eV/atom of the hull{of_known}: {told}{more}".rstrip(": ")]
     return lines + ([_OWN_ERROR] if near and near[0][0] < 0 else [])
 
