@@ -165,7 +165,9 @@ def test_a_scaffold_as_large_as_any_molecule_is_refused():
 def test_values_are_said_with_units_and_those_beyond_the_data_are_warned_of():
     said = remarks(generator(), MoleculeRequest(properties={"gap": 0.9}))
     assert said == ["warning: gap 0.9 hartree lies outside of the training data: 0.1 to 0.6 hartree"]
-    assert remarks(generator(), MoleculeRequest(properties={"gap": 0.2})) == ["gap 0.2 hartree (0.1 to 0.6 hartree)"]
+    assert remarks(generator(), MoleculeRequest(properties={"gap": 0.2})) == [
+        "gap 0.2 hartree (training data: 0.1 to 0.6 hartree)"
+    ]
 
 
 @pytest.mark.usefixtures("unjudged")

@@ -1,1 +1,1 @@
-"""Parts of networks that know no material: mixers, heads, encoders, processes, conditions."""
+"""Parts of networks that know no material: mixers, heads, kernels, encoders, processes, conditions."""
