@@ -81,7 +81,7 @@ def test_a_chemical_system_is_scanned_over_its_compositions(unigen, tmp_path):
     options = ("--elements", "Na,Cl", "--scan", "--scan-limit", 2, "--min-distance", 1.0)
     code, said, error = unigen(*GENERATE, *options, "--out", "run")
     assert code == 0, error
-    assert said.startswith("Na-Cl: 3 compositions, 3 of them known; left out: ")
+    assert said.startswith("Na-Cl: 3 compositions, 3 of them known to the table; left out: ")
     with (tmp_path / "run/compositions.csv").open() as file:
         formulas = [row["formula"] for row in csv.DictReader(file)]
     assert [row["request"]["formula"] for row in rows(tmp_path / "run")] == formulas

@@ -96,7 +96,9 @@ _ANY: dict[str, Quantity] = {
     "rank": Quantity("count", "its place; 1 is the best", "ranking"),
     "candidate": Quantity("count", "which candidate of its request it was; from 0", "ranking"),
     "by": Quantity("name", "what ranked it", "ranking"),
-    "known": Quantity("name", "whether a structure of its composition is known, as the scan found", "ranking"),
+    "known": Quantity(
+        "name", "whether the table of the scan or the hull holds a structure of its composition", "ranking"
+    ),
     "ranking_note": Quantity("text", "what is to be said of its ranking", "ranking"),
     "off_by": Quantity("standard deviations", "farthest of its properties from what was asked for", "ranking"),
 }

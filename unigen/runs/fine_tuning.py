@@ -267,7 +267,7 @@ def _user_data(settings: FineTuneSettings, kind: Kind, console: Console | None) 
             where=settings.data,
             got=f"{counts['train']} to train on, {counts['val']} held out",
             wanted=f"at least {FEWEST} and {FEWEST // 2}",
-            next_step="give more of them, or another --split-val",
+            next_step="give more of them" + (", or another --split-val" if 2 * counts.total() >= 3 * FEWEST else ""),
         )
     return data
 

@@ -100,7 +100,8 @@ class Scan:
         """The same in a line."""
         facts = self.facts
         return (
-            f"{facts['system']}: {facts['compositions']} compositions, {facts['known']} of them known; left out: "
+            f"{facts['system']}: {facts['compositions']} compositions, {facts['known']} of them known to the table; "
+            "left out: "
             f"{self.unbalanced} whose charges do not balance, {self.beyond} behind the nearest of their systems"
             + (f", {self.held} of --known" if self.held else "")
         )
