@@ -15,7 +15,7 @@ from unigen.parallel import Workers
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder, crystal_of
-from unigen.runs.folder import Row
+from unigen.runs.folder import PICTURE, Row
 from unigen.runs.formats import read_formats
 from unigen.runs.generation import RunSettings, run_generation
 from unigen.runs.molecule_files import MoleculeFolder, molecule_of
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from unigen.runs.stable import StableRules
 
-PICTURE, DRAWN = "samples.png", 12
-"""The picture of a run, and how many samples it shows: as many as can still be told apart on a screen."""
+DRAWN = 12
+"""Samples that the picture of a run shows: as many as can still be told apart on a screen."""
 
 
 MANY = 2_500

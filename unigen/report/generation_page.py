@@ -12,10 +12,10 @@ from unigen.crystals.crystal import Crystal
 from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import distributions
 from unigen.report.html import write_page
-from unigen.report.page import PAGE, Item, Page, Value
+from unigen.report.page import Item, Page, Value
 from unigen.report.quantities import By
 from unigen.runs.crystal_files import crystal_of
-from unigen.runs.folder import RUN, Row, file_names
+from unigen.runs.folder import PAGE, RUN, Row, file_names
 from unigen.runs.molecule_files import SDF, molecule_of
 
 _NOT_COLUMNS = ("id", "request_index", "request", "seed", "model", "formula", "sites", "lattice", "molecule", "reason")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from unigen.report.figures.interactions import curves_figure, map_figure
 from unigen.report.html import write_page
-from unigen.report.page import PAGE, Figure, Item, Page, Table
+from unigen.report.page import Figure, Item, Page, Table
+from unigen.runs.folder import PAGE
 from unigen.runs.inspection import Inspection
 
 COLUMNS = ("layer", "mixer", "heads", "effective heads", "rank", "effective rank", "rank of a head", "distance")

@@ -16,8 +16,6 @@ from unigen.molecules.molecule import Molecule
 from unigen.report.pictures.conventional_cell import SYMPREC
 from unigen.report.quantities import By
 
-PAGE = "report.html"
-
 Value = float | int | bool | str | None
 
 

@@ -17,7 +17,8 @@ from unigen.energies.relaxed_molecules import MOLECULES
 from unigen.journal import RUN
 from unigen.report.distributions import column_distributions
 from unigen.report.html import write_page
-from unigen.report.page import PAGE, Item, Page, Value
+from unigen.report.page import Item, Page, Value
+from unigen.runs.folder import PAGE
 from unigen.runs.relaxation import RelaxedEntry
 from unigen.runs.relaxed_table import ranked_within, what_goes_down
 from unigen.runs.tables import check_sample

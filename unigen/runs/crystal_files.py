@@ -16,7 +16,7 @@ from unigen.disk import durable_text, durable_together, writing
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
 from unigen.request import CrystalRequest
-from unigen.runs.folder import Row, RunFolder, file_names, was_made
+from unigen.runs.folder import PAGE, PICTURE, Row, RunFolder, file_names, was_made
 from unigen.runs.formats import DEFAULT, FORMATS, write_structure_files
 from unigen.runs.tables import SHOWN, check_sample, samples_table
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _OF_LAYERS = "how far apart the layers stand follows known crystals, and potentials without dispersion do not judge it"
 
 FRAMES, SYMMETRISED = "samples.extxyz", "cif_symmetrised"
-_SHOWING = ("report.html", "samples.png")
-"""Page and picture of a run, made of its structures."""
 _DIGITS = 6
 
 OF_STABLE = (
@@ -131,7 +129,7 @@ class CrystalFolder(RunFolder):
             for name in (*FORMATS, SYMMETRISED):
                 if (self.path / name).is_dir():
                     rmtree(self.path / name)
-            for name in _SHOWING:
+            for name in (PAGE, PICTURE):  # made of the structures, too
                 (self.path / name).unlink(missing_ok=True)
 
     def print_summary(self, rows: Sequence[Row], console: Console) -> None:

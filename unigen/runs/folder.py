@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 RUN, JOURNAL = "run.yaml", "samples.jsonl"
+PAGE, PICTURE = "report.html", "samples.png"
+"""Of what a folder holds, for the eye."""
 NOT_COMPARED = ("versions",)
 """Written in ``run.yaml`` for the reader; a run may go on after an update of these."""
 

@@ -18,7 +18,7 @@ from unigen.models.smiles.tokens import MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
 from unigen.nn.heads.vectors import EmbeddedLevel, VectorHead
 from unigen.nn.mixers.backbone import first_rows
-from unigen.nn.process.solvers import Denoiser, dpm_solver_2m, heun, karras_levels
+from unigen.nn.process.solvers import SOLVERS, Denoiser, karras_levels
 from unigen.shapes import Bool, Float
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.text import smiles_text
@@ -223,12 +223,13 @@ def draw_vectors(
 ) -> Float[Tensor, "slots 3"]:
     """Vectors in the atoms' frames from one ODE a slot; numbers that are not free stay 0. See ``solver_levels``."""
     sigmas = torch.stack([level.sigma for level in levels])
-    solve = {"dpm2m": dpm_solver_2m, "heun": heun}[settings.solver]
 
     def denoise_free(x: Tensor, level: EmbeddedLevel) -> Tensor:
         return x + free * (denoise(x, level) - x)
 
-    return solve(denoise_free, head.process.prior(normal) * free, sigmas, settings.temperature, levels)
+    return SOLVERS[settings.solver](
+        denoise_free, head.process.prior(normal) * free, sigmas, settings.temperature, levels
+    )
 
 
 def solver_levels(head: VectorHead, settings: MoleculeSettings) -> list[EmbeddedLevel]:

@@ -30,6 +30,13 @@ CHUNK = 64
 """Tokens of a chunk: four tiles of a tensor core a side, and the states between chunks fit a GPU's memory."""
 
 
+def segment_sums(log_decay: Float[Tensor, "*batch tokens"]) -> Float[Tensor, "*batch tokens sources"]:
+    """``log (a_i ... a_(j+1))`` for output i and source j, minus infinity for later sources."""
+    total = log_decay.cumsum(-1)
+    future = torch.ones(total.shape[-1], total.shape[-1], dtype=torch.bool, device=total.device).triu(1)
+    return (total[..., :, None] - total[..., None, :]).masked_fill(future, -torch.inf)
+
+
 def packed_scan(
     q: Float[Tensor, "tokens shared state"],
     k: Float[Tensor, "tokens shared state"],
@@ -97,11 +104,10 @@ def packed_scan_reference(
         return padded.unflatten(1, (-1, chunk)).movedim(3, 1)  # (sequences, heads, chunks, chunk, ...)
 
     q, k, v = side_by_side(q), side_by_side(k), side_by_side(v)
-    total = side_by_side(log_decay).cumsum(-1)
+    log_decay = side_by_side(log_decay)
+    total = log_decay.cumsum(-1)
     takes = None if erased is None else side_by_side(erased)
-    future = torch.ones(chunk, chunk, dtype=torch.bool, device=v.device).triu(1)
-    decay = (total[..., :, None] - total[..., None, :]).masked_fill(future, -torch.inf).exp()
-    weights = (q @ k.transpose(-1, -2)) * decay
+    weights = (q @ k.transpose(-1, -2)) * segment_sums(log_decay).exp()
     from_start, to_end = total.exp(), (total[..., -1:] - total).exp()
     memory = v.new_zeros(*v.shape[:2], q.shape[-1], v.shape[-1])
     outputs = []

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unigen.nn.heads.vectors import EmbeddedLevel, VectorHead
 from unigen.nn.kernels.dispatch import by_triton
-from unigen.nn.process.solvers import dpm_solver_2m, heun
+from unigen.nn.process.solvers import SOLVERS
 from unigen.shapes import Float
 
 
@@ -64,5 +64,4 @@ def sample_vectors_reference(
         denoised = head.denoise(x, level, context)
         return denoised if free is None else x + free * (denoised - x)
 
-    solve = {"dpm2m": dpm_solver_2m, "heun": heun}[solver]
-    return solve(denoise, x, levels, temperature, told)
+    return SOLVERS[solver](denoise, x, levels, temperature, told)

@@ -28,11 +28,11 @@ from torch.nn import functional
 
 from unigen.batch import Layout
 from unigen.nn.kernels.dispatch import by_triton
-from unigen.nn.kernels.packed_scan import scan_rows
+from unigen.nn.kernels.packed_scan import scan_rows, segment_sums
 from unigen.nn.mixers.gated_output import GatedOutput
 from unigen.nn.mixers.interface import State, TokenMixer, precise
 from unigen.nn.mixers.short_convolution import ShortConvolution
-from unigen.nn.mixers.ssd import segment_sums
+from unigen.nn.mixers.ssd import decay_parameters
 from unigen.shapes import Float, Int
 
 CHUNK = 64
@@ -122,10 +122,7 @@ class DeltaProduct(TokenMixer):
         self.to_qkv = nn.Linear(width, (1 + 2 * reflections) * width, bias=False)
         self.convolution = ShortConvolution((1 + 2 * reflections) * width, convolution)
         self.to_rates = nn.Linear(width, (1 + reflections) * heads, bias=False)
-        # decays as Mamba-2 and Gated DeltaNet begin: memories of one token to a thousand
-        step = torch.logspace(-3, -1, heads)
-        self.step_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
-        self.log_rate = nn.Parameter(torch.linspace(1.0, 16.0, heads).log())
+        self.step_bias, self.log_rate = decay_parameters(heads)
         self.gated = GatedOutput(width)
 
     def mix(self, x: Float[Tensor, "batch tokens width"], layout: Layout, state: State | None) -> Tensor:

@@ -15,15 +15,13 @@ Dao and Gu 2024, "Transformers are SSMs", equations 2, 16 and listing 1; q, k ar
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from unigen.batch import Layout
 from unigen.nn.kernels.dispatch import by_triton
-from unigen.nn.kernels.packed_scan import scan_rows
+from unigen.nn.kernels.packed_scan import scan_rows, segment_sums
 from unigen.nn.mixers.gated_output import GatedOutput
 from unigen.nn.mixers.interface import State, TokenMixer, precise
 from unigen.nn.mixers.short_convolution import ShortConvolution
@@ -34,11 +32,14 @@ QUADRATIC, CHUNK = 128, 64
 takes less than two chunks and what is carried between them."""
 
 
-def segment_sums(log_decay: Float[Tensor, "*batch tokens"]) -> Float[Tensor, "*batch tokens sources"]:
-    """``log (a_i ... a_(j+1))`` for output i and source j, minus infinity for later sources."""
-    total = log_decay.cumsum(-1)
-    future = torch.ones(total.shape[-1], total.shape[-1], dtype=torch.bool, device=total.device).triu(1)
-    return (total[..., :, None] - total[..., None, :]).masked_fill(future, -math.inf)
+def decay_parameters(heads: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """``b`` and ``A`` of ``log a = -exp(A) softplus(. + b)``, each (heads,): as Mamba-2 begins.
+
+    Steps from 0.001 to 0.1 and rates from 1 to 16, which remember one token to a thousand.
+    """
+    step = torch.logspace(-3, -1, heads)
+    inverse_of_softplus = step + torch.log(-torch.expm1(-step))
+    return nn.Parameter(inverse_of_softplus), nn.Parameter(torch.linspace(1.0, 16.0, heads).log())
 
 
 def decaying_attention(
@@ -91,10 +92,7 @@ class SSD(TokenMixer):
         self.to_qkv = nn.Linear(width, 2 * state_width + width, bias=False)
         self.convolution = ShortConvolution(2 * state_width + width, convolution)
         self.to_step = nn.Linear(width, heads, bias=False)
-        # steps from 0.001 to 0.1 and rates from 1 to 16, as Mamba-2 begins: memories of one token to a thousand
-        step = torch.logspace(-3, -1, heads)
-        self.step_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
-        self.log_rate = nn.Parameter(torch.linspace(1.0, 16.0, heads).log())
+        self.step_bias, self.log_rate = decay_parameters(heads)
         self.skip = nn.Parameter(torch.ones(heads))
         self.gated = GatedOutput(width)
 

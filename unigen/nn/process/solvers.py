@@ -80,6 +80,10 @@ def dpm_solver_2m(
     return denoise(x, known[-1])
 
 
+SOLVERS = {"dpm2m": dpm_solver_2m, "heun": heun}
+"""By the names that settings give them."""
+
+
 def tempered(levels: Float[Tensor, "levels *rows"], temperature: float) -> Float[Tensor, "levels *rows"]:
     """The clock s(sigma) of ``dx/ds = (x - D) / s``: sigma above 1, ``sigma^(1/temperature)`` below.
 
