@@ -6,8 +6,8 @@ python eval/ablation/mixers.py molecules --out mixers-molecules.json
 Small models of the bundled families (``configs/crystal-small.yaml`` and ``configs/qm9.yaml``, smaller as said below),
 trained from nothing. The width of every pattern gives its backbone about as many parameters as attention has;
 attention takes ``--steps`` steps, any other pattern as many as take the same CPU time. What a step costs is measured
-first, all patterns in turns on the same batches, and kept in the file (``--out``): so the machine may be busy with other
-things meanwhile. A run that is cut off goes on with what its file lacks.
+first, all patterns in turns on the same batches, and kept in the file (``--out``): so the machine may be busy with
+other things meanwhile. A run that is cut off goes on with what its file lacks.
 
 Crystals are judged by the validation losses of what they write (nats a symbol) and draw (denoising loss of lattice and
 sites), and by 500 of MP-20 test, one sample each: as users get it, following a known structure, and anew, where the
