@@ -30,8 +30,8 @@ from unigen.train.settings import TrainConfig
 MODEL = {
     "kind": "property",
     "structures": "crystals",
-    "properties": {"volume": "mean", "electrons": "sum", "width": "attention"},
-    "units": {"volume": "A^3/atom", "electrons": "1", "width": "A"},
+    "properties": {"volume": "mean", "electrons": "mean", "width": "attention"},
+    "units": {"volume": "A^3/atom", "electrons": "1/atom", "width": "A"},
     "auxiliary": ["width"],
     "encoder": {"kind": "message_passing", "width": 16, "layers": 2, "radial": 8, "cutoff": 4.0},
 }
@@ -52,8 +52,8 @@ CONFIG = {
 
 
 def labelled(crystal: Crystal, place: int) -> Crystal:
-    """With the volume an atom, the electrons of the cell, and the mean distance of lattice planes; some unknown."""
-    known = {"volume": crystal.volume / len(crystal), "electrons": float(crystal.numbers.sum())}
+    """With the volume an atom, the electrons an atom, and the mean distance of lattice planes; some unknown."""
+    known = {"volume": crystal.volume / len(crystal), "electrons": float(crystal.numbers.mean())}
     if place % 3:
         known["width"] = float(np.cbrt(crystal.volume))
     return replace(crystal, properties=known)
@@ -86,9 +86,9 @@ def test_the_baseline_is_the_least_squares_fit_of_the_composition(home, model):
     data = LabelledStructures("mine:train", model.config)
     together = collate_labelled([data[row] for row in range(len(data))])
     left = (together.values - model.baseline(together.graphs)).numpy()
-    # what is linear in the counts is said by them alone
+    # what is linear in the shares is said by them alone
     assert np.abs(left[:, 1]).max() < 0.01 * np.abs(together.values[:, 1].numpy()).max()
-    # what is not is fitted by shares: no residue on average, and less than before
+    # what is not has no residue on average, and less than before
     assert np.nanmean(left[:, 0]) == pytest.approx(0, abs=1e-3)
     assert np.nanstd(left[:, 0]) < np.nanstd(together.values[:, 0].numpy())
     assert model.scale[0] == pytest.approx(np.nanstd(left[:, 0]), rel=0.01)
@@ -111,7 +111,7 @@ def test_error_bars_hold_nine_errors_of_ten_of_what_is_held_out(home, model):
 
 def test_what_is_auxiliary_is_learned_and_not_told(home, model):
     assert model.properties == ("volume", "electrons")
-    assert model.units == ("A^3/atom", "1")
+    assert model.units == ("A^3/atom", "1/atom")
     told = ug.predict(prototypes(1)[0], home / "run" / "model").facts
     assert {*told} == {"volume_predicted", "volume_error", "electrons_predicted", "electrons_error"}
     assert told["volume_predicted"] >= 0  # as in all of the training
