@@ -200,17 +200,20 @@ def encode(
     if operations is not None:
         operation = operations[structure]
         codes = transform_codes(codes, operation, grid.depth)
+        cells = deinterleave(codes, grid.depth)
         offset = _transform_offset(grid, offset, operation)
     codes, order = (structure << 3 * grid.depth | codes).sort()
     _check_separation(grid, codes, order, lengths)
-    leaf_level = _single_level(codes, grid.depth) if grid.stops_at_single else torch.zeros_like(codes)
-    below = deinterleave(codes, grid.depth) & ((1 << leaf_level) - 1)[:, None] if grid.stops_at_single else 0
+    leaf_level, offset = torch.zeros_like(codes), offset.index_select(0, order)
+    if grid.stops_at_single:  # then an offset counts the cells of its leaf, too
+        leaf_level = _single_level(codes, grid.depth)
+        offset = offset + (cells.index_select(0, order) & ((1 << leaf_level) - 1)[:, None]) * grid.steps
     return Octrees(
         **_nodes(grid, codes, len(lengths)),
         leaf_level=leaf_level,
         leaf_code=(codes & (1 << 3 * grid.depth) - 1) >> 3 * leaf_level,
         element=numbers.index_select(0, order),
-        offset=offset.index_select(0, order) + below * grid.steps,
+        offset=offset,
         leaf_lengths=lengths,
         origin=origin,
     )
