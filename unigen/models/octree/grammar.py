@@ -287,6 +287,6 @@ class OctreeWalk:
             table[rows] = table[rows].gather(1, order)
 
 
-def mask_of(child_counts: Int[Tensor, "nodes 8"]) -> Int[Tensor, "nodes"]:
+def mask_of(child_counts: Int[Tensor, "*nodes 8"]) -> Int[Tensor, "*nodes"]:
     """Which children hold atoms, as the bits of a mask."""
     return ((child_counts > 0).long() << torch.arange(8, device=child_counts.device)).sum(-1)
