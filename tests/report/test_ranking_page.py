@@ -56,13 +56,16 @@ def test_a_scan_ranked_by_energy_has_its_hull_and_its_energies(unigen, hull, tmp
     # nobody has to join tables by hand: what is known, and what it falls apart into, stand beside the energies
     with (tmp_path / "run" / "compositions.csv").open() as file:
         known = {line["formula"]: {"True": "yes", "False": "no"}[line["known"]] for line in csv.DictReader(file)}
-    assert {row["id"]: row["ranking"]["known"] for row in rows} == known
+    assert {row["id"]: row["known"] for row in rows} == known
     for name in ("ranking.csv", "samples.csv"):
         with (tmp_path / "run" / name).open() as file:
             for line in csv.DictReader(file):
                 assert line["formation_energy"]
                 assert line["decomposition"]
                 assert line["known"] == known[line["formula"]]
+    assert out.startswith(f"Cu-Au: 3 compositions, {sum(each == 'yes' for each in known.values())} of them known to ")
+    assert "known to the table or the hull alloys; left out: " in out
+    assert known["CuAu"] == "yes"  # the hull holds it, whatever the table does
     # the lowest above the hull first
     lowest = sorted(rows, key=lambda row: row["ranking"]["energy_above_hull"])
     shown = [line.split()[0] for line in out.splitlines() if re.search(r" (yes|no) +-?\d", line)]

@@ -38,6 +38,7 @@ from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.retrieval.parents import Parents, read_parents
 from unigen.runs.crystal_files import CrystalFolder
+from unigen.runs.folder import said_known
 from unigen.runs.generation import RunSettings, remarks
 from unigen.sample.exchanges import TypeScan
 from unigen.sample.expansion import expand
@@ -141,7 +142,7 @@ def generate(  # noqa: D417 - the options are said group by group
             density, distinct, must_contain, chemical_system, charge_balanced: the crystal wanted, as
             `CrystalRequest` has it or as the command line writes it
             (``elements="Li,Fe,P,O"``, ``space_group="Pm-3m"``, ``density="4:5"``, ``properties={"density": 5}``).
-        known: datasets whose formulas count as known: none is drawn without a formula.
+        known: datasets or hulls whose formulas count as known: none is drawn without a formula.
         scan, scan_limit: every plausible composition of ``elements``; at most so many a subsystem, or of ``"ABX3"``.
         parents: structures to follow first.
         retrieve_from: dataset of known structures.
@@ -220,6 +221,7 @@ def generate(  # noqa: D417 - the options are said group by group
             named or str(getattr(model, "name", "")),
             retrieve_from,
             known=known,
+            hull=hull,
             seed=seed,
             scan=scan,
             limit=scan_limit,
@@ -330,19 +332,22 @@ def _in_memory(
         generator = options.load("molecules" if isinstance(wanted[0], MoleculeRequest) else "crystals")
     _warn(line for request in wanted for line in remarks(generator, request))
     several: Any = wanted
-    return Samples(
-        draw(
-            several,
-            n=options.n,
-            model=generator,
-            seed=options.seed,
-            ranking=ranking,
-            workers=workers,
-            batch_size=options.batch_size,
-            device=options.device,
-            progress=progress,
-        )
+    samples = draw(
+        several,
+        n=options.n,
+        model=generator,
+        seed=options.seed,
+        ranking=ranking,
+        workers=workers,
+        batch_size=options.batch_size,
+        device=options.device,
+        progress=progress,
     )
+    known = options.known_formulas
+    for sample in samples:
+        if sample.request.formula in known:
+            sample.facts["known"] = said_known(known[sample.request.formula])
+    return Samples(samples)
 
 
 def _warn(lines: Iterable[str]) -> None:

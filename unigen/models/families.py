@@ -29,6 +29,8 @@ from unigen.models.octree.items import octree_encoder, open_octree_crystals, ope
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.models.property.items import open_labelled
+from unigen.models.property.network import PropertyConfig, StructurePredictor
 from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.smiles.fine_tuning import prepare_smiles
 from unigen.models.smiles.generator import smiles_generator
@@ -45,6 +47,7 @@ from unigen.models.wyckoff.generator import wyckoff_generator
 from unigen.models.wyckoff.items import open_wyckoff, wyckoff_encoder
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
+from unigen.nn.encoders.choice import MessagePassingChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +235,22 @@ FAMILIES: tuple[Family, ...] = (
                 tensors=4,
                 channels=4,
                 radial=4,
+            ),
+        ),
+    ),
+    Family(
+        name="property",
+        learned=Learned(
+            config=PropertyConfig,
+            network=StructurePredictor,
+            training_set=open_labelled,
+            reads="molecules",  # or crystals: its config says
+            tiny=PropertyConfig(
+                kind="property",
+                structures="molecules",
+                properties={"gap": "attention", "mu": "mean"},
+                units=("eV", "D"),
+                encoder=MessagePassingChoice(width=16, layers=2, radial=8),
             ),
         ),
     ),

@@ -74,7 +74,7 @@ def check_properties(config: Any, most: int) -> None:
 
 @runtime_checkable
 class Batch(Protocol):
-    """Encoded structures as tensors; see ``unigen.batch.TensorRows``."""
+    """Encoded structures as tensors: as a rule ``unigen.batch.TensorRows``."""
 
     @property
     def lengths(self) -> Int[Tensor, "batch"]:
@@ -87,6 +87,10 @@ class Batch(Protocol):
 
     def to(self, device: torch.device | str) -> Any:
         """The same on a device."""
+        ...
+
+    def select(self, rows: Int[Tensor, "chosen"]) -> Any:
+        """Some of the structures."""
         ...
 
 
