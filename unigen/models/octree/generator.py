@@ -118,7 +118,7 @@ class OctreeCrystalGenerator(_OctreeGenerator):
 
 
 class OctreeMoleculeGenerator(_OctreeGenerator):
-    """Draws molecules; bonds and charges are what the distances say."""
+    """Draws molecules; bonds and charges are what the distances say, and where they say none it has failed."""
 
     makes: Kind = "molecules"
 
