@@ -162,9 +162,10 @@ class _Decoder:
             for name in ("stage", "level", "code", "count"):
                 getattr(batch, name)[self.rows, ends] = getattr(root, name)
         target = targets(batch)
-        content = model.embedding.content(target, contents(batch))[:, :-1]
-        upcoming = model.embedding.upcoming(following(target))[:, :-1]
-        x, layout = model.inputs(content, upcoming, ends)
+        content, next_target = contents(batch), following(target)
+        read, upcoming = model.embedding.content(target, content), model.embedding.upcoming(next_target)
+        places = model.places(target, content, next_target)
+        x, layout = model.inputs(read[:, :-1], upcoming[:, :-1], ends, None if places is None else places[:, :-1])
         longest = length_bound(model.grid, int(self.walk.atoms.max())) + batch.tokens.symbols.shape[1]
         states = model.backbone.init_states(len(batch), longest * model.inputs_a_token, x)
         h = model.backbone(x, layout, states)
@@ -181,13 +182,16 @@ class _Decoder:
     def _step(self, target: Target, content: Content) -> None:
         """The backbone reads what was drawn, and what is known of the next token."""
         model, position = self.model, self.position * self.model.inputs_a_token
+        next_target = self._target(self.rows)
         read = model.embedding.content(target, content)
-        upcoming = model.embedding.upcoming(self._target(self.rows))
+        upcoming = model.embedding.upcoming(next_target)
+        places = model.places(target, content, next_target)
         if model.config.form == "descriptor":
-            self.h, self.states = model.backbone.step(read + upcoming, position, self.states)
+            self.h, self.states = model.backbone.step(read + upcoming, position, self.states, places)
         else:
-            _, self.states = model.backbone.step(read, position, self.states)
-            self.h, self.states = model.backbone.step(upcoming, position + 1, self.states)
+            lies, looks = (None, None) if places is None else (places[:, [1, 1]], places[:, [0, 0]])
+            _, self.states = model.backbone.step(read, position, self.states, lies)
+            self.h, self.states = model.backbone.step(upcoming, position + 1, self.states, looks)
         self.position = self.position + 1
 
     def _target(self, rows: Int[Tensor, "some"]) -> Target:

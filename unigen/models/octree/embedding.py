@@ -100,9 +100,8 @@ class OctreeEmbedding(nn.Module):
         octants = torch.arange(8, device=stage.device) * (self.max_atoms + 1)
         counts = self.child_count(octants + content.child_counts.clamp(max=self.max_atoms))
         node = self.mask(mask_of(content.child_counts)) + (counts * (content.child_counts > 0)[..., None]).sum(-2)
-        corner = deinterleave(target.code, self.grid.depth) << target.level[..., None]
-        place = (corner + content.offset / self.grid.steps) / self.grid.cells
-        leaf = self.placed_element(content.element) + self.at(fourier_features(place, self.frequencies))
+        sides = self.lies(target, content) * self._sides
+        leaf = self.placed_element(content.element) + self.at(fourier_features(sides, self.frequencies))
         return (
             symbol
             + (stage == Stage.LATTICE) * self.lattice(self.standardise(content.vectors))
@@ -116,10 +115,25 @@ class OctreeEmbedding(nn.Module):
         known = self.level(target.level) + self.count(target.count.clamp(max=self.max_atoms)) + self._place(target)
         return self.stage(target.stage) + is_cube * known
 
-    def _place(self, target: Target) -> Tensor:
-        """The middle of a cube."""
+    def middle(self, target: Target) -> Float[Tensor, "*batch 3"]:
+        """The middle of a cube in periods: of the torus, or twice the side of a box, whose ends are not neighbours."""
         middle = (deinterleave(target.code, self.grid.depth) + 0.5) * (1 << target.level)[..., None]
-        return self.where(fourier_features(middle / self.grid.cells, self.frequencies))
+        return middle / (self.grid.cells * self._sides) * (target.stage >= Stage.NODE)[..., None]
+
+    def lies(self, target: Target, content: Content) -> Float[Tensor, "*batch 3"]:
+        """Where a token that is drawn lies, in periods: an atom where it is, a node in its middle."""
+        corner = deinterleave(target.code, self.grid.depth) << target.level[..., None]
+        atom = (corner + content.offset / self.grid.steps) / (self.grid.cells * self._sides)
+        return torch.where((target.stage == Stage.LEAF)[..., None], atom, self.middle(target))
+
+    @property
+    def _sides(self) -> int:
+        """Sides of the cube in a period."""
+        return 1 if self.grid.periodic else 2
+
+    def _place(self, target: Target) -> Tensor:
+        """The middle of a cube, by waves."""
+        return self.where(fourier_features(self.middle(target) * self._sides, self.frequencies))
 
 
 def targets(batch: OctreeBatch) -> Target:

@@ -11,7 +11,7 @@ element among those that are left, then its place in the cell. All is scored wit
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -24,7 +24,7 @@ from unigen.errors import UserError
 from unigen.geometry.morton import MAX_DEPTH
 from unigen.models.interface import ALL, SHARES, CompositionNetwork, check_backbone
 from unigen.models.octree.batch import OctreeBatch, Stage
-from unigen.models.octree.embedding import OctreeEmbedding, contents, following, targets
+from unigen.models.octree.embedding import Content, OctreeEmbedding, Target, contents, following, targets
 from unigen.models.octree.grammar import (
     MASKS,
     child_capacities,
@@ -61,6 +61,8 @@ class OctreeSizes:
         stops_at_single: a node of one atom is a leaf.
         separation: 2: no two atoms in touching leaf cells.
         form: how a target is told: "descriptor" or "doubled".
+        rotary: how attention tells where tokens are: "axial", by their places in space along three axes (of crystals
+            periodic) and by their order; "order", by their order alone.
         mixers: of each layer; see ``nn/mixers/pattern.py``.
         width: of the backbone.
         heads: of attention.
@@ -82,6 +84,7 @@ class OctreeSizes:
     stops_at_single: bool = True
     separation: Literal[1, 2] = 1
     form: Literal["descriptor", "doubled"] = "descriptor"
+    rotary: Literal["axial", "order"] = "axial"
     mixers: tuple[Layer, ...] = ("attention",) * 6
     width: int = 192
     heads: int = 6
@@ -181,9 +184,9 @@ class OctreeModel(CompositionNetwork):
     def hidden(self, batch: OctreeBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output: position t knows the tokens up to t, and what is known of t + 1, which it predicts."""
         target = targets(batch)
-        content = self.embedding.content(target, contents(batch))
-        upcoming = self.embedding.upcoming(following(target))
-        x, layout = self.inputs(content, upcoming, batch.lengths)
+        content, next_target = contents(batch), following(target)
+        read, upcoming = self.embedding.content(target, content), self.embedding.upcoming(next_target)
+        x, layout = self.inputs(read, upcoming, batch.lengths, self.places(target, content, next_target))
         return self.backbone(x, layout)[:, self.inputs_a_token - 1 :: self.inputs_a_token]
 
     @property
@@ -191,12 +194,29 @@ class OctreeModel(CompositionNetwork):
         """Positions of the backbone that a token takes."""
         return 2 if self.config.form == "doubled" else 1
 
-    def inputs(self, content: Tensor, upcoming: Tensor, lengths: Tensor) -> tuple[Tensor, Layout]:
-        """What the backbone reads: content and mask in turn, or their sum."""
+    def inputs(
+        self, content: Tensor, upcoming: Tensor, lengths: Tensor, places: Tensor | None
+    ) -> tuple[Tensor, Layout]:
+        """What the backbone reads, content and mask in turn or their sum, and how it lies.
+
+        Args:
+            content: of each token.
+            upcoming: what is known of the token behind each.
+            lengths: tokens of each row.
+            places: of ``places``.
+        """
         if self.config.form == "descriptor":
-            return content + upcoming, Layout.padded(lengths, content.shape[1])
+            return content + upcoming, replace(Layout.padded(lengths, content.shape[1]), places=places)
         x = torch.stack([content, upcoming], dim=2).flatten(1, 2)
-        return x, Layout.padded(2 * lengths, x.shape[1])
+        if places is not None:  # a token looks from where it lies, a mask from and at what it stands for
+            places = places.flip(-2).repeat_interleave(2, -2).unflatten(-2, (2, 2)).flatten(1, 2)
+        return x, replace(Layout.padded(2 * lengths, x.shape[1]), places=places)
+
+    def places(self, target: Target, content: Content, next_target: Target) -> Float[Tensor, "*batch 2 3"] | None:
+        """Where each token looks from, the middle of the cube that comes next, and where it lies; symbols at 0."""
+        if self.config.rotary == "order":
+            return None
+        return torch.stack([self.embedding.middle(next_target), self.embedding.lies(target, content)], dim=-2)
 
     def scores(self, batch: OctreeBatch, before: Float[Tensor, "batch steps width"]) -> Scores:
         """Log probabilities of all tokens but the first.
