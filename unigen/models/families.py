@@ -23,6 +23,10 @@ from unigen.models.joint.generator import joint_generator
 from unigen.models.joint.items import joint_encoder, open_joint
 from unigen.models.joint.network import JointConfig, JointModel
 from unigen.models.nearest.generator import NEAREST, NearestSettings, nearest_generator
+from unigen.models.octree.decoding import OctreeSettings
+from unigen.models.octree.generator import octree_generator
+from unigen.models.octree.items import octree_encoder, open_octree_crystals, open_octree_molecules
+from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.models.property.items import calibrate_errors, open_labelled
@@ -188,6 +192,34 @@ FAMILIES: tuple[Family, ...] = (
         ),
         generator=joint_generator,
         settings={"crystals": WordsSettings, "molecules": MoleculeSettings},
+    ),
+    Family(
+        name="octree",
+        learned=Learned(
+            config=OctreeMoleculeConfig,
+            network=OctreeModel,
+            training_set=open_octree_molecules,
+            encoder=octree_encoder,
+            reads="molecules",
+            tiny=OctreeMoleculeConfig(max_atoms=24, **_TINY_BACKBONE, **_TINY_HEADS),
+        ),
+        generator=octree_generator,
+        settings={"molecules": OctreeSettings},
+    ),
+    Family(
+        name="octree",
+        learned=Learned(
+            config=OctreeCrystalConfig,
+            network=OctreeModel,
+            training_set=open_octree_crystals,
+            encoder=octree_encoder,
+            reads="crystals",
+            tiny=OctreeCrystalConfig(
+                max_atoms=12, position="continuous", form="doubled", **_TINY_BACKBONE, **_TINY_HEADS
+            ),
+        ),
+        generator=octree_generator,
+        settings={"crystals": OctreeSettings},
     ),
     Family(
         name="predictor",

@@ -220,6 +220,26 @@ class CalibratedNetwork(Network):
 
 
 class CrystalNetwork(Network):
+
+class CompositionNetwork(Network):
+    """A network whose sequences begin with a composition, of which it can tell and draw probabilities.
+
+    Attributes:
+        symbol_head: draws the symbols of compositions.
+    """
+
+    symbol_head: SymbolHead
+
+    @abstractmethod
+    def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
+        """Backbone output; position t knows the tokens up to t."""
+
+    def symbol_log_likelihoods(self, tokens: TokenBatch) -> Float[Tensor, "batch"]:
+        """Log probability of the symbols of each sequence, in nats."""
+        return symbol_scores(self.symbol_head, self(tokens)[:, :-1], tokens).sum(1)
+
+
+class CrystalNetwork(CompositionNetwork):
     """A network that writes a composition, then draws a lattice and sites, each vector by a diffusion head.
 
     Args:
@@ -238,10 +258,6 @@ class CrystalNetwork(Network):
         self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
         self.site_head = VectorHead(TorusProcess(), SLOT_WIDTH[Channel.FRACTIONAL], **size)
 
-    @abstractmethod
-    def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
-        """Backbone output; position t knows the tokens up to t."""
-
     def head(self, channel: Channel) -> VectorHead:
         """The diffusion head of a channel."""
         return self.lattice_head if channel == Channel.LATTICE else self.site_head
@@ -256,7 +272,3 @@ class CrystalNetwork(Network):
     def large_parts(self) -> list[nn.Module]:
         """See Network."""
         return [self.backbone, self.lattice_head.stack, self.site_head.stack]
-
-    def symbol_log_likelihoods(self, tokens: TokenBatch) -> Float[Tensor, "batch"]:
-        """Log probability of the symbols of each sequence, in nats."""
-        return symbol_scores(self.symbol_head, self(tokens)[:, :-1], tokens).sum(1)
