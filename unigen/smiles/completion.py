@@ -9,10 +9,12 @@ where D counts the rings still to be opened and the orders above one still to be
 no completion. Otherwise, when atoms enough are left, one is known: a chain of a spacer and one carbon that closes each
 open ring, D/2 pairs of carbons with triple bonds (or D pairs of carbons and nitrogens with double ones), which follow
 it or fill other places that must be filled; then the other atoms wherever bonds are free. Where this is not enough, a
-bounded search looks for one. Hydrogens that are written have to be counted before an atom's branches: the search tries
-each number of them, and what is known of those that are implied serves to say no. What it does not find is taken as impossible, so a few paths that could be completed are
+bounded search looks for one. What it does not find is taken as impossible, so a few paths that could be completed are
 forbidden. None that is allowed has a dead end: what `completes` within a bound has a completion by steps of the search,
 and the search finds it again from each of them, within the same bound.
+
+Hydrogens that are written have to be counted before an atom's branches: the search tries each number of them, and what
+is clear where they are implied serves to say no.
 """
 
 from __future__ import annotations

@@ -200,10 +200,8 @@ class SmilesWalk:
         if symbol == _BRACKET or (symbol,) in self.grammar.spelled:
             return self._with_bracket_symbol((symbol,))
         assert self.state is not None, "a molecule begins with an atom"
-        if symbol == _CLOSE:
-            assert self.settled is not None, "an atom with as many hydrogens as it can have"
-            return self._after(close_branch(self.settled))
-        return self._after(self._with_ring(int(mark_of(symbol) or 0)))
+        following = self._closed() if symbol == _CLOSE else self._with_ring(int(mark_of(symbol) or 0))
+        return self._after(following)
 
     @property
     def settled(self) -> State | None:
@@ -226,6 +224,11 @@ class SmilesWalk:
             return replace(self, branch=False, bracket=(), hydrogens=self.hydrogens + 1)
         spelling = self.grammar.spelled.get(symbols)
         return replace(self, bracket=symbols) if spelling is None else self._after(self._with_atom(spelling))
+
+    def _closed(self) -> State | None:
+        """Where a parenthesis leads."""
+        settled = self.settled
+        return None if settled is None else close_branch(settled)
 
     def _with_ring(self, digit: int) -> State | None:
         """Where a digit leads."""
@@ -257,10 +260,10 @@ class SmilesWalk:
             yield from self._bonds(bound)
         if not self.branch and not self.hydrogens:
             yield from self._rings(self.state, bound)
-        settled = self.settled
-        if not self.branch and not self.order and settled is not None:
-            yield from [END] * may_end(settled)
-            yield from [_CLOSE] * self._completes(close_branch(settled), bound)
+        if not self.branch and not self.order:
+            settled = self.settled
+            yield from [END] * (settled is not None and may_end(settled))
+            yield from [_CLOSE] * self._completes(self._closed(), bound)
             yield from [_OPEN] * any(self._leads(order, 0, bound, branch=True) for order in (1, 2, 3))
 
     def _hydrogen(self, bound: int) -> Iterator[int]:

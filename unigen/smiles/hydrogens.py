@@ -1,15 +1,14 @@
-"""Hydrogens of a SMILES that are written as atoms of their own: ``C[NH3+]`` and ``C([H])([H])([H])[N+]([H])([H])[H]``.
+"""Hydrogens of a SMILES that are written as atoms of their own: ``C[NH3+]`` as ``C([H])([H])([H])[N+]([H])([H])([H])``.
 
 One normal form, so that there is one way to write what is being written: the hydrogens of an atom stand behind its
-ring digits and before its branches, each in parentheses, also the last: ``C([H])([H])([H])[N+]([H])([H])([H])``. That
-form and the one with implied hydrogens say the same molecule, in the same order of heavy atoms.
+ring digits and before its branches, each in parentheses, also the last. This form and the one with implied hydrogens
+say the same molecule, in the same order of heavy atoms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
-
 
 from unigen.tokens.vocabulary import element_of, element_symbol, mark_of, mark_symbol
 
@@ -24,7 +23,7 @@ _LEFT, _RIGHT = mark_symbol("@"), mark_symbol("@@")
 _MIRRORED = {_LEFT: _RIGHT, _RIGHT: _LEFT}
 _BONDS = {mark_symbol(bond) for bond in "-=#/\\"}
 _BRANCH_ATOMS = (False, False, True, True, False)
-"""Which symbols of a hydrogen belong to its atom: not its bracket, which is read before it is known what stands in it."""
+"""Which symbols of a hydrogen belong to its atom: not its bracket, since when that is read nothing is known of it."""
 
 
 def with_hydrogens(
