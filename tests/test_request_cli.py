@@ -10,6 +10,8 @@ import pytest
 
 from tests.models.test_parents import CAESIUM_CHLORIDE, PEROVSKITE, SALT
 from unigen.config import read_yaml
+from unigen.sample.expansion import expand
+from unigen.sample.requests import requests_of
 
 GENERATE = ("generate", "crystal", "--no-page", "--no-picture", "--no-score", "--steps", "2")
 
@@ -91,6 +93,31 @@ def test_a_chemical_system_is_scanned_over_its_compositions(unigen, tmp_path):
     assert unigen("data", "scan", "Na,Cl", "--limit", 2, "--out", "requests.csv")[0] == 0
     with (tmp_path / "requests.csv").open() as file:
         assert [row["formula"] for row in csv.DictReader(file)] == formulas
+
+
+def test_what_a_hull_holds_is_known_wherever_its_name_is_given(unigen, refused, tmp_path):
+    asked = ("--formula", "ABX3", "--n", 3)
+    assert unigen(*GENERATE, *asked, "--out", "before")[0] == 0
+    found = [row["request"]["formula"] for row in rows(tmp_path / "before")]
+    plain = expand(requests_of({"elements": "Ti,O"}), 1, "unigen-crystal-small", scan=True).scans[0]
+    new = [each.formula for each in plain.compositions if not each.known]
+    assert len(new) >= 2
+    entries = "".join(f"{number},{formula},-1\n" for number, formula in enumerate([*found, new[0]]))
+    (tmp_path / "energies.csv").write_text("id,formula,energy\n" + entries)
+    hull = ("--from", "energies.csv", "--energy", "energy", "--quantity", "formation", "--energy-scheme", "PBE")
+    code, _, error = unigen("hull", "build", "mine", *hull)
+    assert code == 0, error
+
+    code, said, error = unigen(*GENERATE, *asked, "--known", "mine", "--out", "after")
+    assert code == 0, error
+    assert "3 new compositions, not known to the table or mine, each by one exchange" in said
+    assert not {row["request"]["formula"] for row in rows(tmp_path / "after")} & {*found}
+    # the same of the hull that energies are measured from: passed over by a type, marked by a scan
+    ranked = expand(requests_of({"formula": "ABX3"}), 3, "unigen-crystal-small", hull="mine")
+    assert [each.formula for each in ranked.requests] == [row["request"]["formula"] for row in rows(tmp_path / "after")]
+    scan = expand(requests_of({"elements": "Ti,O"}), 1, "unigen-crystal-small", hull="mine", scan=True).scans[0]
+    assert [each.formula for each in scan.compositions if not each.known] == new[1:]
+    assert "dataset 'nothing' is not built" in refused(*GENERATE, *asked, "--known", "nothing", "--out", "never")
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,21 @@ def test_experts_that_nobody_wants_are_wanted_more_while_it_learns():
     assert spread() < 0.3 * unfair
 
 
+def test_padding_wants_no_expert():
+    torch.manual_seed(0)
+    lengths = torch.tensor([1, 6, 2])
+    packed, padded = SparseExperts(WIDTH, 4, 1), SparseExperts(WIDTH, 4, 1)
+    padded.load_state_dict(packed.state_dict())
+    x, layout = inputs(3, 6, torch.float32), Layout.padded(lengths, 6)
+    for _ in range(5):
+        rows = padded(x, layout)
+        line = packed(x[layout.valid][None], Layout.packed(lengths))
+        assert_close(rows[layout.valid], line[0], "the same outputs")
+    assert torch.equal(padded.bias, packed.bias)
+    assert padded.bias.any()
+    assert not rows[~layout.valid].any()
+
+
 def test_the_names_of_a_pattern_are_checked():
     with pytest.raises(UserError, match=r"unknown mixer; got attentions; wanted one of attention.*did you mean att"):
         check_pattern(("ssd", "attentions"), 2)

@@ -63,6 +63,9 @@ def test_a_scan_ranked_by_energy_has_its_hull_and_its_energies(unigen, hull, tmp
                 assert line["formation_energy"]
                 assert line["decomposition"]
                 assert line["known"] == known[line["formula"]]
+    assert out.startswith(f"Cu-Au: 3 compositions, {sum(each == 'yes' for each in known.values())} of them known to ")
+    assert "known to the table or the hull alloys; left out: " in out
+    assert known["CuAu"] == "yes"  # the hull holds it, whatever the table does
     # the lowest above the hull first
     lowest = sorted(rows, key=lambda row: row["ranking"]["energy_above_hull"])
     shown = [line.split()[0] for line in out.splitlines() if re.search(r" (yes|no) +-?\d", line)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from itertools import combinations, permutations
 
 import pytest
@@ -50,6 +51,19 @@ def everything(elements: list[str]) -> set[tuple[tuple[int, int], ...]]:
 
 def formula_of(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(parse_formula(text).items()))
+
+
+@settings(max_examples=8)
+@given(ELEMENTS, st.data())
+def test_a_hull_marks_what_it_holds_and_decides_nothing(elements, data):
+    plain = scan_system(elements, KNOWN, 3)
+    formulas = [each.formula for each in plain.compositions]
+    held = data.draw(st.sets(st.sampled_from(formulas)))
+    marked = scan_system(elements, KNOWN, 3, on_hull={formula_of(each) for each in held}, known_to=("a", "b"))
+    assert marked.compositions == tuple(
+        replace(each, known=each.known or each.formula in held) for each in plain.compositions
+    )
+    assert f"{sum(each.known for each in marked.compositions)} of them known to a or b; " in marked.summary
 
 
 @settings(max_examples=12)

@@ -141,7 +141,7 @@ def generate(  # noqa: D417 - the options are said group by group
             density, distinct, must_contain, chemical_system, charge_balanced: the crystal wanted, as
             `CrystalRequest` has it or as the command line writes it
             (``elements="Li,Fe,P,O"``, ``space_group="Pm-3m"``, ``density="4:5"``, ``properties={"density": 5}``).
-        known: datasets whose formulas count as known: none is drawn without a formula.
+        known: datasets or hulls whose formulas count as known: none is drawn without a formula.
         scan, scan_limit: every plausible composition of ``elements``; at most so many a subsystem, or of ``"ABX3"``.
         parents: structures to follow first.
         retrieve_from: dataset of known structures.
@@ -220,6 +220,7 @@ def generate(  # noqa: D417 - the options are said group by group
             named or str(getattr(model, "name", "")),
             retrieve_from,
             known=known,
+            hull=hull,
             seed=seed,
             scan=scan,
             limit=scan_limit,

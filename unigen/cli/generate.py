@@ -61,7 +61,7 @@ def generate_crystal(
         bool, typer.Option("--charge-balanced", help="De novo: only charges that balance.", rich_help_panel=WANTED)
     ] = False,
     known: Annotated[
-        list[str] | None, typer.Option(help="Dataset whose formulas are known: none is drawn.", rich_help_panel=WANTED)
+        list[str] | None, typer.Option(help="Dataset or hull; no formula of it is drawn.", rich_help_panel=WANTED)
     ] = None,
     space_group: Annotated[
         str | None, typer.Option(help="Number or symbol, or several: 221,Pnma.", rich_help_panel=WANTED)
@@ -212,6 +212,7 @@ def generate_crystal(
         model,
         retrieve_from,
         known=known or (),
+        hull=hull,
         seed=seed,
         scan=scan,
         limit=scan_limit,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.cards import Kind
-from unigen.data.dataset_file import resolve_dataset
 from unigen.disk import alone_in, sha256_of
 from unigen.elements import format_formula, is_organic, parse_formula, reduce_counts
 from unigen.errors import UserError
@@ -23,6 +22,7 @@ from unigen.runs.folder import Row, RunFolder, was_made
 from unigen.runs.tables import SHOWN
 from unigen.sample.exchanges import TypeScan
 from unigen.sample.generate import iter_samples
+from unigen.sample.known import known_file
 from unigen.sample.load import load
 from unigen.sample.parents import fitted_parents, parent_remarks
 from unigen.sample.scan import SCAN, Scan, write_scan
@@ -47,7 +47,7 @@ class RunSettings:
         retrieve_from: dataset that known structures come from; by default the model's own table.
         exclude_formula: known structures of the request's own formula are left out.
         parents: structures of the user, followed first.
-        known: datasets whose formulas count as known, none of which is drawn de novo.
+        known: datasets or hulls whose formulas count as known, none of which is drawn de novo.
         scans: of the chemical systems or formula types whose compositions are the requests.
         decoding: settings of the model that are given, by name; see ``unigen.sample.load.load``.
         seed: same seed and device, same bytes.
@@ -114,9 +114,9 @@ class RunSettings:
         }
 
 
-def _checksums(datasets: Sequence[str]) -> dict[str, str]:
-    """Of the datasets as they are now: a set that is built anew under its name makes another run."""
-    return {name: sha256_of(resolve_dataset(name)[0]) for name in datasets}
+def _checksums(known: Sequence[str]) -> dict[str, str]:
+    """Of datasets and hulls as they are now: a set that is built anew under its name makes another run."""
+    return {name: sha256_of(known_file(name)) for name in known}
 
 
 def _patterns(requests: Sequence[Request]) -> dict[str, dict[str, str]]:

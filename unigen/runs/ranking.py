@@ -76,13 +76,7 @@ def run_ranking(
         # as they stand in the journal: a run that goes on rates the same digits
         groups = by_request(candidates.sample_of(row, requests[row["request_index"]]) for row in drawn)
         with Workers(workers, progress=console is not None) as pool:
-            hull = getattr(ranker, "hull", None)
-            on_hull = frozenset(() if hull is None else hull.reference.formulas)
-            known = {
-                each.formula: each.known or each.formula in on_hull
-                for scan in settings.scans
-                for each in scan.compositions
-            }
+            known = {each.formula: each.known for scan in settings.scans for each in scan.compositions}
             rows, choices = write_ranked(folder, groups, drawn, ranker, settings.n, pool, known)
         said = _write_transitions(folder, choices, ranking.pressures) if ranking.pressures else []
     if console is not None:
@@ -131,7 +125,7 @@ def write_ranked(
         ranker: what chooses.
         n: answers a request.
         workers: what is slow is spread over these.
-        known: of the formulas of a scan, whether a structure of it is known, to the table or to the hull.
+        known: of the formulas of a scan, whether a structure of it is known.
     """
     rated, choices = rank_candidates(groups, ranker, n, workers, folder.path / RATINGS, known)
     folder.hold(answer for choice in choices for answer in choice.answers)

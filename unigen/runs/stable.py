@@ -174,7 +174,8 @@ def run_stable(
     known = frozenset(rules.hull.reference.formulas if de_novo else ())
     with alone_in(folder.path):
         facts = settings.facts(generator, [request], folder) | {"stable": rules.facts()}
-        if folder.claim(facts, _REVISABLE):
+        revised = folder.claim(facts, _REVISABLE)
+        if revised:
             folder.remove_structures()  # of answers that may be none by the new rules
         drawn = CrystalFolder(folder.path / DRAWN, formats=())
         # its n is how many may be drawn: the folder is a run of its own, which anything that reads runs can read
@@ -213,7 +214,12 @@ def run_stable(
             f"not one of {run.drawn} draws is stable",
             where=str(folder.path / LEFT_OUT),
             got=", ".join(f"{count} {fate}" for fate, count in counts.items()),
-            next_step=_next_step(judge, request, generator),
+            next_step=_next_step(judge, request, generator)
+            + (
+                "; what was kept by the rules before is gone from the folder, and these give it again"
+                if revised
+                else ""
+            ),
         )
     if console is not None:
         folder.print_summary(rows, console)

@@ -57,6 +57,7 @@ class TypeScan:
         first: how many of them have a structure of the symmetry and size that are asked for; None: neither is.
         known: exchanges passed over since what they give is known, or was given before.
         unbalanced: those passed over since no charges balance.
+        known_to: what knows the formulas that are not new, in words.
     """
 
     type: FormulaType
@@ -67,6 +68,7 @@ class TypeScan:
     first: int | None
     known: int
     unbalanced: int
+    known_to: tuple[str, ...] = ("the table",)
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -96,9 +98,10 @@ class TypeScan:
         """The same in lines: how the formula was read, and what came of it."""
         first = "" if self.first is None else f" ({self.first} with a structure of that symmetry and size, first)"
         account = (
-            f"{self.type.formula}: {len(self.compositions)} new compositions, each by one exchange in one of "
-            f"{self.parents} known formulas{first}; passed over: {self.known} exchanges that give a formula known or "
-            f"chosen, {self.unbalanced} whose charges do not balance"
+            f"{self.type.formula}: {len(self.compositions)} new compositions, not known to "
+            f"{' or '.join(self.known_to)}, each by one exchange in one of {self.parents} known formulas{first}; "
+            f"passed over: {self.known} exchanges that give a formula known or chosen, {self.unbalanced} whose charges "
+            "do not balance"
         )
         return "\n".join([self.type.reading, account, *([self.shortage] if self.shortage else [])])
 
@@ -213,6 +216,7 @@ def exchange_elements(
     seed: int,
     *,
     known: Collection[Formula] = (),
+    known_to: tuple[str, ...] = ("the table",),
     first: Collection[Formula] | None = None,
     elements: Sequence[str] | None = None,
     must_contain: Sequence[str] = (),
@@ -225,6 +229,7 @@ def exchange_elements(
         limit: compositions, at most; a larger one only adds.
         seed: of their order.
         known: what counts as known, too.
+        known_to: what knows the formulas of ``parents`` and ``known``, in words.
         first: parents that come before the others.
         elements: only these may occur.
         must_contain: these have to.
@@ -295,6 +300,7 @@ def exchange_elements(
         first=None if first is None else sum(len(tier) for (_, later), tier in tiers.items() if not later),
         known=passed["known"],
         unbalanced=passed["unbalanced"],
+        known_to=known_to,
     )
 
 

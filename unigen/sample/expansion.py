@@ -15,7 +15,7 @@ from unigen.request import CrystalRequest
 from unigen.retrieval.compositions import Formula
 from unigen.retrieval.table import TemplateTable
 from unigen.sample.exchanges import TypeScan, exchange_elements
-from unigen.sample.load import formulas_of_datasets
+from unigen.sample.known import formulas_of, formulas_of_hull
 from unigen.sample.requests import FormulaTypeRequest
 from unigen.sample.scan import LIMIT, Scan, known_compositions, known_table, scan_each, scan_requests
 from unigen.symmetry.space_groups import space_group_number
@@ -42,6 +42,7 @@ def expand(
     retrieve_from: str | Path | None = None,
     *,
     known: Sequence[str | Path] = (),
+    hull: str | Path | None = None,
     seed: int = 0,
     scan: bool = False,
     limit: int | None = None,
@@ -54,24 +55,28 @@ def expand(
         n: samples: of each request and each composition, but of a formula type one of each of ``n`` compositions.
         model: whose known formulas.
         retrieve_from: dataset of known structures, instead of the model's own.
-        known: datasets whose formulas count as known, too; a scan leaves them out.
+        known: datasets or hulls whose formulas count as known, too; a scan leaves them out.
+        hull: whose formulas count as known, too; a scan has them, since what is new is measured from them.
         seed: of the choice among compositions.
         scan: all plausible compositions of the elements of each request.
         limit: compositions of a subsystem or a formula type, at most, and of each ``n`` samples.
         distinct: given where the samples of each composition of a scan are to have different space groups.
 
     Raises:
-        UserError: as `scan_each` and `exchange_elements`; a scan without a composition; samples of one composition
-            beside one sample of several.
+        UserError: as `scan_each`, `exchange_elements` and `formulas_of`; a scan without a composition; samples of one
+            composition beside one sample of several.
     """
     types = [each for each in asked if isinstance(each, FormulaTypeRequest)]
     if limit is not None and not (scan or types):
         raise UserError("--scan-limit without --scan, or a formula such as ABX3")
+    on_hull = frozenset() if hull is None or not (scan or types) else formulas_of_hull(hull)
+    known_to = ("the table", *([] if hull is None else [f"the hull {hull}"]))
     if scan:
         if types:
             raise UserError("a scan is of elements", got=types[0].type.formula, next_step="leave --scan out")
         plain = [each for each in asked if isinstance(each, CrystalRequest)]
-        scans = scan_each(plain, model, retrieve_from, limit or LIMIT, formulas_of_datasets(known))
+        held = formulas_of(known)
+        scans = scan_each(plain, model, retrieve_from, limit or LIMIT, held=held, on_hull=on_hull, known_to=known_to)
         if not any(each.compositions for each in scans):
             raise UserError("no composition to draw", got=scans[0].summary, next_step="allow more elements")
         return Expansion(scan_requests(plain, scans, distinct), n, scans)
@@ -84,7 +89,7 @@ def expand(
         return Expansion([each for each in asked if isinstance(each, CrystalRequest)], n, ())
     table = None if str(model) in UNLEARNED else known_table(model, retrieve_from)
     compositions = known_compositions(model, retrieve_from) if table is None else table.compositions
-    also_known = formulas_of_datasets(known)
+    also_known = formulas_of(known) | on_hull
     requests: list[CrystalRequest] = []
     chosen: list[TypeScan] = []
     for each in asked:
@@ -97,6 +102,7 @@ def expand(
             limit or n,
             seed,
             known=also_known,
+            known_to=(*known_to, *map(str, known)),
             first=None if table is None else _as_asked(each, table),
             elements=each.rest.elements,
             must_contain=each.rest.must_contain or (),

@@ -8,15 +8,14 @@ from typing import Any
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
-from unigen.data.crystal_store import open_crystals
 from unigen.device import check_device
 from unigen.disk import sha256_of
 from unigen.errors import UserError
 from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
 from unigen.models.families import UNLEARNED, family_of
 from unigen.models.generator import Generator, OpenedModel
-from unigen.retrieval.compositions import Compositions, Formula
 from unigen.retrieval.parents import Parents, read_parents
+from unigen.sample.known import formulas_of
 
 
 def load(
@@ -43,8 +42,8 @@ def load(
         exclude_formula: use no structure of the request's own formula (for benchmarks).
         parents: structures of yours, or files and folders of them: a wyckoff model follows them, in every request that
             they fit, before any known one.
-        known: datasets whose formulas count as known, besides those of the known structures; where any is given, no
-            known formula is drawn de novo.
+        known: datasets or hulls whose formulas count as known, besides those of the known structures; where any is
+            given, no known formula is drawn de novo.
         settings: how to draw, such as ``temperature=1.0``: the fields of the settings in the ``settings.py`` of the
             model's family; the others are as by default.
 
@@ -77,8 +76,8 @@ def load(
     if not family.retrieves and (retrieve_from is not None or exclude_formula):
         given = "--exclude-formula" if retrieve_from is None else f"--retrieve-from {retrieve_from}"
         raise UserError("this model retrieves nothing", got=given, where=where)
-    datasets = [known] if isinstance(known, str | Path) else list(known)
-    if datasets and not family.follows_parents:
+    sources = [known] if isinstance(known, str | Path) else list(known)
+    if sources and not family.follows_parents:
         raise UserError("this model draws from no known formulas", where=where, next_step="use a wyckoff model")
     if parents is not None and not family.follows_parents:
         raise UserError("this model follows no parents", where=where, next_step="use a wyckoff model")
@@ -94,11 +93,6 @@ def load(
             retrieve_from=retrieve_from,
             exclude_formula=exclude_formula,
             parents=parents if isinstance(parents, Parents | None) else read_parents(parents),
-            known=formulas_of_datasets(datasets) if datasets else None,
+            known=formulas_of(sources) if sources else None,
         )
     )
-
-
-def formulas_of_datasets(datasets: Sequence[str | Path]) -> frozenset[Formula]:
-    """The reduced formulas of all of them; raises as `open_crystals`."""
-    return frozenset().union(*(Compositions.of_dataset(open_crystals(each)).formulas for each in datasets))

@@ -51,10 +51,10 @@ class Composition:
     Attributes:
         formula: reduced.
         system: its elements, such as ``"Li-P-O"``.
-        distance: chemical distance to the nearest known formula; 0 for a known one.
-        known: whether a structure of it is known.
+        distance: chemical distance to the nearest formula of the table; 0 for one of these.
+        known: whether a structure of it is known, to the table or to what else counts.
         charge_balanced: whether its charges can balance; of a known formula, too, but there it decides nothing.
-        relative: the known formula at that distance.
+        relative: the formula of the table at that distance.
     """
 
     formula: str
@@ -75,6 +75,7 @@ class Scan:
         unbalanced: formulas that were passed over since no charges of their elements balance.
         beyond: formulas behind the last of each system, of which nobody asked whether they balance.
         held: formulas that were passed over since the user has them.
+        known_to: what knows those that are known, in words.
     """
 
     elements: tuple[str, ...]
@@ -82,6 +83,7 @@ class Scan:
     unbalanced: int
     beyond: int
     held: int = 0
+    known_to: tuple[str, ...] = ("the table",)
 
     @property
     def facts(self) -> dict[str, str | int]:
@@ -100,8 +102,8 @@ class Scan:
         """The same in a line."""
         facts = self.facts
         return (
-            f"{facts['system']}: {facts['compositions']} compositions, {facts['known']} of them known to the table; "
-            "left out: "
+            f"{facts['system']}: {facts['compositions']} compositions, {facts['known']} of them known to "
+            f"{' or '.join(self.known_to)}; left out: "
             f"{self.unbalanced} whose charges do not balance, {self.beyond} behind the nearest of their systems"
             + (f", {self.held} of --known" if self.held else "")
         )
@@ -135,6 +137,8 @@ def scan_system(
     *,
     must_contain: Collection[str] = (),
     held: Collection[Formula] = (),
+    on_hull: Collection[Formula] = (),
+    known_to: tuple[str, ...] = ("the table",),
 ) -> Scan:
     """The plausible formulas of a chemical system and its subsystems.
 
@@ -144,6 +148,8 @@ def scan_system(
         limit: formulas of a subsystem, at most.
         must_contain: symbols that each subsystem has.
         held: formulas that are left out, whether they are known or not.
+        on_hull: formulas that are marked as known, too; they decide neither what is looked at nor the order.
+        known_to: what knows the formulas of ``known`` and ``on_hull``, in words.
 
     Example:
         >>> scan = scan_system(["Na", "Cl"], known_compositions("unigen-crystal-small"), limit=1)
@@ -163,7 +169,7 @@ def scan_system(
     for system in (each for size in range(1, len(numbers) + 1) for each in combinations(numbers, size)):
         if not required <= {*system}:
             continue
-        ranked: list[tuple[float, int, str, bool, str]] = []
+        ranked: list[tuple[float, int, str, bool, str, Formula]] = []
         for counts in _formulas(system, formulas, ratios):
             key = tuple(sorted(counts.items()))
             if key in held:
@@ -175,11 +181,11 @@ def scan_system(
             if not is_known:
                 nearest = next(index.of_formula(counts))
                 distance, relative = nearest.distance, format_formula(reduce_counts(known.counts(nearest.source))[0])
-            ranked.append((round(distance, 9), sum(counts.values()), formula, is_known, relative))
+            ranked.append((round(distance, 9), sum(counts.values()), formula, is_known, relative, key))
         # equally near ones by size, then by spelling: the order of a set must decide nothing
         ranked.sort(key=lambda each: (not each[3], *each[:3]))
         left = limit
-        for place, (distance, _, formula, is_known, relative) in enumerate(ranked):
+        for place, (distance, _, formula, is_known, relative, key) in enumerate(ranked):
             if not left:
                 beyond += len(ranked) - place
                 break
@@ -188,9 +194,9 @@ def scan_system(
                 unbalanced += 1
                 continue
             name = "-".join(SYMBOLS[number] for number in system)
-            chosen.append(Composition(formula, name, distance, is_known, balanced, relative))
+            chosen.append(Composition(formula, name, distance, is_known or key in on_hull, balanced, relative))
             left -= 1
-    return Scan(tuple(SYMBOLS[number] for number in numbers), tuple(chosen), unbalanced, beyond, passed)
+    return Scan(tuple(SYMBOLS[number] for number in numbers), tuple(chosen), unbalanced, beyond, passed, known_to)
 
 
 def _formulas(
@@ -233,9 +239,12 @@ def scan_each(
     model: str | Path,
     retrieve_from: str | Path | None,
     limit: int = LIMIT,
+    *,
     held: Collection[Formula] = (),
+    on_hull: Collection[Formula] = (),
+    known_to: tuple[str, ...] = ("the table",),
 ) -> list[Scan]:
-    """The scan of the elements of each request, without the formulas that the user has.
+    """The scan of the elements of each request; what is known beside the table, as `scan_system` takes it.
 
     Raises:
         UserError: a request without elements, or with more than elements to say what it is of; too many elements.
@@ -252,7 +261,9 @@ def scan_each(
     known = known_compositions(model, retrieve_from)
     systems = dict.fromkeys((request.elements or (), request.must_contain or ()) for request in requests)
     scans = {
-        (elements, required): scan_system(elements, known, limit, must_contain=required, held=held)
+        (elements, required): scan_system(
+            elements, known, limit, must_contain=required, held=held, on_hull=on_hull, known_to=known_to
+        )
         for elements, required in systems
     }
     return [scans[request.elements or (), request.must_contain or ()] for request in requests]

@@ -25,8 +25,9 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
-        """Position by position."""
+    def forward(self, x: Float[Tensor, "*batch width"], layout: Layout | None = None) -> Float[Tensor, "*batch width"]:
+        """Position by position, those of no sequence like the others."""
+        del layout
         gate, value = self.up(x).chunk(2, dim=-1)
         return self.down(functional.silu(gate) * value)
 
@@ -47,7 +48,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, layout: Layout, state: State | None) -> Tensor:
         """All positions."""
         x = x + self.dropout(self.mixer.forward(self.mixer_norm(x), layout, state))
-        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x), layout))
 
     def step(self, x: Tensor, position: Tensor, state: State) -> tuple[Tensor, State]:
         """One position a row."""

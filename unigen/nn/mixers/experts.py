@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from unigen.batch import Layout
 from unigen.nn.mixers.block import FeedForward
 from unigen.nn.mixers.interface import precise
 from unigen.shapes import Float, Int
@@ -39,9 +40,12 @@ class SparseExperts(nn.Module):
         self.experts = nn.ModuleList(FeedForward(width, active) for _ in range(experts))
         self.register_buffer("bias", torch.zeros(experts))
 
-    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
-        """Position by position."""
-        tokens = x.reshape(-1, x.shape[-1])
+    def forward(self, x: Float[Tensor, "*batch width"], layout: Layout | None = None) -> Float[Tensor, "*batch width"]:
+        """Position by position; those of no sequence want no expert and give zeros."""
+        is_token = x.new_ones(x.shape[:-1], dtype=torch.bool)
+        if layout is not None and not layout.is_packed:
+            is_token = layout.valid
+        tokens = x[is_token]
         (scores,) = precise(self.to_scores(tokens).sigmoid())
         chosen = self.chosen(scores)
         if self.training and scores.requires_grad:  # not where another part of the network is trained alone
@@ -54,7 +58,7 @@ class SparseExperts(nn.Module):
         for number, (expert, rows) in enumerate(zip(self.experts, groups, strict=True)):
             weighted = scores[rows, number, None] * expert(tokens[rows])
             y = y.index_add(0, rows, weighted.to(y.dtype))
-        return y.reshape(x.shape)
+        return torch.zeros_like(x).masked_scatter(is_token[..., None], y)
 
     def chosen(self, scores: Float[Tensor, "tokens experts"]) -> Int[Tensor, "tokens active"]:
         """The experts of each token."""

@@ -1,0 +1,218 @@
+"""Which pattern of mixers serves crystals and molecules? As many parameters, as much CPU time, three seeds each.
+
+python eval/ablation/mixers.py crystals --out mixers-crystals.json
+python eval/ablation/mixers.py molecules --out mixers-molecules.json
+
+Small models of the bundled families (``configs/crystal-small.yaml`` and ``configs/qm9.yaml``, smaller as said below),
+trained from nothing. The width of every pattern gives its backbone about as many parameters as attention has;
+attention takes ``--steps`` steps, any other pattern as many as take the same CPU time. What a step costs is measured
+first, all patterns in turns on the same batches, and kept in the file (``--out``): so the machine may be busy with
+other things meanwhile. A run that is cut off goes on with what its file lacks.
+
+Crystals are judged by the validation losses of what they write (nats a symbol) and draw (denoising loss of lattice and
+sites), and by 500 of MP-20 test, one sample each: as users get it, following a known structure, and anew, where the
+backbone writes all of it. Molecules by the same losses, and by 1,000 of them from nothing (EDM's look-up, redrawn
+nowhere). No number here is that of a bundled model, which is larger and trained for longer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from run import last_validation
+
+from unigen.config import load as load_config
+from unigen.data.crystal_store import open_crystals
+from unigen.disk import write_text
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.samples import CrystalEntry
+from unigen.eval.molecules.evaluate import evaluate_molecules
+from unigen.eval.molecules.samples import MoleculeEntry
+from unigen.eval.report import provenance
+from unigen.models.families import build_model, open_training_set
+from unigen.nn.mixers.backbone import Backbone
+from unigen.nn.mixers.pattern import Layer
+from unigen.request import CrystalRequest, MoleculeRequest
+from unigen.sample.generate import generate
+from unigen.sample.load import load
+from unigen.train.batches import StepBatches
+from unigen.train.optim import build_optimizer
+from unigen.train.run import train
+from unigen.train.settings import TrainConfig
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+LAYERS, WIDTH, HEADS = 4, 96, 4
+PATTERNS: dict[str, tuple[str, ...]] = {
+    "attention": ("attention",) * LAYERS,
+    "ssd": ("ssd",) * LAYERS,
+    "delta_product": ("delta_product",) * LAYERS,
+    "ssd, attention last": ("ssd",) * (LAYERS - 1) + ("attention",),
+    "delta_product, attention last": ("delta_product",) * (LAYERS - 1) + ("attention",),
+}
+_ALL = (
+    *("compile=false", "threads=1", "data.batch_size=32", "optim.warmup_steps=50", "optim.ema_decay=0.99"),
+    *("model.head_width=96", "model.head_blocks=2", "match_structures=0"),
+)
+"""One thread, so that CPU time is what the arithmetic takes; an average over fewer steps, as there are fewer."""
+SMALL = {
+    "crystals": ("crystal-small.yaml", (*_ALL, "model.reranker_width=48")),
+    "molecules": ("qm9.yaml", _ALL),
+}
+"""Which config, and what is smaller than there."""
+JUDGED = {"crystals": 500, "molecules": 1000}
+_PROBES = 12
+"""Batches on which the cost of a step is measured: the median of their ratios to attention's is known to 2 %."""
+
+
+def parameters_of(pattern: Sequence[Layer], width: int) -> int:
+    """Of the backbone."""
+    return sum(each.numel() for each in Backbone(tuple(pattern), width, HEADS, 0.0).parameters())
+
+
+def equal_width(pattern: Sequence[Layer], wanted: int) -> int:
+    """The width, in eights so that every head is even, with which a pattern has about so many parameters."""
+    return min(range(32, 2 * WIDTH + 1, 8), key=lambda width: abs(parameters_of(pattern, width) - wanted))
+
+
+def width_of(name: str) -> int:
+    """Of a pattern, by its name."""
+    return equal_width(PATTERNS[name], parameters_of(PATTERNS["attention"], WIDTH))
+
+
+def config_of(kind: str, name: str, changes: Sequence[str] = ()) -> TrainConfig:
+    """How a pattern is trained."""
+    path, small = SMALL[kind]
+    sizes = [f"model.mixers=[{', '.join(PATTERNS[name])}]", f"model.width={width_of(name)}", f"model.heads={HEADS}"]
+    return load_config(TrainConfig, CONFIGS / path, [*small, *sizes, *changes])
+
+
+def costs(kind: str, names: Sequence[str]) -> dict[str, float]:
+    """CPU time of a training step, encoding included, in those of attention: the median over the same batches."""
+    steps = {}
+    for name in names:
+        config = config_of(kind, name)
+        data = open_training_set(config.data, config.model)
+        torch.manual_seed(0)
+        model = build_model(config.model)
+        data.prepare(model)
+        sizes = {"batch_size": config.data.batch_size, "bucket": config.data.bucket, "seed": 0}
+        batches = iter(StepBatches(data.train, data.encode, data.collate, **sizes))
+        steps[name] = (model, build_optimizer(model, config.optim), batches, torch.Generator().manual_seed(0))
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for _, name in product(range(_PROBES), names):
+        model, optimizer, batches, generator = steps[name]
+        start = time.process_time()
+        torch.stack(list(model.losses(next(batches), generator).values())).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds[name].append(time.process_time() - start)
+    first = seconds["attention"]
+    return {
+        name: round(statistics.median(a / b for a, b in zip(taken[1:], first[1:], strict=True)), 3)
+        for name, taken in seconds.items()  # the first step allocates
+    }
+
+
+def match_rates(folder: Path, retrieve_from: str, seed: int) -> dict[str, float]:
+    """One sample of each of 500 compositions of MP-20 test: percent that match, and their RMSE."""
+    references = open_crystals("mp-20:test")
+    chosen = np.sort(np.random.default_rng(0).permutation(len(references))[: JUDGED["crystals"]])
+    references = references.select(np.isin(np.arange(len(references)), chosen))
+    crystals, ids = list(references), references.ids.tolist()
+    requests = [CrystalRequest(formula=crystal.formula, n_atoms=len(crystal)) for crystal in crystals]
+    entries = [CrystalEntry(*pair) for pair in zip(ids, crystals, strict=True)]
+    usual = load(folder, score=False, retrieve_from=retrieve_from)
+    anew = load(folder, score=False, retrieve_from=retrieve_from, anew=float("inf"))
+    found: dict[str, float] = {}
+    for name, generator in {"match": usual, "match_anew": anew}.items():
+        drawn = generate(requests, model=generator, seed=seed, workers=1)
+        samples = [
+            CrystalEntry(key, sample.structure, index=0, reason=sample.reason)
+            for key, sample in zip(ids, drawn, strict=True)
+        ]
+        report = evaluate_crystals(samples, entries, workers=1)
+        found |= {
+            name: round(100 * (report["match_rate.k1"] or 0.0), 1),
+            f"{name}_rmse": round(report["rmse.k1"] or 0.0, 4),
+        }
+    return found
+
+
+def stability(folder: Path, seed: int) -> dict[str, float]:
+    """Of 1,000 molecules from nothing: percent of atoms and of molecules that are stable, and of valid ones."""
+    drawn = generate(MoleculeRequest(), n=JUDGED["molecules"], model=load(folder, redraws=0), seed=seed, workers=1)
+    samples = [MoleculeEntry(str(sample.index), sample.structure, reason=sample.reason) for sample in drawn]
+    report = evaluate_molecules(samples, workers=1)
+    names = {"atoms_stable": "edm.atom_stable", "molecules_stable": "edm.molecule_stable", "valid": "rdkit.valid"}
+    return {name: round(100 * (report[key] or 0.0), 1) for name, key in names.items()}
+
+
+def trained(kind: str, name: str, steps: int, seed: int) -> dict[str, Any]:
+    """One run from scratch, in a folder that is thrown away, and what came of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        fixed = [f"max_steps={steps}", f"validate_every={steps}", f"seed={seed}", f"out={folder}/run"]
+        config = config_of(kind, name, fixed)
+        start = time.process_time()
+        model = train(config)
+        taken = round(time.process_time() - start, 1)
+        judged = match_rates(model, config.data.train, seed) if kind == "crystals" else stability(model, seed)
+        losses = last_validation(Path(folder) / "run")
+    return {"steps": steps, "width": width_of(name), "cpu_seconds": taken} | losses | judged
+
+
+def table(runs: Mapping[str, Mapping[str, float]]) -> Table:
+    """A line a pattern: mean over its seeds, and their standard deviation."""
+    measured = list(dict.fromkeys(name for run in runs.values() for name in run))
+    shown = Table("pattern", "seeds", *measured)
+    for pattern in PATTERNS:
+        found = [run for key, run in runs.items() if key.rsplit(" | ", 1)[0] == pattern]
+        if found:
+            shown.add_row(pattern, str(len(found)), *(_spread([run[name] for run in found]) for name in measured))
+    return shown
+
+
+def _spread(values: Sequence[float]) -> str:
+    mean = f"{statistics.mean(values):.4g}"
+    return f"{mean} ± {statistics.stdev(values):.2g}" if len(set(values)) > 1 else mean
+
+
+def main() -> None:
+    """Train what is missing, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=list(JUDGED))
+    parser.add_argument("--steps", type=int, default=1000, help="of attention")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    content: dict[str, Any] = {"kind": options.kind, "steps_of_attention": options.steps, "provenance": provenance("")}
+    if options.out.exists():
+        content |= json.loads(options.out.read_text())
+    if "cost_of_a_step" not in content:
+        content |= {"cost_of_a_step": costs(options.kind, list(PATTERNS)), "runs": {}}
+        print(content["cost_of_a_step"], flush=True)
+    # seeds outermost: a run that is cut off has whole rows
+    for seed, name in product(range(options.seeds), PATTERNS):
+        key = f"{name} | {seed}"
+        if key not in content["runs"]:
+            steps = round(content["steps_of_attention"] / content["cost_of_a_step"][name])
+            content["runs"][key] = trained(options.kind, name, steps, seed)
+            write_text(options.out, json.dumps(content, indent=1) + "\n")
+            print(key, content["runs"][key], flush=True)
+    Console(width=200).print(table(content["runs"]))
+
+
+if __name__ == "__main__":
+    main()
