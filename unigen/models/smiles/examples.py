@@ -168,7 +168,7 @@ class ExampleStore(nn.Module):
                 (self.positions, molecule.positions),
                 (self.bonds, molecule.bonds),
             ):
-                buffer[row, : len(part)] = torch.from_numpy(np.asarray(part)).to(buffer.dtype)
+                buffer[row, : len(part)] = torch.tensor(part).to(buffer.dtype)
         count = len(table.molecules)
         self.known[:count] = torch.from_numpy(np.isfinite(table.values))
         self.values[:count] = torch.from_numpy(np.nan_to_num(table.values)).float()

@@ -19,7 +19,7 @@ from unigen.models.smiles.batch import collate_molecules
 from unigen.models.smiles.embedding import CHARGES
 from unigen.models.smiles.examples import ExampleTable
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
-from unigen.models.smiles.tokens import MoleculeSequence, encode
+from unigen.models.smiles.tokens import Example, MoleculeSequence, encode
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.molecules.molecule import Molecule
 from unigen.shapes import Int
@@ -147,7 +147,9 @@ class MoleculeItems:
         values = self._condition(molecule, rng) if rng.random() >= _UNCONDITIONAL and has_values else {}
         positions = molecule.positions @ random_rotation(rng) if self.rotate else molecule.positions
         stereo = self.layout == "graph-first" and bool(rng.random() < _STEREO)
-        examples = () if self.table is None else self.table.examples(values, self.examples, rng, molecule.smiles)
+        examples: tuple[Example, ...] = ()
+        if self.table is not None:  # by random numbers of their own: the molecule is shown as it is without them
+            examples = self.table.examples(values, self.examples, rng.spawn(1)[0], molecule.smiles)
         sequence = encode(
             molecule,
             rng,
