@@ -202,7 +202,7 @@ class Completion:
         low, high = self._valences(rest.counts)
         fixed = rest.charge - 2 * rest.atoms - orders - rest.hydrogens
         twice = sum([need + valence[1 + need] for need, valence in zip(needed, valences, strict=True)]) + low + fixed
-        most = sum([len(valence) - 2 + valence[-1] for valence in valences]) + high + fixed
+        most = sum(map(len, valences)) - 2 * len(valences) + high + fixed
         if twice % 2 or most < 0 or twice > 2 * (high - rest.atoms + abs(rest.charge)):
             return False
         pieces = self._pieces(state, twice // 2) if twice >= 0 else -1
@@ -264,8 +264,8 @@ class Completion:
         """With each number of hydrogens at the last atom, or another ring."""
         for count in sorted({number for number in state.valence[1:] if number >= 0}, reverse=True):
             settled = with_settled_hydrogens(state, count)
-            assert settled is not None, "a number that it can have"
-            yield settled
+            if settled is not None:
+                yield settled
         if state.rest.hydrogens >= 0:
             yield from [following for order in (1, 2, 3) if (following := open_ring(state, order, self.most_rings))]
 

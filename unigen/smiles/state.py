@@ -221,11 +221,14 @@ def close_branch(state: State) -> State | None:
 def with_settled_hydrogens(state: State, count: int) -> State | None:
     """The hydrogens of the last atom are written, and are so many; None where that cannot be."""
     highest_order, *hydrogens = state.valence
-    if state.stage >= BRANCHES or count not in hydrogens:
+    rest = state.rest
+    if state.stage >= BRANCHES or count not in hydrogens or 0 <= rest.hydrogens < count:
         return None
+    if rest.hydrogens > 0:
+        rest = rest._replace(hydrogens=rest.hydrogens - count)
     most = len(hydrogens) - hydrogens[::-1].index(count)
-    settled = [number if number == count else -1 for number in hydrogens[:most]]
-    return state._replace(valence=(highest_order, *settled), stage=SETTLED)
+    valence = (highest_order, *[0 if number == count else -1 for number in hydrogens[:most]])  # as that of a bracket
+    return state._replace(valence=valence, stage=SETTLED, rest=rest)
 
 
 def may_end(state: State) -> bool:
