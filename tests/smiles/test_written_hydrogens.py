@@ -1,4 +1,4 @@
-"""Hydrogens implied or written: one molecule, one order of atoms, each form made of the other, and both drawn soundly."""
+"""Hydrogens implied or written: one molecule, one order of atoms, each form made of the other, both drawn soundly."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class ExampleTable:
     molecules: tuple[Molecule, ...]
     values: Float[np.ndarray, "molecules properties"]
     hydrogens: Hydrogens
-    _written: dict[int, tuple[MoleculeSequence, np.ndarray]] = field(default_factory=dict, repr=False)
+    _written: dict[int, tuple[MoleculeSequence, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def sample(
