@@ -77,8 +77,8 @@ SMALL = (
     "optim.symbol_weight=1.0",
 )
 """Of a few minutes small batches make the most: at batches of 32 attention with examples has validation losses of
-.45 nats a symbol and .25 a vector after 345 CPU-seconds; without, at 8 and with symbols weighted as vectors, .35 and .22
-after 86."""
+.45 nats a symbol and .25 a vector after 345 CPU-seconds; without, at 8 and with symbols weighted as vectors, .35 and
+.22 after 86."""
 ASKED = {"alpha": 200, "gap": 200}
 """Molecules asked for by each property."""
 REFERENCES, VALIDATED = 500, 512
