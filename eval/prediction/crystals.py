@@ -50,7 +50,7 @@ def linear(known: CrystalDataset, values: np.ndarray, asked: CrystalDataset) -> 
 
 
 def nearest(known: CrystalDataset, values: np.ndarray, asked: CrystalDataset) -> tuple[np.ndarray, np.ndarray]:
-    """The mean value of the known crystals of the nearest formula (of all where none fits), and its chemical distance."""
+    """The mean value of the known crystals of the nearest formula (of all where none fits), and how far it is."""
     known = known.select(np.isfinite(values))
     values = values[np.isfinite(values)]
     index = NeighbourIndex.fit(Compositions.of_dataset(known))
