@@ -193,7 +193,9 @@ def test_training_and_sampling_import_without_the_chemistry_stack(bare_node):
     chosen = [path.relative_to(ROOT).with_suffix("").parts for path in MODULES if _room(path) in rooms]
     names += [".".join(parts).removesuffix(".__init__") for parts in chosen]
     # kernels are imported where PyTorch for CUDA brings Triton, encoders by models that have one
-    encoders = {"unigen.nn.encoders." + name for name in ("message_passing", "equivariant", "pooling")}
+    encoders = {
+        "unigen.nn.encoders." + name for name in ("message_passing", "equivariant", "pooling", "frame_averaging")
+    }
     names = [name for name in names if not name.endswith("_triton") and name not in encoders]
     done = _run_bare(bare_node, f"import importlib\nfor name in {names!r}: importlib.import_module(name)")
     assert done.returncode == 0, done.stderr
