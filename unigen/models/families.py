@@ -29,7 +29,7 @@ from unigen.models.octree.items import octree_encoder, open_octree_crystals, ope
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
-from unigen.models.property.items import open_labelled
+from unigen.models.property.items import calibrate_errors, open_labelled
 from unigen.models.property.network import PropertyConfig, StructurePredictor
 from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.smiles.fine_tuning import prepare_smiles
@@ -63,6 +63,7 @@ class Learned:
         encoder: of single structures, for a network, their kind and a table of known structures; None: it reads no
             sequences.
         tiny: a config of a few thousand parameters, on which the laws of ``unigen.testing`` are tested in seconds.
+        calibrate: tells a trained network what held-out data say of its errors; None: nothing is told.
     """
 
     config: type
@@ -72,6 +73,7 @@ class Learned:
     tiny: Any
     fine_tuning: Callable[[FineTuning], Material] | None = None
     encoder: Callable[[Any, Kind, Path], SequenceEncoder] | None = None
+    calibrate: Callable[[Any, DataConfig], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,12 +246,13 @@ FAMILIES: tuple[Family, ...] = (
             config=PropertyConfig,
             network=StructurePredictor,
             training_set=open_labelled,
+            calibrate=calibrate_errors,
             reads="molecules",  # or crystals: its config says
             tiny=PropertyConfig(
                 kind="property",
                 structures="molecules",
                 properties={"gap": "attention", "mu": "mean"},
-                units=("eV", "D"),
+                units={"gap": "eV", "mu": "D"},
                 encoder=MessagePassingChoice(width=16, layers=2, radial=8),
             ),
         ),
@@ -345,3 +348,12 @@ def open_training_set(data: DataConfig, config: ModelConfig) -> TrainingSet:
         return opened
     replayed = _learned(config).training_set(replace(data, train=data.replay, replay=None), config)
     return opened.replaying(replayed, data.replay_share)
+
+
+def calibrate(network: Network, data: DataConfig) -> bool:
+    """Tell a trained network what held-out data say of its errors; returns whether its family does so."""
+    tell = _learned(network.config).calibrate
+    if tell is None:
+        return False
+    tell(network, data)
+    return True

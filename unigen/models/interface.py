@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from unigen.batch import TokenBatch
+from unigen.cards import Kind
 from unigen.config import check_ranges
 from unigen.errors import UserError
 from unigen.nn.heads.symbols import SymbolHead, symbol_scores
@@ -180,6 +182,41 @@ class PredictingNetwork(Network):
         self, numbers: Int[Tensor, "batch atoms"], positions: Float[Tensor, "batch atoms 3"]
     ) -> Float[Tensor, "batch properties"]:
         """Properties of molecules, padded with atomic number 0; positions in Angstrom."""
+
+
+class CalibratedNetwork(Network):
+    """A network that tells properties of whole structures, each with an error bar.
+
+    Attributes:
+        seen: whether there was an element in training, by atomic number.
+    """
+
+    seen: Bool[Tensor, "elements"]
+
+    @property
+    @abstractmethod
+    def structures(self) -> Kind:
+        """What it knows properties of."""
+
+    @property
+    @abstractmethod
+    def properties(self) -> tuple[str, ...]:
+        """What it predicts, in this order, in the units of the data it was trained on."""
+
+    @property
+    @abstractmethod
+    def units(self) -> tuple[str, ...]:
+        """Of the properties."""
+
+    @abstractmethod
+    def predicted(
+        self, structures: Sequence[Any]
+    ) -> tuple[Float[Tensor, "structures properties"], Float[Tensor, "structures properties"]]:
+        """Values, and error bars that hold nine errors of ten on structures like those of the training.
+
+        Args:
+            structures: crystals or molecules of elements that were there in training, computed together.
+        """
 
 
 class CompositionNetwork(Network):

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unigen.crystals.crystal import Crystal
+from unigen.molecules.molecule import Molecule
 from unigen.nn.encoders.graphs import AtomGraph, AtomGraphs, collate_graphs
 from unigen.shapes import Float, Int
 
@@ -54,3 +56,11 @@ def collate_labelled(items: list[LabelledGraph]) -> LabelledGraphs:
     """Items to a batch."""
     values = np.stack([item.values for item in items]).astype(np.float32)
     return LabelledGraphs(collate_graphs([item.graph for item in items]), torch.from_numpy(values))
+
+
+def graph_of(structure: Crystal | Molecule, cutoff: float) -> AtomGraph:
+    """Its atoms, and which of them see each other up to a distance in Angstrom."""
+    if isinstance(structure, Crystal):
+        positions = structure.frac_coords.astype(np.float64) @ structure.lattice
+        return AtomGraph.of(structure.numbers, positions, structure.lattice, cutoff)
+    return AtomGraph.of(structure.numbers, structure.positions.astype(np.float64), None, cutoff)

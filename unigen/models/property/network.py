@@ -8,6 +8,7 @@ trained, held-out structures say how many of these scales hold nine errors of te
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -16,11 +17,14 @@ from torch import Tensor, nn
 
 from unigen.cards import Kind
 from unigen.config import check_ranges
+from unigen.crystals.crystal import Crystal
 from unigen.elements import SYMBOLS
-from unigen.models.interface import ALL, Network, check_properties
-from unigen.models.property.batch import LabelledGraphs
+from unigen.errors import UserError
+from unigen.models.interface import ALL, CalibratedNetwork
+from unigen.models.property.batch import LabelledGraphs, graph_of
+from unigen.molecules.molecule import Molecule
 from unigen.nn.encoders.choice import EncoderChoice, MessagePassingChoice, Pooling, build_encoder
-from unigen.nn.encoders.graphs import AtomGraphs, sum_by
+from unigen.nn.encoders.graphs import AtomGraphs, collate_graphs, sum_by
 from unigen.shapes import Float
 
 COVERAGE = 0.9
@@ -37,7 +41,8 @@ class PropertyConfig:
     Attributes:
         structures: crystals or molecules.
         properties: columns of the data, and how atoms add up to each; see ``nn/encoders/choice.py``.
-        units: of the properties, in their order.
+        units: of the properties, by name.
+        auxiliary: those that are learned for the others' sake, and not told.
         encoder: see there, too.
 
     Raises:
@@ -47,12 +52,23 @@ class PropertyConfig:
     kind: Literal["property"]
     structures: Kind
     properties: dict[str, Pooling]
-    units: tuple[str, ...]
+    units: dict[str, str]
+    auxiliary: tuple[str, ...] = ()
     encoder: EncoderChoice = MessagePassingChoice()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         check_ranges(self, properties=(1, 1_000))  # more columns than any dataset has
-        check_properties(self, most=1_000)
+        if {*self.units} != {*self.properties}:
+            raise UserError(
+                "units: not those of the properties",
+                got=", ".join(self.units),
+                wanted=f"one each of {', '.join(self.properties)}",
+            )
+        for name in self.auxiliary:
+            if name not in self.properties:
+                raise UserError("auxiliary: no such property", got=name, wanted=f"some of {', '.join(self.properties)}")
+        if {*self.properties} <= {*self.auxiliary}:
+            raise UserError("auxiliary: nothing is left to be told", got=", ".join(self.auxiliary))
 
 
 class Predicted(NamedTuple):
@@ -67,7 +83,7 @@ class Predicted(NamedTuple):
     errors: Float[Tensor, "structures properties"]
 
 
-class StructurePredictor(Network):
+class StructurePredictor(CalibratedNetwork):
     """See the module's docstring.
 
     Attributes:
@@ -109,8 +125,25 @@ class StructurePredictor(Network):
 
     @property
     def properties(self) -> tuple[str, ...]:
-        """What it predicts, in this order."""
-        return tuple(self.config.properties)
+        """See CalibratedNetwork."""
+        return tuple(name for name in self.config.properties if name not in self.config.auxiliary)
+
+    @property
+    def structures(self) -> Kind:
+        """See CalibratedNetwork."""
+        return self.config.structures
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """See CalibratedNetwork."""
+        return tuple(self.config.units[name] for name in self.properties)
+
+    def predicted(self, structures: Sequence[Crystal] | Sequence[Molecule]) -> tuple[Tensor, Tensor]:
+        """See CalibratedNetwork."""
+        graphs = [graph_of(structure, self.config.encoder.cutoff) for structure in structures]
+        found = self(collate_graphs(graphs).to(self.scale.device))
+        told = [place for place, name in enumerate(self.config.properties) if name not in self.config.auxiliary]
+        return found.values[:, told], found.errors[:, told]
 
     def forward(self, graphs: AtomGraphs) -> Predicted:
         """Properties of structures, with error bars."""
@@ -147,7 +180,7 @@ class StructurePredictor(Network):
         # not a number anywhere, or the gradient of what is unknown would be none either
         error = (rest - (batch.values.nan_to_num() - self.baseline(batch.graphs)) / self.scale).abs()
         nats = error.detach() * (-log_spread).exp() + log_spread
-        losses = dict(zip(self.properties, _means(error, batch.values), strict=True))
+        losses = dict(zip(self.config.properties, _means(error, batch.values), strict=True))
         return losses | {"spread": _means(nats, batch.values).mean()}
 
     def validated(
@@ -157,7 +190,7 @@ class StructurePredictor(Network):
         del generator, only
         found = self(batch.graphs)
         errors = _means((found.values - batch.values).abs(), batch.values)
-        named = {f"val_mae_{name}": value for name, value in zip(self.properties, errors, strict=True)}
+        named = {f"val_mae_{name}": value for name, value in zip(self.config.properties, errors, strict=True)}
         return named | {"val_loss": (errors / self.scale).mean()}
 
 
