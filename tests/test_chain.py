@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections import Counter
+from math import isfinite
 from pathlib import Path
 
 import pymatgen.analysis.prototypes
@@ -72,6 +73,16 @@ def shell(tmp_path_factory) -> Shell:
         *("evaluate", "crystals", "made", "--protocol", "denovo", "--reference", "mine:train"),
         *("--workers", 1, "--out", "denovo.json"),
     )
+    config = read_yaml(Path(__file__).parents[1] / "configs" / "octree-crystals.yaml")
+    write_yaml(shell.folder / "coarse.yaml", config)
+    shell.unigen(
+        *("train", "coarse.yaml", "data.train=mine:train", "data.val=mine:val", "out=runs/coarse", "max_steps=4"),
+        *("data.batch_size=16", "match_structures=0", "threads=1", "model.width=32"),
+    )
+    shell.unigen(
+        *("generate", "crystal", "--model", "runs/coarse/model", "--requests", "wanted.csv"),
+        *("--n", 2, "--batch-size", 16, "--no-page", "--out", "coarse"),
+    )
     return shell
 
 
@@ -112,6 +123,18 @@ def test_training_left_a_model_and_a_log(shell):
     ]
     assert len(losses) >= 2
     assert losses[-1] < losses[0]
+
+
+def test_an_octree_hardly_trained_writes_all_that_is_asked_for(shell, wanted):
+    lines = (shell.folder / "coarse" / "samples.jsonl").read_text().splitlines()
+    samples = [json.loads(line) for line in lines]
+    assert len(samples) == 2 * len(wanted)
+    asked = {row["id"]: row for row in wanted}
+    for sample in samples:
+        row, elements = asked[sample["id"]], [site["element"] for site in sample["sites"]]
+        assert len(elements) == int(row["n_atoms"])
+        assert Composition(Counter(elements)) == Composition(row["formula"])
+        assert isfinite(sample["log_likelihood"])
 
 
 def test_every_sample_has_exactly_the_composition_asked_for(shell, wanted):

@@ -7,6 +7,7 @@ Rows stand at different places of their trees; those that are finished are taken
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.kernels.vector_sampler import sample_vectors
 from unigen.nn.mixers.backbone import pick_rows
 from unigen.nn.mixers.interface import State
-from unigen.nn.process.solvers import karras_levels
+from unigen.nn.process.solvers import karras_levels, log_likelihood
 from unigen.shapes import Bool, Float, Int
 from unigen.tokens.sequence import SLOT_WIDTH, VECTOR_WIDTH, Channel
 from unigen.tokens.vocabulary import SLOT
@@ -86,8 +87,8 @@ class Drawn:
     Attributes:
         octrees: of all rows.
         lattice: six numbers a row, zeros for molecules.
-        log_likelihood: nats, of all that is discrete of each octree given its composition, as the model has it at
-            temperature 1, among what was legal.
+        log_likelihood: nats, of each octree (and lattice) given its composition, as the model has it at temperature 1,
+            among what was legal; of vectors their density where ``decode`` was given steps for it.
     """
 
     octrees: Octrees
@@ -96,7 +97,9 @@ class Drawn:
 
 
 @torch.no_grad()
-def decode(model: OctreeModel, compositions: list[Counts], noise: Noise, settings: OctreeSettings) -> Drawn:
+def decode(
+    model: OctreeModel, compositions: list[Counts], noise: Noise, settings: OctreeSettings, score_steps: int = 0
+) -> Drawn:
     """Draw octrees (and lattices) of given compositions.
 
     Args:
@@ -104,8 +107,9 @@ def decode(model: OctreeModel, compositions: list[Counts], noise: Noise, setting
         compositions: of each row.
         noise: random numbers, row by row.
         settings: how to draw.
+        score_steps: solver steps of the exact density of each vector; 0 leaves densities out.
     """
-    decoder = _Decoder(model, compositions, noise, settings)
+    decoder = _Decoder(model, compositions, noise, settings, score_steps)
     while len(decoder.rows):
         decoder.advance()
     return Drawn(decoder.walk.octrees(), decoder.lattice, decoder.score)
@@ -117,8 +121,10 @@ class _Decoder:
     ``rows`` are those that are not finished; ``h`` and ``states`` are theirs alone.
     """
 
-    def __init__(self, model: OctreeModel, compositions: list[Counts], noise: Noise, settings: OctreeSettings) -> None:
-        self.model, self.noise, self.settings = model, noise, settings
+    def __init__(
+        self, model: OctreeModel, compositions: list[Counts], noise: Noise, settings: OctreeSettings, score_steps: int
+    ) -> None:
+        self.model, self.noise, self.settings, self.score_steps = model, noise, settings, score_steps
         device = next(model.parameters()).device
         counts = torch.zeros(len(compositions), len(model.seen), dtype=torch.int64)
         for row, composition in enumerate(compositions):
@@ -173,7 +179,7 @@ class _Decoder:
 
     def _draw_lattices(self) -> None:
         head = self.model.lattice_head
-        self.lattice = self.model.embedding.restore(self._vectors(head, self.h, self.noise.lattice))
+        self.lattice = self.model.embedding.restore(self._vectors(head, self.rows, self.h, self.noise.lattice))
         content = self._blank(len(self.rows))
         content.vectors[:] = self.lattice
         zero = torch.zeros_like(self.rows)
@@ -247,7 +253,8 @@ class _Decoder:
         if model.grid.is_binned:
             offset = self._draw_bins(rows, h + model.chosen_element(element), uniform[:, 1:])
         else:
-            vectors = self._vectors(model.vector_head, h + model.chosen_element(element), self.noise.places[rows, leaf])
+            told = h + model.chosen_element(element)
+            vectors = self._vectors(model.vector_head, rows, told, self.noise.places[rows, leaf])
             offset = to_place(vectors, walk.next_leaf(rows)[0])
         walk.write_leaf(rows, element, offset)
         return element, offset
@@ -297,10 +304,16 @@ class _Decoder:
         self.score[rows] += of_choice.double()
         return chosen
 
-    def _vectors(self, head: VectorHead, h: Tensor, normal: Float[Tensor, "some width"]) -> Tensor:
-        process, settings = head.process, self.settings
+    def _vectors(
+        self, head: VectorHead, rows: Int[Tensor, "some"], h: Tensor, normal: Float[Tensor, "some width"]
+    ) -> Float[Tensor, "some width"]:
+        """One ODE a vector, and another for its density if that is wanted."""
+        process, settings, context = head.process, self.settings, head.context(h)
         levels = karras_levels(settings.steps, process.sigma_min, process.sigma_max).to(h.device)
         start = process.prior(normal)
-        return sample_vectors(
-            head, start, levels, head.context(h), temperature=settings.temperature, solver=settings.solver
-        )
+        vectors = sample_vectors(head, start, levels, context, temperature=settings.temperature, solver=settings.solver)
+        if self.score_steps:
+            levels = karras_levels(self.score_steps, process.sigma_min, process.sigma_max).to(h.device)
+            denoise = partial(head.denoise_with_slopes, context=context)
+            self.score[rows] += log_likelihood(denoise, vectors, levels, process.prior_log_prob).double()
+        return vectors

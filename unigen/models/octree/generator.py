@@ -6,19 +6,28 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.errors import UserError
 from unigen.geometry.lattice import lattice_matrix
-from unigen.models.cell_choice import CellChooser, CellRow, draw_compositions
-from unigen.models.generator import Candidate, Generator, Job, OpenedModel, Range, refuse_more_than_composition
+from unigen.models.cell_choice import CellChooser, CellRow, draw_compositions, prompt_batch
+from unigen.models.generator import (
+    SCORE_STEPS,
+    Candidate,
+    Generator,
+    Job,
+    OpenedModel,
+    Range,
+    refuse_more_than_composition,
+)
 from unigen.models.octree.decoding import Counts, Noise, OctreeSettings, decode
 from unigen.models.octree.network import OctreeModel
 from unigen.models.octree.tokens import decode as decode_octrees
 from unigen.molecules.molecule import Molecule
 from unigen.request import MoleculeRequest
-from unigen.tokens.composition import CompositionGrammar
+from unigen.tokens.composition import CompositionGrammar, composition_symbols
 from unigen.tokens.sequence import VECTOR_WIDTH
 
 _SYMBOL_DRAWS = 2 * 118 + 1
@@ -42,7 +51,7 @@ class _OctreeGenerator:
         name: reported with every sample.
         version: checksum of the weights.
         settings: how to draw.
-        score: report the log likelihood of what is drawn, where all of it is discrete.
+        score_steps: solver steps of the exact density of vectors in the score of a sample; 0 leaves the score out.
     """
 
     makes: Kind
@@ -53,14 +62,12 @@ class _OctreeGenerator:
         name: str,
         version: str = "",
         settings: OctreeSettings | None = None,
-        *,
-        score: bool = True,
+        score_steps: int = SCORE_STEPS,
     ) -> None:
         self.model = model.eval()
         self.name, self.version = name, version
         self.settings = settings or OctreeSettings()
-        # the density of a lattice, or of a place that a diffusion head draws, is not part of it: so none is told
-        self.score = score and model.grid.is_binned and not model.config.is_periodic
+        self.score_steps = score_steps
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator: no property can be asked for."""
@@ -73,10 +80,15 @@ class _OctreeGenerator:
             return []
         device, config = next(self.model.parameters()).device, self.model.config
         noise = Noise.of([row.rng for row in rows], self.model.grid, config.max_atoms, device)
-        drawn = decode(self.model, [row.composition for row in rows], noise, self.settings)
+        compositions = [row.composition for row in rows]
+        drawn = decode(self.model, compositions, noise, self.settings, self.score_steps)
         numbers, coords = decode_octrees(self.model.grid, drawn.octrees)
         lengths = drawn.octrees.leaf_lengths.tolist()
-        scores = drawn.log_likelihood.tolist() if self.score else [None] * len(rows)
+        scores: list[float | None] = [None] * len(rows)
+        if self.score_steps:
+            prompts = prompt_batch([composition_symbols(composition) for composition in compositions], device)
+            with torch.no_grad():
+                scores = (self.model.symbol_log_likelihoods(prompts) + drawn.log_likelihood).tolist()
         return [
             (part.cpu().numpy(), places.cpu().numpy(), six, score)
             for part, places, six, score in zip(
@@ -108,12 +120,13 @@ class OctreeCrystalGenerator(_OctreeGenerator):
                 candidates[row.position] = Candidate(None, reason=str(cell))
             else:
                 rows.append(_Row(row.position, row.rng, cell))
-        for drawn, (numbers, coords, six, _) in zip(rows, self._structures(rows), strict=True):
+        for drawn, (numbers, coords, six, score) in zip(rows, self._structures(rows), strict=True):
             lattice = lattice_matrix(np.concatenate([np.exp(six[:3]), six[3:]]))
             try:
-                candidates[drawn.position] = Candidate(Crystal(numbers, coords - np.floor(coords), lattice))
+                crystal = Crystal(numbers, coords - np.floor(coords), lattice)
+                candidates[drawn.position] = Candidate(crystal, log_likelihood=score, score=score or 0.0)
             except UserError as error:
-                candidates[drawn.position] = Candidate(None, reason=str(error))
+                candidates[drawn.position] = Candidate(None, reason=str(error), log_likelihood=score)
         return [candidates[position] for position in range(len(jobs))]
 
 
@@ -189,4 +202,4 @@ class OctreeMoleculeGenerator(_OctreeGenerator):
 def octree_generator(opened: OpenedModel) -> Generator:
     """A generator of a trained octree model."""
     made = OctreeCrystalGenerator if opened.makes == "crystals" else OctreeMoleculeGenerator
-    return made(opened.network, opened.name, opened.version, opened.settings, score=opened.score)
+    return made(opened.network, opened.name, opened.version, opened.settings, opened.score_steps)

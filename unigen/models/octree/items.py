@@ -72,7 +72,7 @@ def open_octree_crystals(data: DataConfig, config: OctreeCrystalConfig) -> Train
         val=val,
         encode_val=_crystal_item,
         prepare=prepare,
-        generator=lambda network: OctreeCrystalGenerator(network, "training", score=False),
+        generator=lambda network: OctreeCrystalGenerator(network, "training", score_steps=0),
         references=val,
     )
 

@@ -51,7 +51,8 @@ class DigitHead(nn.Module):
         index = torch.arange(digits.shape[1], device=digits.device)
         with torch.autocast(h.device.type, enabled=False):
             each = self.written(index * self.most + digits) * there[..., None]
-            before = each.cumsum(1) - each
+            # not cumsum - each: what is subtracted again leaves its rounding behind
+            before = functional.pad(each[:, :-1].cumsum(1), (0, 0, 1, 0))
             inner = functional.silu(self.hidden(h)[:, None] + self.place.weight + before)
             return torch.einsum("sdw,dwm->sdm", inner, self.weight) + self.bias
 
