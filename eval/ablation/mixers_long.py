@@ -76,8 +76,8 @@ SMALL = (
     *("data.batch_size=8", "optim.warmup_steps=50", "optim.ema_decay=0.99", "compile=false", "threads=1"),
     "optim.symbol_weight=1.0",
 )
-"""Of a few minutes small batches make the most: at batches of 32 attention with examples has validation losses of
-.45 nats a symbol and .25 a vector after 345 CPU-seconds; without, at 8 and with symbols weighted as vectors, .35 and .22
+"""Of a few minutes small batches make the most. At batches of 32 attention with examples has validation losses of .45
+nats a symbol and .25 a vector after 345 CPU-seconds; without, at 8 and with symbols weighted as vectors, .35 and .22
 after 86."""
 ASKED = {"alpha": 200, "gap": 200}
 """Molecules asked for by each property."""
