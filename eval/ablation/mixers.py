@@ -98,11 +98,10 @@ def config_of(kind: str, name: str, changes: Sequence[str] = ()) -> TrainConfig:
     return load_config(TrainConfig, CONFIGS / path, [*small, *sizes, *changes])
 
 
-def costs(kind: str, names: Sequence[str]) -> dict[str, float]:
-    """CPU time of a training step, encoding included, in those of attention: the median over the same batches."""
+def costs(configs: Mapping[str, TrainConfig]) -> dict[str, float]:
+    """CPU time of a training step, encoding included, in those of ``attention``: the median over the same batches."""
     steps = {}
-    for name in names:
-        config = config_of(kind, name)
+    for name, config in configs.items():
         data = open_training_set(config.data, config.model)
         torch.manual_seed(0)
         model = build_model(config.model)
@@ -110,8 +109,8 @@ def costs(kind: str, names: Sequence[str]) -> dict[str, float]:
         sizes = {"batch_size": config.data.batch_size, "bucket": config.data.bucket, "seed": 0}
         batches = iter(StepBatches(data.train, data.encode, data.collate, **sizes))
         steps[name] = (model, build_optimizer(model, config.optim), batches, torch.Generator().manual_seed(0))
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for _, name in product(range(_PROBES), names):
+    seconds: dict[str, list[float]] = {name: [] for name in configs}
+    for _, name in product(range(_PROBES), configs):
         model, optimizer, batches, generator = steps[name]
         start = time.process_time()
         torch.stack(list(model.losses(next(batches), generator).values())).sum().backward()
@@ -179,11 +178,12 @@ def table(runs: Mapping[str, Mapping[str, float]]) -> Table:
     for pattern in PATTERNS:
         found = [run for key, run in runs.items() if key.rsplit(" | ", 1)[0] == pattern]
         if found:
-            shown.add_row(pattern, str(len(found)), *(_spread([run[name] for run in found]) for name in measured))
+            shown.add_row(pattern, str(len(found)), *(spread([run[name] for run in found]) for name in measured))
     return shown
 
 
-def _spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float]) -> str:
+    """Mean, and standard deviation where they differ."""
     mean = f"{statistics.mean(values):.4g}"
     return f"{mean} ± {statistics.stdev(values):.2g}" if len(set(values)) > 1 else mean
 
@@ -201,7 +201,8 @@ def main() -> None:
     if options.out.exists():
         content |= json.loads(options.out.read_text())
     if "cost_of_a_step" not in content:
-        content |= {"cost_of_a_step": costs(options.kind, list(PATTERNS)), "runs": {}}
+        configs = {name: config_of(options.kind, name) for name in PATTERNS}
+        content |= {"cost_of_a_step": costs(configs), "runs": {}}
         print(content["cost_of_a_step"], flush=True)
     # seeds outermost: a run that is cut off has whole rows
     for seed, name in product(range(options.seeds), PATTERNS):

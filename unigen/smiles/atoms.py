@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
+from unigen.smiles.hydrogens import Hydrogens, without_count
 from unigen.smiles.writer import VALENCES, spelled_atom
 
 NEUTRAL = {
@@ -70,8 +71,16 @@ def fewest_orders(valence: OpenValence, least: int) -> int:
     return next(orders for orders in range(least, len(valence) - 1) if valence[1 + orders] >= 0)
 
 
-def atom_spellings(elements: Iterable[int], charges: Iterable[tuple[int, int]], *, stereo: bool) -> list[AtomSpelling]:
+def atom_spellings(
+    elements: Iterable[int],
+    charges: Iterable[tuple[int, int]],
+    *,
+    stereo: bool,
+    hydrogens: Hydrogens = "implied",
+) -> list[AtomSpelling]:
     """Every way to write an atom of these elements, neutral or with one of these charges.
+
+    Where hydrogens are written behind the atoms, brackets hold none, and all numbers of them are open.
 
     Raises:
         UserError: an element or a charge whose valence is not known.
@@ -82,7 +91,8 @@ def atom_spellings(elements: Iterable[int], charges: Iterable[tuple[int, int]], 
         if number not in NEUTRAL:
             listed = ", ".join(SYMBOLS[neutral] for neutral in NEUTRAL)
             raise UserError("element whose valence is not known", got=SYMBOLS[number], wanted=f"of {listed}")
-        spellings += _neutral(number) + (_chiral(number, 0, 4) if stereo and number in (6, 14) else [])  # C, Si
+        chiral = _chiral(number, 0, 4) if stereo and number in (6, 14) else []  # C, Si
+        spellings += _neutral(number) + chiral
     for number, charge in sorted(charges):
         valence = CHARGED.get((number, charge))
         if valence is None:
@@ -91,7 +101,23 @@ def atom_spellings(elements: Iterable[int], charges: Iterable[tuple[int, int]], 
         if number in allowed:
             spellings += [_bracketed(number, charge, hydrogens, valence) for hydrogens in range(valence + 1)]
             spellings += _chiral(number, charge, valence) if stereo and valence == 4 else []
-    return spellings
+    return spellings if hydrogens == "implied" else _with_open_hydrogens(spellings)
+
+
+def _with_open_hydrogens(spellings: list[AtomSpelling]) -> list[AtomSpelling]:
+    """One of all spellings that differ in the hydrogens of their brackets alone, which leaves these open."""
+    merged: dict[tuple[int, ...], AtomSpelling] = {}
+    for spelling in spellings:
+        bare = tuple(without_count(spelling.symbols))
+        # [NH3+] has no further hydrogens with one bond: [N+] has three there
+        open_ = [hydrogens + spelling.hydrogens if hydrogens >= 0 else -1 for hydrogens in spelling.valence[1:]]
+        known = merged.get(bare)
+        if known is not None:
+            longest = max(len(open_), len(known.valence) - 1)
+            tables = [[*table, *[-1] * (longest - len(table))] for table in (open_, list(known.valence[1:]))]
+            open_ = [max(pair) for pair in zip(*tables, strict=True)]
+        merged[bare] = AtomSpelling(bare, spelling.number, spelling.charge, 0, (spelling.valence[0], *open_))
+    return list(merged.values())
 
 
 def _neutral(number: int) -> list[AtomSpelling]:

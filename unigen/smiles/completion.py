@@ -12,6 +12,9 @@ it or fill other places that must be filled; then the other atoms wherever bonds
 bounded search looks for one. What it does not find is taken as impossible, so a few paths that could be completed are
 forbidden. None that is allowed has a dead end: what `completes` within a bound has a completion by steps of the search,
 and the search finds it again from each of them, within the same bound.
+
+Hydrogens that are written have to be counted before an atom's branches: the search tries each number of them, and what
+is clear where they are implied serves to say no.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import NamedTuple
 
 from unigen.bounded_cache import BoundedCache
 from unigen.smiles.atoms import NEUTRAL, AtomSpelling, after_bond, fewest_orders
+from unigen.smiles.hydrogens import Hydrogens
 from unigen.smiles.state import (
     BRANCHES,
     CLOSES,
@@ -36,6 +40,7 @@ from unigen.smiles.state import (
     first_atom,
     may_end,
     open_ring,
+    with_settled_hydrogens,
 )
 
 BOUND = 1000
@@ -74,11 +79,13 @@ class Completion:
         elements: atomic numbers, ascending; counts of a formula follow them.
         spellings: ways to write an atom.
         most_rings: most rings open at once.
+        hydrogens: implied, or written behind each atom.
     """
 
     elements: tuple[int, ...]
     spellings: tuple[AtomSpelling, ...]
     most_rings: int
+    hydrogens: Hydrogens = "implied"
     _known: BoundedCache[tuple[object, ...], _Finding] = field(
         default_factory=lambda: BoundedCache(_REMEMBERED), repr=False
     )
@@ -152,6 +159,15 @@ class Completion:
 
     def _verdict(self, state: State) -> bool | None:
         """What is clear at once; None where only a search decides."""
+        verdict = self._verdict_of_implied(state)
+        return None if verdict and self._is_open(state) else verdict
+
+    def _is_open(self, state: State) -> bool:
+        """Whether the hydrogens of the last atom are still to be written."""
+        return self.hydrogens == "written" and state.stage < BRANCHES
+
+    def _verdict_of_implied(self, state: State) -> bool | None:
+        """The same where hydrogens are implied."""
         rest = state.rest
         if rest.atoms < len(state.branch_points) + (state.stage == BRANCHES):
             return False
@@ -225,6 +241,9 @@ class Completion:
         """Where the writing may go from here, promising ways first, charges that balance none last."""
         if state.stage == CLOSES:
             yield from [following for ring in state.rings if (following := close_ring(state, ring))]
+        if self._is_open(state):
+            yield from self._settled(state)
+            return
         rest, behind_branch = state.rest, close_branch(state)
         formula = rest.hydrogens >= 0
         spare = rest.atoms - len(state.branch_points) - (state.stage == BRANCHES)
@@ -240,6 +259,15 @@ class Completion:
         if formula:
             yield from [following for order in (1, 2, 3) if (following := open_ring(state, order, self.most_rings))]
             yield from self._placements(state, [] if rest.charge else self._charged, (3, 2, 1), (False, True))
+
+    def _settled(self, state: State) -> Iterator[State]:
+        """With each number of hydrogens at the last atom, or another ring."""
+        for count in sorted({number for number in state.valence[1:] if number >= 0}, reverse=True):
+            settled = with_settled_hydrogens(state, count)
+            if settled is not None:
+                yield settled
+        if state.rest.hydrogens >= 0:
+            yield from [following for order in (1, 2, 3) if (following := open_ring(state, order, self.most_rings))]
 
     def _placements(
         self, state: State, spellings: list[AtomSpelling], orders: tuple[int, ...], branches: tuple[bool, ...]

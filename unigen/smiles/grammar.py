@@ -19,7 +19,9 @@ from unigen.errors import UserError
 from unigen.shapes import Bool
 from unigen.smiles.atoms import AtomSpelling, after_bond, atom_spellings
 from unigen.smiles.completion import BOUND, LONG_BOUND, Completion
+from unigen.smiles.hydrogens import HYDROGEN_BRANCH, Hydrogens
 from unigen.smiles.state import (
+    BRANCHES,
     Rest,
     State,
     add_atom,
@@ -30,6 +32,7 @@ from unigen.smiles.state import (
     may_end,
     open_ring,
     symbols_key,
+    with_settled_hydrogens,
 )
 from unigen.tokens.vocabulary import END, VOCABULARY_SIZE, mark_of, mark_symbol
 
@@ -69,6 +72,7 @@ class SmilesGrammar:
         formula: exact counts by atomic number, hydrogens (1) among them; None to leave it open.
         stereo: whether chirality and directions of bonds may be written.
         max_rings: most rings open at once, 1 to 9: digits without ``%``.
+        hydrogens: implied, or written as `unigen.smiles.hydrogens` does; they are no heavy atoms either way.
 
     Raises:
         UserError: a valence that is not known, a formula that is no molecule of these atoms.
@@ -87,6 +91,7 @@ class SmilesGrammar:
     formula: dict[int, int] | None = None
     stereo: bool = False
     max_rings: int = 9
+    hydrogens: Hydrogens = "implied"
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_rings <= 9:
@@ -116,8 +121,8 @@ class SmilesGrammar:
     def completion(self) -> Completion:
         """Tells what can be completed."""
         allowed = frozenset(charged for charged in self.charges if charged[0] in self.elements)
-        spellings = atom_spellings(self.elements, allowed, stereo=self.stereo)
-        return Completion(tuple(sorted(self.elements)), tuple(spellings), self.max_rings)
+        spellings = atom_spellings(self.elements, allowed, stereo=self.stereo, hydrogens=self.hydrogens)
+        return Completion(tuple(sorted(self.elements)), tuple(spellings), self.max_rings, self.hydrogens)
 
     @cached_property
     def spelled(self) -> dict[tuple[int, ...], AtomSpelling]:
@@ -154,6 +159,7 @@ class SmilesWalk:
         sign: its direction, +1 for ``/``, -1 for ``\\``, 0 for none.
         bracket: symbols from an open bracket on; empty outside.
         ended: whether END is written.
+        hydrogens: of the last atom that are written.
     """
 
     grammar: SmilesGrammar
@@ -163,6 +169,7 @@ class SmilesWalk:
     sign: int = 0
     bracket: tuple[int, ...] = ()
     ended: bool = False
+    hydrogens: int = 0
 
     def legal(self) -> Bool[np.ndarray, "vocabulary"]:
         """Mask of the symbols that may follow; none behind END. Every path of legal symbols ends in END.
@@ -172,7 +179,7 @@ class SmilesWalk:
         if self.ended:
             return _NOTHING
         place = None if self.state is None else symbols_key(self.state)
-        asked = (place, self.branch, self.order, self.sign, self.bracket)
+        asked = (place, self.branch, self.order, self.sign, self.bracket, self.hydrogens)
         mask = self.grammar.masks.get(asked)
         if mask is None:
             symbols = set(self._following(BOUND)) or set(self._following(LONG_BOUND))
@@ -193,7 +200,19 @@ class SmilesWalk:
         if symbol == _BRACKET or (symbol,) in self.grammar.spelled:
             return self._with_bracket_symbol((symbol,))
         assert self.state is not None, "a molecule begins with an atom"
-        return self._after(close_branch(self.state) if symbol == _CLOSE else self._with_ring(int(mark_of(symbol) or 0)))
+        following = self._closed() if symbol == _CLOSE else self._with_ring(int(mark_of(symbol) or 0))
+        return self._after(following)
+
+    @property
+    def settled(self) -> State | None:
+        """The state with no more hydrogens than are written, where they are: what follows an atom but for its rings."""
+        return self._with_hydrogens(self.hydrogens)
+
+    def _with_hydrogens(self, count: int) -> State | None:
+        """The state with so many hydrogens at the last atom; None where it cannot have them."""
+        if self.state is None or self.grammar.hydrogens == "implied" or self.state.stage >= BRANCHES:
+            return self.state
+        return with_settled_hydrogens(self.state, count)
 
     def _after(self, state: State | None) -> SmilesWalk:
         assert state is not None, "an illegal symbol"
@@ -201,8 +220,15 @@ class SmilesWalk:
 
     def _with_bracket_symbol(self, symbols: tuple[int, ...]) -> SmilesWalk:
         """One more symbol of an atom, which may be the last."""
+        if self.branch and (_OPEN, *symbols) == HYDROGEN_BRANCH:
+            return replace(self, branch=False, bracket=(), hydrogens=self.hydrogens + 1)
         spelling = self.grammar.spelled.get(symbols)
         return replace(self, bracket=symbols) if spelling is None else self._after(self._with_atom(spelling))
+
+    def _closed(self) -> State | None:
+        """Where a parenthesis leads."""
+        settled = self.settled
+        return None if settled is None else close_branch(settled)
 
     def _with_ring(self, digit: int) -> State | None:
         """Where a digit leads."""
@@ -219,22 +245,36 @@ class SmilesWalk:
         element = self.grammar.completion.element_index[spelling.number]
         if self.state is None:
             return first_atom(spelling, element, self.grammar.rest)
-        order, sign = order or self.order or 1, sign or self.sign
-        return add_atom(self.state, spelling, element, order, branch=branch or self.branch, sign=sign)
+        order, sign, settled = order or self.order or 1, sign or self.sign, self.settled
+        if settled is None:
+            return None
+        return add_atom(settled, spelling, element, order, branch=branch or self.branch, sign=sign)
 
     def _following(self, bound: int) -> Iterator[int]:
         """The symbols that may follow, as far as searches of this bound see."""
         yield from self._atoms(bound)
+        yield from self._hydrogen(bound)
         if self.state is None or self.bracket:
             return
         if not self.order:
             yield from self._bonds(bound)
-        if not self.branch:
+        if not self.branch and not self.hydrogens:
             yield from self._rings(self.state, bound)
         if not self.branch and not self.order:
-            yield from [END] * may_end(self.state)
-            yield from [_CLOSE] * self._completes(close_branch(self.state), bound)
+            settled = self.settled
+            yield from [END] * (settled is not None and may_end(settled))
+            yield from [_CLOSE] * self._completes(self._closed(), bound)
             yield from [_OPEN] * any(self._leads(order, 0, bound, branch=True) for order in (1, 2, 3))
+
+    def _hydrogen(self, bound: int) -> Iterator[int]:
+        """The next symbol of one more hydrogen of the last atom, if it can have one."""
+        begun = (_OPEN,) * self.branch + self.bracket
+        if self.grammar.hydrogens == "implied" or self.order or begun != HYDROGEN_BRANCH[: len(begun)]:
+            return
+        if self.state is not None and self.state.stage < BRANCHES:
+            more = [number for number in set(self.state.valence[1:]) if number > self.hydrogens]
+            possible = any(self._completes(self._with_hydrogens(number), bound) for number in more)
+            yield from [HYDROGEN_BRANCH[len(begun)]] * possible
 
     def _atoms(self, bound: int) -> Iterator[int]:
         """The next symbols of atoms that may stand here."""
@@ -257,11 +297,12 @@ class SmilesWalk:
         """The bonds that may be written here."""
         assert self.state is not None, "a bond stands behind an atom"
         for symbol, order in _ORDER.items():
-            ring = None if self.branch else open_ring(self.state, order, self.grammar.max_rings)
+            ring = None if self.branch or self.hydrogens else open_ring(self.state, order, self.grammar.max_rings)
             if self._completes(ring, bound) or self._leads(order, 0, bound):
                 yield symbol
         for symbol, sign in _SIGN.items() if self.grammar.stereo else ():
-            ring = None if self.branch else open_ring(self.state, 1, self.grammar.max_rings, sign)
+            no_ring = self.branch or self.hydrogens
+            ring = None if no_ring else open_ring(self.state, 1, self.grammar.max_rings, sign)
             if self._completes(ring, bound) or self._leads(1, sign, bound):
                 yield symbol
 

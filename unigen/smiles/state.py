@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from unigen.smiles.atoms import AtomSpelling, OpenValence, after_bond
 
-CLOSES, OPENS, BRANCHES = 0, 1, 2
+CLOSES, OPENS, BRANCHES, SETTLED = 0, 1, 2, 3
 """What may follow an atom: rings that close and all else; rings that open and all else; branches and the chain, one of
-which must follow."""
+which must follow; these or the end, where the atom's hydrogens are written."""
 
 
 class Rest(NamedTuple):
@@ -55,7 +55,7 @@ class State(NamedTuple):
         valence: what is open of the atom that the next one is bonded to.
         atom: its index as written.
         marks: of its bonds: 1 if one goes up from it, 2 if one goes down, 4 if one is double or triple.
-        stage: CLOSES, OPENS or BRANCHES.
+        stage: CLOSES, OPENS, BRANCHES or SETTLED.
         blocked: digits of the open rings that may not close here.
         closed: digits that closed here.
         branch_points: atoms whose branches are open, innermost last.
@@ -178,7 +178,7 @@ def free_digit(state: State) -> int:
 def open_ring(state: State, order: int, most: int, sign: int = 0) -> State | None:
     """A ring opens here, with a digit that is not above ``most``; None where it cannot."""
     valence, marked = after_bond(state.valence, order), _marked(state.marks, order, sign)
-    if state.stage == BRANCHES or valence is None or marked is None:
+    if state.stage >= BRANCHES or valence is None or marked is None:
         return None
     digit = free_digit(state)
     if digit > most:
@@ -216,6 +216,19 @@ def close_branch(state: State) -> State | None:
         state.written,
         rest,
     )
+
+
+def with_settled_hydrogens(state: State, count: int) -> State | None:
+    """The hydrogens of the last atom are written, and are so many; None where that cannot be."""
+    highest_order, *hydrogens = state.valence
+    rest = state.rest
+    if state.stage >= BRANCHES or count not in hydrogens or 0 <= rest.hydrogens < count:
+        return None
+    if rest.hydrogens > 0:
+        rest = rest._replace(hydrogens=rest.hydrogens - count)
+    most = len(hydrogens) - hydrogens[::-1].index(count)
+    valence = (highest_order, *[0 if number == count else -1 for number in hydrogens[:most]])  # as that of a bracket
+    return state._replace(valence=valence, stage=SETTLED, rest=rest)
 
 
 def may_end(state: State) -> bool:

@@ -14,7 +14,7 @@ from unigen.geometry.local_frame import LocalFrames
 from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
 from unigen.models.smiles.network import MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
-from unigen.models.smiles.tokens import MoleculeSequence, plan
+from unigen.models.smiles.tokens import Example, MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
 from unigen.nn.heads.vectors import EmbeddedLevel, VectorHead
 from unigen.nn.mixers.backbone import first_rows
@@ -33,12 +33,14 @@ class WrittenMolecule:
         values: properties asked for, by their number in the model.
         rng: its own random numbers.
         fixed: positions in Angstrom of atoms that stay where they are, by their number in the molecule.
+        examples: known molecules with nearby values.
     """
 
     symbols: Sequence[int]
     values: Mapping[int, float]
     rng: np.random.Generator
     fixed: Mapping[int, np.ndarray] = field(default_factory=dict)
+    examples: Sequence[Example] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,14 @@ def draw_conformers(
     """
     graphs = [read_smiles(molecule.symbols) for molecule in molecules]
     plans = [
-        plan(np.array(molecule.symbols), graph.atom, graph.skeleton, molecule.values)
+        plan(
+            np.array(molecule.symbols),
+            graph.atom,
+            graph.skeleton,
+            molecule.values,
+            hydrogens=model.config.hydrogens,
+            examples=molecule.examples,
+        )
         for molecule, graph in zip(molecules, graphs, strict=True)
     ]
     order = sorted(range(len(plans)), key=lambda index: -len(plans[index].numbers))
@@ -84,7 +93,8 @@ def draw_conformers(
             fixed_positions[row, atom], fixed_mask[row, atom] = position, True
     unconditional = None
     if settings.guidance != 1.0 and any(molecule.values for molecule in molecules):
-        bare = [plan(np.array(molecules[n].symbols), graphs[n].atom, graphs[n].skeleton) for n in order]
+        read = [(np.array(molecules[n].symbols), graphs[n].atom, graphs[n].skeleton) for n in order]
+        bare = [plan(*parts, hydrogens=model.config.hydrogens) for parts in read]
         unconditional = collate_molecules(bare).to(device)
     fixed = None
     if fixed_mask.any():
@@ -173,7 +183,7 @@ class _GuidanceBranch:
         self.plans = replace(plans, positions=positions)
         self.atoms = model.embedding.atoms(plans)
         self.vectors = torch.zeros_like(positions[:, 0])
-        # Prefill: properties and SMILES up to END, at which the first atom is announced.
+        # Prefill: examples, properties and SMILES up to END, at which the first atom is announced.
         first_slot = plans.slot[:, 0]
         longest = int(first_slot.max())
         x = model.embedding.written(plans.tokens, plans.atom_labels)[:, :longest]

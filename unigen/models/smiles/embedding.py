@@ -10,7 +10,7 @@ from unigen.geometry.local_frame import rows
 from unigen.models.smiles.batch import MoleculeBatch
 from unigen.models.smiles.placement import HIGHEST, LARGEST
 from unigen.models.smiles.stereo_hints import HINTS
-from unigen.models.smiles.tokens import SHIFTS
+from unigen.models.smiles.tokens import IN_EXAMPLE, SHIFTS
 from unigen.nn.embeddings import ElementEmbedding
 from unigen.shapes import Float, Int
 from unigen.tokens.sequence import Channel
@@ -35,6 +35,7 @@ class MoleculeEmbedding(nn.Module):
         max_atoms: the largest molecule.
         properties: how many properties there are.
         backwards: an atom knows its bonds to earlier atoms only.
+        examples: whether known molecules stand in prompts.
     """
 
     symbol_element: Tensor
@@ -43,7 +44,9 @@ class MoleculeEmbedding(nn.Module):
     property_std: Tensor
     property_range: Tensor
 
-    def __init__(self, width: int, max_atoms: int, properties: int, *, backwards: bool = False) -> None:
+    def __init__(
+        self, width: int, max_atoms: int, properties: int, *, backwards: bool = False, examples: bool = False
+    ) -> None:
         super().__init__()
         self.backwards = backwards
         self.symbol = nn.Embedding(VOCABULARY_SIZE, width)
@@ -61,13 +64,14 @@ class MoleculeEmbedding(nn.Module):
         self.register_buffer("property_mean", torch.zeros(properties + 1))
         self.register_buffer("property_std", torch.ones(properties + 1))
         self.register_buffer("property_range", torch.zeros(properties + 1, 2))
+        self.in_example = nn.Parameter(torch.zeros(width)) if examples else None
         self.value = nn.Sequential(nn.Linear(2 * len(_FREQUENCIES) + 1, width), nn.SiLU(), nn.Linear(width, width))
         elements = [element_of(symbol) or 0 for symbol in range(VOCABULARY_SIZE)]
         self.register_buffer("symbol_element", torch.tensor(elements), persistent=False)
         self.register_buffer("frequencies", torch.tensor(_FREQUENCIES), persistent=False)
 
     def written(self, tokens: TokenBatch, labels: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
-        """Properties and symbols; slots hold nothing yet."""
+        """Properties, symbols, and examples with their atoms; slots of the molecule itself hold nothing yet."""
         total = self.symbol(tokens.symbols) + self.element(self.symbol_element[tokens.symbols])
         total = total + self.index(labels.clamp(min=0)) * (labels >= 0)[..., None]
         is_property = (tokens.channel == Channel.PROPERTY)[..., None]
@@ -75,7 +79,13 @@ class MoleculeEmbedding(nn.Module):
         value = ((tokens.vectors[..., 0] - self.property_mean[which]) / self.property_std[which])[..., None]
         phase = value * self.frequencies
         features = torch.cat([value, phase.sin(), phase.cos()], dim=-1)
-        return total + is_property * (self.property(which) + self.value(features))
+        total = total + is_property * (self.property(which) + self.value(features))
+        if self.in_example is None:
+            return total
+        in_example = tokens.descriptor[..., IN_EXAMPLE] > 0
+        is_atom = in_example & (tokens.channel == Channel.CARTESIAN)
+        atom = self.element(tokens.descriptor[..., 0] * is_atom) + self.vector(tokens.vectors[..., :3])
+        return total + in_example[..., None] * self.in_example + is_atom[..., None] * atom
 
     def atoms(self, batch: MoleculeBatch) -> Float[Tensor, "batch atoms width"]:
         """What each atom is: element, charge, hydrogens, bonds, ring, its place in the order."""

@@ -23,11 +23,15 @@ from unigen.molecules.molecule import Molecule
 from unigen.molecules.stereoisomers import is_molecule
 from unigen.nn.conditions.properties import property_ranges
 from unigen.request import MoleculeRequest
+from unigen.smiles.hydrogens import HYDROGEN_BRANCH, without_hydrogens
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.scaffold import ScaffoldPrefix
 
 _SYMBOLS_A_HEAVY_ATOM = 12
 """More than any SMILES has that the grammar lets be written."""
+
+_MOST_HYDROGENS = 4
+"""Of a heavy atom: methane has so many."""
 
 _NO_SCAFFOLD = ScaffoldPrefix([], np.zeros(0, dtype=np.int64))
 """A SMILES that begins with its first symbol."""
@@ -87,7 +91,9 @@ class MoleculeGenerator:
     def _draw_graph_first(self, jobs: list[ResolvedJob], trial: int) -> list[Candidate[Molecule]]:
         """All SMILES, then all positions."""
         written = {
-            job.job_index: WrittenMolecule(job.smiles(trial), job.values, job.position_rng(trial))
+            job.job_index: WrittenMolecule(
+                job.smiles(trial), job.values, job.position_rng(trial), examples=job.examples
+            )
             for job in jobs
             if isinstance(job, ConformerJob)
         }
@@ -101,7 +107,7 @@ class MoleculeGenerator:
                 faults[job.job_index] = error
                 continue
             fixed = job.scaffold.fixed(prefix.order, read) if job.scaffold else {}
-            written[job.job_index] = WrittenMolecule(symbols, job.values, job.position_rng(trial), fixed)
+            written[job.job_index] = WrittenMolecule(symbols, job.values, job.position_rng(trial), fixed, job.examples)
         readable = [job for job in jobs if job.job_index in written]
         molecules: list[Molecule] = []
         if readable:
@@ -113,11 +119,13 @@ class MoleculeGenerator:
         return [candidates[job.job_index] for job in jobs]
 
     def _write(self, jobs: list[DeNovoJob], prefixes: list[ScaffoldPrefix], trial: int) -> list[list[int]]:
-        """A SMILES for each job, as symbols."""
+        """A SMILES for each job, as symbols, its hydrogens implied."""
         if not jobs:
             return []
-        draws = _SYMBOLS_A_HEAVY_ATOM * int(self.model.most_heavy)
-        return draw_smiles(
+        are_written = self.model.config.hydrogens == "written"
+        symbols_an_atom = _SYMBOLS_A_HEAVY_ATOM + (_MOST_HYDROGENS * len(HYDROGEN_BRANCH) if are_written else 0)
+        draws = symbols_an_atom * int(self.model.most_heavy)
+        written = draw_smiles(
             self.model,
             [job.grammar for job in jobs],
             [job.values for job in jobs],
@@ -125,7 +133,9 @@ class MoleculeGenerator:
             self.settings.symbol_temperature,
             self.settings.guidance,
             [prefix.symbols for prefix in prefixes],
+            [job.examples for job in jobs],
         )
+        return [without_hydrogens(symbols) for symbols in written] if are_written else written
 
     def _draw_atoms_first(self, jobs: list[ResolvedJob], trial: int) -> list[Candidate[Molecule]]:
         """Symbols and positions in turn."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +17,9 @@ from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.smiles.atoms_first import atoms_first
 from unigen.models.smiles.batch import collate_molecules
 from unigen.models.smiles.embedding import CHARGES
+from unigen.models.smiles.examples import ExampleTable
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
-from unigen.models.smiles.tokens import MoleculeSequence, encode
+from unigen.models.smiles.tokens import Example, MoleculeSequence, encode
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.molecules.molecule import Molecule
 from unigen.shapes import Int
@@ -37,9 +39,13 @@ def open_smiles(data: DataConfig, config: MoleculeConfig) -> TrainingSet:
     Raises:
         UserError: a dataset that is not built, has no molecule that fits the model or not its properties.
     """
-    shown = {"rotate": data.rotate, "shuffle": data.shuffle_atoms, "partly": data.some_properties}
+    shown: dict[str, Any] = {
+        "rotate": data.rotate,
+        "shuffle": data.shuffle_atoms,
+        "partly": data.some_properties,
+    }
     train = MoleculeItems(data.train, config, data.values_of_half, **shown)
-    val = MoleculeItems(data.val, config, **shown)
+    val = MoleculeItems(data.val, config, **shown, table=train.table)
     return TrainingSet(
         train=train,
         encode=train.encode,
@@ -65,7 +71,8 @@ def smiles_encoder(network: MoleculeModel, kind: Kind, _known: Path) -> Sequence
             raise UserError("more atoms than the model is trained on", wanted=f"<= {config.max_atoms}")
         first = config.layout == "graph-first"
         positions = molecule.positions @ random_rotation(rng)
-        sequence = encode(molecule, rng, stereo=first and bool(rng.random() < _STEREO), positions=positions)
+        stereo = first and bool(rng.random() < _STEREO)
+        sequence = encode(molecule, rng, stereo=stereo, positions=positions, hydrogens=config.hydrogens)
         return sequence if first else atoms_first(sequence)
 
     return SequenceEncoder(network, encoded, collate_molecules, _labels)
@@ -87,6 +94,7 @@ class MoleculeItems:
         rotate: turn them at random.
         shuffle: place their atoms in any order.
         partly: whether the dataset may lack properties of the model.
+        table: of the molecules that stand in prompts; None: a sample of these, for a model that has any.
 
     Raises:
         UserError: no molecule fits, or a property the dataset does not have.
@@ -101,6 +109,7 @@ class MoleculeItems:
         rotate: bool = True,
         shuffle: bool = False,
         partly: bool = False,
+        table: ExampleTable | None = None,
     ) -> None:
         molecules = open_molecules(dataset)
         needed = (*config.properties, "half") if half is not None else config.properties
@@ -112,10 +121,14 @@ class MoleculeItems:
         self.molecules: MoleculeDataset = molecules.select(molecules.num_atoms <= config.max_atoms)
         self.properties, self.half = config.properties, half
         self.rotate, self.shuffle, self.layout = rotate, shuffle, config.layout
+        self.hydrogens, self.examples = config.hydrogens, config.examples
         if shuffle and self.layout == "atoms-first":
             raise UserError("shuffle_atoms: an atom cannot be placed before the SMILES names it", wanted="graph-first")
         if not len(self.molecules):
             raise UserError("no molecule fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
+        if table is None and self.examples:
+            table = ExampleTable.sample(self.molecules, self.properties, config.example_pool, self.hydrogens, half)
+        self.table = table
 
     def __len__(self) -> int:
         return len(self.molecules)
@@ -134,7 +147,19 @@ class MoleculeItems:
         values = self._condition(molecule, rng) if rng.random() >= _UNCONDITIONAL and has_values else {}
         positions = molecule.positions @ random_rotation(rng) if self.rotate else molecule.positions
         stereo = self.layout == "graph-first" and bool(rng.random() < _STEREO)
-        sequence = encode(molecule, rng, values, stereo=stereo, positions=positions, shuffle=self.shuffle)
+        examples: tuple[Example, ...] = ()
+        if self.table is not None:  # by random numbers of their own: the molecule is shown as it is without them
+            examples = self.table.examples(values, self.examples, rng.spawn(1)[0], molecule.smiles)
+        sequence = encode(
+            molecule,
+            rng,
+            values,
+            stereo=stereo,
+            positions=positions,
+            shuffle=self.shuffle,
+            hydrogens=self.hydrogens,
+            examples=examples,
+        )
         return sequence if self.layout == "graph-first" else atoms_first(sequence)
 
     def _condition(self, molecule: Molecule, rng: np.random.Generator) -> dict[int, float]:
@@ -147,7 +172,7 @@ class MoleculeItems:
         return {number: value for number, value in values.items() if rng.random() < 0.5}
 
     def prepare(self, model: MoleculeModel) -> None:
-        """Tell the model which atoms there are, and mean, spread and range of the properties."""
+        """Tell the model which atoms there are, mean, spread and range of the properties, and known molecules."""
         numbers, charges = (column.astype(np.int64) for column in (self.molecules.numbers, self.molecules.charges))
         counted = np.abs(charges) <= CHARGES
         atoms_seen = np.zeros(model.atoms_seen.shape, dtype=np.int64)
@@ -164,3 +189,5 @@ class MoleculeItems:
             embedding.property_mean[number] = values.mean()
             embedding.property_std[number] = values.std() + 1e-12  # a property that is the same everywhere
             embedding.property_range[number] = torch.stack([values.min(), values.max()])
+        if model.examples is not None and self.table is not None:
+            model.examples.keep(self.table)

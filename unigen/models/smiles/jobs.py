@@ -12,6 +12,7 @@ from unigen.errors import UserError
 from unigen.models.generator import UNUSED, Job
 from unigen.models.smiles.embedding import CHARGES
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.tokens import Example, atoms_of_symbols
 from unigen.molecules.limits import check_elements, check_size
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import kekule_smiles
@@ -20,6 +21,7 @@ from unigen.request import MoleculeRequest
 from unigen.shapes import Float, Int
 from unigen.smiles.atoms import CHARGED, NEUTRAL
 from unigen.smiles.grammar import SmilesGrammar
+from unigen.smiles.hydrogens import Hydrogens, with_hydrogens
 from unigen.smiles.reader import ReadSmiles, read_smiles
 from unigen.smiles.scaffold import ScaffoldPrefix, attachment_points, begin_smiles
 from unigen.smiles.skeleton import Skeleton, skeleton_of
@@ -28,7 +30,14 @@ from unigen.smiles.writer import write_smiles
 
 _OTHER_ELEMENTS = "RDKit's ETKDG (EmbedMolecule) makes conformers of other elements; the model was trained without them"
 
+_EXAMPLES = 4000
+"""The stream of a job that chooses among examples that are equally near."""
+
 Formula = tuple[tuple[int, int], ...]
+
+
+def _stream(job: Job[MoleculeRequest], stream: int) -> np.random.Generator:
+    return np.random.default_rng([job.seed, job.request_index, job.index, UNUSED, stream])
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +48,13 @@ class MoleculeJob:
         job_index: in the list of jobs.
         job: what is wanted.
         values: properties asked for, by their number in the model.
+        examples: known molecules with nearby values.
     """
 
     job_index: int
     job: Job[MoleculeRequest]
     values: Mapping[int, float]
+    examples: tuple[Example, ...]
 
     def smiles_rng(self, trial: int) -> np.random.Generator:
         """The job's own random numbers for symbols, at its first, second, ... trial."""
@@ -55,8 +66,7 @@ class MoleculeJob:
 
     def _rng(self, stream: int) -> np.random.Generator:
         """A stream beside ``Job.rng``; 1000 apart, they do not meet: a draw is repeated a few times."""
-        job = self.job
-        return np.random.default_rng([job.seed, job.request_index, job.index, UNUSED, stream])
+        return _stream(self.job, stream)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +106,14 @@ class Scaffold:
         positions: of the atoms of the skeleton, Angstrom.
         hydrogens: positions of the hydrogens of each.
         attachment_points: atoms that can be added to.
+        written_hydrogens: whether the SMILES is to be begun with its hydrogens written.
     """
 
     skeleton: Skeleton
     positions: Float[np.ndarray, "heavy 3"]
     hydrogens: tuple[Float[np.ndarray, "_ 3"], ...]
     attachment_points: tuple[int, ...]
+    written_hydrogens: Hydrogens
 
     @classmethod
     def of(cls, molecule: Molecule, grammar: SmilesGrammar) -> Scaffold:
@@ -111,18 +123,18 @@ class Scaffold:
         points = [
             atom
             for atom in attachment_points(stripped.skeleton)
-            if _is_legal(begin_smiles(stripped.skeleton, atom, rng), grammar)
+            if _is_legal(_begun(stripped.skeleton, atom, rng, grammar.hydrogens), grammar)
         ]
         if not points:
             raise UserError(
                 "scaffold: nothing can be added to it", got=molecule.formula, wanted="an atom with hydrogens"
             )
         hydrogens = tuple(molecule.positions[list(atoms)] for atoms in stripped.hydrogens)
-        return cls(stripped.skeleton, molecule.positions[stripped.atoms], hydrogens, tuple(points))
+        return cls(stripped.skeleton, molecule.positions[stripped.atoms], hydrogens, tuple(points), grammar.hydrogens)
 
     def prefix(self, rng: np.random.Generator) -> ScaffoldPrefix:
         """How a SMILES begins that goes on at one of its atoms."""
-        return begin_smiles(self.skeleton, int(rng.choice(self.attachment_points)), rng)
+        return _begun(self.skeleton, int(rng.choice(self.attachment_points)), rng, self.written_hydrogens)
 
     def fixed(self, order: Int[np.ndarray, "heavy"], read: ReadSmiles) -> dict[int, np.ndarray]:
         """Positions by atom of the molecule that was written; hydrogens of the atom that was added to move.
@@ -154,6 +166,8 @@ class RequestResolver:
         self.elements = {number for number, _ in seen}
         self.heavy = frozenset(number for number, charge in seen if not charge and number in NEUTRAL)
         self.charges = frozenset(ion for ion in seen if ion in CHARGED and ion[0] in self.heavy)
+        self.hydrogens = model.config.hydrogens
+        self.table = None if model.examples is None else model.examples.table(self.hydrogens)
 
     def resolve(self, job_index: int, job: Job[MoleculeRequest]) -> ConformerJob | DeNovoJob:
         """A job with what follows from its request.
@@ -163,17 +177,23 @@ class RequestResolver:
         """
         request = job.request
         values = self.values(request.properties)
+        examples: tuple[Example, ...] = ()
+        if self.table is not None:
+            examples = self.table.examples(values, self.model.config.examples, _stream(job, _EXAMPLES))
         if request.smiles is not None:
-            return ConformerJob(job_index, job, values, _skeleton(request.smiles, request.largest_fragment, self))
+            skeleton = _skeleton(request.smiles, request.largest_fragment, self)
+            return ConformerJob(job_index, job, values, examples, skeleton)
         formula = None if request.counts is None else tuple(request.counts.items())
         if request.scaffold is None:
-            return DeNovoJob(job_index, job, values, self.grammar(formula))
-        return DeNovoJob(job_index, job, values, *_scaffold(request.scaffold, request.largest_fragment, formula, self))
+            return DeNovoJob(job_index, job, values, examples, self.grammar(formula))
+        grammar, scaffold = _scaffold(request.scaffold, request.largest_fragment, formula, self)
+        return DeNovoJob(job_index, job, values, examples, grammar, scaffold)
 
     def grammar(self, formula: Formula | None) -> SmilesGrammar:
         """What the model may write."""
         stereo = self.model.config.layout == "graph-first"  # as in training: else its share would go to charged atoms
-        return _grammar(self.heavy, int(self.model.most_heavy), self.charges, formula, stereo=stereo)
+        most = int(self.model.most_heavy)
+        return _grammar(self.heavy, most, self.charges, formula, stereo=stereo, hydrogens=self.hydrogens)
 
     def values(self, properties: Mapping[str, float]) -> dict[int, float]:
         """Properties by their number in the model."""
@@ -189,9 +209,10 @@ def _grammar(
     formula: Formula | None,
     *,
     stereo: bool,
+    hydrogens: Hydrogens,
 ) -> SmilesGrammar:
     counts = None if formula is None else dict(formula)
-    return SmilesGrammar(elements, max_heavy, charges, formula=counts, stereo=stereo)
+    return SmilesGrammar(elements, max_heavy, charges, formula=counts, stereo=stereo, hydrogens=hydrogens)
 
 
 @lru_cache(maxsize=1024)  # many samples of one request; more requests than a batch has jobs
@@ -220,6 +241,18 @@ def _scaffold(
         )
     grammar = resolver.grammar(formula)
     return grammar, Scaffold.of(molecule, grammar)
+
+
+def _begun(skeleton: Skeleton, attachment: int, rng: np.random.Generator, hydrogens: Hydrogens) -> ScaffoldPrefix:
+    """As ``begin_smiles``; with written hydrogens the atom to go on at has one fewer, in whose place the rest comes."""
+    prefix = begin_smiles(skeleton, attachment, rng)
+    if hydrogens == "implied":
+        return prefix
+    counts = skeleton.hydrogens[prefix.order]
+    counts[0] -= 1
+    return ScaffoldPrefix(
+        with_hydrogens(prefix.symbols, atoms_of_symbols(prefix.symbols), counts.tolist())[0], prefix.order
+    )
 
 
 def _is_legal(prefix: ScaffoldPrefix, grammar: SmilesGrammar) -> bool:

@@ -21,20 +21,23 @@ from torch import Tensor, nn
 from unigen.batch import TokenBatch
 from unigen.config import check_ranges
 from unigen.elements import SYMBOLS
+from unigen.errors import UserError
 from unigen.geometry.local_frame import LocalFrames, local_frames
 from unigen.models.interface import ALL, WIDTHS, Network, check_backbone, check_properties
 from unigen.models.smiles.batch import MoleculeBatch
 from unigen.models.smiles.embedding import CHARGES, MoleculeEmbedding
+from unigen.models.smiles.examples import ExampleStore, merged_examples
 from unigen.models.smiles.placement import PlacementContext
 from unigen.models.smiles.springs import PULLS, Springs
 from unigen.models.smiles.stereo_hints import stereo_hints
-from unigen.models.smiles.tokens import SHIFTS
+from unigen.models.smiles.tokens import IN_EXAMPLE, SHIFTS
 from unigen.nn.heads.symbols import SymbolHead, start_small, symbol_scores
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.mixers.backbone import Backbone
 from unigen.nn.mixers.pattern import Layer
 from unigen.nn.process.gaussian import GaussianProcess
 from unigen.shapes import Float, Int
+from unigen.smiles.hydrogens import Hydrogens
 from unigen.tokens.sequence import Channel
 from unigen.tokens.vocabulary import PAD, VOCABULARY_SIZE
 
@@ -53,6 +56,10 @@ class MoleculeConfig:
         properties: names of the properties that may be asked for, in the units of the training data.
         units: of the properties.
         layout: the whole SMILES and then the atoms, or each atom as soon as the SMILES has named it.
+        hydrogens: of the SMILES: implied, or each written as an atom of its own (``unigen/smiles/hydrogens.py``), which
+            makes it three times as long; atoms are placed alike.
+        examples: known molecules with the nearest values that stand in the prompt when properties are asked for.
+        example_pool: known molecules that these are chosen among, a sample of the training data.
         mixers: of each layer; see ``nn/mixers/pattern.py``.
         width: of the backbone.
         heads: of attention.
@@ -72,6 +79,9 @@ class MoleculeConfig:
     properties: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     layout: Literal["graph-first", "atoms-first"] = "graph-first"
+    hydrogens: Hydrogens = "implied"
+    examples: int = 0
+    example_pool: int = 2048
     mixers: tuple[Layer, ...] = ("attention",) * 6
     width: int = 160
     heads: int = 5
@@ -87,6 +97,13 @@ class MoleculeConfig:
         check_properties(self, most=1_000)  # a vector each: more columns than any dataset has
         # an atom has a vector of its own: of a molecule of more, attention between all pairs would not fit any memory
         check_ranges(self, max_atoms=(1, 10_000), context_width=WIDTHS, context_noise=(0, 10))
+        # a prompt of a thousand molecules is longer than any model reads; a pool is kept with every checkpoint
+        check_ranges(self, examples=(0, 1_000), example_pool=(1, 1_000_000))
+        if self.layout == "atoms-first" and (self.examples or self.hydrogens == "written"):
+            name = "examples" if self.examples else "hydrogens"
+            raise UserError(f"{name}: not for the layout atoms-first", got=getattr(self, name), wanted="graph-first")
+        if self.examples and not self.properties:
+            raise UserError("examples: chosen by properties, and the model has none", wanted="properties and units")
 
 
 class MoleculeModel(Network):
@@ -106,7 +123,11 @@ class MoleculeModel(Network):
         self.register_buffer("atoms_seen", torch.zeros(len(SYMBOLS), 2 * CHARGES + 1, dtype=torch.int64))
         self.register_buffer("most_heavy", torch.zeros((), dtype=torch.int64))
         self.embedding = MoleculeEmbedding(
-            config.width, config.max_atoms, len(config.properties), backwards=config.layout == "atoms-first"
+            config.width,
+            config.max_atoms,
+            len(config.properties),
+            backwards=config.layout == "atoms-first",
+            examples=config.examples > 0,
         )
         self.context = PlacementContext(config.width, config.context_width, config.width)
         self.backbone = Backbone(config.mixers, config.width, config.heads, config.dropout)
@@ -116,6 +137,9 @@ class MoleculeModel(Network):
         process = GaussianProcess(sigma_max=10.0, log_std=1.6)
         self.atom_head = VectorHead(process, 3, config.width, config.head_width, config.head_blocks, PULLS)
         self.apply(start_small)
+        self.examples: ExampleStore | None = None
+        if config.examples:
+            self.examples = ExampleStore(config.example_pool, config.max_atoms, len(config.properties))
 
     def forward(self, tokens: TokenBatch, labels: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
         """Backbone output for properties and SMILES, finished or not; position t knows the tokens up to t."""
@@ -171,7 +195,7 @@ class MoleculeModel(Network):
         for name in _ROWS_BY_PROPERTY:
             if len(trained[name]) < len(fresh[name]) and trained[name].shape[1:] == fresh[name].shape[1:]:
                 state[name] = torch.cat([trained[name], fresh[name][len(trained[name]) :]])
-        return state
+        return state | merged_examples(fresh, trained)
 
     def told(self, name: str, unit: str) -> MoleculeConfig:
         """See Network: the property gets a vector of its own."""
@@ -202,6 +226,7 @@ class MoleculeModel(Network):
         tokens = batch.tokens
         is_symbol = (tokens.channel[:, 1:] == Channel.SYMBOL) & (tokens.symbols[:, 1:] != PAD)
         is_symbol &= tokens.channel[:, :-1] != Channel.PROPERTY  # what follows a property is given: another, or BEGIN
+        is_symbol &= tokens.descriptor[:, 1:, IN_EXAMPLE] == 0  # and so are examples
         symbol_loss = self.symbol_head.loss(h[:, :-1][is_symbol], tokens.symbols[:, 1:][is_symbol]).mean()
         drawn = (batch.numbers > 0) & (frames.free.sum(-1) > 0)  # the first atom of a molecule is the origin
         before = h.gather(1, (batch.slot - 1).clamp(min=0)[..., None].expand(-1, -1, h.shape[-1]))[drawn]
@@ -218,8 +243,9 @@ class MoleculeModel(Network):
         return {"val_nll_symbol": losses["symbol"], "val_loss_site": losses["site"]}
 
     def symbol_log_likelihoods(self, tokens: TokenBatch, labels: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch"]:
-        """Log probability of each SMILES given its properties, in nats."""
-        return symbol_scores(self.symbol_head, self(tokens, labels)[:, :-1], tokens).sum(1)
+        """Log probability of each SMILES given its properties and examples, in nats."""
+        scores = symbol_scores(self.symbol_head, self(tokens, labels)[:, :-1], tokens)
+        return scores.masked_fill(tokens.descriptor[:, 1:, IN_EXAMPLE] > 0, 0.0).sum(1)
 
     def _context(self, batch: MoleculeBatch, generator: torch.Generator) -> MoleculeBatch:
         """What the next atoms are placed from: in training, atoms a little out of place and labels shifted."""

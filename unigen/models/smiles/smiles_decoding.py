@@ -10,7 +10,7 @@ import torch
 
 from unigen.batch import TokenBatch
 from unigen.models.smiles.network import MoleculeModel
-from unigen.models.smiles.tokens import MIDDLE, atoms_of_symbols, prompt
+from unigen.models.smiles.tokens import MIDDLE, Example, atoms_of_symbols, prompt
 from unigen.nn.mixers.backbone import pick_rows
 from unigen.shapes import Float
 from unigen.smiles.grammar import SmilesGrammar, SmilesWalk
@@ -29,8 +29,9 @@ def draw_smiles(
     temperature: float,
     guidance: float = 1.0,
     prefixes: Sequence[Sequence[int]] | None = None,
+    examples: Sequence[Sequence[Example]] | None = None,
 ) -> list[list[int]]:
-    """One SMILES a row, as symbols without BEGIN and END.
+    """One SMILES a row, as symbols without BEGIN and END, its hydrogens as the model writes them.
 
     Args:
         model: in evaluation mode.
@@ -41,13 +42,15 @@ def draw_smiles(
         guidance: w in ``w h(properties) + (1 - w) h()``: symbol logits are linear in h, so this is classifier-free
             guidance (Ho and Salimans 2022) at the price of one head.
         prefixes: how each row begins; nothing by default.
+        examples: known molecules in the prompt of each row; none by default.
     """
     written = [list(row) for row in prefixes] if prefixes else [[] for _ in grammars]
     walks = [reduce(SmilesWalk.write, row, grammar.start()) for grammar, row in zip(grammars, written, strict=True)]
     device = next(model.parameters()).device
-    branches = [(1.0, _CachedPrefixes(model, written, values, uniforms.shape[1]))]
+    none: list[Sequence[Example]] = [()] * len(written)
+    branches = [(1.0, _CachedPrefixes(model, written, values, examples or none, uniforms.shape[1]))]
     if guidance != 1.0 and any(values):
-        unconditional = _CachedPrefixes(model, written, [{} for _ in values], uniforms.shape[1])
+        unconditional = _CachedPrefixes(model, written, [{} for _ in values], none, uniforms.shape[1])
         branches = [(guidance, branches[0][1]), (1.0 - guidance, unconditional)]
     rows = [row for row, walk in enumerate(walks) if not walk.ended]
     for step in range(uniforms.shape[1]):
@@ -74,15 +77,25 @@ class _CachedPrefixes:
         model: in evaluation mode.
         written: how each row begins.
         values: properties asked for in each row.
+        examples: in the prompt of each row.
         draws: how many symbols will be appended at most.
     """
 
     def __init__(
-        self, model: MoleculeModel, written: Sequence[list[int]], values: Sequence[Values], draws: int
+        self,
+        model: MoleculeModel,
+        written: Sequence[list[int]],
+        values: Sequence[Values],
+        examples: Sequence[Sequence[Example]],
+        draws: int,
     ) -> None:
         self.model = model
         self.device = next(model.parameters()).device
-        prompts = [prompt(list(symbols), properties) for symbols, properties in zip(written, values, strict=True)]
+        self.hydrogens = model.config.hydrogens
+        prompts = [
+            prompt(list(symbols), properties, hydrogens=self.hydrogens, examples=shown)
+            for symbols, properties, shown in zip(written, values, examples, strict=True)
+        ]
         tokens: TokenBatch = collate([sequence for sequence, _ in prompts]).to(self.device)
         labels = torch.full(tokens.symbols.shape, -1, device=self.device)
         for row, (_, token_atom) in enumerate(prompts):
@@ -101,7 +114,7 @@ class _CachedPrefixes:
 
     def append(self, written: Sequence[list[int]]) -> None:
         """Read the last symbol of each row."""
-        atom = np.array([atoms_of_symbols(symbols)[-1] for symbols in written])
+        atom = np.array([atoms_of_symbols(symbols, self.hydrogens)[-1] for symbols in written])
         symbols = torch.tensor([[symbols[-1]] for symbols in written], device=self.device)
         tokens = TokenBatch(
             symbols=symbols,

@@ -1,22 +1,25 @@
 """A molecule as one sequence: properties asked for, its SMILES, then a slot an atom.
 
-    ``property ... BEGIN symbol ... END slot ...``
+    ``example ... property ... BEGIN symbol ... END slot ...``
 
-Heavy atoms stand in the order of the SMILES, then hydrogens in the order of their parents. Each token of the SMILES and
-each slot knows which atom it belongs to. The SMILES is another one at every encoding (root, order of branches,
-hydrogens of one parent), and the positions are kept as they are: what the model sees of them does not change when the
-molecule is turned (``geometry/local_frame.py``).
+Examples are known molecules, each with its own values of the properties that are asked for, its SMILES and its placed
+atoms; they are read and never drawn (``examples.py``). Heavy atoms stand in the order of the SMILES, then hydrogens in
+the order of their parents. Each token of the SMILES and each slot knows which atom it belongs to. The SMILES is another
+one at every encoding (root, order of branches, hydrogens of one parent), and the positions are kept as they are: what
+the model sees of them does not change when the molecule is turned (``geometry/local_frame.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from unigen.molecules.molecule import Molecule
 from unigen.shapes import Float, Int
+from unigen.smiles.hydrogens import HYDROGEN_BRANCH, Hydrogens, with_hydrogens
 from unigen.smiles.skeleton import Skeleton, skeleton_of
 from unigen.smiles.writer import write_smiles
 from unigen.tokens import vocabulary
@@ -33,13 +36,31 @@ UNREACHED = 99
 """Bonds between atoms of different fragments: more than any molecule has on a shortest way."""
 
 
+IN_EXAMPLE = 1
+"""The column of the descriptors that is 1 in the tokens of examples and 0 in those of the molecule itself."""
+
+
+class Example(NamedTuple):
+    """A known molecule as it stands in a prompt.
+
+    Attributes:
+        tokens: its values of the properties asked for, its SMILES, its slots; these hold the atoms' vectors in their
+            local frames, in Angstrom, and their descriptors the atomic numbers.
+        token_atom: which of its atoms each token belongs to, -1 for none.
+    """
+
+    tokens: Sequence
+    token_atom: Int[np.ndarray, "tokens"]
+
+
 @dataclass(frozen=True, eq=False)
 class MoleculeSequence:
     """Tokens, and the atoms in the order in which they are placed.
 
     Attributes:
-        tokens: properties, SMILES, slots; vectors hold the properties' values alone.
-        token_atom: which atom each token or slot belongs to, -1 for none, shape (tokens,).
+        tokens: examples, properties, SMILES, slots; vectors hold the properties' values, and the atoms of examples.
+        token_atom: which atom each token or slot belongs to, of an example one of its own; -1 for none, shape
+            (tokens,).
         slot: where each atom's slot stands, shape (atoms,).
         numbers: atomic numbers.
         charges: formal charges.
@@ -75,6 +96,8 @@ def encode(
     stereo: bool = True,
     positions: Float[np.ndarray, "atoms 3"] | None = None,
     shuffle: bool = False,
+    hydrogens: Hydrogens = "implied",
+    examples: Iterable[Example] = (),
 ) -> MoleculeSequence:
     """Write a molecule; decoding is drawing, atom after atom (``unigen.models.smiles.conformer_decoding``).
 
@@ -85,6 +108,8 @@ def encode(
         stereo: whether the SMILES says the stereo of the positions.
         positions: to use in place of the molecule's own (a turned molecule).
         shuffle: place heavy atoms in any order, then hydrogens in any order: for comparison, it is much harder.
+        hydrogens: of the SMILES.
+        examples: that stand before the properties.
 
     Raises:
         UserError: several fragments.
@@ -93,21 +118,23 @@ def encode(
     stripped = skeleton_of(molecule.numbers, molecule.charges, molecule.bonds, positions if stereo else None)
     written = write_smiles(stripped.skeleton, rng, stereo=stereo)
     order = rng.permutation(written.order) if shuffle else written.order
-    hydrogens = [atom for parent in order.tolist() for atom in rng.permutation(stripped.hydrogens[parent])]
+    placed_last = [atom for parent in order.tolist() for atom in rng.permutation(stripped.hydrogens[parent])]
     if shuffle:
-        rng.shuffle(hydrogens)
-    atom_order = np.concatenate([stripped.atoms[order], np.array(hydrogens, dtype=np.int64)])
+        rng.shuffle(placed_last)
+    atom_order = np.concatenate([stripped.atoms[order], np.array(placed_last, dtype=np.int64)])
     rank = np.full(len(stripped.atoms) + 1, -1)  # the last stands for "no atom"
     rank[order] = np.arange(len(order))
     ordered = molecule.selected(atom_order)
-    return _graph_first(
-        written.symbols,
-        rank[written.atom],
+    symbols, token_atom = _spelled(written.symbols, rank[written.atom], stripped.skeleton.hydrogens[order], hydrogens)
+    sequence = _graph_first(
+        symbols,
+        token_atom,
         (ordered.numbers, ordered.charges, ordered.bonds),
         stripped.skeleton.selected(order),
         positions[atom_order],
         values,
     )
+    return _behind(examples, sequence)
 
 
 def plan(
@@ -115,14 +142,19 @@ def plan(
     token_atom: Int[np.ndarray, "written"],
     skeleton: Skeleton,
     values: Mapping[int, float] | None = None,
+    *,
+    hydrogens: Hydrogens = "implied",
+    examples: Iterable[Example] = (),
 ) -> MoleculeSequence:
     """A molecule whose positions are still to be drawn.
 
     Args:
-        symbols: its SMILES.
+        symbols: its SMILES, with implied hydrogens.
         token_atom: which atom of the skeleton each symbol belongs to, -1 for none.
         skeleton: what the SMILES says, its atoms in the order in which they are written.
         values: properties asked for, as in ``encode``.
+        hydrogens: as the model reads the SMILES.
+        examples: that stand before the properties.
     """
     heavy, parents = len(skeleton), np.repeat(np.arange(len(skeleton)), skeleton.hydrogens)
     children = heavy + np.arange(len(parents))
@@ -130,7 +162,61 @@ def plan(
     numbers = np.concatenate([skeleton.numbers, np.ones_like(parents)])
     charges = np.concatenate([skeleton.charges, np.zeros_like(parents)])
     graph = (numbers, charges, bonds)
-    return _graph_first(symbols, token_atom, graph, skeleton, np.zeros((len(numbers), 3)), values)
+    symbols, token_atom = _spelled(symbols, token_atom, skeleton.hydrogens, hydrogens)
+    sequence = _graph_first(symbols, token_atom, graph, skeleton, np.zeros((len(numbers), 3)), values)
+    return _behind(examples, sequence)
+
+
+def _spelled(
+    symbols: Int[np.ndarray, "implied"],
+    token_atom: Int[np.ndarray, "implied"],
+    count: Int[np.ndarray, "heavy"],
+    hydrogens: Hydrogens,
+) -> tuple[Int[np.ndarray, "written"], Int[np.ndarray, "written"]]:
+    """A SMILES and the atoms of its symbols, its hydrogens implied or written."""
+    if hydrogens == "implied":
+        return symbols, token_atom
+    written, belonging = with_hydrogens(symbols.tolist(), token_atom.tolist(), count.tolist())
+    return np.array(written, dtype=np.int64), np.array(belonging, dtype=np.int64)
+
+
+def _behind(examples: Iterable[Example], sequence: MoleculeSequence) -> MoleculeSequence:
+    """A sequence with examples before it."""
+    joined = _joined(examples, sequence.tokens, sequence.token_atom)
+    before = len(joined.tokens) - len(sequence)
+    return replace(sequence, tokens=joined.tokens, token_atom=joined.token_atom, slot=sequence.slot + before)
+
+
+def _joined(examples: Iterable[Example], tokens: Sequence, token_atom: Int[np.ndarray, "tokens"]) -> Example:
+    """Examples and what follows them."""
+    parts = [*examples, Example(tokens, token_atom)]
+    if len(parts) == 1:
+        return parts[0]
+    names = ("symbols", "vectors", "channel", "descriptor")
+    columns = (np.concatenate([getattr(part.tokens, name) for part in parts]) for name in names)
+    return Example(Sequence(*columns), np.concatenate([part.token_atom for part in parts]))
+
+
+def written_example(
+    sequence: MoleculeSequence, vectors: Float[np.ndarray, "atoms 3"], values: Mapping[int, float]
+) -> Example:
+    """A molecule as an example.
+
+    Args:
+        sequence: without properties and examples.
+        vectors: of its atoms in their local frames, Angstrom.
+        values: of its properties that are asked for, by their number in the model.
+    """
+    told = _tokens(np.zeros(0, dtype=np.int64), values)  # properties and BEGIN, which the sequence begins with, too
+    marked = replace(
+        sequence.tokens, vectors=sequence.tokens.vectors.copy(), descriptor=sequence.tokens.descriptor.copy()
+    )
+    marked.vectors[sequence.slot, :3] = vectors
+    marked.descriptor[sequence.slot, 0] = sequence.numbers
+    properties = [part[: len(values)] for part in (told.symbols, told.vectors, told.channel, told.descriptor)]
+    whole = _joined([Example(Sequence(*properties), np.full(len(values), -1))], marked, sequence.token_atom)
+    whole.tokens.descriptor[:, IN_EXAMPLE] = 1
+    return whole
 
 
 def _graph_first(
@@ -197,20 +283,41 @@ def _tokens(symbols: Int[np.ndarray, "written"], values: Mapping[int, float]) ->
     return Sequence(np.concatenate([before, symbols]).astype(np.int64), vectors, channel, descriptor)
 
 
-def prompt(smiles: list[int], values: Mapping[int, float]) -> tuple[Sequence, Int[np.ndarray, "tokens"]]:
-    """Properties and a SMILES that is still being written, and which atom each token belongs to."""
-    token_atom = [-1] * (len(values) + 1) + atoms_of_symbols(smiles)
-    return _tokens(np.array(smiles, dtype=np.int64), values), np.array(token_atom)
+def prompt(
+    smiles: list[int],
+    values: Mapping[int, float],
+    *,
+    hydrogens: Hydrogens = "implied",
+    examples: Iterable[Example] = (),
+) -> tuple[Sequence, Int[np.ndarray, "tokens"]]:
+    """Examples, properties and a SMILES that is still being written, and which atom each token belongs to."""
+    token_atom = [-1] * (len(values) + 1) + atoms_of_symbols(smiles, hydrogens)
+    whole = _joined(examples, _tokens(np.array(smiles, dtype=np.int64), values), np.array(token_atom))
+    return whole.tokens, whole.token_atom
 
 
-def atoms_of_symbols(smiles: list[int]) -> list[int]:
-    """Which atom each symbol of a SMILES belongs to, -1 for none."""
+def atoms_of_symbols(smiles: list[int], hydrogens: Hydrogens = "implied") -> list[int]:
+    """Which atom each symbol of a SMILES belongs to, -1 for none; each is known as soon as the symbol is written."""
+    if hydrogens == "written":
+        return _atoms_with_hydrogens(smiles)
     token_atom, atom, in_bracket = [], -1, False
     for symbol in smiles:
         opens = symbol == _BRACKET
         names_atom = opens or (not in_bracket and vocabulary.element_of(symbol) is not None)
         atom, in_bracket = atom + names_atom, (in_bracket or opens) and symbol != _BRACKET_END
         token_atom.append(atom if names_atom or in_bracket or symbol == _BRACKET_END else -1)
+    return token_atom
+
+
+def _atoms_with_hydrogens(smiles: list[int]) -> list[int]:
+    """The same where hydrogens are written, as ``with_hydrogens`` has it: they stand right behind their atom."""
+    token_atom, atom, in_bracket = [], -1, False
+    for position, symbol in enumerate(smiles):
+        begins_hydrogen = tuple(smiles[max(position - 2, 0) : position + 1]) == HYDROGEN_BRANCH[:3]
+        names_element = vocabulary.element_of(symbol) is not None
+        atom += names_element and not begins_hydrogen
+        token_atom.append(atom if symbol != _BRACKET and (names_element or in_bracket) else -1)
+        in_bracket = (in_bracket or symbol == _BRACKET) and symbol != _BRACKET_END
     return token_atom
 
 
