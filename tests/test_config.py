@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from unigen.config import from_dict, load, load_union, read_yaml, to_plain, write_yaml
 from unigen.errors import UserError
 from unigen.models.joint.network import JointConfig
+from unigen.models.octree.network import OctreeCrystalConfig, OctreeMoleculeConfig
 from unigen.models.predictor.network import PredictorConfig
 from unigen.models.smiles.network import MoleculeConfig
 from unigen.models.training_set import DataConfig
@@ -175,6 +176,8 @@ def test_shipped_configs_are_complete_and_say_what_they_are(path):
             assert FOR_WYCKOFF <= unsaid <= FOR_WYCKOFF | OF_WRITING
         case PredictorConfig():
             assert unsaid == FOR_WYCKOFF | OF_WRITING | OF_SYMBOLS
+        case OctreeMoleculeConfig() | OctreeCrystalConfig():
+            assert FOR_WYCKOFF | FOR_MOLECULES <= unsaid <= FOR_WYCKOFF | FOR_MOLECULES | OF_WRITING
         case AutoregressiveConfig():
             assert unsaid == FOR_WYCKOFF | FOR_MOLECULES | OF_WRITING
     lines = path.read_text().splitlines()

@@ -117,7 +117,9 @@ def test_what_a_hull_holds_is_known_wherever_its_name_is_given(unigen, refused, 
     assert [each.formula for each in ranked.requests] == [row["request"]["formula"] for row in rows(tmp_path / "after")]
     scan = expand(requests_of({"elements": "Ti,O"}), 1, "unigen-crystal-small", hull="mine", scan=True).scans[0]
     assert [each.formula for each in scan.compositions if not each.known] == new[1:]
-    assert "dataset 'nothing' is not built" in refused(*GENERATE, *asked, "--known", "nothing", "--out", "never")
+    assert "neither a dataset nor a hull 'nothing' is built" in refused(
+        *GENERATE, *asked, "--known", "nothing", "--out", "never"
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,6 +131,7 @@ def test_what_a_hull_holds_is_known_wherever_its_name_is_given(unigen, refused, 
         (["--elements", "Ti,O", "--distinct", "space-group"], "distinct: without a formula every sample"),
         (["--formula", "TiO2", "--parents", "none.cif"], "none.cif: no such file or folder"),
         (["--formula", "TiO2", "stray.cif"], "unexpected argument; got stray.cif"),
+        (["--formula", "TiO2", "--known", "mine"], "known: decides nothing, as every formula is given; got mine"),
         (["--formula", "TiO2", "--scan"], "a scan is of elements; got {'formula': 'TiO2'}"),
         (["--elements", "Ti,O", "--scan-limit", "3"], "--scan-limit without --scan"),
     ],

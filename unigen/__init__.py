@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from unigen.api.fine_tuning import finetune
     from unigen.api.generation import generate
     from unigen.api.inspection import inspect
-    from unigen.api.judgement import evaluate, identify, predict, rank
+    from unigen.api.judgement import evaluate, identify, rank
+    from unigen.api.prediction import predict
     from unigen.api.relaxation import hull, relax
     from unigen.api.run_folder import open_run
     from unigen.api.samples import Samples
@@ -69,7 +70,7 @@ _HOMES = {
     "inspect": ("unigen.api.inspection", "inspect"),
     "load": ("unigen.sample.load", "load"),
     "open_run": ("unigen.api.run_folder", "open_run"),
-    "predict": ("unigen.api.judgement", "predict"),
+    "predict": ("unigen.api.prediction", "predict"),
     "rank": ("unigen.api.judgement", "rank"),
     "relax": ("unigen.api.relaxation", "relax"),
 }

@@ -32,11 +32,14 @@ class Layout:
         position: (batch, tokens) index within its own sequence; packed, (1, tokens).
         lengths: (sequences,) positions in use.
         is_packed: whether all sequences lie in one row.
+        places: (batch, tokens, 2, 3) where in space each token of a padded layout looks from, and where it lies, in
+            periods along each axis; None where tokens have no place.
     """
 
     position: Int[Tensor, "batch tokens"]
     lengths: Int[Tensor, "sequences"]
     is_packed: bool = False
+    places: Float[Tensor, "batch tokens 2 3"] | None = None
 
     @classmethod
     def padded(cls, lengths: Int[Tensor, "batch"], max_len: int) -> Layout:

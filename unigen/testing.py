@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unigen.batch import Layout, TensorRows
+from unigen.batch import Layout
 from unigen.models.checkpoint import load_model, save_model
 from unigen.models.generator import Candidate, Generator, Job
 from unigen.models.interface import Batch, Network
@@ -157,7 +157,7 @@ def assert_rows_of_a_batch_are_as_alone(network: Network, training_set: Training
     rng = np.random.default_rng(0)
     items = [training_set.encode(row, training_set.train[row], rng) for row in range(rows)]
     together = training_set.collate(items)
-    assert isinstance(together, TensorRows), "batches are TensorRows"
+    assert isinstance(together, Batch), "no batch"
     for row, item in enumerate(items):
         picked = network.losses(together.select(torch.tensor([row])), torch.Generator().manual_seed(row))
         alone = network.losses(training_set.collate([item]), torch.Generator().manual_seed(row))

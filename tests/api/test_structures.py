@@ -110,8 +110,8 @@ def test_molecules_are_predicted_and_judged():
     assert samples[0].facts["gap_predicted"] == pytest.approx(0.33, abs=0.03)
     report = ug.evaluate(samples, workers=1)
     assert report["rdkit.valid"] == 1.0
-    with pytest.raises(UserError, match="no predictor of crystals"):
-        ug.predict(COPPER)
+    with pytest.raises(UserError, match="this predictor is of molecules; got crystals"):
+        ug.predict(COPPER, "unigen-qm9-predictor")
     with pytest.raises(UserError, match="of crystals; got molecules"):
         ug.evaluate(samples, "x", "csp")
 

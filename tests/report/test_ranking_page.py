@@ -56,7 +56,7 @@ def test_a_scan_ranked_by_energy_has_its_hull_and_its_energies(unigen, hull, tmp
     # nobody has to join tables by hand: what is known, and what it falls apart into, stand beside the energies
     with (tmp_path / "run" / "compositions.csv").open() as file:
         known = {line["formula"]: {"True": "yes", "False": "no"}[line["known"]] for line in csv.DictReader(file)}
-    assert {row["id"]: row["ranking"]["known"] for row in rows} == known
+    assert {row["id"]: row["known"] for row in rows} == known
     for name in ("ranking.csv", "samples.csv"):
         with (tmp_path / "run" / name).open() as file:
             for line in csv.DictReader(file):

@@ -38,6 +38,7 @@ from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.retrieval.parents import Parents, read_parents
 from unigen.runs.crystal_files import CrystalFolder
+from unigen.runs.folder import said_known
 from unigen.runs.generation import RunSettings, remarks
 from unigen.sample.exchanges import TypeScan
 from unigen.sample.expansion import expand
@@ -331,19 +332,22 @@ def _in_memory(
         generator = options.load("molecules" if isinstance(wanted[0], MoleculeRequest) else "crystals")
     _warn(line for request in wanted for line in remarks(generator, request))
     several: Any = wanted
-    return Samples(
-        draw(
-            several,
-            n=options.n,
-            model=generator,
-            seed=options.seed,
-            ranking=ranking,
-            workers=workers,
-            batch_size=options.batch_size,
-            device=options.device,
-            progress=progress,
-        )
+    samples = draw(
+        several,
+        n=options.n,
+        model=generator,
+        seed=options.seed,
+        ranking=ranking,
+        workers=workers,
+        batch_size=options.batch_size,
+        device=options.device,
+        progress=progress,
     )
+    known = options.known_formulas
+    for sample in samples:
+        if sample.request.formula in known:
+            sample.facts["known"] = said_known(known[sample.request.formula])
+    return Samples(samples)
 
 
 def _warn(lines: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def evaluate(
     device: str = "cpu",
     batch: int | None = None,
     stability: Any = None,
+    predictor: str | Path | None = None,
     workers: int | None = None,
     seed: int = 0,
     progress: bool | None = None,
@@ -60,6 +62,7 @@ def evaluate(
         device: of torch, for the potential.
         batch: structures computed together.
         stability: the same in one object, `unigen.eval.crystals.stability.StabilityRules`.
+        predictor: of crystals, of properties asked for that are not computed; by default the bundled one.
         workers: processes; one a core by default.
         seed: of the bootstrap intervals.
         progress: show bars; by default in notebooks.
@@ -84,8 +87,8 @@ def evaluate(
     if _kind_of(given) == "molecules":
         from unigen.eval.molecules.evaluate import evaluate_molecules
 
-        if protocol or relax or hull or against or stability:
-            raise UserError("protocol, relax, hull and against are of crystals", got="molecules")
+        if protocol or relax or hull or against or stability or predictor:
+            raise UserError("protocol, relax, hull, against and predictor are of crystals", got="molecules")
         return evaluate_molecules(given, _readable(reference), **common, **options)
     from unigen.eval.crystals.evaluate import evaluate_crystals
 
@@ -97,7 +100,12 @@ def evaluate(
         calculator = find_potential(potential, energy_scheme, device, batch)
         settings = RelaxSettings(max_steps=max_steps)
         stability = StabilityRules.of(calculator, settings, None, hull, relax or None, against, given)
-    return evaluate_crystals(given, _readable(reference), protocol, stability=stability, **common, **options)
+    from unigen.sample.predict import CRYSTALS, open_predictor
+
+    judge = partial(open_predictor, predictor or CRYSTALS, device)
+    return evaluate_crystals(
+        given, _readable(reference), protocol, stability=stability, predictor=judge, **common, **options
+    )
 
 
 def _readable(given: Any) -> Any:
@@ -133,45 +141,6 @@ def _kind_of(given: Any) -> Kind:
     if isinstance(given, str | Path):
         return kind_of(Path(given))
     return "molecules" if any(type(each).__name__ == "MoleculeEntry" for each in given) else "crystals"
-
-
-def predict(molecules: Any, predictor: str | Path | None = None, *, device: str = "cpu") -> Any:
-    """Properties of molecules by a trained predictor.
-
-    Args:
-        molecules: Samples, Molecules, RDKit Mols, ASE Atoms, a path, or a list of these.
-        predictor: a bundled name or a model folder; by default ``unigen-qm9-predictor``.
-        device: of torch.
-
-    Returns:
-        Samples (one Sample for one molecule) with each property in ``sample.facts``, such as ``gap_predicted``, in the
-        units of the predictor's data (QM9: hartree, debye, bohr^3, cal/(mol K)).
-
-    Raises:
-        UserError: crystals, no such predictor, an element that it has not seen.
-
-    Example:
-        >>> from unigen import Molecule
-        >>> sorted(predict(Molecule.from_smiles("CCO")).facts)[0]
-        'Cv_predicted'
-    """
-    from unigen.sample.predict import JUDGE, load_predictor
-
-    samples, single = samples_of(molecules)
-    if samples.kind == "crystals":
-        wanted = "molecules; the density of a crystal is crystal.density"
-        raise UserError("no predictor of crystals is there", got="crystals", wanted=wanted)
-    network = load_predictor(predictor or JUDGE, device)
-    values = iter(network(samples.structures).tolist())
-    predicted = Samples(_predicted(each, network.properties, values) for each in samples)
-    return predicted[0] if single else predicted
-
-
-def _predicted(sample: Sample[Any, Any], names: Sequence[str], values: Any) -> Sample[Any, Any]:
-    if sample.structure is None:
-        return sample
-    found = {f"{name}_predicted": value for name, value in zip(names, next(values), strict=True)}
-    return replace(sample, facts=sample.facts | found)
 
 
 def rank(

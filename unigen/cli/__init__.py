@@ -11,6 +11,7 @@ from unigen.cli import data, evaluate, generate, hull, models
 from unigen.cli.finetune import finetune
 from unigen.cli.identify import identify
 from unigen.cli.inspect import inspect
+from unigen.cli.predict import predict
 from unigen.cli.relax import relax
 from unigen.cli.shared_options import share_options
 from unigen.command import run_command
@@ -27,6 +28,7 @@ app.command("relax")(relax)
 app.command("identify")(identify)
 app.command("finetune")(finetune)
 app.command("inspect")(inspect)
+app.command("predict")(predict)
 app.add_typer(hull.app, name="hull")
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

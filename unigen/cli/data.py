@@ -28,6 +28,9 @@ def data_build(
     properties: Annotated[
         Path | None, typer.Option(help="CSV of properties by id; one that lies in the folder is found.")
     ] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(help="SOURCE:OLD=NEW: a property of one source under another name.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> object:
     """Build a dataset: checked crystals in primitive cells, or molecules with their bonds, in one Parquet file."""
@@ -45,6 +48,7 @@ def data_build(
         largest_fragment=largest_fragment,
         limit=limit,
         properties=properties,
+        rename=tuple(rename or ()),
     )
     console = Console()
     result = build_dataset(name, tuple(source or ()), options, workers=workers, console=console)

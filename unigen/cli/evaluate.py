@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -49,6 +50,9 @@ def evaluate_crystals(
     potential: PotentialName = "chgnet",
     energy_scheme: Scheme = None,
     max_steps: Annotated[int, typer.Option(min=0, help="Of relaxation.")] = 500,
+    predictor: Annotated[
+        str, typer.Option(help="Of properties asked for that are not computed: bundled name, model folder.")
+    ] = "unigen-crystal-predictor",
     against: Annotated[str | None, typer.Option(help="Another method's structures: energies by composition.")] = None,
     device: Device = "cpu",
     batch: Batch = None,
@@ -62,6 +66,7 @@ def evaluate_crystals(
     from unigen.energies.relaxation import RelaxSettings
     from unigen.eval.crystals.evaluate import evaluate_crystals as evaluate
     from unigen.eval.crystals.stability import StabilityRules
+    from unigen.sample.predict import open_predictor
 
     with _report_at(out):
         stability = None
@@ -80,6 +85,7 @@ def evaluate_crystals(
             breakdown=breakdown,
             neighbours_of=neighbours_of,
             stability=stability,
+            predictor=partial(open_predictor, predictor, device),
             workers=workers,
             seed=seed,
             progress=True,

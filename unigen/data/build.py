@@ -58,6 +58,7 @@ class BuildOptions:
         largest_fragment: of several molecules in one entry keep the largest; otherwise the entry is rejected.
         limit: read only so many entries of each split, the first.
         properties: a CSV of properties, joined to the structures by their names.
+        rename: ``SOURCE:OLD=NEW``: a property of a source gets a name of its own, such as that of another scheme.
     """
 
     dedup: bool = False
@@ -69,6 +70,7 @@ class BuildOptions:
     largest_fragment: bool = False
     limit: int | None = None
     properties: Path | None = None
+    rename: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.split_val < 1:
@@ -132,7 +134,7 @@ def build_dataset(
     if not name or "/" in name or ":" in name or name.startswith("."):
         raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
     home = folder or datasets_home() / name
-    chosen = resolve_sources(name, sources, options.properties)
+    chosen = resolve_sources(name, sources, options.properties, options.rename)
     with alone_in(home):
         return _build(name, home, chosen, options, workers or os.cpu_count() or 1, console)
 
@@ -233,7 +235,7 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
 def _prepare(work: Path, plan: dict) -> None:
     """Keep the parts of an interrupted build of the same rows; drop those of another."""
     # what a part depends on; the other options are about all rows together, which is decided anew each time
-    names = ("symprec", "max_atoms", "exclude_compositions_of", "largest_fragment", "limit", "properties")
+    names = ("symprec", "max_atoms", "exclude_compositions_of", "largest_fragment", "limit", "properties", "rename")
     options = {name: plan["options"][name] for name in names}
     rows = json.dumps([_PARTS, {key: plan[key] for key in plan if key != "options"}, options, SHARD_ROWS])
     key = hashlib.sha256(rows.encode()).hexdigest()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Source:
         path: of files.
         dataset: name of a built one.
         properties: a CSV of properties of its structures.
+        renamed: what a property of it is called, by the name it has there.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Source:
     path: Path | None = None
     dataset: str | None = None
     properties: Path | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     def records(self, folder: Path, limit: int | None = None) -> Iterator[Record]:
         """Raw records, the first ``limit`` of each split; public files are fetched into the folder first."""
@@ -49,7 +51,7 @@ class Source:
             records = first_of_each_split(records, limit)
         for table in self.tables:
             records = table.join(records)
-        return records
+        return _with_names(records, self.renamed, self.label) if self.renamed else records
 
     def _all_records(self, folder: Path) -> Iterator[Record]:
         if self.dataset is not None:
@@ -108,6 +110,18 @@ class Source:
         return ",".join(str(sha256) for sha256 in stated)
 
 
+def _with_names(records: Iterator[Record], renamed: Mapping[str, str], label: str) -> Iterator[Record]:
+    """Properties under their new names; raises UserError in the end when no structure had one of them."""
+    missing = {*renamed}
+    for record in records:
+        missing -= record.info.keys()
+        for name in {*renamed.values()} & (record.info.keys() - renamed.keys()):
+            raise UserError("a structure has a property of that name", where=f"--rename {label}", got=name)
+        yield replace(record, info={renamed.get(name, name): value for name, value in record.info.items()})
+    if missing:
+        raise UserError("no structure has this property", where=f"--rename {label}", got=min(missing))
+
+
 def first_of_each_split(records: Iterator[Record], limit: int) -> Iterator[Record]:
     """Leave out what comes after the first ``limit`` records of a split."""
     seen: Counter[str] = Counter()
@@ -117,27 +131,51 @@ def first_of_each_split(records: Iterator[Record], limit: int) -> Iterator[Recor
             yield record
 
 
-def resolve_sources(name: str, texts: tuple[str, ...], properties: Path | None = None) -> list[Source]:
+def resolve_sources(
+    name: str, texts: tuple[str, ...], properties: Path | None = None, rename: Sequence[str] = ()
+) -> list[Source]:
     """The sources of a dataset called ``name``; none given means the public files of its recipe.
 
     Args:
         name: of the dataset.
         texts: paths or built datasets.
         properties: a CSV of properties of all their structures.
+        rename: ``SOURCE:OLD=NEW``, where a source is one of the texts.
 
     Raises:
-        UserError: no such recipe, path or dataset; crystals and molecules together.
+        UserError: no such recipe, path or dataset; crystals and molecules together; what is to be renamed is in no
+            source, or would take the name of another.
     """
+    renamed = _renamed(rename, texts)
     card = recipes.recipe(name)
     if not texts:
         if card is None:
             names = ", ".join(sorted(recipes.names()))
             raise UserError(f"no recipe {name!r}", wanted=names, next_step="or say --from PATH for your own structures")
         return [Source(f"recipe {name}", card.kind, card, properties=properties)]
-    sources = [replace(_source(text, card), properties=properties) for text in texts]
+    sources = [replace(_source(text, card), properties=properties, renamed=renamed.get(text, {})) for text in texts]
     if len({source.kind for source in sources}) > 1:
         raise mixed("--from", {source.kind: Path(source.label) for source in reversed(sources)})
     return sources
+
+
+def _renamed(rename: Sequence[str], texts: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """New names by old ones, by source."""
+    found: dict[str, dict[str, str]] = {}
+    for text in rename:
+        left, _, new = text.partition("=")
+        source, _, old = left.rpartition(":")
+        if not (source and old and new):
+            raise UserError("--rename: not understood", got=text, wanted="SOURCE:OLD=NEW")
+        if source not in texts:
+            raise UserError(
+                "--rename: no such source", got=source, wanted=f"one of --from: {', '.join(texts) or 'none'}"
+            )
+        names = found.setdefault(source, {})
+        if old in names or new in names.values():
+            raise UserError("--rename: a name is given twice", where=source, got=text)
+        names[old] = new
+    return found
 
 
 def _source(text: str, card: DatasetCard | None) -> Source:

@@ -14,7 +14,7 @@ from unigen.bounded_cache import BoundedCache
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.generator import UNUSED, Job
-from unigen.models.interface import CrystalNetwork
+from unigen.models.interface import CompositionNetwork
 from unigen.request import CrystalRequest
 from unigen.shapes import Float
 from unigen.tokens.composition import CompositionGrammar, composition_symbols, grammar_for, read_pairs
@@ -109,7 +109,7 @@ class CellChooser:
 
     def __init__(
         self,
-        model: CrystalNetwork,
+        model: CompositionNetwork,
         temperature: float,
         accepts: Accepts | None = None,
         size_evidence: SizeEvidence | None = None,
@@ -290,7 +290,7 @@ def prompt_batch(prompts: list[list[int]], device: torch.device) -> TokenBatch:
 
 @torch.no_grad()
 def unit_probabilities(
-    model: CrystalNetwork, reduced: Counts, temperature: float, fits: Callable[[Counts], bool]
+    model: CompositionNetwork, reduced: Counts, temperature: float, fits: Callable[[Counts], bool]
 ) -> tuple[list[Counts], Float[np.ndarray, "cells"]]:
     """Cells with 1, 2, ... formula units that fit, and the probability of each under the model's data.
 
@@ -312,7 +312,7 @@ def unit_probabilities(
 
 @torch.no_grad()
 def draw_compositions(
-    model: CrystalNetwork,
+    model: CompositionNetwork,
     grammars: list[CompositionGrammar],
     uniforms: Float[np.ndarray, "batch draws"],
     temperature: float,

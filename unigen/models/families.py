@@ -23,8 +23,14 @@ from unigen.models.joint.generator import joint_generator
 from unigen.models.joint.items import joint_encoder, open_joint
 from unigen.models.joint.network import JointConfig, JointModel
 from unigen.models.nearest.generator import NEAREST, NearestSettings, nearest_generator
+from unigen.models.octree.decoding import OctreeSettings
+from unigen.models.octree.generator import octree_generator
+from unigen.models.octree.items import octree_encoder, open_octree_crystals, open_octree_molecules
+from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
+from unigen.models.property.items import calibrate_errors, open_labelled
+from unigen.models.property.network import PropertyConfig, StructurePredictor
 from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.smiles.fine_tuning import prepare_smiles
 from unigen.models.smiles.generator import smiles_generator
@@ -41,6 +47,7 @@ from unigen.models.wyckoff.generator import wyckoff_generator
 from unigen.models.wyckoff.items import open_wyckoff, wyckoff_encoder
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
+from unigen.nn.encoders.choice import MessagePassingChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +63,7 @@ class Learned:
         encoder: of single structures, for a network, their kind and a table of known structures; None: it reads no
             sequences.
         tiny: a config of a few thousand parameters, on which the laws of ``unigen.testing`` are tested in seconds.
+        calibrate: tells a trained network what held-out data say of its errors; None: nothing is told.
     """
 
     config: type
@@ -65,6 +73,7 @@ class Learned:
     tiny: Any
     fine_tuning: Callable[[FineTuning], Material] | None = None
     encoder: Callable[[Any, Kind, Path], SequenceEncoder] | None = None
+    calibrate: Callable[[Any, DataConfig], None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +194,34 @@ FAMILIES: tuple[Family, ...] = (
         settings={"crystals": WordsSettings, "molecules": MoleculeSettings},
     ),
     Family(
+        name="octree",
+        learned=Learned(
+            config=OctreeMoleculeConfig,
+            network=OctreeModel,
+            training_set=open_octree_molecules,
+            encoder=octree_encoder,
+            reads="molecules",
+            tiny=OctreeMoleculeConfig(max_atoms=24, **_TINY_BACKBONE, **_TINY_HEADS),
+        ),
+        generator=octree_generator,
+        settings={"molecules": OctreeSettings},
+    ),
+    Family(
+        name="octree",
+        learned=Learned(
+            config=OctreeCrystalConfig,
+            network=OctreeModel,
+            training_set=open_octree_crystals,
+            encoder=octree_encoder,
+            reads="crystals",
+            tiny=OctreeCrystalConfig(
+                max_atoms=12, position="continuous", form="doubled", **_TINY_BACKBONE, **_TINY_HEADS
+            ),
+        ),
+        generator=octree_generator,
+        settings={"crystals": OctreeSettings},
+    ),
+    Family(
         name="predictor",
         learned=Learned(
             config=PredictorConfig,
@@ -200,6 +237,23 @@ FAMILIES: tuple[Family, ...] = (
                 tensors=4,
                 channels=4,
                 radial=4,
+            ),
+        ),
+    ),
+    Family(
+        name="property",
+        learned=Learned(
+            config=PropertyConfig,
+            network=StructurePredictor,
+            training_set=open_labelled,
+            calibrate=calibrate_errors,
+            reads="molecules",  # or crystals: its config says
+            tiny=PropertyConfig(
+                kind="property",
+                structures="molecules",
+                properties={"gap": "attention", "mu": "mean"},
+                units={"gap": "eV", "mu": "D"},
+                encoder=MessagePassingChoice(width=16, layers=2, radial=8),
             ),
         ),
     ),
@@ -294,3 +348,12 @@ def open_training_set(data: DataConfig, config: ModelConfig) -> TrainingSet:
         return opened
     replayed = _learned(config).training_set(replace(data, train=data.replay, replay=None), config)
     return opened.replaying(replayed, data.replay_share)
+
+
+def calibrate(network: Network, data: DataConfig) -> bool:
+    """Tell a trained network what held-out data say of its errors; returns whether its family does so."""
+    tell = _learned(network.config).calibrate
+    if tell is None:
+        return False
+    tell(network, data)
+    return True

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from unigen.batch import TokenBatch
+from unigen.cards import Kind
 from unigen.config import check_ranges
 from unigen.errors import UserError
 from unigen.nn.heads.symbols import SymbolHead, symbol_scores
@@ -74,7 +76,7 @@ def check_properties(config: Any, most: int) -> None:
 
 @runtime_checkable
 class Batch(Protocol):
-    """Encoded structures as tensors; see ``unigen.batch.TensorRows``."""
+    """Encoded structures as tensors: as a rule ``unigen.batch.TensorRows``."""
 
     @property
     def lengths(self) -> Int[Tensor, "batch"]:
@@ -87,6 +89,10 @@ class Batch(Protocol):
 
     def to(self, device: torch.device | str) -> Any:
         """The same on a device."""
+        ...
+
+    def select(self, rows: Int[Tensor, "chosen"]) -> Any:
+        """Some of the structures."""
         ...
 
 
@@ -178,7 +184,62 @@ class PredictingNetwork(Network):
         """Properties of molecules, padded with atomic number 0; positions in Angstrom."""
 
 
+class CalibratedNetwork(Network):
+    """A network that tells properties of whole structures, each with an error bar.
+
+    Attributes:
+        seen: whether there was an element in training, by atomic number.
+    """
+
+    seen: Bool[Tensor, "elements"]
+
+    @property
+    @abstractmethod
+    def structures(self) -> Kind:
+        """What it knows properties of."""
+
+    @property
+    @abstractmethod
+    def properties(self) -> tuple[str, ...]:
+        """What it predicts, in this order, in the units of the data it was trained on."""
+
+    @property
+    @abstractmethod
+    def units(self) -> tuple[str, ...]:
+        """Of the properties."""
+
+    @abstractmethod
+    def predicted(
+        self, structures: Sequence[Any]
+    ) -> tuple[Float[Tensor, "structures properties"], Float[Tensor, "structures properties"]]:
+        """Values, and error bars that hold nine errors of ten on structures like those of the training.
+
+        Args:
+            structures: crystals or molecules of elements that were there in training, computed together.
+        """
+
+
 class CrystalNetwork(Network):
+
+class CompositionNetwork(Network):
+    """A network whose sequences begin with a composition, of which it can tell and draw probabilities.
+
+    Attributes:
+        symbol_head: draws the symbols of compositions.
+    """
+
+    symbol_head: SymbolHead
+
+    @abstractmethod
+    def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
+        """Backbone output; position t knows the tokens up to t."""
+
+    def symbol_log_likelihoods(self, tokens: TokenBatch) -> Float[Tensor, "batch"]:
+        """Log probability of the symbols of each sequence, in nats."""
+        return symbol_scores(self.symbol_head, self(tokens)[:, :-1], tokens).sum(1)
+
+
+class CrystalNetwork(CompositionNetwork):
     """A network that writes a composition, then draws a lattice and sites, each vector by a diffusion head.
 
     Args:
@@ -197,10 +258,6 @@ class CrystalNetwork(Network):
         self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
         self.site_head = VectorHead(TorusProcess(), SLOT_WIDTH[Channel.FRACTIONAL], **size)
 
-    @abstractmethod
-    def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
-        """Backbone output; position t knows the tokens up to t."""
-
     def head(self, channel: Channel) -> VectorHead:
         """The diffusion head of a channel."""
         return self.lattice_head if channel == Channel.LATTICE else self.site_head
@@ -215,7 +272,3 @@ class CrystalNetwork(Network):
     def large_parts(self) -> list[nn.Module]:
         """See Network."""
         return [self.backbone, self.lattice_head.stack, self.site_head.stack]
-
-    def symbol_log_likelihoods(self, tokens: TokenBatch) -> Float[Tensor, "batch"]:
-        """Log probability of the symbols of each sequence, in nats."""
-        return symbol_scores(self.symbol_head, self(tokens)[:, :-1], tokens).sum(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, KeysView, Sequence
+from collections.abc import Collection, Iterable, KeysView, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -66,6 +66,7 @@ class RunFolder(ABC):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: dict[tuple[int, int], Row] = {}
+        self.known: Mapping[str, bool] = {}  # by formula that is asked for, whether a structure of it is known
         self.workers = Workers(1)  # who checks samples and writes their files; another where they are many
 
     def claim(self, run: dict[str, Any], revisable: Collection[str] = ()) -> bool:
@@ -105,15 +106,20 @@ class RunFolder(ABC):
     def append(self, samples: Iterable[Sample]) -> None:
         """Add finished samples to the journal, synced to disk."""
         named = ((None, sample) for sample in samples)
-        rows = [row for _, row in self.workers.in_order(self.row_of, named, "checks")]
+        rows = [self._with_known(row) for _, row in self.workers.in_order(self.row_of, named, "checks")]
         with writing(self.path):
             append_lines(self.path / JOURNAL, rows)
         self.rows |= {(row["request_index"], row["index"]): row for row in rows}
 
     def hold(self, samples: Iterable[Sample]) -> None:
         """Take these samples for all that the folder holds; `finish` writes them."""
-        rows = [self.row_of(sample) for sample in samples]
+        rows = [self._with_known(self.row_of(sample)) for sample in samples]
         self.rows = {(row["request_index"], row["index"]): row for row in rows}
+
+    def _with_known(self, row: Row) -> Row:
+        """A line that says whether its formula is known, where the folder knows that."""
+        formula = row["request"].get("formula")
+        return row | {"known": said_known(self.known[formula])} if formula in self.known else row
 
     def finish(self) -> list[Row]:
         """Sort the journal and write the structure files; returns the rows in order."""
@@ -144,6 +150,11 @@ class RunFolder(ABC):
     @abstractmethod
     def print_summary(self, rows: Sequence[Row], console: Console) -> None:
         """Print the first samples as a table, how many there are, and why others failed."""
+
+
+def said_known(known: bool) -> str:
+    """As tables and lines have it."""
+    return "yes" if known else "no"
 
 
 def was_made(row: Row) -> bool:

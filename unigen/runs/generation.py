@@ -69,6 +69,11 @@ class RunSettings:
     batch_size: int = 512
     device: str = "cpu"
 
+    @property
+    def known_formulas(self) -> dict[str, bool]:
+        """Of each formula of the scans, whether a structure of it is known."""
+        return {each.formula: each.known for scan in self.scans for each in scan.compositions}
+
     def load(self, makes: Kind | None = None) -> Generator:
         """The generator.
 
@@ -268,6 +273,7 @@ def draw_samples(
                 console.out(f"and {len(shown) - SHOWN} more such lines", highlight=False)
     facts = settings.facts(generator, requests, folder)
     tasks = list(product(range(len(requests)), range(settings.n)))
+    folder.known = settings.known_formulas
     with alone_in(folder.path):
         folder.claim(facts)
         if settings.scans:

@@ -23,7 +23,7 @@ from unigen.ranking.pattern import poor_fits
 from unigen.ranking.ranker import Ranker, Rating
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
-from unigen.runs.folder import Row, RunFolder, was_made
+from unigen.runs.folder import Row, RunFolder, said_known, was_made
 from unigen.runs.generation import RunSettings, draw_samples, sample_remarks
 from unigen.runs.sample_table import sample_columns
 from unigen.runs.tables import SHOWN, answers_table
@@ -67,6 +67,7 @@ def run_ranking(
     ranker = open_ranker(ranking, generator, requests, settings.device)  # before anything is written
     facts = settings.facts(generator, requests, folder)
     facts["ranking"] = _facts(ranking, ranker)
+    folder.known = settings.known_formulas
     with alone_in(folder.path):
         folder.claim(facts)
         if settings.scans:
@@ -76,8 +77,7 @@ def run_ranking(
         # as they stand in the journal: a run that goes on rates the same digits
         groups = by_request(candidates.sample_of(row, requests[row["request_index"]]) for row in drawn)
         with Workers(workers, progress=console is not None) as pool:
-            known = {each.formula: each.known for scan in settings.scans for each in scan.compositions}
-            rows, choices = write_ranked(folder, groups, drawn, ranker, settings.n, pool, known)
+            rows, choices = write_ranked(folder, groups, drawn, ranker, settings.n, pool)
         said = _write_transitions(folder, choices, ranking.pressures) if ranking.pressures else []
     if console is not None:
         made = [row for row in rows if was_made(row)]
@@ -114,7 +114,6 @@ def write_ranked(
     ranker: Ranker,
     n: int,
     workers: Workers,
-    known: Mapping[str, bool] | None = None,
 ) -> tuple[list[Row], list[Choice]]:
     """Rank candidates, what was computed for it before taken from the folder, and write answers and the table.
 
@@ -125,9 +124,8 @@ def write_ranked(
         ranker: what chooses.
         n: answers a request.
         workers: what is slow is spread over these.
-        known: of the formulas of a scan, whether a structure of it is known.
     """
-    rated, choices = rank_candidates(groups, ranker, n, workers, folder.path / RATINGS, known)
+    rated, choices = rank_candidates(groups, ranker, n, workers, folder.path / RATINGS)
     folder.hold(answer for choice in choices for answer in choice.answers)
     rows = folder.finish()
     described = {(row["request_index"], row["index"]): row for row in drawn}
@@ -177,7 +175,7 @@ def _near_the_hull(rows: Sequence[Row]) -> list[str]:
     names = (f"{row['id']}{' rank ' + str(row['ranking']['rank']) if ranked else ''}" for _, row in near)
     told = ", ".join(f"{name} ({energy:+.3f})" for name, (energy, _) in list(zip(names, near, strict=True))[:SHOWN])
     more = f" and {len(near) - SHOWN} more" if len(near) > SHOWN else ""
-    known = [row["ranking"]["known"] == "yes" for _, row in near if "known" in row["ranking"]]
+    known = [row["known"] == "yes" for _, row in near if "known" in row]
     of_known = f", {sum(known)} of them of compositions that the table or the hull holds" if known else ""
     lines = [f"{len(near)} of {len(above)} within {NEAR} eV/atom of the hull{of_known}: {told}{more}".rstrip(": ")]
     return lines + ([_OWN_ERROR] if near and near[0][0] < 0 else [])
@@ -200,7 +198,8 @@ def _write_table(
     """A line a candidate, those of a request the best first: what it is and got, and which answer it is or is like."""
     names = dict.fromkeys(name for ratings in rated for rating in ratings for name in rating.facts)
     what = ("formula", "cell_formula", "space_group", "prototype") if folder.kind == "crystals" else ("formula",)
-    columns = ["id", "request_index", "candidate", "rank", "same_as_rank", *what, ranker.quantity, "merit", *names]
+    columns = ["id", "request_index", "candidate", "rank", "same_as_rank", *what, *["known"] * bool(folder.known)]
+    columns += [ranker.quantity, "merit", *names]
     columns.append("reason")
     with durable_text(folder.path / TABLE) as file:
         table = csv.DictWriter(file, dict.fromkeys(columns), lineterminator="\n")
@@ -217,12 +216,20 @@ def _write_table(
                         "rank": choice.rank.get(place, ""),
                         "same_as_rank": choice.same_as.get(place, ""),
                         **{name: told.get(name, "") for name in what},
+                        **_known(folder, sample),
                         "merit": f"{rating.merit:.6f}" if rating.value is not None else "",
                         "reason": sample.reason or rating.reason,
                         **rating.facts,
                         ranker.quantity: "" if rating.value is None else rating.value,
                     }
                 )
+
+
+def _known(folder: RunFolder, sample: Sample) -> dict[str, str]:
+    """Whether the formula of a candidate is known, where the folder knows that of any."""
+    formula = getattr(sample.request, "formula", None)
+    known = folder.known.get(formula or "")
+    return {"known": "" if known is None else said_known(known)} if folder.known else {}
 
 
 def read_table(path: Path) -> tuple[str, list[dict[str, str]]]:

@@ -123,7 +123,7 @@ def samples_table(rows: Sequence[Mapping[str, object]], total: int | None = None
         Column("formula", "names"),
         Column("space group", "spaces"),
         *map(Column, (*cell, "g/cm³", "d min\n(Å)", "above\nhull" if judged else "valid")),
-        *[Column("known relative", "names")] * copied,
+        *[Column("follows", "names")] * copied,
         Column(_merit(rows[:SHOWN])),
     ]
     cells = [_copied_cells(row) if copied else _cells(row) for row in rows[:SHOWN]]
@@ -149,7 +149,7 @@ def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str, widt
     """
     crystals = any("checks" in row for row in rows)
     ranked = any(row["ranking"]["rank"] > 1 for row in rows)  # of scans there may be one answer a composition
-    known = any("known" in row["ranking"] for row in rows)
+    known = any("known" in row for row in rows)
     found = dict.fromkeys(
         name
         for row in rows
@@ -190,7 +190,7 @@ def answers_table(rows: Sequence[Mapping[str, Any]], total: int, unit: str, widt
                 *[str(ranking["rank"])] * (ranked or len(rows) == 1),
                 formula,
                 kind,
-                *[str(ranking.get("known", ""))] * known,
+                *[str(row.get("known", ""))] * known,
                 *[f"{value:.4g}" if isinstance(value, float) else str(value) for value in values],
                 *["\n".join(_predicted(ranking))] * asked,
             ]

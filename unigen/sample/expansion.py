@@ -64,17 +64,24 @@ def expand(
 
     Raises:
         UserError: as `scan_each`, `exchange_elements` and `formulas_of`; a scan without a composition; samples of one
-            composition beside one sample of several.
+            composition beside one sample of several; ``known`` where every formula is given.
     """
     types = [each for each in asked if isinstance(each, FormulaTypeRequest)]
     if limit is not None and not (scan or types):
         raise UserError("--scan-limit without --scan, or a formula such as ABX3")
+    plain = [each for each in asked if isinstance(each, CrystalRequest)]
+    if known and not (scan or types) and all(each.formula is not None for each in plain):
+        raise UserError(
+            "known: decides nothing, as every formula is given",
+            got=", ".join(map(str, known)),
+            wanted="elements, a formula type such as ABX3, or nothing asked for",
+            next_step="leave it out",
+        )
     on_hull = frozenset() if hull is None or not (scan or types) else formulas_of_hull(hull)
     known_to = ("the table", *([] if hull is None else [f"the hull {hull}"]))
     if scan:
         if types:
             raise UserError("a scan is of elements", got=types[0].type.formula, next_step="leave --scan out")
-        plain = [each for each in asked if isinstance(each, CrystalRequest)]
         held = formulas_of(known)
         scans = scan_each(plain, model, retrieve_from, limit or LIMIT, held=held, on_hull=on_hull, known_to=known_to)
         if not any(each.compositions for each in scans):
@@ -86,7 +93,7 @@ def expand(
             next_step="ask for them in two runs, or say how many compositions by --scan-limit",
         )
     if not types:
-        return Expansion([each for each in asked if isinstance(each, CrystalRequest)], n, ())
+        return Expansion(plain, n, ())
     table = None if str(model) in UNLEARNED else known_table(model, retrieve_from)
     compositions = known_compositions(model, retrieve_from) if table is None else table.compositions
     also_known = formulas_of(known) | on_hull

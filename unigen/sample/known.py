@@ -8,7 +8,7 @@ from pathlib import Path
 from unigen.data.crystal_store import open_crystals
 from unigen.data.dataset_file import resolve_dataset
 from unigen.elements import parse_formula
-from unigen.energies.hull.reference import ENTRIES, hull_folder, open_reference
+from unigen.energies.hull.reference import ENTRIES, built_hulls, hull_folder, open_reference
 from unigen.errors import UserError
 from unigen.retrieval.compositions import Compositions, Formula, reduced_formula
 
@@ -43,10 +43,15 @@ def _is_hull(name: str | Path) -> bool:
     """Whether it is a hull and no dataset."""
     try:
         resolve_dataset(name)
-    except UserError as no_dataset:
+    except UserError:
         try:
             hull_folder(name)
         except UserError:
-            raise no_dataset from None  # which says how a dataset is built
+            hulls = ", ".join(folder.name for folder in built_hulls()) or "none"
+            raise UserError(
+                f"neither a dataset nor a hull {str(name)!r} is built",
+                wanted=f"one of unigen data list, or a hull ({hulls})",
+                next_step="run: unigen data build, or unigen hull build",
+            ) from None
         return True
     return False

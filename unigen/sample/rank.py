@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -81,7 +80,6 @@ def rank_candidates(
     n: int,
     workers: Workers,
     folder: Path | None = None,
-    known: Mapping[str, bool] | None = None,
 ) -> tuple[list[list[Rating]], list[Choice]]:
     """The ratings of all candidates of all requests, and the best ``n`` distinct ones of each request.
 
@@ -91,20 +89,10 @@ def rank_candidates(
         n: answers a request.
         workers: what is slow is spread over these.
         folder: where it is kept, see `Ranker.rate`.
-        known: of formulas of requests, whether a structure of it is known; the ratings then say so.
     """
     found = ranker.rate(groups, workers, folder)
-    if known:
-        found = [list(map(partial(_with_known, known), group, each)) for group, each in zip(groups, found, strict=True)]
     rated = [list(map(_within_limits, group, ratings)) for group, ratings in zip(groups, found, strict=True)]
     return rated, [choose(group, ratings, ranker, n) for group, ratings in zip(groups, rated, strict=True)]
-
-
-def _with_known(known: Mapping[str, bool], sample: Sample, rating: Rating) -> Rating:
-    formula = sample.request.formula
-    if formula not in known:
-        return rating
-    return replace(rating, facts={**rating.facts, "known": "yes" if known[formula] else "no"})
 
 
 def _within_limits(sample: Sample, rating: Rating) -> Rating:

@@ -104,8 +104,8 @@ class Scan:
         return (
             f"{facts['system']}: {facts['compositions']} compositions, {facts['known']} of them known to "
             f"{' or '.join(self.known_to)}; left out: "
-            f"{self.unbalanced} whose charges do not balance, {self.beyond} behind the nearest of their systems"
-            + (f", {self.held} of --known" if self.held else "")
+            f"{self.unbalanced} whose charges do not balance, {self.beyond} behind the nearest of their systems, not "
+            "looked at" + (f", {self.held} of --known" if self.held else "")
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +16,11 @@ from unigen.eval.crystals.denovo import score_denovo
 from unigen.eval.crystals.pairing import ids_pair
 from unigen.eval.crystals.protocol import CSP, DENOVO, CrystalRules, find_protocol
 from unigen.eval.crystals.requests import (
+    CrystalPredictor,
     as_requested,
     check_space_groups,
     requested_density,
+    requested_predictions,
     requested_property_sections,
 )
 from unigen.eval.crystals.samples import CrystalSet, Structures, read_reference, read_samples
@@ -54,6 +57,7 @@ def evaluate_crystals(
     breakdown: bool = False,
     neighbours_of: str | Path | None = None,
     stability: StabilityRules | None = None,
+    predictor: Callable[[], CrystalPredictor] | None = None,
     workers: int | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -73,6 +77,7 @@ def evaluate_crystals(
         neighbours_of: a dataset with templates, such as ``"mine:train"``: also by chemical distance to its nearest
             crystal, match rates (csp, of another formula; implies ``breakdown``) or the rates of samples (denovo).
         stability: also relax, and judge stability and S.U.N. (seconds a structure).
+        predictor: opens what predicts properties that were asked for and are not computed, such as a band gap.
         workers: processes; one a core by default. Numbers do not depend on it.
         seed: seed of the bootstrap intervals.
         progress: show progress bars on standard error.
@@ -103,7 +108,7 @@ def evaluate_crystals(
             outcome = score_csp(scored, reference_set, crew, k=k, only_sampled=only_sampled, breakdown=classes)
         else:
             outcome = score_denovo(scored, reference_set, crew, coverage=coverage)
-        outcome = _with_statements(replace(outcome, shown=_shown(scored, reference_set)), scored, crew)
+        outcome = _with_statements(replace(outcome, shown=_shown(scored, reference_set)), scored, predictor, crew)
         if stability is not None:
             outcome = with_stability(outcome, scored, reference_set, stability, crew)
             if stability.against is not None:
@@ -183,7 +188,12 @@ def _shown(scored: ScoredCrystals, reference: CrystalSet | None) -> Shown:
     )
 
 
-def _with_statements(outcome: Outcome, scored: ScoredCrystals, workers: Workers) -> Outcome:
+def _with_statements(
+    outcome: Outcome,
+    scored: ScoredCrystals,
+    predictor: Callable[[], CrystalPredictor] | None,
+    workers: Workers,
+) -> Outcome:
     """With what the samples were asked to be and say they are, held against what they are."""
     checks = check_space_groups(scored, workers)
     rows = list(outcome.rows)
@@ -193,9 +203,16 @@ def _with_statements(outcome: Outcome, scored: ScoredCrystals, workers: Workers)
             assert isinstance(row, CrystalResult), "rows of crystals"
             rows[position] = replace(row, stated_space_group=entry.statement.space_group, stated_symmetry=verdict)
     density = requested_density(scored)
+    predicted, judge = requested_predictions(scored, predictor)
+    sections = as_requested(scored, checks) | requested_property_sections(scored, density)
+    settings = outcome.settings
+    if judge is not None:
+        sections |= requested_property_sections(scored, predicted, judge.name)
+        settings = settings | {"predictor": {"name": judge.name, "sha256": judge.version}}
     return replace(
         outcome,
         rows=tuple(rows),
-        sections=outcome.sections | as_requested(scored, checks) | requested_property_sections(scored, density),
-        shown=replace(outcome.shown, requested=density),
+        sections=outcome.sections | sections,
+        settings=settings,
+        shown=replace(outcome.shown, requested=density + predicted),
     )

@@ -6,9 +6,9 @@ denominator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from unigen.eval.statistics import Metric, mean_absolute_differences
 from unigen.eval.tables import Section
 from unigen.parallel import Workers
 from unigen.request import CrystalRequest
+from unigen.shapes import Float
 from unigen.symmetry.space_groups import space_group
 
 SymmetryVerdict = Literal["confirmed", "higher", "other", "failed"]
@@ -32,6 +33,34 @@ class SpaceGroupCheck(NamedTuple):
 
     number: int | None = None
     verdict: SymmetryVerdict | None = None
+
+
+@runtime_checkable
+class Values(Protocol):
+    """What a predictor says of some crystals."""
+
+    @property
+    def values(self) -> Float[np.ndarray, "crystals properties"]:
+        """NaN where nothing can be said."""
+
+
+@runtime_checkable
+class CrystalPredictor(Protocol):
+    """What tells properties of crystals; `unigen.sample.predict.open_predictor` opens one."""
+
+    name: str
+    version: str
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Names, as in requests."""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Of the properties."""
+
+    def predict(self, structures: Sequence[Crystal]) -> Values:
+        """Every property of every crystal, NaN where nothing can be said."""
 
 
 SYMPREC = 0.01
@@ -160,8 +189,41 @@ def requested_density(scored: ScoredCrystals) -> tuple[RequestedProperty, ...]:
     return requested_property(scored, "density", values, "g/cm^3")
 
 
-def requested_property_sections(scored: ScoredCrystals, properties: Iterable[RequestedProperty]) -> dict[str, Section]:
+def requested_predictions(
+    scored: ScoredCrystals, open_predictor: Callable[[], CrystalPredictor] | None
+) -> tuple[tuple[RequestedProperty, ...], CrystalPredictor | None]:
+    """Predicted properties beside those asked for, and who predicted them; nothing where nobody asked for one.
+
+    Args:
+        scored: the samples.
+        open_predictor: gives what predicts, if it is needed; None: nothing is predicted.
+    """
+    asked = {name for entry in scored.entries if (request := _request(entry)) for name in request.properties}
+    if open_predictor is None or not asked - {"density"}:
+        return (), None
+    predictor = open_predictor()
+    told = [place for place, name in enumerate(predictor.properties) if name in asked]
+    if not told:
+        return (), None
+    made = [crystal for crystal in scored.crystals if crystal is not None]
+    values = iter(predictor.predict(made).values.tolist())
+    rows = [None if crystal is None else next(values) for crystal in scored.crystals]
+    found: tuple[RequestedProperty, ...] = ()
+    for place in told:
+        column = [None if row is None else row[place] for row in rows]
+        found += requested_property(scored, predictor.properties[place], column, predictor.units[place])
+    return found, predictor
+
+
+def requested_property_sections(
+    scored: ScoredCrystals, properties: Iterable[RequestedProperty], by: str = ""
+) -> dict[str, Section]:
     """How far each property is from what was asked for, beside what a generator that does not listen would have.
+
+    Args:
+        scored: the samples.
+        properties: of them.
+        by: who predicted them; empty for what was computed.
 
     Returns:
         A section ``<name>_as_requested`` a property.
@@ -173,6 +235,8 @@ def requested_property_sections(scored: ScoredCrystals, properties: Iterable[Req
             shuffled = mean_absolute_differences(each.actual[each.has_value], each.requested)
             row |= scored.intervals({"mae": each.errors, "mae_random": shuffled})
         note = f"mean absolute error in {each.unit}; random: against the requests of all samples"
-        title = f"{each.name.replace('_', ' ')} asked for and found".capitalize()
+        note += f"; by {by}, whose own error its card tells" if by else ""
+        found = "predicted" if by else "found"
+        title = f"{each.name.replace('_', ' ')} asked for and {found}".capitalize()
         sections[f"{each.name}_as_requested"] = Section(title, {each.name: row}, note)
     return sections

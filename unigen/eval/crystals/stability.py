@@ -26,6 +26,7 @@ from unigen.eval.crystals.requests import requested_property, requested_property
 from unigen.eval.crystals.samples import CrystalSet, read_samples
 from unigen.eval.crystals.scores import CrystalResult, ScoredCrystals
 from unigen.eval.report import Outcome, ResultRow
+from unigen.eval.requested_property import RequestedProperty
 from unigen.eval.statistics import Metric
 from unigen.eval.tables import Section
 from unigen.parallel import Workers
@@ -141,10 +142,20 @@ def with_stability(
         rows=(*map(_row, outcome.rows, relaxed, verdicts), *outcome.rows[len(relaxed) :]),
         settings=outcome.settings | {"stability": rules.facts()},
         sections=outcome.sections | sections,
-        shown=replace(shown, requested=shown.requested + requested, phases=_stable_phases(relaxed, rules.hull)),
+        shown=replace(
+            shown, requested=_with_computed(shown.requested, requested), phases=_stable_phases(relaxed, rules.hull)
+        ),
         columns=outcome.columns
         | {name: np.concatenate([column.astype(np.float64), unjudged]) for name, column in columns.items()},
     )
+
+
+def _with_computed(
+    told: tuple[RequestedProperty, ...], computed: tuple[RequestedProperty, ...]
+) -> tuple[RequestedProperty, ...]:
+    """Properties that were asked for; one that was computed takes the place of its prediction."""
+    names = {each.name for each in computed}
+    return tuple(each for each in told if each.name not in names) + computed
 
 
 def _relax(

@@ -43,13 +43,19 @@ class SymbolHead(nn.Module):
             uniform: one number in [0, 1) a row: the draw is a function of it alone.
             temperature: divides the logits.
         """
-        logits = (self(h) / temperature).masked_fill(~legal, float("-inf"))
-        # double: the sum over the vocabulary ends at 1 to 16 digits, not to 7
-        cumulative = logits.double().softmax(-1).cumsum(-1)
-        drawn = torch.searchsorted(cumulative, uniform.double()[:, None] * cumulative[:, -1:], right=True)
-        # rounding may still lead past the last symbol that has a probability
-        last_legal = legal.shape[1] - 1 - legal.flip(1).to(torch.int8).argmax(1)
-        return torch.minimum(drawn[:, 0], last_legal)
+        return draw_symbols(self(h) / temperature, legal, uniform)
+
+
+def draw_symbols(
+    logits: Float[Tensor, "batch vocabulary"], legal: Bool[Tensor, "batch vocabulary"], uniform: Float[Tensor, "batch"]
+) -> Int[Tensor, "batch"]:
+    """Draw by inverse cumulative distribution among the legal symbols; arguments as those of ``SymbolHead.sample``."""
+    # double: the sum over the vocabulary ends at 1 to 16 digits, not to 7
+    cumulative = logits.masked_fill(~legal, float("-inf")).double().softmax(-1).cumsum(-1)
+    drawn = torch.searchsorted(cumulative, uniform.double()[:, None] * cumulative[:, -1:], right=True)
+    # rounding may still lead past the last symbol that has a probability
+    last_legal = legal.shape[1] - 1 - legal.flip(1).to(torch.int8).argmax(1)
+    return torch.minimum(drawn[:, 0], last_legal)
 
 
 def symbol_scores(

@@ -39,6 +39,22 @@ def _turns(position: Int[Tensor, "*at"], half: int, dtype: torch.dtype, base: fl
     return angle.cos().to(dtype), angle.sin().to(dtype)
 
 
+def _turns_in_space(
+    position: Int[Tensor, "*at"], place: Float[Tensor, "*at 3"], half: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """The same of tokens that have a place: a quarter of the pairs for each axis, the others for the position.
+
+    Axial rotary positions (Heo et al. 2024, RoPE for vision, in three dimensions): of an axis pair j turns ``2^j``
+    times a period, a whole number, so logits depend on the difference of two places alone and are exactly periodic.
+    """
+    each = half // 4
+    precise = torch.promote_types(dtype, torch.float32)
+    cos, sin = _turns(position, half - 3 * each, precise, _BASE)
+    turns = 2.0 ** torch.arange(each, device=place.device, dtype=precise)
+    angle = (2.0 * math.pi * place.to(precise)[..., None] * turns).flatten(-2)
+    return torch.cat([cos, angle.cos()], -1).to(dtype), torch.cat([sin, angle.sin()], -1).to(dtype)
+
+
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
@@ -76,7 +92,7 @@ class Attention(TokenMixer):
 
     def mix(self, x: Float[Tensor, "batch tokens width"], layout: Layout, state: State | None) -> Tensor:
         """See TokenMixer."""
-        q, k, v = self._project(x, layout.position)
+        q, k, v = self._project(x, layout)
         if state is not None:
             state["keys"][:, :, : x.shape[1]] = k
             state["values"][:, :, : x.shape[1]] = v
@@ -93,11 +109,33 @@ class Attention(TokenMixer):
         self, x: Float[Tensor, "batch width"], position: Int[Tensor, "batch"], state: State
     ) -> tuple[Float[Tensor, "batch width"], State]:
         """See TokenMixer; keys beyond a row's position are masked, so rows may stand at different places."""
+        return self.step_at(x, position, state, None)
+
+    def step_at(
+        self,
+        x: Float[Tensor, "batch width"],
+        position: Int[Tensor, "batch"],
+        state: State,
+        places: Float[Tensor, "batch 2 3"] | None,
+    ) -> tuple[Float[Tensor, "batch width"], State]:
+        """See TokenMixer: queries are turned by where a token looks from, keys by where it lies."""
         nearest, farthest = map(int, torch.stack(position.aminmax()).tolist())
         reach = farthest + 1
         qkv = self.to_qkv(x).unflatten(-1, (self.heads + 2 * self.kv_heads, -1))
-        cos, sin = _table_of_turns(-(-reach // _TABLE) * _TABLE, qkv.shape[-1] // 2, qkv.dtype, x.device)
-        turned = _turned(qkv[:, : -self.kv_heads], cos[position][:, None], sin[position][:, None])
+        half, to_turn = qkv.shape[-1] // 2, qkv[:, : -self.kv_heads]
+        if places is None:
+            cos, sin = _table_of_turns(-(-reach // _TABLE) * _TABLE, half, qkv.dtype, x.device)
+            turned = _turned(to_turn, cos[position][:, None], sin[position][:, None])
+        else:
+            looks, lies = (_turns_in_space(position, place, half, qkv.dtype) for place in places.unbind(-2))
+            parts = to_turn.split([self.heads, self.kv_heads], 1)
+            turned = torch.cat(
+                [
+                    _turned(part, cos[:, None], sin[:, None])
+                    for part, (cos, sin) in zip(parts, (looks, lies), strict=True)
+                ],
+                1,
+            )
         q = turned[:, : self.heads, None]
         rows, mask = torch.arange(len(x), device=x.device), None
         state["keys"][rows, :, position] = turned[:, self.heads :]
@@ -118,12 +156,12 @@ class Attention(TokenMixer):
 
     def values(self, x: Float[Tensor, "batch tokens width"], layout: Layout) -> Tensor:
         """See TokenMixer."""
-        _, k, v = self._project(x, layout.position)
+        _, k, v = self._project(x, layout)
         return self._shared(k, v)[1]
 
     def operator(self, x: Float[Tensor, "batch tokens width"], layout: Layout) -> Tensor:
         """See TokenMixer."""
-        q, k, v = self._project(x, layout.position)
+        q, k, v = self._project(x, layout)
         logits = q @ self._shared(k, v)[0].transpose(-1, -2) / q.shape[-1] ** 0.5
         place = torch.arange(x.shape[1], device=x.device)
         lag = place[:, None] - place
@@ -136,14 +174,19 @@ class Attention(TokenMixer):
         del x
         return self.to_out(mixed.flatten(-2))
 
-    def _project(self, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, x: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
         width = self.to_out.in_features
         kv_width = self.kv_heads * (width // self.heads)
         q, k, v = (
             part.unflatten(-1, (-1, width // self.heads)).transpose(1, 2)
             for part in self.to_qkv(x).split([width, kv_width, kv_width], -1)
         )
-        return rotate(q, position), rotate(k, position), v
+        if layout.places is None:
+            return rotate(q, layout.position), rotate(k, layout.position), v
+        half = width // self.heads // 2
+        position, places = layout.position[:, None], layout.places[:, None].unbind(-2)
+        looks, lies = (_turns_in_space(position, place, half, q.dtype) for place in places)
+        return _turned(q, *looks), _turned(k, *lies), v
 
     def _shared(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values, repeated for the queries that share them."""

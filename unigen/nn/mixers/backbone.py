@@ -100,12 +100,16 @@ class Backbone(nn.Module):
         return self.norm(x)
 
     def step(
-        self, x: Float[Tensor, "batch width"], position: Int[Tensor, "batch"], states: list[State]
+        self,
+        x: Float[Tensor, "batch width"],
+        position: Int[Tensor, "batch"],
+        states: list[State],
+        places: Float[Tensor, "batch 2 3"] | None = None,
     ) -> tuple[Float[Tensor, "batch width"], list[State]]:
-        """One position a row, after ``forward`` or earlier steps on the same states."""
+        """One position a row, after ``forward`` or earlier steps on the same states; with places as in ``Layout``."""
         after = []
         for block, state in zip(self._typed_blocks(), states, strict=True):
-            x, new = block.step(x, position, state)
+            x, new = block.step(x, position, state, places)
             after.append(new)
         return self.norm(x), after
 

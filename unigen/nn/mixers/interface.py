@@ -33,6 +33,7 @@ class TokenMixer(nn.Module, ABC):
         Packed sequences are laid side by side for the mixing alone: what no mixer sees cannot leak, and all else of a
         network works on packed tokens.
         """
+        assert layout.places is None or not layout.is_packed, "packed tokens have no places"
         if not layout.is_packed:
             return self.mix(x, layout, state)
         rows, side_by_side = layout.to_rows(x)
@@ -50,6 +51,17 @@ class TokenMixer(nn.Module, ABC):
 
         The given state can be stepped from again: it is not changed, or only where a later step writes anyway.
         """
+
+    def step_at(
+        self,
+        x: Float[Tensor, "batch width"],
+        position: Int[Tensor, "batch"],
+        state: State,
+        places: Float[Tensor, "batch 2 3"] | None,
+    ) -> tuple[Float[Tensor, "batch width"], State]:
+        """``step`` of tokens that have places (``Layout.places``); most mixers do not look at them."""
+        del places
+        return self.step(x, position, state)
 
     @abstractmethod
     def init_state(self, batch: int, max_len: int, like: Tensor) -> State:

@@ -1,0 +1,146 @@
+"""Laws of all encoders: a structure is the same however it is turned, moved, written or batched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.crystals.real_crystals import prototypes
+from unigen.geometry.neighbours import neighbour_pairs
+from unigen.geometry.rotation import random_rotation
+from unigen.models.property.batch import graph_of
+from unigen.molecules.molecule import Molecule
+from unigen.nn.encoders.choice import EncoderChoice, EquivariantChoice, MessagePassingChoice, build_encoder
+from unigen.nn.encoders.graphs import AtomGraph, collate_graphs
+from unigen.nn.encoders.pooling import Readout
+
+CUTOFF = 4.0
+CHOICES: dict[str, EncoderChoice] = {
+    "message_passing": MessagePassingChoice(width=16, layers=2, radial=8, cutoff=CUTOFF),
+    "equivariant": EquivariantChoice(width=16, layers=2, hidden="8x0e + 4x1o + 2x2e", radial=8, cutoff=CUTOFF),
+}
+CRYSTALS = [crystal for crystal in prototypes(80) if len(crystal) <= 12]
+MOLECULES = [Molecule.from_smiles(text, seed=0) for text in ("C", "CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "O")]
+"""Alanine has a hand; energies and gaps do not depend on it."""
+
+
+@pytest.fixture(scope="module", params=CHOICES)
+def encoder(request):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = build_encoder(CHOICES[request.param]).double().eval()
+        with torch.no_grad():  # away from a start at which messages may count nothing
+            for parameter in encoder.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return encoder
+
+
+def features(encoder, graphs: list[AtomGraph]) -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.no_grad():
+        encoded = encoder(collate_graphs(graphs, torch.float64))
+    return encoded.atoms, encoded.structures
+
+
+def alike(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return bool((a - b).abs().max() < 1e-9)
+
+
+@settings(max_examples=15)
+@given(st.sampled_from(MOLECULES), st.integers(0, 2**31))
+def test_turned_mirrored_moved_and_reordered_molecules_are_the_same(encoder, molecule, seed):
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(molecule))
+    turned = molecule.positions.astype(np.float64) @ random_rotation(rng) * rng.choice([1, -1]) + rng.normal(size=3)
+    atoms, whole = features(encoder, [graph_of(molecule, CUTOFF)])
+    new_atoms, new_whole = features(encoder, [AtomGraph.of(molecule.numbers[order], turned[order], None, CUTOFF)])
+    assert alike(new_atoms, atoms[torch.from_numpy(order)])
+    assert alike(new_whole, whole)
+    assert not alike(
+        whole, features(encoder, [graph_of(MOLECULES[0] if len(molecule) > 5 else MOLECULES[2], CUTOFF)])[1]
+    )
+
+
+@settings(max_examples=15)
+@given(st.sampled_from(CRYSTALS), st.integers(0, 2**31))
+def test_a_crystal_is_the_same_in_any_cell(encoder, crystal, seed):
+    """Turned, its origin elsewhere, another basis of the lattice, its atoms in other images, and a larger cell."""
+    rng = np.random.default_rng(seed)
+    lattice = crystal.lattice @ random_rotation(rng)
+    sites = crystal.frac_coords.astype(np.float64)
+    atoms, whole = features(encoder, [AtomGraph.of(crystal.numbers, sites @ lattice, lattice, CUTOFF)])
+    basis = np.eye(3, dtype=int)
+    basis[0, 1], basis[2, 0] = rng.integers(-1, 2, 2)
+    moved = sites + rng.random(3) + rng.integers(-1, 2, sites.shape)
+    same = AtomGraph.of(crystal.numbers, moved @ lattice, basis @ lattice, CUTOFF)
+    new_atoms, new_whole = features(encoder, [same])
+    assert alike(new_atoms, atoms)
+    assert alike(new_whole, whole)
+    axis = rng.integers(3)
+    doubled = np.concatenate([sites @ lattice, sites @ lattice + lattice[axis]])
+    larger = lattice * np.where(np.arange(3) == axis, 2, 1)[:, None]
+    twice, mean = features(encoder, [AtomGraph.of(np.tile(crystal.numbers, 2), doubled, larger, CUTOFF)])
+    assert alike(twice, atoms.repeat(2, 1))
+    assert alike(mean, whole)
+
+
+def test_a_structure_in_a_batch_is_as_alone(encoder):
+    graphs = [graph_of(structure, CUTOFF) for structure in (*CRYSTALS[:6], *MOLECULES)]
+    _, together = features(encoder, graphs)
+    alone = torch.cat([features(encoder, [graph])[1] for graph in graphs])
+    assert alike(together, alone)
+    batch, rows = collate_graphs(graphs, torch.float64), torch.tensor([7, 2])
+    with torch.no_grad():
+        assert alike(encoder(batch.select(rows)).structures, together[rows])
+
+
+def test_an_atom_that_comes_into_sight_changes_nothing_at_once(encoder):
+    def pair(distance: float) -> torch.Tensor:
+        positions = np.array([[0.0, 0, 0], [1.0, 0, 0], [1.0 + distance, 0, 0]])
+        return features(encoder, [AtomGraph.of(np.array([6, 8, 1]), positions, None, CUTOFF)])[0]
+
+    assert (pair(CUTOFF - 1e-4) - pair(CUTOFF + 1e-4)).abs().max() < 1e-8
+    assert (pair(CUTOFF - 1.0) - pair(CUTOFF + 1e-4)).abs().max() > 1e-6
+
+
+def test_an_atom_alone_has_features(encoder):
+    atoms, whole = features(encoder, [AtomGraph.of(np.array([2]), np.zeros((1, 3)), None, CUTOFF)])
+    assert torch.isfinite(atoms).all()
+    assert alike(atoms, whole)
+
+
+@settings(max_examples=20)
+@given(st.sampled_from(CRYSTALS), st.floats(1.0, 6.0))
+def test_neighbours_are_those_found_by_trying_all_cells(crystal, cutoff):
+    positions = crystal.frac_coords.astype(np.float64) @ crystal.lattice
+    pairs, cells = neighbour_pairs(positions, crystal.lattice, cutoff)
+    # lattice planes of each kind are so far apart, and two atoms may lie at both ends of the cell
+    heights = 1 / np.linalg.norm(np.linalg.inv(crystal.lattice), axis=0)
+    reach = [np.arange(-far, far + 1) for far in np.ceil(cutoff / heights).astype(int) + 1]
+    grid = np.stack(np.meshgrid(*reach, indexing="ij"), -1).reshape(-1, 3)
+    away = positions[None, :, None] + (grid @ crystal.lattice)[None, None] - positions[:, None, None]
+    distance = np.linalg.norm(away, axis=-1)
+    near = np.argwhere((distance < cutoff) & (distance > 1e-9))
+    found = {(first, second, *grid[cell].tolist()) for first, second, cell in near.tolist()}
+    assert set(zip(*pairs.tolist(), *cells.T.tolist(), strict=True)) == found
+
+
+@pytest.mark.parametrize("how", ["sum", "mean", "attention"])
+def test_what_is_summed_grows_with_the_structure_and_the_rest_does_not(how):
+    torch.manual_seed(0)
+    readout = Readout((how, "mean"), 8, columns=2).double()
+    graph = graph_of(MOLECULES[1], CUTOFF)
+    twice = AtomGraph(
+        np.tile(graph.numbers, 2),
+        np.tile(graph.positions, (2, 1)),
+        np.concatenate([graph.pairs, graph.pairs + len(graph.numbers)], 1),
+        np.tile(graph.offsets, (2, 1)),
+    )
+    atoms = torch.randn(len(graph.numbers), 8, dtype=torch.float64)
+    one = readout(atoms, collate_graphs([graph]))
+    two = readout(atoms.repeat(2, 1), collate_graphs([twice]))
+    assert one.shape == (1, 2, 2)
+    assert alike(two[:, 1], one[:, 1])
+    assert alike(two[:, 0], (2 if how == "sum" else 1) * one[:, 0])

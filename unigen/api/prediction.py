@@ -1,0 +1,98 @@
+"""``predict``: properties of structures from anywhere, by a trained predictor."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from unigen.api.samples import Samples
+from unigen.api.structures import samples_of
+from unigen.disk import alone_in
+from unigen.errors import UserError
+from unigen.models.generator import Sample
+from unigen.runs.prediction import ERROR, NOTE, PREDICTED, write_predictions
+from unigen.sample.predict import CRYSTALS, JUDGE, Predictions, StructurePredictor, open_predictor
+
+_DIGITS = 6
+"""Behind the point: single precision tells no more of an electronvolt."""
+
+
+def predict(
+    structures: Any,
+    predictor: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    page: bool = True,
+    device: str = "cpu",
+) -> Any:
+    """Properties of crystals or molecules: what ``unigen predict`` tells.
+
+    Args:
+        structures: Samples, Crystals, Molecules, pymatgen Structures, RDKit Mols, ASE Atoms, a path, or a list of
+            these.
+        predictor: a bundled name or a model folder; by default ``unigen-crystal-predictor``, of molecules
+            ``unigen-qm9-predictor``.
+        out: folder to write ``predictions.csv`` into.
+        page: with ``out`` also ``report.html``.
+        device: of torch.
+
+    Returns:
+        Samples (one Sample for one structure) with each property in ``sample.facts``, such as ``band_gap_predicted``,
+        in the units of the predictor's data (QM9: hartree, debye, bohr^3, cal/(mol K)), and where the predictor tells
+        it ``band_gap_error``: nine errors of ten are smaller, on structures like those of the training. What nothing
+        can be said of has a ``prediction_note`` that says why, and a warning counts them.
+
+    Raises:
+        UserError: nothing to read, no such predictor, one of the other kind of structures, a folder that holds
+            something else.
+
+    Example:
+        >>> from unigen import Molecule
+        >>> sorted(predict(Molecule.from_smiles("CCO")).facts)[0]
+        'Cv_predicted'
+    """
+    given, single = samples_of(structures)
+    samples, opened = predict_samples(given, predictor, device)
+    if notes := [sample.facts[NOTE] for sample in samples if NOTE in sample.facts]:
+        warnings.warn(f"nothing is predicted of {len(notes)} of {len(samples)} structures: {notes[0]}", stacklevel=2)
+    if out is not None:
+        write_folder(Path(out), samples, opened, page=page)
+    return samples[0] if single else samples
+
+
+def predict_samples(
+    samples: Samples, predictor: str | Path | None = None, device: str = "cpu"
+) -> tuple[Samples, StructurePredictor]:
+    """Samples with what is predicted among their facts, and by which predictor; arguments and errors as `predict`."""
+    opened = open_predictor(predictor or {"crystals": CRYSTALS, "molecules": JUDGE}[samples.kind], device)
+    if opened.of != samples.kind:
+        raise UserError(f"this predictor is of {opened.of}", where=opened.name, got=samples.kind)
+    made = [sample.structure for sample in samples if sample.structure is not None]
+    found, places = opened.predict(made), iter(range(len(made)))
+    told = (each if each.structure is None else _predicted(each, found, next(places)) for each in samples)
+    return Samples(told), opened
+
+
+def write_folder(folder: Path, samples: Samples, predictor: StructurePredictor, *, page: bool = True) -> None:
+    """Write the table of what was predicted, and the page; raises UserError as `predict` does."""
+    rows, facts = samples.rows(), [sample.facts for sample in samples]
+    with alone_in(folder):
+        write_predictions(folder, rows, facts, predictor)
+        if page:
+            from unigen.report.prediction_page import write_prediction_page
+
+            write_prediction_page(folder, [sample.structure for sample in samples], rows, facts, predictor)
+
+
+def _predicted(sample: Sample[Any, Any], found: Predictions, place: int) -> Sample[Any, Any]:
+    if found.reasons[place]:
+        return replace(sample, facts=sample.facts | {NOTE: found.reasons[place]})
+    facts: dict[str, Any] = {}
+    for name, value, error in zip(found.properties, found.values[place], found.errors[place], strict=True):
+        facts[name + PREDICTED] = round(float(value), _DIGITS)
+        if math.isfinite(error):
+            facts[name + ERROR] = round(float(error), _DIGITS)
+    return replace(sample, facts=sample.facts | facts)

@@ -1,0 +1,1 @@
+"""Structures as octrees: coarse to fine, occupancy level by level, then an element and a place in every leaf."""

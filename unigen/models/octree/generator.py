@@ -1,0 +1,192 @@
+"""Trained octree models as generators: compositions, then octrees; nothing that is drawn has to be thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from unigen.cards import Kind
+from unigen.crystals.crystal import Crystal
+from unigen.errors import UserError
+from unigen.geometry.lattice import lattice_matrix
+from unigen.models.cell_choice import CellChooser, CellRow, draw_compositions
+from unigen.models.generator import Candidate, Generator, Job, OpenedModel, Range, refuse_more_than_composition
+from unigen.models.octree.decoding import Counts, Noise, OctreeSettings, decode
+from unigen.models.octree.network import OctreeModel
+from unigen.models.octree.tokens import decode as decode_octrees
+from unigen.molecules.molecule import Molecule
+from unigen.request import MoleculeRequest
+from unigen.tokens.composition import CompositionGrammar
+from unigen.tokens.sequence import VECTOR_WIDTH
+
+_SYMBOL_DRAWS = 2 * 118 + 1
+"""Two symbols an element, and END."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A job whose composition is known, and its random numbers from here on."""
+
+    position: int
+    rng: np.random.Generator
+    composition: Counts
+
+
+class _OctreeGenerator:
+    """What both kinds share; a draw depends on its job alone, and on its batch by rounding.
+
+    Args:
+        model: trained.
+        name: reported with every sample.
+        version: checksum of the weights.
+        settings: how to draw.
+        score: report the log likelihood of what is drawn, where all of it is discrete.
+    """
+
+    makes: Kind
+
+    def __init__(
+        self,
+        model: OctreeModel,
+        name: str,
+        version: str = "",
+        settings: OctreeSettings | None = None,
+        *,
+        score: bool = True,
+    ) -> None:
+        self.model = model.eval()
+        self.name, self.version = name, version
+        self.settings = settings or OctreeSettings()
+        # the density of a lattice, or of a place that a diffusion head draws, is not part of it: so none is told
+        self.score = score and model.grid.is_binned and not model.config.is_periodic
+
+    def ranges(self, properties: Collection[str]) -> dict[str, Range]:
+        """See Generator: no property can be asked for."""
+        del properties
+        return {}
+
+    def _structures(self, rows: list[_Row]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, float | None]]:
+        """Atomic numbers, coordinates, lattice numbers and score of each row."""
+        if not rows:
+            return []
+        device, config = next(self.model.parameters()).device, self.model.config
+        noise = Noise.of([row.rng for row in rows], self.model.grid, config.max_atoms, device)
+        drawn = decode(self.model, [row.composition for row in rows], noise, self.settings)
+        numbers, coords = decode_octrees(self.model.grid, drawn.octrees)
+        lengths = drawn.octrees.leaf_lengths.tolist()
+        scores = drawn.log_likelihood.tolist() if self.score else [None] * len(rows)
+        return [
+            (part.cpu().numpy(), places.cpu().numpy(), six, score)
+            for part, places, six, score in zip(
+                numbers.split(lengths), coords.split(lengths), drawn.lattice.double().cpu().numpy(), scores, strict=True
+            )
+        ]
+
+
+class OctreeCrystalGenerator(_OctreeGenerator):
+    """Draws crystals."""
+
+    makes: Kind = "crystals"
+
+    def draw(self, jobs: list[Job]) -> list[Candidate]:
+        """See Generator. A request the model cannot serve fails with the reason; the others go on."""
+        elements = frozenset(self.model.seen.nonzero()[:, 0].tolist())
+        chooser = CellChooser(self.model, self.settings.temperature, elements=elements)
+        candidates: dict[int, Candidate] = {}
+        asked: list[CellRow] = []
+        for position, job in enumerate(jobs):
+            try:
+                refuse_more_than_composition(job.request, self.name)
+                asked.append(CellRow.of(position, job))
+            except UserError as error:
+                candidates[position] = Candidate(None, reason=str(error))
+        rows: list[_Row] = []
+        for row, cell in zip(asked, chooser.choose(asked), strict=True):
+            if isinstance(cell, UserError):
+                candidates[row.position] = Candidate(None, reason=str(cell))
+            else:
+                rows.append(_Row(row.position, row.rng, cell))
+        for drawn, (numbers, coords, six, _) in zip(rows, self._structures(rows), strict=True):
+            lattice = lattice_matrix(np.concatenate([np.exp(six[:3]), six[3:]]))
+            try:
+                candidates[drawn.position] = Candidate(Crystal(numbers, coords - np.floor(coords), lattice))
+            except UserError as error:
+                candidates[drawn.position] = Candidate(None, reason=str(error))
+        return [candidates[position] for position in range(len(jobs))]
+
+
+class OctreeMoleculeGenerator(_OctreeGenerator):
+    """Draws molecules; bonds and charges are what the distances say, and where they say none it has failed."""
+
+    makes: Kind = "molecules"
+
+    def draw(self, jobs: list[Job[MoleculeRequest]]) -> list[Candidate[Molecule]]:
+        """See Generator. A request the model cannot serve fails with the reason; the others go on."""
+        candidates: dict[int, Candidate[Molecule]] = {}
+        rows: list[_Row] = []
+        de_novo: list[tuple[int, np.random.Generator, np.ndarray]] = []
+        for position, job in enumerate(jobs):
+            rng = job.rng()
+            uniforms = rng.random(_SYMBOL_DRAWS)
+            try:
+                composition = self._composition(job.request)
+            except UserError as error:
+                candidates[position] = Candidate(None, reason=str(error))
+                continue
+            if composition is None:
+                de_novo.append((position, rng, uniforms))
+            else:
+                rows.append(_Row(position, rng, composition))
+        rows += self._drawn_compositions(de_novo)
+        for row, (numbers, positions, _, score) in zip(rows, self._structures(rows), strict=True):
+            molecule = Molecule(numbers, positions)
+            try:
+                candidate = Candidate(molecule.with_bonds(), log_likelihood=score, score=score or 0.0)
+            except UserError as error:
+                candidate = Candidate(None, reason=str(error), log_likelihood=score)
+            candidates[row.position] = candidate
+        return [candidates[position] for position in range(len(jobs))]
+
+    def _composition(self, request: MoleculeRequest) -> Counts | None:
+        """The composition that is asked for; None: it is open."""
+        for what, got in (
+            ("a SMILES", request.smiles),
+            ("a scaffold", request.scaffold),
+            ("properties", ", ".join(request.properties)),
+        ):
+            if got:
+                raise UserError(
+                    f"{self.name} cannot be asked for {what}", got=got, next_step="use unigen-molecule-small"
+                )
+        if request.counts is None:
+            return None
+        counts = dict(request.counts)
+        if sum(counts.values()) > self.model.config.max_atoms:
+            raise UserError(
+                "more atoms than the model takes",
+                got=sum(counts.values()),
+                wanted=f"at most {self.model.config.max_atoms}",
+            )
+        return counts
+
+    def _drawn_compositions(self, rows: list[tuple[int, np.random.Generator, np.ndarray]]) -> list[_Row]:
+        if not rows:
+            return []
+        elements = frozenset(self.model.seen.nonzero()[:, 0].tolist())
+        grammar = CompositionGrammar(elements=elements, max_atoms=self.model.config.max_atoms)
+        drawn = draw_compositions(
+            self.model,
+            [grammar] * len(rows),
+            np.stack([uniforms for _, _, uniforms in rows]),
+            self.settings.temperature,
+            np.zeros((len(rows), VECTOR_WIDTH), dtype=np.float32),
+        )
+        return [_Row(position, rng, cell) for (position, rng, _), cell in zip(rows, drawn, strict=True)]
+
+
+def octree_generator(opened: OpenedModel) -> Generator:
+    """A generator of a trained octree model."""
+    made = OctreeCrystalGenerator if opened.makes == "crystals" else OctreeMoleculeGenerator
+    return made(opened.network, opened.name, opened.version, opened.settings, score=opened.score)

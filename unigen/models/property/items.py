@@ -1,0 +1,131 @@
+"""Structures of a dataset as the predictor is shown them: graphs of atoms, and the properties that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from unigen.data.crystal_store import CrystalDataset, open_crystals
+from unigen.data.molecule_store import MoleculeDataset, open_molecules
+from unigen.elements import SYMBOLS
+from unigen.errors import UserError, did_you_mean
+from unigen.models.property.batch import LabelledGraph, collate_labelled, graph_of
+from unigen.models.property.network import COVERAGE, PropertyConfig, StructurePredictor
+from unigen.models.training_set import DataConfig, TrainingSet
+from unigen.shapes import Float, Int
+
+_RIDGE = 1e-3
+"""Structures' worth of weight on no effect of an element at all: one that few crystals hold is not fitted to them."""
+
+
+def open_labelled(data: DataConfig, config: PropertyConfig) -> TrainingSet:
+    """Structures with known properties.
+
+    Raises:
+        UserError: a dataset that is not built, or lacks one of the properties.
+    """
+    train, val = LabelledStructures(data.train, config), LabelledStructures(data.val, config)
+    return TrainingSet(
+        train=train,
+        encode=train.encode,
+        collate=collate_labelled,
+        val=val,
+        encode_val=val.encode,
+        prepare=train.prepare,
+    )
+
+
+class LabelledStructures:
+    """The structures of one split of which any of the properties is known.
+
+    Args:
+        dataset: ``NAME:SPLIT`` of a built dataset.
+        config: which properties, of crystals or of molecules.
+
+    Raises:
+        UserError: no such structure, or a property the dataset does not have.
+    """
+
+    def __init__(self, dataset: str, config: PropertyConfig) -> None:
+        opened: CrystalDataset | MoleculeDataset
+        opened = open_crystals(dataset) if config.structures == "crystals" else open_molecules(dataset)
+        for name in config.properties:
+            if name not in opened.properties:
+                raise UserError(
+                    f"{dataset} has no property {name!r}",
+                    wanted=f"some of {sorted(opened.properties)}",
+                    next_step=did_you_mean(name, opened.properties),
+                )
+        values = np.column_stack([opened.properties[name] for name in config.properties])
+        keep = np.isfinite(values).any(axis=1)
+        if not keep.any():
+            raise UserError("no structure with a known property", where=dataset)
+        self.structures = opened.select(keep)
+        self.values: Float[np.ndarray, "structures properties"] = values[keep]
+        self.config = config
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def num_atoms(self) -> Int[np.ndarray, "structures"]:
+        """Atoms of each, for batches of similar size."""
+        return self.structures.num_atoms
+
+    def __getitem__(self, index: int) -> LabelledGraph:
+        graph = graph_of(self.structures[index], self.config.encoder.cutoff)
+        return LabelledGraph(graph, self.values[index].astype(np.float32))
+
+    def encode(self, _index: int, item: LabelledGraph, _rng: np.random.Generator) -> LabelledGraph:
+        """Nothing is drawn: the network sees neither axes nor order."""
+        return item
+
+    def prepare(self, model: StructurePredictor) -> None:
+        """Tell the model what the composition alone says of each property, by least squares, and the spread."""
+        elements = np.unique(self.structures.numbers)
+        columns = torch.from_numpy(elements).long()
+        model.seen[columns] = True
+        counts = np.zeros((len(self), len(SYMBOLS)))
+        np.add.at(counts, (np.repeat(np.arange(len(self)), self.num_atoms), self.structures.numbers), 1)
+        counts = counts[:, elements]
+        for place, how in enumerate(self.config.properties.values()):
+            is_known = np.isfinite(self.values[:, place])
+            if not is_known.any():
+                raise UserError("no structure with a known value", got=list(self.config.properties)[place])
+            y, x = self.values[is_known, place], counts[is_known]
+            x = x if how == "sum" else x / x.sum(1, keepdims=True)
+            middle = x.mean(0)
+            weights = np.linalg.solve(
+                (x - middle).T @ (x - middle) + _RIDGE * np.eye(len(elements)), (x - middle).T @ (y - y.mean())
+            )
+            model.of_element[columns, place] = torch.from_numpy(weights).float()
+            model.offset[place] = y.mean() - middle @ weights
+            rest = y - y.mean() - (x - middle) @ weights
+            model.scale[place] = float(rest.std()) + 1e-6  # a property that follows from the composition alone
+            model.nonnegative[place] = bool((y >= 0).all())
+
+
+@torch.no_grad()
+def calibrate_errors(model: StructurePredictor, data: DataConfig) -> None:
+    """Tell a trained model by what factor its error bars hold nine errors of ten of all validation structures.
+
+    Angelopoulos and Bates 2021, section 2.3: conformal prediction with a scale of the error as the score.
+    """
+    model.eval()
+    held_out = LabelledStructures(data.val, model.config)
+    seen = model.seen.cpu().numpy()
+    told = [bool(seen[structure.numbers].all()) for structure in held_out.structures]  # of others nothing is told
+    order = [row for row in np.argsort(held_out.num_atoms, kind="stable").tolist() if told[row]]
+    ratios = np.full(held_out.values.shape, np.nan)
+    for start in range(0, len(order), data.batch_size):
+        rows = order[start : start + data.batch_size]
+        batch = collate_labelled([held_out[row] for row in rows])
+        found = model(batch.graphs.to(model.scale.device))
+        scale = found.errors / model.calibration
+        ratios[rows] = ((found.values.cpu() - batch.values).abs() / scale.cpu()).numpy()
+    for place, column in enumerate(ratios.T):
+        known = np.sort(column[np.isfinite(column)])
+        # the smallest factor that holds so many of one error more
+        rank = int(np.ceil(COVERAGE * (len(known) + 1))) - 1
+        if rank < len(known):  # with fewer than ten known values no factor is enough: that of the distribution stays
+            model.calibration[place] = float(known[rank])
