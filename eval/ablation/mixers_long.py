@@ -4,7 +4,7 @@ python eval/ablation/mixers_long.py --out mixers-long.json
 
 Small models of the family of ``configs/qm9.yaml``, trained from nothing on the half of QM9 that the judge has not seen.
 Every hydrogen is written in the SMILES, and four molecules with the nearest values stand in the prompt with their atoms
-in space: 400 tokens a molecule, against 80 without the four. Parameters and CPU time are equal as in ``mixers.py``,
+in space: 450 tokens a molecule, against 90 without the four. Parameters and CPU time are equal as in ``mixers.py``,
 where the cost of a step is measured as here; attention without examples, at as much CPU time, is the row to beat.
 
 Judged by the validation losses of what is written (nats a symbol) and drawn (denoising loss of the atoms), of the same

@@ -219,8 +219,6 @@ class CalibratedNetwork(Network):
         """
 
 
-class CrystalNetwork(Network):
-
 class CompositionNetwork(Network):
     """A network whose sequences begin with a composition, of which it can tell and draw probabilities.
 
