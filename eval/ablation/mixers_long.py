@@ -10,9 +10,9 @@ where the cost of a step is measured as here; attention without examples, at as 
 Judged by the validation losses of what is written (nats a symbol) and drawn (denoising loss of the atoms), of the same
 molecules in the same SMILES for every row; and by molecules asked for by the polarizability and by the gap of real ones
 of QM9 test: the error of the property by the bundled predictor as in ``unigen evaluate conditional``, how many are
-stable by EDM's look-up, and how many of them are copied from the prompt or otherwise known from training. No number
-here is that of a bundled model, which is larger and trained for longer. A run that is cut off goes on with what its
-file lacks.
+stable by EDM's look-up, and how many of those drawn are known from training, as all of the prompt are. No number here
+is that of a bundled model, which is larger and trained for longer. A run that is cut off goes on with what its file
+lacks.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class ExampleTable:
         values = np.stack(columns, axis=1) if columns else np.zeros((len(dataset), 0))
         able = np.isfinite(values).any(1)
         if half is not None:
-            able &= dataset.properties["half"] == half
+            able &= dataset.properties.get("half", unknown) == half
         chosen = np.random.default_rng(0).permutation(np.flatnonzero(able))[:size]
         # single precision as the table of a model has it: the same examples are the nearest in training and in drawing
         return cls(tuple(dataset[int(row)] for row in chosen), _single(values[chosen]), hydrogens)
