@@ -45,6 +45,7 @@ MADE = {
         "salt/transitions.csv",
         "grown/samples.sdf",
         "layers/inspect.json",
+        "predicted/predictions.csv",
     ),
     "eval/README.md": ("denovo.json", "csp.csv", "stable.csv", "relaxed/relaxed.extxyz", "conformers.json"),
     "data/README.md": ("home/datasets/mine", "home/datasets/my-molecules"),
@@ -72,6 +73,8 @@ def desk(tmp_path):
         (desk / folder).mkdir()
         for index, crystal in enumerate(prototypes(40)):
             crystal.to_cif(desk / folder / f"prototype-{index}.cif")
+    hardness = "".join(f"prototype-{index},{2 + index % 7}\n" for index in range(40))
+    (desk / "hardness.csv").write_text("id,hardness\n" + hardness)
     (desk / "my_molecules.smi").write_text(
         "CCO ethanol\nc1ccccc1 benzene\nCC(=O)[O-].[Na+] salt\nC[C@H](N)C(=O)O alanine\n"
     )

@@ -139,6 +139,34 @@ class CalibratedPredictor(StructurePredictor):
         return Predictions(self.properties, values, errors, reasons)
 
 
+class CrystalProperties:
+    """What chooses among crystals by their properties: their density, which is computed, and what a network predicts.
+
+    Args:
+        network: of crystals.
+    """
+
+    def __init__(self, network: StructurePredictor) -> None:
+        self.network, self.density = network, ComputedDensity()
+        self.name, self.version, self.trained_on = network.name, network.version, network.trained_on
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """See `unigen.ranking.property.PropertyPredictor`."""
+        return (*self.density.properties, *self.network.properties)
+
+    def __call__(self, structures: Sequence[Crystal]) -> Float[np.ndarray, "crystals properties"]:
+        """See `unigen.ranking.property.PropertyPredictor`.
+
+        Raises:
+            UserError: an element that was not there in training.
+        """
+        found = self.network.predict(structures)
+        if reasons := [reason for reason in found.reasons if reason]:
+            raise UserError(reasons[0], where=self.name)
+        return np.concatenate([self.density(structures), found.values], axis=1)
+
+
 class NetworkPredictor(StructurePredictor):
     """A function that gives all properties of molecules at once; molecules it has seen are remembered.
 
@@ -246,8 +274,8 @@ def property_ranker(
     Args:
         generator: knows the spread and the unit of each property.
         requests: each asks for one property or more.
-        predictor: of molecules, a bundled name or a model folder; by default the bundled one that chooses. The density
-            of crystals is computed.
+        predictor: a bundled name or a model folder; by default, of molecules the bundled one that chooses, of crystals
+            the only one, which is not asked for densities: these are computed.
 
     Raises:
         UserError: no such predictor, a request that asks for no property, or for one that is not predicted.
@@ -259,9 +287,12 @@ def property_ranker(
     properties = list(dict.fromkeys(name for request in requests for name in request.properties))
     if generator.makes == "molecules":
         ranker = PropertyRanker(load_predictor(predictor or CHOOSER), generator.ranges(properties))
-    elif predictor is None:
+    elif predictor is None and properties == ["density"]:
         ranker = PropertyRanker(ComputedDensity(), generator.ranges(properties))
     else:
-        raise UserError("crystals are ranked by their density, which is computed", got=f"predictor {predictor}")
+        opened = open_predictor(predictor or CRYSTALS)
+        if opened.of != "crystals":
+            raise UserError("this predictor is of molecules", where=opened.name, got="crystals")
+        ranker = PropertyRanker(CrystalProperties(opened), generator.ranges(properties))
     ranker.check(requests)
     return ranker

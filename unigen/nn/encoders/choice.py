@@ -53,7 +53,28 @@ class EquivariantChoice:
         check_ranges(self, **_SIZES)
 
 
-EncoderChoice = MessagePassingChoice | EquivariantChoice
+@dataclass(frozen=True, kw_only=True)
+class FrameAveragingChoice:
+    """Options of ``nn/encoders/frame_averaging.py``."""
+
+    kind: Literal["frame_averaging"] = "frame_averaging"
+    width: int = 96
+    layers: int = 3
+    heads: int = 4
+    radial: int = 24
+    cutoff: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, **_SIZES, heads=(1, 65_536))
+        if self.width % self.heads:
+            raise UserError(
+                "encoder: the width cannot be divided among the heads",
+                got=f"width {self.width}, heads {self.heads}",
+                wanted="a multiple of the heads",
+            )
+
+
+EncoderChoice = MessagePassingChoice | EquivariantChoice | FrameAveragingChoice
 
 
 def build_encoder(choice: EncoderChoice) -> Encoder:
@@ -67,6 +88,10 @@ def build_encoder(choice: EncoderChoice) -> Encoder:
             from unigen.nn.encoders.message_passing import MessagePassingEncoder
 
             return MessagePassingEncoder(choice.width, choice.layers, choice.radial, choice.cutoff)
+        case FrameAveragingChoice():
+            from unigen.nn.encoders.frame_averaging import FrameAveragingEncoder
+
+            return FrameAveragingEncoder(choice.width, choice.layers, choice.heads, choice.radial, choice.cutoff)
         case EquivariantChoice():
             from unigen.nn.encoders.equivariant import EquivariantEncoder
 
