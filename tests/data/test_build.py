@@ -166,6 +166,39 @@ def test_merging_excluding_and_limiting(tmp_path):
     assert np.isnan(merged.properties["gap"][from_a]).all()
 
 
+def test_a_property_of_one_source_gets_a_name_of_its_own(tmp_path):
+    """Energies of two schemes would be one column, of which nobody could tell what it holds."""
+    ragged(tmp_path / "a.npz", prototypes(20), work=np.arange(20.0))
+    ragged(tmp_path / "b.npz", elemental_crystals()[:10], work=-np.arange(10.0), gap=np.ones(10))
+    texts = tuple(str(tmp_path / f"{name}.npz") for name in "ab")
+
+    def built(*rename: str) -> dict[str, np.ndarray]:
+        build_dataset("both", texts, BuildOptions(rename=rename), workers=1)
+        return open_crystals("both").properties
+
+    plain = built()
+    named = built(f"{texts[1]}:work=work_b")
+    assert sorted(named) == ["gap", "work", "work_b"]
+    from_b = np.isfinite(named["work_b"])
+    assert np.array_equal(from_b, np.isfinite(named["gap"]))
+    assert np.array_equal(np.where(from_b, named["work_b"], named["work"]), plain["work"])
+    assert np.isnan(named["work"][from_b]).all()
+    swapped = built(f"{texts[1]}:work=gap", f"{texts[1]}:gap=work")
+    assert np.array_equal(swapped["gap"][from_b], plain["work"][from_b])
+    for rename, said in (
+        ("work=x", "--rename: not understood; got work=x; wanted SOURCE:OLD=NEW"),
+        ("c:work=x", "--rename: no such source; got c"),
+        (f"{texts[1]}:work=energy", "--rename: energy is a total of the cell, work is none; got work=energy"),
+        (f"{texts[0]}:gap=x", "no structure has this property; got gap"),
+        (f"{texts[1]}:work=gap", "a structure has a property of that name; got gap"),
+    ):
+        with pytest.raises(UserError, match=said):
+            built(rename)
+    with pytest.raises(UserError, match="a name is given twice"):
+        built(f"{texts[1]}:work=x", f"{texts[1]}:gap=x")
+    assert sorted(open_crystals("both").properties) == ["gap", "work"]  # what was built stays
+
+
 def test_split_val_follows_the_formula(tmp_path):
     both = [*elemental_crystals(), *prototypes(60)]
     ragged(tmp_path / "a.npz", both)

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from unigen.cards import DatasetCard, Kind
+from unigen.crystals.extensive import is_extensive
 from unigen.data import recipes
 from unigen.data.dataset_file import built_kind, dataset_path, name_and_split
 from unigen.data.readers.arrays import read_crystal_store, read_molecule_store
@@ -143,8 +144,8 @@ def resolve_sources(
         rename: ``SOURCE:OLD=NEW``, where a source is one of the texts.
 
     Raises:
-        UserError: no such recipe, path or dataset; crystals and molecules together; what is to be renamed is in no
-            source, or would take the name of another.
+        UserError: no such recipe, path or dataset; crystals and molecules together; what is to be renamed is of no
+            source, would take the name of another, or would become a total of the cell, or none any more.
     """
     renamed = _renamed(rename, texts)
     card = recipes.recipe(name)
@@ -156,6 +157,15 @@ def resolve_sources(
     sources = [replace(_source(text, card), properties=properties, renamed=renamed.get(text, {})) for text in texts]
     if len({source.kind for source in sources}) > 1:
         raise mixed("--from", {source.kind: Path(source.label) for source in reversed(sources)})
+    for old, new in ((old, new) for names in renamed.values() for old, new in names.items()):
+        # the name says whether a value changes with the cell
+        if sources[0].kind == "crystals" and is_extensive(old) != is_extensive(new):
+            total, other = (old, new) if is_extensive(old) else (new, old)
+            raise UserError(
+                f"--rename: {total} is a total of the cell, {other} is none",
+                got=f"{old}={new}",
+                next_step="give values an atom, which stay as they are in any cell",
+            )
     return sources
 
 
