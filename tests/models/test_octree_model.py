@@ -197,3 +197,26 @@ def test_a_request_that_cannot_be_served_fails_with_its_reason():
     assert "Cl" in reasons[1]
     assert "62" in reasons[2]
     assert "cannot be asked for properties" in reasons[3]
+
+
+@pytest.mark.parametrize("name", ["bins", "crystals"])
+def test_structures_learned_by_heart_are_drawn_as_they_were(name):
+    config = replace(CONFIGS[name], width=64)
+    items = items_of(config)[:3]
+    batch = collate_octrees(config.grid, items)
+    torch.manual_seed(0)
+    model, generator = OctreeModel(config), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
+    for _ in range(60):
+        losses = model.losses(batch, generator, repeats=1)
+        optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        optimizer.step()
+    drawn = drawn_by(model.eval(), [item.counts for item in items], temperature=0.1)
+    expected = encode(
+        config.grid,
+        *batch_of([(item.numbers, item.coords) for item in items]),
+        torch.tensor([item.operation for item in items]),
+    )
+    for field in ("code", "child_counts", "element", "offset"):
+        assert torch.equal(getattr(drawn.octrees, field), getattr(expected, field)), field
