@@ -4,15 +4,15 @@ python eval/ablation/mixers_long.py --out mixers-long.json
 
 Small models of the family of ``configs/qm9.yaml``, trained from nothing on the half of QM9 that the judge has not seen.
 Every hydrogen is written in the SMILES, and four molecules with the nearest values stand in the prompt with their atoms
-in space: 400 tokens a molecule, against 80 without the four. Parameters and CPU time are equal as in ``mixers.py``,
+in space: 450 tokens a molecule, against 90 without the four. Parameters and CPU time are equal as in ``mixers.py``,
 where the cost of a step is measured as here; attention without examples, at as much CPU time, is the row to beat.
 
 Judged by the validation losses of what is written (nats a symbol) and drawn (denoising loss of the atoms), of the same
 molecules in the same SMILES for every row; and by molecules asked for by the polarizability and by the gap of real ones
 of QM9 test: the error of the property by the bundled predictor as in ``unigen evaluate conditional``, how many are
-stable by EDM's look-up, and how many of them are copied from the prompt or otherwise known from training. No number
-here is that of a bundled model, which is larger and trained for longer. A run that is cut off goes on with what its
-file lacks.
+stable by EDM's look-up, and how many of those drawn are known from training, as all of the prompt are. No number here
+is that of a bundled model, which is larger and trained for longer. A run that is cut off goes on with what its file
+lacks.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ SMALL = (
     *("data.batch_size=8", "optim.warmup_steps=50", "optim.ema_decay=0.99", "compile=false", "threads=1"),
     "optim.symbol_weight=1.0",
 )
-"""Of a few minutes small batches make the most: at batches of 32 attention with examples has validation losses of
-.45 nats a symbol and .25 a vector after 345 CPU-seconds; without, at 8 and with symbols weighted as vectors, .35 and
-.22 after 86."""
+"""Of a few minutes small batches make the most. At batches of 32 attention with examples has validation losses of .45
+nats a symbol and .25 a vector after 345 CPU-seconds; without, at 8 and with symbols weighted as vectors, .35 and .22
+after 86."""
 ASKED = {"alpha": 200, "gap": 200}
 """Molecules asked for by each property."""
 REFERENCES, VALIDATED = 500, 512

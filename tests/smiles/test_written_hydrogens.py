@@ -15,7 +15,7 @@ from unigen.smiles.hydrogens import with_hydrogens, without_hydrogens
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.text import smiles_symbols, smiles_text
 from unigen.smiles.writer import write_smiles
-from unigen.tokens.vocabulary import END
+from unigen.tokens.vocabulary import END, element_symbol
 
 SEEDS = st.integers(0, 2**32 - 1)
 ELEMENTS, CHARGES = frozenset({6, 7, 8, 9, 16, 17}), frozenset({(7, 1), (8, -1), (6, -1), (7, -1), (16, 1)})
@@ -37,8 +37,9 @@ def test_both_forms_are_one_molecule_and_each_is_made_of_the_other(place, seed):
     mol = Chem.MolFromSmiles(smiles_text(symbols), sanitize=False)
     hydrogens = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() == 1 and atom.GetDegree() == 1]
     assert len(hydrogens) == counts.sum()
-    of_each = np.bincount([belonging[place] for place in np.flatnonzero(np.array(symbols) == 4)], minlength=len(counts))
-    assert of_each.tolist() == counts.tolist()  # 4 is hydrogen
+    written_at = np.flatnonzero(np.array(symbols) == element_symbol(1))
+    of_each = np.bincount([belonging[place] for place in written_at], minlength=len(counts))
+    assert of_each.tolist() == counts.tolist()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_forms_of_a_few(implied, written):
     assert Chem.CanonSmiles(implied) == Chem.CanonSmiles(written)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(st.sampled_from([None, *FORMULAS]), st.booleans(), SEEDS)
 def test_what_is_drawn_is_a_molecule_of_what_was_asked_for(formula, stereo, seed):
     grammar = SmilesGrammar(formula=formula, stereo=stereo, hydrogens="written")
@@ -73,7 +74,7 @@ def test_what_is_drawn_is_a_molecule_of_what_was_asked_for(formula, stereo, seed
     assert Chem.CanonSmiles(smiles_text(symbols)) == Chem.CanonSmiles(smiles_text(implied))
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(st.integers(0, 10**6), SEEDS)
 def test_real_molecules_can_be_drawn(place, seed):
     known = [one for one in nci_molecules(25) if _is_writable(one[1])]
@@ -90,5 +91,5 @@ def test_real_molecules_can_be_drawn(place, seed):
 
 def _is_writable(skeleton) -> bool:
     charged = {(n, c) for n, c in zip(skeleton.numbers.tolist(), skeleton.charges.tolist(), strict=True) if c}
-    plain = set(skeleton.numbers.tolist()) <= ELEMENTS and charged <= CHARGES and len(skeleton) <= 12
+    plain = set(skeleton.numbers.tolist()) <= ELEMENTS and charged <= CHARGES and len(skeleton) <= 10
     return plain and not skeleton.charges.sum()

@@ -122,4 +122,5 @@ def test_from_the_command_line_to_molecules_without_the_data(monkeypatch):
     assert Path("one/samples.jsonl").read_bytes() == Path("two/samples.jsonl").read_bytes()
     rows = [json.loads(line) for line in Path("one/samples.jsonl").read_text().splitlines()]
     assert [bool(row["molecule"]) for row in rows] == [True] * 3
+    assert {row["examples"] for row in rows} == {2}
     command(monkeypatch, "generate", "molecule", "--smiles", "CCO", *fast, "--out", "conformers", "--redraws", 0)

@@ -65,7 +65,7 @@ class ExampleTable:
         values = np.stack(columns, axis=1) if columns else np.zeros((len(dataset), 0))
         able = np.isfinite(values).any(1)
         if half is not None:
-            able &= dataset.properties["half"] == half
+            able &= dataset.properties.get("half", unknown) == half
         chosen = np.random.default_rng(0).permutation(np.flatnonzero(able))[:size]
         # single precision as the table of a model has it: the same examples are the nearest in training and in drawing
         return cls(tuple(dataset[int(row)] for row in chosen), _single(values[chosen]), hydrogens)
@@ -194,16 +194,14 @@ def merged_examples(fresh: Mapping[str, Tensor], trained: Mapping[str, Tensor]) 
         fresh: tensors of the new model, whose table is of the new data; it may know more properties.
         trained: tensors of the trained one.
     """
+    names = [name for name in fresh if name.startswith(_PREFIX)]
     merged: dict[str, Tensor] = {}
-    for name in fresh if f"{_PREFIX}numbers" in trained else ():
+    for name in names:
         old, new = trained.get(name), fresh[name].clone()
-        if not name.startswith(_PREFIX) or old is None or len(old) != len(new):
-            continue
-        grown = name.removeprefix(_PREFIX) in ("values", "known") and old.shape[1] <= new.shape[1]
-        if not grown and old.shape != new.shape:
-            continue
+        if old is None or len(old) != len(new) or any(np.greater(old.shape, new.shape)):
+            return {}  # another pool, or larger molecules: who compares shapes says so
         new[1::2] = 0
-        new[1::2, : old.shape[1]] = old[1::2]
+        new[(slice(1, None, 2), *map(slice, old.shape[1:]))] = old[1::2]
         merged[name] = new
     return merged
 

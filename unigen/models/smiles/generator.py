@@ -155,6 +155,8 @@ class MoleculeGenerator:
     def _candidate(self, job: ResolvedJob, molecule: Molecule, trial: int) -> Candidate[Molecule]:
         """The molecule, cleaned up if asked for, or what is wrong with it."""
         source: dict[str, str | int | float] = {"redraws": trial} if trial else {}
+        if self.resolver.table is not None and job.values:
+            source["examples"] = len(job.examples)
         if self.settings.relax == "mmff":
             molecule, source["relaxed"] = mmff_relaxed(molecule)
         if fault := fault_of(molecule):

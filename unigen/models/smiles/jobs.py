@@ -106,14 +106,14 @@ class Scaffold:
         positions: of the atoms of the skeleton, Angstrom.
         hydrogens: positions of the hydrogens of each.
         attachment_points: atoms that can be added to.
-        written_hydrogens: whether the SMILES is to be begun with its hydrogens written.
+        smiles_hydrogens: of its SMILES: implied, or written.
     """
 
     skeleton: Skeleton
     positions: Float[np.ndarray, "heavy 3"]
     hydrogens: tuple[Float[np.ndarray, "_ 3"], ...]
     attachment_points: tuple[int, ...]
-    written_hydrogens: Hydrogens
+    smiles_hydrogens: Hydrogens
 
     @classmethod
     def of(cls, molecule: Molecule, grammar: SmilesGrammar) -> Scaffold:
@@ -134,7 +134,7 @@ class Scaffold:
 
     def prefix(self, rng: np.random.Generator) -> ScaffoldPrefix:
         """How a SMILES begins that goes on at one of its atoms."""
-        return _begun(self.skeleton, int(rng.choice(self.attachment_points)), rng, self.written_hydrogens)
+        return _begun(self.skeleton, int(rng.choice(self.attachment_points)), rng, self.smiles_hydrogens)
 
     def fixed(self, order: Int[np.ndarray, "heavy"], read: ReadSmiles) -> dict[int, np.ndarray]:
         """Positions by atom of the molecule that was written; hydrogens of the atom that was added to move.
