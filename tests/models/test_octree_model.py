@@ -11,11 +11,16 @@ from tests.models.small_model import ATTENTION, EACH_PATTERN
 from tests.models.small_molecules import molecules
 from tests.retrieval.known_templates import symmetric_crystals
 from unigen.errors import UserError
+from unigen.models.generator import Job
 from unigen.models.octree.batch import OctreeItem, Stage, collate_octrees
 from unigen.models.octree.decoding import Noise, OctreeSettings, decode
+from unigen.models.octree.generator import OctreeMoleculeGenerator
+from unigen.models.octree.items import open_octree_molecules
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig
 from unigen.models.octree.tokens import decode as decode_octrees
 from unigen.models.octree.tokens import encode
+from unigen.models.training_set import DataConfig
+from unigen.request import MoleculeRequest
 
 SIZES = {"max_atoms": 24, "mixers": ATTENTION, "width": 32, "heads": 2, "head_width": 16, "dropout": 0.0}
 CONFIGS = {
@@ -157,3 +162,61 @@ def test_the_structures_of_these_tests_are_there():
     assert len(items_of(CONFIGS["crystals"])) > 4
     numbers, coords, lengths = batch_of([(item.numbers, item.coords) for item in items_of(CONFIGS["bins"])])
     assert len(numbers) == len(coords) == int(lengths.sum())
+
+
+@pytest.fixture
+def molecules_on_disk(tmp_path, monkeypatch):
+    """A dataset of small molecules."""
+    from unigen.data.build import BuildOptions, build_dataset
+
+    monkeypatch.setenv("UNIGEN_HOME", str(tmp_path))
+    (tmp_path / "some.sdf").write_text("".join(molecule.to_sdf() for molecule in molecules()))
+    build_dataset("some", (str(tmp_path / "some.sdf"),), BuildOptions(split_val=0.3), workers=1)
+
+
+def test_molecules_that_the_box_cannot_hold_are_counted(molecules_on_disk):
+    data = DataConfig(train="some", val="some")
+    whole = open_octree_molecules(data, OctreeMoleculeConfig(**SIZES))
+    with pytest.warns(UserWarning, match=r"some.*: 1 of 8 left out, which the octree cannot hold"):
+        small = open_octree_molecules(data, OctreeMoleculeConfig(depth=5, cell=0.2, **SIZES))
+    assert len(small.train) == len(whole.train) - 1
+    with pytest.raises(UserError, match="no structure fits the model"):
+        open_octree_molecules(data, OctreeMoleculeConfig(depth=2, **SIZES))
+
+
+def test_a_request_that_cannot_be_served_fails_with_its_reason():
+    generator = OctreeMoleculeGenerator(model_of(CONFIGS["bins"]), "mine", settings=OctreeSettings(steps=3))
+    requests = [
+        MoleculeRequest(smiles="CCO"),
+        MoleculeRequest(formula="C2H5Cl"),
+        MoleculeRequest(formula="C20H42"),
+        MoleculeRequest(formula="CH4", properties={"gap": 0.2}),
+    ]
+    reasons = [candidate.reason for candidate in generator.draw([Job(each, 0, 0, 1) for each in requests])]
+    assert "cannot be asked for a SMILES" in reasons[0]
+    assert "Cl" in reasons[1]
+    assert "62" in reasons[2]
+    assert "cannot be asked for properties" in reasons[3]
+
+
+@pytest.mark.parametrize("name", ["bins", "crystals"])
+def test_structures_learned_by_heart_are_drawn_as_they_were(name):
+    config = replace(CONFIGS[name], width=64)
+    items = items_of(config)[:3]
+    batch = collate_octrees(config.grid, items)
+    torch.manual_seed(0)
+    model, generator = OctreeModel(config), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
+    for _ in range(60):
+        losses = model.losses(batch, generator, repeats=1)
+        optimizer.zero_grad()
+        torch.stack(list(losses.values())).sum().backward()
+        optimizer.step()
+    drawn = drawn_by(model.eval(), [item.counts for item in items], temperature=0.1)
+    expected = encode(
+        config.grid,
+        *batch_of([(item.numbers, item.coords) for item in items]),
+        torch.tensor([item.operation for item in items]),
+    )
+    for field in ("code", "child_counts", "element", "offset"):
+        assert torch.equal(getattr(drawn.octrees, field), getattr(expected, field)), field

@@ -25,6 +25,7 @@ from unigen.models.generator import (
 from unigen.models.octree.decoding import Counts, Noise, OctreeSettings, decode
 from unigen.models.octree.network import OctreeModel
 from unigen.models.octree.tokens import decode as decode_octrees
+from unigen.molecules.limits import check_elements, check_size
 from unigen.molecules.molecule import Molecule
 from unigen.request import MoleculeRequest
 from unigen.tokens.composition import CompositionGrammar, composition_symbols
@@ -68,6 +69,7 @@ class _OctreeGenerator:
         self.name, self.version = name, version
         self.settings = settings or OctreeSettings()
         self.score_steps = score_steps
+        self.elements = frozenset(model.seen.nonzero()[:, 0].tolist())
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator: no property can be asked for."""
@@ -104,8 +106,7 @@ class OctreeCrystalGenerator(_OctreeGenerator):
 
     def draw(self, jobs: list[Job]) -> list[Candidate]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
-        elements = frozenset(self.model.seen.nonzero()[:, 0].tolist())
-        chooser = CellChooser(self.model, self.settings.temperature, elements=elements)
+        chooser = CellChooser(self.model, self.settings.temperature, elements=self.elements)
         candidates: dict[int, Candidate] = {}
         asked: list[CellRow] = []
         for position, job in enumerate(jobs):
@@ -175,20 +176,15 @@ class OctreeMoleculeGenerator(_OctreeGenerator):
                 )
         if request.counts is None:
             return None
-        counts = dict(request.counts)
-        if sum(counts.values()) > self.model.config.max_atoms:
-            raise UserError(
-                "more atoms than the model takes",
-                got=sum(counts.values()),
-                wanted=f"at most {self.model.config.max_atoms}",
-            )
-        return counts
+        where = f"formula {request.formula}"
+        check_elements(request.counts, self.elements, where)
+        check_size(sum(request.counts.values()), self.model.config.max_atoms, where)
+        return dict(request.counts)
 
     def _drawn_compositions(self, rows: list[tuple[int, np.random.Generator, np.ndarray]]) -> list[_Row]:
         if not rows:
             return []
-        elements = frozenset(self.model.seen.nonzero()[:, 0].tolist())
-        grammar = CompositionGrammar(elements=elements, max_atoms=self.model.config.max_atoms)
+        grammar = CompositionGrammar(elements=self.elements, max_atoms=self.model.config.max_atoms)
         drawn = draw_compositions(
             self.model,
             [grammar] * len(rows),

@@ -204,8 +204,8 @@ class OctreeWalk:
             cells = (deinterleave(self.leaf_code[at], self.grid.depth) << self.leaf_level[at][:, None]) + torch.div(
                 offset, self.grid.steps, rounding_mode="floor"
             ).long()
-            for row, (x, y, z) in zip(rows.tolist(), cells.tolist(), strict=True):
-                self.places[row].settle((x >> 1, y >> 1, z >> 1), x & 1 | (y & 1) << 1 | (z & 1) << 2)
+            for row, cell in zip(rows.tolist(), cells.tolist(), strict=True):
+                self.places[row].settle(*_in_block(*cell))
 
     def octrees(self) -> Octrees:
         """What has been drawn, once all rows are finished; origins are 0."""
@@ -264,7 +264,7 @@ class OctreeWalk:
             if int(levels[row, place]) == 1:
                 places.occupy((x, y, z))
             else:
-                places.settle((x >> 1, y >> 1, z >> 1), x & 1 | (y & 1) << 1 | (z & 1) << 2)
+                places.settle(*_in_block(x, y, z))
 
     def _only_free(self, legal: Tensor, rows: Tensor, level: Tensor, code: Tensor) -> None:
         """Take out of the octants (some, 8), in place, those that leave this or a later atom no place."""
@@ -285,6 +285,11 @@ class OctreeWalk:
         order = corner.argsort(1)
         for table in (self.leaf_level, self.leaf_code):
             table[rows] = table[rows].gather(1, order)
+
+
+def _in_block(x: int, y: int, z: int) -> tuple[tuple[int, int, int], int]:
+    """The block of a leaf cell, and its octant there."""
+    return (x >> 1, y >> 1, z >> 1), x & 1 | (y & 1) << 1 | (z & 1) << 2
 
 
 def mask_of(child_counts: Int[Tensor, "*nodes 8"]) -> Int[Tensor, "*nodes"]:

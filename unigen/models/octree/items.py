@@ -132,7 +132,7 @@ def _that_fit(dataset: Any, config: OctreeSizes) -> Any:
             wanted=f"<= {config.max_atoms} atoms, in {config.grid.cells} cells an axis",
         )
     if not fits.all():
-        warn(f"{dataset.name}: {(~fits).sum()} structures are left out, which the octree cannot hold", stacklevel=2)
+        warn(f"{dataset.name}: {(~fits).sum()} of {len(fits)} left out, which the octree cannot hold", stacklevel=2)
     return small.select(fits)
 
 
