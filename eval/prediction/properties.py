@@ -100,7 +100,7 @@ def judged(found: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, Any]:
     """Mean absolute error with its interval."""
     errors = {"mae": np.abs(found - truth)}
     (metric,) = means_with_intervals(errors, resamples=1000, confidence=0.95, seed=seed).values()
-    return {name: round(float(getattr(metric, field) or 0.0), 4) for name, field in _FIELDS.items()}
+    return {name: round(float(getattr(metric, field) or 0.0), 6) for name, field in _FIELDS.items()}
 
 
 _FIELDS = {"mae": "value", "low": "low", "high": "high"}
