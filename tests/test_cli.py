@@ -420,7 +420,7 @@ def test_nearest_says_what_it_copied(unigen, tmp_path):
     code, out, _ = unigen(*nearest, "--formula", "Rb", "--n", 3)
     assert code == 0
     assert "…" not in out
-    assert "relative" in out
+    assert "follows" in out
     assert "distance" in out
     best = json.loads((tmp_path / "run/samples.jsonl").read_text().splitlines()[0])
     assert best["source"]["formula"] == "K"

@@ -55,7 +55,7 @@ from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.molecule_files import MoleculeFolder
 from unigen.sample.load import load
-from unigen.sample.predict import load_predictor
+from unigen.sample.predict import open_predictor
 from unigen.sample.requests import read_molecule_requests, read_requests, read_smiles_file
 from unigen.train.settings import TrainConfig
 
@@ -452,7 +452,7 @@ def _model_targets() -> Iterator[Target]:
 
         def read(folder: Path, kind=kind) -> list[str]:
             if kind is None:
-                load_predictor(folder)
+                open_predictor(folder)
                 return []
             generator = load(folder, makes=kind, score=False)
             request = CrystalRequest(formula="NaCl", n_atoms=2) if kind == "crystals" else MoleculeRequest(smiles="CO")

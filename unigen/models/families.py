@@ -304,12 +304,15 @@ class _ShapesOnly(TorchFunctionMode):
         options = kwargs or {}
         if getattr(func, "__module__", None) == nn.init.__name__:
             return args[0] if args else options["tensor"]
-        return func(*args, **(options | {"device": "meta"} if func is torch.empty else options))
+        # a tensor of no numbers takes no memory: libraries ask it for the usual device, and compute there
+        is_weight = func is torch.empty and args != (0,)
+        return func(*args, **(options | {"device": "meta"} if is_weight else options))
 
 
 def meta_model(config: ModelConfig) -> Network:
     """A network whose weights have no numbers: it has names and shapes, and takes next to no memory."""
-    with _ShapesOnly():
+    # what is drawn all the same, by libraries, leaves the numbers of the real network as they are
+    with torch.random.fork_rng(devices=[]), _ShapesOnly():
         return _learned(config).network(config)
 
 

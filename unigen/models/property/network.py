@@ -8,6 +8,7 @@ trained, held-out structures say how many of these scales hold nine errors of te
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -115,7 +116,7 @@ class StructurePredictor(CalibratedNetwork):
         self.register_buffer("offset", torch.zeros(count))
         self.register_buffer("scale", torch.ones(count))
         self.register_buffer("nonnegative", torch.zeros(count, dtype=torch.bool))
-        self.register_buffer("calibration", torch.full((count,), -float(torch.tensor(1 - COVERAGE).log())))
+        self.register_buffer("calibration", torch.full((count,), -math.log(1 - COVERAGE)))
         self.register_buffer("seen", torch.zeros(len(SYMBOLS), dtype=torch.bool))
         self.encoder = build_encoder(config.encoder)
         pooling = tuple(config.properties.values())
@@ -161,8 +162,7 @@ class StructurePredictor(CalibratedNetwork):
         """The rest in standard deviations, and the logarithm of the scale of its error, (structures, properties)."""
         atoms = self.encoder.of_atoms(graphs)
         log_spread = self.spread(atoms.detach(), graphs)[..., 0]
-        lowest = torch.tensor(_SMALLEST_SPREAD).log()
-        return self.readout(atoms, graphs)[..., 0], torch.maximum(log_spread, lowest)
+        return self.readout(atoms, graphs)[..., 0], log_spread.clamp(min=math.log(_SMALLEST_SPREAD))
 
     def large_parts(self) -> list[nn.Module]:
         """See Network."""

@@ -27,7 +27,8 @@ class DigitHead(nn.Module):
         self.to_hidden = nn.Linear(condition_width, width)
         self.place = nn.Embedding(len(sizes), width)
         self.written = nn.Embedding(len(sizes) * self.most, width)
-        self.weight = nn.Parameter(torch.randn(len(sizes), width, self.most) * width**-0.5)
+        self.weight = nn.Parameter(torch.empty(len(sizes), width, self.most))
+        nn.init.normal_(self.weight, std=width**-0.5)
         self.bias = nn.Parameter(torch.zeros(len(sizes), self.most))
 
     def hidden(self, h: Float[Tensor, "slots condition"]) -> Float[Tensor, "slots width"]:
