@@ -16,7 +16,7 @@ from unigen.config import from_dict, load, read_yaml, to_plain
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model, save_model
 from unigen.models.families import FAMILIES, build_model, meta_model
-from unigen.models.property.network import StructurePredictor
+from unigen.models.property.network import GraphPropertyNetwork
 from unigen.models.training_set import DataConfig
 from unigen.models.words.network import AutoregressiveConfig
 from unigen.nn.encoders.choice import EquivariantChoice, FrameAveragingChoice, MessagePassingChoice
@@ -107,7 +107,7 @@ def test_every_encoder_is_saved_and_comes_back(encoder, tmp_path):
     """One that a library builds, with numbers, where only shapes are looked at, among them."""
     config = replace(TINY["property"], encoder=replace(encoder, width=16, layers=2))
     torch.manual_seed(3)
-    plain = StructurePredictor(config).state_dict()
+    plain = GraphPropertyNetwork(config).state_dict()
     torch.manual_seed(3)
     model = build_model(config)
     assert all(torch.equal(plain[name], tensor) for name, tensor in model.state_dict().items())

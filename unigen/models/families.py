@@ -30,7 +30,7 @@ from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, Octre
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.models.property.items import calibrate_errors, open_labelled
-from unigen.models.property.network import PropertyConfig, StructurePredictor
+from unigen.models.property.network import GraphPropertyNetwork, PropertyConfig
 from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.smiles.fine_tuning import prepare_smiles
 from unigen.models.smiles.generator import smiles_generator
@@ -244,7 +244,7 @@ FAMILIES: tuple[Family, ...] = (
         name="property",
         learned=Learned(
             config=PropertyConfig,
-            network=StructurePredictor,
+            network=GraphPropertyNetwork,
             training_set=open_labelled,
             calibrate=calibrate_errors,
             reads="molecules",  # or crystals: its config says

@@ -10,7 +10,7 @@ from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError, did_you_mean
 from unigen.models.property.batch import LabelledGraph, collate_labelled, graph_of
-from unigen.models.property.network import COVERAGE, PropertyConfig, StructurePredictor
+from unigen.models.property.network import COVERAGE, GraphPropertyNetwork, PropertyConfig
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.shapes import Float, Int
 
@@ -80,7 +80,7 @@ class LabelledStructures:
         """Nothing is drawn: the network sees neither axes nor order."""
         return item
 
-    def prepare(self, model: StructurePredictor) -> None:
+    def prepare(self, model: GraphPropertyNetwork) -> None:
         """Tell the model what the composition alone says of each property, by least squares, and the spread."""
         elements = np.unique(self.structures.numbers)
         columns = torch.from_numpy(elements).long()
@@ -106,7 +106,7 @@ class LabelledStructures:
 
 
 @torch.no_grad()
-def calibrate_errors(model: StructurePredictor, data: DataConfig) -> None:
+def calibrate_errors(model: GraphPropertyNetwork, data: DataConfig) -> None:
     """Tell a trained model by what factor its error bars hold nine errors of ten of all validation structures.
 
     Angelopoulos and Bates 2021, section 2.3: conformal prediction with a scale of the error as the score.

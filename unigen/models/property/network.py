@@ -44,7 +44,7 @@ class PropertyConfig:
         properties: columns of the data, and how atoms add up to each; see ``nn/encoders/choice.py``.
         units: of the properties, by name.
         auxiliary: those that are learned for the others' sake, and not told.
-        encoder: see there, too.
+        encoder: of the atoms; see there, too.
 
     Raises:
         UserError: a value out of its range, or not one unit a property.
@@ -84,7 +84,7 @@ class Predicted(NamedTuple):
     errors: Float[Tensor, "structures properties"]
 
 
-class StructurePredictor(CalibratedNetwork):
+class GraphPropertyNetwork(CalibratedNetwork):
     """See the module's docstring.
 
     Attributes:
