@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +90,13 @@ def test_an_address_that_does_not_answer_is_named(tmp_path):
     with pytest.raises(UserError, match=r"cannot be fetched.*--from PATH"):
         cards.download("https://localhost:1/x.csv", tmp_path / "x.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_is_the_users_file_or_the_one_that_comes_along(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours = cards.published("configs") / "tiny.yaml"
+    for name in ("tiny", "tiny.yaml", "configs/tiny.yaml"):
+        assert cards.published_config(Path(name)) == ours
+    assert cards.published_config(Path("no-such.yaml")) == Path("no-such.yaml")
+    (tmp_path / "tiny.yaml").write_text("kind: mine\n")
+    assert cards.published_config(Path("tiny.yaml")) == Path("tiny.yaml")

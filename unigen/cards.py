@@ -16,7 +16,7 @@ from unigen import config
 from unigen.disk import durable, sha256_of
 from unigen.errors import UserError
 
-Shelf = Literal["data", "models", "eval/protocols"]
+Shelf = Literal["data", "models", "eval/protocols", "configs"]
 Kind = Literal["crystals", "molecules"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """What a dataset holds, one or the other."""
@@ -28,6 +28,12 @@ def published(shelf: Shelf) -> Path:
     if (package.parent / "pyproject.toml").exists():
         return package.parent / shelf
     return package / "published" / shelf
+
+
+def published_config(path: Path) -> Path:
+    """A training configuration: the file, or where there is none that of its name which comes with UniGen."""
+    ours = published("configs") / path.with_suffix(".yaml").name
+    return ours if not path.exists() and ours.exists() else path
 
 
 def find_cards(shelf: Shelf) -> dict[str, Path]:

@@ -116,6 +116,16 @@ def test_molecules_are_predicted_and_judged():
         ug.evaluate(samples, "x", "csp")
 
 
+def test_what_is_predicted_is_of_one_kind_and_what_is_left_out_is_counted(tmp_path):
+    with pytest.raises(UserError, match="crystals and molecules together"):
+        ug.predict([COPPER, ug.Molecule.from_smiles("CCO")])
+    COPPER.to_cif(tmp_path / "copper.cif")
+    (tmp_path / "broken.cif").write_text("data_broken\n_cell_length_a 3\n")
+    with pytest.warns(UserWarning, match="1 not read of 2 structures: .*broken.cif: not a readable CIF"):
+        found = ug.predict(tmp_path)
+    assert {"band_gap_predicted", "band_gap_error"} <= {*found[1].facts}
+
+
 def test_crystals_are_judged_whatever_they_are(tmp_path):
     crystals = list(prototypes(4))
     in_memory = ug.evaluate([crystal.to_pymatgen() for crystal in crystals], workers=1)

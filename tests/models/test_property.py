@@ -109,6 +109,18 @@ def test_error_bars_hold_nine_errors_of_ten_of_what_is_held_out(home, model):
     assert torch.allclose(wider.calibration, model.calibration, rtol=1e-4)
 
 
+def test_too_few_held_out_values_give_no_error_bars(home, model, capsys):
+    few = load_model(home / "run" / "model")
+    held = open_crystals("held:train")
+    ase.io.write("few.extxyz", [labelled(held[row], row).to_ase() for row in range(8)])
+    build_dataset("few", ("few.extxyz",), BuildOptions(), workers=1)
+    calibrate_errors(few, DataConfig(train="mine:train", val="few:train"))
+    assert "volume: no error bars, as 8 held-out values are known; nine are needed" in capsys.readouterr().out
+    values, errors = few.predicted([held[0]])
+    assert torch.equal(values, model.predicted([held[0]])[0])
+    assert errors.isnan().all()
+
+
 def test_what_is_auxiliary_is_learned_and_not_told(home, model):
     assert model.properties == ("volume", "electrons")
     assert model.units == ("A^3/atom", "1/atom")
@@ -133,7 +145,11 @@ def test_files_of_anyone_are_predicted_into_a_table_and_a_page(home, unigen, ref
     command = ("predict", "cifs", "--model", home / "run" / "model", "--out", "found")
     code, said, error = unigen(*command)
     assert code == 0, error
-    assert "3 of 5 crystals, by model; nothing said of 1: the predictor was trained without Am; 1 not read: " in said
+    assert (
+        "3 of 5 crystals, by model\nnothing is predicted of 1 of 5 structures: the predictor was trained without Am"
+        in said
+    )
+    assert "\n1 not read of 5 structures: " in said
     lines = list(csv.DictReader((tmp_path / "found" / "predictions.csv").open()))
     assert [line["id"] for line in lines] == ["a", "americium", "b", "broken", "c"]
     assert [bool(line["volume_predicted"]) for line in lines] == [True, False, True, False, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def predict(
         Samples (one Sample for one structure) with each property in ``sample.facts``, such as ``band_gap_predicted``,
         in the units of the predictor's data (QM9: hartree, debye, bohr^3, cal/(mol K)), and where the predictor tells
         it ``band_gap_error``: nine errors of ten are smaller, on structures like those of the training. What nothing
-        can be said of has a ``prediction_note`` that says why, and a warning counts them.
+        can be said of has a ``prediction_note`` that says why, what could not be read a reason; warnings count them.
 
     Raises:
         UserError: nothing to read, no such predictor, one of the other kind of structures, a folder that holds
@@ -56,11 +57,24 @@ def predict(
     """
     given, single = samples_of(structures)
     samples, opened = predict_samples(given, predictor, device)
-    if notes := [sample.facts[NOTE] for sample in samples if NOTE in sample.facts]:
-        warnings.warn(f"nothing is predicted of {len(notes)} of {len(samples)} structures: {notes[0]}", stacklevel=2)
+    for line in left_out(samples):
+        warnings.warn(line, stacklevel=2)
     if out is not None:
         write_folder(Path(out), samples, opened, page=page)
     return samples[0] if single else samples
+
+
+def left_out(samples: Samples) -> list[str]:
+    """A line for what nothing is predicted of, and one for what could not be read: how many, and mostly why."""
+    notes = Counter(str(sample.facts[NOTE]) for sample in samples if NOTE in sample.facts)
+    unread = Counter(sample.reason for sample in samples if sample.structure is None)
+    lines = []
+    for said, reasons in ((f"nothing is predicted of {notes.total()}", notes), (f"{unread.total()} not read", unread)):
+        if reasons:
+            (first, times), *others = reasons.most_common()
+            rest = f" ({times}), and {len(others)} other reason{'s' * (len(others) > 1)}" if others else ""
+            lines.append(f"{said} of {len(samples)} structures: {first}{rest}")
+    return lines
 
 
 def predict_samples(

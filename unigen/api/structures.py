@@ -52,11 +52,12 @@ def samples_of(given: object, name: str = "structure") -> tuple[Samples, bool]:
     if not parts:
         raise UserError("no structures: an empty list", wanted=ACCEPTED)
     rows = [_row(part, f"{name}-{place}") for place, part in enumerate(parts)]
-    if all(row is not None for row in rows):
-        return _of_rows([row for row in rows if row is not None]), False
     samples: list[Sample[Any, Any]] = []
-    for place, (part, row) in enumerate(zip(parts, rows, strict=True)):
-        samples += samples_of(part, f"{name}-{place}")[0] if row is None else _of_rows([row])
+    if all(row is not None for row in rows):
+        samples += _of_rows([row for row in rows if row is not None])
+    else:
+        for place, (part, row) in enumerate(zip(parts, rows, strict=True)):
+            samples += samples_of(part, f"{name}-{place}")[0] if row is None else _of_rows([row])
     if len({isinstance(sample.structure, Molecule) for sample in samples if sample.structure is not None}) > 1:
         raise UserError("crystals and molecules together", next_step="give each kind by itself")
     return Samples(samples), False

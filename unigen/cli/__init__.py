@@ -58,14 +58,17 @@ def options_of_all(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A complete YAML, such as configs/tiny.yaml.")],
+    config: Annotated[
+        Path, typer.Argument(help="A complete YAML, or one of those that come with UniGen: configs/tiny.yaml.")
+    ],
     overrides: Annotated[list[str] | None, typer.Argument(help="key.sub=value ...")] = None,
 ) -> dict[str, str]:
     """Train a model; the same command after any interruption goes on where the last checkpoint was."""
+    from unigen.cards import published_config
     from unigen.config import load
     from unigen.train.settings import TrainConfig
 
-    settings = load(TrainConfig, config, overrides or ())
+    settings = load(TrainConfig, published_config(config), overrides or ())
     from unigen.train.run import train as run  # only now: a wrong setting is said before lightning is loaded
 
     model = run(settings)

@@ -11,7 +11,7 @@ PotentialName = Annotated[
 ]
 Scheme = Annotated[str | None, typer.Option(help="Of the energies: MP2020, MP-uncorrected, r2SCAN, OQMD, ...")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes of one thread; by default one a core.")]
-Device = Annotated[str, typer.Option(help="Of torch, for the potential: cpu, cuda.")]
+Device = Annotated[str, typer.Option(help="Of torch: cpu, cuda.")]
 Batch = Annotated[
     int | None,
     typer.Option(min=1, help="Structures computed together, by CHGNet or SevenNet; 64 on a GPU, else 1."),

@@ -27,25 +27,23 @@ def predict(
     """Properties of anyone's structures by a trained network, with error bars where it tells them."""
     from rich.console import Console
 
-    from unigen.api.prediction import predict_samples, write_folder
+    from unigen.api.prediction import left_out, predict_samples, write_folder
     from unigen.api.structures import samples_of
     from unigen.runs.prediction import NOTE, predictions_table
+    from unigen.runs.sample_table import sample_columns
 
     console = Console()
     samples, predictor = predict_samples(samples_of(structures)[0], model, device)
     rows, facts = samples.rows(), [sample.facts for sample in samples]
     console.print(predictions_table(rows, facts, predictor, console.width))
-    silent = sum(NOTE in fact for fact in facts)
-    unread = [sample for sample in samples if sample.structure is None]
-    predicted = len(samples) - silent - len(unread)
-    told = f"{predicted} of {len(samples)} {samples.kind}, by {predictor.name}"
-    if silent:
-        told += f"; nothing said of {silent}: {next(fact[NOTE] for fact in facts if NOTE in fact)}"
-    if unread:
-        told += f"; {len(unread)} not read: {unread[0].reason}"
-    console.out(told, highlight=False)
+    predicted = sum(bool(sample.facts) and NOTE not in sample.facts for sample in samples)
+    console.out(f"{predicted} of {len(samples)} {samples.kind}, by {predictor.name}", highlight=False)
+    for line in left_out(samples):
+        console.out(line, highlight=False)
     console.out(f"trained on: {predictor.trained_on}", highlight=False)
     if out is not None:
         write_folder(out, samples, predictor, page=page)
         console.out(f"written to {out}", highlight=False)
-    return {"predictor": predictor.name, "predicted": facts}
+    units = dict(zip(predictor.properties, predictor.units, strict=True))
+    described = [sample_columns(row, fact) for row, fact in zip(rows, facts, strict=True)]
+    return {"predictor": predictor.name, "units": units, "structures": described}

@@ -212,7 +212,7 @@ class CalibratedNetwork(Network):
     def predicted(
         self, structures: Sequence[Any]
     ) -> tuple[Float[Tensor, "structures properties"], Float[Tensor, "structures properties"]]:
-        """Values, and error bars that hold nine errors of ten on structures like those of the training.
+        """Values, and error bars: they hold nine errors of ten on structures like those of the training; NaN: unknown.
 
         Args:
             structures: crystals or molecules of elements that were there in training, computed together.

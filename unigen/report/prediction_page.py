@@ -23,6 +23,7 @@ _NOTE = (
     "Predicted, not computed. Nine errors of ten are smaller than the error bars where the structure is like those the "
     "predictor was trained on; of others they say too little."
 )
+_NO_BARS = "Predicted, not computed, by a predictor that tells no error bars: those of its card are averages over QM9."
 
 
 def write_prediction_page(
@@ -65,7 +66,7 @@ def write_prediction_page(
         items=items,
         figures=column_distributions(values, predictor.of),
         settings={"predictor": predictor.name, "version": predictor.version, "trained on": predictor.trained_on},
-        notes=[_NOTE],
+        notes=[_NOTE if any(name.endswith(ERROR) for fact in facts for name in fact) else _NO_BARS],
         units={name: unit for name, unit in (named | errors).items() if unit},
         on_cards=[*named, NOTE],
         made_by={"model": predictor.name},

@@ -34,10 +34,13 @@ def ranking_notes(settings: Mapping[str, Any], rows: Sequence[Row]) -> list[str]
     if order := order_note(ranking):
         notes.append(order)
     if ranking["by"] == "property" and ranking["predictor"]["version"]:  # a density has no judge: it is exact
-        notes.append(
-            "Predicted values are those of the model that chose: what it is wrong about it chooses too. Let another "
-            "model judge, with unigen evaluate conditional."
+        judge = (
+            " Let another model judge, with unigen evaluate conditional."
+            if any("smiles" in row for row in rows)
+            else ""
         )
+        said = "Predicted values are those of the model that chose: what it is wrong about it chooses too."
+        notes.append(said + judge)
     return notes + poor_fits(first_answers([row for row in rows if was_made(row)]))
 
 

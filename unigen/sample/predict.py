@@ -20,6 +20,7 @@ from unigen.batch import pad
 from unigen.bounded_cache import BoundedCache
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
+from unigen.data.recipes import recipe
 from unigen.disk import sha256_of
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
@@ -194,8 +195,10 @@ class NetworkPredictor(StructurePredictor):
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Not told by this kind of network: those of its data."""
-        return ("",) * len(self.properties)
+        """Not told by this kind of network: those of QM9, where the property is one of its."""
+        card = recipe("qm9")
+        known = {} if card is None else card.properties
+        return tuple(known.get(name, {}).get("unit", "") for name in self.properties)
 
     def __call__(self, molecules: Sequence[Molecule]) -> Float[np.ndarray, "molecules properties"]:
         """Every property of every molecule.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+from unigen.cards import published_config
 from unigen.command import run_command
 from unigen.config import load
 from unigen.train.run import train
@@ -12,9 +14,10 @@ from unigen.train.settings import TrainConfig
 
 def main() -> None:
     """Parse, train, say where the model is."""
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         sys.exit("usage: python -m unigen.train CONFIG [key=value ...]")
-    run_command(lambda: print(f"model written to {train(load(TrainConfig, sys.argv[1], sys.argv[2:]))}"))  # noqa: T201
+    config = published_config(Path(sys.argv[1]))
+    run_command(lambda: print(f"model written to {train(load(TrainConfig, config, sys.argv[2:]))}"))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -127,5 +127,8 @@ def calibrate_errors(model: GraphPropertyNetwork, data: DataConfig) -> None:
         known = np.sort(column[np.isfinite(column)])
         # the smallest factor that holds so many of one error more
         rank = int(np.ceil(COVERAGE * (len(known) + 1))) - 1
-        if rank < len(known):  # with fewer than ten known values no factor is enough: that of the distribution stays
-            model.calibration[place] = float(known[rank])
+        enough = rank < len(known)  # of fewer than nine no factor is known to be enough
+        model.calibration[place] = float(known[rank]) if enough else 0.0
+        if not enough:
+            name = list(model.config.properties)[place]
+            print(f"{name}: no error bars, as {len(known)} held-out values are known; nine are needed")  # noqa: T201

@@ -92,7 +92,7 @@ class GraphPropertyNetwork(CalibratedNetwork):
         offset: what is added once.
         scale: one standard deviation of the rest.
         nonnegative: whether no value of the training is below zero; then none is predicted there.
-        calibration: error bars in scales of the Laplace distribution.
+        calibration: error bars in scales of the Laplace distribution; 0 where too little was held out to tell.
         seen: whether there was an element in training, by atomic number.
     """
 
@@ -144,7 +144,8 @@ class GraphPropertyNetwork(CalibratedNetwork):
         graphs = [graph_of(structure, self.config.encoder.cutoff) for structure in structures]
         found = self(collate_graphs(graphs).to(self.scale.device))
         told = [place for place, name in enumerate(self.config.properties) if name not in self.config.auxiliary]
-        return found.values[:, told], found.errors[:, told]
+        errors = found.errors.masked_fill(self.calibration == 0, torch.nan)
+        return found.values[:, told], errors[:, told]
 
     def forward(self, graphs: AtomGraphs) -> Predicted:
         """Properties of structures, with error bars."""
