@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -19,12 +20,10 @@ from unigen.errors import UserError, did_you_mean
 from unigen.models.fine_tuning import FineTuning, Material
 from unigen.models.generator import Generator, OpenedModel
 from unigen.models.interface import Network
-from unigen.models.joint.generator import joint_generator
 from unigen.models.joint.items import joint_encoder, open_joint
 from unigen.models.joint.network import JointConfig, JointModel
 from unigen.models.nearest.generator import NEAREST, NearestSettings, nearest_generator
 from unigen.models.octree.decoding import OctreeSettings
-from unigen.models.octree.generator import octree_generator
 from unigen.models.octree.items import octree_encoder, open_octree_crystals, open_octree_molecules
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig
 from unigen.models.predictor.items import open_properties
@@ -33,17 +32,14 @@ from unigen.models.property.items import calibrate_errors, open_labelled
 from unigen.models.property.network import GraphPropertyNetwork, PropertyConfig
 from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.smiles.fine_tuning import prepare_smiles
-from unigen.models.smiles.generator import smiles_generator
 from unigen.models.smiles.items import open_smiles, smiles_encoder
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.models.words.decoding import WordsSettings
-from unigen.models.words.generator import words_generator
 from unigen.models.words.items import open_words, words_encoder
 from unigen.models.words.network import Autoregressive, AutoregressiveConfig
 from unigen.models.wyckoff.fine_tuning import prepare_wyckoff
-from unigen.models.wyckoff.generator import wyckoff_generator
 from unigen.models.wyckoff.items import open_wyckoff, wyckoff_encoder
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
 from unigen.models.wyckoff.settings import WyckoffSettings
@@ -119,6 +115,19 @@ class Family:
         return from_dict(self.settings[makes], plain, model)
 
 
+def _late(family: str) -> Callable[[OpenedModel], Generator]:
+    """The ``<family>_generator`` of a family, whose decoding is imported when it is first needed.
+
+    Half the time that importing all families takes is their decoding, of which a command needs one.
+    """
+
+    def make(opened: OpenedModel) -> Generator:
+        module = import_module(f"unigen.models.{family}.generator")
+        return getattr(module, f"{family}_generator")(opened)
+
+    return make
+
+
 # Small enough that every law of ``unigen.testing`` is checked in seconds, large enough that each part is there at least
 # once: two layers (state goes from one to the next), two heads, twelve atoms (several orbits, several counts).
 _TINY_BACKBONE: dict[str, Any] = {"mixers": ("attention",) * 2, "width": 32, "heads": 2}
@@ -137,7 +146,7 @@ FAMILIES: tuple[Family, ...] = (
             reads="crystals",
             tiny=_TINY_WORDS,
         ),
-        generator=words_generator,
+        generator=_late("words"),
         settings={"crystals": WordsSettings},
     ),
     Family(
@@ -161,7 +170,7 @@ FAMILIES: tuple[Family, ...] = (
                 **_TINY_HEADS,
             ),
         ),
-        generator=wyckoff_generator,
+        generator=_late("wyckoff"),
         settings={"crystals": WyckoffSettings},
         retrieves=True,
         follows_parents=True,
@@ -177,7 +186,7 @@ FAMILIES: tuple[Family, ...] = (
             fine_tuning=prepare_smiles,
             tiny=_TINY_SMILES,
         ),
-        generator=smiles_generator,
+        generator=_late("smiles"),
         settings={"molecules": MoleculeSettings},
     ),
     Family(
@@ -190,7 +199,7 @@ FAMILIES: tuple[Family, ...] = (
             reads="crystals",
             tiny=JointConfig(kind="joint", crystal=_TINY_WORDS, molecule=_TINY_SMILES),
         ),
-        generator=joint_generator,
+        generator=_late("joint"),
         settings={"crystals": WordsSettings, "molecules": MoleculeSettings},
     ),
     Family(
@@ -203,7 +212,7 @@ FAMILIES: tuple[Family, ...] = (
             reads="molecules",
             tiny=OctreeMoleculeConfig(max_atoms=24, **_TINY_BACKBONE, **_TINY_HEADS),
         ),
-        generator=octree_generator,
+        generator=_late("octree"),
         settings={"molecules": OctreeSettings},
     ),
     Family(
@@ -218,7 +227,7 @@ FAMILIES: tuple[Family, ...] = (
                 max_atoms=12, position="continuous", form="doubled", **_TINY_BACKBONE, **_TINY_HEADS
             ),
         ),
-        generator=octree_generator,
+        generator=_late("octree"),
         settings={"crystals": OctreeSettings},
     ),
     Family(

@@ -14,7 +14,6 @@ import numpy as np
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.symmetry_finder import find_symmetric
 from unigen.data.left_out import LeftOut
-from unigen.data.readers.crystals import read_crystal_rows
 from unigen.errors import UserError
 from unigen.journal import digest
 from unigen.retrieval.table import SiteGeometry, TemplateTable, read_table, write_table
@@ -63,6 +62,9 @@ def read_parents(given: Crystal | str | Path | Sequence[Crystal | str | Path]) -
     Raises:
         UserError: no such file, or not one structure that can be read.
     """
+    # late: readers of every format, which only who has parents needs
+    from unigen.data.readers.crystals import read_crystal_rows
+
     names: list[ParentName] = []
     crystals: list[Crystal] = []
     left_out: list[LeftOut] = []
