@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mixers import HEADS, equal_width, parameters_of
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ from unigen.train.settings import OptimConfig
 
 LENGTHS = (64, 256)
 """Tokens that are learned, and four times as many: whether the rule was learned or the length."""
-BATCH, WIDTH, HEADS = 32, 64, 4
+BATCH, WIDTH = 32, 64
 TESTED = 512
 """Sequences, at each length."""
 TWO_REFLECTIONS = DeltaProductLayer(reflections=2)
@@ -145,23 +146,12 @@ class Answerer(nn.Module):
         return self.to_answer(self.backbone(self.embedding(symbols), layout))
 
 
-def parameters_of(pattern: tuple[Layer, ...], width: int) -> int:
-    """Of the backbone."""
-    return sum(each.numel() for each in Backbone(pattern, width, HEADS, 0.0).parameters())
-
-
-def equal_width(pattern: tuple[Layer, ...]) -> int:
-    """The width, in eights, with which a pattern has about as many parameters as attention at `WIDTH`."""
-    wanted = parameters_of(PATTERNS["attention"], WIDTH)
-    return min(range(32, 2 * WIDTH + 1, 8), key=lambda width: abs(parameters_of(pattern, width) - wanted))
-
-
 def trained(pattern: tuple[Layer, ...], task: str, steps: int, lr: float, seed: int) -> dict[str, Any]:
     """Accuracy in percent at each length after so many steps, and what these took."""
     make, n_symbols, n_answers = TASKS[task]
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 1])
-    width = equal_width(pattern)
+    width = equal_width(pattern, parameters_of(PATTERNS["attention"], WIDTH))
     model = Answerer(pattern, n_symbols, n_answers, width)
     config = OptimConfig(lr=lr, warmup_steps=min(100, steps // 4), weight_decay=0.01)
     optimizer, factor = build_optimizer(model, config), schedule(config, steps)

@@ -345,8 +345,7 @@ def _in_memory(
     )
     known = options.known_formulas
     for sample in samples:
-        if sample.request.formula in known:
-            sample.facts["known"] = said_known(known[sample.request.formula])
+        sample.facts.update(said_known(known, sample.request.formula))
     return Samples(samples)
 
 

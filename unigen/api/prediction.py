@@ -12,10 +12,9 @@ from typing import Any
 from unigen.api.samples import Samples
 from unigen.api.structures import samples_of
 from unigen.disk import alone_in
-from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.runs.prediction import ERROR, NOTE, PREDICTED, write_predictions
-from unigen.sample.predict import CRYSTALS, JUDGE, Predictions, StructurePredictor, open_predictor
+from unigen.sample.predict import CRYSTALS, JUDGE, Predictions, StructurePredictor, open_predictor_of
 
 _DIGITS = 6
 """Behind the point: single precision tells no more of an electronvolt."""
@@ -81,9 +80,8 @@ def predict_samples(
     samples: Samples, predictor: str | Path | None = None, device: str = "cpu"
 ) -> tuple[Samples, StructurePredictor]:
     """Samples with what is predicted among their facts, and by which predictor; arguments and errors as `predict`."""
-    opened = open_predictor(predictor or {"crystals": CRYSTALS, "molecules": JUDGE}[samples.kind], device)
-    if opened.of != samples.kind:
-        raise UserError(f"this predictor is of {opened.of}", where=opened.name, got=samples.kind)
+    usual = {"crystals": CRYSTALS, "molecules": JUDGE}[samples.kind]
+    opened = open_predictor_of(samples.kind, predictor or usual, device)
     made = [sample.structure for sample in samples if sample.structure is not None]
     found, places = opened.predict(made), iter(range(len(made)))
     told = (each if each.structure is None else _predicted(each, found, next(places)) for each in samples)

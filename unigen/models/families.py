@@ -362,10 +362,6 @@ def open_training_set(data: DataConfig, config: ModelConfig) -> TrainingSet:
     return opened.replaying(replayed, data.replay_share)
 
 
-def calibrate(network: Network, data: DataConfig) -> bool:
-    """Tell a trained network what held-out data say of its errors; returns whether its family does so."""
-    tell = _learned(network.config).calibrate
-    if tell is None:
-        return False
-    tell(network, data)
-    return True
+def calibration_of(config: ModelConfig) -> Callable[[Any, DataConfig], None] | None:
+    """What tells a trained network of this config what held-out data say of its errors; None: its family has none."""
+    return _learned(config).calibrate

@@ -117,9 +117,7 @@ class RunFolder(ABC):
         self.rows = {(row["request_index"], row["index"]): row for row in rows}
 
     def _with_known(self, row: Row) -> Row:
-        """A line that says whether its formula is known, where the folder knows that."""
-        formula = row["request"].get("formula")
-        return row | {"known": said_known(self.known[formula])} if formula in self.known else row
+        return row | said_known(self.known, row["request"].get("formula"))
 
     def finish(self) -> list[Row]:
         """Sort the journal and write the structure files; returns the rows in order."""
@@ -152,9 +150,9 @@ class RunFolder(ABC):
         """Print the first samples as a table, how many there are, and why others failed."""
 
 
-def said_known(known: bool) -> str:
-    """As tables and lines have it."""
-    return "yes" if known else "no"
+def said_known(known: Mapping[str, bool], formula: str | None) -> dict[str, str]:
+    """What lines and tables say of a formula that was asked for: whether it is known, or nothing where nobody tells."""
+    return {"known": "yes" if known[formula] else "no"} if formula is not None and formula in known else {}
 
 
 def was_made(row: Row) -> bool:

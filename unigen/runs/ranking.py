@@ -216,20 +216,13 @@ def _write_table(
                         "rank": choice.rank.get(place, ""),
                         "same_as_rank": choice.same_as.get(place, ""),
                         **{name: told.get(name, "") for name in what},
-                        **_known(folder, sample),
+                        **said_known(folder.known, getattr(sample.request, "formula", None)),
                         "merit": f"{rating.merit:.6f}" if rating.value is not None else "",
                         "reason": sample.reason or rating.reason,
                         **rating.facts,
                         ranker.quantity: "" if rating.value is None else rating.value,
                     }
                 )
-
-
-def _known(folder: RunFolder, sample: Sample) -> dict[str, str]:
-    """Whether the formula of a candidate is known, where the folder knows that of any."""
-    formula = getattr(sample.request, "formula", None)
-    known = folder.known.get(formula or "")
-    return {"known": "" if known is None else said_known(known)} if folder.known else {}
 
 
 def read_table(path: Path) -> tuple[str, list[dict[str, str]]]:

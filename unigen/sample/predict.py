@@ -236,6 +236,14 @@ class NetworkPredictor(StructurePredictor):
         return self.network(numbers.to(device), positions.to(device)).double().cpu().numpy()
 
 
+def open_predictor_of(kind: Kind, name_or_folder: str | Path, device: str = "cpu") -> StructurePredictor:
+    """One of these structures; raises UserError as `open_predictor`, and for one of the others."""
+    opened = open_predictor(name_or_folder, device)
+    if opened.of != kind:
+        raise UserError(f"this predictor is of {opened.of}", where=opened.name, got=kind)
+    return opened
+
+
 def open_predictor(name_or_folder: str | Path, device: str = "cpu") -> StructurePredictor:
     """A predictor by bundled name or by model folder.
 
@@ -293,9 +301,7 @@ def property_ranker(
     elif predictor is None and properties == ["density"]:
         ranker = PropertyRanker(ComputedDensity(), generator.ranges(properties))
     else:
-        opened = open_predictor(predictor or CRYSTALS)
-        if opened.of != "crystals":
-            raise UserError("this predictor is of molecules", where=opened.name, got="crystals")
+        opened = open_predictor_of("crystals", predictor or CRYSTALS)
         ranker = PropertyRanker(CrystalProperties(opened), generator.ranges(properties))
     ranker.check(requests)
     return ranker

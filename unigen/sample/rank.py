@@ -75,11 +75,7 @@ def by_request(samples: Iterable[Sample]) -> list[list[Sample]]:
 
 
 def rank_candidates(
-    groups: Sequence[Sequence[Sample]],
-    ranker: Ranker,
-    n: int,
-    workers: Workers,
-    folder: Path | None = None,
+    groups: Sequence[Sequence[Sample]], ranker: Ranker, n: int, workers: Workers, folder: Path | None = None
 ) -> tuple[list[list[Rating]], list[Choice]]:
     """The ratings of all candidates of all requests, and the best ``n`` distinct ones of each request.
 

@@ -20,7 +20,7 @@ from unigen.config import write_yaml
 from unigen.disk import alone_in
 from unigen.errors import UserError
 from unigen.models.checkpoint import begin_with, load_model, model_folder, save_model
-from unigen.models.families import build_model, calibrate, open_training_set
+from unigen.models.families import build_model, calibration_of, open_training_set
 from unigen.models.interface import Network
 from unigen.models.training_set import TrainingSet
 from unigen.train.batches import StepBatches
@@ -60,8 +60,9 @@ def _train(config: TrainConfig, out: Path) -> Path:
         sys.exit(0)  # the first process speaks for all
     if not config.patience:  # else the best are there
         publish(build_model(config.model), read_checkpoint(checkpoint), out / "model")
-    model = load_model(out / "model")
-    if calibrate(model, config.data):
+    if calibrate := calibration_of(config.model):
+        model = load_model(out / "model")
+        calibrate(model, config.data)
         save_model(model, out / "model")
     return out / "model"
 

@@ -11,7 +11,7 @@ from unigen.shapes import Float
 
 
 class RadialFunctions(nn.Module):
-    """``sqrt(2 / c) sin(n pi r / c) / r`` for n = 1, 2, ...: Gasteiger et al. 2020 (DimeNet), equation 7.
+    """``sqrt(2) sin(n pi r / c) / r`` for n = 1, 2, ...: Gasteiger et al. 2020 (DimeNet), equation 7, times sqrt(c).
 
     Args:
         count: how many.
@@ -22,13 +22,12 @@ class RadialFunctions(nn.Module):
 
     def __init__(self, count: int, cutoff: float) -> None:
         super().__init__()
-        self.cutoff = cutoff
         self.register_buffer("frequencies", math.pi / cutoff * torch.arange(1, count + 1), persistent=False)
 
     def forward(self, distance: Float[Tensor, "pairs"]) -> Float[Tensor, "pairs count"]:
         """Of each pair, with about unit variance."""
         nearest = distance.clamp(min=_NEAREST)[:, None]
-        return self.cutoff**0.5 * math.sqrt(2 / self.cutoff) * torch.sin(self.frequencies * nearest) / nearest
+        return math.sqrt(2) * torch.sin(self.frequencies * nearest) / nearest
 
 
 _NEAREST = 0.1
