@@ -98,7 +98,7 @@ def config_of(kind: str, name: str, changes: Sequence[str] = ()) -> TrainConfig:
     return load_config(TrainConfig, CONFIGS / path, [*small, *sizes, *changes])
 
 
-def costs(configs: Mapping[str, TrainConfig]) -> dict[str, float]:
+def costs(configs: Mapping[str, TrainConfig], probes: int = _PROBES) -> dict[str, float]:
     """CPU time of a training step, encoding included, in those of ``attention``: the median over the same batches."""
     steps = {}
     for name, config in configs.items():
@@ -110,7 +110,7 @@ def costs(configs: Mapping[str, TrainConfig]) -> dict[str, float]:
         batches = iter(StepBatches(data.train, data.encode, data.collate, **sizes))
         steps[name] = (model, build_optimizer(model, config.optim), batches, torch.Generator().manual_seed(0))
     seconds: dict[str, list[float]] = {name: [] for name in configs}
-    for _, name in product(range(_PROBES), configs):
+    for _, name in product(range(probes), configs):
         model, optimizer, batches, generator = steps[name]
         start = time.process_time()
         torch.stack(list(model.losses(next(batches), generator).values())).sum().backward()

@@ -83,6 +83,9 @@ ASKED = {"alpha": 200, "gap": 200}
 """Molecules asked for by each property."""
 REFERENCES, VALIDATED = 500, 512
 """Molecules of the test set that the judge's own error is measured on, and of the validation set."""
+PROBES = 80
+"""Batches on which the cost of a step is measured: those of eight differ more than the larger ones of ``mixers.py``,
+and those without examples more than those with."""
 HALF = 2
 """Of the training molecules: the judge was trained on the other."""
 
@@ -193,7 +196,7 @@ def main() -> None:
     # a pattern that is added later is measured against attention, too
     unmeasured = [name for name in patterns if name not in content["cost_of_a_step"]]
     if unmeasured:
-        measured = costs({name: config_of(name, half) for name in dict.fromkeys([ATTENTION, *unmeasured])})
+        measured = costs({name: config_of(name, half) for name in dict.fromkeys([ATTENTION, *unmeasured])}, PROBES)
         content["cost_of_a_step"] = measured | content["cost_of_a_step"]
         write_text(options.out, json.dumps(content, indent=1) + "\n")
         print(content["cost_of_a_step"], flush=True)
