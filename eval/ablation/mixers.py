@@ -42,6 +42,7 @@ from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.molecules.samples import MoleculeEntry
 from unigen.eval.report import provenance
 from unigen.models.families import build_model, open_training_set
+from unigen.models.generator import Generator
 from unigen.nn.mixers.backbone import Backbone
 from unigen.nn.mixers.pattern import Layer
 from unigen.request import CrystalRequest, MoleculeRequest
@@ -124,34 +125,34 @@ def costs(configs: Mapping[str, TrainConfig], probes: int = _PROBES) -> dict[str
     }
 
 
-def match_rates(folder: Path, retrieve_from: str, seed: int) -> dict[str, float]:
+def match_rate(generator: Generator, seed: int) -> tuple[float, float]:
     """One sample of each of 500 compositions of MP-20 test: percent that match, and their RMSE."""
     references = open_crystals("mp-20:test")
     chosen = np.sort(np.random.default_rng(0).permutation(len(references))[: JUDGED["crystals"]])
     references = references.select(np.isin(np.arange(len(references)), chosen))
     crystals, ids = list(references), references.ids.tolist()
     requests = [CrystalRequest(formula=crystal.formula, n_atoms=len(crystal)) for crystal in crystals]
-    entries = [CrystalEntry(*pair) for pair in zip(ids, crystals, strict=True)]
-    usual = load(folder, score=False, retrieve_from=retrieve_from)
-    anew = load(folder, score=False, retrieve_from=retrieve_from, anew=float("inf"))
+    drawn = generate(requests, model=generator, seed=seed, workers=1)
+    samples = [
+        CrystalEntry(key, sample.structure, index=0, reason=sample.reason)
+        for key, sample in zip(ids, drawn, strict=True)
+    ]
+    report = evaluate_crystals(samples, [CrystalEntry(*pair) for pair in zip(ids, crystals, strict=True)], workers=1)
+    return round(100 * (report["match_rate.k1"] or 0.0), 1), round(report["rmse.k1"] or 0.0, 4)
+
+
+def match_rates(folder: Path, retrieve_from: str, seed: int) -> dict[str, float]:
+    """Of a model as users get it, and where it follows no known structure."""
     found: dict[str, float] = {}
-    for name, generator in {"match": usual, "match_anew": anew}.items():
-        drawn = generate(requests, model=generator, seed=seed, workers=1)
-        samples = [
-            CrystalEntry(key, sample.structure, index=0, reason=sample.reason)
-            for key, sample in zip(ids, drawn, strict=True)
-        ]
-        report = evaluate_crystals(samples, entries, workers=1)
-        found |= {
-            name: round(100 * (report["match_rate.k1"] or 0.0), 1),
-            f"{name}_rmse": round(report["rmse.k1"] or 0.0, 4),
-        }
+    for name, anew in {"match": {}, "match_anew": {"anew": float("inf")}}.items():
+        generator = load(folder, score=False, retrieve_from=retrieve_from, **anew)
+        found[name], found[f"{name}_rmse"] = match_rate(generator, seed)
     return found
 
 
-def stability(folder: Path, seed: int) -> dict[str, float]:
+def stability(generator: Generator, seed: int) -> dict[str, float]:
     """Of 1,000 molecules from nothing: percent of atoms and of molecules that are stable, and of valid ones."""
-    drawn = generate(MoleculeRequest(), n=JUDGED["molecules"], model=load(folder, redraws=0), seed=seed, workers=1)
+    drawn = generate(MoleculeRequest(), n=JUDGED["molecules"], model=generator, seed=seed, workers=1)
     samples = [MoleculeEntry(str(sample.index), sample.structure, reason=sample.reason) for sample in drawn]
     report = evaluate_molecules(samples, workers=1)
     names = {"atoms_stable": "edm.atom_stable", "molecules_stable": "edm.molecule_stable", "valid": "rdkit.valid"}
@@ -166,7 +167,10 @@ def trained(kind: str, name: str, steps: int, seed: int) -> dict[str, Any]:
         start = time.process_time()
         model = train(config)
         taken = round(time.process_time() - start, 1)
-        judged = match_rates(model, config.data.train, seed) if kind == "crystals" else stability(model, seed)
+        if kind == "crystals":
+            judged = match_rates(model, config.data.train, seed)
+        else:
+            judged = stability(load(model, redraws=0), seed)
         losses = last_validation(Path(folder) / "run")
     return {"steps": steps, "width": width_of(name), "cpu_seconds": taken} | losses | judged
 

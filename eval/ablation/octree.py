@@ -1,0 +1,203 @@
+"""How to write an octree, and is it worth it? Variants and the other families, the same CPU time each.
+
+python eval/ablation/octree.py molecules --out octree-molecules.json
+python eval/ablation/octree.py crystals --out octree-crystals.json
+
+Small models, trained from nothing: the family that we have takes ``--steps`` steps, anything else as many as take the
+same CPU time, which is measured first, all in turns on the same structures (as in ``mixers.py``).
+
+Octrees are judged by ``nats``: how likely 512 validation structures are, all told (composition, tree, elements, places
+in bins of 0.01 Angstrom; where a place is drawn by the diffusion head, its density times the bin; of crystals with the
+density of the lattice in standard deviations). It is the same quantity whatever the octree, so variants compare.
+Families compare by what they make: 1,000 molecules from nothing (EDM's look-up, redrawn nowhere), or one sample each
+of 500 compositions of MP-20 test (match rate and RMSE; "anew": following no known structure). No number here is that
+of a bundled model. A run that is cut off goes on with what its file lacks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mixers import CONFIGS, costs, match_rate, match_rates, spread, stability
+from rich.console import Console
+from rich.table import Table
+
+from unigen.config import load as load_config
+from unigen.disk import write_text
+from unigen.eval.report import provenance
+from unigen.models.checkpoint import load_model
+from unigen.models.families import open_training_set
+from unigen.models.octree.batch import OctreeBatch, Stage
+from unigen.models.octree.network import OctreeModel
+from unigen.nn.process.solvers import karras_levels, log_likelihood
+from unigen.sample.load import load
+from unigen.train.run import train
+from unigen.train.settings import TrainConfig
+
+_ALL = (
+    *("compile=false", "threads=1", "data.batch_size=32", "optim.warmup_steps=50", "optim.ema_decay=0.99"),
+    *("model.mixers=[attention, attention, attention, attention]", "model.width=96", "model.heads=4"),
+    *("model.head_width=96", "model.head_blocks=2", "match_structures=0"),
+)
+"""One thread, so that CPU time is what the arithmetic takes."""
+_CRYSTALS = ("data.train=crystal-train:train", "data.val=crystal-train:val", "model.max_atoms=20")
+Variant = tuple[str, tuple[str, ...]]
+"""A config, and what is changed in it."""
+MOLECULES: dict[str, Variant] = {
+    "smiles": ("qm9.yaml", ()),
+    "octree": ("octree.yaml", ()),
+    "octree, full depth": ("octree.yaml", ("model.stops_at_single=false",)),
+    "octree, doubled": ("octree.yaml", ("model.form=doubled",)),
+    "octree, diffusion head": ("octree.yaml", ("model.position=continuous",)),
+    "octree, order alone": ("octree.yaml", ("model.rotary=order",)),
+}
+CRYSTALS: dict[str, Variant] = {
+    "wyckoff": ("crystal-small.yaml", ("model.reranker_width=48", "model.max_orbits=20")),
+    "words": ("hybrid.yaml", ()),
+    "octree": ("octree-crystals.yaml", ()),
+    "octree, full depth": ("octree-crystals.yaml", ("model.stops_at_single=false",)),
+    "octree, doubled": ("octree-crystals.yaml", ("model.form=doubled",)),
+    "octree, diffusion head": ("octree-crystals.yaml", ("model.position=continuous",)),
+}
+VARIANTS = {"molecules": MOLECULES, "crystals": CRYSTALS}
+VALIDATED = 512
+"""Structures of the validation set whose likelihood is told."""
+SOLVER_STEPS = 24
+"""Of the density of a vector."""
+_FIRST_ROW = "attention"
+"""The name by which ``costs`` knows what all others are measured in."""
+
+
+def config_of(kind: str, name: str, changes: Sequence[str] = ()) -> TrainConfig:
+    """How a variant is trained."""
+    path, own = VARIANTS[kind][name]
+    return load_config(TrainConfig, CONFIGS / path, [*_ALL, *(_CRYSTALS if kind == "crystals" else ()), *own, *changes])
+
+
+def cost_of_a_step(kind: str) -> dict[str, float]:
+    """CPU time of a training step of each variant in those of the first."""
+    names = list(VARIANTS[kind])
+    found = costs({_FIRST_ROW if name == names[0] else name: config_of(kind, name) for name in names}, probes=40)
+    return {names[0] if name == _FIRST_ROW else name: cost for name, cost in found.items()}
+
+
+@torch.no_grad()
+def nats_of_vectors(model: OctreeModel, batch: OctreeBatch, before: torch.Tensor) -> torch.Tensor:
+    """Of each structure: minus the log density of its lattice, and the log probability of its places in bins."""
+    stage, nats = batch.stage[:, 1:], before.new_zeros(len(batch), dtype=torch.float64)
+    heads = []
+    if model.config.is_periodic:
+        slot = stage == Stage.LATTICE
+        lattice = model.embedding.standardise(batch.tokens.vectors[:, 1:][slot])
+        heads.append((slot, model.lattice_head, model.lattice_head.context(before[slot]), lattice, None))
+    if not model.grid.is_binned:
+        leaf = stage == Stage.LEAF
+        size = (1 << batch.level[:, 1:][leaf]).double()
+        places = (batch.offset[:, 1:][leaf] / size[:, None] - 0.5) * math.sqrt(12)
+        context = model.vector_context(before[leaf], batch.element[:, 1:][leaf])
+        # in the head's unit a bin is this long along each axis
+        bins = 3 * (math.sqrt(12) / (model.config.bins * size)).log()
+        heads.append((leaf, model.vector_head, context, places.float(), bins))
+    for where, head, context, vectors, volume in heads:
+        process = head.process
+        levels = karras_levels(SOLVER_STEPS, process.sigma_min, process.sigma_max)
+        denoise = partial(head.denoise_with_slopes, context=context)
+        found = log_likelihood(denoise, vectors, levels, process.prior_log_prob).double()
+        nats.index_add_(0, where.nonzero()[:, 0], -(found if volume is None else found + volume))
+    return nats
+
+
+@torch.no_grad()
+def nats(model: OctreeModel, config: TrainConfig) -> float:
+    """Of a validation structure, on average; every model is shown the same ones from the same side."""
+    data, size = open_training_set(config.data, config.model), 32
+    # of those that fit the model: which ones do is the same for all variants of a depth
+    chosen = np.random.default_rng(0).permutation(len(data.val))[:VALIDATED].tolist()
+    found: list[float] = []
+    for start in range(0, VALIDATED, size):
+        rows = chosen[start : start + size]
+        batch = data.collate([data.encode_val(row, data.val[row], np.random.default_rng([1, row])) for row in rows])
+        before = model.hidden(batch)[:, :-1]
+        found += (nats_of_vectors(model, batch, before) - model.scores(batch, before).total).tolist()
+    return round(statistics.mean(found), 2)
+
+
+def made_by(kind: str, folder: Path, retrieve_from: str, seed: int) -> dict[str, float]:
+    """What a trained model makes."""
+    family = load_model(folder).config.kind
+    if kind == "molecules":
+        return stability(load(folder, score=False, **({"redraws": 0} if family == "molecule" else {})), seed)
+    if family == "wyckoff":
+        return match_rates(folder, retrieve_from, seed)
+    match, rmse = match_rate(load(folder, score=False), seed)
+    return {"match_anew": match, "match_anew_rmse": rmse}
+
+
+def trained(kind: str, name: str, steps: int, seed: int) -> dict[str, Any]:
+    """One run from scratch, in a folder that is thrown away, and what came of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        fixed = [f"max_steps={steps}", f"validate_every={steps}", f"seed={seed}", f"out={folder}/run"]
+        config = config_of(kind, name, fixed)
+        start = time.process_time()
+        made = train(config)
+        taken = round(time.process_time() - start, 1)
+        model = load_model(made).eval()
+        judged: dict[str, float] = {"nats": nats(model, config)} if isinstance(model, OctreeModel) else {}
+        start = time.process_time()
+        judged |= made_by(kind, made, config.data.train, seed)
+        drawing = round(time.process_time() - start, 1)
+    return {"steps": steps, "cpu_seconds": taken, "cpu_seconds_of_drawing": drawing} | judged
+
+
+def table(kind: str, runs: Mapping[str, Mapping[str, float]]) -> Table:
+    """A line a variant: mean over its seeds, and their standard deviation."""
+    measured = list(dict.fromkeys(name for run in runs.values() for name in run))
+    shown = Table("variant", "seeds", *measured)
+    for variant in VARIANTS[kind]:
+        found = [run for key, run in runs.items() if key.rsplit(" | ", 1)[0] == variant]
+        cells = [spread([run[name] for run in found]) if all(name in run for run in found) else "" for name in measured]
+        if found:
+            shown.add_row(variant, str(len(found)), *cells)
+    return shown
+
+
+def main() -> None:
+    """Train what is missing, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=list(VARIANTS))
+    parser.add_argument("--steps", type=int, default=2000, help="of the first row")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    content: dict[str, Any] = {"kind": options.kind, "steps": options.steps, "provenance": provenance("")}
+    if options.out.exists():
+        content |= json.loads(options.out.read_text())
+    if "cost_of_a_step" not in content:
+        content |= {"cost_of_a_step": cost_of_a_step(options.kind), "runs": {}}
+        print(content["cost_of_a_step"], flush=True)
+    # seeds outermost: a run that is cut off has whole rows
+    for seed, name in product(range(options.seeds), VARIANTS[options.kind]):
+        key = f"{name} | {seed}"
+        if key not in content["runs"]:
+            steps = round(content["steps"] / content["cost_of_a_step"][name])
+            content["runs"][key] = trained(options.kind, name, steps, seed)
+            write_text(options.out, json.dumps(content, indent=1) + "\n")
+            print(key, content["runs"][key], flush=True)
+    Console(width=200).print(table(options.kind, content["runs"]))
+
+
+if __name__ == "__main__":
+    main()
