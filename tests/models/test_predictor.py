@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.models.small_molecules import molecules
-from tests.models.small_predictor import POOLINGS, batch, items, small_predictor
+from tests.models.small_predictor import POOLINGS, SIZES, batch, items, small_predictor
+from unigen.errors import UserError
 from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model, save_model
+from unigen.models.error_bars import ERROR_BARS
 from unigen.models.predictor.batch import PropertyBatch, collate_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.molecules.molecule import Molecule
@@ -160,6 +162,30 @@ def test_the_loss_reaches_every_parameter():
     network = PropertyNetwork(small_predictor().config).double()
     torch.stack(list(network.losses(batch()).values())).sum().backward()
     assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
+def test_error_bars_teach_the_features_nothing():
+    """Alone they are all that is trained; together with the values these learn what they learn without them."""
+    torch.manual_seed(0)
+    plain = deepcopy(small_predictor())
+    told = PropertyNetwork(PredictorConfig(kind="predictor", properties=POOLINGS, error_bars=True, **SIZES)).double()
+    told.load_state_dict(plain.state_dict(), strict=False)
+    alone = told.losses(batch(), only=ERROR_BARS)
+    assert [*alone] == [ERROR_BARS]
+    alone[ERROR_BARS].backward()
+    reached = {name.partition(".")[0] for name, each in told.named_parameters() if each.grad is not None}
+    assert reached == {"spread"}
+    assert {*told.trained_alone(ERROR_BARS).parameters()} == {*told.spread.parameters()}
+    together, without = told.losses(batch()), plain.losses(batch())
+    torch.stack(list(together.values())).sum().backward()
+    torch.stack(list(without.values())).sum().backward()
+    learned = dict(told.named_parameters())
+    for name, parameter in plain.named_parameters():
+        torch.testing.assert_close(learned[name].grad, parameter.grad, rtol=0, atol=1e-12)
+    with pytest.raises(UserError, match="only: this model has no error bars; set model"):
+        plain.trained_alone(ERROR_BARS)
+    with pytest.raises(UserError, match="only: this model has no part for reranker"):
+        told.trained_alone("reranker")
 
 
 def test_properties_come_in_the_order_of_the_config():

@@ -19,9 +19,10 @@ from unigen.data.build import BuildOptions, build_dataset
 from unigen.data.crystal_store import open_crystals
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model
+from unigen.models.error_bars import COVERAGE
 from unigen.models.property.batch import collate_labelled
 from unigen.models.property.items import LabelledStructures, calibrate_errors
-from unigen.models.property.network import COVERAGE, PropertyConfig
+from unigen.models.property.network import PropertyConfig
 from unigen.models.training_set import DataConfig
 from unigen.nn.encoders.choice import MessagePassingChoice
 from unigen.train.run import train

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,12 +13,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import unigen
 from tests.train.tiny_run import logged
 from unigen import cli
 from unigen.config import load, read_yaml, write_yaml
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.errors import UserError
 from unigen.models.checkpoint import load_model
+from unigen.models.error_bars import COVERAGE
 from unigen.models.predictor.batch import collate_properties
 from unigen.models.predictor.items import PropertyItems
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
@@ -115,7 +118,39 @@ def test_the_command_trains_and_leaves_a_model(run):
     assert np.isfinite(losses).all()
     model = load_model(run / "model")
     assert isinstance(model, PropertyNetwork)
-    assert read_yaml(run / "model" / "config.yaml") == MODEL | {"cutoff": 6.0}
+    written = read_yaml(run / "model" / "config.yaml")
+    assert written == MODEL | {"cutoff": 6.0, "units": {}, "error_bars": False}
+    assert {*unigen.predict(molecules()[0], run / "model").facts} == {f"{name}_predicted" for name in POOLINGS}
+
+
+def test_error_bars_are_learned_afterwards_and_change_no_value(home, run, tmp_path):
+    """From the other half; then nine of ten of the molecules that they were calibrated on lie inside."""
+    held = home / "datasets" / "held"
+    held.mkdir(exist_ok=True)
+    known = [molecule for place in range(3) for molecule in moved(place)]
+    table = MoleculeDataset.to_table(known, [f"held-{place}" for place in range(len(known))], ["val"] * len(known))
+    pq.write_table(table, held / "molecules.parquet")
+    changes = ["model.error_bars=true", "only=error_bars", f"start_from={run}/model", f"out={tmp_path}/run"]
+    write_yaml(tmp_path / "tiny.yaml", CONFIG)
+    config = load(TrainConfig, tmp_path / "tiny.yaml", [*changes, "data.values_of_half=2", "data.val=held:val"])
+    told, silent = load_model(train(config)), load_model(run / "model")
+    values, errors = told.predicted(known)
+    torch.testing.assert_close(values, silent.predicted(known)[0], rtol=0, atol=0)
+    assert silent.predicted(known)[1].isnan().all()
+    truth = torch.tensor([[molecule.properties[name] for name in POOLINGS] for molecule in known])
+    inside = ((values - truth).abs() <= errors * (1 + 1e-5)).double().mean(0)
+    assert (inside >= COVERAGE).all()
+    assert (errors > 0).all()
+    assert errors[:, 1:].std(0).min() > 0  # not one number for all
+    found = unigen.predict(known[0], tmp_path / "run" / "model").facts
+    assert found["spread_error"] == pytest.approx(float(errors[0, 1]), rel=1e-4)
+
+
+def moved(place: int) -> list[Molecule]:
+    """All molecules, a little out of shape, with their properties."""
+    rng = np.random.default_rng(place)
+    bent = [replace(each, positions=each.positions + rng.normal(size=(len(each), 3)) / 50) for each in molecules()]
+    return [replace(each, properties=_properties(each, 12)) for each in bent]
 
 
 def test_every_validation_logs_the_error_of_each_property_in_its_unit(run):

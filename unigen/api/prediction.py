@@ -14,7 +14,7 @@ from unigen.api.structures import samples_of
 from unigen.disk import alone_in
 from unigen.models.generator import Sample
 from unigen.runs.prediction import ERROR, NOTE, PREDICTED, write_predictions
-from unigen.sample.predict import CRYSTALS, JUDGE, Predictions, StructurePredictor, open_predictor_of
+from unigen.sample.predict import CRYSTALS, JUDGE, NetworkPredictor, Predictions, open_predictor_of
 
 _DIGITS = 6
 """Behind the point: single precision tells no more of an electronvolt."""
@@ -78,7 +78,7 @@ def left_out(samples: Samples) -> list[str]:
 
 def predict_samples(
     samples: Samples, predictor: str | Path | None = None, device: str = "cpu"
-) -> tuple[Samples, StructurePredictor]:
+) -> tuple[Samples, NetworkPredictor]:
     """Samples with what is predicted among their facts, and by which predictor; arguments and errors as `predict`."""
     usual = {"crystals": CRYSTALS, "molecules": JUDGE}[samples.kind]
     opened = open_predictor_of(samples.kind, predictor or usual, device)
@@ -88,7 +88,7 @@ def predict_samples(
     return Samples(told), opened
 
 
-def write_folder(folder: Path, samples: Samples, predictor: StructurePredictor, *, page: bool = True) -> None:
+def write_folder(folder: Path, samples: Samples, predictor: NetworkPredictor, *, page: bool = True) -> None:
     """Write the table of what was predicted, and the page; raises UserError as `predict` does."""
     rows, facts = samples.rows(), [sample.facts for sample in samples]
     with alone_in(folder):

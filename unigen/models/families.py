@@ -26,6 +26,7 @@ from unigen.models.nearest.generator import NEAREST, NearestSettings, nearest_ge
 from unigen.models.octree.decoding import OctreeSettings
 from unigen.models.octree.items import octree_encoder, open_octree_crystals, open_octree_molecules
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig
+from unigen.models.predictor.items import calibrate_errors as calibrate_molecules
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.models.property.items import calibrate_errors, open_labelled
@@ -236,6 +237,7 @@ FAMILIES: tuple[Family, ...] = (
             config=PredictorConfig,
             network=PropertyNetwork,
             training_set=open_properties,
+            calibrate=calibrate_molecules,
             reads="molecules",
             tiny=PredictorConfig(
                 kind="predictor",

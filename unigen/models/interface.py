@@ -164,28 +164,7 @@ class Network(nn.Module, ABC):
 
 
 class PredictingNetwork(Network):
-    """A network that tells properties of molecules by their elements and positions.
-
-    Attributes:
-        seen: whether there was an element in training, by atomic number.
-    """
-
-    seen: Bool[Tensor, "elements"]
-
-    @property
-    @abstractmethod
-    def properties(self) -> tuple[str, ...]:
-        """What it predicts, in this order, in the units of the data it was trained on."""
-
-    @abstractmethod
-    def forward(
-        self, numbers: Int[Tensor, "batch atoms"], positions: Float[Tensor, "batch atoms 3"]
-    ) -> Float[Tensor, "batch properties"]:
-        """Properties of molecules, padded with atomic number 0; positions in Angstrom."""
-
-
-class CalibratedNetwork(Network):
-    """A network that tells properties of whole structures, each with an error bar.
+    """A network that tells properties of whole structures, and how far off each may be.
 
     Attributes:
         seen: whether there was an element in training, by atomic number.
@@ -206,7 +185,7 @@ class CalibratedNetwork(Network):
     @property
     @abstractmethod
     def units(self) -> tuple[str, ...]:
-        """Of the properties."""
+        """Of the properties; empty where nobody said."""
 
     @abstractmethod
     def predicted(

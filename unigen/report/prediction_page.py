@@ -14,7 +14,7 @@ from unigen.report.page import Item, Page
 from unigen.runs.folder import PAGE, Row
 from unigen.runs.prediction import ERROR, NOTE, PREDICTED
 from unigen.runs.sample_table import sample_columns
-from unigen.sample.predict import StructurePredictor
+from unigen.sample.predict import NetworkPredictor
 
 _NOT_SHOWN = {"id", "formula", "cell_formula", "reason"}
 """Said by the card itself."""
@@ -31,7 +31,7 @@ def write_prediction_page(
     structures: Sequence[Crystal | Molecule | None],
     rows: Sequence[Row],
     facts: Sequence[Mapping[str, Any]],
-    predictor: StructurePredictor,
+    predictor: NetworkPredictor,
 ) -> Path:
     """Write ``report.html`` into a folder of predictions.
 

@@ -14,7 +14,7 @@ from unigen.runs.folder import Row
 from unigen.runs.sample_table import sample_columns
 from unigen.runs.tables import SHOWN
 from unigen.runs.terminal_table import WIDTH, Column, terminal_table
-from unigen.sample.predict import StructurePredictor
+from unigen.sample.predict import NetworkPredictor
 from unigen.version import __version__
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PREDICTED, ERROR, NOTE = "_predicted", "_error", "prediction_note"
 
 
 def write_predictions(
-    folder: Path, rows: Sequence[Row], facts: Sequence[Mapping[str, Any]], predictor: StructurePredictor
+    folder: Path, rows: Sequence[Row], facts: Sequence[Mapping[str, Any]], predictor: NetworkPredictor
 ) -> None:
     """Write the table, and what it was made by.
 
@@ -55,7 +55,7 @@ def write_predictions(
 
 
 def predictions_table(
-    rows: Sequence[Row], facts: Sequence[Mapping[str, Any]], predictor: StructurePredictor, width: int = WIDTH
+    rows: Sequence[Row], facts: Sequence[Mapping[str, Any]], predictor: NetworkPredictor, width: int = WIDTH
 ) -> Table:
     """The first of them for the terminal: every property, and behind it the error bar where the predictor tells one.
 

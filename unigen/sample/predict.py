@@ -1,37 +1,33 @@
 """A trained predictor as a function of structures: which properties they have, by elements and positions alone.
 
 Of molecules two are bundled, each trained on the half of QM9 that the other has not seen: one judges molecules that
-were made for a property, the other chooses among candidates, so that none is judged by the one that chose it. Of
-crystals there is one, whose values have error bars.
+were made for a property and tells error bars, the other chooses among candidates, so that none is judged by the one
+that chose it. Of crystals there is one, with error bars.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from unigen.batch import pad
 from unigen.bounded_cache import BoundedCache
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
-from unigen.data.recipes import recipe
 from unigen.disk import sha256_of
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
 from unigen.models.card import read_model_card
 from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
 from unigen.models.generator import Generator
-from unigen.models.interface import CalibratedNetwork, PredictingNetwork
+from unigen.models.interface import PredictingNetwork
 from unigen.molecules.molecule import Molecule
 from unigen.ranking.property import ComputedDensity, PropertyRanker
 from unigen.request import CrystalRequest, MoleculeRequest
-from unigen.shapes import Bool, Float
+from unigen.shapes import Float
 
 JUDGE, CHOOSER = "unigen-qm9-predictor", "unigen-qm9-chooser"
 CRYSTALS = "unigen-crystal-predictor"
@@ -40,8 +36,8 @@ _BATCH = 128  # structures; sorted by size, so that padding is little
 _MOST_ATOMS = 2_000
 """Of a batch: an atom of a crystal sees some thirty others, and every pair takes as much memory as an atom does."""
 
-_REMEMBERED = 1 << 17
-"""Molecules whose properties are kept, with the molecules themselves: some 2 KB each, ten times the test set of QM9."""
+_REMEMBERED = 1 << 16
+"""Structures that are kept with their properties: of molecules some 2 KB each, five times the test set of QM9."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,83 +57,75 @@ class Predictions:
     reasons: list[str]
 
 
-class StructurePredictor(ABC):
-    """What gives all properties of structures at once.
+class NetworkPredictor:
+    """A function that gives all properties of crystals or of molecules at once; structures it has seen are remembered.
 
-    Attributes:
-        name: for messages and reports.
-        version: checksum of the weights.
-        trained_on: which data it has seen, in a sentence.
-        of: what it predicts properties of.
-    """
-
-    name: str
-    version: str
-    trained_on: str
-    of: Kind
-
-    @property
-    @abstractmethod
-    def properties(self) -> tuple[str, ...]:
-        """What it predicts, in this order, in the units of the data it was trained on."""
-
-    @property
-    @abstractmethod
-    def units(self) -> tuple[str, ...]:
-        """Of the properties; empty where nobody says."""
-
-    @abstractmethod
-    def predict(self, structures: Sequence[Any]) -> Predictions:
-        """Every property of every structure, or why there is none."""
-
-    def _unseen(self, structure: Crystal | Molecule, seen: Bool[np.ndarray, "elements"]) -> str:
-        """Why nothing is said of a structure with an element that was not there in training; else nothing."""
-        new = sorted({*structure.numbers.tolist()} - {*np.flatnonzero(seen).tolist()})
-        return f"the predictor was trained without {', '.join(SYMBOLS[number] for number in new)}" if new else ""
-
-
-class CalibratedPredictor(StructurePredictor):
-    """Of crystals, or of molecules, with error bars.
+    It is what `unigen.eval.molecules.conditional.evaluate_conditional` judges with.
 
     Args:
         network: trained.
-        name: see StructurePredictor.
-        version: see StructurePredictor.
-        trained_on: see StructurePredictor.
+        name: for messages and reports.
+        version: checksum of the weights.
+        trained_on: which data it has seen, in a sentence.
+
+    Attributes:
+        of: what it predicts properties of.
+        properties: what it predicts, in this order, in the units of the data it was trained on.
+        units: of the properties; empty where nobody says.
     """
 
-    def __init__(self, network: CalibratedNetwork, name: str, version: str, trained_on: str) -> None:
+    def __init__(
+        self, network: PredictingNetwork, name: str, version: str = "", trained_on: str = "its card does not say"
+    ) -> None:
         self.network = network.eval()
         self.name, self.version, self.trained_on, self.of = name, version, trained_on, network.structures
+        self.properties, self.units = network.properties, network.units
+        # by identity, as structures are compared
+        self._predicted = BoundedCache[Crystal | Molecule, Float[np.ndarray, "2 properties"]](_REMEMBERED)
 
-    @property
-    def properties(self) -> tuple[str, ...]:
-        """See StructurePredictor."""
-        return self.network.properties
+    def __call__(
+        self, structures: Sequence[Crystal] | Sequence[Molecule]
+    ) -> Float[np.ndarray, "structures properties"]:
+        """Every property of every structure.
 
-    @property
-    def units(self) -> tuple[str, ...]:
-        """See StructurePredictor."""
-        return self.network.units
+        Raises:
+            UserError: an element that was not there in training.
+        """
+        found = self.predict(structures)
+        if reasons := [reason for reason in found.reasons if reason]:
+            raise UserError(reasons[0], where=self.name)
+        return found.values
+
+    def predict(self, structures: Sequence[Crystal | Molecule]) -> Predictions:
+        """Every property of every structure and how far off it may be, or why nothing is said of it."""
+        reasons = [self._unseen(structure) for structure in structures]
+        told = [one for one, why in zip(structures, reasons, strict=True) if not why]
+        new = sorted(dict.fromkeys(each for each in told if each not in self._predicted), key=len)
+        found = self._predicted.get_all(told, self._run_network(new))
+        both = np.full((len(structures), 2, len(self.properties)), np.nan)
+        for place, structure in enumerate(structures):
+            if not reasons[place]:
+                both[place] = found[structure]
+        return Predictions(self.properties, both[:, 0], both[:, 1], reasons)
+
+    def _unseen(self, structure: Crystal | Molecule) -> str:
+        """Why nothing is said of a structure with an element that was not there in training; else nothing."""
+        seen = self.network.seen.cpu().numpy()
+        new = sorted({*structure.numbers.tolist()} - {*np.flatnonzero(seen).tolist()})
+        return f"the predictor was trained without {', '.join(SYMBOLS[number] for number in new)}" if new else ""
 
     @torch.no_grad()
-    def predict(self, structures: Sequence[Crystal] | Sequence[Molecule]) -> Predictions:
-        """See StructurePredictor."""
-        seen = self.network.seen.cpu().numpy()
-        reasons = [self._unseen(structure, seen) for structure in structures]
-        values = np.full((len(structures), len(self.properties)), np.nan)
-        errors = values.copy()
-        order = sorted(
-            (place for place, why in enumerate(reasons) if not why), key=lambda place: len(structures[place])
-        )
-        start = 0
-        while start < len(order):
-            largest = len(structures[order[min(start + _BATCH, len(order)) - 1]])
-            chosen = order[start : start + max(1, min(_BATCH, _MOST_ATOMS // largest))]
-            start += len(chosen)
-            found = self.network.predicted([structures[place] for place in chosen])
-            values[chosen], errors[chosen] = (each.double().cpu().numpy() for each in found)
-        return Predictions(self.properties, values, errors, reasons)
+    def _run_network(
+        self, structures: list[Crystal | Molecule]
+    ) -> list[tuple[Crystal | Molecule, Float[np.ndarray, "2 properties"]]]:
+        """Values and error bars of each; the smallest come first."""
+        made: list[tuple[Crystal | Molecule, Float[np.ndarray, "2 properties"]]] = []
+        while len(made) < len(structures):
+            rest = structures[len(made) : len(made) + _BATCH]
+            batch = rest[: max(1, _MOST_ATOMS // len(rest[-1]))]
+            values, errors = (each.double().cpu().numpy() for each in self.network.predicted(batch))
+            made += zip(batch, np.stack([values, errors], axis=1), strict=True)
+        return made
 
 
 class CrystalProperties:
@@ -147,7 +135,7 @@ class CrystalProperties:
         network: of crystals.
     """
 
-    def __init__(self, network: StructurePredictor) -> None:
+    def __init__(self, network: NetworkPredictor) -> None:
         self.network, self.density = network, ComputedDensity()
         self.name, self.version, self.trained_on = network.name, network.version, network.trained_on
 
@@ -168,75 +156,7 @@ class CrystalProperties:
         return np.concatenate([self.density(structures), found.values], axis=1)
 
 
-class NetworkPredictor(StructurePredictor):
-    """A function that gives all properties of molecules at once; molecules it has seen are remembered.
-
-    It is what `unigen.eval.molecules.conditional.evaluate_conditional` judges with.
-
-    Args:
-        network: trained.
-        name: for messages and reports.
-        version: checksum of the weights.
-        trained_on: which data it has seen, in a sentence.
-    """
-
-    def __init__(
-        self, network: PredictingNetwork, name: str, version: str = "", trained_on: str = "its card does not say"
-    ) -> None:
-        self.network = network.eval()
-        self.name, self.version, self.trained_on, self.of = name, version, trained_on, "molecules"
-        # by identity, as molecules are compared
-        self._predicted = BoundedCache[Molecule, Float[np.ndarray, "properties"]](_REMEMBERED)
-
-    @property
-    def properties(self) -> tuple[str, ...]:
-        """What it predicts, in this order, in the units of the data it was trained on."""
-        return self.network.properties
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        """Not told by this kind of network: those of QM9, where the property is one of its."""
-        card = recipe("qm9")
-        known = {} if card is None else card.properties
-        return tuple(known.get(name, {}).get("unit", "") for name in self.properties)
-
-    def __call__(self, molecules: Sequence[Molecule]) -> Float[np.ndarray, "molecules properties"]:
-        """Every property of every molecule.
-
-        Raises:
-            UserError: an element that was not there in training.
-        """
-        new = sorted(dict.fromkeys(molecule for molecule in molecules if molecule not in self._predicted), key=len)
-        made: list[tuple[Molecule, np.ndarray]] = []
-        for start in range(0, len(new), _BATCH):
-            batch = new[start : start + _BATCH]
-            made += zip(batch, self._run_network(batch), strict=True)
-        found = self._predicted.get_all(molecules, made)
-        values = [found[molecule] for molecule in molecules]
-        return np.array(values).reshape(len(molecules), len(self.properties))
-
-    def predict(self, structures: Sequence[Molecule]) -> Predictions:
-        """See StructurePredictor; this network tells no error bars, and its card what it is off by on average."""
-        seen = self.network.seen.cpu().numpy()
-        reasons = [self._unseen(structure, seen) for structure in structures]
-        values = np.full((len(structures), len(self.properties)), np.nan)
-        said = [place for place, why in enumerate(reasons) if not why]
-        values[said] = self([structures[place] for place in said])
-        return Predictions(self.properties, values, np.full_like(values, np.nan), reasons)
-
-    @torch.no_grad()
-    def _run_network(self, molecules: list[Molecule]) -> Float[np.ndarray, "molecules properties"]:
-        atoms = max(map(len, molecules))
-        numbers = pad([molecule.numbers for molecule in molecules], atoms)
-        unseen = numbers[~self.network.seen.cpu()[numbers] & (numbers > 0)]
-        if len(unseen):
-            raise UserError(f"the predictor was trained without {SYMBOLS[int(unseen[0])]}", where=self.name)
-        positions = pad([molecule.positions.astype(np.float32) for molecule in molecules], atoms)
-        device = self.network.seen.device
-        return self.network(numbers.to(device), positions.to(device)).double().cpu().numpy()
-
-
-def open_predictor_of(kind: Kind, name_or_folder: str | Path, device: str = "cpu") -> StructurePredictor:
+def open_predictor_of(kind: Kind, name_or_folder: str | Path, device: str = "cpu") -> NetworkPredictor:
     """One of these structures; raises UserError as `open_predictor`, and for one of the others."""
     opened = open_predictor(name_or_folder, device)
     if opened.of != kind:
@@ -244,7 +164,7 @@ def open_predictor_of(kind: Kind, name_or_folder: str | Path, device: str = "cpu
     return opened
 
 
-def open_predictor(name_or_folder: str | Path, device: str = "cpu") -> StructurePredictor:
+def open_predictor(name_or_folder: str | Path, device: str = "cpu") -> NetworkPredictor:
     """A predictor by bundled name or by model folder.
 
     Raises:
@@ -252,27 +172,21 @@ def open_predictor(name_or_folder: str | Path, device: str = "cpu") -> Structure
     """
     folder = model_folder(name_or_folder)
     network = load_model(folder, device)
+    if not isinstance(network, PredictingNetwork):
+        raise UserError("this model predicts no properties", where=str(folder), got=f"kind {network.config.kind}")
     card = folder / "card.yaml"
     trained_on = read_model_card(card).data if card.exists() else "its card does not say"
-    told = folder.name, sha256_of(folder / WEIGHTS), trained_on
-    if isinstance(network, CalibratedNetwork):
-        return CalibratedPredictor(network, *told)
-    if isinstance(network, PredictingNetwork):
-        return NetworkPredictor(network, *told)
-    raise UserError("this model predicts no properties", where=str(folder), got=f"kind {network.config.kind}")
+    return NetworkPredictor(network, folder.name, sha256_of(folder / WEIGHTS), trained_on)
 
 
 def load_predictor(name_or_folder: str | Path = JUDGE, device: str = "cpu") -> NetworkPredictor:
-    """One that judges and chooses molecules; raises UserError as `open_predictor`, and for any other.
+    """One of molecules, which judges them and chooses among them; raises UserError as `open_predictor_of`.
 
     Example:
         >>> predictor = load_predictor("runs/qm9-predictor/model")  # doctest: +SKIP
         >>> predictor([Molecule.from_smiles("CCO")])[:, predictor.properties.index("gap")]  # doctest: +SKIP
     """
-    predictor = open_predictor(name_or_folder, device)
-    if not isinstance(predictor, NetworkPredictor):
-        raise UserError("this predictor judges no molecules", where=str(name_or_folder), wanted="kind: predictor")
-    return predictor
+    return open_predictor_of("molecules", name_or_folder, device)
 
 
 def property_ranker(

@@ -54,7 +54,7 @@ class PropertyPredictor(Protocol):
     @property
     def properties(self) -> tuple[str, ...]: ...  # noqa: D102 - said above
 
-    def __call__(self, molecules: Sequence[Molecule]) -> Float[np.ndarray, "molecules properties"]:
+    def __call__(self, molecules: Sequence[Molecule], /) -> Float[np.ndarray, "molecules properties"]:
         """Every property of every molecule, in the units of the dataset."""
         ...
 

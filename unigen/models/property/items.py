@@ -9,8 +9,9 @@ from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError, did_you_mean
+from unigen.models.error_bars import conformal_factors
 from unigen.models.property.batch import LabelledGraph, collate_labelled, graph_of
-from unigen.models.property.network import COVERAGE, GraphPropertyNetwork, PropertyConfig
+from unigen.models.property.network import GraphPropertyNetwork, PropertyConfig
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.shapes import Float, Int
 
@@ -107,10 +108,7 @@ class LabelledStructures:
 
 @torch.no_grad()
 def calibrate_errors(model: GraphPropertyNetwork, data: DataConfig) -> None:
-    """Tell a trained model by what factor its error bars hold nine errors of ten of all validation structures.
-
-    Angelopoulos and Bates 2021, section 2.3: conformal prediction with a scale of the error as the score.
-    """
+    """Tell a trained model by what factor its error bars hold nine errors of ten of all validation structures."""
     model.eval()
     held_out = LabelledStructures(data.val, model.config)
     seen = model.seen.cpu().numpy()
@@ -123,12 +121,4 @@ def calibrate_errors(model: GraphPropertyNetwork, data: DataConfig) -> None:
         found = model(batch.graphs.to(model.scale.device))
         scale = found.errors / model.calibration
         ratios[rows] = ((found.values.cpu() - batch.values).abs() / scale.cpu()).numpy()
-    for place, column in enumerate(ratios.T):
-        known = np.sort(column[np.isfinite(column)])
-        # the smallest factor that holds so many of one error more
-        rank = int(np.ceil(COVERAGE * (len(known) + 1))) - 1
-        enough = rank < len(known)  # of fewer than nine no factor is known to be enough
-        model.calibration[place] = float(known[rank]) if enough else 0.0
-        if not enough:
-            name = list(model.config.properties)[place]
-            print(f"{name}: no error bars, as {len(known)} held-out values are known; nine are needed")  # noqa: T201
+    model.calibration.copy_(conformal_factors(ratios, list(model.config.properties)))

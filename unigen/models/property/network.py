@@ -3,12 +3,11 @@
 ``property = baseline(composition) + scale * readout(encoder(structure))``: the baseline is linear in the numbers of
 atoms (of what is summed) or in their shares, and fitted before the training starts. Beside each value stands the scale
 of a Laplace distribution of its error, which the same atoms' features tell without changing them; once the network is
-trained, held-out structures say how many of these scales hold nine errors of ten.
+trained, held-out structures say how many of these scales hold nine errors of ten (``models/error_bars.py``).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -21,18 +20,13 @@ from unigen.config import check_ranges
 from unigen.crystals.crystal import Crystal
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
-from unigen.models.interface import ALL, CalibratedNetwork
+from unigen.models.error_bars import ERROR_BARS, SMALLEST_LOG_SPREAD, UNCALIBRATED, laplace_nats, means_of_known
+from unigen.models.interface import ALL, PredictingNetwork
 from unigen.models.property.batch import LabelledGraphs, graph_of
 from unigen.molecules.molecule import Molecule
 from unigen.nn.encoders.choice import EncoderChoice, MessagePassingChoice, Pooling, build_encoder
 from unigen.nn.encoders.graphs import AtomGraphs, collate_graphs, sum_by
 from unigen.shapes import Float
-
-COVERAGE = 0.9
-"""Share of held-out errors that the error bar holds."""
-
-_SMALLEST_SPREAD = 1e-3
-"""Of the scale of an error, in standard deviations of the property: what was learned by heart is not known exactly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +78,7 @@ class Predicted(NamedTuple):
     errors: Float[Tensor, "structures properties"]
 
 
-class GraphPropertyNetwork(CalibratedNetwork):
+class GraphPropertyNetwork(PredictingNetwork):
     """See the module's docstring.
 
     Attributes:
@@ -116,7 +110,7 @@ class GraphPropertyNetwork(CalibratedNetwork):
         self.register_buffer("offset", torch.zeros(count))
         self.register_buffer("scale", torch.ones(count))
         self.register_buffer("nonnegative", torch.zeros(count, dtype=torch.bool))
-        self.register_buffer("calibration", torch.full((count,), -math.log(1 - COVERAGE)))
+        self.register_buffer("calibration", torch.full((count,), UNCALIBRATED))
         self.register_buffer("seen", torch.zeros(len(SYMBOLS), dtype=torch.bool))
         self.encoder = build_encoder(config.encoder)
         pooling = tuple(config.properties.values())
@@ -126,21 +120,21 @@ class GraphPropertyNetwork(CalibratedNetwork):
 
     @property
     def properties(self) -> tuple[str, ...]:
-        """See CalibratedNetwork."""
+        """See PredictingNetwork."""
         return tuple(name for name in self.config.properties if name not in self.config.auxiliary)
 
     @property
     def structures(self) -> Kind:
-        """See CalibratedNetwork."""
+        """See PredictingNetwork."""
         return self.config.structures
 
     @property
     def units(self) -> tuple[str, ...]:
-        """See CalibratedNetwork."""
+        """See PredictingNetwork."""
         return tuple(self.config.units[name] for name in self.properties)
 
     def predicted(self, structures: Sequence[Crystal] | Sequence[Molecule]) -> tuple[Tensor, Tensor]:
-        """See CalibratedNetwork."""
+        """See PredictingNetwork."""
         graphs = [graph_of(structure, self.config.encoder.cutoff) for structure in structures]
         found = self(collate_graphs(graphs).to(self.scale.device))
         told = [place for place, name in enumerate(self.config.properties) if name not in self.config.auxiliary]
@@ -163,7 +157,7 @@ class GraphPropertyNetwork(CalibratedNetwork):
         """The rest in standard deviations, and the logarithm of the scale of its error, (structures, properties)."""
         atoms = self.encoder.of_atoms(graphs)
         log_spread = self.spread(atoms.detach(), graphs)[..., 0]
-        return self.readout(atoms, graphs)[..., 0], log_spread.clamp(min=math.log(_SMALLEST_SPREAD))
+        return self.readout(atoms, graphs)[..., 0], log_spread.clamp(min=SMALLEST_LOG_SPREAD)
 
     def large_parts(self) -> list[nn.Module]:
         """See Network."""
@@ -180,9 +174,9 @@ class GraphPropertyNetwork(CalibratedNetwork):
         rest, log_spread = self.relative(batch.graphs)
         # not a number anywhere, or the gradient of what is unknown would be none either
         error = (rest - (batch.values.nan_to_num() - self.baseline(batch.graphs)) / self.scale).abs()
-        nats = error.detach() * (-log_spread).exp() + log_spread
-        losses = dict(zip(self.config.properties, _means(error, batch.values), strict=True))
-        return losses | {"spread": _means(nats, batch.values).mean()}
+        nats = laplace_nats(error, log_spread)
+        losses = dict(zip(self.config.properties, means_of_known(error, batch.values), strict=True))
+        return losses | {ERROR_BARS: means_of_known(nats, batch.values).mean()}
 
     def validated(
         self, batch: LabelledGraphs, generator: torch.Generator | None = None, only: str = ALL
@@ -190,14 +184,6 @@ class GraphPropertyNetwork(CalibratedNetwork):
         """Mean absolute errors, each in the unit of its property, and their mean in standard deviations."""
         del generator, only
         found = self(batch.graphs)
-        errors = _means((found.values - batch.values).abs(), batch.values)
+        errors = means_of_known((found.values - batch.values).abs(), batch.values)
         named = {f"val_mae_{name}": value for name, value in zip(self.config.properties, errors, strict=True)}
         return named | {"val_loss": (errors / self.scale).mean()}
-
-
-def _means(
-    x: Float[Tensor, "structures properties"], values: Float[Tensor, "structures properties"]
-) -> Float[Tensor, "properties"]:
-    """Over the structures whose value is known; zero where none is."""
-    is_known = ~values.isnan()
-    return torch.where(is_known, x, 0.0).sum(0) / is_known.sum(0).clamp(min=1)
