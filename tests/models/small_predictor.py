@@ -41,9 +41,11 @@ def batch(some: tuple[Molecule, ...] = molecules()) -> PropertyBatch:
     return collate_properties(items(some))
 
 
-def electrons_network(poolings: dict[str, Pooling], factor: float = 1.0) -> PropertyNetwork:
+def electrons_network(
+    poolings: dict[str, Pooling], factor: float = 1.0, *, error_bars: bool = False
+) -> PropertyNetwork:
     """A network whose every property is the number of electrons times a factor: known exactly."""
-    network = PropertyNetwork(PredictorConfig(kind="predictor", properties=poolings, **SIZES))
+    network = PropertyNetwork(PredictorConfig(kind="predictor", properties=poolings, error_bars=error_bars, **SIZES))
     network.of_element.copy_(factor * torch.arange(len(network.of_element))[:, None])
     network.scale.zero_()
     network.seen[[1, 6, 7, 8, 9]] = True

@@ -65,6 +65,21 @@ def test_a_rating_says_what_was_asked_and_how_far_the_prediction_is():
     assert rating.structure is embedded("C")
 
 
+def test_a_rating_says_how_far_off_the_prediction_may_be_where_the_predictor_does():
+    request = MoleculeRequest(properties={"gap": 12.5})
+    network = electrons_network({"gap": "sum"}, error_bars=True)
+    network.scale.fill_(0.5)
+    predictor = NetworkPredictor(network, "electrons")
+    group = [sample(embedded("CC"), request), sample(None, request, reason="not made"), sample(embedded("CO"), request)]
+    (ratings,) = rate(PropertyRanker(predictor), group)
+    told = predictor.predict([group[0].structure, group[2].structure]).errors[:, 0]
+    assert [ratings[place].facts["gap_error"] for place in (0, 2)] == pytest.approx(told, abs=1e-6)
+    assert told.min() > 0
+    assert "gap_error" not in ratings[1].facts
+    (silent,) = rate(PropertyRanker(ELECTRONS), group)
+    assert all("gap_error" not in rating.facts for rating in silent)
+
+
 @given(seed=st.integers(0, 2**32 - 1), smiles=st.sampled_from(PLAIN), shift=st.floats(-30, 30))
 @settings(max_examples=20)
 def test_order_and_pose_of_the_atoms_do_not_matter(seed, smiles, shift):

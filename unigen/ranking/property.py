@@ -8,7 +8,7 @@ that misses one property by far for another that is hit to the last digit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -50,6 +50,15 @@ class PropertyPredictor(Protocol):
         Raises:
             UserError: a structure that it cannot tell the properties of.
         """
+        ...
+
+
+@runtime_checkable
+class TellsErrors(Protocol):
+    """A `PropertyPredictor` that also knows how far off its values may be."""
+
+    def error_bars(self, structures: Sequence[Any], /) -> Float[np.ndarray, "structures properties"]:
+        """Nine errors of ten are smaller, on structures like those of its training; NaN where it does not say."""
         ...
 
 
@@ -124,10 +133,13 @@ class PropertyRanker:
         self.check([sample.request for sample in samples])
         reasons = [_fault(sample) for sample in samples]
         sound = [sample.structure for sample, reason in zip(samples, reasons, strict=True) if not reason]
-        predicted = iter(self._predict(sound))
+        predicted = self._predict(sound)
+        told = [structure for structure, found in zip(sound, predicted, strict=True) if not isinstance(found, str)]
+        bars = iter(self.predictor.error_bars(told) if isinstance(self.predictor, TellsErrors) else [None] * len(told))
+        values = iter(predicted)
         ratings = iter(
             [
-                unrated(sample, reason) if reason else self._rating(sample, next(predicted))
+                unrated(sample, reason) if reason else self._rating(sample, next(values), bars)
                 for sample, reason in zip(samples, reasons, strict=True)
             ]
         )
@@ -142,9 +154,15 @@ class PropertyRanker:
                 return [str(error)]
             return [each for structure in structures for each in self._predict([structure])]
 
-    def _rating(self, sample: Sample, predicted: Float[np.ndarray, "properties"] | str) -> Rating:
+    def _rating(
+        self,
+        sample: Sample,
+        predicted: Float[np.ndarray, "properties"] | str,
+        bars: Iterator[Float[np.ndarray, "properties"] | None],
+    ) -> Rating:
         if isinstance(predicted, str):
             return unrated(sample, predicted)
+        errors = next(bars)
         columns = self.predictor.properties
         values = {name: float(predicted[columns.index(name)]) for name in sample.request.properties}
         distances = {name: values[name] - asked for name, asked in sample.request.properties.items()}
@@ -159,6 +177,8 @@ class PropertyRanker:
                 f"{name}_asked{unit}": asked,
                 f"{name}_off_by{unit}": round(distances[name], _DIGITS),
             }
+            if errors is not None and np.isfinite(error := errors[columns.index(name)]):
+                facts[f"{name}_error{unit}"] = round(float(error), _DIGITS)
         return Rating(merit=-farthest, value=round(farthest, _DIGITS), structure=sample.structure, facts=facts)
 
     def _range(self, name: str) -> Range:

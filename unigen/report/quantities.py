@@ -167,7 +167,7 @@ _OF = {
 }
 """Beside them, of each kind."""
 
-_PREDICTED = re.compile(r"(.+)_(predicted|asked|off_by)(?: \((.+)\))?")
+_PREDICTED = re.compile(r"(.+)_(predicted|asked|off_by|error)(?: \((.+)\))?")
 """As a ranker of properties names its columns."""
 
 
@@ -187,7 +187,12 @@ def quantity_of(column: str, kind: Kind) -> Quantity:
     if at and base in known:
         return replace(known[base], about=f"{known[base].about}; at {pressure}")
     if match := _PREDICTED.fullmatch(column):
-        said = {"predicted": "as the model predicts it", "asked": "as it was asked for", "off_by": "how far it is off"}
+        said = {
+            "predicted": "as the model predicts it",
+            "asked": "as it was asked for",
+            "off_by": "how far it is off",
+            "error": "nine errors of ten of the prediction are smaller",
+        }
         return Quantity(match[3] or "number", f"{match[1]}, {said[match[2]]}", "ranking")
     if column.endswith(" asked"):
         return Quantity("number", f"{column.removesuffix(' asked')} as it was asked for", "request")

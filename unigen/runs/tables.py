@@ -205,7 +205,9 @@ def _predicted(ranking: Mapping[str, Any]) -> list[str]:
         name, _, unit = column.partition(" (")
         if name.endswith("_predicted"):
             asked = ranking[column.replace("_predicted", "_asked", 1)]
-            found = f"{name.removesuffix('_predicted')} {value:.4g} {unit.removesuffix(')')}".rstrip()
+            error = ranking.get(column.replace("_predicted", "_error", 1))
+            bar = f" ± {error:.2g}" if error is not None else ""
+            found = f"{name.removesuffix('_predicted')} {value:.4g}{bar} {unit.removesuffix(')')}".rstrip()
             lines.append(f"{found} (asked {asked:.4g})")
     return lines
 

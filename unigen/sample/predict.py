@@ -108,6 +108,10 @@ class NetworkPredictor:
                 both[place] = found[structure]
         return Predictions(self.properties, both[:, 0], both[:, 1], reasons)
 
+    def error_bars(self, structures: Sequence[Crystal | Molecule]) -> Float[np.ndarray, "structures properties"]:
+        """See `unigen.ranking.property.TellsErrors`."""
+        return self.predict(structures).errors
+
     def _unseen(self, structure: Crystal | Molecule) -> str:
         """Why nothing is said of a structure with an element that was not there in training; else nothing."""
         seen = self.network.seen.cpu().numpy()
@@ -150,10 +154,12 @@ class CrystalProperties:
         Raises:
             UserError: an element that was not there in training.
         """
-        found = self.network.predict(structures)
-        if reasons := [reason for reason in found.reasons if reason]:
-            raise UserError(reasons[0], where=self.name)
-        return np.concatenate([self.density(structures), found.values], axis=1)
+        return np.concatenate([self.density(structures), self.network(structures)], axis=1)
+
+    def error_bars(self, structures: Sequence[Crystal]) -> Float[np.ndarray, "crystals properties"]:
+        """See `unigen.ranking.property.TellsErrors`; of the density, which is known, nothing is said."""
+        nothing = np.full((len(structures), 1), np.nan)
+        return np.concatenate([nothing, self.network.error_bars(structures)], axis=1)
 
 
 def open_predictor_of(kind: Kind, name_or_folder: str | Path, device: str = "cpu") -> NetworkPredictor:
