@@ -22,7 +22,7 @@ from unigen.data.dataset_file import open_table, resolve_dataset
 from unigen.data.ragged import chosen_items, items, list_items, numbers, row_index, rows_of_split
 from unigen.disk import encodable
 from unigen.elements import SYMBOLS
-from unigen.errors import UserError
+from unigen.errors import UserError, did_you_mean
 from unigen.molecules.molecule import Molecule
 from unigen.shapes import Float, Int, UInt8
 
@@ -112,6 +112,27 @@ class Dataset(Generic[Structure]):
     def only(self: AnyDataset, split: str) -> AnyDataset:  # noqa: PYI019
         """The structures of one split; raises UserError, naming the splits there are, when it is empty."""
         return self.select(rows_of_split(self.split, split, self.name))
+
+    def check_properties(self, names: Iterable[str], *, computed: Iterable[str] = ()) -> None:
+        """Raise UserError for the first of these properties that no structure is said to have.
+
+        Args:
+            names: of properties.
+            computed: those that follow from any structure.
+        """
+        known = [*self.properties, *computed]
+        for name in names:
+            if name not in known:
+                raise UserError(
+                    f"{self.name} has no property {name!r}",
+                    wanted=f"some of {sorted(known)}",
+                    next_step=did_you_mean(name, known),
+                )
+
+    def values_of(self, names: Iterable[str]) -> Float[np.ndarray, "structures properties"]:
+        """Values of these properties, NaN where unknown; raises UserError as ``check_properties``."""
+        self.check_properties(names := tuple(names))
+        return np.stack([self.properties[name] for name in names], axis=1)
 
     @classmethod
     def _offset_names(cls) -> list[str]:

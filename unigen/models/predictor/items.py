@@ -66,16 +66,10 @@ class PropertyItems:
 
     def __init__(self, dataset: str, config: PredictorConfig, half: int | None = None) -> None:
         molecules = open_molecules(dataset)
-        needed = [*config.properties, "half"] if half is not None else [*config.properties]
-        missing = [name for name in needed if name not in molecules.properties]
-        if missing:
-            raise UserError(
-                f"{dataset} has no property {missing[0]!r}", wanted=f"some of {sorted(molecules.properties)}"
-            )
-        values = np.column_stack([molecules.properties[name] for name in config.properties])
+        values = molecules.values_of(config.properties)
         keep = np.isfinite(values).any(axis=1)
         if half is not None:
-            keep &= molecules.properties["half"] == half
+            keep &= molecules.values_of(["half"])[:, 0] == half
         if not keep.any():
             got = "" if half is None else f" in half {half}"
             raise UserError(f"no molecule with a known property{got}", where=dataset)

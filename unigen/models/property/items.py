@@ -8,7 +8,7 @@ import torch
 from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.elements import SYMBOLS
-from unigen.errors import UserError, did_you_mean
+from unigen.errors import UserError
 from unigen.models.error_bars import conformal_factors
 from unigen.models.property.batch import LabelledGraph, collate_labelled, graph_of
 from unigen.models.property.network import GraphPropertyNetwork, PropertyConfig
@@ -50,14 +50,7 @@ class LabelledStructures:
     def __init__(self, dataset: str, config: PropertyConfig) -> None:
         opened: CrystalDataset | MoleculeDataset
         opened = open_crystals(dataset) if config.structures == "crystals" else open_molecules(dataset)
-        for name in config.properties:
-            if name not in opened.properties:
-                raise UserError(
-                    f"{dataset} has no property {name!r}",
-                    wanted=f"some of {sorted(opened.properties)}",
-                    next_step=did_you_mean(name, opened.properties),
-                )
-        values = np.column_stack([opened.properties[name] for name in config.properties])
+        values = opened.values_of(config.properties)
         keep = np.isfinite(values).any(axis=1)
         if not keep.any():
             raise UserError("no structure with a known property", where=dataset)

@@ -112,12 +112,8 @@ class MoleculeItems:
         table: ExampleTable | None = None,
     ) -> None:
         molecules = open_molecules(dataset)
-        needed = (*config.properties, "half") if half is not None else config.properties
-        missing = [name for name in needed if name not in molecules.properties]
-        if missing and not partly:
-            raise UserError(
-                f"{dataset} has no property {missing[0]!r}", wanted=f"some of {sorted(molecules.properties)}"
-            )
+        if not partly:
+            molecules.check_properties((*config.properties, "half") if half is not None else config.properties)
         self.molecules: MoleculeDataset = molecules.select(molecules.num_atoms <= config.max_atoms)
         self.properties, self.half = config.properties, half
         self.rotate, self.shuffle, self.layout = rotate, shuffle, config.layout

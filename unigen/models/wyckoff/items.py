@@ -210,10 +210,8 @@ def property_values(
     crystals = open_crystals(dataset.rsplit(":", 1)[0])
     row_of = {name: row for row, name in enumerate(crystals.ids.tolist())}
     rows = np.array([row_of[name] for name in ids.tolist()])
-    missing = [name for name in properties if name not in crystals.properties and name != DENSITY]
-    if missing and not partly:
-        available = sorted([*crystals.properties, DENSITY])
-        raise UserError(f"{dataset} has no property {missing[0]!r}", wanted=f"some of {available}")
+    if not partly:
+        crystals.check_properties(properties, computed=[DENSITY])
     nowhere = np.full(len(crystals), np.nan)
     columns = [
         densities(crystals) if name == DENSITY else crystals.properties.get(name, nowhere) for name in properties
