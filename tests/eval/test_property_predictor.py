@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import unigen
 from tests.eval.known_molecules import PLAIN, embedded, moved
 from tests.models.small_model import small_model
 from tests.models.small_predictor import SIZES, electrons_network
@@ -78,6 +79,17 @@ def test_a_folder_is_read_and_judges(folder):
     found = score_conditional(moved_ones, truth, lambda molecules: judge(molecules)[:, 0], MOLECULES, truth)
     assert found["mae"].value == pytest.approx(0, abs=1e-7)
     assert found["mae_random"].value > 0.001
+
+
+def test_of_estimated_positions_no_error_bar_is_told(tmp_path):
+    """They hold for positions as in training; where these come from a SMILES, that is said."""
+    save_model(electrons_network({"gap": "attention"}, error_bars=True), tmp_path / "electrons")
+    (tmp_path / "two.smi").write_text("CCO ethanol\nCO methanol\n")
+    with pytest.warns(UserWarning, match=r"positions of 2 of 2 structures are estimated from their SMILES \(ETKDGv3\)"):
+        estimated = unigen.predict(tmp_path / "two.smi", tmp_path / "electrons")
+    assert [{*sample.facts} for sample in estimated] == [{"gap_predicted", "positions"}] * 2
+    given_ones = unigen.predict([sample.structure for sample in estimated], tmp_path / "electrons")
+    assert [{*sample.facts} for sample in given_ones] == [{"gap_predicted", "gap_error"}] * 2
 
 
 def test_what_it_refuses(folder, tmp_path):

@@ -16,8 +16,11 @@ from rdkit.Chem import AllChem
 from tests.molecules.real_molecules import VARIED, embedded, molecules, nci_smiles, rotations
 from unigen.errors import UserError
 from unigen.molecules.conformer import embed
+from unigen.molecules.force_field import mmff_relaxed
+from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import canonical_smiles
+from unigen.molecules.stereoisomers import is_molecule
 
 WAYS = {
     "rdkit": (lambda m: Molecule.from_rdkit(m.to_rdkit()), 0.0),
@@ -204,6 +207,25 @@ def test_formula_and_counts():
     assert molecule.counts == {1: 8, 6: 9, 8: 4}
     assert Molecule(np.array([8, 1, 1]), np.eye(3)).formula == "H2O"
     assert embedded("F[C@](Cl)(Br)I").formula == "CBrClFI"
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        "C1C[C@H]2O[C@@H]12",
+        "C[C@]12O[C@H]1[C@@H](O)C2=O",
+        "CC[C@H]1C[C@H]2[C@@H](OC)[C@@H]12",
+        "NC(=O)[C@]12C[C@H]1[C@H]1C[C@H]12",
+        "CCC[C@H]1[C@H]2NC(=O)[C@@H]12",
+    ],
+)
+def test_small_rings_that_share_an_edge_are_embedded_with_the_stereo_that_is_said(smiles):
+    """RDKit refuses their centres, which lie outside of their neighbours' tetrahedra."""
+    for text in (smiles, smiles.replace("@@", "#").replace("@", "@@").replace("#", "@")):
+        for seed in (0, 1):
+            molecule = Molecule.from_smiles(text, seed=seed)
+            assert is_molecule(molecule.to_rdkit(), text)
+            assert not fault_of(mmff_relaxed(molecule)[0])
 
 
 @pytest.mark.parametrize(

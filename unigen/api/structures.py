@@ -22,6 +22,9 @@ from unigen.eval.samples import read_integer
 from unigen.models.generator import Sample
 from unigen.molecules.molecule import Molecule
 
+POSITIONS = "positions"
+"""The fact that says which estimate the positions of a structure are, where its source tells none."""
+
 ACCEPTED = (
     "Samples, a Sample, Crystal, Molecule, pymatgen Structure, ASE Atoms or RDKit Mol, a path, or a list of these"
 )
@@ -96,6 +99,7 @@ def _of_rows(rows: list[Row[Any]]) -> Samples:
                 log_likelihood=None,
                 score=0.0,
                 reason=row.reason,
+                facts={} if row.origin == "given" else {POSITIONS: row.origin},
             )
         )
     return Samples(samples)

@@ -27,7 +27,7 @@ def predict(
     """Properties of anyone's structures by a trained network, with error bars where it tells them."""
     from rich.console import Console
 
-    from unigen.api.prediction import left_out, predict_samples, write_folder
+    from unigen.api.prediction import predict_samples, remarks, write_folder
     from unigen.api.structures import samples_of
     from unigen.runs.prediction import NOTE, predictions_table
     from unigen.runs.sample_table import sample_columns
@@ -36,9 +36,9 @@ def predict(
     samples, predictor = predict_samples(samples_of(structures)[0], model, device)
     rows, facts = samples.rows(), [sample.facts for sample in samples]
     console.print(predictions_table(rows, facts, predictor, console.width))
-    predicted = sum(bool(sample.facts) and NOTE not in sample.facts for sample in samples)
+    predicted = sum(sample.structure is not None and NOTE not in sample.facts for sample in samples)
     console.out(f"{predicted} of {len(samples)} {samples.kind}, by {predictor.name}", highlight=False)
-    for line in left_out(samples):
+    for line in remarks(samples):
         console.out(line, highlight=False)
     console.out(f"trained on: {predictor.trained_on}", highlight=False)
     if out is not None:

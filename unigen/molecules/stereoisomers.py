@@ -202,6 +202,11 @@ def text_marks(mol: Mol) -> list[StereoMark]:
     return marks
 
 
+def keeps_its_labels(mol: Mol) -> bool:
+    """Whether the positions of a molecule are those of its own labels: as ``text_marks``, with one conformer."""
+    return _all_true(text_marks(mol), {atom: atom for atom in range(mol.GetNumAtoms())}, mol)
+
+
 def position_marks(mol: Mol, *, imines: bool = True) -> list[StereoMark]:
     """What the positions of a molecule say, wherever neighbours stand around an atom or beside a double bond.
 
