@@ -73,14 +73,14 @@ def main() -> None:
         errors = np.abs(told.values - truth)
         rows = {
             name: {
-                "mae": round(float(errors[:, column].mean()), 4),
-                "median": round(float(np.median(errors[:, column])), 4),
+                "mae": round(float(errors[:, column].mean()), 6),
+                "median": round(float(np.median(errors[:, column])), 6),
                 "inside_error_bars": round(float((errors[:, column] <= told.errors[:, column]).mean()), 3),
             }
             for column, name in enumerate(predictor.properties)
         }
         content["geometries"][geometry] = rows
-        shown.add_row(geometry, *(f"{r['mae']} ({100 * r['inside_error_bars']:.0f} %)" for r in rows.values()))
+        shown.add_row(geometry, *(f"{r['mae']:.4g} ({100 * r['inside_error_bars']:.0f} %)" for r in rows.values()))
     Console(width=160).print(shown)
     write_text(options.out, json.dumps(content, indent=1) + "\n")
 
