@@ -107,6 +107,29 @@ def assert_state_can_be_stepped_again(mixer: TokenMixer, x: Tensor) -> None:
     assert_close(again, expected, "a state that was stepped from before")
 
 
+def assert_steps_at_once(mixer: TokenMixer, x: Tensor, lengths: Tensor, count: int) -> None:
+    """``steps`` of so many positions, behind a prefill of ``lengths`` of each row, gives what the full forward does.
+
+    Where a mixer rewinds, the state behind them can be stepped from at each earlier position, with something else.
+    """
+    batch, tokens, _ = x.shape
+    assert int(lengths.max()) + count <= tokens, "no room for so many steps"
+    at = lengths[:, None] + torch.arange(count)
+    rows = torch.arange(batch)[:, None]
+    expected = mixer.forward(x, Layout.padded(torch.full((batch,), tokens), tokens))[rows, at]
+    state = mixer.init_state(batch, tokens, x)
+    longest = max(int(lengths.max()), 1)
+    mixer.forward(x[:, :longest], Layout.padded(lengths, longest), state)
+    if mixer.rewinds:
+        _, state = mixer.steps(-x[rows, at], lengths, state)
+        for index in range(count):
+            y, state = mixer.steps(x[rows, at[:, index:]], at[:, index], state)
+            assert_close(y, expected[:, index:], f"stepped again from {at[:, index].tolist()}")
+    else:
+        y, _ = mixer.steps(x[rows, at], lengths, state)
+        assert_close(y, expected, f"{count} steps from {lengths.tolist()}")
+
+
 def _prefilled(mixer: TokenMixer, x: Tensor) -> State:
     """The state after all positions but the last."""
     batch, tokens, _ = x.shape

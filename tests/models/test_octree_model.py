@@ -13,10 +13,11 @@ from tests.retrieval.known_templates import symmetric_crystals
 from unigen.errors import UserError
 from unigen.models.generator import Job
 from unigen.models.octree.batch import OctreeItem, Stage, collate_octrees
-from unigen.models.octree.decoding import Noise, OctreeSettings, decode
+from unigen.models.octree.decoding import OctreeSettings, decode
 from unigen.models.octree.generator import OctreeMoleculeGenerator
 from unigen.models.octree.items import open_octree_molecules
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig
+from unigen.models.octree.token_draws import Noise
 from unigen.models.octree.tokens import decode as decode_octrees
 from unigen.models.octree.tokens import encode
 from unigen.models.training_set import DataConfig

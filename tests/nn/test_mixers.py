@@ -32,6 +32,7 @@ from unigen.testing import (
     assert_rows_independent,
     assert_state_can_be_stepped_again,
     assert_state_rows_commute,
+    assert_steps_at_once,
     assert_steps_equal_forward,
 )
 
@@ -143,6 +144,13 @@ def test_packed_prefill_fills_a_row_of_the_state_for_each_sequence(name):
 @given(tokens=st.integers(2, 9), rows=st.lists(st.integers(0, 2), min_size=1, max_size=5))
 def test_picking_and_repeating_rows_of_the_state(name, tokens, rows):
     assert_state_rows_commute(made(name), inputs(3, tokens), torch.tensor(rows))
+
+
+@EACH
+@FEW
+@given(count=st.integers(1, 6), lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4))
+def test_several_steps_at_once(name, count, lengths):
+    assert_steps_at_once(made(name), inputs(len(lengths), max(lengths) + count), torch.tensor(lengths), count)
 
 
 @EACH

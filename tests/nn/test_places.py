@@ -36,6 +36,10 @@ def test_steps_are_the_forward(mixers):
     for token in range(3, x.shape[1]):
         h, states = stack.step(x[:, token], torch.full((2,), token), states, layout.places[:, token])
         assert_close(h, expected[:, token], f"step {token}")
+    states = stack.init_states(len(x), x.shape[1], x)
+    stack(x[:, :3], prefix, states)
+    h, _ = stack.steps(x[:, 3:], torch.full((2,), 3), states, layout.places[:, 3:])
+    assert_close(h, expected[:, 3:], "all steps at once")
 
 
 @pytest.mark.parametrize("mixers", PATTERNS, ids=["attention", "mixed"])

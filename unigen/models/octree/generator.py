@@ -22,8 +22,9 @@ from unigen.models.generator import (
     Range,
     refuse_more_than_composition,
 )
-from unigen.models.octree.decoding import Counts, Noise, OctreeSettings, decode
+from unigen.models.octree.decoding import Counts, OctreeSettings, decode
 from unigen.models.octree.network import OctreeModel
+from unigen.models.octree.token_draws import Noise
 from unigen.models.octree.tokens import decode as decode_octrees
 from unigen.molecules.limits import check_elements, check_size
 from unigen.molecules.molecule import Molecule

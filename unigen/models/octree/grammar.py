@@ -131,24 +131,36 @@ class OctreeWalk:
         """Whether it is a leaf's; if neither, the row is finished."""
         return ~self.at_node & (self.leaf < self.atoms)
 
-    def next_node(self, rows: Int[Tensor, "some"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Level, code and number of atoms of the next node of rows that stand at one."""
-        at = rows, self.node[rows]
+    @property
+    def known(self) -> Int[Tensor, "rows"]:
+        """How many tokens from the next one on have a known target: the nodes that have been told, then all leaves."""
+        return torch.where(self.at_node, self.nodes - self.node, self.atoms - self.leaf)
+
+    def next_node(
+        self, rows: Int[Tensor, "some"], ahead: Int[Tensor, "some"] | int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Level, code and number of atoms of the next node of rows that stand at one, or of one behind it.
+
+        Args:
+            rows: that stand at a node.
+            ahead: so many nodes behind the next one, less than are ``known``.
+        """
+        at = rows, self.node[rows] + ahead
         return self.level[at], self.code[at], self.count[at]
 
-    def next_leaf(self, rows: Int[Tensor, "some"]) -> tuple[Tensor, Tensor]:
-        """Level and code of the next leaf of rows that stand at one."""
-        at = rows, self.leaf[rows]
+    def next_leaf(self, rows: Int[Tensor, "some"], ahead: Int[Tensor, "some"] | int = 0) -> tuple[Tensor, Tensor]:
+        """Level and code of the next leaf of rows that stand at one, or of one behind it; as ``next_node``."""
+        at = rows, self.leaf[rows] + ahead
         return self.leaf_level[at], self.leaf_code[at]
 
-    def capacities(self, rows: Int[Tensor, "some"]) -> Int[Tensor, "some 8"]:
-        """The most atoms that each child of the next nodes can hold: what ``count_bounds`` asks for."""
-        level, code, _ = self.next_node(rows)
+    def capacities(self, rows: Int[Tensor, "some"], ahead: Int[Tensor, "some"] | int = 0) -> Int[Tensor, "some 8"]:
+        """The most atoms that each child of these nodes can hold: what ``count_bounds`` asks for."""
+        level, code, _ = self.next_node(rows, ahead)
         return child_capacities(self.grid, level, code, self.box[rows])
 
-    def legal_masks(self, rows: Int[Tensor, "some"]) -> Bool[Tensor, "some 256"]:
-        """Masks that the next nodes of these rows may have."""
-        level, code, count = self.next_node(rows)
+    def legal_masks(self, rows: Int[Tensor, "some"], ahead: Int[Tensor, "some"] | int = 0) -> Bool[Tensor, "some 256"]:
+        """Masks that these nodes may have."""
+        level, code, count = self.next_node(rows, ahead)
         legal = legal_masks(child_capacities(self.grid, level, code, self.box[rows]), count)
         if self.places and not self.grid.stops_at_single:
             at_block = (level == 1).nonzero()[:, 0]
@@ -168,9 +180,16 @@ class OctreeWalk:
         if self.grid.stops_at_single:  # leaves of all levels have come together: they stand in Morton order
             self._sort_leaves(complete)
 
-    def legal_elements(self, rows: Int[Tensor, "some"]) -> Bool[Tensor, "some elements"]:
-        """Elements that the next leaves of these rows may have: those of which atoms are left."""
-        return self.left[rows] > 0
+    def legal_elements(
+        self, rows: Int[Tensor, "some"], taken: Int[Tensor, "some elements"] | None = None
+    ) -> Bool[Tensor, "some elements"]:
+        """Elements that the next leaves of these rows may have: those of which atoms are left.
+
+        Args:
+            rows: that stand at a leaf.
+            taken: atoms that go to leaves before the one that is meant; None: it is the next one.
+        """
+        return self.left[rows] > 0 if taken is None else self.left[rows] > taken
 
     def legal_octants(
         self, rows: Int[Tensor, "some"], level: Int[Tensor, "some"], code: Int[Tensor, "some"]

@@ -80,6 +80,8 @@ class Attention(TokenMixer):
             as ``q_i . r_(i - j)`` (Huang et al. 2018, Music Transformer, equation 3); none by default.
     """
 
+    rewinds = True
+
     def __init__(self, width: int, heads: int, kv_heads: int | None = None, distances: int = 0) -> None:
         super().__init__()
         if width % (2 * heads):
@@ -109,45 +111,47 @@ class Attention(TokenMixer):
         self, x: Float[Tensor, "batch width"], position: Int[Tensor, "batch"], state: State
     ) -> tuple[Float[Tensor, "batch width"], State]:
         """See TokenMixer; keys beyond a row's position are masked, so rows may stand at different places."""
-        return self.step_at(x, position, state, None)
+        y, state = self.steps(x[:, None], position, state)
+        return y[:, 0], state
 
-    def step_at(
+    def steps(
         self,
-        x: Float[Tensor, "batch width"],
+        x: Float[Tensor, "batch tokens width"],
         position: Int[Tensor, "batch"],
         state: State,
-        places: Float[Tensor, "batch 2 3"] | None,
-    ) -> tuple[Float[Tensor, "batch width"], State]:
-        """See TokenMixer: queries are turned by where a token looks from, keys by where it lies."""
+        places: Float[Tensor, "batch tokens 2 3"] | None = None,
+    ) -> tuple[Float[Tensor, "batch tokens width"], State]:
+        """See TokenMixer, at once: queries are turned by where a token looks from, keys by where it lies."""
         nearest, farthest = map(int, torch.stack(position.aminmax()).tolist())
-        reach = farthest + 1
+        count, reach = x.shape[1], farthest + x.shape[1]
+        at = position[:, None] + torch.arange(count, device=x.device)
         qkv = self.to_qkv(x).unflatten(-1, (self.heads + 2 * self.kv_heads, -1))
-        half, to_turn = qkv.shape[-1] // 2, qkv[:, : -self.kv_heads]
+        half, to_turn = qkv.shape[-1] // 2, qkv[..., : -self.kv_heads, :]
         if places is None:
             cos, sin = _table_of_turns(-(-reach // _TABLE) * _TABLE, half, qkv.dtype, x.device)
-            turned = _turned(to_turn, cos[position][:, None], sin[position][:, None])
+            turned = _turned(to_turn, cos[at][..., None, :], sin[at][..., None, :])
         else:
-            looks, lies = (_turns_in_space(position, place, half, qkv.dtype) for place in places.unbind(-2))
-            parts = to_turn.split([self.heads, self.kv_heads], 1)
+            looks, lies = (_turns_in_space(at, place, half, qkv.dtype) for place in places.unbind(-2))
+            parts = to_turn.split([self.heads, self.kv_heads], -2)
             turned = torch.cat(
                 [
-                    _turned(part, cos[:, None], sin[:, None])
+                    _turned(part, cos[..., None, :], sin[..., None, :])
                     for part, (cos, sin) in zip(parts, (looks, lies), strict=True)
                 ],
-                1,
+                -2,
             )
-        q = turned[:, : self.heads, None]
-        rows, mask = torch.arange(len(x), device=x.device), None
-        state["keys"][rows, :, position] = turned[:, self.heads :]
-        state["values"][rows, :, position] = qkv[:, -self.kv_heads :]
-        if nearest < farthest:
-            mask = (torch.arange(reach, device=x.device) <= position[:, None])[:, None, None]
+        q = turned[..., : self.heads, :].transpose(1, 2)
+        rows, mask = torch.arange(len(x), device=x.device)[:, None], None
+        state["keys"][rows, :, at] = turned[..., self.heads :, :]
+        state["values"][rows, :, at] = qkv[..., -self.kv_heads :, :]
+        if nearest < farthest or count > 1:
+            mask = (torch.arange(reach, device=x.device) <= at[..., None])[:, None]
         if self.relative is not None:
-            lag = (position[:, None] - torch.arange(reach, device=x.device))[:, None]
+            lag = at[..., None] - torch.arange(reach, device=x.device)
             mask = self._of_distance(q, lag).masked_fill(lag[:, None] < 0, -math.inf)
         k, v = self._shared(state["keys"][:, :, :reach], state["values"][:, :, :reach])
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.output(x, mixed[:, :, 0]), state
+        return self.output(x, mixed.transpose(1, 2)), state
 
     def init_state(self, batch: int, max_len: int, like: Tensor) -> State:
         """See TokenMixer."""

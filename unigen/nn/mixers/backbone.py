@@ -80,6 +80,15 @@ def first_rows(states: list[State], count: int) -> list[State]:
     return [{name: tensor[:count] for name, tensor in state.items()} for state in states]
 
 
+def put_rows(
+    states: list[State], rows: Int[Tensor, "picked"], others: list[State], picked: Int[Tensor, "picked"]
+) -> None:
+    """Overwrite rows of the memories of all blocks, in place, with rows of others (or of their own)."""
+    for state, other in zip(states, others, strict=True):
+        for name, tensor in state.items():
+            tensor[rows] = other[name].index_select(0, picked)
+
+
 class Backbone(nn.Module):
     """Blocks in order, then a norm (pre-norm: Xiong et al. 2020).
 
@@ -107,11 +116,27 @@ class Backbone(nn.Module):
         places: Float[Tensor, "batch 2 3"] | None = None,
     ) -> tuple[Float[Tensor, "batch width"], list[State]]:
         """One position a row, after ``forward`` or earlier steps on the same states; with places as in ``Layout``."""
+        h, states = self.steps(x[:, None], position, states, None if places is None else places[:, None])
+        return h[:, 0], states
+
+    def steps(
+        self,
+        x: Float[Tensor, "batch tokens width"],
+        position: Int[Tensor, "batch"],
+        states: list[State],
+        places: Float[Tensor, "batch tokens 2 3"] | None = None,
+    ) -> tuple[Float[Tensor, "batch tokens width"], list[State]]:
+        """So many steps of each row in one pass, the first at its ``position``; attention does them at once."""
         after = []
         for block, state in zip(self._typed_blocks(), states, strict=True):
-            x, new = block.step(x, position, state, places)
+            x, new = block.steps(x, position, state, places)
             after.append(new)
         return self.norm(x), after
+
+    @property
+    def rewinds(self) -> bool:
+        """Whether states can be stepped from at any earlier position (``TokenMixer.rewinds``)."""
+        return all(module.rewinds for module in self.modules() if isinstance(module, TokenMixer))
 
     def init_states(self, batch: int, max_len: int, like: torch.Tensor) -> list[State]:
         """Empty states."""

@@ -50,9 +50,9 @@ class Block(nn.Module):
         x = x + self.dropout(self.mixer.forward(self.mixer_norm(x), layout, state))
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x), layout))
 
-    def step(self, x: Tensor, position: Tensor, state: State, places: Tensor | None = None) -> tuple[Tensor, State]:
-        """One position a row."""
-        mixed, state = self.mixer.step_at(self.mixer_norm(x), position, state, places)
+    def steps(self, x: Tensor, position: Tensor, state: State, places: Tensor | None = None) -> tuple[Tensor, State]:
+        """Some positions of each row, behind those of the state."""
+        mixed, state = self.mixer.steps(self.mixer_norm(x), position, state, places)
         x = x + mixed
         return x + self.feed_forward(self.feed_forward_norm(x)), state
 

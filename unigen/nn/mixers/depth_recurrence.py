@@ -52,12 +52,12 @@ class DepthRecurrence(nn.Module):
         # two at least: once would leave the gain out, and every step of training moves every weight
         return int(torch.randint(2, self.times + 1, ()))
 
-    def step(self, x: Tensor, position: Tensor, state: State, places: Tensor | None = None) -> tuple[Tensor, State]:
-        """One position a row."""
+    def steps(self, x: Tensor, position: Tensor, state: State, places: Tensor | None = None) -> tuple[Tensor, State]:
+        """Some positions of each row, behind those of the state."""
         h = x
         after: State = {}
         for turn in range(self.times):
-            h, inner = self.block.step(self._injected(h, x, turn), position, _of_turn(state, turn), places)
+            h, inner = self.block.steps(self._injected(h, x, turn), position, _of_turn(state, turn), places)
             after |= _named(inner, turn)
         return h, after
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,15 @@ class TokenMixer(nn.Module, ABC):
 
     Laws, tested for every mixer (``unigen.testing``): prefill then steps equals the full forward; packed or padded,
     each sequence of a batch is as alone; no position depends on a later one; picking rows of the state commutes with
-    stepping; a state that was stepped from can be stepped from again; ``operator`` applied to ``values`` gives the
-    layer.
+    stepping; a state that was stepped from can be stepped from again; several steps at once are so many steps;
+    ``operator`` applied to ``values`` gives the layer.
+
+    Attributes:
+        rewinds: whether a state can be stepped from at any earlier position: what was written from there on counts no
+            more. What sums up all positions cannot.
     """
+
+    rewinds: ClassVar[bool] = False
 
     def forward(
         self, x: Float[Tensor, "batch tokens width"], layout: Layout, state: State | None = None
@@ -52,16 +59,27 @@ class TokenMixer(nn.Module, ABC):
         The given state can be stepped from again: it is not changed, or only where a later step writes anyway.
         """
 
-    def step_at(
+    def steps(
         self,
-        x: Float[Tensor, "batch width"],
+        x: Float[Tensor, "batch tokens width"],
         position: Int[Tensor, "batch"],
         state: State,
-        places: Float[Tensor, "batch 2 3"] | None,
-    ) -> tuple[Float[Tensor, "batch width"], State]:
-        """``step`` of tokens that have places (``Layout.places``); most mixers do not look at them."""
+        places: Float[Tensor, "batch tokens 2 3"] | None = None,
+    ) -> tuple[Float[Tensor, "batch tokens width"], State]:
+        """``step`` of so many positions of each row, from ``position`` on, and the state behind the last.
+
+        Args:
+            x: what stands there.
+            position: of the first of each row.
+            state: as of ``step``.
+            places: of tokens that have them (``Layout.places``); most mixers do not look at them.
+        """
         del places
-        return self.step(x, position, state)
+        outputs = []
+        for index, token in enumerate(x.unbind(1)):
+            y, state = self.step(token, position + index, state)
+            outputs.append(y)
+        return torch.stack(outputs, 1), state
 
     @abstractmethod
     def init_state(self, batch: int, max_len: int, like: Tensor) -> State:
