@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unigen.batch import PeakBatch
 from unigen.models.generator import VectorSettings
 from unigen.models.octree.batch import OctreeBatch, Stage, prompt_tokens
 from unigen.models.octree.embedding import Content, Target, contents, following, targets
@@ -98,7 +99,12 @@ class Drawn:
 
 @torch.no_grad()
 def decode(
-    model: OctreeModel, compositions: list[Counts], noise: Noise, settings: OctreeSettings, score_steps: int = 0
+    model: OctreeModel,
+    compositions: list[Counts],
+    noise: Noise,
+    settings: OctreeSettings,
+    score_steps: int = 0,
+    peaks: PeakBatch | None = None,
 ) -> Drawn:
     """Draw octrees (and lattices) of given compositions.
 
@@ -108,8 +114,9 @@ def decode(
         noise: random numbers, row by row.
         settings: how to draw.
         score_steps: solver steps of the exact density of each vector; 0 leaves densities out.
+        peaks: of the powder patterns that are asked for, a list a row; None: no row has one.
     """
-    decoder = _Decoder(model, compositions, noise, settings, score_steps)
+    decoder = _Decoder(model, compositions, noise, settings, score_steps, peaks)
     while len(decoder.rows):
         decoder.advance()
     return Drawn(decoder.walk.octrees(), decoder.lattice, decoder.score)
@@ -122,7 +129,13 @@ class _Decoder:
     """
 
     def __init__(
-        self, model: OctreeModel, compositions: list[Counts], noise: Noise, settings: OctreeSettings, score_steps: int
+        self,
+        model: OctreeModel,
+        compositions: list[Counts],
+        noise: Noise,
+        settings: OctreeSettings,
+        score_steps: int,
+        peaks: PeakBatch | None,
     ) -> None:
         self.model, self.noise, self.settings, self.score_steps = model, noise, settings, score_steps
         device = next(model.parameters()).device
@@ -133,7 +146,7 @@ class _Decoder:
         self.rows = torch.arange(len(compositions), device=device)
         self.score = torch.zeros(len(compositions), dtype=torch.float64, device=device)
         self.lattice = torch.zeros(len(compositions), SLOT_WIDTH[Channel.LATTICE], device=device)
-        self.h, self.states, self.position = self._read_prompts(compositions, device)
+        self.h, self.states, self.position = self._read_prompts(compositions, peaks, device)
         if model.config.is_periodic:
             self._draw_lattices()
 
@@ -156,8 +169,10 @@ class _Decoder:
         if len(self.rows):
             self._step(target, content)
 
-    def _read_prompts(self, compositions: list[Counts], device: torch.device) -> tuple[Tensor, list[State], Tensor]:
-        """Output at the end of each composition (for the first token behind it), states, and the next position."""
+    def _read_prompts(
+        self, compositions: list[Counts], peaks: PeakBatch | None, device: torch.device
+    ) -> tuple[Tensor, list[State], Tensor]:
+        """Output at the end of each composition (for the first token behind it), states, the backbone's positions."""
         model = self.model
         slots = [np.zeros(VECTOR_WIDTH, dtype=np.float32) if model.config.is_periodic else None] * len(compositions)
         first = torch.full((len(compositions),), 0 if model.config.is_periodic else 1)
@@ -171,11 +186,13 @@ class _Decoder:
         content, next_target = contents(batch), following(target)
         read, upcoming = model.embedding.content(target, content), model.embedding.upcoming(next_target)
         places = model.places(target, content, next_target)
-        x, layout = model.inputs(read[:, :-1], upcoming[:, :-1], ends, None if places is None else places[:, :-1])
+        places, peaks = None if places is None else places[:, :-1], None if peaks is None else peaks.to(device)
+        x, layout = model.inputs(read[:, :-1], upcoming[:, :-1], ends, places, peaks)
         longest = length_bound(model.grid, int(self.walk.atoms.max())) + batch.tokens.symbols.shape[1]
-        states = model.backbone.init_states(len(batch), longest * model.inputs_a_token, x)
+        room = longest * model.inputs_a_token + (0 if peaks is None else int(peaks.lengths.max()))
+        states = model.backbone.init_states(len(batch), room, x)
         h = model.backbone(x, layout, states)
-        return h[self.rows, ends * model.inputs_a_token - 1], states, ends
+        return h[self.rows, layout.lengths - 1], states, layout.lengths
 
     def _draw_lattices(self) -> None:
         head = self.model.lattice_head
@@ -187,7 +204,7 @@ class _Decoder:
 
     def _step(self, target: Target, content: Content) -> None:
         """The backbone reads what was drawn, and what is known of the next token."""
-        model, position = self.model, self.position * self.model.inputs_a_token
+        model, position = self.model, self.position
         next_target = self._target(self.rows)
         read = model.embedding.content(target, content)
         upcoming = model.embedding.upcoming(next_target)
@@ -198,7 +215,7 @@ class _Decoder:
             lies, looks = (None, None) if places is None else (places[:, [1, 1]], places[:, [0, 0]])
             _, self.states = model.backbone.step(read, position, self.states, lies)
             self.h, self.states = model.backbone.step(upcoming, position + 1, self.states, looks)
-        self.position = self.position + 1
+        self.position = position + model.inputs_a_token
 
     def _target(self, rows: Int[Tensor, "some"]) -> Target:
         """What is known of the next token of rows that are not finished."""
