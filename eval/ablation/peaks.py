@@ -4,9 +4,9 @@ python eval/ablation/peaks.py runs/octree-crystals-peaks/model --reference mp-20
 
 The pattern of each reference is computed by pymatgen and drawn as a profile, as in pxrd.py (clean; noisy; with an
 impurity; strained). The same compositions are drawn with the same random numbers: with no pattern; with the pattern of
-each, of every kind; and with the pattern of another reference, to see that it is the pattern that helps. The rows: match
-rate of the first sample, and of the best of ``--n`` in hindsight; `pxrd.py` and `unigen generate --rank-by pxrd` tell
-what ranking makes of these.
+each, of every kind; and with the pattern of another reference, to see that it is the pattern that helps. The rows:
+match rate of the first sample, and of the best of ``--n`` in hindsight; `pxrd.py` and `unigen generate --rank-by pxrd`
+tell what ranking makes of these.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def main() -> None:
             samples = drawn(model, references, paths, options)
             seconds = round((time.process_time() - start) / len(samples), 3)
             rows.append(row_of(what, samples, entries, options) | {"cpu_seconds_each": seconds})
-            rates = "  ".join(f"{name} {rows[-1][name]['value']:5.1f}" for name in dict.fromkeys(("k1", f"k{options.n}")))
+            rates = "  ".join(
+                f"{name} {rows[-1][name]['value']:5.1f}" for name in dict.fromkeys(("k1", f"k{options.n}"))
+            )
             print(f"{what:12} {rates}  of {len(references)}", flush=True)
     content = {
         "model": Path(options.model).resolve().parent.name,

@@ -11,7 +11,7 @@ import torch
 
 from unigen.batch import PeakBatch, TokenBatch, pad
 from unigen.bounded_cache import BoundedCache
-from unigen.crystals.powder.peaks import PeakList
+from unigen.crystals.powder.peaks import PeakList, key_of
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.generator import UNUSED, Job
@@ -168,7 +168,7 @@ class CellChooser:
         if job.request.counts is not None:
             return [job.request.counts] * job.index
         # computed, not remembered from earlier draws: a run that is resumed gets the same answer
-        key = job.request, job.request_index, job.seed, _key_of(job.peaks)
+        key = job.request, job.request_index, job.seed, key_of(job.peaks)
         cells = self._sample_cells.get(key)
         if cells is None:
             cells = self._sample_cells[key] = []
@@ -182,7 +182,7 @@ class CellChooser:
         if request.formula is None or request.counts is not None:
             return request.counts
         reduced, _ = reduce_counts(parse_formula(request.formula))
-        key = (tuple(reduced.items()), request.space_groups, _key_of(row.job.peaks))
+        key = (tuple(reduced.items()), request.space_groups, key_of(row.job.peaks))
         known = self._unit_probabilities.get(key)
         if known is None:
             fits = partial(self.accepts, request)
@@ -275,10 +275,6 @@ def _symbol_uniforms(row: CellRow, trial: int) -> Float[np.ndarray, "draws"]:
     job = row.job
     seeds = [job.seed, job.request_index, job.index, UNUSED, trial]
     return np.random.default_rng(seeds).random(_SYMBOL_DRAWS)
-
-
-def _key_of(peaks: PeakList | None) -> bytes:
-    return b"" if peaks is None else peaks.key
 
 
 def prompt_batch(prompts: list[list[int]], device: torch.device, peaks: PeakBatch | None = None) -> TokenBatch:

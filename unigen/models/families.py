@@ -166,6 +166,7 @@ FAMILIES: tuple[Family, ...] = (
                 reranker_layers=1,
                 properties=("density",),
                 units=("g/cm^3",),
+                peaks=6,
                 **_TINY_BACKBONE,
                 **_TINY_HEADS,
             ),

@@ -76,6 +76,11 @@ class PeakList:
         return replace(self, inverse_d=self.inverse_d[kept], intensity=_relative(self.intensity[kept]))
 
 
+def key_of(peaks: PeakList | None) -> bytes:
+    """Of what is remembered of peaks; empty for none."""
+    return b"" if peaks is None else peaks.key
+
+
 def crystal_peaks(crystal: Crystal, most: int, resolution: float = RESOLUTION) -> PeakList:
     r"""The strongest peaks of a crystal; the same for every cell, origin and order of atoms of it.
 

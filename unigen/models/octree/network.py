@@ -36,7 +36,7 @@ from unigen.models.octree.grammar import (
 )
 from unigen.models.octree.tokens import CELL, OctreeGrid
 from unigen.models.peaks import MOST_PEAKS
-from unigen.nn.conditions.peaks import PeakPrompt, behind
+from unigen.nn.conditions.peaks import PeakPrompt, behind, prompt_of
 from unigen.nn.heads.digits import DigitHead
 from unigen.nn.heads.symbols import SymbolHead, start_small
 from unigen.nn.heads.vectors import VectorHead
@@ -249,9 +249,7 @@ class OctreeModel(CompositionNetwork):
         layout = replace(Layout.padded(lengths, x.shape[1]), places=places)
         if peaks is None:
             return x, layout
-        if self.peaks is None:
-            raise UserError("this model hears no peaks", wanted="a model trained with model.peaks=24")
-        return self.peaks.before(x, layout, peaks)
+        return prompt_of(self.peaks).before(x, layout, peaks)
 
     def places(self, target: Target, content: Content, next_target: Target) -> Float[Tensor, "*batch 2 3"] | None:
         """Where each token looks from, the middle of the cube that comes next, and where it lies; symbols at 0."""

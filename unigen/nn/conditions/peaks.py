@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from unigen.batch import Layout, PeakBatch
+from unigen.errors import UserError
+from unigen.nn.mixers.backbone import Backbone
 from unigen.shapes import Float, Int
 
 _WAVES = tuple(2.0**power for power in range(-1, 9))
@@ -71,6 +73,35 @@ class PeakPrompt(nn.Module):
     def _places(self, place: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch features"]:
         phase = 2 * math.pi * place[..., None] * self.waves
         return torch.cat([phase.sin(), phase.cos(), place[..., None], place[..., None] ** 2], dim=-1)
+
+
+def read_behind(
+    backbone: Backbone,
+    prompt: PeakPrompt | None,
+    x: Float[Tensor, "batch tokens width"],
+    layout: Layout,
+    peaks: PeakBatch | None,
+) -> Float[Tensor, "batch tokens width"]:
+    """The backbone's output at all positions of sequences behind their peaks; None: nothing stands before any.
+
+    Raises:
+        UserError: peaks, and nothing that reads them.
+    """
+    if peaks is None:
+        return backbone(x, layout)
+    longer, whole = prompt_of(prompt).before(x, layout, peaks)
+    return behind(backbone(longer, whole), peaks, x.shape[1])
+
+
+def prompt_of(prompt: PeakPrompt | None) -> PeakPrompt:
+    """What reads the peaks of a model.
+
+    Raises:
+        UserError: nothing does.
+    """
+    if prompt is None:
+        raise UserError("this model hears no peaks", wanted="a model trained with model.peaks=24")
+    return prompt
 
 
 def behind(
