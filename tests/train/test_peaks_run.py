@@ -13,8 +13,9 @@ from tests.crystals.powder.powder_crystals import RUTILE, SALT
 from tests.crystals.powder.powder_files import WAVELENGTH, profile
 from tests.train.tiny_run import logged
 from unigen.config import load, read_yaml, write_yaml
-from unigen.models.checkpoint import load_model
-from unigen.models.families import open_training_set
+from unigen.errors import UserError
+from unigen.models.checkpoint import begin_with, load_model
+from unigen.models.families import build_model, open_training_set
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
 
@@ -79,6 +80,19 @@ def test_crystals_show_their_peaks_or_hide_them(crystals, tmp_path):
     assert other.collate(plain).tokens.peaks is None
     lengths = hearing.collate(items).tokens.peaks.lengths.tolist()
     assert [length > 0 for length in lengths] == shown
+
+
+def test_a_trained_model_without_peaks_is_what_one_with_peaks_may_begin_with(trained, crystals, tmp_path):
+    deaf = train(load(TrainConfig, config(tmp_path, crystals), ["model.peaks=0", "max_steps=2"]))
+    torch.manual_seed(0)
+    model = build_model(load_model(trained).config)
+    fresh = {name: part.clone() for name, part in model.state_dict().items()}
+    begin_with(model, deaf)
+    known = load_model(deaf).state_dict()
+    for name, part in model.state_dict().items():
+        assert torch.equal(part, fresh[name] if name.startswith("peaks.") else known[name]), name
+    with pytest.raises(UserError, match="do not fit the model of this config, first peaks"):
+        begin_with(load_model(deaf), trained)
 
 
 @pytest.fixture

@@ -155,7 +155,7 @@ def generate(  # noqa: D417 - the options are said group by group
             of its family go by their names, too.
         ranking: how answers are chosen among candidates, in one object; or by keywords:
         candidates, rank_by, pxrd, wavelength, axis, potential, energy_scheme, fix_symmetry, pressure, hull, predictor:
-            draw so many, keep the best ``n``.
+            draw so many, keep the best ``n``. A model that was trained with peaks is asked for ``pxrd``, too.
         relax: of crystals, how many of the best are relaxed and ranked again; of molecules "mmff" cleans up.
         stable, draws, known_formulas: draw until ``n`` are so many eV/atom above ``hull``; needs ``out``.
         out: run folder, as the command line writes it; the same call goes on with an interrupted run.
