@@ -8,7 +8,15 @@
 | descriptor   | (batch, tokens, 3) | atomic number, index among its element, count of its element        |
 | lengths      | (batch,)           | positions in use                                                    |
 
-What a family's batch holds beside these stands in its own ``batch.py``.
+What a family's batch holds beside these stands in its own ``batch.py``. A ``TokenBatch`` may hold a ``PeakBatch``,
+lists of peaks that stand before its sequences:
+
+| field        | shape              | unit, meaning                                                       |
+|--------------|--------------------|---------------------------------------------------------------------|
+| place        | (batch, peaks)     | 1/d in 1/Angstrom, ascending; 0 beyond the end                      |
+| intensity    | (batch, peaks)     | relative to the strongest                                           |
+| looked       | (batch, 2)         | 1/d between which peaks were looked for                             |
+| lengths      | (batch,)           | positions that are taken: one for the range, one a peak; 0: no list |
 """
 
 from __future__ import annotations
@@ -87,25 +95,51 @@ class TensorRows:
 
     def to(self: Rows, device: torch.device | str, *, non_blocking: bool = True) -> Rows:  # noqa: PYI019 - see Rows
         """The same rows on a device."""
-        return type(self)(**{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self)})
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return type(self)(
+            **{
+                name: None if part is None else part.to(device, non_blocking=non_blocking)
+                for name, part in parts.items()
+            }
+        )
 
     def select(self: Rows, rows: Tensor) -> Rows:  # noqa: PYI019
         """Some of the rows."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(
-            **{name: part.select(rows) if isinstance(part, TensorRows) else part[rows] for name, part in parts.items()}
-        )
+        return type(self)(**{name: None if part is None else _selected(part, rows) for name, part in parts.items()})
+
+
+def _selected(part: Tensor | TensorRows, rows: Tensor) -> Tensor | TensorRows:
+    return part.select(rows) if isinstance(part, TensorRows) else part[rows]
+
+
+@dataclass(frozen=True, eq=False)
+class PeakBatch(TensorRows):
+    """Lists of peaks, right-padded; see the second table above."""
+
+    place: Float[Tensor, "batch peaks"]
+    intensity: Float[Tensor, "batch peaks"]
+    looked: Float[Tensor, "batch 2"]
+    lengths: Int[Tensor, "batch"]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
 
 
 @dataclass(frozen=True, eq=False)
 class TokenBatch(TensorRows):
-    """Sequences, right-padded; see the table of fields above."""
+    """Sequences, right-padded; see the table of fields above.
+
+    Attributes:
+        peaks: what stands before them; None: nothing does.
+    """
 
     symbols: Int[Tensor, "batch tokens"]
     vectors: Float[Tensor, "batch tokens 6"]
     channel: Int[Tensor, "batch tokens"]
     descriptor: Int[Tensor, "batch tokens 3"]
     lengths: Int[Tensor, "batch"]
+    peaks: PeakBatch | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)

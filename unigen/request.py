@@ -44,7 +44,8 @@ class CrystalRequest:
         properties: wanted values by name, as the model knows them (``density`` in g/cm^3, ``band_gap`` in eV, ...).
         template: space group and Wyckoff letters by element, such as ``"221 Sr:a Ti:b O:c"``; kept as text here, read
             (and the formula and size that follow from it filled in) by ``unigen.crystals.template.apply_template``.
-        pxrd: path of a powder pattern that the crystal is to explain, for those who rank candidates by it.
+        pxrd: path of a powder pattern that the crystal is to explain, for those who rank candidates by it, and for
+            models that are asked for it by its peaks.
         id: the user's name for this request, carried to the samples (for scoring: the id of the reference crystal).
 
     Raises:

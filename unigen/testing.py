@@ -268,5 +268,7 @@ def _assert_equal(actual: object, expected: object, what: str) -> None:
         other = getattr(actual, name)
         if isinstance(part, Tensor):
             assert torch.equal(torch.nan_to_num(other), torch.nan_to_num(part)), f"{what}: {name} differ"
+        elif part is None:
+            assert other is None, f"{what}: {name} is there, and should not be"
         else:
             _assert_equal(other, part, f"{what}: {name}")

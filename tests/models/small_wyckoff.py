@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import cache
 
 import numpy as np
 import torch
 
 from tests.retrieval.known_templates import retriever, table
-from unigen.batch import TokenBatch
 from unigen.crystals.symmetric import align
-from unigen.models.wyckoff.batch import NeighbourBatch, WyckoffBatch
+from unigen.models.wyckoff.batch import WyckoffBatch
 from unigen.models.wyckoff.items import Item, collate_items
 from unigen.models.wyckoff.network import WyckoffConfig, WyckoffModel
 from unigen.models.wyckoff.tokens import Start, encode, plain_start
@@ -56,11 +54,4 @@ def batch_of(items: list[Item]) -> WyckoffBatch:
 
 def rows_of(batch, rows: list[int]):
     """Some rows of a batch, as wide as they were."""
-    parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    index = torch.tensor(rows)
-    return type(batch)(
-        **{
-            name: rows_of(part, rows) if isinstance(part, TokenBatch | NeighbourBatch) else part[index]
-            for name, part in parts.items()
-        }
-    )
+    return batch.select(torch.tensor(rows))

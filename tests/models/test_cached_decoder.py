@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.models.small_model import ATTENTION, EACH_PATTERN
 from tests.models.small_wyckoff import batch_of, small_wyckoff, some_items
 from tests.models.test_wyckoff_decoding import ITEMS, SETTINGS, groups, noise
-from unigen.batch import Layout
+from unigen.batch import Layout, PeakBatch
 from unigen.models.wyckoff.cached_decoder import CachedDecoder, Reading
 from unigen.models.wyckoff.decoding import draw_parameters
 from unigen.models.wyckoff.templates import draw_templates, search_templates, space_group_log_probabilities
@@ -29,21 +29,29 @@ GROUPS = st.frozensets(st.integers(1, 230), max_size=5).map(lambda groups: group
 class RereadingDecoder(CachedDecoder):
     """The reference: remembers what was read, not what came of it, and reads all of it again at every step."""
 
-    def read(self, x: Tensor, lengths: Tensor, room: int) -> Reading:
-        return self._all_of(torch.cat([x, x.new_zeros(len(x), room, x.shape[2])], dim=1), lengths)
+    def read(self, x: Tensor, lengths: Tensor, room: int, peaks: PeakBatch | None = None) -> Reading:
+        before = torch.zeros_like(lengths)
+        if peaks is not None:
+            assert self.model.peaks is not None
+            x, _ = self.model.peaks.before(x, Layout.padded(lengths, x.shape[1]), peaks)
+            before = peaks.lengths
+        return self._all_of(torch.cat([x, x.new_zeros(len(x), room, x.shape[2])], dim=1), lengths, before)
 
     def step(self, x: Tensor, reading: Reading) -> Reading:
         inputs = reading.states[0]["inputs"].clone()
-        inputs[torch.arange(len(x)), reading.position] = x
-        return self._all_of(inputs, reading.position + 1)
+        inputs[torch.arange(len(x)), reading.before + reading.position] = x
+        return self._all_of(inputs, reading.position + 1, reading.before)
 
-    def _all_of(self, inputs: Tensor, lengths: Tensor) -> Reading:
-        h = self.model.backbone(inputs, Layout.padded(lengths, inputs.shape[1]))
-        return Reading(h[torch.arange(len(inputs)), lengths - 1], lengths, [{"inputs": inputs}])
+    def _all_of(self, inputs: Tensor, lengths: Tensor, before: Tensor) -> Reading:
+        h = self.model.backbone(inputs, Layout.padded(before + lengths, inputs.shape[1]))
+        last = h[torch.arange(len(inputs)), before + lengths - 1]
+        return Reading(last, lengths, before, [{"inputs": inputs}])
 
 
-def both(mixers: tuple[Layer, ...] = ATTENTION) -> tuple[CachedDecoder, RereadingDecoder]:
-    return CachedDecoder(small_wyckoff(mixers=mixers)), RereadingDecoder(small_wyckoff(mixers=mixers))
+def both(mixers: tuple[Layer, ...] = ATTENTION, **changes: object) -> tuple[CachedDecoder, RereadingDecoder]:
+    return CachedDecoder(small_wyckoff(mixers=mixers, **changes)), RereadingDecoder(
+        small_wyckoff(mixers=mixers, **changes)
+    )
 
 
 def prompt(cell: dict[int, int]) -> list[int]:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.crystals.powder.powder_crystals import SALT
+from tests.crystals.powder.powder_files import profile
 from tests.models.small_model import small_model
 from tests.models.small_wyckoff import RERANKER, SIZES, small_wyckoff
 from tests.retrieval.known_templates import save_table, symmetric_crystals, symmetric_prototypes
@@ -384,3 +386,35 @@ def test_only_what_hears_properties_is_trained(home, trained, tmp_path):
         run(write_config(tmp_path, **(changes | {"model": told | {"properties": ["colour"]}, "out": "x"})))
     with pytest.raises(UserError, match="no part for properties"):
         run(write_config(tmp_path, **(changes | {"model": MODEL, "out": str(tmp_path / "none")})))
+
+
+def test_a_model_that_hears_peaks_is_trained_goes_on_and_is_asked(home, tmp_path, monkeypatch, capsys):
+    """Of a powder pattern; with it other numbers are drawn than without, and that it was asked is said."""
+    monkeypatch.chdir(home)
+    whole = load_model(run(write_config(tmp_path, model=MODEL | {"peaks": 8}), f"out={tmp_path / 'whole'}"))
+    config = tmp_path / "tiny.yaml"
+    run(config, "max_steps=3")
+    again = load_model(run(config))
+    assert all(torch.equal(again.state_dict()[name], part) for name, part in whole.state_dict().items())
+    assert whole.state_dict()["peaks.peak.2.weight"].any()
+    profile(SALT).to_xy(tmp_path / "salt.xy")
+    usual = (
+        "--model",
+        tmp_path / "run" / "model",
+        "--retrieve-from",
+        "mine",
+        "--no-score",
+        "--no-page",
+        "--no-picture",
+    )
+    capsys.readouterr()
+    for name, options in (("asked", ("--pxrd", tmp_path / "salt.xy")), ("plain", ())):
+        out = ("--formula", "NaCl", "--n", 3, "--no-cif", "--out", tmp_path / name)
+        assert run_cli(monkeypatch, "generate", "crystal", *usual, *out, *options) == 0
+        assert ("asked for by its peaks, 8 from" in " ".join(capsys.readouterr().out.split())) == (name == "asked")
+    asked, plain = (
+        [json.loads(line) for line in (tmp_path / name / "samples.jsonl").read_text().splitlines()]
+        for name in ("asked", "plain")
+    )
+    assert [row.get("asked_peaks") for row in asked + plain] == [8] * 3 + [None] * 3
+    assert [row.get("lattice") for row in asked] != [row.get("lattice") for row in plain]

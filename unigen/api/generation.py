@@ -21,6 +21,7 @@ from unigen.api.run_folder import open_run
 from unigen.api.runs import (
     check_pattern,
     formats_of,
+    of_asking,
     only_given,
     ranking_of,
     run_crystals,
@@ -154,7 +155,7 @@ def generate(  # noqa: D417 - the options are said group by group
             of its family go by their names, too.
         ranking: how answers are chosen among candidates, in one object; or by keywords:
         candidates, rank_by, pxrd, wavelength, axis, potential, energy_scheme, fix_symmetry, pressure, hull, predictor:
-            draw so many, keep the best ``n``.
+            draw so many, keep the best ``n``. A model that was trained with peaks is asked for ``pxrd``, too.
         relax: of crystals, how many of the best are relaxed and ranked again; of molecules "mmff" cleans up.
         stable, draws, known_formulas: draw until ``n`` are so many eV/atom above ``hull``; needs ``out``.
         out: run folder, as the command line writes it; the same call goes on with an interrupted run.
@@ -241,6 +242,8 @@ def generate(  # noqa: D417 - the options are said group by group
         redraws=redraws,
         relax=clean_up,
     )
+    drawing: Any = model if model is not None else BUNDLED[makes]
+    of_pattern = only_given(wavelength=None if wavelength is None else str(wavelength), axis=axis)
     chosen = ranking or ranking_of(
         stable=stable,
         candidates=candidates,
@@ -252,11 +255,13 @@ def generate(  # noqa: D417 - the options are said group by group
         pressures=pressures_of(pressure),
         hull=hull,
         predictor=predictor,
-        wavelength=None if wavelength is None else str(wavelength),
-        axis=axis,
+        **of_asking(drawing, rank_by, of_pattern),
     )
+    # a ranking in one object says it for both, what ranks and what is asked
+    measured_at = of_pattern.get("wavelength", chosen.wavelength if chosen else None)
+    measured_along = of_pattern.get("axis", chosen.axis if chosen else None)
     if pxrd is not None:
-        check_pattern(pxrd, chosen)
+        check_pattern(pxrd, chosen, drawing, measured_at, measured_along)
     options = RunSettings(
         n=n,
         model=str(named or BUNDLED[makes]),
@@ -270,6 +275,8 @@ def generate(  # noqa: D417 - the options are said group by group
         score=score,
         batch_size=batch_size or (256 if makes is MoleculeRequest else 512),
         device=device,
+        wavelength=measured_at,
+        axis=measured_along,
     )
     shown = in_notebook() if progress is None else progress
     if out is None:
@@ -342,6 +349,8 @@ def _in_memory(
         batch_size=options.batch_size,
         device=options.device,
         progress=progress,
+        wavelength=options.wavelength,
+        axis=options.axis,
     )
     known = options.known_formulas
     for sample in samples:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unigen.crystals.powder.axis import Axis
 from unigen.disk import alone_in
 from unigen.errors import UserError
-from unigen.models.generator import Sample
+from unigen.models.generator import Generator, Sample
 from unigen.parallel import Workers
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
@@ -136,6 +137,19 @@ _OF_STABLE = ("potential", "energy_scheme", "hull")
 """Options of ranking by energy that are those of ``--stable`` where that is given."""
 
 
+def of_asking(model: str | Path | Generator, by: str | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Wavelength and axis of powder patterns as `ranking_of` takes them: none where a model is asked and nothing ranks.
+
+    Args:
+        model: that draws.
+        by: what ranks.
+        given: those that were given.
+    """
+    from unigen.sample.patterns import hears_peaks
+
+    return {} if given and by != "pxrd" and hears_peaks(model) else dict(given)
+
+
 def ranking_of(*, stable: float | None = None, **options: Any) -> RankSettings | None:
     """How to rank; None where no option asks for it.
 
@@ -154,17 +168,25 @@ def ranking_of(*, stable: float | None = None, **options: Any) -> RankSettings |
     return RankSettings(**asked)
 
 
-def check_pattern(pxrd: str | Path, ranking: RankSettings | None) -> list[str]:
+def check_pattern(
+    pxrd: str | Path,
+    ranking: RankSettings | None,
+    model: str | Path | Generator,
+    wavelength: str | float | None = None,
+    axis: Axis | None = None,
+) -> list[str]:
     """What is assumed of a powder pattern, before anything is drawn for it.
 
     Raises:
-        UserError: nothing ranks by it, or it cannot be read.
+        UserError: nothing ranks by it and the model cannot be asked for it, or it cannot be read.
     """
     from unigen.crystals.powder.files import read_pattern
+    from unigen.sample.patterns import hears_peaks
 
-    if ranking is None or ranking.by != "pxrd":
-        raise UserError("--pxrd belongs to ranking", next_step="say --rank-by pxrd too")
-    pattern = read_pattern(Path(pxrd), wavelength=ranking.wavelength, axis=ranking.axis)
+    if (ranking is None or ranking.by != "pxrd") and not hears_peaks(model):
+        step = "say --rank-by pxrd too, or take a model that was trained with model.peaks"
+        raise UserError("--pxrd belongs to ranking", next_step=step)
+    pattern = read_pattern(Path(pxrd), wavelength=wavelength, axis=axis)
     return [f"{pxrd}: {remark}" for remark in pattern.remarks]
 
 

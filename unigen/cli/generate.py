@@ -124,7 +124,11 @@ def generate_crystal(
         typer.Option(help="What chooses among candidates.", show_default="likelihood", rich_help_panel=CHOICE),
     ] = None,
     pxrd: Annotated[
-        Path | None, typer.Option(help="Powder pattern to explain, with --rank-by pxrd.", rich_help_panel=CHOICE)
+        Path | None,
+        typer.Option(
+            help="Powder pattern to explain: ranked by with --rank-by pxrd, asked for where the model hears peaks.",
+            rich_help_panel=CHOICE,
+        ),
     ] = None,
     wavelength: Wavelength = None,
     axis: Axis = None,
@@ -178,7 +182,7 @@ def generate_crystal(
     """
     from rich.console import Console
 
-    from unigen.api.runs import check_pattern, formats_of, only_given, ranking_of, run_crystals, stable_rules
+    from unigen.api.runs import check_pattern, formats_of, of_asking, only_given, ranking_of, run_crystals, stable_rules
     from unigen.retrieval.parents import read_parents
     from unigen.runs.crystal_files import CrystalFolder
     from unigen.runs.generation import RunSettings
@@ -235,6 +239,8 @@ def generate_crystal(
         score=score,
         batch_size=batch_size,
         device=device,
+        wavelength=wavelength,
+        axis=axis,
     )
     ranking = ranking_of(
         stable=stable,
@@ -246,11 +252,10 @@ def generate_crystal(
         fix_symmetry=fix_symmetry or None,
         pressures=None if pressure is None else read_pressures(pressure),
         hull=hull,
-        wavelength=wavelength,
-        axis=axis,
+        **of_asking(model, rank_by, only_given(wavelength=wavelength, axis=axis)),
     )
     if pxrd is not None:
-        for remark in check_pattern(pxrd, ranking):
+        for remark in check_pattern(pxrd, ranking, model, wavelength, axis):
             typer.echo(remark)
     rules = stable_rules(
         stable,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 
-from unigen.batch import TokenBatch, pad
+from unigen.batch import PeakBatch, TokenBatch, pad
 from unigen.bounded_cache import BoundedCache
+from unigen.crystals.powder.peaks import PeakList, key_of
 from unigen.elements import format_formula, parse_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.generator import UNUSED, Job
 from unigen.models.interface import CompositionNetwork
+from unigen.models.peaks import asked_peaks
 from unigen.request import CrystalRequest
 from unigen.shapes import Float
 from unigen.tokens.composition import CompositionGrammar, composition_symbols, grammar_for, read_pairs
@@ -128,7 +130,7 @@ class CellChooser:
         self.larger_cells: LargerCells = larger_cells or (lambda _request, _reduced: [])
         self.largest = max(model.config.max_atoms, largest or 0)
         self._unit_probabilities = BoundedCache[tuple, tuple[list[Counts], np.ndarray]](_REMEMBERED)
-        self._sample_cells = BoundedCache[tuple[CrystalRequest, int, int], list[Counts | None]](_REMEMBERED)
+        self._sample_cells = BoundedCache[tuple[CrystalRequest, int, int, bytes], list[Counts | None]](_REMEMBERED)
 
     def choose(self, rows: list[CellRow]) -> list[Counts | UserError]:
         """The cell of every row, or why there is none."""
@@ -166,7 +168,7 @@ class CellChooser:
         if job.request.counts is not None:
             return [job.request.counts] * job.index
         # computed, not remembered from earlier draws: a run that is resumed gets the same answer
-        key = job.request, job.request_index, job.seed
+        key = job.request, job.request_index, job.seed, key_of(job.peaks)
         cells = self._sample_cells.get(key)
         if cells is None:
             cells = self._sample_cells[key] = []
@@ -180,11 +182,11 @@ class CellChooser:
         if request.formula is None or request.counts is not None:
             return request.counts
         reduced, _ = reduce_counts(parse_formula(request.formula))
-        key = (tuple(reduced.items()), request.space_groups)
+        key = (tuple(reduced.items()), request.space_groups, key_of(row.job.peaks))
         known = self._unit_probabilities.get(key)
         if known is None:
             fits = partial(self.accepts, request)
-            cells, probability = unit_probabilities(self.model, reduced, self.temperature, fits)
+            cells, probability = unit_probabilities(self.model, reduced, self.temperature, fits, row.job.peaks)
             larger = [cell for cell in self.larger_cells(request, reduced) if fits(cell)]
             if not cells and not larger:
                 larger = self._smallest_that_fits(reduced, fits)
@@ -247,7 +249,8 @@ class CellChooser:
             uniforms = np.stack([_symbol_uniforms(rows[i], trial) for i in left])
             grammars = [grammar_for(each, self.model.config.max_atoms, known=self.elements) for each in requests]
             property_vectors = np.stack([self.property_vector(request) for request in requests])
-            cells = draw_compositions(self.model, grammars, uniforms, self.temperature, property_vectors)
+            peaks = [rows[i].job.peaks for i in left]
+            cells = draw_compositions(self.model, grammars, uniforms, self.temperature, property_vectors, peaks)
             open_rows, left = left, []
             for i, cell in zip(open_rows, cells, strict=True):
                 request = rows[i].job.request
@@ -274,8 +277,8 @@ def _symbol_uniforms(row: CellRow, trial: int) -> Float[np.ndarray, "draws"]:
     return np.random.default_rng(seeds).random(_SYMBOL_DRAWS)
 
 
-def prompt_batch(prompts: list[list[int]], device: torch.device) -> TokenBatch:
-    """Composition prompts, finished or not, as a batch."""
+def prompt_batch(prompts: list[list[int]], device: torch.device, peaks: PeakBatch | None = None) -> TokenBatch:
+    """Composition prompts, finished or not, as a batch, behind the peaks that are asked for."""
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
     longest = int(lengths.max())
     shape = (len(prompts), longest)
@@ -285,12 +288,17 @@ def prompt_batch(prompts: list[list[int]], device: torch.device) -> TokenBatch:
         channel=torch.full(shape, Channel.SYMBOL, device=device),
         descriptor=torch.zeros(*shape, DESCRIPTOR_WIDTH, dtype=torch.long, device=device),
         lengths=lengths,
+        peaks=None if peaks is None else peaks.to(device),
     )
 
 
 @torch.no_grad()
 def unit_probabilities(
-    model: CompositionNetwork, reduced: Counts, temperature: float, fits: Callable[[Counts], bool]
+    model: CompositionNetwork,
+    reduced: Counts,
+    temperature: float,
+    fits: Callable[[Counts], bool],
+    peaks: PeakList | None = None,
 ) -> tuple[list[Counts], Float[np.ndarray, "cells"]]:
     """Cells with 1, 2, ... formula units that fit, and the probability of each under the model's data.
 
@@ -299,6 +307,7 @@ def unit_probabilities(
         reduced: one formula unit.
         temperature: of the symbols.
         fits: which cells may be chosen; no cell does where one formula unit is already larger than the model's.
+        peaks: of a powder pattern that is asked for, where the model hears them.
     """
     limit = min(model.config.max_atoms // sum(reduced.values()), MAX_COUNT // max(reduced.values()))
     cells = [{number: count * units for number, count in reduced.items()} for units in range(1, limit + 1)]
@@ -306,7 +315,9 @@ def unit_probabilities(
     if not cells:
         return [], np.zeros(0)
     device = next(model.parameters()).device
-    scores = model.symbol_log_likelihoods(prompt_batch([composition_symbols(cell) for cell in cells], device))
+    prompts = [composition_symbols(cell) for cell in cells]
+    told = asked_peaks([peaks] * len(cells), model.most_peaks)
+    scores = model.symbol_log_likelihoods(prompt_batch(prompts, device, told))
     return cells, torch.softmax(scores.double().cpu() / temperature, 0).numpy()
 
 
@@ -317,6 +328,7 @@ def draw_compositions(
     uniforms: Float[np.ndarray, "batch draws"],
     temperature: float,
     property_vectors: Float[np.ndarray, "batch 6"],
+    peaks: Sequence[PeakList | None] = (),
 ) -> list[Counts]:
     """Draw compositions symbol by symbol; the grammar lets nothing be drawn that the request does not allow.
 
@@ -326,6 +338,7 @@ def draw_compositions(
         uniforms: the numbers in [0, 1) that decide each row's draws.
         temperature: of the symbols.
         property_vectors: the vectors of BEGIN; zeros where no property is asked for.
+        peaks: of the powder patterns that are asked for, one a row; none: nothing is.
     """
     device = next(model.parameters()).device
     begin_vectors = torch.from_numpy(property_vectors).to(device)
@@ -334,7 +347,8 @@ def draw_compositions(
         open_rows = [row for row, prompt in enumerate(prompts) if prompt[-1] != END]
         if not open_rows:
             break
-        batch = prompt_batch([prompts[row] for row in open_rows], device)
+        told = asked_peaks([peaks[row] for row in open_rows], model.most_peaks) if peaks else None
+        batch = prompt_batch([prompts[row] for row in open_rows], device, told)
         batch.vectors[:, 0] = begin_vectors[open_rows]
         legal = np.stack([grammars[row].legal(prompts[row]) for row in open_rows])
         drawn = model.symbol_head.sample(

@@ -167,6 +167,7 @@ FAMILIES: tuple[Family, ...] = (
                 reranker_layers=1,
                 properties=("density",),
                 units=("g/cm^3",),
+                peaks=6,
                 **_TINY_BACKBONE,
                 **_TINY_HEADS,
             ),
@@ -225,7 +226,7 @@ FAMILIES: tuple[Family, ...] = (
             encoder=octree_encoder,
             reads="crystals",
             tiny=OctreeCrystalConfig(
-                max_atoms=12, position="continuous", form="doubled", **_TINY_BACKBONE, **_TINY_HEADS
+                max_atoms=12, position="continuous", form="doubled", peaks=6, **_TINY_BACKBONE, **_TINY_HEADS
             ),
         ),
         generator=_late("octree"),

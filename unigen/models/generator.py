@@ -11,6 +11,7 @@ import numpy as np
 
 from unigen.cards import Kind
 from unigen.config import check_ranges
+from unigen.crystals.powder.peaks import PeakList
 from unigen.display import ShownInNotebooks
 from unigen.errors import UserError
 from unigen.nn.conditions.properties import Range
@@ -38,6 +39,10 @@ UNUSED = 0
 today's models would be others."""
 
 
+ASKED_PEAKS = "asked_peaks"
+"""Among the facts of a sample: how many peaks of a powder pattern its generator was asked for it by."""
+
+
 @dataclass(frozen=True)
 class Job(Generic[Request]):
     """A draw. ``rng`` depends on these numbers alone, so a draw changes with its batch by rounding only.
@@ -47,12 +52,15 @@ class Job(Generic[Request]):
         request_index: place of the request in the run.
         index: which sample of the request.
         seed: of the run.
+        peaks: of the powder pattern that the request names, for generators that hear them; None: nothing is asked of
+            its pattern.
     """
 
     request: Request
     request_index: int
     index: int
     seed: int
+    peaks: PeakList | None = None
 
     def rng(self) -> np.random.Generator:
         """This draw's own random numbers."""
@@ -122,6 +130,17 @@ class FollowsParents(Protocol):
     def fitting_parents(self, request: CrystalRequest) -> list[int]:
         """The places of the parents that the samples of a request follow, in their order."""
         ...
+
+
+@runtime_checkable
+class HearsPeaks(Protocol):
+    """A generator that can be asked for a powder pattern by its peaks (``Job.peaks``).
+
+    Attributes:
+        most_peaks: of a pattern, the strongest; 0: this one hears none.
+    """
+
+    most_peaks: int
 
 
 @runtime_checkable

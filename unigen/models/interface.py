@@ -207,6 +207,11 @@ class CompositionNetwork(Network):
 
     symbol_head: SymbolHead
 
+    @property
+    def most_peaks(self) -> int:
+        """Of a powder pattern, that may stand before a sequence; 0: it hears none."""
+        return 0
+
     @abstractmethod
     def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output; position t knows the tokens up to t."""

@@ -14,7 +14,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.crystals.template import template_of
 from unigen.disk import durable_text, durable_together, writing
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
-from unigen.models.generator import Sample
+from unigen.models.generator import ASKED_PEAKS, Sample
 from unigen.request import CrystalRequest
 from unigen.runs.folder import PAGE, PICTURE, Row, RunFolder, file_names, was_made
 from unigen.runs.formats import DEFAULT, FORMATS, write_structure_files
@@ -75,6 +75,8 @@ class CrystalFolder(RunFolder):
         }
         if sample.source:
             row["source"] = sample.source
+        if ASKED_PEAKS in sample.facts:
+            row[ASKED_PEAKS] = sample.facts[ASKED_PEAKS]
         if sample.ranking:
             row["ranking"] = sample.ranking
         crystal, template = sample.structure, sample.template
@@ -106,7 +108,7 @@ class CrystalFolder(RunFolder):
             source=row.get("source", {}),
             template=row.get("template", ""),
             ranking=row.get("ranking", {}),
-            facts={name: row[name] for name in OF_STABLE if name in row},
+            facts={name: row[name] for name in (ASKED_PEAKS, *OF_STABLE) if name in row},
         )
 
     def write_structures(self, rows: Sequence[Row]) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unigen.cards import Kind
+from unigen.crystals.powder.axis import Axis
+from unigen.crystals.powder.peaks import PeakList
 from unigen.disk import alone_in, sha256_of
 from unigen.elements import format_formula, is_organic, parse_formula, reduce_counts
 from unigen.errors import UserError
@@ -25,6 +27,7 @@ from unigen.sample.generate import iter_samples
 from unigen.sample.known import known_file
 from unigen.sample.load import load
 from unigen.sample.parents import fitted_parents, parent_remarks
+from unigen.sample.patterns import asked_patterns, asked_remarks
 from unigen.sample.scan import SCAN, Scan, write_scan
 from unigen.version import __version__
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 Request = CrystalRequest | MoleculeRequest
 
-_WHERE_GIVEN = ("decoding", "parents", "known", "scans")
+_WHERE_GIVEN = ("decoding", "parents", "known", "scans", "wavelength", "axis")
 """Settings of which ``run.yaml`` tells in words of its own, and only where there are any."""
 
 
@@ -54,6 +57,9 @@ class RunSettings:
         score: compute each sample's exact log-likelihood.
         batch_size: candidates drawn at once.
         device: of torch.
+        wavelength: of the powder patterns that requests name, for models that are asked for their peaks; by default
+            what their files say.
+        axis: likewise.
     """
 
     n: int = 1
@@ -68,11 +74,17 @@ class RunSettings:
     score: bool = True
     batch_size: int = 512
     device: str = "cpu"
+    wavelength: str | None = None
+    axis: Axis | None = None
 
     @property
     def known_formulas(self) -> dict[str, bool]:
         """Of each formula of the scans, whether a structure of it is known."""
         return {each.formula: each.known for scan in self.scans for each in scan.compositions}
+
+    def patterns(self, generator: Generator, requests: Sequence[Request]) -> dict[str, PeakList]:
+        """The peaks that the generator is asked for, by the paths that requests name; see `asked_patterns`."""
+        return asked_patterns(generator, requests, self.wavelength, self.axis)
 
     def load(self, makes: Kind | None = None) -> Generator:
         """The generator.
@@ -116,6 +128,7 @@ class RunSettings:
             "versions": {name: version(name) for name in folder.tools},
             "requests": [request.to_dict() for request in requests],
             **_patterns(requests),
+            **_asked(self.patterns(generator, requests)),
         }
 
 
@@ -131,6 +144,20 @@ def _patterns(requests: Sequence[Request]) -> dict[str, dict[str, str]]:
         if not Path(path).is_file():
             raise UserError("no such powder pattern", where=path, next_step="give the path of a file")
     return {"patterns": {path: sha256_of(Path(path)) for path in sorted(paths)}} if paths else {}
+
+
+def _asked(patterns: Mapping[str, PeakList]) -> dict[str, Any]:
+    """What is asked of each pattern: it follows from the file, the wavelength, and how peaks are picked."""
+    told = {
+        path: {"peaks": len(each), "from": round(each.low, 4), "to": round(each.high, 4), "strongest": _place(each)}
+        for path, each in patterns.items()
+    }
+    return {"asked_by_peaks": told} if told else {}
+
+
+def _place(peaks: PeakList) -> float:
+    """1/d in 1/Angstrom of the strongest peak."""
+    return round(float(peaks.inverse_d[int(peaks.intensity.argmax())]), 5)
 
 
 def run_generation(
@@ -264,9 +291,10 @@ def draw_samples(
     console: Console | None = None,
 ) -> list[Row]:
     """The same without the table, by a generator that is open; see `run_generation`."""
+    patterns = settings.patterns(generator, requests)
     if console is not None:
         lines = dict.fromkeys(line for request in requests for line in remarks(generator, request))
-        for shown in (list(lines), parent_remarks(generator, requests)):
+        for shown in (list(lines), parent_remarks(generator, requests), asked_remarks(patterns)):
             for line in shown[:SHOWN]:
                 console.out(line, highlight=False)
             if len(shown) > SHOWN:
@@ -279,7 +307,9 @@ def draw_samples(
         if settings.scans:
             write_scan(folder.path / SCAN, (each for scan in settings.scans for each in scan.compositions))
         with ProgressBar("generating", len(tasks), done=len(folder.finished), shown=console is not None) as bar:
-            batches = iter_samples(generator, requests, tasks, settings.seed, settings.batch_size, folder.finished)
+            batches = iter_samples(
+                generator, requests, tasks, settings.seed, settings.batch_size, folder.finished, patterns
+            )
             for samples in batches:
                 folder.append(samples)
                 bar.advance(len(samples))

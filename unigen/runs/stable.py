@@ -178,6 +178,7 @@ def run_stable(
         if revised:
             folder.remove_structures()  # of answers that may be none by the new rules
         drawn = CrystalFolder(folder.path / DRAWN, formats=())
+        patterns = settings.patterns(generator, [request])
         # its n is how many may be drawn: the folder is a run of its own, which anything that reads runs can read
         drawn.claim(replace(settings, n=draws).facts(generator, [request], drawn), ("n",))
         relaxed = RelaxedCrystals(folder.path / RELAXED, rules.potential, rules.relaxation)
@@ -189,7 +190,7 @@ def run_stable(
             for start in range(0, draws, _DRAWN_AT_ONCE):
                 keys = [(0, index) for index in range(start, min(start + _DRAWN_AT_ONCE, draws))]
                 for samples in iter_samples(
-                    generator, [request], keys, settings.seed, settings.batch_size, drawn.finished
+                    generator, [request], keys, settings.seed, settings.batch_size, drawn.finished, patterns
                 ):
                     drawn.append(samples)
                 step = max(_RELAXED_AT_ONCE, rules.potential.batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, overload
@@ -11,15 +11,18 @@ from typing import Any, overload
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
 from unigen.crystals.limits import breach
+from unigen.crystals.powder.axis import Axis
+from unigen.crystals.powder.peaks import PeakList
 from unigen.elements import parse_formula
 from unigen.errors import UserError
-from unigen.models.generator import Candidate, Generator, Job, Sample
+from unigen.models.generator import ASKED_PEAKS, Candidate, Generator, Job, Sample
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import ProgressBar, Workers
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.load import load
 from unigen.sample.parents import parent_remarks
+from unigen.sample.patterns import asked_patterns
 
 Request = CrystalRequest | MoleculeRequest
 
@@ -66,6 +69,8 @@ def generate(
     batch_size: int = 512,
     device: str = "cpu",
     progress: bool = False,
+    wavelength: str | float | None = None,
+    axis: Axis | None = None,
     **settings: Any,
 ) -> list[Sample]:
     """Generate crystals or molecules.
@@ -81,6 +86,9 @@ def generate(
         batch_size: candidates drawn at once.
         device: of the model and of the potential that ranks.
         progress: show a bar.
+        wavelength: of the powder patterns that requests name, for models that are asked for their peaks; by default as
+            they are ranked by them, else what the files say.
+        axis: likewise.
         settings: how the model draws, see ``load``; a generator has its own.
 
     Returns:
@@ -120,11 +128,14 @@ def generate(
         from unigen.sample.rank import by_request, open_ranker, rank_candidates
 
         ranker = open_ranker(ranking, generator, all_requests, device)
+    if ranking is not None and ranking.by == "pxrd":
+        wavelength, axis = wavelength or ranking.wavelength, axis or ranking.axis
+    patterns = asked_patterns(generator, all_requests, wavelength, axis)
     drawn = n if ranking is None else ranking.candidates
     keys = list(product(range(len(all_requests)), range(drawn)))
     drawn_samples: list[Sample] = []
     with ProgressBar("generating", len(keys), shown=progress) as bar:
-        for batch in iter_samples(generator, all_requests, keys, seed, batch_size):
+        for batch in iter_samples(generator, all_requests, keys, seed, batch_size, patterns=patterns):
             drawn_samples += batch
             bar.advance(len(batch))
     samples = sorted(drawn_samples, key=lambda sample: (sample.request_index, sample.index))
@@ -142,8 +153,11 @@ def iter_samples(
     seed: int,
     batch_size: int = 512,
     finished: Container[tuple[int, int]] = (),
+    patterns: Mapping[str, PeakList] | None = None,
 ) -> Iterator[list[Sample]]:
     """Draw samples batch by batch, similar sizes together, smallest first; ``keys`` are (request index, sample index).
+
+    Those of a request that names one of the ``patterns`` are asked for by its peaks.
 
     Batches are cut before those that are ``finished`` are left out: a run that goes on draws in the batches of an
     uninterrupted one, since the last digits of a matrix product depend on how many rows it has.
@@ -158,10 +172,14 @@ def iter_samples(
         batch = ordered[start : start + batch_size]
         if all(key in finished for key in batch):
             continue
-        jobs = [Job(requests[r], r, index, seed) for r, index in batch]
+        jobs = [Job(requests[r], r, index, seed, _peaks(requests[r], patterns or {})) for r, index in batch]
         candidates = [_within_limits(*drawn) for drawn in zip(jobs, generator.draw(jobs), strict=True)]
         samples = [_sample(generator.name, *drawn) for drawn in zip(jobs, candidates, strict=True)]
         yield [sample for key, sample in zip(batch, samples, strict=True) if key not in finished]
+
+
+def _peaks(request: Request, patterns: Mapping[str, PeakList]) -> PeakList | None:
+    return patterns.get(request.pxrd or "") if isinstance(request, CrystalRequest) else None
 
 
 def _within_limits(job: Job, candidate: Candidate) -> Candidate:
@@ -186,6 +204,7 @@ def _sample(model: str, job: Job, candidate: Candidate) -> Sample:
         reason=candidate.reason,
         source=candidate.source,
         template=candidate.template,
+        facts={} if job.peaks is None else {ASKED_PEAKS: len(job.peaks)},
     )
 
 

@@ -15,7 +15,7 @@ An ``OctreeBatch`` adds to ``tokens`` (composition as symbols, the lattice as a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -23,7 +23,9 @@ import torch
 from torch import Tensor
 
 from unigen.batch import TensorRows, TokenBatch
+from unigen.crystals.powder.peaks import PeakList
 from unigen.models.octree.tokens import OctreeGrid, encode
+from unigen.models.peaks import collate_peaks
 from unigen.shapes import Float, Int
 from unigen.tokens.composition import composition_symbols
 from unigen.tokens.sequence import DESCRIPTOR_WIDTH, VECTOR_WIDTH, Channel
@@ -48,12 +50,14 @@ class OctreeItem:
         coords: Angstrom, or fractional.
         lattice: ln lengths (Angstrom) and angles (radians) of the cell; None for molecules.
         operation: symmetry of the cube that is applied to its octree; the lattice is that of the moved axes.
+        peaks: of a powder pattern, that stand before it; None: none do.
     """
 
     numbers: Int[np.ndarray, "atoms"]
     coords: Float[np.ndarray, "atoms 3"]
     lattice: Float[np.ndarray, "6"] | None = None
     operation: int = 0
+    peaks: PeakList | None = None
 
     @property
     def counts(self) -> dict[int, int]:
@@ -125,8 +129,13 @@ def prompt_tokens(
     return TokenBatch(symbols, vectors, channel, torch.zeros(*shape, DESCRIPTOR_WIDTH, dtype=torch.int64), lengths)
 
 
-def collate_octrees(grid: OctreeGrid, items: list[OctreeItem]) -> OctreeBatch:
+def collate_octrees(grid: OctreeGrid, items: list[OctreeItem], most_peaks: int = 0) -> OctreeBatch:
     """Encode all structures at once, and right-pad to the longest.
+
+    Args:
+        grid: how space is divided.
+        items: structures.
+        most_peaks: of a model that hears peaks.
 
     Raises:
         UserError: a structure that the grid cannot hold.
@@ -139,6 +148,8 @@ def collate_octrees(grid: OctreeGrid, items: list[OctreeItem]) -> OctreeBatch:
         torch.tensor([item.operation for item in items]),
     )
     tokens = prompt_tokens([item.counts for item in items], [item.lattice for item in items], octrees.lengths)
+    if most_peaks:
+        tokens = replace(tokens, peaks=collate_peaks([item.peaks for item in items], most_peaks))
     batch = OctreeBatch.prompts(tokens)
     first = tokens.lengths - octrees.lengths
     for lengths, before, stage, fields in (

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unigen.batch import Rows, TensorRows
+from unigen.batch import PeakBatch, Rows, TensorRows
 from unigen.config import check_ranges
 from unigen.models.generator import VectorSettings
 from unigen.models.octree.batch import OctreeBatch, Stage, prompt_tokens
@@ -84,7 +84,12 @@ class Drawn:
 
 @torch.no_grad()
 def decode(
-    model: OctreeModel, compositions: list[Counts], noise: Noise, settings: OctreeSettings, score_steps: int = 0
+    model: OctreeModel,
+    compositions: list[Counts],
+    noise: Noise,
+    settings: OctreeSettings,
+    score_steps: int = 0,
+    peaks: PeakBatch | None = None,
 ) -> Drawn:
     """Draw octrees (and lattices) of given compositions.
 
@@ -94,8 +99,9 @@ def decode(
         noise: random numbers, row by row.
         settings: how to draw.
         score_steps: solver steps of the exact density of each vector; 0 leaves densities out.
+        peaks: of the powder patterns that are asked for, a list a row; None: no row has one.
     """
-    decoder = _Decoder(model, compositions, noise, settings, score_steps)
+    decoder = _Decoder(model, compositions, noise, settings, score_steps, peaks)
     while len(decoder.open.row):
         decoder.advance()
     return Drawn(decoder.walk.octrees(), decoder.lattice, decoder.score, decoder.passes)
@@ -107,7 +113,8 @@ class _Open(TensorRows):
 
     Attributes:
         row: of the walk.
-        position: of that token, in tokens.
+        before: positions of the backbone that are taken by what stands before the composition.
+        position: of that token, in tokens behind these.
         content: of that token.
         target: what was known of it.
         guesses: of tokens behind it.
@@ -115,6 +122,7 @@ class _Open(TensorRows):
     """
 
     row: Int[Tensor, "batch"]
+    before: Int[Tensor, "batch"]
     position: Int[Tensor, "batch"]
     content: Content
     target: Target
@@ -137,7 +145,13 @@ class _Decoder:
     longest: int
 
     def __init__(
-        self, model: OctreeModel, compositions: list[Counts], noise: Noise, settings: OctreeSettings, score_steps: int
+        self,
+        model: OctreeModel,
+        compositions: list[Counts],
+        noise: Noise,
+        settings: OctreeSettings,
+        score_steps: int,
+        peaks: PeakBatch | None,
     ) -> None:
         self.model = model
         device = next(model.parameters()).device
@@ -153,7 +167,7 @@ class _Decoder:
         # a mask or an octant is legal whatever was drawn before, but for what takes room from its neighbours
         self.drafts_nodes = grid.separation == 1 or grid.stops_at_single
         self.drafts_leaves = grid.is_binned and (grid.separation == 1 or not grid.stops_at_single)
-        self._read_prompts(compositions)
+        self._read_prompts(compositions, None if peaks is None else peaks.to(device))
 
     def advance(self) -> None:
         """Draw the next tokens of each row as far as they are certain, then read them and guesses behind them."""
@@ -165,6 +179,7 @@ class _Decoder:
         behind = (kept[:, None] + torch.arange(count, device=kept.device)).clamp(max=count - 1)
         self.open = _Open(
             row=self.open.row,
+            before=self.open.before,
             position=self.open.position + kept,
             content=drawn.at((each, kept - 1)).content,
             target=target,
@@ -232,14 +247,14 @@ class _Decoder:
         known = self._targets(rows[:, None].expand_as(ahead), ahead)
         target = _behind(self.open.target, known)
         read, upcoming = model.embedding.content(target, content), model.embedding.upcoming(known)
-        x, layout = model.inputs(read, upcoming, self.window, model.places(target, content, known))
-        position = self.open.position * model.inputs_a_token
+        x, layout = model.inputs(read, upcoming, self.window, model.places(target, content, known), None)
+        position = self.open.before + self.open.position * model.inputs_a_token
         h, self.states = model.backbone.steps(x, position, self.states, layout.places)
         self.h = h[:, model.inputs_a_token - 1 :: model.inputs_a_token]
         self.passes += 1
 
-    def _read_prompts(self, compositions: list[Counts]) -> None:
-        """The backbone reads all compositions, and the lattices that are drawn behind them."""
+    def _read_prompts(self, compositions: list[Counts], peaks: PeakBatch | None) -> None:
+        """The backbone reads all compositions behind their peaks, and the lattices that are drawn behind them."""
         model, device, is_periodic = self.model, self.score.device, self.model.config.is_periodic
         slots = [np.zeros(VECTOR_WIDTH, dtype=np.float32) if is_periodic else None] * len(compositions)
         first = torch.full((len(compositions),), 0 if is_periodic else 1)
@@ -253,15 +268,18 @@ class _Decoder:
         next_target = following(target)
         read, upcoming = model.embedding.content(target, content), model.embedding.upcoming(next_target)
         places = model.places(target, content, next_target)
-        x, layout = model.inputs(read[:, :-1], upcoming[:, :-1], ends, None if places is None else places[:, :-1])
+        places = None if places is None else places[:, :-1]
+        x, layout = model.inputs(read[:, :-1], upcoming[:, :-1], ends, places, peaks)
+        before = torch.zeros_like(rows) if peaks is None else peaks.lengths
         self.longest = int(ends.max()) + 1 + length_bound(model.grid, int(self.walk.atoms.max()))
-        self.states = model.backbone.init_states(len(batch), self.longest * model.inputs_a_token, x)
-        h = model.backbone(x, layout, self.states)[rows, ends * model.inputs_a_token - 1]
+        room = int(before.max()) + self.longest * model.inputs_a_token
+        self.states = model.backbone.init_states(len(batch), room, x)
+        h = model.backbone(x, layout, self.states)[rows, layout.lengths - 1]
         self.h, self.window = h[:, None], torch.ones_like(rows)
         self.guesses = Draws.blank((len(rows), 1), self.walk.offset)
         content = Content(*(part[rows, ends] for part in vars(content).values()))
         target = Target(*(part[rows, ends] for part in vars(target).values()))
-        self.open = _Open(rows, ends - 1, content, target, self.guesses, torch.zeros_like(rows))
+        self.open = _Open(rows, before, ends - 1, content, target, self.guesses, torch.zeros_like(rows))
         if is_periodic:
             vectors, score = self.drawer.vectors(model.lattice_head, h, self.drawer.noise.lattice)
             self.lattice, self.score = model.embedding.restore(vectors), self.score + score

@@ -10,6 +10,7 @@ import torch
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.powder.peaks import PeakList
 from unigen.errors import UserError
 from unigen.geometry.lattice import lattice_matrix
 from unigen.models.cell_choice import CellChooser, CellRow, draw_compositions, prompt_batch
@@ -26,6 +27,7 @@ from unigen.models.octree.decoding import Counts, OctreeSettings, decode
 from unigen.models.octree.network import OctreeModel
 from unigen.models.octree.token_draws import Noise
 from unigen.models.octree.tokens import decode as decode_octrees
+from unigen.models.peaks import asked_peaks
 from unigen.molecules.limits import check_elements, check_size
 from unigen.molecules.molecule import Molecule
 from unigen.request import MoleculeRequest
@@ -43,6 +45,7 @@ class _Row:
     position: int
     rng: np.random.Generator
     composition: Counts
+    peaks: PeakList | None = None
 
 
 class _OctreeGenerator:
@@ -71,6 +74,7 @@ class _OctreeGenerator:
         self.settings = settings or OctreeSettings()
         self.score_steps = score_steps
         self.elements = frozenset(model.seen.nonzero()[:, 0].tolist())
+        self.most_peaks = model.most_peaks
 
     def ranges(self, properties: Collection[str]) -> dict[str, Range]:
         """See Generator: no property can be asked for."""
@@ -84,12 +88,13 @@ class _OctreeGenerator:
         device, config = next(self.model.parameters()).device, self.model.config
         noise = Noise.of([row.rng for row in rows], self.model.grid, config.max_atoms, device)
         compositions = [row.composition for row in rows]
-        drawn = decode(self.model, compositions, noise, self.settings, self.score_steps)
+        peaks = asked_peaks([row.peaks for row in rows], self.most_peaks)
+        drawn = decode(self.model, compositions, noise, self.settings, self.score_steps, peaks)
         numbers, coords = decode_octrees(self.model.grid, drawn.octrees)
         lengths = drawn.octrees.leaf_lengths.tolist()
         scores: list[float | None] = [None] * len(rows)
         if self.score_steps:
-            prompts = prompt_batch([composition_symbols(composition) for composition in compositions], device)
+            prompts = prompt_batch([composition_symbols(composition) for composition in compositions], device, peaks)
             with torch.no_grad():
                 scores = (self.model.symbol_log_likelihoods(prompts) + drawn.log_likelihood).tolist()
         return [
@@ -121,7 +126,7 @@ class OctreeCrystalGenerator(_OctreeGenerator):
             if isinstance(cell, UserError):
                 candidates[row.position] = Candidate(None, reason=str(cell))
             else:
-                rows.append(_Row(row.position, row.rng, cell))
+                rows.append(_Row(row.position, row.rng, cell, row.job.peaks))
         for drawn, (numbers, coords, six, score) in zip(rows, self._structures(rows), strict=True):
             lattice = lattice_matrix(np.concatenate([np.exp(six[:3]), six[3:]]))
             try:

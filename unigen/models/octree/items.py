@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from unigen.models.octree.batch import OctreeItem, collate_octrees
 from unigen.models.octree.generator import OctreeCrystalGenerator
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig, OctreeSizes
 from unigen.models.octree.tokens import OctreeGrid, encode
+from unigen.models.peaks import shown_peaks
 from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.molecules.molecule import Molecule
@@ -58,6 +60,9 @@ def open_octree_crystals(data: DataConfig, config: OctreeCrystalConfig) -> Train
         UserError: a dataset that is not built, or has no crystal that fits the model.
     """
     train, val = (_that_fit(open_crystals(name), config) for name in (data.train, data.val))
+    encoded = _crystal_item
+    if config.peaks:
+        encoded = partial(_asked_item, peaks=config.peaks, hidden=config.peak_dropout)
 
     def prepare(network: OctreeModel) -> None:
         _tell_elements(train, network)
@@ -67,10 +72,10 @@ def open_octree_crystals(data: DataConfig, config: OctreeCrystalConfig) -> Train
 
     return TrainingSet(
         train=train,
-        encode=_crystal_item,
-        collate=partial(collate_octrees, config.grid),
+        encode=encoded,
+        collate=partial(collate_octrees, config.grid, most_peaks=config.peaks),
         val=val,
-        encode_val=_crystal_item,
+        encode_val=encoded,
         prepare=prepare,
         generator=lambda network: OctreeCrystalGenerator(network, "training", score_steps=0),
         references=val,
@@ -108,6 +113,12 @@ def _crystal_item(_index: int, crystal: Crystal, rng: np.random.Generator) -> Oc
     axes = operations(torch.device("cpu"))[operation].numpy()
     coords = crystal.frac_coords + rng.random(3)
     return OctreeItem(crystal.numbers, coords, _lattice_numbers(axes @ crystal.lattice), operation)
+
+
+def _asked_item(index: int, crystal: Crystal, rng: np.random.Generator, *, peaks: int, hidden: float) -> OctreeItem:
+    """The same behind its peaks, where these are not hidden."""
+    item = _crystal_item(index, crystal, rng)
+    return replace(item, peaks=shown_peaks(crystal, peaks, hidden, rng))
 
 
 def _lattice_numbers(lattice: Float[np.ndarray, "*crystals 3 3"]) -> Float[np.ndarray, "*crystals 6"]:

@@ -3,6 +3,7 @@
 Uni-3DAR (Lu et al. 2025) predicts every token at a mask that stands at its place; here the same is told in one of two
 forms. "descriptor": what is known of the next token is added to the input of the one before it, so nothing gets longer.
 "doubled", as published: behind each token stands a mask that holds what is known of the next one, and predicts it.
+Before all of it may stand the peaks of a powder pattern (``nn/conditions/peaks.py``), which are not predicted.
 
 Of a node its mask is drawn among the legal ones, then the atoms of each child within their bounds; of a leaf its
 element among those that are left, then its place in the cell. All is scored with the distribution over what is legal.
@@ -17,7 +18,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from unigen.batch import Layout, TokenBatch
+from unigen.batch import Layout, PeakBatch, TokenBatch
 from unigen.config import check_ranges
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
@@ -34,6 +35,8 @@ from unigen.models.octree.grammar import (
     masked_log_probabilities,
 )
 from unigen.models.octree.tokens import CELL, OctreeGrid
+from unigen.models.peaks import MOST_PEAKS
+from unigen.nn.conditions.peaks import PeakPrompt, behind, prompt_of
 from unigen.nn.heads.digits import DigitHead
 from unigen.nn.heads.symbols import SymbolHead, start_small
 from unigen.nn.heads.vectors import VectorHead
@@ -94,6 +97,11 @@ class OctreeSizes:
     element_dropout: float = 0.0
 
     @property
+    def most_peaks(self) -> int:
+        """Of a powder pattern, before a sequence; 0: none is heard."""
+        return 0
+
+    @property
     def grid(self) -> OctreeGrid:
         """How space is divided."""
         return OctreeGrid(
@@ -125,11 +133,27 @@ class OctreeMoleculeConfig(OctreeSizes):
 
 @dataclass(frozen=True, kw_only=True)
 class OctreeCrystalConfig(OctreeSizes):
-    """Of crystals on the fractional torus."""
+    """Of crystals on the fractional torus.
+
+    Attributes:
+        peaks: the most peaks of a powder pattern that may stand in the prompt; 0: it cannot be asked for one.
+        peak_dropout: how often the whole pattern is hidden in training, so that it can be asked without one, too.
+    """
 
     is_periodic: ClassVar[bool] = True
     kind: Literal["octree-crystals"] = "octree-crystals"
     max_atoms: int = 20
+    peaks: int = 0
+    peak_dropout: float = 0.25
+
+    @property
+    def most_peaks(self) -> int:
+        """See OctreeSizes."""
+        return self.peaks
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, peaks=(0, MOST_PEAKS), peak_dropout=SHARES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +200,8 @@ class OctreeModel(CompositionNetwork):
             self.lattice_head = VectorHead(GaussianProcess(), SLOT_WIDTH[Channel.LATTICE], **size)
         self.register_buffer("seen", torch.zeros(len(SYMBOLS), dtype=torch.bool))
         self.apply(start_small)
+        # last: all else begins as it does without
+        self.peaks = PeakPrompt(width) if config.most_peaks else None
 
     def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output for compositions, finished or not: each position predicts the next symbol."""
@@ -186,8 +212,17 @@ class OctreeModel(CompositionNetwork):
         target = targets(batch)
         content, next_target = contents(batch), following(target)
         read, upcoming = self.embedding.content(target, content), self.embedding.upcoming(next_target)
-        x, layout = self.inputs(read, upcoming, batch.lengths, self.places(target, content, next_target))
-        return self.backbone(x, layout)[:, self.inputs_a_token - 1 :: self.inputs_a_token]
+        places, peaks = self.places(target, content, next_target), batch.tokens.peaks
+        x, layout = self.inputs(read, upcoming, batch.lengths, places, peaks)
+        h = self.backbone(x, layout)
+        if peaks is not None:
+            h = behind(h, peaks, read.shape[1] * self.inputs_a_token)
+        return h[:, self.inputs_a_token - 1 :: self.inputs_a_token]
+
+    @property
+    def most_peaks(self) -> int:
+        """See CompositionNetwork."""
+        return self.config.most_peaks
 
     @property
     def inputs_a_token(self) -> int:
@@ -195,22 +230,26 @@ class OctreeModel(CompositionNetwork):
         return 2 if self.config.form == "doubled" else 1
 
     def inputs(
-        self, content: Tensor, upcoming: Tensor, lengths: Tensor, places: Tensor | None
+        self, content: Tensor, upcoming: Tensor, lengths: Tensor, places: Tensor | None, peaks: PeakBatch | None
     ) -> tuple[Tensor, Layout]:
-        """What the backbone reads, content and mask in turn or their sum, and how it lies.
+        """What the backbone reads, content and mask in turn or their sum, peaks before them, and how it lies.
 
         Args:
             content: of each token.
             upcoming: what is known of the token behind each.
             lengths: tokens of each row.
             places: of ``places``.
+            peaks: that stand before each row; None: none do.
         """
-        if self.config.form == "descriptor":
-            return content + upcoming, replace(Layout.padded(lengths, content.shape[1]), places=places)
-        x = torch.stack([content, upcoming], dim=2).flatten(1, 2)
-        if places is not None:  # a token looks from where it lies, a mask from and at what it stands for
-            places = places.flip(-2).repeat_interleave(2, -2).unflatten(-2, (2, 2)).flatten(1, 2)
-        return x, replace(Layout.padded(2 * lengths, x.shape[1]), places=places)
+        x = content + upcoming
+        if self.config.form == "doubled":
+            x, lengths = torch.stack([content, upcoming], dim=2).flatten(1, 2), 2 * lengths
+            if places is not None:  # a token looks from where it lies, a mask from and at what it stands for
+                places = places.flip(-2).repeat_interleave(2, -2).unflatten(-2, (2, 2)).flatten(1, 2)
+        layout = replace(Layout.padded(lengths, x.shape[1]), places=places)
+        if peaks is None:
+            return x, layout
+        return prompt_of(self.peaks).before(x, layout, peaks)
 
     def places(self, target: Target, content: Content, next_target: Target) -> Float[Tensor, "*batch 2 3"] | None:
         """Where each token looks from, the middle of the cube that comes next, and where it lies; symbols at 0."""

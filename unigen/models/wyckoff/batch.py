@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unigen.batch import TensorRows, TokenBatch, pad
+from unigen.batch import PeakBatch, TensorRows, TokenBatch, pad
 from unigen.models.wyckoff.tokens import WyckoffSequence
 from unigen.retrieval.shortlist import KINDS, Shortlist
 from unigen.shapes import Bool, Float, Int, Integer, UInt8
@@ -90,17 +90,23 @@ class WyckoffBatch(TensorRows):
         return self.tokens.lengths
 
 
-def collate_wyckoff(sequences: list[WyckoffSequence], followed: list[int], neighbours: NeighbourBatch) -> WyckoffBatch:
+def collate_wyckoff(
+    sequences: list[WyckoffSequence],
+    followed: list[int],
+    neighbours: NeighbourBatch,
+    peaks: PeakBatch | None = None,
+) -> WyckoffBatch:
     """Right-pad to the longest.
 
     Args:
         sequences: crystals or plans.
         followed: the neighbour each one follows, -1 for none.
         neighbours: their shortlists, as ``collate_shortlists`` makes them.
+        peaks: that stand before each; None: none do.
     """
     longest = max(len(sequence) for sequence in sequences)
     return WyckoffBatch(
-        tokens=collate([sequence.tokens for sequence in sequences]),
+        tokens=replace(collate([sequence.tokens for sequence in sequences]), peaks=peaks),
         start=pad([s.start for s in sequences], longest),
         free=pad([s.free for s in sequences], longest),
         role=pad([s.role for s in sequences], longest),

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from unigen.batch import Layout
+from unigen.batch import Layout, PeakBatch
 from unigen.models.cell_choice import prompt_batch
 from unigen.models.wyckoff.batch import WyckoffBatch
 from unigen.models.wyckoff.embedding import shifted
 from unigen.models.wyckoff.network import WyckoffModel
+from unigen.nn.conditions.peaks import prompt_of
 from unigen.nn.mixers.backbone import first_rows, pick_rows
 from unigen.nn.mixers.interface import State
 from unigen.shapes import Float, Int
@@ -29,11 +30,13 @@ class Reading:
     Attributes:
         h: the network's output there, from which what stands at the next position is drawn.
         position: the next position of each row.
+        before: positions that each row has before its sequence: those of the peaks that are asked for.
         states: what the backbone remembers; a step writes into it.
     """
 
     h: Float[Tensor, "batch width"]
     position: Int[Tensor, "batch"]
+    before: Int[Tensor, "batch"]
     states: list[State]
 
     def __len__(self) -> int:
@@ -43,11 +46,11 @@ class Reading:
         """The first rows; they share the memory of this one."""
         if count == len(self):
             return self
-        return Reading(self.h[:count], self.position[:count], first_rows(self.states, count))
+        return Reading(self.h[:count], self.position[:count], self.before[:count], first_rows(self.states, count))
 
     def pick(self, rows: Int[Tensor, "picked"]) -> Reading:
         """Some of the rows, in any order and maybe repeated; each goes its own way from here."""
-        return Reading(self.h[rows], self.position[rows], pick_rows(self.states, rows))
+        return Reading(self.h[rows], self.position[rows], self.before[rows], pick_rows(self.states, rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +90,17 @@ class CachedDecoder:
         with torch.no_grad():
             self._of_elements = model.embedding.of_elements()
 
-    def read_prompts(self, prompts: list[list[int]], room: int) -> Reading:
+    def read_prompts(self, prompts: list[list[int]], room: int, peaks: PeakBatch | None = None) -> Reading:
         """Read compositions and the symbol that says that a template is written; no template hears of properties.
 
         Args:
             prompts: their symbols.
             room: positions that may be written after each of them.
+            peaks: that stand before each of them; None: none do.
         """
-        tokens = prompt_batch(prompts, next(self.model.parameters()).device)
+        tokens = prompt_batch(prompts, next(self.model.parameters()).device, peaks)
         x = self.model.prompt_inputs(self._of_elements, tokens)
-        return self.read(x, tokens.lengths, room)
+        return self.read(x, tokens.lengths, room, tokens.peaks)
 
     def write_symbols(
         self, reading: Reading, symbols: Int[Tensor, "batch"], following: Int[Tensor, "batch 3"]
@@ -131,7 +135,8 @@ class CachedDecoder:
             upcoming[before] += starts(start[before], free[before])
         longest = int(position.max())
         x = self.model.with_followed(content + upcoming, plans)[:, :longest]
-        reading, asked = self.read(x, position, tokens.symbols.shape[1] - longest), bool(tokens.vectors[:, 0].any())
+        reading = self.read(x, position, tokens.symbols.shape[1] - longest, tokens.peaks)
+        asked = bool(tokens.vectors[:, 0].any())
         if asked:
             reading = replace(reading, h=self._conditioned(reading.h, plans))
         return PlanReading(reading, plans, asked, content, upcoming)
@@ -153,16 +158,26 @@ class CachedDecoder:
         # where nothing is asked for the output stays what it is, which need not be computed
         return replace(written, h=self._conditioned(written.h, plan.plans)) if plan.asked else written
 
-    def read(self, x: Float[Tensor, "batch tokens width"], lengths: Int[Tensor, "batch"], room: int) -> Reading:
-        """Read embedded sequences, each up to its own length; so many positions may follow."""
+    def read(
+        self,
+        x: Float[Tensor, "batch tokens width"],
+        lengths: Int[Tensor, "batch"],
+        room: int,
+        peaks: PeakBatch | None = None,
+    ) -> Reading:
+        """Read embedded sequences behind their peaks, each up to its own length; so many positions may follow."""
+        layout = Layout.padded(lengths, x.shape[1])
+        if peaks is not None:
+            x, layout = prompt_of(self.model.peaks).before(x, layout, peaks)
         states = self.model.backbone.init_states(len(x), x.shape[1] + room, x)
-        h = self.model.backbone(x, Layout.padded(lengths, x.shape[1]), states)
-        return Reading(h[torch.arange(len(x), device=x.device), lengths - 1], lengths, states)
+        h = self.model.backbone(x, layout, states)
+        last = h[torch.arange(len(x), device=x.device), layout.lengths - 1]
+        return Reading(last, lengths, torch.zeros_like(lengths) if peaks is None else peaks.lengths, states)
 
     def step(self, x: Float[Tensor, "batch width"], reading: Reading) -> Reading:
         """Read one embedded position more of each row; the memory of the reading is written into."""
-        h, states = self.model.backbone.step(x, reading.position, reading.states)
-        return Reading(h, reading.position + 1, states)
+        h, states = self.model.backbone.step(x, reading.before + reading.position, reading.states)
+        return Reading(h, reading.position + 1, reading.before, states)
 
     def _conditioned(self, h: Float[Tensor, "batch width"], plans: WyckoffBatch) -> Float[Tensor, "batch width"]:
         """Moved by what the first plans are asked for."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unigen.bounded_cache import BoundedCache
+from unigen.crystals.powder.peaks import PeakList, key_of
 from unigen.crystals.template import Template
 from unigen.models.cell_choice import Counts
 from unigen.models.generator import Job
@@ -19,8 +20,8 @@ from unigen.request import CrystalRequest
 _REMEMBERED = 1024
 """Requests whose chosen sources are kept, a few hundred bytes a sample."""
 
-LikeliestTemplates = Callable[[Counts, frozenset[int]], list[tuple[Template, float]]]
-"""Of a cell, in these space groups, the likeliest first, with their log probabilities."""
+LikeliestTemplates = Callable[[Counts, frozenset[int], PeakList | None], list[tuple[Template, float]]]
+"""Of a cell, in these space groups, with the peaks asked for, the likeliest first, with their log probabilities."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class DistinctGroups:
 
     def __init__(self, chooser: SourceChooser, likeliest: LikeliestTemplates) -> None:
         self.chooser, self.likeliest = chooser, likeliest
-        self._chosen = BoundedCache[tuple[CrystalRequest, int, int], list[_Chosen]](_REMEMBERED)
+        self._chosen = BoundedCache[tuple[CrystalRequest, int, int, bytes], list[_Chosen]](_REMEMBERED)
 
     def follow(self, job: Job, cells: list[Counts], followed: list[int]) -> Source:
         """The source of a job.
@@ -61,7 +62,7 @@ class DistinctGroups:
             cells: of the samples of its request up to this one.
             followed: space groups of what the request follows before these samples.
         """
-        key = job.request, job.request_index, job.seed
+        key = job.request, job.request_index, job.seed, key_of(job.peaks)
         chosen = self._chosen.get(key)
         if chosen is None:
             chosen = self._chosen[key] = []
@@ -89,9 +90,9 @@ class DistinctGroups:
                 if used[group] == times:
                     return each
             open_groups = frozenset(group for group in legal if used[group] == times)
-            for template, score in self.likeliest(cell, open_groups) if open_groups else []:
+            for template, score in self.likeliest(cell, open_groups, job.peaks) if open_groups else []:
                 if (atoms, template) not in taken:
-                    best = self.likeliest(cell, allowed)[0][1]
+                    best = self.likeliest(cell, allowed, job.peaks)[0][1]
                     written = replace(new, rank=None, template=(template, score, min(0.0, score - best)))
                     return _Chosen(written, template.space_group, (atoms, template))
         return _Chosen(replace(new, rank=None), None, (atoms, len(taken)))

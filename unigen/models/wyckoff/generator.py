@@ -15,6 +15,7 @@ from unigen.cards import Kind
 from unigen.crystals.crystal import repeat_cell
 from unigen.crystals.limits import KEPT, Breach, breach
 from unigen.crystals.plausibility.close_contacts import closest_contact
+from unigen.crystals.powder.peaks import PeakList, key_of
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.crystals.template import SYMPREC, Template, apply_template, parse_template
 from unigen.disk import sha256_of
@@ -22,6 +23,7 @@ from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
 from unigen.models.generator import SCORE_STEPS, UNUSED, Candidate, Job, OpenedModel, Range
+from unigen.models.peaks import asked_peaks
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.cached_decoder import CachedDecoder, PlanReading
 from unigen.models.wyckoff.decoding import Noise, draw_parameters, slot_log_likelihoods, with_vectors
@@ -62,8 +64,8 @@ _TEMPLATE_WEIGHT = 1e3
 different numbers of free parameters cannot be compared. A nat of density weighs a thousandth of a nat of merit."""
 
 
-_CellAndGroups = tuple[tuple[tuple[int, int], ...], frozenset[int]]
-"""A cell, as pairs of atomic number and count, and the space groups that are allowed."""
+_CellAndGroups = tuple[tuple[tuple[int, int], ...], frozenset[int], bytes]
+"""A cell, as pairs of atomic number and count, the space groups that are allowed, and the peaks that are asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,6 +241,7 @@ class WyckoffGenerator:
         self.name, self.version = name, version
         self.settings = settings or WyckoffSettings()
         self.score_steps = score_steps
+        self.most_peaks = model.most_peaks
         self.sources = SourceChooser(model, retriever, self.settings, exclude_formula=exclude_formula)
         self.parents = parents
         self._parents: ParentSources | None = None
@@ -392,17 +395,27 @@ class WyckoffGenerator:
             followed = groups[self.fitting_parents(row.job.request)].tolist()
         return self.distinct.follow(row.job, [*cells, cell], followed)
 
-    def _likeliest_templates(self, cell: Counts, space_groups: frozenset[int]) -> list[tuple[Template, float]]:
+    def _likeliest_templates(
+        self, cell: Counts, space_groups: frozenset[int], peaks: PeakList | None
+    ) -> list[tuple[Template, float]]:
         """The likeliest templates of a cell, best first."""
-        return self._search(CachedDecoder(self.model), cell, space_groups, _BEAM).found
+        return self._search(CachedDecoder(self.model), cell, space_groups, _BEAM, peaks).found
 
-    def _search(self, decoder: CachedDecoder, cell: Counts, space_groups: frozenset[int], wanted: int) -> Search:
+    def _search(
+        self,
+        decoder: CachedDecoder,
+        cell: Counts,
+        space_groups: frozenset[int],
+        wanted: int,
+        peaks: PeakList | None,
+    ) -> Search:
         """The likeliest templates of a cell, at least so many if there are; kept, since samples ask in turn."""
-        key = _cell_and_groups(cell, space_groups)
+        key = _cell_and_groups(cell, space_groups, peaks)
         search = self._likeliest.get(key)
         if search is None or not (search.finished or len(search.found) >= wanted):
             # The first time no more than is needed. Who asks again gets all: no cell is searched more than twice.
-            search = search_templates(decoder, cell, space_groups, _BEAM, wanted if search is None else None)
+            told = asked_peaks([peaks], self.most_peaks)
+            search = search_templates(decoder, cell, space_groups, _BEAM, wanted if search is None else None, told)
             self._likeliest[key] = search
         return search
 
@@ -437,14 +450,17 @@ class WyckoffGenerator:
         right, so others count relative to it; where there is no rank, it is the draw that has a probability.
         """
         wanted: dict[_CellAndGroups, int] = {}
+        asked: dict[_CellAndGroups, PeakList | None] = {}
         for row, cell, source in rows:
             if source.rank is not None and not row.job.request.template and source.template is None:
                 # beyond the beam templates are drawn, but count relative to the likeliest all the same
                 needed = source.rank + 1 if source.rank < _BEAM else 1
-                key = _cell_and_groups(cell, row.job.request.space_groups)
-                wanted[key] = max(wanted.get(key, 0), needed)
+                key = _cell_and_groups(cell, row.job.request.space_groups, row.job.peaks)
+                wanted[key], asked[key] = max(wanted.get(key, 0), needed), row.job.peaks
         # One by one, as sources are ranked: what is found must not depend on what was searched for before.
-        found = {key: self._search(decoder, dict(key[0]), key[1], count).found for key, count in wanted.items()}
+        found = {
+            key: self._search(decoder, dict(key[0]), key[1], count, asked[key]).found for key, count in wanted.items()
+        }
         templates: dict[int, tuple[Template, float]] = {}
         likeliest_score: dict[int, float] = {}
         for position, (row, cell, source) in enumerate(rows):
@@ -455,7 +471,7 @@ class WyckoffGenerator:
             elif request.template:
                 templates[position] = parse_template(request.template), 0.0
             elif source.rank is not None:
-                ranked = found[_cell_and_groups(cell, request.space_groups)]
+                ranked = found[_cell_and_groups(cell, request.space_groups, row.job.peaks)]
                 likeliest_score[position] = ranked[0][1] if ranked else 0.0
                 if source.rank < len(ranked):
                     templates[position] = ranked[source.rank]
@@ -464,7 +480,8 @@ class WyckoffGenerator:
             uniforms = np.stack([_stream(rows[position][0], 1).random(_TEMPLATE_DRAWS) for position in missing])
             cells = [rows[position][1] for position in missing]
             groups = [rows[position][0].job.request.space_groups for position in missing]
-            drawn, scores = draw_templates(decoder, cells, groups, uniforms, self.settings.temperature)
+            peaks = asked_peaks([rows[position][0].job.peaks for position in missing], self.most_peaks)
+            drawn, scores = draw_templates(decoder, cells, groups, uniforms, self.settings.temperature, peaks)
             templates |= dict(zip(missing, zip(drawn, scores.tolist(), strict=True), strict=True))
         return [
             (template, score, min(0.0, score - likeliest_score.get(position, 0.0)))
@@ -490,6 +507,7 @@ class WyckoffGenerator:
             [plan.sequence for plan in plans],
             [plan.source.neighbour for plan in plans],
             collate_shortlists([plan.source.shortlist for plan in plans]),
+            asked_peaks([plan.row.job.peaks for plan in plans], self.most_peaks),
         ).to(next(self.model.parameters()).device)
         read = decoder.read_plans(batch)
         drawn, vectors, known = self._draw_parameters(decoder, read, plans, [0] * len(plans))
@@ -577,8 +595,8 @@ class WyckoffGenerator:
         }
 
 
-def _cell_and_groups(cell: Counts, space_groups: frozenset[int]) -> _CellAndGroups:
-    return tuple(sorted(cell.items())), space_groups
+def _cell_and_groups(cell: Counts, space_groups: frozenset[int], peaks: PeakList | None) -> _CellAndGroups:
+    return tuple(sorted(cell.items())), space_groups, key_of(peaks)
 
 
 def _scaled(crystal: SymmetricCrystal, log_volume: float) -> SymmetricCrystal:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import torch
 
 from unigen.cards import Kind
 from unigen.crystals.crystal import Crystal
+from unigen.crystals.powder.peaks import PeakList
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.data.compositions import densities
 from unigen.data.crystal_store import open_crystals
 from unigen.data.dataset_file import resolve_dataset
 from unigen.errors import UserError
+from unigen.models.peaks import collate_peaks, shown_peaks
 from unigen.models.sequence_encoder import SequenceEncoder
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.models.wyckoff.augmentation import draw_exchange, exchanged_lesson
@@ -46,11 +49,12 @@ neighbour would otherwise teach the model to write templates."""
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One encoded crystal, the neighbour it follows (-1: none) and its lesson."""
+    """One encoded crystal, the neighbour it follows (-1: none), its lesson, and the peaks that stand before it."""
 
     sequence: WyckoffSequence
     followed: int
     lesson: Lesson
+    peaks: PeakList | None = None
 
 
 def open_wyckoff(data: DataConfig, config: WyckoffConfig) -> TrainingSet:
@@ -66,7 +70,7 @@ def open_wyckoff(data: DataConfig, config: WyckoffConfig) -> TrainingSet:
     return TrainingSet(
         train=train,
         encode=train.encode,
-        collate=collate_items,
+        collate=partial(collate_items, most_peaks=config.peaks),
         val=val,
         encode_val=val.encode,
         prepare=train.prepare,
@@ -102,6 +106,7 @@ class WyckoffItems:
         self.table = open_table(dataset.rsplit(":", 1)[0] if split else dataset)
         self.lessons: Lessons = read_lessons(path.with_name(LESSONS), self.table, retriever)
         self.retriever, self.exchange = retriever, exchange
+        self.peaks, self.peak_dropout = config.peaks, config.peak_dropout
         orbits = np.diff(self.table.offsets)
         fits = (self.table.num_atoms <= config.max_atoms) & (orbits <= config.max_orbits)
         self.index: Int[np.ndarray, "crystals"] = np.flatnonzero(fits & ((self.table.split == split) | (split is None)))
@@ -135,6 +140,8 @@ class WyckoffItems:
             values = {number: float(column[index]) for number, column in enumerate(self.values)}
             shown = {n: value for n, value in values.items() if np.isfinite(value) and rng.random() < _PROPERTY_RATE}
             item.sequence.tokens.vectors[0] = value_vector(shown)
+        if self.peaks:
+            item = replace(item, peaks=shown_peaks(target.to_crystal(), self.peaks, self.peak_dropout, rng))
         return item
 
     def prepare(self, model: WyckoffModel) -> None:
@@ -219,8 +226,9 @@ def property_values(
     return np.stack([column[rows] for column in columns])
 
 
-def collate_items(items: list[Item]) -> WyckoffBatch:
-    """Items to a batch."""
+def collate_items(items: list[Item], most_peaks: int = 0) -> WyckoffBatch:
+    """Items to a batch; of a model that hears peaks, behind these."""
     lessons = [item.lesson for item in items]
     neighbours = collate_shortlists([lesson.shortlist for lesson in lessons], [lesson.rms for lesson in lessons])
-    return collate_wyckoff([item.sequence for item in items], [item.followed for item in items], neighbours)
+    peaks = collate_peaks([item.peaks for item in items], most_peaks) if most_peaks else None
+    return collate_wyckoff([item.sequence for item in items], [item.followed for item in items], neighbours, peaks)

@@ -5,6 +5,7 @@
 The reranker reads the shortlist of known neighbours and gives the probability of following each (``reranker.py``). The
 backbone then reads composition, neighbour and template, or writes a new template, and its states condition diffusion
 heads that draw the lattice and the free parameters of each orbit, as displacements from the numbers they start from.
+The peaks of a powder pattern may stand before all that the backbone reads; the reranker does not see them.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ from unigen.models.interface import (
     check_backbone,
     check_properties,
 )
+from unigen.models.peaks import MOST_PEAKS
 from unigen.models.wyckoff.batch import NeighbourBatch, WyckoffBatch
 from unigen.models.wyckoff.embedding import ElementVectors, WyckoffEmbedding
 from unigen.models.wyckoff.reranker import RERANKER_HEADS, NeighbourEncoder, Reranker
+from unigen.nn.conditions.peaks import PeakPrompt, read_behind
 from unigen.nn.conditions.properties import MOST_PROPERTIES, PropertyAdapter
 from unigen.nn.heads.symbols import start_small
 from unigen.nn.mixers.pattern import Layer
@@ -62,6 +65,8 @@ class WyckoffConfig:
         head_blocks: residual blocks of a diffusion head.
         dropout: of the backbone's residual branches.
         element_dropout: how often an element's own vector is hidden.
+        peaks: the most peaks of a powder pattern that may stand in the prompt; 0: it cannot be asked for one.
+        peak_dropout: how often the whole pattern is hidden in training, so that it can be asked without one, too.
         reranker_width: of the set encoder over the shortlist.
         reranker_layers: of its transformer.
         reranker_dropout: of its hidden layers.
@@ -92,6 +97,8 @@ class WyckoffConfig:
     properties: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     adapters: tuple[int, ...] = ()
+    peaks: int = 0
+    peak_dropout: float = 0.25
 
     def __post_init__(self) -> None:
         check_backbone(self)
@@ -111,6 +118,8 @@ class WyckoffConfig:
             reranker_layers=LAYERS,
             reranker_dropout=SHARES,
             neighbour_dropout=SHARES,
+            peaks=(0, MOST_PEAKS),
+            peak_dropout=SHARES,
         )
         if self.reranker_width % RERANKER_HEADS:
             raise UserError(
@@ -149,11 +158,19 @@ class WyckoffModel(CrystalNetwork):
         )
         self.register_buffer("units", torch.tensor(_UNITS), persistent=False)
         self.apply(start_small)
+        # last: all else begins as it does without
+        self.peaks = PeakPrompt(config.width) if config.peaks else None
 
     def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output for compositions, finished or not; position t knows the tokens up to t."""
-        h = self.backbone(self.prompt_inputs(self.embedding.of_elements(), tokens), tokens.layout)
+        x = self.prompt_inputs(self.embedding.of_elements(), tokens)
+        h = read_behind(self.backbone, self.peaks, x, tokens.layout, tokens.peaks)
         return self.conditioned(h, tokens.vectors[:, 0])
+
+    @property
+    def most_peaks(self) -> int:
+        """See CompositionNetwork."""
+        return self.config.peaks
 
     def prompt_inputs(self, of: ElementVectors, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """What the backbone reads of compositions, with or without the symbol that says that a template is written."""
@@ -188,7 +205,9 @@ class WyckoffModel(CrystalNetwork):
 
     def states(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output; position t knows the tokens up to t and the descriptor of t + 1."""
-        return self.conditioned(self.backbone(self.inputs(batch), batch.tokens.layout), batch.tokens.vectors[:, 0])
+        tokens = batch.tokens
+        h = read_behind(self.backbone, self.peaks, self.inputs(batch), tokens.layout, tokens.peaks)
+        return self.conditioned(h, tokens.vectors[:, 0])
 
     def losses(
         self, batch: WyckoffBatch, generator: torch.Generator, repeats: int = 4, only: str = ALL

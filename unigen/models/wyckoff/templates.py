@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from unigen.batch import PeakBatch
 from unigen.crystals.template import Template
 from unigen.models.cell_choice import Counts
 from unigen.models.wyckoff.cached_decoder import CachedDecoder
@@ -100,6 +101,7 @@ def draw_templates(
     space_groups: list[frozenset[int]],
     uniforms: Float[np.ndarray, "batch draws"],
     temperature: float,
+    peaks: PeakBatch | None = None,
 ) -> tuple[list[Template], Float[np.ndarray, "batch"]]:
     """Draw a template for each cell, and its log probability under the model (all legal templates sum to 1).
 
@@ -109,6 +111,7 @@ def draw_templates(
         space_groups: those that may be written, for each cell.
         uniforms: the numbers in [0, 1) that decide each row's draws; one a symbol, space group first.
         temperature: of the symbols.
+        peaks: of the powder patterns that are asked for, a list a row; None: none is.
 
     Raises:
         UserError: a cell that none of its space groups can hold.
@@ -120,7 +123,7 @@ def draw_templates(
         draft.grammar.check()
     scores = np.zeros(len(drafts))
     head = decoder.model.symbol_head
-    reading = decoder.read_prompts([_prompt(cell) for cell in cells], max(map(_room, cells)))
+    reading = decoder.read_prompts([_prompt(cell) for cell in cells], max(map(_room, cells)), peaks)
     device = reading.h.device
     rows = list(range(len(drafts)))
     for step in range(uniforms.shape[1]):
@@ -176,7 +179,12 @@ class Search:
 
 @torch.no_grad()
 def search_templates(
-    decoder: CachedDecoder, cell: Counts, space_groups: frozenset[int], width: int, wanted: int | None = None
+    decoder: CachedDecoder,
+    cell: Counts,
+    space_groups: frozenset[int],
+    width: int,
+    wanted: int | None = None,
+    peaks: PeakBatch | None = None,
 ) -> Search:
     """The likeliest templates of a cell; fewer where fewer are legal.
 
@@ -190,13 +198,14 @@ def search_templates(
         space_groups: those that may be written.
         width: of the beam, and how many templates at most.
         wanted: how many are needed; None: all that there are.
+        peaks: of the powder pattern that is asked for, one list; None: none is.
 
     Raises:
         UserError: a cell that none of its space groups can hold.
     """
     grammar = WyckoffGrammar(cell, space_groups, MAX_ORBITS)
     grammar.check()
-    reading = decoder.read_prompts([_prompt(cell)], _room(cell))
+    reading = decoder.read_prompts([_prompt(cell)], _room(cell), peaks)
     device = reading.h.device
     beam = [(0.0, _Draft(grammar))]
     while True:
