@@ -5,7 +5,8 @@ order of 1/d: what a measurement shows and what it could have shown. The sequenc
 them. A row without a list is the sequence as it is: nothing stands before it.
 
 A peak is told by waves of 1/d, from one that turns once in 2 1/Angstrom to one that does in 1/256 (a peak's breadth),
-by 1/d^2, which is linear in the metric of the reciprocal lattice, and by root and logarithm of its intensity.
+by 1/d^2, which is linear in the metric of the reciprocal lattice, by ln(1/d), which moves with the logarithms of the
+edges that models draw, and by root and logarithm of its intensity.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from unigen.shapes import Float, Int
 _WAVES = tuple(2.0**power for power in range(-1, 9))
 """Turns an 1/Angstrom."""
 
+_NEAR = 0.01
+"""1/Angstrom below which no peak stands: the logarithm of padding."""
+
 _FAINT = 1e-3
 """Relative intensity below which the logarithm tells no more."""
 
@@ -40,7 +44,7 @@ class PeakPrompt(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("waves", torch.tensor(_WAVES), persistent=False)
-        features = 2 * len(_WAVES) + 2
+        features = 2 * len(_WAVES) + 3
         self.peak = nn.Sequential(nn.Linear(features + 2, width), nn.SiLU(), nn.Linear(width, width))
         self.looked = nn.Sequential(nn.Linear(2 * features, width), nn.SiLU(), nn.Linear(width, width))
 
@@ -72,7 +76,8 @@ class PeakPrompt(nn.Module):
 
     def _places(self, place: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch features"]:
         phase = 2 * math.pi * place[..., None] * self.waves
-        return torch.cat([phase.sin(), phase.cos(), place[..., None], place[..., None] ** 2], dim=-1)
+        log = place.clamp(min=_NEAR).log()
+        return torch.cat([phase.sin(), phase.cos(), torch.stack([place, place**2, log], dim=-1)], dim=-1)
 
 
 def read_behind(
