@@ -118,9 +118,9 @@ def grammar(rng: np.random.Generator, sequences: int, tokens: int) -> tuple[np.n
         while len(word) <= len(places):
             # now and then a symbol at random: rules of two soon run in a circle
             word.append(int(rng.integers(8)) if rng.random() < 0.2 else int(_RULE[word[-2], word[-1]]))
-        symbols[row, places] = word[: len(places)]
-        by_rule = _RULE[np.array(word[: len(places) - 1]), np.array(word[1 : len(places)])]
-        answers[row, places[1:]] = by_rule
+        told = np.array(word)[: len(places)]
+        symbols[row, places] = told
+        answers[row, places[1:]] = _RULE[told[:-1], told[1:]]
     return symbols, answers
 
 
