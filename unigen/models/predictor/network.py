@@ -201,7 +201,7 @@ class PropertyNetwork(PredictingNetwork):
         with torch.set_grad_enabled(torch.is_grad_enabled() and only != ERROR_BARS):
             x, vectors = self._atoms(numbers, positions)
             rest = self.readout(x, vectors, positions, numbers > 0)
-        # not a number nowhere, or the gradient of what is unknown would be none either
+        # a number everywhere, or the gradient of what is unknown would be none
         error = (rest - (batch.values.nan_to_num() - self.baseline(numbers)) / self.scale).abs()
         losses = dict(zip(self.properties, means_of_known(error, batch.values), strict=True))
         if self.config.error_bars:

@@ -172,7 +172,7 @@ class GraphPropertyNetwork(PredictingNetwork):
         """
         del generator, repeats, only
         rest, log_spread = self.relative(batch.graphs)
-        # not a number anywhere, or the gradient of what is unknown would be none either
+        # a number everywhere, or the gradient of what is unknown would be none
         error = (rest - (batch.values.nan_to_num() - self.baseline(batch.graphs)) / self.scale).abs()
         nats = laplace_nats(error, log_spread)
         losses = dict(zip(self.config.properties, means_of_known(error, batch.values), strict=True))
