@@ -79,12 +79,11 @@ def embed(mol: Mol, seed: int, where: str = "") -> None:
             raise UserError("no conformer", where=where, got=one_line(error)) from error
         if conformer >= 0:
             return
-    tries = 2 * _ATTEMPTS
+    counts, tries = list(settings.GetFailureCounts()), 2 * _ATTEMPTS
     if text_marks(mol):
         if _embed_unjudged(mol, settings):
             return
         tries += _ATTEMPTS
-    counts = list(settings.GetFailureCounts())
     commonest = rdDistGeom.EmbedFailureCauses.values[counts.index(max(counts))].name.lower().replace("_", " ")
     raise UserError(
         "no conformer found",

@@ -8,7 +8,7 @@ that misses one property by far for another that is hit to the last digit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -74,6 +74,10 @@ class ComputedDensity:
         return np.array([[crystal.density] for crystal in structures], dtype=np.float64).reshape(-1, 1)
 
 
+_Told = tuple[Float[np.ndarray, "properties"], Float[np.ndarray, "properties"]]
+"""All properties of a structure, and how far off they may be; NaN where nobody says."""
+
+
 class PropertyRanker:
     """Ranks by the distance of predicted properties from those that were asked for; see Ranker.
 
@@ -133,38 +137,34 @@ class PropertyRanker:
         self.check([sample.request for sample in samples])
         reasons = [_fault(sample) for sample in samples]
         sound = [sample.structure for sample, reason in zip(samples, reasons, strict=True) if not reason]
-        predicted = self._predict(sound)
-        told = [structure for structure, found in zip(sound, predicted, strict=True) if not isinstance(found, str)]
-        bars = iter(self.predictor.error_bars(told) if isinstance(self.predictor, TellsErrors) else [None] * len(told))
-        values = iter(predicted)
+        predicted = iter(self._predict(sound))
         ratings = iter(
             [
-                unrated(sample, reason) if reason else self._rating(sample, next(values), bars)
+                unrated(sample, reason) if reason else self._rating(sample, next(predicted))
                 for sample, reason in zip(samples, reasons, strict=True)
             ]
         )
         return [[next(ratings) for _ in group] for group in groups]
 
-    def _predict(self, structures: Sequence[Any]) -> list[Float[np.ndarray, "properties"] | str]:
-        """All properties of each, or why it has none: one that cannot be told does not spoil the others."""
+    def _predict(self, structures: Sequence[Any]) -> list[_Told | str]:
+        """What is told of each, or why nothing is: one that cannot be told does not spoil the others."""
         try:
-            return list(self.predictor(structures))
+            values = self.predictor(structures)
+            errors = np.full_like(values, np.nan)
+            if isinstance(self.predictor, TellsErrors):
+                errors = self.predictor.error_bars(structures)
+            return list(zip(values, errors, strict=True))
         except UserError as error:
             if len(structures) == 1:
                 return [str(error)]
             return [each for structure in structures for each in self._predict([structure])]
 
-    def _rating(
-        self,
-        sample: Sample,
-        predicted: Float[np.ndarray, "properties"] | str,
-        bars: Iterator[Float[np.ndarray, "properties"] | None],
-    ) -> Rating:
+    def _rating(self, sample: Sample, predicted: _Told | str) -> Rating:
         if isinstance(predicted, str):
             return unrated(sample, predicted)
-        errors = next(bars)
+        found, errors = predicted
         columns = self.predictor.properties
-        values = {name: float(predicted[columns.index(name)]) for name in sample.request.properties}
+        values = {name: float(found[columns.index(name)]) for name in sample.request.properties}
         distances = {name: values[name] - asked for name, asked in sample.request.properties.items()}
         farthest = max(abs(off) / self._range(name).spread for name, off in distances.items())
         if not np.isfinite(farthest):
@@ -177,7 +177,7 @@ class PropertyRanker:
                 f"{name}_asked{unit}": asked,
                 f"{name}_off_by{unit}": round(distances[name], _DIGITS),
             }
-            if errors is not None and np.isfinite(error := errors[columns.index(name)]):
+            if np.isfinite(error := errors[columns.index(name)]):
                 facts[f"{name}_error{unit}"] = round(float(error), _DIGITS)
         return Rating(merit=-farthest, value=round(farthest, _DIGITS), structure=sample.structure, facts=facts)
 

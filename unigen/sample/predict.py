@@ -83,9 +83,7 @@ class NetworkPredictor:
         # by identity, as structures are compared
         self._predicted = BoundedCache[Crystal | Molecule, Float[np.ndarray, "2 properties"]](_REMEMBERED)
 
-    def __call__(
-        self, structures: Sequence[Crystal] | Sequence[Molecule]
-    ) -> Float[np.ndarray, "structures properties"]:
+    def __call__(self, structures: Sequence[Crystal | Molecule]) -> Float[np.ndarray, "structures properties"]:
         """Every property of every structure.
 
         Raises:
@@ -98,7 +96,8 @@ class NetworkPredictor:
 
     def predict(self, structures: Sequence[Crystal | Molecule]) -> Predictions:
         """Every property of every structure and how far off it may be, or why nothing is said of it."""
-        reasons = [self._unseen(structure) for structure in structures]
+        seen = frozenset(self.network.seen.nonzero()[:, 0].tolist())
+        reasons = [_unseen(structure, seen) for structure in structures]
         told = [one for one, why in zip(structures, reasons, strict=True) if not why]
         new = sorted(dict.fromkeys(each for each in told if each not in self._predicted), key=len)
         found = self._predicted.get_all(told, self._run_network(new))
@@ -112,12 +111,6 @@ class NetworkPredictor:
         """See `unigen.ranking.property.TellsErrors`."""
         return self.predict(structures).errors
 
-    def _unseen(self, structure: Crystal | Molecule) -> str:
-        """Why nothing is said of a structure with an element that was not there in training; else nothing."""
-        seen = self.network.seen.cpu().numpy()
-        new = sorted({*structure.numbers.tolist()} - {*np.flatnonzero(seen).tolist()})
-        return f"the predictor was trained without {', '.join(SYMBOLS[number] for number in new)}" if new else ""
-
     @torch.no_grad()
     def _run_network(
         self, structures: list[Crystal | Molecule]
@@ -130,6 +123,12 @@ class NetworkPredictor:
             values, errors = (each.double().cpu().numpy() for each in self.network.predicted(batch))
             made += zip(batch, np.stack([values, errors], axis=1), strict=True)
         return made
+
+
+def _unseen(structure: Crystal | Molecule, seen: frozenset[int]) -> str:
+    """Why nothing is said of a structure with an element that was not there in training; else nothing."""
+    new = sorted({*structure.numbers.tolist()} - seen)
+    return f"the predictor was trained without {', '.join(SYMBOLS[number] for number in new)}" if new else ""
 
 
 class CrystalProperties:

@@ -8,30 +8,20 @@ import torch
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
-from unigen.models.error_bars import conformal_factors
+from unigen.models.error_bars import calibrate
 from unigen.models.predictor.batch import PropertyItem, collate_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.shapes import Float, Int
 
 
-@torch.no_grad()
 def calibrate_errors(model: PropertyNetwork, data: DataConfig) -> None:
-    """Tell a trained model with error bars by what factor they hold nine errors of ten of all validation molecules."""
-    if not model.config.error_bars:
-        return
-    model.eval()
-    model.calibration.fill_(1.0)  # then an error bar is one scale
-    held_out = PropertyItems(data.val, model.config)
-    seen = model.seen.cpu().numpy()
-    told = [bool(seen[molecule.numbers].all()) for molecule in held_out.molecules]  # of others nothing is told
-    order = [row for row in np.argsort(held_out.num_atoms, kind="stable").tolist() if told[row]]
-    ratios = np.full(held_out.values.shape, np.nan)
-    for start in range(0, len(order), data.batch_size):
-        rows = order[start : start + data.batch_size]
-        values, scales = model.predicted([held_out.molecules[row] for row in rows])
-        ratios[rows] = np.abs(values.double().cpu().numpy() - held_out.values[rows]) / scales.double().cpu().numpy()
-    model.calibration.copy_(conformal_factors(ratios, model.properties))
+    """Tell a trained model with error bars by what factors they hold nine errors of ten of all validation molecules."""
+    if model.config.error_bars:
+        held_out = PropertyItems(data.val, model.config)
+        calibrate(
+            model, model.calibration, held_out.molecules, held_out.values, model.predicted, batch_size=data.batch_size
+        )
 
 
 def open_properties(data: DataConfig, config: PredictorConfig) -> TrainingSet:

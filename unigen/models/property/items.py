@@ -9,7 +9,7 @@ from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
-from unigen.models.error_bars import conformal_factors
+from unigen.models.error_bars import calibrate
 from unigen.models.property.batch import LabelledGraph, collate_labelled, graph_of
 from unigen.models.property.network import GraphPropertyNetwork, PropertyConfig
 from unigen.models.training_set import DataConfig, TrainingSet
@@ -99,19 +99,9 @@ class LabelledStructures:
             model.nonnegative[place] = bool((y >= 0).all())
 
 
-@torch.no_grad()
 def calibrate_errors(model: GraphPropertyNetwork, data: DataConfig) -> None:
-    """Tell a trained model by what factor its error bars hold nine errors of ten of all validation structures."""
-    model.eval()
+    """Tell a trained model by what factors its error bars hold nine errors of ten of all validation structures."""
     held_out = LabelledStructures(data.val, model.config)
-    seen = model.seen.cpu().numpy()
-    told = [bool(seen[structure.numbers].all()) for structure in held_out.structures]  # of others nothing is told
-    order = [row for row in np.argsort(held_out.num_atoms, kind="stable").tolist() if told[row]]
-    ratios = np.full(held_out.values.shape, np.nan)
-    for start in range(0, len(order), data.batch_size):
-        rows = order[start : start + data.batch_size]
-        batch = collate_labelled([held_out[row] for row in rows])
-        found = model(batch.graphs.to(model.scale.device))
-        scale = found.errors / model.calibration
-        ratios[rows] = ((found.values.cpu() - batch.values).abs() / scale.cpu()).numpy()
-    model.calibration.copy_(conformal_factors(ratios, list(model.config.properties)))
+    calibrate(
+        model, model.calibration, held_out.structures, held_out.values, model.every_property, batch_size=data.batch_size
+    )

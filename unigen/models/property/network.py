@@ -135,11 +135,16 @@ class GraphPropertyNetwork(PredictingNetwork):
 
     def predicted(self, structures: Sequence[Crystal] | Sequence[Molecule]) -> tuple[Tensor, Tensor]:
         """See PredictingNetwork."""
-        graphs = [graph_of(structure, self.config.encoder.cutoff) for structure in structures]
-        found = self(collate_graphs(graphs).to(self.scale.device))
+        found = self.every_property(structures)
         told = [place for place, name in enumerate(self.config.properties) if name not in self.config.auxiliary]
         errors = found.errors.masked_fill(self.calibration == 0, torch.nan)
         return found.values[:, told], errors[:, told]
+
+    def every_property(self, structures: Sequence[Crystal] | Sequence[Molecule]) -> Predicted:
+        """The same of all properties, auxiliary ones too; an error bar is 0 where it is not known."""
+        graphs = [graph_of(structure, self.config.encoder.cutoff) for structure in structures]
+        found: Predicted = self(collate_graphs(graphs).to(self.scale.device))
+        return found
 
     def forward(self, graphs: AtomGraphs) -> Predicted:
         """Properties of structures, with error bars."""
