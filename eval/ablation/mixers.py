@@ -22,7 +22,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,15 @@ _PROBES = 12
 """Batches on which the cost of a step is measured: the median of their ratios to attention's is known to 2 %."""
 
 
+def validation_batches(config: TrainConfig, count: int) -> Iterator[Any]:
+    """So many validation structures in a fixed order, encoded in a fixed way: every model is shown the same ones."""
+    data, size = open_training_set(config.data, config.model), config.data.batch_size
+    chosen = np.random.default_rng(0).permutation(len(data.val))[:count].tolist()
+    for start in range(0, count, size):
+        rows = chosen[start : start + size]
+        yield data.collate([data.encode_val(row, data.val[row], np.random.default_rng([1, row])) for row in rows])
+
+
 def parameters_of(pattern: Sequence[Layer], width: int) -> int:
     """Of the backbone."""
     return sum(each.numel() for each in Backbone(tuple(pattern), width, HEADS, 0.0).parameters())
@@ -100,7 +109,7 @@ def config_of(kind: str, name: str, changes: Sequence[str] = ()) -> TrainConfig:
 
 
 def costs(configs: Mapping[str, TrainConfig], probes: int = _PROBES) -> dict[str, float]:
-    """CPU time of a training step, encoding included, in those of ``attention``: the median over the same batches."""
+    """CPU time of a training step, encoding included, in those of the first: the median over the same batches."""
     steps = {}
     for name, config in configs.items():
         data = open_training_set(config.data, config.model)
@@ -118,7 +127,7 @@ def costs(configs: Mapping[str, TrainConfig], probes: int = _PROBES) -> dict[str
         optimizer.step()
         optimizer.zero_grad()
         seconds[name].append(time.process_time() - start)
-    first = seconds["attention"]
+    first = next(iter(seconds.values()))
     return {
         name: round(statistics.median(a / b for a, b in zip(taken[1:], first[1:], strict=True)), 3)
         for name, taken in seconds.items()  # the first step allocates
@@ -175,14 +184,34 @@ def trained(kind: str, name: str, steps: int, seed: int) -> dict[str, Any]:
     return {"steps": steps, "width": width_of(name), "cpu_seconds": taken} | losses | judged
 
 
-def table(runs: Mapping[str, Mapping[str, float]]) -> Table:
-    """A line a pattern: mean over its seeds, and their standard deviation."""
+def fill(out: Path, content: dict[str, Any], names: Iterable[str], seeds: int, run: Callable[[str, int], Any]) -> None:
+    """Make the runs that a file of results lacks, and write it behind each.
+
+    Args:
+        out: the file.
+        content: of it, with ``runs`` by name and seed.
+        names: of what is run with every seed.
+        seeds: so many, outermost: a file that is cut off has whole rows.
+        run: of a name and a seed.
+    """
+    for seed, name in product(range(seeds), list(names)):
+        key = f"{name} | {seed}"
+        if key not in content["runs"]:
+            content["runs"][key] = run(name, seed)
+            write_text(out, json.dumps(content, indent=1) + "\n")
+            print(key, content["runs"][key], flush=True)
+
+
+def table(names: Iterable[str], runs: Mapping[str, Mapping[str, float]]) -> Table:
+    """A line a name: mean over its seeds, and their standard deviation; empty where nothing was measured."""
     measured = list(dict.fromkeys(name for run in runs.values() for name in run))
-    shown = Table("pattern", "seeds", *measured)
-    for pattern in PATTERNS:
-        found = [run for key, run in runs.items() if key.rsplit(" | ", 1)[0] == pattern]
+    shown = Table("", "seeds", *measured)
+    for name in names:
+        found = [run for key, run in runs.items() if key.rsplit(" | ", 1)[0] == name]
         if found:
-            shown.add_row(pattern, str(len(found)), *(spread([run[name] for run in found]) for name in measured))
+            there = [what if all(what in run for run in found) else None for what in measured]
+            cells = ["" if what is None else spread([run[what] for run in found]) for what in there]
+            shown.add_row(name, str(len(found)), *cells)
     return shown
 
 
@@ -208,15 +237,13 @@ def main() -> None:
         configs = {name: config_of(options.kind, name) for name in PATTERNS}
         content |= {"cost_of_a_step": costs(configs), "runs": {}}
         print(content["cost_of_a_step"], flush=True)
-    # seeds outermost: a run that is cut off has whole rows
-    for seed, name in product(range(options.seeds), PATTERNS):
-        key = f"{name} | {seed}"
-        if key not in content["runs"]:
-            steps = round(content["steps_of_attention"] / content["cost_of_a_step"][name])
-            content["runs"][key] = trained(options.kind, name, steps, seed)
-            write_text(options.out, json.dumps(content, indent=1) + "\n")
-            print(key, content["runs"][key], flush=True)
-    Console(width=200).print(table(content["runs"]))
+
+    def run(name: str, seed: int) -> dict[str, Any]:
+        steps = round(content["steps_of_attention"] / content["cost_of_a_step"][name])
+        return trained(options.kind, name, steps, seed)
+
+    fill(options.out, content, PATTERNS, options.seeds, run)
+    Console(width=200).print(table(PATTERNS, content["runs"]))
 
 
 if __name__ == "__main__":

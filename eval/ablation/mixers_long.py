@@ -21,8 +21,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,9 +30,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
-from mixers import CONFIGS, costs, equal_width, parameters_of, spread
+from mixers import CONFIGS, costs, equal_width, fill, parameters_of, table, validation_batches
 from rich.console import Console
-from rich.table import Table
 
 from unigen.config import load as load_config
 from unigen.data.dataset_file import resolve_dataset
@@ -43,7 +41,6 @@ from unigen.eval.molecules.conditional import evaluate_conditional
 from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.molecules.samples import MoleculeEntry
 from unigen.eval.report import provenance
-from unigen.models.families import open_training_set
 from unigen.molecules.molecule import Molecule
 from unigen.request import MoleculeRequest
 from unigen.sample.generate import generate
@@ -116,14 +113,11 @@ def training_half(out: Path) -> Path:
 def validation_losses(config: TrainConfig, folder: Path) -> dict[str, float]:
     """Of the first validation molecules in a fixed order, every model the same ones in the same SMILES."""
     model = load(folder).model
-    data, size = open_training_set(config.data, config.model), config.data.batch_size
-    chosen = np.random.default_rng(0).permutation(len(data.val))[:VALIDATED].tolist()
     found: list[dict[str, float]] = []
-    for start in range(0, VALIDATED, size):
-        rows = chosen[start : start + size]
-        items = [data.encode_val(row, data.val[row], np.random.default_rng([1, row])) for row in rows]
+    for place, batch in enumerate(validation_batches(config, VALIDATED)):
+        generator = torch.Generator().manual_seed(place * config.data.batch_size)
         with torch.no_grad():
-            losses = model.validated(data.collate(items), torch.Generator().manual_seed(start))
+            losses = model.validated(batch, generator)
         found.append({name: float(value) for name, value in losses.items()})
     return {name: round(statistics.mean(one[name] for one in found), 4) for name in found[0]}
 
@@ -167,17 +161,6 @@ def trained(name: str, half: Path, steps: int, seed: int) -> dict[str, Any]:
     return {"steps": steps, "width": width_of(name), "cpu_seconds": taken} | judged
 
 
-def table(runs: Mapping[str, Mapping[str, float]]) -> Table:
-    """A line a pattern: mean over its seeds, and their standard deviation."""
-    measured = list(dict.fromkeys(name for run in runs.values() for name in run))
-    shown = Table("pattern", "seeds", *measured)
-    for pattern in PATTERNS:
-        found = [run for key, run in runs.items() if key.rsplit(" | ", 1)[0] == pattern]
-        if found:
-            shown.add_row(pattern, str(len(found)), *(spread([run[name] for run in found]) for name in measured))
-    return shown
-
-
 def main() -> None:
     """Train what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -200,15 +183,12 @@ def main() -> None:
         content["cost_of_a_step"] = measured | content["cost_of_a_step"]
         write_text(options.out, json.dumps(content, indent=1) + "\n")
         print(content["cost_of_a_step"], flush=True)
-    # seeds outermost: a run that is cut off has whole rows
-    for seed, name in product(range(options.seeds), patterns):
-        key = f"{name} | {seed}"
-        if key not in content["runs"]:
-            steps = round(content["steps_of_attention"] / content["cost_of_a_step"][name])
-            content["runs"][key] = trained(name, half, steps, seed)
-            write_text(options.out, json.dumps(content, indent=1) + "\n")
-            print(key, content["runs"][key], flush=True)
-    Console(width=200).print(table(content["runs"]))
+
+    def run(name: str, seed: int) -> dict[str, Any]:
+        return trained(name, half, round(content["steps_of_attention"] / content["cost_of_a_step"][name]), seed)
+
+    fill(options.out, content, patterns, options.seeds, run)
+    Console(width=200).print(table(PATTERNS, content["runs"]))
 
 
 if __name__ == "__main__":

@@ -27,14 +27,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mixers import HEADS, equal_width, parameters_of
+from mixers import HEADS, equal_width, fill, parameters_of
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
 
 from unigen.batch import Layout
-from unigen.disk import write_text
 from unigen.eval.report import provenance
 from unigen.nn.mixers.backbone import Backbone
 from unigen.nn.mixers.pattern import DeltaProductLayer, Layer
@@ -205,13 +204,13 @@ def main() -> None:
     content: dict[str, Any] = {"settings": settings, "provenance": provenance(""), "runs": {}}
     if options.out.exists():
         content["runs"] = json.loads(options.out.read_text())["runs"]
-    # seeds outermost: a run that is cut off has whole rows
-    for seed, task, name in product(range(options.seeds), options.tasks.split(","), PATTERNS):
-        key = f"{task} | {name} | {seed}"
-        if key not in content["runs"]:
-            content["runs"][key] = trained(PATTERNS[name], task, options.steps, options.lr, seed)
-            write_text(options.out, json.dumps(content, indent=1) + "\n")
-            print(key, content["runs"][key], flush=True)
+
+    def run(name: str, seed: int) -> dict[str, Any]:
+        task, pattern = name.split(" | ")
+        return trained(PATTERNS[pattern], task, options.steps, options.lr, seed)
+
+    names = [f"{task} | {name}" for task, name in product(options.tasks.split(","), PATTERNS)]
+    fill(options.out, content, names, options.seeds, run)
     Console(width=140).print(table(content["runs"]))
 
 

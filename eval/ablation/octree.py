@@ -22,23 +22,18 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from mixers import CONFIGS, costs, match_rate, match_rates, spread, stability
+from mixers import CONFIGS, costs, fill, match_rate, match_rates, stability, table, validation_batches
 from rich.console import Console
-from rich.table import Table
 
 from unigen.config import load as load_config
-from unigen.disk import write_text
 from unigen.eval.report import provenance
 from unigen.models.checkpoint import load_model
-from unigen.models.families import open_training_set
 from unigen.models.octree.batch import OctreeBatch, Stage
 from unigen.models.octree.network import OctreeModel
 from unigen.nn.process.solvers import karras_levels, log_likelihood
@@ -76,21 +71,14 @@ VALIDATED = 512
 """Structures of the validation set whose likelihood is told."""
 SOLVER_STEPS = 24
 """Of the density of a vector."""
-_FIRST_ROW = "attention"
-"""The name by which ``costs`` knows what all others are measured in."""
+PROBES = 40
+"""Batches on which the cost of a step is measured."""
 
 
 def config_of(kind: str, name: str, changes: Sequence[str] = ()) -> TrainConfig:
     """How a variant is trained."""
     path, own = VARIANTS[kind][name]
     return load_config(TrainConfig, CONFIGS / path, [*_ALL, *(_CRYSTALS if kind == "crystals" else ()), *own, *changes])
-
-
-def cost_of_a_step(kind: str) -> dict[str, float]:
-    """CPU time of a training step of each variant in those of the first."""
-    names = list(VARIANTS[kind])
-    found = costs({_FIRST_ROW if name == names[0] else name: config_of(kind, name) for name in names}, probes=40)
-    return {names[0] if name == _FIRST_ROW else name: cost for name, cost in found.items()}
 
 
 @torch.no_grad()
@@ -122,13 +110,8 @@ def nats_of_vectors(model: OctreeModel, batch: OctreeBatch, before: torch.Tensor
 @torch.no_grad()
 def nats(model: OctreeModel, config: TrainConfig) -> float:
     """Of a validation structure, on average; every model is shown the same ones from the same side."""
-    data, size = open_training_set(config.data, config.model), 32
-    # of those that fit the model: which ones do is the same for all variants of a depth
-    chosen = np.random.default_rng(0).permutation(len(data.val))[:VALIDATED].tolist()
     found: list[float] = []
-    for start in range(0, VALIDATED, size):
-        rows = chosen[start : start + size]
-        batch = data.collate([data.encode_val(row, data.val[row], np.random.default_rng([1, row])) for row in rows])
+    for batch in validation_batches(config, VALIDATED):
         before = model.hidden(batch)[:, :-1]
         found += (nats_of_vectors(model, batch, before) - model.scores(batch, before).total).tolist()
     return round(statistics.mean(found), 2)
@@ -161,18 +144,6 @@ def trained(kind: str, name: str, steps: int, seed: int) -> dict[str, Any]:
     return {"steps": steps, "cpu_seconds": taken, "cpu_seconds_of_drawing": drawing} | judged
 
 
-def table(kind: str, runs: Mapping[str, Mapping[str, float]]) -> Table:
-    """A line a variant: mean over its seeds, and their standard deviation."""
-    measured = list(dict.fromkeys(name for run in runs.values() for name in run))
-    shown = Table("variant", "seeds", *measured)
-    for variant in VARIANTS[kind]:
-        found = [run for key, run in runs.items() if key.rsplit(" | ", 1)[0] == variant]
-        cells = [spread([run[name] for run in found]) if all(name in run for run in found) else "" for name in measured]
-        if found:
-            shown.add_row(variant, str(len(found)), *cells)
-    return shown
-
-
 def main() -> None:
     """Train what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -186,17 +157,15 @@ def main() -> None:
     if options.out.exists():
         content |= json.loads(options.out.read_text())
     if "cost_of_a_step" not in content:
-        content |= {"cost_of_a_step": cost_of_a_step(options.kind), "runs": {}}
+        configs = {name: config_of(options.kind, name) for name in VARIANTS[options.kind]}
+        content |= {"cost_of_a_step": costs(configs, PROBES), "runs": {}}
         print(content["cost_of_a_step"], flush=True)
-    # seeds outermost: a run that is cut off has whole rows
-    for seed, name in product(range(options.seeds), VARIANTS[options.kind]):
-        key = f"{name} | {seed}"
-        if key not in content["runs"]:
-            steps = round(content["steps"] / content["cost_of_a_step"][name])
-            content["runs"][key] = trained(options.kind, name, steps, seed)
-            write_text(options.out, json.dumps(content, indent=1) + "\n")
-            print(key, content["runs"][key], flush=True)
-    Console(width=200).print(table(options.kind, content["runs"]))
+
+    def run(name: str, seed: int) -> dict[str, Any]:
+        return trained(options.kind, name, round(content["steps"] / content["cost_of_a_step"][name]), seed)
+
+    fill(options.out, content, VARIANTS[options.kind], options.seeds, run)
+    Console(width=200).print(table(VARIANTS[options.kind], content["runs"]))
 
 
 if __name__ == "__main__":
