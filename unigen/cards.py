@@ -46,18 +46,26 @@ class SourceFile:
     """One public file of a dataset.
 
     Attributes:
-        url: where it is; None for a file inside a Python distribution.
+        url: where it is; None for a file that comes from elsewhere.
         distribution: ``name==version`` on the Python package index, whose archive holds the file.
-        member: path of the file inside that archive.
+        package: an installed package that holds the file.
+        member: path of the file inside that archive or package, or beside the card.
         sha256: checksum of the file (of the member); None where nobody has computed it yet.
         split: split of its rows, where the file name does not tell.
+        limit: read only the first so many of its entries.
+        conformers: of a SMILES, so many rows, each with other positions.
+        times: read so many times: the share that a model sees of what there are few of.
     """
 
     url: str | None = None
     distribution: str | None = None
+    package: str | None = None
     member: str | None = None
     sha256: str | None = None
     split: str | None = None
+    limit: int | None = None
+    conformers: int = 1
+    times: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +89,11 @@ class DatasetCard:
         limits: ``{column: {min, max}}``; rows outside are rejected (``smallest_distance`` in Angstrom counts as one).
         unique_ids: reject the second entry of an id.
         id_pattern: the part of the source's id to keep, a regular expression.
+        relax: the force field that relaxes positions which are an estimate from a SMILES; None: left as embedded.
+        compute: properties that follow from the graph of a molecule (``unigen/molecules/descriptors.py``).
+        max_atoms: the largest molecule or primitive cell, hydrogens counted; of SMILES no larger one is embedded.
+        largest_fragment: of several molecules in one entry keep the largest.
+        hold_out_test: leave out of the other splits what split "test" holds (of molecules: every stereoisomer of it).
     """
 
     name: str
@@ -99,6 +112,11 @@ class DatasetCard:
     limits: dict[str, dict[str, float]] = field(default_factory=dict)
     unique_ids: bool = False
     id_pattern: str | None = None
+    relax: Literal["mmff94s"] | None = None
+    compute: tuple[str, ...] = ()
+    max_atoms: int | None = None
+    largest_fragment: bool = False
+    hold_out_test: bool = False
 
 
 def read_dataset_card(path: Path) -> DatasetCard:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from unigen.cli.removal import Yes, remove_folder
 from unigen.disk import alone_at, alone_in
 from unigen.errors import UserError
+
+if TYPE_CHECKING:
+    from unigen.molecules.estimated import ForceField
 
 app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
 
@@ -31,6 +34,11 @@ def data_build(
     rename: Annotated[
         list[str] | None, typer.Option(help="SOURCE:OLD=NEW: a property of one source under another name.")
     ] = None,
+    conformers: Annotated[int, typer.Option(min=1, help="Of each SMILES, so many rows with other positions.")] = 1,
+    relax: Annotated[str | None, typer.Option(help="Relax what is estimated from a SMILES: mmff94s.")] = None,
+    compute: Annotated[
+        list[str] | None, typer.Option(help="A property to compute of every molecule: logP, QED, TPSA, SA ...")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> object:
     """Build a dataset: checked crystals in primitive cells, or molecules with their bonds, in one Parquet file."""
@@ -49,6 +57,9 @@ def data_build(
         limit=limit,
         properties=properties,
         rename=tuple(rename or ()),
+        conformers=conformers,
+        relax=cast("ForceField | None", relax),
+        compute=tuple(compute or ()),
     )
     console = Console()
     result = build_dataset(name, tuple(source or ()), options, workers=workers, console=console)

@@ -74,6 +74,7 @@ def assemble(
     dedup: bool,
     merge_splits: bool,
     split_val: float,
+    hold_out_test: bool,
     workers: int,
 ) -> Assembly:
     """Decide over all rows of the parts.
@@ -86,6 +87,7 @@ def assemble(
         merge_splits: every row is of split "train" first.
         split_val: fraction of the groups that stay together (crystals of one reduced formula, stereoisomers of one
             molecule) that move from split "train" to "val".
+        hold_out_test: reject rows of other splits whose group occurs in split "test".
         workers: processes for the comparison.
 
     Raises:
@@ -104,6 +106,8 @@ def assemble(
         rejected += _drop_second_ids(ids, where, keep)
     if dedup:
         rejected += _drop_duplicates(kind, parts, ids, where, keep, workers=workers)
+    if hold_out_test:
+        rejected += _drop_held_out(ids, split, where, groups, keep)
     if merge_splits:
         split = ["train"] * len(split)
     sides = [kind.side_key(group) for group in groups] if split_val else groups
@@ -131,6 +135,19 @@ def _drop_second_ids(ids: list[str], where: list[str], keep: np.ndarray) -> list
             keep[index] = False
             dropped.append(LeftOut(name, where[index], f"{where[index]}: second entry of this id; got {name}"))
         seen.add(name)
+    return dropped
+
+
+def _drop_held_out(
+    ids: list[str], split: list[str], where: list[str], groups: list[str], keep: np.ndarray
+) -> list[LeftOut]:
+    held_out = {group for group, word in zip(groups, split, strict=True) if word == "test"}
+    dropped = []
+    for index in np.flatnonzero(keep).tolist():
+        if split[index] != "test" and groups[index] in held_out:
+            keep[index] = False
+            reason = f"{where[index]}: held out for the test; got {groups[index]}"
+            dropped.append(LeftOut(ids[index], where[index], reason))
     return dropped
 
 

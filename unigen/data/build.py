@@ -30,6 +30,8 @@ from unigen.data.progress import counting
 from unigen.data.shards import SHARD_ROWS, RowKind, Task, Treatment, build_parts
 from unigen.disk import alone_in, checksum, durable, write_text
 from unigen.errors import UserError
+from unigen.molecules.descriptors import check_descriptors
+from unigen.molecules.estimated import FORCE_FIELDS, ForceField
 from unigen.version import version_of
 
 _FORMAT = 2
@@ -59,6 +61,9 @@ class BuildOptions:
         limit: read only so many entries of each split, the first.
         properties: a CSV of properties, joined to the structures by their names.
         rename: ``SOURCE:OLD=NEW``: a property of a source gets a name of its own, such as that of another scheme.
+        conformers: of each SMILES, so many rows, each with other positions.
+        relax: the force field that relaxes positions estimated from a SMILES; None: as embedded.
+        compute: properties that follow from the graph of a molecule (``unigen/molecules/descriptors.py``).
     """
 
     dedup: bool = False
@@ -71,11 +76,19 @@ class BuildOptions:
     limit: int | None = None
     properties: Path | None = None
     rename: tuple[str, ...] = ()
+    conformers: int = 1
+    relax: ForceField | None = None
+    compute: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_descriptors(self.compute, "--compute")
+        if self.relax not in (None, *FORCE_FIELDS):
+            raise UserError("--relax: no such force field", got=self.relax, wanted=", ".join(FORCE_FIELDS))
+        if self.dedup and self.conformers > 1:
+            raise UserError("--dedup keeps one conformer of a molecule", got=f"--conformers {self.conformers}")
         if not 0 <= self.split_val < 1:
             raise UserError("split_val: not a fraction", got=self.split_val, wanted="0 <= split_val < 1")
-        for name in ("max_atoms", "limit"):
+        for name in ("max_atoms", "limit", "conformers"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name}: not a positive count", got=value)
@@ -163,6 +176,7 @@ def _build(
         dedup=options.dedup,
         merge_splits=options.merge_splits,
         split_val=options.split_val,
+        hold_out_test=any(source.card.hold_out_test for source in sources if source.card),
         workers=workers,
     )
     joined = {table.path.name: table.counts for source in sources for table in source.tables}
@@ -200,10 +214,17 @@ def _make_parts(
         max_atoms=options.max_atoms,
         excluded=frozenset(formula for other in options.exclude_compositions_of for formula in kind.formulas(other)),
         largest_fragment=options.largest_fragment,
+        relax=options.relax,
+        compute=options.compute,
     )
-    records = ((record, source) for source in sources for record in source.records(work / "source", options.limit))
-    tasks = (Task(record, source.card) for record, source in records)
-    counts = [None] if options.limit else [source.count() for source in sources]
+    tasks = (
+        Task(record, source.card)
+        for source in sources
+        for read in source.records(work / "source", options.limit)
+        for record in recipes.conformers(read, options.conformers)
+    )
+    unknown = options.limit or options.conformers > 1
+    counts = [None] if unknown else [source.count() for source in sources]
     total = None if None in counts else sum(count for count in counts if count is not None)
     with counting(console, f"building {name}", kind.dataset.kind, total) as report:
         return build_parts(kind, tasks, treatment, work, workers, report)
@@ -216,6 +237,8 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
     excluded = {other: checksum(dataset_path(name_and_split(other)[0], kind)) for other in others}
     settings = asdict(options) | {"exclude_compositions_of": excluded}
     settings["properties"] = options.properties and checksum(options.properties)
+    settings |= {"conformers": options.conformers if options.conformers > 1 else None}  # None: as before there were any
+    settings["compute"] = list(options.compute)
     origins = [
         {
             "source": source.label,
@@ -236,7 +259,7 @@ def _prepare(work: Path, plan: dict) -> None:
     """Keep the parts of an interrupted build of the same rows; drop those of another."""
     # what a part depends on; the other options are about all rows together, which is decided anew each time
     names = ("symprec", "max_atoms", "exclude_compositions_of", "largest_fragment", "limit", "properties", "rename")
-    options = {name: plan["options"][name] for name in names}
+    options = {name: plan["options"][name] for name in (*names, "conformers", "relax", "compute")}
     rows = json.dumps([_PARTS, {key: plan[key] for key in plan if key != "options"}, options, SHARD_ROWS])
     key = hashlib.sha256(rows.encode()).hexdigest()
     stamp = work / "plan"

@@ -18,6 +18,8 @@ from unigen.data.readers.record import Row
 from unigen.data.shards import RowKind, Task, Treatment
 from unigen.elements import hill_formula
 from unigen.errors import UserError
+from unigen.molecules.descriptors import computed
+from unigen.molecules.estimated import relaxed_estimate
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import isomer_smiles, parse_smiles, without_stereo
 from unigen.molecules.stereoisomers import same_stereoisomer
@@ -26,6 +28,7 @@ from unigen.molecules.stereoisomers import same_stereoisomer
 def treat_molecule(task: Task, treatment: Treatment) -> Row[Molecule]:
     """One row parsed, checked and brought to canonical order, or the reason why it is rejected."""
     record = recipes.adapt(task.record, task.card) if task.card else task.record
+    treatment = treatment.of(task.card)
     row = parse_molecule(record, largest_fragment=treatment.largest_fragment, max_atoms=treatment.max_atoms)
     molecule = row.structure
     if molecule is None:
@@ -36,7 +39,14 @@ def treat_molecule(task: Task, treatment: Treatment) -> Row[Molecule]:
     if reason:
         return row.rejected(reason)
     try:
-        molecule = molecule.checked(row.where, max_atoms=treatment.max_atoms, connected=True).canonical()
+        molecule = molecule.checked(row.where, max_atoms=treatment.max_atoms, connected=True)
+        if treatment.relax and row.origin != "given":
+            molecule, origin = relaxed_estimate(molecule, row.where)
+            row = replace(row, origin=origin)
+        molecule = molecule.canonical()
+        if treatment.compute:
+            found = computed(molecule.to_rdkit(), treatment.compute)
+            molecule = replace(molecule, properties=molecule.properties | found)
     except UserError as error:
         return row.rejected(str(error))
     return replace(row, structure=molecule)

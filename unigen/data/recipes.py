@@ -9,6 +9,8 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
+from itertools import islice
 from pathlib import Path
 
 from unigen.cards import DatasetCard, SourceFile, check_sha256, download, find_cards, read_dataset_card
@@ -17,12 +19,17 @@ from unigen.data.readers.contents import FORMATS
 from unigen.data.readers.record import Record
 from unigen.disk import durable
 from unigen.errors import UserError
+from unigen.molecules.descriptors import check_descriptors
 
 
 def recipe(name: str) -> DatasetCard | None:
     """The card of a public dataset, by name; None when there is no such recipe."""
     path = find_cards("data").get(name)
-    return read_dataset_card(path) if path else None
+    if path is None:
+        return None
+    card = read_dataset_card(path)
+    check_descriptors(card.compute, str(path))
+    return card
 
 
 def names() -> list[str]:
@@ -36,12 +43,14 @@ def fetch(card: DatasetCard, folder: Path) -> list[Path]:
     Raises:
         UserError: no network, a checksum that differs, a full disk.
     """
-    paths = [_fetch_file(file, folder) for file in card.files]
+    paths = [_fetch_file(file, folder, card) for file in card.files]
     shutil.rmtree(folder / "archives", ignore_errors=True)
     return paths
 
 
-def _fetch_file(file: SourceFile, folder: Path) -> Path:
+def _fetch_file(file: SourceFile, folder: Path, card: DatasetCard) -> Path:
+    if file.package is not None or (file.url is None and file.distribution is None):
+        return _local_file(file, card)
     name = Path(file.member or file.url or "").name
     path = folder / (f"{file.split}-{name}" if file.split else name)
     if not path.exists():
@@ -51,6 +60,18 @@ def _fetch_file(file: SourceFile, folder: Path) -> Path:
                 _extract(archive, file.member, partial)
         else:
             download(str(file.url), path)
+    check_sha256(path, file.sha256)
+    return path
+
+
+def _local_file(file: SourceFile, card: DatasetCard) -> Path:
+    """A file of an installed package, or one that lies beside the card."""
+    if file.package is None:
+        path = find_cards("data")[card.name].parent / str(file.member)
+    else:
+        path = Path(str(resources.files(file.package) / str(file.member)))
+    if not path.exists():
+        raise UserError(f"holds no {file.member}", where=file.package or f"data/{card.name}")
     check_sha256(path, file.sha256)
     return path
 
@@ -87,8 +108,20 @@ def _extract(archive: Path, member: str, path: Path) -> None:
 def read_files(card: DatasetCard, paths: list[Path]) -> Iterator[Record]:
     """Raw records of fetched files, the split from the card where it names one."""
     for file, path in zip(card.files, paths, strict=True):
-        for record in FORMATS[card.kind].records(path):
-            yield replace(record, split=file.split) if file.split else record
+        for turn in range(file.times):
+            for record in islice(FORMATS[card.kind].records(path), file.limit):
+                named = replace(record, id=f"{record.id}-{turn + 1}") if file.times > 1 else record
+                placed = replace(named, split=file.split) if file.split else named
+                yield from conformers(placed, file.conformers)
+
+
+def conformers(record: Record, count: int) -> Iterator[Record]:
+    """A SMILES so many times, each with positions of its own; what has positions is one."""
+    if count == 1 or record.form != "smiles":
+        yield record
+        return
+    for number in range(count):
+        yield replace(record, id=f"{record.id}-{number + 1}", conformer=number)
 
 
 def assign_splits(records: Iterator[Record], card: DatasetCard) -> Iterator[Record]:
@@ -100,7 +133,19 @@ def row_rules(card: DatasetCard) -> dict[str, object]:
     """The part of a card that decides what a row becomes: what a built dataset must remember of it."""
     names = ("name", "rename", "limits", "unique_ids", "id_pattern")
     splits = {"split_by": card.split_by} if card.split_by else {}
-    return {name: getattr(card, name) for name in names} | {"properties": list(card.properties)} | splits
+    read = [[file.member, file.limit, file.conformers, file.times] for file in card.files]
+    changed = any(part[1:] != [None, 1, 1] for part in read)
+    later = {
+        "files": read if changed else None,
+        "relax": card.relax,
+        "compute": list(card.compute),
+        "max_atoms": card.max_atoms,
+        "largest_fragment": card.largest_fragment,
+        "hold_out_test": card.hold_out_test,
+    }
+    # what a card does not say is not written: datasets that were built before it could be said are still what they were
+    said = {name: value for name, value in later.items() if value}
+    return {name: getattr(card, name) for name in names} | {"properties": list(card.properties)} | splits | said
 
 
 def adapt(record: Record, card: DatasetCard) -> Record:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from unigen.data.left_out import LeftOut
 from unigen.data.readers.record import Record, Row
 from unigen.data.store import Dataset, Structure
 from unigen.disk import durable, encodable
+from unigen.molecules.estimated import ForceField
 from unigen.parallel import Workers
 
 SHARD_ROWS = 512
@@ -40,12 +41,28 @@ class Treatment:
         max_atoms: largest primitive cell, or largest molecule, that gets in.
         excluded: formulas that do not get in: reduced ones of crystals, whole ones of molecules.
         largest_fragment: of several molecules in one entry, keep the largest instead of rejecting it.
+        relax: the force field that relaxes what was estimated from a SMILES; None for none.
+        compute: properties that are computed of every molecule.
     """
 
     symprec: float = 0.01
     max_atoms: int | None = None
     excluded: frozenset[str] = frozenset()
     largest_fragment: bool = False
+    relax: ForceField | None = None
+    compute: tuple[str, ...] = ()
+
+    def of(self, card: DatasetCard | None) -> Treatment:
+        """With what the card of a recipe says where this says nothing."""
+        if card is None:
+            return self
+        return replace(
+            self,
+            max_atoms=self.max_atoms or card.max_atoms,
+            largest_fragment=self.largest_fragment or card.largest_fragment,
+            relax=self.relax or card.relax,
+            compute=self.compute or card.compute,
+        )
 
 
 @dataclass(frozen=True)

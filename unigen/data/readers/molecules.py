@@ -99,7 +99,7 @@ def _molecule(record: Record, *, largest_fragment: bool, max_atoms: int | None) 
     match record.form:
         case "smiles":
             molecule = Molecule.from_smiles(
-                content, largest_fragment=largest_fragment, max_atoms=max_atoms, where=where
+                content, record.conformer, largest_fragment, max_atoms=max_atoms, where=where
             )
         case "sdf":
             molecule = Molecule.from_sdf(content, where)

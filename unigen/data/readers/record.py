@@ -11,6 +11,7 @@ import numpy as np
 
 from unigen.data.store import Structure
 from unigen.errors import UserError
+from unigen.molecules.estimated import Estimated
 from unigen.parsing import PARSER_ERRORS, one_line
 
 Form = Literal["cif", "frame", "file", "atoms", "arrays", "json", "smiles", "sdf", "bad"]
@@ -28,6 +29,7 @@ class Record:
         where: file and entry, for messages.
         split: "train", "val", "test" or the source's own word.
         info: the entry's other fields; finite numbers become properties of the structure.
+        conformer: of a SMILES that gets several, which one: the seed of its positions.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Record:
     where: str
     split: str = "train"
     info: dict[str, object] = field(default_factory=dict)
+    conformer: int = 0
 
 
 class CrystalArrays(NamedTuple):
@@ -70,7 +73,7 @@ class MoleculeArrays(NamedTuple):
     charges: np.ndarray | None = None
 
 
-Origin = Literal["given", "ETKDGv3"]
+Origin = Literal["given"] | Estimated
 """Where positions come from: the source, or an estimate from a SMILES."""
 
 
