@@ -29,7 +29,7 @@ def test_every_published_dataset_has_a_valid_card():
         assert card.name == name
         assert all(entry.keys() == {"unit", "about"} for entry in card.properties.values())
         assert not card.counts or sum(card.splits.values()) == card.counts.get("kept", card.counts["rows"])
-        assert all(file.url or (file.distribution and file.member) for file in card.files)
+        assert all(file.url or file.member for file in card.files)
 
 
 def test_an_installed_package_finds_its_own_copies(tmp_path, monkeypatch):

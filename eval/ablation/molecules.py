@@ -65,7 +65,7 @@ def placed(model: MoleculeModel, config: TrainConfig, count: int) -> list[Molecu
         plans.sort(key=lambda one: -len(one.numbers))
         batch = collate_molecules(plans)
         normal = torch.from_numpy(rng.standard_normal(batch.positions.shape).astype(np.float32))
-        positions = draw_positions(model, batch, normal, MoleculeSettings()).numpy().astype(np.float64)
+        positions = draw_positions(model, batch, normal[:, :, None], MoleculeSettings()).numpy().astype(np.float64)
         found += [Molecule(one.numbers, positions[row, : len(one.numbers)]) for row, one in enumerate(plans)]
     return found
 

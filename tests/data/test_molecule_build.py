@@ -17,13 +17,14 @@ from rdkit.Chem import rdDistGeom
 from tests.crystals.real_crystals import elemental_crystals
 from tests.data.test_build import build_elsewhere, contents
 from tests.molecules.real_molecules import VARIED, embedded, nci_smiles
-from unigen.config import read_yaml
+from unigen.config import read_yaml, write_yaml
 from unigen.data import recipes
 from unigen.data.build import BuildOptions, build_dataset
 from unigen.data.molecule_store import open_molecules
 from unigen.data.qm9_split import MOLECULES, assign_edm_split, edm_split
 from unigen.data.readers.record import Record
 from unigen.errors import UserError
+from unigen.molecules.estimated import relaxed_estimate
 from unigen.molecules.rdkit_smiles import canonical_smiles
 
 SHARED = os.environ.get("UNIGEN_DATA")
@@ -218,3 +219,73 @@ def test_moses_is_embedded_and_says_so(home, tmp_path):
     assert open_molecules("moses").ids.tolist() == ["train-1", "train-2", "test-1", "test-2"]
     assert read_yaml(home / "moses" / "build.yaml")["positions"] == {"ETKDGv3": 4}
     assert open_molecules("moses")[0].to_smiles() == embedded(VARIED[0]).to_smiles()
+
+
+def test_several_conformers_are_relaxed_and_have_computed_properties(home, tmp_path):
+    (tmp_path / "drugs.smi").write_text("CCOc1ccccc1S(N)(=O)=O first\nOB(O)CCCl second\n")
+    options = BuildOptions(conformers=3, relax="mmff94s", compute=("logP", "QED"))
+    result = build_dataset("drugs", (str(tmp_path / "drugs.smi"),), options, workers=1)
+    dataset = open_molecules("drugs")
+    assert result.splits == {"train": 6}
+    assert dataset.ids.tolist() == [f"{name}-{number}" for name in ("first", "second") for number in (1, 2, 3)]
+    assert read_yaml(home / "drugs" / "build.yaml")["positions"] == {"ETKDGv3 + MMFF94s": 3, "ETKDGv3 + UFF": 3}
+    first = [dataset[index] for index in range(3)]
+    assert len({molecule.positions.tobytes() for molecule in first}) == 3
+    assert len({molecule.properties["logP"] for molecule in first}) == 1
+    again, how = relaxed_estimate(first[0])
+    assert how == "ETKDGv3 + MMFF94s"
+    assert np.abs(distances(again) - distances(first[0])).max() < 0.05
+    plain = build_dataset("plain", (str(tmp_path / "drugs.smi"),), workers=1)
+    assert plain.splits == {"train": 2}
+    assert not build_dataset("drugs", (str(tmp_path / "drugs.smi"),), workers=1).already_built
+
+
+def distances(molecule):
+    return np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"compute": ("logp",)}, "did you mean"),
+        ({"relax": "uff"}, "mmff94s"),
+        ({"dedup": True, "conformers": 2}, "one conformer"),
+        ({"conformers": 0}, "not a positive count"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        BuildOptions(**options)
+
+
+def test_a_recipe_reads_files_beside_the_card_and_of_packages_as_often_as_it_says(home, tmp_path, monkeypatch):
+    folder = tmp_path / "shelf" / "few"
+    folder.mkdir(parents=True)
+    (folder / "small.smi").write_text("O water\nC methane\n")
+    (folder / "held.smi").write_text("C methane\nCC(=O)Cl chloride\n")
+    card = {
+        "name": "few",
+        "title": "few",
+        "about": "few",
+        "kind": "molecules",
+        "homepage": "https://example.org",
+        "licence": "none",
+        "citation": "none",
+        "files": [
+            {"member": "held.smi", "split": "test"},
+            {"member": "small.smi", "split": "train", "times": 2},
+            {"package": "rdkit", "member": "Data/NCI/first_5K.smi", "split": "val", "limit": 3, "conformers": 2},
+        ],
+        "compute": ["weight"],
+        "max_atoms": 30,
+        "hold_out_test": True,
+    }
+    write_yaml(folder / "card.yaml", card)
+    monkeypatch.setattr(recipes, "find_cards", lambda shelf: {"few": folder / "card.yaml"})
+    result = build_dataset("few", workers=1)
+    dataset = open_molecules("few:train")
+    # methane is in the test, and so in no other split
+    assert dataset.ids.tolist() == ["water-1", "water-2"]
+    assert result.rejected["held out for the test"] == 2
+    assert result.splits["val"] == 6
+    assert dataset.properties["weight"] == pytest.approx(18.015, abs=0.01)

@@ -28,7 +28,7 @@ def normal(seed: int = 0) -> torch.Tensor:
 @torch.no_grad()
 def test_every_atom_is_where_a_whole_pass_would_put_it(frame, mixers):
     model, plans, random = small_molecule_model(frame=frame, mixers=mixers), batch(), normal()
-    drawn = replace(plans, positions=draw_positions(model, plans, random, SETTINGS))
+    drawn = replace(plans, positions=draw_positions(model, plans, random[:, :, None], SETTINGS))
     everyone = torch.arange(plans.numbers.shape[1]).expand(len(plans), -1)
     frames = model.frames(drawn, everyone)
     vectors = frames.local(drawn.positions)
@@ -54,10 +54,10 @@ def test_every_atom_is_where_a_whole_pass_would_put_it(frame, mixers):
 @torch.no_grad()
 def test_the_first_atom_is_the_origin_and_rows_do_not_mix():
     model, plans, random = small_molecule_model(), batch(), normal()
-    positions = draw_positions(model, plans, random, SETTINGS)
+    positions = draw_positions(model, plans, random[:, :, None], SETTINGS)
     assert not positions[:, 0].any()
     for row in (0, len(plans) - 1):
         rows = torch.tensor([row])
         atoms = int(plans.num_atoms[row])
-        alone = draw_positions(model, plans.select(rows), random[rows], SETTINGS)
+        alone = draw_positions(model, plans.select(rows), random[rows][:, :, None], SETTINGS)
         torch.testing.assert_close(alone[0, :atoms], positions[row, :atoms], atol=5e-3, rtol=0)

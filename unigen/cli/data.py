@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from unigen.cli.removal import Yes, remove_folder
 from unigen.disk import alone_at, alone_in
 from unigen.errors import UserError
-
-if TYPE_CHECKING:
-    from unigen.molecules.estimated import ForceField
 
 app = typer.Typer(help="Build and look at datasets.", no_args_is_help=True)
 
@@ -58,7 +55,7 @@ def data_build(
         properties=properties,
         rename=tuple(rename or ()),
         conformers=conformers,
-        relax=cast("ForceField | None", relax),
+        relax=relax,
         compute=tuple(compute or ()),
     )
     console = Console()

@@ -31,7 +31,7 @@ from unigen.data.shards import SHARD_ROWS, RowKind, Task, Treatment, build_parts
 from unigen.disk import alone_in, checksum, durable, write_text
 from unigen.errors import UserError
 from unigen.molecules.descriptors import check_descriptors
-from unigen.molecules.estimated import FORCE_FIELDS, ForceField
+from unigen.molecules.estimated import FORCE_FIELDS
 from unigen.version import version_of
 
 _FORMAT = 2
@@ -77,7 +77,7 @@ class BuildOptions:
     properties: Path | None = None
     rename: tuple[str, ...] = ()
     conformers: int = 1
-    relax: ForceField | None = None
+    relax: str | None = None
     compute: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

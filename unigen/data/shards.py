@@ -23,7 +23,6 @@ from unigen.data.left_out import LeftOut
 from unigen.data.readers.record import Record, Row
 from unigen.data.store import Dataset, Structure
 from unigen.disk import durable, encodable
-from unigen.molecules.estimated import ForceField
 from unigen.parallel import Workers
 
 SHARD_ROWS = 512
@@ -49,7 +48,7 @@ class Treatment:
     max_atoms: int | None = None
     excluded: frozenset[str] = frozenset()
     largest_fragment: bool = False
-    relax: ForceField | None = None
+    relax: str | None = None
     compute: tuple[str, ...] = ()
 
     def of(self, card: DatasetCard | None) -> Treatment:

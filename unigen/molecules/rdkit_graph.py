@@ -105,6 +105,29 @@ def _assembled(
     return mol
 
 
+def mol_of_graph(
+    numbers: Integer[np.ndarray, "atoms"], charges: Integer[np.ndarray, "atoms"], bonds: Integer[np.ndarray, "bonds 3"]
+) -> Mol:
+    """A sanitised RDKit molecule without positions and without stereo.
+
+    Raises:
+        UserError: RDKit does not accept the valences.
+    """
+    mol = _assembled(numbers, charges, bonds)
+    _sanitize(mol, "")
+    return mol.GetMol()
+
+
+def _sanitize(mol: RWMol, where: str) -> None:
+    from rdkit import Chem, rdBase
+
+    try:
+        with rdBase.BlockLogs():
+            Chem.SanitizeMol(mol)
+    except Chem.MolSanitizeException as error:
+        raise UserError("RDKit does not accept the molecule", where=where, got=one_line(error)) from error
+
+
 def add_conformer(mol: RWMol, positions: np.ndarray) -> None:
     """Give a molecule its only conformer."""
     from rdkit import Chem
@@ -120,17 +143,13 @@ def mol_of_fields(molecule: MoleculeFields, where: str = "") -> Mol:
     Raises:
         UserError: the bonds are not known, or RDKit does not accept the valences.
     """
-    from rdkit import Chem, rdBase
+    from rdkit import Chem
 
     if len(molecule.numbers) > 1 and not len(molecule.bonds):
         raise UserError("the bonds are not known", where=where, next_step="find them from the distances: with_bonds()")
     mol = _assembled(molecule.numbers, molecule.charges, molecule.bonds)
     add_conformer(mol, molecule.positions)
-    try:
-        with rdBase.BlockLogs():
-            Chem.SanitizeMol(mol)
-    except Chem.MolSanitizeException as error:
-        raise UserError("RDKit does not accept the molecule", where=where, got=one_line(error)) from error
+    _sanitize(mol, where)
     Chem.AssignStereochemistryFrom3D(mol)
     for name, value in molecule.properties.items():
         mol.SetDoubleProp(name, value)

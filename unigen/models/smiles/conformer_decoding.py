@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,15 +13,22 @@ from unigen.batch import Layout
 from unigen.geometry.local_frame import LocalFrames
 from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.placement_checks import PlacementChecks, wrong_side
 from unigen.models.smiles.settings import MoleculeSettings
+from unigen.models.smiles.springs import Springs
+from unigen.models.smiles.stereo_hints import stereo_hints
 from unigen.models.smiles.tokens import Example, MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
 from unigen.nn.heads.vectors import EmbeddedLevel, VectorHead
 from unigen.nn.mixers.backbone import first_rows
 from unigen.nn.process.solvers import SOLVERS, Denoiser, karras_levels
-from unigen.shapes import Bool, Float
+from unigen.shapes import Bool, Float, Int
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.text import smiles_text
+
+_STEPS_BACK = (2, 6, 14)
+"""Atoms before the first wrong one from which a molecule is drawn anew, at the first, second and further repairs: its
+neighbours, its ring, the ring before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +91,12 @@ def draw_conformers(
     order = sorted(range(len(plans)), key=lambda index: -len(plans[index].numbers))
     device = next(model.parameters()).device
     batch = collate_molecules([plans[index] for index in order]).to(device)
-    normal = np.zeros(batch.positions.shape, dtype=np.float32)
-    fixed_positions, fixed_mask = np.zeros_like(normal), np.zeros(normal.shape[:2], dtype=bool)
+    shape = tuple(batch.positions.shape)
+    checked = settings.candidates > 1 or settings.repairs > 0
+    checks = PlacementChecks.of([plans[index] for index in order], shape[1], device) if checked else None
+    rngs = [molecules[index].rng for index in order]
+    fixed_positions, fixed_mask = np.zeros(shape, dtype=np.float32), np.zeros(shape[:2], dtype=bool)
     for row, index in enumerate(order):
-        atoms = len(plans[index].numbers)
-        normal[row, :atoms] = molecules[index].rng.standard_normal((atoms, 3), dtype=np.float32)
         for atom, position in molecules[index].fixed.items():
             fixed_positions[row, atom], fixed_mask[row, atom] = position, True
     unconditional = None
@@ -96,15 +104,76 @@ def draw_conformers(
         read = [(np.array(molecules[n].symbols), graphs[n].atom, graphs[n].skeleton) for n in order]
         bare = [plan(*parts, hydrogens=model.config.hydrogens) for parts in read]
         unconditional = collate_molecules(bare).to(device)
-    fixed = None
-    if fixed_mask.any():
-        fixed = FixedAtoms(torch.from_numpy(fixed_positions).to(device), torch.from_numpy(fixed_mask).to(device))
-    drawn = draw_positions(model, batch, torch.from_numpy(normal).to(device), settings, unconditional, fixed)
+    fixed = FixedAtoms(torch.from_numpy(fixed_positions).to(device), torch.from_numpy(fixed_mask).to(device))
+
+    def draw(rows: Int[Tensor, "chosen"], kept: FixedAtoms) -> Float[Tensor, "chosen atoms 3"]:
+        chosen = batch.select(rows)
+        normal = _normal_numbers(chosen, [rngs[row] for row in rows.tolist()], settings.candidates)
+        return draw_positions(
+            model,
+            chosen,
+            normal.to(device),
+            settings,
+            None if unconditional is None else unconditional.select(rows),
+            kept if bool(kept.mask.any()) else None,
+            None if checks is None else checks.select(rows),
+        )
+
+    drawn = draw(torch.arange(len(order), device=device), fixed)
+    if checks is not None:
+        drawn = _repaired(batch, drawn, checks, fixed, draw, settings.repairs)
     positions = dict(zip(order, drawn.cpu().numpy(), strict=True))
     return [
         molecule_of_plan(planned, positions[index][: len(planned.numbers)], smiles_text(molecules[index].symbols))
         for index, planned in enumerate(plans)
     ]
+
+
+def _normal_numbers(
+    batch: MoleculeBatch, rngs: Sequence[np.random.Generator], candidates: int
+) -> Float[Tensor, "batch atoms candidates 3"]:
+    """Standard normal numbers of every candidate for every atom, each molecule's from its own generator."""
+    normal = np.zeros((*batch.positions.shape[:2], candidates, 3), dtype=np.float32)
+    for row, (atoms, rng) in enumerate(zip(batch.num_atoms.tolist(), rngs, strict=True)):
+        normal[row, :atoms, 0] = rng.standard_normal((atoms, 3), dtype=np.float32)
+        normal[row, :atoms, 1:] = rng.standard_normal((atoms, candidates - 1, 3), dtype=np.float32)
+    return torch.from_numpy(normal)
+
+
+def _repaired(
+    batch: MoleculeBatch,
+    positions: Float[Tensor, "batch atoms 3"],
+    checks: PlacementChecks,
+    fixed: FixedAtoms,
+    draw: Callable[[Int[Tensor, "chosen"], FixedAtoms], Float[Tensor, "chosen atoms 3"]],
+    repairs: int,
+) -> Float[Tensor, "batch atoms 3"]:
+    """The molecules that have gone wrong drawn anew from a little before the first atom that has, each time earlier.
+
+    Args:
+        batch: the molecules.
+        positions: as drawn at first; a row that gets no better stays as it is.
+        checks: of the same molecules.
+        fixed: atoms that stay where they are whatever is wrong with them.
+        draw: these rows with these atoms fixed.
+        repairs: how often at most.
+    """
+    index = torch.arange(positions.shape[1], device=positions.device)
+    heavy = (batch.numbers > 1).sum(1)
+    for repair in range(repairs):
+        fault = checks.first_fault(positions)
+        rows = (fault < batch.num_atoms).nonzero()[:, 0]
+        if not len(rows):
+            break
+        # a hydrogen has no room because of heavy atoms, which all stand before the hydrogens: so first it alone,
+        # then the end of the heavy ones
+        start = torch.where((fault < heavy) | (repair == 0), fault, heavy)[rows] - _STEPS_BACK[min(repair, 2)]
+        kept = fixed.mask[rows] | (index < start.clamp(min=1)[:, None])
+        where = torch.where(fixed.mask[rows][..., None], fixed.positions[rows], positions[rows])
+        again = draw(rows, FixedAtoms(where, kept))
+        better = checks.select(rows).first_fault(again) > fault[rows]
+        positions = positions.index_copy(0, rows[better], again[better])
+    return positions
 
 
 def molecule_of_plan(planned: MoleculeSequence, positions: Float[np.ndarray, "atoms 3"], smiles: str) -> Molecule:
@@ -118,10 +187,11 @@ def molecule_of_plan(planned: MoleculeSequence, positions: Float[np.ndarray, "at
 def draw_positions(
     model: MoleculeModel,
     plans: MoleculeBatch,
-    normal: Float[Tensor, "batch atoms 3"],
+    normal: Float[Tensor, "batch atoms candidates 3"],
     settings: MoleculeSettings,
     unconditional: MoleculeBatch | None = None,
     fixed: FixedAtoms | None = None,
+    checks: PlacementChecks | None = None,
 ) -> Float[Tensor, "batch atoms 3"]:
     """Cartesian positions in Angstrom of all atoms, the first atom at the origin unless it is fixed.
 
@@ -131,21 +201,19 @@ def draw_positions(
     Args:
         model: in evaluation mode.
         plans: molecules without positions, **most atoms first**, so that rows still open are always the first ones.
-        normal: standard normal numbers, row by row.
+        normal: standard normal numbers of the candidates for each atom.
         settings: how to draw.
         unconditional: the same plans without properties, for guidance.
         fixed: atoms that stay where they are; every other atom is placed from those of lower index.
+        checks: what candidates are held against; without, the first one is taken.
     """
     num_atoms = plans.num_atoms
     assert bool((num_atoms[:-1] >= num_atoms[1:]).all()), "molecules must come with most atoms first"
-    positions = torch.zeros_like(normal) if fixed is None else fixed.positions * fixed.mask[..., None]
+    positions = torch.zeros_like(normal[:, :, 0]) if fixed is None else fixed.positions * fixed.mask[..., None]
     guidance = 1.0 if unconditional is None else settings.guidance
     branches = [_GuidanceBranch(model, plans, positions, guidance)]
     if unconditional is not None:
         branches.append(_GuidanceBranch(model, unconditional, positions, 1.0 - guidance))
-
-    def denoise(x: Tensor, level: EmbeddedLevel) -> Tensor:
-        return torch.stack([branch.denoised(x, level) for branch in branches]).sum(0)
 
     levels = solver_levels(model.atom_head, settings)  # the same for every atom
 
@@ -154,7 +222,16 @@ def draw_positions(
         for branch in branches:
             branch.advance(atom, active)
         frames = branches[0].frames
-        vectors = draw_vectors(model.atom_head, denoise, normal[:active, atom], frames.free[:, 0], settings, levels)
+
+        def draw(rows: Int[Tensor, "slots"], numbers: Float[Tensor, "slots 3"], frames: LocalFrames = frames) -> Tensor:
+            denoise = _denoiser([branch.rows(rows) for branch in branches])
+            return draw_vectors(model.atom_head, denoise, numbers, frames.free[rows, 0], settings, levels)
+
+        every = torch.arange(active, device=positions.device)
+        vectors = draw(every, normal[:active, atom, 0])
+        if checks is not None:
+            open_ = every if fixed is None else (~fixed.mask[:active, atom]).nonzero()[:, 0]
+            vectors = _first_sound(vectors, open_, draw, normal[:active, atom], branches[0], checks, positions, atom)
         placed = frames.place(vectors[:, None])[:, 0]
         if fixed is not None:
             placed = torch.where(fixed.mask[:active, atom, None], fixed.positions[:active, atom], placed)
@@ -162,6 +239,75 @@ def draw_positions(
         for branch in branches:
             branch.record(placed)
     return positions
+
+
+def _first_sound(
+    vectors: Float[Tensor, "active 3"],
+    rows: Int[Tensor, "slots"],
+    draw: Callable[[Int[Tensor, "slots"], Float[Tensor, "slots 3"]], Float[Tensor, "slots 3"]],
+    normal: Float[Tensor, "active candidates 3"],
+    branch: _GuidanceBranch,
+    checks: PlacementChecks,
+    positions: Float[Tensor, "batch atoms 3"],
+    atom: int,
+) -> Float[Tensor, "active 3"]:
+    """The vectors, and where one is wrong in place of it the first candidate that is not, or else the least wrong.
+
+    Args:
+        vectors: the first candidates.
+        rows: which may be changed.
+        draw: other candidates for some rows.
+        normal: the random numbers of all candidates.
+        branch: that has the frames and hints.
+        checks: of the molecules.
+        positions: of the atoms that stand.
+        atom: which is placed.
+    """
+    frames, hints = branch.frames, branch.hints()
+
+    def badness(rows: Int[Tensor, "slots"], vectors: Float[Tensor, "slots 3"]) -> Float[Tensor, "slots"]:
+        placed = frames.origin[rows, 0] + torch.einsum("sij,si->sj", frames.axes[rows, 0], vectors)
+        return checks.badness(atom, rows, placed, positions) + wrong_side(vectors, hints[rows], frames.free[rows, 0])
+
+    others = normal.shape[1] - 1
+    bad = badness(rows, vectors[rows])
+    rows, bad = rows[bad > 0], bad[bad > 0]
+    if not len(rows) or not others:
+        return vectors
+    # all at once: a batch of a few rows costs what one row does
+    several = rows.repeat_interleave(others)
+    drawn = draw(several, normal[rows, 1:].flatten(0, 1))
+    all_bad = torch.cat([bad[:, None], badness(several, drawn).unflatten(0, (-1, others))], 1)
+    candidates = torch.cat([vectors[rows][:, None], drawn.unflatten(0, (-1, others))], 1)
+    return vectors.index_copy(0, rows, candidates[torch.arange(len(rows)), all_bad.argmin(1)])
+
+
+def _denoiser(branches: Sequence[_DenoisedRows]) -> Denoiser:
+    def denoise(x: Tensor, level: EmbeddedLevel) -> Tensor:
+        return torch.stack([branch.denoised(x, level) for branch in branches]).sum(0)
+
+    return denoise
+
+
+@dataclass(frozen=True, eq=False)
+class _DenoisedRows:
+    """Slots of one branch.
+
+    Attributes:
+        head: of the atoms.
+        weight: of the denoised vectors in the sum over branches.
+        context: of the slots.
+        springs: of the slots.
+    """
+
+    head: VectorHead
+    weight: float
+    context: Float[Tensor, "slots width"]
+    springs: Springs
+
+    def denoised(self, x: Float[Tensor, "slots 3"], level: EmbeddedLevel) -> Float[Tensor, "slots 3"]:
+        """The denoised vector, times the weight."""
+        return self.weight * self.head.denoise(x, level, self.context, self.springs.pulls)
 
 
 class _GuidanceBranch:
@@ -198,7 +344,7 @@ class _GuidanceBranch:
         model, rows = self.model, self.plans.select(torch.arange(active, device=self.vectors.device))
         self.states = first_rows(self.states, active)
         previous, following = (torch.full((active, 1), index, device=self.vectors.device) for index in (atom - 1, atom))
-        self.frames = model.frames(rows, following)
+        self.frames, self._rows, self._following = model.frames(rows, following), rows, following
         atoms = self.atoms[:active]
         upcoming, self.springs = model.upcoming(atoms, rows, self.frames, following)
         x = model.embedding.placed(atoms, self.vectors[:active, None], previous) + upcoming
@@ -214,9 +360,13 @@ class _GuidanceBranch:
         h, self.states = model.backbone.step(written + x[:, 0], slot[:, 0], self.states)
         self.context = model.atom_head.context(h)
 
-    def denoised(self, x: Float[Tensor, "slots 3"], level: EmbeddedLevel) -> Float[Tensor, "slots 3"]:
-        """The denoised vector, times the weight."""
-        return self.weight * self.model.atom_head.denoise(x, level, self.context, self.springs.pulls)
+    def rows(self, rows: Int[Tensor, "slots"]) -> _DenoisedRows:
+        """The slots of these rows, which may be named several times."""
+        return _DenoisedRows(self.model.atom_head, self.weight, self.context[rows], self.springs.of(rows))
+
+    def hints(self) -> Float[Tensor, "active 4"]:
+        """On which side stereo wants the atoms."""
+        return stereo_hints(self._rows, self.frames, self._following)[:, 0]
 
     def record(self, placed: Float[Tensor, "slots 3"]) -> None:
         """Where the atom was placed; as in training, distances and angles that alone are free are positive."""

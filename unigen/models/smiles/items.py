@@ -90,7 +90,7 @@ class MoleculeItems:
     Args:
         dataset: ``NAME:SPLIT`` of a built dataset.
         config: sizes and properties of the model.
-        half: show only the properties of molecules of this half (their property ``half``); None: of all.
+        half: show no properties of molecules of the other half (their property ``half``); None: of all.
         rotate: turn them at random.
         shuffle: place their atoms in any order.
         partly: whether the dataset may lack properties of the model.
@@ -139,7 +139,7 @@ class MoleculeItems:
 
     def encode(self, _index: int, molecule: Molecule, rng: np.random.Generator) -> MoleculeSequence:
         """A molecule as the model is shown it this time."""
-        has_values = self.half is None or molecule.properties.get("half") == self.half
+        has_values = self.half is None or molecule.properties.get("half", self.half) == self.half
         values = self._condition(molecule, rng) if rng.random() >= _UNCONDITIONAL and has_values else {}
         positions = molecule.positions @ random_rotation(rng) if self.rotate else molecule.positions
         stereo = self.layout == "graph-first" and bool(rng.random() < _STEREO)

@@ -46,6 +46,9 @@ _ROWS_BY_PROPERTY = tuple(
 )
 """Tensors that have a row for each property, the first of which is none."""
 
+_ROWS_BY_LABEL = ("embedding.index.weight", "embedding.parent.weight")
+"""Tensors that have a row for each label of an atom: more where molecules may be larger."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MoleculeConfig:
@@ -186,13 +189,13 @@ class MoleculeModel(Network):
         return self.backbone(x, batch.tokens.layout), springs
 
     def beginning(self, trained: dict[str, Tensor]) -> dict[str, Tensor]:
-        """See Network: it may write the atoms of both its data and the trained one's, and know more properties."""
+        """See Network: it may write what either's data holds, know more properties and be of larger molecules."""
         fresh = self.state_dict()
         state = super().beginning(trained)
         if fresh["atoms_seen"].shape == trained["atoms_seen"].shape:
             state["atoms_seen"] = fresh["atoms_seen"] + trained["atoms_seen"]
             state["most_heavy"] = torch.maximum(fresh["most_heavy"], trained["most_heavy"])
-        for name in _ROWS_BY_PROPERTY:
+        for name in (*_ROWS_BY_PROPERTY, *_ROWS_BY_LABEL):
             if len(trained[name]) < len(fresh[name]) and trained[name].shape[1:] == fresh[name].shape[1:]:
                 state[name] = torch.cat([trained[name], fresh[name][len(trained[name]) :]])
         return state | merged_examples(fresh, trained)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unigen.shapes import Bool, Float
+from unigen.shapes import Bool, Float, Int
 
 SPRINGS = 8
 """Springs between the drawn atom and each of its neighbours: lengths that begin 0.4 Angstrom apart."""
@@ -43,8 +43,8 @@ class Springs:
     lengths: Float[Tensor, "slots neighbours springs"]
     strengths: Float[Tensor, "slots neighbours springs"]
 
-    def of(self, slots: Bool[Tensor, "slots"]) -> Springs:
-        """Those of some slots."""
+    def of(self, slots: Bool[Tensor, "slots"] | Int[Tensor, "some"]) -> Springs:
+        """Those of some slots, by a mask or by their numbers."""
         return Springs(self.ends[slots], self.lengths[slots], self.strengths[slots])
 
     def repeated(self, times: int) -> Springs:

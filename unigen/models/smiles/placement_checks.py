@@ -1,0 +1,108 @@
+"""What an atom that has been placed must not do: come too close, stretch a bond or an angle, take the wrong side.
+
+An autoregressive model cannot take back what it has drawn, so that one atom in a wrong place spoils the rest of a large
+molecule. Here every atom is held against those that stand, at once: distances against what the graph allows
+(``molecules/distance_bounds.py``, the same limits as those of the final look), stereo against what the SMILES says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unigen.errors import UserError
+from unigen.models.smiles.tokens import MoleculeSequence
+from unigen.molecules.distance_bounds import distance_bounds
+from unigen.molecules.rdkit_graph import mol_of_graph
+from unigen.shapes import Bool, Float, Int
+
+_WRONG_SIDE = 1.0
+"""Badness of an atom on the wrong side of a centre or a double bond: as bad as a contact at half the allowed distance,
+since nothing later mends it."""
+
+_DECIDED = 0.3
+"""Length of a hint (a sum of unit vectors with signs) from which it says a side."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlacementChecks:
+    """Allowed distances of a batch of molecules, their atoms in the order of placement.
+
+    Attributes:
+        lower: Angstrom.
+        upper: Angstrom, infinite where nothing is said.
+    """
+
+    lower: Float[Tensor, "batch atoms atoms"]
+    upper: Float[Tensor, "batch atoms atoms"]
+
+    @classmethod
+    def of(cls, plans: Sequence[MoleculeSequence], atoms: int, device: torch.device) -> PlacementChecks:
+        """Of these molecules, padded to so many atoms; one that RDKit does not accept is not held against anything."""
+        lower = np.zeros((len(plans), atoms, atoms), dtype=np.float32)
+        upper = np.full_like(lower, np.inf)
+        for row, plan in enumerate(plans):
+            first, second = np.nonzero(np.triu(plan.bond_order))
+            bonds = np.column_stack([first, second, plan.bond_order[first, second]])
+            try:
+                bounds = distance_bounds(mol_of_graph(plan.numbers, plan.charges, bonds))
+            except UserError:
+                continue
+            own = len(plan.numbers)
+            lower[row, :own, :own], upper[row, :own, :own] = bounds.lower, bounds.upper
+        return cls(torch.from_numpy(lower).to(device), torch.from_numpy(upper).to(device))
+
+    def badness(
+        self,
+        atom: int,
+        rows: Int[Tensor, "slots"],
+        placed: Float[Tensor, "slots 3"],
+        positions: Float[Tensor, "batch atoms 3"],
+    ) -> Float[Tensor, "slots"]:
+        """How far distances from an atom to those before it pass their limits, summed; 0 where none does.
+
+        Args:
+            atom: which is placed, the same in all rows.
+            rows: the molecule of each slot.
+            placed: where, Angstrom.
+            positions: of the atoms before it.
+        """
+        distance = (positions[rows, :atom] - placed[:, None]).norm(dim=-1).clamp(min=1e-3)
+        close = self.lower[rows, atom, :atom] / distance - 1
+        far = distance / self.upper[rows, atom, :atom] - 1
+        return torch.maximum(close, far).clamp(min=0).sum(-1)
+
+    def first_fault(self, positions: Float[Tensor, "batch atoms 3"]) -> Int[Tensor, "batch"]:
+        """The first atom of each molecule that has a wrong distance to one before it; the number of atoms if none."""
+        atoms = positions.shape[1]
+        distance = torch.cdist(positions, positions).clamp(min=1e-3)
+        wrong = ((distance < self.lower) | (distance > self.upper)).tril(-1).any(-1)
+        return torch.where(wrong.any(1), wrong.long().argmax(1), atoms)
+
+    def select(self, rows: Int[Tensor, "chosen"]) -> PlacementChecks:
+        """Those of some molecules."""
+        return PlacementChecks(self.lower[rows], self.upper[rows])
+
+
+def wrong_side(
+    vectors: Float[Tensor, "slots 3"], hints: Float[Tensor, "slots 4"], free: Float[Tensor, "slots 3"]
+) -> Float[Tensor, "slots"]:
+    """Badness of vectors that go against what the SMILES says of their side (``stereo_hints.py``).
+
+    Args:
+        vectors: in the frames of the atoms.
+        hints: of the same atoms.
+        free: numbers of the vectors that are free; a side needs all three.
+    """
+    side = (vectors * hints[:, :3]).sum(-1)
+    against = (side < 0) & (hints[:, :3].norm(dim=-1) > _DECIDED)
+    against |= vectors[:, 1] * hints[:, 3] < 0
+    return _WRONG_SIDE * (against & _all_free(free)).to(vectors.dtype)
+
+
+def _all_free(free: Float[Tensor, "slots 3"]) -> Bool[Tensor, "slots"]:
+    return free.sum(-1) == 3
