@@ -91,6 +91,7 @@ class DatasetCard:
         id_pattern: the part of the source's id to keep, a regular expression.
         relax: the force field that relaxes positions which are an estimate from a SMILES; None: left as embedded.
         compute: properties that follow from the graph of a molecule (``unigen/molecules/descriptors.py``).
+        elements: symbols of those that a molecule may have; none: all.
         max_atoms: the largest molecule or primitive cell, hydrogens counted; of SMILES no larger one is embedded.
         largest_fragment: of several molecules in one entry keep the largest.
         hold_out_test: leave out of the other splits what split "test" holds (of molecules: every stereoisomer of it).
@@ -114,6 +115,7 @@ class DatasetCard:
     id_pattern: str | None = None
     relax: Literal["mmff94s"] | None = None
     compute: tuple[str, ...] = ()
+    elements: tuple[str, ...] = ()
     max_atoms: int | None = None
     largest_fragment: bool = False
     hold_out_test: bool = False

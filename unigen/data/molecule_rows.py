@@ -39,7 +39,9 @@ def treat_molecule(task: Task, treatment: Treatment) -> Row[Molecule]:
     if reason:
         return row.rejected(reason)
     try:
-        molecule = molecule.checked(row.where, max_atoms=treatment.max_atoms, connected=True)
+        molecule = molecule.checked(
+            row.where, elements=treatment.elements or None, max_atoms=treatment.max_atoms, connected=True
+        )
         if treatment.relax and row.origin != "given":
             molecule, origin = relaxed_estimate(molecule, row.where)
             row = replace(row, origin=origin)

@@ -139,6 +139,7 @@ def row_rules(card: DatasetCard) -> dict[str, object]:
         "files": read if changed else None,
         "relax": card.relax,
         "compute": list(card.compute),
+        "elements": list(card.elements),
         "max_atoms": card.max_atoms,
         "largest_fragment": card.largest_fragment,
         "hold_out_test": card.hold_out_test,

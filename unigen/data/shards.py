@@ -23,6 +23,7 @@ from unigen.data.left_out import LeftOut
 from unigen.data.readers.record import Record, Row
 from unigen.data.store import Dataset, Structure
 from unigen.disk import durable, encodable
+from unigen.elements import ATOMIC_NUMBER
 from unigen.parallel import Workers
 
 SHARD_ROWS = 512
@@ -42,6 +43,7 @@ class Treatment:
         largest_fragment: of several molecules in one entry, keep the largest instead of rejecting it.
         relax: the force field that relaxes what was estimated from a SMILES; None for none.
         compute: properties that are computed of every molecule.
+        elements: atomic numbers that a molecule may have; none: all.
     """
 
     symprec: float = 0.01
@@ -50,6 +52,7 @@ class Treatment:
     largest_fragment: bool = False
     relax: str | None = None
     compute: tuple[str, ...] = ()
+    elements: frozenset[int] = frozenset()
 
     def of(self, card: DatasetCard | None) -> Treatment:
         """With what the card of a recipe says where this says nothing."""
@@ -61,6 +64,7 @@ class Treatment:
             largest_fragment=self.largest_fragment or card.largest_fragment,
             relax=self.relax or card.relax,
             compute=self.compute or card.compute,
+            elements=self.elements or frozenset(ATOMIC_NUMBER[symbol] for symbol in card.elements),
         )
 
 
