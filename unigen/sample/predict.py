@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +25,9 @@ from unigen.models.card import read_model_card
 from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
 from unigen.models.generator import Generator
 from unigen.models.interface import PredictingNetwork
+from unigen.molecules.descriptors import ComputedDescriptors
 from unigen.molecules.molecule import Molecule
-from unigen.ranking.property import ComputedDensity, PropertyRanker
+from unigen.ranking.property import ComputedDensity, PropertyPredictor, PropertyRanker
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.shapes import Float
 
@@ -131,33 +133,34 @@ def _unseen(structure: Crystal | Molecule, seen: frozenset[int]) -> str:
     return f"the predictor was trained without {', '.join(SYMBOLS[number] for number in new)}" if new else ""
 
 
-class CrystalProperties:
-    """What chooses among crystals by their properties: their density, which is computed, and what a network predicts.
+class ComputedAndPredicted:
+    """Some properties that are computed and so known, and those that a network predicts: what chooses by both.
 
     Args:
-        network: of crystals.
+        known: of the same structures.
+        network: what it predicts under a name of the known ones is not used.
     """
 
-    def __init__(self, network: NetworkPredictor) -> None:
-        self.network, self.density = network, ComputedDensity()
+    def __init__(self, known: ComputedDensity | ComputedDescriptors, network: NetworkPredictor) -> None:
+        self.network, self.known = network, known
         self.name, self.version, self.trained_on = network.name, network.version, network.trained_on
 
     @property
     def properties(self) -> tuple[str, ...]:
         """See `unigen.ranking.property.PropertyPredictor`."""
-        return (*self.density.properties, *self.network.properties)
+        return (*self.known.properties, *self.network.properties)
 
-    def __call__(self, structures: Sequence[Crystal]) -> Float[np.ndarray, "crystals properties"]:
+    def __call__(self, structures: Sequence[Any]) -> Float[np.ndarray, "structures properties"]:
         """See `unigen.ranking.property.PropertyPredictor`.
 
         Raises:
             UserError: an element that was not there in training.
         """
-        return np.concatenate([self.density(structures), self.network(structures)], axis=1)
+        return np.concatenate([self.known(structures), self.network(structures)], axis=1)
 
-    def error_bars(self, structures: Sequence[Crystal]) -> Float[np.ndarray, "crystals properties"]:
-        """See `unigen.ranking.property.TellsErrors`; of the density, which is known, nothing is said."""
-        nothing = np.full((len(structures), 1), np.nan)
+    def error_bars(self, structures: Sequence[Any]) -> Float[np.ndarray, "structures properties"]:
+        """See `unigen.ranking.property.TellsErrors`; of what is known nothing is said."""
+        nothing = np.full((len(structures), len(self.known.properties)), np.nan)
         return np.concatenate([nothing, self.network.error_bars(structures)], axis=1)
 
 
@@ -205,7 +208,7 @@ def property_ranker(
         generator: knows the spread and the unit of each property.
         requests: each asks for one property or more.
         predictor: a bundled name or a model folder; by default, of molecules the bundled one that chooses, of crystals
-            the only one, which is not asked for densities: these are computed.
+            the only one. It is not asked for what is computed: densities, and descriptors of molecules.
 
     Raises:
         UserError: no such predictor, a request that asks for no property, or for one that is not predicted.
@@ -215,12 +218,12 @@ def property_ranker(
         >>> property_ranker(unigen.load("unigen-molecule-small"), [wanted])  # doctest: +SKIP
     """
     properties = list(dict.fromkeys(name for request in requests for name in request.properties))
-    if generator.makes == "molecules":
-        ranker = PropertyRanker(load_predictor(predictor or CHOOSER), generator.ranges(properties))
-    elif predictor is None and properties == ["density"]:
-        ranker = PropertyRanker(ComputedDensity(), generator.ranges(properties))
-    else:
-        opened = open_predictor_of("crystals", predictor or CRYSTALS)
-        ranker = PropertyRanker(CrystalProperties(opened), generator.ranges(properties))
+    of_molecules = generator.makes == "molecules"
+    known = ComputedDescriptors() if of_molecules else ComputedDensity()
+    chooses: PropertyPredictor = known
+    if predictor is not None or not {*properties} <= {*known.properties}:
+        opened = open_predictor_of(generator.makes, predictor or (CHOOSER if of_molecules else CRYSTALS))
+        chooses = ComputedAndPredicted(known, opened)
+    ranker = PropertyRanker(chooses, generator.ranges(properties))
     ranker.check(requests)
     return ranker

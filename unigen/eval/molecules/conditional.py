@@ -26,6 +26,7 @@ from unigen.eval.requested_property import RequestedProperty
 from unigen.eval.samples import dropped
 from unigen.eval.statistics import Metric, mean_absolute_differences
 from unigen.eval.tables import Section
+from unigen.molecules.descriptors import ComputedDescriptors
 from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
 from unigen.shapes import Float, Int
@@ -36,6 +37,10 @@ _NOTE = (
     "mae: predicted against asked for; random: against what others were asked; atoms only: guessed from the number of "
     "atoms; floor: the predictor on real molecules"
 )
+
+
+_COMPUTED = ComputedDescriptors()
+"""Judges what follows from the graph, in the place of any predictor."""
 
 
 @runtime_checkable
@@ -98,7 +103,7 @@ def evaluate_conditional(
         samples: a run folder, or entries in memory, that say what was asked for, in the units of the dataset.
         reference: molecules with true values, in the same units: a dataset (``"qm9:test"``), files, or in memory.
         predictor: such as `unigen.sample.predict.load_predictor` opens; it must not have seen the reference, nor what
-            the generator was trained on.
+            the generator was trained on. It is not asked for what follows from the graph (logP, QED, ...).
         seed: of the bootstrap intervals.
         progress: show progress bars on standard error.
 
@@ -119,8 +124,9 @@ def evaluate_conditional(
             where=sample_set.name,
             wanted='lines of samples.jsonl with {"request": {"properties": {"gap": 0.25}}}',
         )
-    for name in names:
-        if name not in predictor.properties:
+    judges = {name: _COMPUTED if name in _COMPUTED.properties else predictor for name in names}
+    for name, judge in judges.items():
+        if name not in judge.properties:
             raise UserError(
                 f"the predictor does not know the property {name!r}",
                 where=predictor.name,
@@ -128,12 +134,14 @@ def evaluate_conditional(
             )
     with Workers(progress=progress) as crew:
         reference_set = read_reference(reference, crew)
-    molecules = list(reference_set.molecules)
-    having = {name: [molecule for molecule in molecules if name in molecule.properties] for name in names}
+    having = {
+        name: [molecule for molecule in reference_set.molecules if judge is _COMPUTED or name in molecule.properties]
+        for name, judge in judges.items()
+    }
     for name in names:
         if not having[name]:
             raise UserError(f"no reference molecule has the property {name!r}", where=reference_set.name)
-    scores = [_score(name, sample_set, predictor, having[name], seed) for name in names]
+    scores = [_score(name, sample_set, judge, having[name], seed) for name, judge in judges.items()]
     return _outcome(sample_set, scores, predictor).report(
         CONDITIONAL,
         samples=sample_set.name,
@@ -169,7 +177,10 @@ def _score(
     if not readable:
         raise UserError(f"no molecule was made for the property {name!r}", where=sample_set.name, got=entries[0].reason)
     requested = unit.factor * np.array([entry.requested[name] for entry in entries])
-    truth = unit.factor * np.array([molecule.properties[name] for molecule in reference])
+    if predictor is _COMPUTED:
+        truth = predict(reference)
+    else:
+        truth = unit.factor * np.array([molecule.properties[name] for molecule in reference])
     molecules = [entry.molecule for entry in entries]
     metrics = score_conditional(molecules, requested, predict, reference, truth, seed=seed)
     predicted = iter(predict(readable).tolist())

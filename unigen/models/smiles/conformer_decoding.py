@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
@@ -13,10 +13,10 @@ from unigen.batch import Layout
 from unigen.geometry.local_frame import LocalFrames
 from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
 from unigen.models.smiles.network import MoleculeModel
-from unigen.models.smiles.placement_checks import PlacementChecks, wrong_side
+from unigen.models.smiles.placement_checks import WRONG_SIDE, PlacementChecks
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.springs import Springs
-from unigen.models.smiles.stereo_hints import stereo_hints
+from unigen.models.smiles.stereo_hints import against_stereo
 from unigen.models.smiles.tokens import Example, MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
 from unigen.nn.heads.vectors import EmbeddedLevel, VectorHead
@@ -258,16 +258,15 @@ def _first_sound(
         rows: which may be changed.
         draw: other candidates for some rows.
         normal: the random numbers of all candidates.
-        branch: that has the frames and hints.
+        branch: that has the frames.
         checks: of the molecules.
         positions: of the atoms that stand.
         atom: which is placed.
     """
-    frames, hints = branch.frames, branch.hints()
 
     def badness(rows: Int[Tensor, "slots"], vectors: Float[Tensor, "slots 3"]) -> Float[Tensor, "slots"]:
-        placed = frames.origin[rows, 0] + torch.einsum("sij,si->sj", frames.axes[rows, 0], vectors)
-        return checks.badness(atom, rows, placed, positions) + wrong_side(vectors, hints[rows], frames.free[rows, 0])
+        placed, against = branch.placed(rows, vectors)
+        return checks.badness(atom, rows, placed, positions) + WRONG_SIDE * against
 
     others = normal.shape[1] - 1
     bad = badness(rows, vectors[rows])
@@ -364,9 +363,13 @@ class _GuidanceBranch:
         """The slots of these rows, which may be named several times."""
         return _DenoisedRows(self.model.atom_head, self.weight, self.context[rows], self.springs.of(rows))
 
-    def hints(self) -> Float[Tensor, "active 4"]:
-        """On which side stereo wants the atoms."""
-        return stereo_hints(self._rows, self.frames, self._following)[:, 0]
+    def placed(
+        self, rows: Int[Tensor, "slots"], vectors: Float[Tensor, "slots 3"]
+    ) -> tuple[Float[Tensor, "slots 3"], Bool[Tensor, "slots"]]:
+        """Where vectors in the frames of these rows lead, and whether the SMILES asks for another side."""
+        frames = LocalFrames(*(getattr(self.frames, each.name)[rows] for each in fields(self.frames)))
+        against = against_stereo(self._rows.select(rows), frames, self._following[rows], vectors[:, None])
+        return frames.place(vectors[:, None])[:, 0], against[:, 0]
 
     def record(self, placed: Float[Tensor, "slots 3"]) -> None:
         """Where the atom was placed; as in training, distances and angles that alone are free are positive."""

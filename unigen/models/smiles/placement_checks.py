@@ -1,8 +1,8 @@
-"""What an atom that has been placed must not do: come too close, stretch a bond or an angle, take the wrong side.
+"""What an atom that has been placed must not do: come too close to another, stretch a bond or an angle.
 
 An autoregressive model cannot take back what it has drawn, so that one atom in a wrong place spoils the rest of a large
-molecule. Here every atom is held against those that stand, at once: distances against what the graph allows
-(``molecules/distance_bounds.py``, the same limits as those of the final look), stereo against what the SMILES says.
+molecule. Here every atom is held against those that stand, at once: against the distances that the graph allows
+(``molecules/distance_bounds.py``, the same limits as those of the final look).
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ from unigen.errors import UserError
 from unigen.models.smiles.tokens import MoleculeSequence
 from unigen.molecules.distance_bounds import distance_bounds
 from unigen.molecules.rdkit_graph import mol_of_graph
-from unigen.shapes import Bool, Float, Int
+from unigen.shapes import Float, Int
 
-_WRONG_SIDE = 1.0
+WRONG_SIDE = 1.0
 """Badness of an atom on the wrong side of a centre or a double bond: as bad as a contact at half the allowed distance,
 since nothing later mends it."""
-
-_DECIDED = 0.3
-"""Length of a hint (a sum of unit vectors with signs) from which it says a side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,23 +83,3 @@ class PlacementChecks:
     def select(self, rows: Int[Tensor, "chosen"]) -> PlacementChecks:
         """Those of some molecules."""
         return PlacementChecks(self.lower[rows], self.upper[rows])
-
-
-def wrong_side(
-    vectors: Float[Tensor, "slots 3"], hints: Float[Tensor, "slots 4"], free: Float[Tensor, "slots 3"]
-) -> Float[Tensor, "slots"]:
-    """Badness of vectors that go against what the SMILES says of their side (``stereo_hints.py``).
-
-    Args:
-        vectors: in the frames of the atoms.
-        hints: of the same atoms.
-        free: numbers of the vectors that are free; a side needs all three.
-    """
-    side = (vectors * hints[:, :3]).sum(-1)
-    against = (side < 0) & (hints[:, :3].norm(dim=-1) > _DECIDED)
-    against |= vectors[:, 1] * hints[:, 3] < 0
-    return _WRONG_SIDE * (against & _all_free(free)).to(vectors.dtype)
-
-
-def _all_free(free: Float[Tensor, "slots 3"]) -> Bool[Tensor, "slots"]:
-    return free.sum(-1) == 3

@@ -29,12 +29,38 @@ def stereo_hints(
         frames: of the chosen atoms.
         chosen: which atoms are to be placed.
     """
-    heavy = batch.numbers > 1
-    bonded = (batch.bond_order > 0) & heavy[:, None] & heavy[:, :, None]
+    bonded = _heavy_bonds(batch)
     sides_of_planes = rows(_sides_of_planes(batch.chirality, bonded), chosen)
     direction = torch.einsum("bca,bai->bci", sides_of_planes, _plane_normals(batch.positions, bonded))
     direction = torch.einsum("bcij,bcj->bci", frames.axes, direction)
     return torch.cat([direction, _side_of_double_bond(batch, bonded, frames, chosen)[..., None]], dim=-1)
+
+
+def against_stereo(
+    batch: MoleculeBatch,
+    frames: LocalFrames,
+    chosen: Int[Tensor, "batch chosen"],
+    vectors: Float[Tensor, "batch chosen 3"],
+) -> Bool[Tensor, "batch chosen"]:
+    """Whether atoms would lie on another side of a centre or a double bond than the SMILES asks for.
+
+    Args:
+        batch: graphs with the stereo asked for; positions of the atoms that stand.
+        frames: of the chosen atoms.
+        chosen: which atoms are placed.
+        vectors: where, in their frames.
+    """
+    bonded = _heavy_bonds(batch)
+    normals = _plane_normals(batch.positions, bonded)
+    from_centres = frames.place(vectors)[:, :, None] - batch.positions[:, None]
+    heights = torch.einsum("bcai,bai->bca", from_centres, normals)
+    wrong = (rows(_sides_of_planes(batch.chirality, bonded), chosen) * heights < 0).any(-1)
+    return wrong | (_side_of_double_bond(batch, bonded, frames, chosen) * vectors[..., 1] < 0)
+
+
+def _heavy_bonds(batch: MoleculeBatch) -> Bool[Tensor, "batch atoms atoms"]:
+    heavy = batch.numbers > 1
+    return (batch.bond_order > 0) & heavy[:, None] & heavy[:, :, None]
 
 
 def _sides_of_planes(
