@@ -11,8 +11,9 @@ from pathlib import Path
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.errors import UserError
 from unigen.eval.molecules.distributions import length_metric, length_section, lengths_by_kind, size_metrics
+from unigen.eval.molecules.moses import with_moses
 from unigen.eval.molecules.posebusters import with_posebusters
-from unigen.eval.molecules.protocol import EDM, RDKIT, STRAIN
+from unigen.eval.molecules.protocol import EDM, MOSES, RDKIT, STRAIN
 from unigen.eval.molecules.reference import MoleculeReference, read_reference
 from unigen.eval.molecules.samples import MoleculeEntry, Molecules, read_samples
 from unigen.eval.molecules.scores import ScoredMolecules
@@ -37,6 +38,7 @@ def evaluate_molecules(
     *,
     posebusters: int = 0,
     strain: int = 0,
+    moses: int = 0,
     relaxed: Path | None = None,
     largest_fragment: bool = False,
     workers: int | None = None,
@@ -53,6 +55,8 @@ def evaluate_molecules(
             as many of the reference.
         strain: how many samples, the first ones, are also relaxed with GFN2-xTB (0.2 CPU-seconds each), and as many
             of the reference.
+        moses: how many samples, the first ones, are held against the reference by the metrics of MOSES (10 CPU-ms
+            each), and how many of these are sound in space.
         relaxed: folder that keeps these relaxations, so that an interrupted evaluation goes on.
         largest_fragment: of a reference entry of several molecules (a salt) take the largest; otherwise it is
             unreadable, and counted so.
@@ -71,7 +75,7 @@ def evaluate_molecules(
     started = time.perf_counter()
     if workers is not None and workers < 1:
         raise UserError("workers: not a positive count", got=workers)
-    for name, count in {"posebusters": posebusters, "strain": strain}.items():
+    for name, count in {"posebusters": posebusters, "strain": strain, "moses": moses}.items():
         if count < 0:
             raise UserError(f"{name}: not a count of samples", got=count)
     if posebusters:
@@ -91,6 +95,10 @@ def evaluate_molecules(
             outcome = with_strain(outcome, scored, reference_set, relaxations, strain, crew)
             outcome = replace(outcome, settings=outcome.settings | {"strain": STRAIN.own_settings()})
             protocols.append(STRAIN)
+        if moses:
+            outcome = with_moses(outcome, scored, reference_set, MOSES, moses, crew)
+            outcome = replace(outcome, settings=outcome.settings | {"moses": MOSES.own_settings()})
+            protocols.append(MOSES)
     names, versions = (", ".join(getattr(rules, each) for rules in protocols) for each in ("name", "version"))
     return outcome.report(
         Rules(name=names, version=versions),

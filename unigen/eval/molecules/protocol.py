@@ -64,9 +64,25 @@ class StrainRules(Rules):
     bond_length: float = BOND_LENGTH
 
 
+@dataclass(frozen=True, kw_only=True)
+class MosesRules(Rules):
+    """What molecules are compared by as chemistry.
+
+    Attributes:
+        radius: of Morgan's fingerprint, bonds.
+        bits: its length.
+        descriptors: whose distributions are compared, in the order of MOSES' tables.
+    """
+
+    radius: int = 2
+    bits: int = 1024
+    descriptors: tuple[str, ...] = ("logP", "SA", "QED", "weight")
+
+
 EDM = EdmRules(name="molecules-edm")
 RDKIT = RdkitRules(name="molecules-rdkit")
 STRAIN = StrainRules(name="molecules-strain")
+MOSES = MosesRules(name="molecules-moses")
 CONFORMERS = ConformerRules(name="conformers")
 CONDITIONAL = Rules(name="conditional-qm9")
 
