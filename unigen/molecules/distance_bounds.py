@@ -4,7 +4,8 @@ RDKit knows lengths of bonds by the elements and their order, angles by hybridis
 come that are not bonded (Blaney and Dixon 1994; the tables of UFF). Its bounds are for embedding and a little too
 tight: what force fields and quantum chemistry find lies up to a tenth outside. Of atoms three bonds apart nothing is
 used: with sound bonds and angles they cannot be too close, and RDKit's bounds of torsions choose one of several
-conformers.
+conformers. Atoms farther apart are not farther than the bonds between them reach, either way around a ring (triangle
+smoothing): so it shows early that a ring will not close.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from unigen.shapes import Float, Int
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
-WIDENED = {1: (0.85, 1.18), 2: (0.80, 1.20), 3: (0.0, np.inf), 4: (0.75, np.inf)}
+WIDENED = {1: (0.85, 1.18), 2: (0.80, 1.20), 3: (0.0, np.inf), 4: (0.75, 1.15)}
 """Factors of the lower and the upper bound for atoms so many bonds apart; 4 stands for more, too. Of real molecules and
 of force fields' minima nearly all lie inside (``tests/molecules/test_geometry_check.py`` and
-``eval/molecules/soundness.py``); angles of strained cages are what needs the width."""
+``eval/trust/molecules_soundness.py``); angles of strained cages are what needs the width."""
 
 HYDROGEN_BOND = 0.55
 """The factor between a hydrogen and what it may be bonded to by a hydrogen bond: in QM9 down to 1.6 Angstrom."""
@@ -34,7 +35,7 @@ class DistanceBounds(NamedTuple):
 
     Attributes:
         lower: Angstrom; 0 on the diagonal.
-        upper: Angstrom, infinite where nothing is said.
+        upper: Angstrom, infinite on the diagonal and where nothing is said.
         apart: bonds on the shortest way, 4 for four and more.
     """
 
@@ -55,9 +56,9 @@ def distance_bounds(mol: Mol) -> DistanceBounds:
     from rdkit.Chem import rdDistGeom
 
     with rdBase.BlockLogs():  # of elements that UFF has no type for: it takes a related one
-        matrix = rdDistGeom.GetMoleculeBoundsMatrix(mol, set15bounds=False, doTriangleSmoothing=False)
-    lower = np.tril(matrix, -1)
-    upper = np.triu(matrix, 1)
+        loose = rdDistGeom.GetMoleculeBoundsMatrix(mol, set15bounds=False, doTriangleSmoothing=False)
+        smooth = rdDistGeom.GetMoleculeBoundsMatrix(mol, set15bounds=False, doTriangleSmoothing=True)
+    lower, upper = np.tril(loose, -1), np.triu(smooth, 1)
     lower, upper = lower + lower.T, upper + upper.T
     apart = np.minimum(Chem.GetDistanceMatrix(mol), 4).astype(np.int64)
     factors = np.array([(0.0, np.inf), *(WIDENED[bonds] for bonds in (1, 2, 3, 4))])
@@ -66,4 +67,4 @@ def distance_bounds(mol: Mol) -> DistanceBounds:
     least = np.where((accepts | accepts.T) & (apart > 3), HYDROGEN_BOND, factors[apart, 0])
     with np.errstate(invalid="ignore"):  # 0 times infinity, on the diagonal
         widest = np.where(np.isinf(factors[apart, 1]), np.inf, upper * factors[apart, 1])
-    return DistanceBounds(lower * least, widest, apart)
+    return DistanceBounds(lower * least, np.maximum(widest, lower), apart)

@@ -31,6 +31,9 @@ OUT_OF_RING, OUT_OF_PLANE, TWISTED = 0.25, 0.3, 40.0
 2024); Angstrom that the end of a double bond is off the plane of its three neighbours (0.5 for a tetrahedral carbon);
 degrees that a double bond outside of small rings is twisted."""
 
+_LARGEST_FLAT = 6
+"""Rings of seven that RDKit calls aromatic (diazepinones) are boats."""
+
 _LARGEST_TWISTED = 9
 """Rings of up to so many atoms may twist a double bond: trans-cyclooctene is real, and half way to upright."""
 
@@ -69,7 +72,7 @@ def _told(molecule: Molecule, bounds: DistanceBounds, excess: Float[np.ndarray, 
 def _not_flat(mol: Mol, positions: Float[np.ndarray, "atoms 3"]) -> Iterator[str]:
     """What ought to be flat and is not."""
     for ring in mol.GetRingInfo().AtomRings():
-        if all(mol.GetAtomWithIdx(atom).GetIsAromatic() for atom in ring):
+        if len(ring) <= _LARGEST_FLAT and all(mol.GetAtomWithIdx(atom).GetIsAromatic() for atom in ring):
             around = positions[list(ring)] - positions[list(ring)].mean(0)
             off = float(np.abs(around @ np.linalg.svd(around)[2][-1]).max())
             if off > OUT_OF_RING:
@@ -84,12 +87,13 @@ def _not_flat_around(bond: Bond, positions: Float[np.ndarray, "atoms 3"]) -> Ite
     ends = [bond.GetBeginAtom(), bond.GetEndAtom()]
     arms = [[near.GetIdx() for near in end.GetNeighbors()] for end in ends]
     name = "=".join(end.GetSymbol() for end in ends)
+    rings = bond.GetOwningMol().GetRingInfo()
     for end, near in zip(ends, arms, strict=True):
-        if end.GetAtomicNum() == 6 and len(near) == 3:
+        # where rings meet, cages pull a carbon out of its plane (bridgeheads)
+        if end.GetAtomicNum() == 6 and len(near) == 3 and rings.NumAtomRings(end.GetIdx()) < 2:
             off = _height(positions[end.GetIdx()], positions[near])
             if off > OUT_OF_PLANE:
                 yield f"{name}: a C {off:.2f} Angstrom off its plane; wanted {OUT_OF_PLANE}"
-    rings = bond.GetOwningMol().GetRingInfo()
     if rings.NumBondRings(bond.GetIdx()) and rings.MinBondRingSize(bond.GetIdx()) <= _LARGEST_TWISTED:
         return
     if all(end.GetAtomicNum() in (6, 7) and len(near) in (2, 3) for end, near in zip(ends, arms, strict=True)):

@@ -26,9 +26,9 @@ from unigen.shapes import Bool, Float, Int
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.text import smiles_text
 
-_STEPS_BACK = (2, 6, 14)
-"""Atoms before the first wrong one from which a molecule is drawn anew, at the first, second and further repairs: its
-neighbours, its ring, the ring before it."""
+_STEPS_BACK = (2, 6, 14, 30)
+"""Atoms before the first wrong one from which a molecule is drawn anew, at the first, second, ... repair, and then
+from the shortest again: its neighbours, its ring, the ring before it, the part before that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,8 @@ def _repaired(
             break
         # a hydrogen has no room because of heavy atoms, which all stand before the hydrogens: so first it alone,
         # then the end of the heavy ones
-        start = torch.where((fault < heavy) | (repair == 0), fault, heavy)[rows] - _STEPS_BACK[min(repair, 2)]
+        alone = repair % len(_STEPS_BACK) == 0
+        start = torch.where((fault < heavy) | alone, fault, heavy)[rows] - _STEPS_BACK[repair % len(_STEPS_BACK)]
         kept = fixed.mask[rows] | (index < start.clamp(min=1)[:, None])
         where = torch.where(fixed.mask[rows][..., None], fixed.positions[rows], positions[rows])
         again = draw(rows, FixedAtoms(where, kept))
@@ -227,11 +228,16 @@ def draw_positions(
             denoise = _denoiser([branch.rows(rows) for branch in branches])
             return draw_vectors(model.atom_head, denoise, numbers, frames.free[rows, 0], settings, levels)
 
-        every = torch.arange(active, device=positions.device)
-        vectors = draw(every, normal[:active, atom, 0])
-        if checks is not None:
-            open_ = every if fixed is None else (~fixed.mask[:active, atom]).nonzero()[:, 0]
-            vectors = _first_sound(vectors, open_, draw, normal[:active, atom], branches[0], checks, positions, atom)
+        drawn = torch.arange(active, device=positions.device)
+        if fixed is not None:
+            drawn = (~fixed.mask[:active, atom]).nonzero()[:, 0]
+        vectors = torch.zeros_like(positions[:active, 0])
+        if len(drawn):
+            vectors = vectors.index_copy(0, drawn, draw(drawn, normal[drawn, atom, 0]))
+            if checks is not None:
+                vectors = _first_sound(
+                    vectors, drawn, draw, normal[:active, atom], branches[0], checks, positions, atom
+                )
         placed = frames.place(vectors[:, None])[:, 0]
         if fixed is not None:
             placed = torch.where(fixed.mask[:active, atom, None], fixed.positions[:active, atom], placed)

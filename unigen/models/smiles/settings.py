@@ -30,7 +30,7 @@ class MoleculeSettings(VectorSettings):
     symbol_temperature: float = 0.8
     guidance: float = 1.0
     candidates: int = 8
-    repairs: int = 3
+    repairs: int = 6
     redraws: int = 4
     relax: Literal["none", "mmff"] = "none"
 
