@@ -46,7 +46,7 @@ def test_real_molecules_pass_in_whatever_order_they_are_placed(seed):
     real = batch(seed)
     held = checks(seed)
     assert not badness(held, real.positions, real.num_atoms).any()
-    assert torch.equal(held.first_fault(real.positions), torch.full((len(real),), real.positions.shape[1]))
+    assert torch.equal(held.first_fault(real.positions)[0], torch.full((len(real),), real.positions.shape[1]))
     chosen = torch.arange(real.positions.shape[1]).expand(len(real), -1)
     frames = small_molecule_model().frames(real, chosen)
     assert not against_stereo(real, frames, chosen, frames.local(real.positions)).any()
@@ -57,7 +57,9 @@ def test_an_atom_on_another_is_found_and_is_the_first(seed, atom):
     real, held = batch(seed), checks(seed)
     positions = real.positions.clone()
     positions[0, atom] = positions[0, atom - 2] + 0.2
-    assert held.first_fault(positions)[0] == atom
+    first, other = held.first_fault(positions)
+    assert first[0] == atom
+    assert other[0] < atom
     assert held.badness(atom, torch.tensor([0]), positions[0, atom][None], positions) > 0
 
 

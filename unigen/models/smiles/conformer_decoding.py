@@ -159,20 +159,21 @@ def _repaired(
         repairs: how often at most.
     """
     index = torch.arange(positions.shape[1], device=positions.device)
-    heavy = (batch.numbers > 1).sum(1)
+    # what is wrong with a hydrogen is as a rule where the atom stands that it is bonded to
+    heavy = torch.where(batch.numbers == 1, batch.bond_order.argmax(-1), index)
     for repair in range(repairs):
-        fault = checks.first_fault(positions)
+        fault, other = checks.first_fault(positions)
         rows = (fault < batch.num_atoms).nonzero()[:, 0]
         if not len(rows):
             break
-        # a hydrogen has no room because of heavy atoms, which all stand before the hydrogens: so first it alone,
-        # then the end of the heavy ones
-        alone = repair % len(_STEPS_BACK) == 0
-        start = torch.where((fault < heavy) | alone, fault, heavy)[rows] - _STEPS_BACK[repair % len(_STEPS_BACK)]
+        wrong = torch.stack([fault, other], 1)[rows]
+        if repair:
+            wrong = heavy[rows].gather(1, wrong)
+        start = wrong.amax(1) - _STEPS_BACK[repair % len(_STEPS_BACK)]
         kept = fixed.mask[rows] | (index < start.clamp(min=1)[:, None])
         where = torch.where(fixed.mask[rows][..., None], fixed.positions[rows], positions[rows])
         again = draw(rows, FixedAtoms(where, kept))
-        better = checks.select(rows).first_fault(again) > fault[rows]
+        better = checks.select(rows).first_fault(again)[0] > fault[rows]
         positions = positions.index_copy(0, rows[better], again[better])
     return positions
 

@@ -73,12 +73,21 @@ class PlacementChecks:
         far = distance / self.upper[rows, atom, :atom] - 1
         return torch.maximum(close, far).clamp(min=0).sum(-1)
 
-    def first_fault(self, positions: Float[Tensor, "batch atoms 3"]) -> Int[Tensor, "batch"]:
-        """The first atom of each molecule that has a wrong distance to one before it; the number of atoms if none."""
+    def first_fault(
+        self, positions: Float[Tensor, "batch atoms 3"]
+    ) -> tuple[Int[Tensor, "batch"], Int[Tensor, "batch"]]:
+        """The first atom of each molecule that has a wrong distance to one before it, and the last of these.
+
+        The number of atoms, and 0, where no distance is wrong.
+        """
         atoms = positions.shape[1]
         distance = torch.cdist(positions, positions).clamp(min=1e-3)
-        wrong = ((distance < self.lower) | (distance > self.upper)).tril(-1).any(-1)
-        return torch.where(wrong.any(1), wrong.long().argmax(1), atoms)
+        wrong = ((distance < self.lower) | (distance > self.upper)).tril(-1)
+        is_wrong = wrong.any(-1)
+        first = torch.where(is_wrong.any(1), is_wrong.long().argmax(1), atoms)
+        others = wrong[torch.arange(len(first), device=first.device), first.clamp(max=atoms - 1)]
+        index = torch.arange(atoms, device=first.device)
+        return first, (others * index).amax(1)
 
     def select(self, rows: Int[Tensor, "chosen"]) -> PlacementChecks:
         """Those of some molecules."""
