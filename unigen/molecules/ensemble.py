@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 GAS_CONSTANT = 1.987204259e-3
 """kcal/(mol K), CODATA 2018."""
 
+ENERGY, RELATIVE, WEIGHT = "energy_kcal_mol", "relative_energy_kcal_mol", "boltzmann_weight"
+"""Names of what is told of a conformer, in files, tables and Python: its energy by the method that relaxed it, the same
+above the lowest of its molecule, its share."""
+
 MAX_MATCHES = 10_000
 """Orders of the atoms tried for one pair, at most, as in the protocol of conformers: of a molecule of more symmetries a
 distance may be too large, and a duplicate stay."""

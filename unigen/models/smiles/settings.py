@@ -20,7 +20,7 @@ class MoleculeSettings(VectorSettings):
         guidance: how much stronger than the model holds it the properties asked for count, in symbols and positions
             (Ho and Salimans 2022): 1 is the model itself, 0 leaves them out.
         redraws: how often at most a conformer is drawn again that has another stereo than its SMILES or is broken.
-        relax: clean up with a force field.
+        relax: clean up with MMFF94, and tell the energy.
     """
 
     temperature: float = 0.4
