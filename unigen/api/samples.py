@@ -11,6 +11,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.data.readers.record import Row as ReadRow
 from unigen.errors import UserError
 from unigen.models.generator import Sample
+from unigen.molecules.ensemble import is_left_out
 from unigen.molecules.molecule import Molecule
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder
@@ -18,7 +19,6 @@ from unigen.runs.folder import Row, file_names
 from unigen.runs.formats import read_formats, write_structure_files
 from unigen.runs.molecule_files import MoleculeFolder
 from unigen.runs.sample_table import sample_columns
-from unigen.sample.ensemble import is_left_out
 
 if TYPE_CHECKING:
     import pandas as pd

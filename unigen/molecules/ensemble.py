@@ -11,7 +11,7 @@ alone, so entropies of the single conformers, and mirror images that were not dr
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,9 @@ GAS_CONSTANT = 1.987204259e-3
 ENERGY, RELATIVE, WEIGHT = "energy_kcal_mol", "relative_energy_kcal_mol", "boltzmann_weight"
 """Names of what is told of a conformer, in files, tables and Python: its energy by the method that relaxed it, the same
 above the lowest of its molecule, its share."""
+
+LEFT_OUT, DUPLICATE, ABOVE = "left_out", "duplicate", "above the window"
+"""Name of the fact that says why a conformer is not kept, and what it says."""
 
 MAX_MATCHES = 10_000
 """Orders of the atoms tried for one pair, at most, as in the protocol of conformers: of a molecule of more symmetries a
@@ -77,6 +80,11 @@ class Member:
     rmsd: float | None = None
 
     @property
+    def left_out(self) -> str:
+        """`DUPLICATE`, `ABOVE`, or nothing for what is kept."""
+        return "" if self.kept else ABOVE if self.rmsd is None else DUPLICATE
+
+    @property
     def kept(self) -> bool:
         """Whether it is in the ensemble."""
         return self.rank is not None
@@ -88,6 +96,11 @@ class Member:
         if self.rmsd is not None:
             return f"duplicate of {name} ({self.rmsd:.2f} A)"
         return f"{self.relative_energy:.1f} kcal/mol above the lowest"
+
+
+def is_left_out(facts: Mapping[str, object]) -> bool:
+    """Whether these facts, or this line of a journal, are of a sound conformer that its ensemble does not hold."""
+    return facts.get(LEFT_OUT) in (DUPLICATE, ABOVE)
 
 
 def ensemble(conformers: Sequence[Molecule], energies: Sequence[float], rules: EnsembleRules) -> list[Member]:
@@ -160,6 +173,17 @@ def ensembles(
             other = None if each.duplicate_of is None else own[each.duplicate_of]
             members[place] = Member(each.relative_energy, each.weight, each.rank, other, each.rmsd)
     return [members[place] for place in range(len(conformers))]
+
+
+def ensemble_order(molecules: Sequence[Hashable], members: Sequence[Member]) -> list[int]:
+    """The places of conformers, molecule by molecule: those that are kept by rank, then all others by energy."""
+    first = {molecule: place for place, molecule in reversed(list(enumerate(molecules)))}
+
+    def height(place: int) -> tuple[bool, int, float, int]:
+        each = members[place]
+        return not each.kept, first[molecules[place]], each.relative_energy, place
+
+    return sorted(range(len(members)), key=height)
 
 
 def heavy_atoms(molecule: Molecule) -> Mol:

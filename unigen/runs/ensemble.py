@@ -8,27 +8,20 @@ what was left out, each with its reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from unigen.data.left_out import by_reason
 from unigen.disk import alone_in
 from unigen.errors import UserError
+from unigen.molecules.ensemble import ABOVE, DUPLICATE, LEFT_OUT, EnsembleRules, is_left_out
 from unigen.parallel import Workers
 from unigen.request import MoleculeRequest
 from unigen.runs.folder import Row, was_made
 from unigen.runs.generation import RunSettings, draw_samples
 from unigen.runs.molecule_files import SDF, MoleculeFolder
 from unigen.runs.tables import conformers_table
-from unigen.sample.ensemble import (
-    ABOVE,
-    DUPLICATE,
-    LEFT_OUT,
-    EnsembleSettings,
-    is_left_out,
-    make_ensembles,
-    open_relaxed,
-)
+from unigen.sample.ensemble import EnsembleSettings, make_ensembles, open_relaxed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,37 +72,41 @@ def run_ensemble(
     if console is not None:
         made = [row for row in rows if was_made(row)]
         console.print(conformers_table(made, len(made), console.width))
-        for line in [*ensemble_lines(rows, ensemble), f"written to {folder.path / SDF}"]:
+        told = [(row, row.get("reason", "")) for row in rows]
+        lines = ensemble_lines(told, ensemble.rules, ensemble.method)
+        for line in [*lines, f"written to {folder.path / SDF}"]:
             console.out(line, highlight=False)
     return rows
 
 
-def ensemble_lines(rows: Sequence[Row], ensemble: EnsembleSettings) -> list[str]:
+def read_ensemble(facts: Mapping[str, Any]) -> EnsembleSettings:
+    """The settings of a run, as its ``run.yaml`` has them."""
+    rules = {name: facts[name] for name in ("window", "distinct", "temperature")}
+    return EnsembleSettings(relax=facts["relax"], rules=EnsembleRules(**rules))
+
+
+def ensemble_lines(entries: Sequence[tuple[Mapping[str, Any], str]], rules: EnsembleRules, method: str) -> list[str]:
     """How many are kept, how many are not and why, and what the energies are.
 
     Args:
-        rows: of the journal, one a draw.
-        ensemble: of the run.
+        entries: of each conformer what is told of it, and why it is not kept: nothing where it is.
+        rules: of the ensembles.
+        method: whose energies.
     """
-    rules = ensemble.rules
-    kinds = Counter(row.get(LEFT_OUT, "") for row in rows if not was_made(row))
-    count = sum(map(was_made, rows))
-    lines = [f"{count} conformer{'' if count == 1 else 's'} kept of {len(rows)} drawn"]
+    kinds = Counter(facts.get(LEFT_OUT, "") for facts, reason in entries if reason)
+    kept = sum(not reason for _, reason in entries)
     left_out = []
     if rules.distinct is not None:
         left_out.append(f"{kinds[DUPLICATE]} nearer than {rules.distinct:g} A to one of lower energy")
     if rules.window is not None:
         left_out.append(f"{kinds[ABOVE]} more than {rules.window:g} kcal/mol above the lowest")
-    failed = [row for row in rows if not was_made(row) and not is_left_out(row)]
+    failed = [("", reason) for facts, reason in entries if reason and not is_left_out(facts)]
     if failed:
-        reasons = by_reason(("", row["reason"]) for row in failed)
-        told = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
+        told = ", ".join(f"{number} {reason}" for reason, number in by_reason(failed).items())
         left_out.append(f"{len(failed)} failed ({told})")
-    if left_out:
-        lines[0] += f"; left out: {', '.join(left_out)}"
-    lines.append(
-        f"energies by {ensemble.method}, every conformer relaxed; weights by energy alone, at {rules.temperature:g} K"
-    )
+    said = f"{kept} conformer{'' if kept == 1 else 's'} kept of {len(entries)}"
+    lines = [f"{said}; left out: {', '.join(left_out)}" if left_out else said]
+    lines.append(f"energies by {method}; weights by energy alone, at {rules.temperature:g} K")
     if not rules.distinct:
         lines.append("a minimum that was found twice is there twice, and in the weights: --distinct 0.5 keeps one")
     return lines

@@ -12,13 +12,13 @@ from unigen.data.left_out import by_reason
 from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
-from unigen.molecules.ensemble import ENERGY, RELATIVE, WEIGHT
+from unigen.molecules.ensemble import ENERGY, RELATIVE, WEIGHT, is_left_out
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.stereoisomers import not_compared, smiles_as_asked
 from unigen.request import MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, file_names, was_made
 from unigen.runs.tables import molecules_table
-from unigen.sample.ensemble import FACTS
+from unigen.sample.ensemble import FACTS, SMILES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +57,8 @@ class MoleculeFolder(RunFolder):
         if sample.ranking:
             row["ranking"] = sample.ranking
         if molecule is None:
-            return row | {"reason": sample.reason}
+            which = {SMILES: sample.facts[SMILES]} if SMILES in sample.facts else {}
+            return row | which | {"reason": sample.reason}
         if request.smiles is None:
             smiles = molecule.to_smiles()
         else:
@@ -100,7 +101,7 @@ class MoleculeFolder(RunFolder):
             reason=row.get("reason", ""),
             source={name: value for name, value in row.items() if name not in own},
             ranking=row.get("ranking", {}),
-            facts={name: row[name] for name in FACTS if name in row},
+            facts={name: row[name] for name in (*FACTS, *[SMILES] * is_left_out(row)) if name in row},
         )
 
     def write_structures(self, rows: Sequence[Row]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count, groupby
 from pathlib import Path
@@ -14,18 +14,28 @@ from unigen.energies.molecule_relaxation import XTB
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.errors import UserError
 from unigen.models.generator import Sample
-from unigen.molecules.ensemble import ENERGY, RELATIVE, WEIGHT, EnsembleRules, Member, ensembles
+from unigen.molecules.ensemble import (
+    ENERGY,
+    LEFT_OUT,
+    RELATIVE,
+    WEIGHT,
+    EnsembleRules,
+    Member,
+    ensemble_order,
+    ensembles,
+    is_left_out,
+)
 from unigen.molecules.force_field import CONVERGED
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.stereoisomers import smiles_as_asked
 from unigen.parallel import Workers
 from unigen.request import MoleculeRequest
 
-RANK, DRAWN_AS, LEFT_OUT = "rank", "candidate", "left_out"
-"""Names of facts of a conformer: its place by energy, which draw it was, and of one that is not kept why: one of
-`DUPLICATE`, `ABOVE`, `NOT_RELAXED`."""
+RANK, DRAWN_AS, SMILES = "rank", "candidate", "smiles"
+"""Names of facts of a conformer: its place by energy, which draw it was, and of one that is left out which molecule."""
 
-DUPLICATE, ABOVE, NOT_RELAXED = "duplicate", "above the window", "not relaxed"
+NOT_RELAXED = "not relaxed"
+"""Said of what has no energy, where others are left out for being duplicates or too high."""
 
 FACTS = (RANK, DRAWN_AS, ENERGY, RELATIVE, WEIGHT, LEFT_OUT)
 """Facts of a sample that its line in a run folder keeps."""
@@ -137,19 +147,15 @@ def make_ensembles(
         [float(each.facts[ENERGY] or 0.0) for each in standing],
         settings.rules,
     )
-    order = {group: place for place, group in enumerate(dict.fromkeys(groups))}
-    placed = sorted(
-        zip(standing, groups, members, strict=True),
-        key=lambda each: (order[each[1]], each[2].rank or len(members) + 1, each[2].relative_energy),
-    )
+    placed = [(standing[n], groups[n], members[n]) for n in ensemble_order(groups, members)]
     kept = [(sample, member) for sample, _, member in placed if member.kept]
     counters: dict[int, count[int]] = defaultdict(count)
     index_of = {(each.request_index, each.index): next(counters[each.request_index]) for each, _ in kept}
     told = []
-    for sample, _, member in placed:
+    for sample, (_, smiles), member in placed:
         other = None if member.duplicate_of is None else standing[member.duplicate_of]
         name = "" if other is None else str(index_of[other.request_index, other.index])
-        told.append(_told(sample, member, name))
+        told.append(_told(sample, smiles, member, name))
     failed = [_numbered(each, {}) for each in samples if each.structure is None]
     # first what is kept, of all stereoisomers, then what is left out, then what failed
     in_order = sorted([*told, *failed], key=lambda each: (each.request_index, _part(each)))
@@ -158,11 +164,6 @@ def make_ensembles(
         for _, group in groupby(in_order, key=lambda each: each.request_index)
         for index, sample in enumerate(group)
     ]
-
-
-def is_left_out(facts: Mapping[str, Any]) -> bool:
-    """Whether these facts, or this line of a journal, are of a sound conformer that its ensemble does not hold."""
-    return facts.get(LEFT_OUT) in (DUPLICATE, ABOVE)
 
 
 def _part(sample: MoleculeSample) -> int:
@@ -211,14 +212,13 @@ def _molecule_of(sample: MoleculeSample) -> str:
     return smiles_as_asked(sample.structure.to_rdkit(), request.smiles, largest_fragment=request.largest_fragment)
 
 
-def _told(sample: MoleculeSample, member: Member, lower: str) -> MoleculeSample:
+def _told(sample: MoleculeSample, smiles: str, member: Member, lower: str) -> MoleculeSample:
     """The sample with what became of it; ``lower`` is the index of the one that it is a duplicate of."""
     facts: dict[str, Any] = {RELATIVE: member.relative_energy}
     if member.kept:
         return _numbered(sample, {RANK: member.rank, **facts, WEIGHT: member.weight})
-    kind = ABOVE if member.duplicate_of is None else DUPLICATE
     left_out = replace(sample, structure=None, reason=member.reason(lower))
-    return _numbered(left_out, {**facts, LEFT_OUT: kind})
+    return _numbered(left_out, {**facts, LEFT_OUT: member.left_out, SMILES: smiles})
 
 
 def _numbered(sample: MoleculeSample, facts: dict[str, Any]) -> MoleculeSample:
