@@ -18,7 +18,7 @@ from unigen.molecules.stereoisomers import not_compared, smiles_as_asked
 from unigen.request import MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, file_names, was_made
 from unigen.runs.tables import molecules_table
-from unigen.sample.ensemble import FACTS, SMILES
+from unigen.sample.ensemble import ENERGY_DIGITS, FACTS, SMILES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +53,9 @@ class MoleculeFolder(RunFolder):
         }
         row |= sample.source
         told = {name: sample.facts[name] for name in FACTS if name in sample.facts}
-        row |= {name: round(value, _DIGITS) if isinstance(value, float) else value for name, value in told.items()}
+        row |= {
+            name: round(value, ENERGY_DIGITS) if isinstance(value, float) else value for name, value in told.items()
+        }
         if sample.ranking:
             row["ranking"] = sample.ranking
         if molecule is None:

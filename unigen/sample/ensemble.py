@@ -40,6 +40,10 @@ NOT_RELAXED = "not relaxed"
 FACTS = (RANK, DRAWN_AS, ENERGY, RELATIVE, WEIGHT, LEFT_OUT)
 """Facts of a sample that its line in a run folder keeps."""
 
+ENERGY_DIGITS = 5
+"""Of kcal/mol, in the lines of a run folder and where conformers are sorted: which of two that are one minimum comes
+first is not for the last digits of a number to decide."""
+
 MoleculeSample = Sample[MoleculeRequest, Molecule]
 
 
@@ -144,7 +148,7 @@ def make_ensembles(
     members = ensembles(
         groups,
         [each.structure for each in standing if each.structure is not None],
-        [float(each.facts[ENERGY] or 0.0) for each in standing],
+        [round(float(each.facts[ENERGY] or 0.0), ENERGY_DIGITS) for each in standing],
         settings.rules,
     )
     placed = [(standing[n], groups[n], members[n]) for n in ensemble_order(groups, members)]
