@@ -140,10 +140,42 @@ def test_requests_of_a_dataset_are_served(generate, monkeypatch):
     assert "exclude each other" in generate("--requests", "gaps.csv", "--smiles", "C")[2]
 
 
+@pytest.mark.usefixtures("unjudged")
+def test_an_ensemble_is_sorted_and_tells_what_it_leaves_out(generate):
+    asked = ("--smiles", "CCCO", "-n", 6, "--relax", "mmff", "--out", "run", "--no-picture")
+    code, out, err = generate(*asked, "--window", 6, "--distinct", 0.5)
+    assert code == 0, err
+    rows = lines("run")
+    kept = [row for row in rows if "molecule" in row]
+    assert f"{len(kept)} conformer" in out
+    assert "kept of 6; left out: " in out
+    assert "energies by MMFF94" in out
+    assert [row["index"] for row in rows] == list(range(6))
+    assert sorted(row["candidate"] for row in rows) == list(range(6))
+    assert all("reason" in row for row in rows[len(kept) :])
+    assert kept[0]["relative_energy_kcal_mol"] == 0.0
+    assert sum(row["boltzmann_weight"] for row in kept) == pytest.approx(1.0, abs=1e-4)
+    read = list(Chem.SDMolSupplier("run/samples.sdf", removeHs=False))
+    assert [mol.GetDoubleProp("energy_kcal_mol") for mol in read] == [row["energy_kcal_mol"] for row in kept]
+    assert len(lines("run/candidates")) == 6
+    page = Path("run/report.html").read_text()
+    assert "relative_energy" in page
+    assert "Energies of CCCO" in page
+    # another window asks for nothing that is not there; the same command gives the same bytes
+    drawn = Path("run/candidates/samples.jsonl").read_bytes()
+    assert generate(*asked, "--distinct", 0)[0] == 0
+    assert all("molecule" in row or not row["reason"].startswith("duplicate") for row in lines("run"))
+    assert Path("run/candidates/samples.jsonl").read_bytes() == drawn
+    assert generate(*asked, "--window", 6, "--distinct", 0.5)[0] == 0
+    assert lines("run") == rows
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--smiles", "CC("), "SMILES 'CC('"),
+        (("--smiles", "CCO", "--window", 6), "--window compares relaxed conformers"),
+        (("--formula", "C2H6O", "--relax", "xtb", "--distinct", 0.5), "say which with --smiles"),
         (("--smiles", "CCO.CC"), "several fragments"),
         (("--smiles", "C[Si](C)(C)C"), "elements that may not occur; got Si"),
         (("--smiles", "C" * 40), "too many atoms"),

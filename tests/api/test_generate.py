@@ -186,3 +186,21 @@ def test_text_of_an_object_is_one_short_line():
     assert isinstance(samples[1:], Samples)
     assert len(samples[1:]) == 2
     assert isinstance(samples[0], Sample)
+
+
+def test_an_ensemble_is_the_same_in_memory_and_in_a_folder(tmp_path):
+    asked = {"smiles": "CC(C)CCO", "n": 6, "relax": "mmff", "window": 3.0, "distinct": 0.5, "steps": 4}
+    here = ug.generate(**asked)
+    there = ug.generate(**asked, out=tmp_path / "run", picture=False, page=False)
+    assert len(here) == len(here.made) + len(here.left_out) + len(here.failed) == 6
+    assert [each.facts["rank"] for each in here.made] == list(range(1, len(here.made) + 1))
+    assert [each.reason for each in here] == [each.reason for each in there]
+    for one, other in zip(here, there, strict=True):
+        assert one.facts.keys() == other.facts.keys()
+        assert one.facts["candidate"] == other.facts["candidate"]
+        told = "relative_energy_kcal_mol"
+        assert one.facts[told] == pytest.approx(other.facts[told], abs=1e-4)
+    if here.left_out:
+        assert f"{len(here.left_out)} left out" in repr(here)
+    with pytest.raises(UserError, match="are of conformers; give smiles="):
+        ug.generate("NaCl", distinct=0.5)

@@ -34,13 +34,14 @@ from unigen.crystals.crystal import Crystal
 from unigen.errors import UserError, did_you_mean
 from unigen.models.families import FAMILIES, UNLEARNED
 from unigen.models.generator import Generator
-from unigen.parallel import in_notebook
+from unigen.parallel import Workers, in_notebook
 from unigen.ranking.settings import RankSettings
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.retrieval.parents import Parents, read_parents
 from unigen.runs.crystal_files import CrystalFolder
 from unigen.runs.folder import said_known
 from unigen.runs.generation import RunSettings, remarks
+from unigen.sample.ensemble import EnsembleSettings, ensemble_settings, make_ensembles, open_relaxed
 from unigen.sample.exchanges import TypeScan
 from unigen.sample.expansion import expand
 from unigen.sample.generate import BUNDLED
@@ -75,7 +76,7 @@ def generate(  # noqa: D417 - the options are said group by group
     min_distance: float | str | Mapping[str, float] | None = None,
     volume_per_atom: str | Sequence[float | None] | None = None,
     density: str | Sequence[float | None] | None = None,
-    distinct: str | None = None,
+    distinct: str | float | None = None,
     scan: bool = False,
     scan_limit: int | None = None,
     parents: Parents | Crystal | str | Path | Sequence[Crystal | str | Path] | None = None,
@@ -86,6 +87,7 @@ def generate(  # noqa: D417 - the options are said group by group
     smiles_file: str | Path | None = None,
     scaffold: str | Path | None = None,
     largest_fragment: bool = False,
+    window: float | None = None,
     # how the model draws
     steps: int | None = None,
     solver: str | None = None,
@@ -156,7 +158,12 @@ def generate(  # noqa: D417 - the options are said group by group
         ranking: how answers are chosen among candidates, in one object; or by keywords:
         candidates, rank_by, pxrd, wavelength, axis, potential, energy_scheme, fix_symmetry, pressure, hull, predictor:
             draw so many, keep the best ``n``. A model that was trained with peaks is asked for ``pxrd``, too.
-        relax: of crystals, how many of the best are relaxed and ranked again; of molecules "mmff" cleans up.
+        relax: of crystals, how many of the best are relaxed and ranked again; of molecules "mmff" (MMFF94) or "xtb"
+            (GFN2-xTB) relaxes each. Conformers are then sorted by energy, with ``energy_kcal_mol``,
+            ``relative_energy_kcal_mol`` and ``boltzmann_weight`` in ``sample.facts``:
+        window, distinct: of conformers that are relaxed keep those within so many kcal/mol of the lowest, and of those
+            nearer to each other than so many Angstrom (heavy atoms, best over symmetry) the lowest. ``n`` are drawn;
+            what is left out comes behind, with its reason in place of a structure.
         stable, draws, known_formulas: draw until ``n`` are so many eV/atom above ``hull``; needs ``out``.
         out: run folder, as the command line writes it; the same call goes on with an interrupted run.
         format, cif, symprec, picture, page: files of the run folder.
@@ -201,7 +208,7 @@ def generate(  # noqa: D417 - the options are said group by group
         min_distance=min_distance,
         volume_per_atom=volume_per_atom,
         density=density,
-        distinct=None if scan else distinct,
+        distinct=distinct if isinstance(distinct, str) and not scan else None,
         pxrd=None if pxrd is None else str(pxrd),
     )
     of_molecules = only_given(
@@ -226,7 +233,7 @@ def generate(  # noqa: D417 - the options are said group by group
             seed=seed,
             scan=scan,
             limit=scan_limit,
-            distinct=distinct,
+            distinct=distinct if isinstance(distinct, str) else None,
         )
         for each in scans:
             if isinstance(each, TypeScan) and each.shortage is not None:
@@ -240,7 +247,7 @@ def generate(  # noqa: D417 - the options are said group by group
         within=within,
         symbol_temperature=symbol_temperature,
         redraws=redraws,
-        relax=clean_up,
+        relax=None if clean_up == "xtb" else clean_up,
     )
     drawing: Any = model if model is not None else BUNDLED[makes]
     of_pattern = only_given(wavelength=None if wavelength is None else str(wavelength), axis=axis)
@@ -257,6 +264,7 @@ def generate(  # noqa: D417 - the options are said group by group
         predictor=predictor,
         **of_asking(drawing, rank_by, of_pattern),
     )
+    of_conformers = _ensemble_of(wanted, clean_up, window, distinct, ranked=chosen is not None)
     # a ranking in one object says it for both, what ranks and what is asked
     measured_at = of_pattern.get("wavelength", chosen.wavelength if chosen else None)
     measured_along = of_pattern.get("axis", chosen.axis if chosen else None)
@@ -286,7 +294,7 @@ def generate(  # noqa: D417 - the options are said group by group
         if of_folders:
             name = next(iter(of_folders))
             raise UserError(f"{name}: of a run folder", next_step="say out=FOLDER too, or samples.write(FOLDER)")
-        samples = _in_memory(wanted, options, model, chosen, workers, shown)
+        samples = _in_memory(wanted, options, model, chosen, of_conformers, workers, shown)
     else:
         if isinstance(model, Generator):
             raise UserError("a run folder names its model", got=model.name, wanted="its name or folder")
@@ -302,13 +310,38 @@ def generate(  # noqa: D417 - the options are said group by group
             ranked=chosen is not None,
         )
         samples = _in_folder(
-            wanted, Path(out), options, chosen, rules, workers, shown, format, cif, symprec, picture, page
+            wanted,
+            Path(out),
+            options,
+            chosen,
+            of_conformers,
+            rules,
+            workers,
+            shown,
+            format,
+            cif,
+            symprec,
+            picture,
+            page,
         )
     warn_of_poor_fits(samples)
     if failed := samples.failed:
         first = failed[0].reason
         warnings.warn(f"{len(failed)} of {len(samples)} samples failed; the first: {first}", stacklevel=2)
     return samples
+
+
+def _ensemble_of(
+    wanted: Sequence[Request], relax: str | None, window: float | None, distinct: str | float | None, *, ranked: bool
+) -> EnsembleSettings | None:
+    """What is to be done with conformers; ``distinct`` is a word of crystals, or a distance."""
+    apart = None if distinct is None or isinstance(distinct, str) else float(distinct)
+    if all(isinstance(each, MoleculeRequest) for each in wanted):
+        height = None if window is None else float(window)
+        return ensemble_settings(wanted, relax, height, apart, ranked=ranked)
+    if window is not None or apart is not None:
+        raise UserError("window, and a distance of distinct ones, are of conformers", next_step="give smiles=")
+    return None
 
 
 def _check_keywords(given: Iterable[str]) -> None:
@@ -327,9 +360,11 @@ def _in_memory(
     options: RunSettings,
     model: Any,
     ranking: RankSettings | None,
+    ensemble: EnsembleSettings | None,
     workers: int | None,
     progress: bool,
 ) -> Samples:
+    relaxed = None if ensemble is None else open_relaxed(ensemble)  # what is missing is said before anything is drawn
     if isinstance(model, Generator):
         if options.decoding:
             name = next(iter(options.decoding))
@@ -352,6 +387,9 @@ def _in_memory(
         wavelength=options.wavelength,
         axis=options.axis,
     )
+    if ensemble is not None:
+        with Workers(workers, progress=progress) as pool:
+            samples = make_ensembles(samples, ensemble, pool, relaxed)
     known = options.known_formulas
     for sample in samples:
         sample.facts.update(said_known(known, sample.request.formula))
@@ -370,6 +408,7 @@ def _in_folder(
     out: Path,
     options: RunSettings,
     ranking: RankSettings | None,
+    ensemble: EnsembleSettings | None,
     rules: StableRules | None,
     workers: int | None,
     progress: bool,
@@ -390,7 +429,9 @@ def _in_folder(
     if isinstance(wanted[0], MoleculeRequest):
         if format is not None or symprec is not None:
             raise UserError("format and symprec are of crystals", next_step="leave them out")
-        run_molecules(wanted, out, options, ranking, workers, console, picture=draw_picture, page=write_page)
+        run_molecules(
+            wanted, out, options, ranking, workers, console, ensemble=ensemble, picture=draw_picture, page=write_page
+        )
     else:
         formats = formats_of(format, cif=cif)
         run_crystals(

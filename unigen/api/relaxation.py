@@ -16,12 +16,13 @@ from unigen.energies.potential import Potential, find_potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.energies.relaxed_molecules import RelaxedMolecules
-from unigen.energies.strain import strain_of
 from unigen.errors import UserError
 from unigen.models.generator import Sample
+from unigen.molecules.ensemble import EnsembleRules
 from unigen.parallel import Workers, in_notebook
 from unigen.runs.formats import read_formats
-from unigen.runs.relaxation import write_relaxed_crystals
+from unigen.runs.relaxation import relaxed_entries, write_relaxed_crystals
+from unigen.runs.relaxed_ensemble import write_conformers
 from unigen.runs.relaxed_table import RelaxedRow, relaxed_rows
 
 _TOLD = (
@@ -52,6 +53,8 @@ def relax(
     fix_atoms: bool = False,
     limit: int | None = None,
     largest_fragment: bool = False,
+    window: float | None = None,
+    distinct: float | None = None,
     out: str | Path | None = None,
     format: str | Sequence[str] | None = None,  # noqa: A002 - the command line's word
     top: int | None = None,
@@ -78,6 +81,11 @@ def relax(
         fix_atoms: only the cell changes.
         limit: the first so many.
         largest_fragment: of molecules in pieces take the largest.
+        window: of conformers, entries of one canonical SMILES with stereo, keep those within so many kcal/mol of the
+            lowest. They come sorted by energy, with ``relative_energy_kcal_mol`` and ``boltzmann_weight`` among their
+            facts; what is left out comes behind, with its reason in place of a structure.
+        distinct: likewise, of those nearer to each other than this keep the lowest, Angstrom (heavy atoms, best over
+            symmetry).
         out: folder that keeps all of it, as the command line writes it; an interrupted call goes on.
         format: files of each relaxed crystal, with ``out``.
         top: copy the best so many of each composition, with ``out``.
@@ -109,10 +117,14 @@ def relax(
         if fix_symmetry or fix_cell or fix_atoms or pressure or format or top:
             raise UserError("a cell, its symmetry, a pressure and their files are of crystals", got="molecules")
         xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
-        relaxed = _relax_molecules(samples, xtb, out, workers, shown, largest_fragment=largest_fragment, page=page)
+        height, apart = (None if value is None else float(value) for value in (window, distinct))
+        rules = None if height is None and apart is None else EnsembleRules(window=height, distinct=apart)
+        relaxed = _relax_molecules(
+            samples, xtb, rules, out, workers, shown, largest_fragment=largest_fragment, page=page
+        )
     else:
-        if largest_fragment or potential == GFN2:
-            raise UserError("largest_fragment and gfn2-xtb are of molecules", got="crystals")
+        if largest_fragment or potential == GFN2 or window is not None or distinct is not None:
+            raise UserError("largest_fragment, window, distinct and gfn2-xtb are of molecules", got="crystals")
         if out is None and (format or top):
             raise UserError("format and top are files of a folder", next_step="say out=FOLDER too, or samples.write")
         settings = RelaxSettings(
@@ -157,6 +169,7 @@ def _relaxed(sample: Sample[Any, Any], row: RelaxedRow, result: Relaxation, pote
 def _relax_molecules(
     samples: Samples,
     settings: XtbSettings,
+    rules: EnsembleRules | None,
     out: str | Path | None,
     workers: int | None,
     progress: bool,
@@ -171,26 +184,28 @@ def _relax_molecules(
     journal = RelaxedMolecules(None if out is None else Path(out), settings)
     with Workers(workers, progress=progress) as pool:
         results = journal.relax(given, pool)
+    names = [row_of_sample(sample).name for sample in samples]
+    entries = relaxed_entries(names, given, results, [sample.reason for sample in samples], settings, rules)
     if out is not None:
-        from unigen.report.relaxation_page import write_molecules_page
-        from unigen.runs.relaxation import RelaxedEntry
-
-        names = [row_of_sample(sample).name for sample in samples]
         journal.write(zip(names, results, strict=True))
-        entries = [
-            RelaxedEntry(name, sample.reason, result, strain_of(molecule, result))
-            for name, sample, molecule, result in zip(names, samples, given, results, strict=True)
-        ]
+        write_conformers(Path(out), [(each.name, each.conformer) for each in entries if each.conformer is not None])
         if page:
+            from unigen.report.relaxation_page import write_molecules_page
+
             write_molecules_page(Path(out), entries)
     relaxed = []
-    for sample, molecule, result in zip(samples, given, results, strict=True):
-        strain = strain_of(molecule, result)
+    for sample, entry in zip(samples, entries, strict=True):
+        result, strain, conformer = entry.relaxation, entry.strain, entry.conformer
         facts: dict[str, Any] = {"potential": settings.method, "outcome": result.ending}
         facts |= {} if result.energy is None else {"energy": result.energy[1]}
         facts |= {} if strain.energy is None else {"strain": strain.energy, "bonds_kept": bool(strain.bonds_kept)}
-        reason = "" if result.molecule is not None else sample.reason or result.ending
-        relaxed.append(replace(sample, structure=result.molecule, facts=sample.facts | facts, reason=reason))
+        molecule, reason = result.molecule, "" if result.molecule is not None else sample.reason or result.ending
+        if conformer is not None:
+            molecule, reason, facts = conformer.molecule, conformer.reason, facts | conformer.facts
+        relaxed.append(replace(sample, structure=molecule, facts=sample.facts | facts, reason=reason))
+    if rules is not None:
+        places = [each.conformer.place for each in entries if each.conformer is not None]
+        relaxed = [relaxed[n] for n in sorted(range(len(relaxed)), key=places.__getitem__)]
     return Samples(relaxed)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from unigen.runs.stable import StableRules
+    from unigen.sample.ensemble import EnsembleSettings
 
 DRAWN = 12
 """Samples that the picture of a run shows: as many as can still be told apart on a screen."""
@@ -104,13 +105,18 @@ def run_molecules(
     workers: int | None = None,
     console: Console | None = None,
     *,
+    ensemble: EnsembleSettings | None = None,
     picture: bool = True,
     page: bool = True,
 ) -> list[Row]:
-    """A run folder of molecules; see `run_crystals`."""
+    """A run folder of molecules, ranked, as an ensemble of conformers, or as drawn; see `run_crystals`."""
     folder = MoleculeFolder(out)
     with alone_in(out):
-        if ranking is None:
+        if ensemble is not None:
+            from unigen.runs.ensemble import run_ensemble
+
+            rows = run_ensemble(wanted, folder, settings, ensemble, workers=workers, console=console)
+        elif ranking is None:
             rows = run_generation(wanted, folder, settings, console)
         else:
             from unigen.runs.ranking import CANDIDATES, run_ranking

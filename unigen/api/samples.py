@@ -11,6 +11,7 @@ from unigen.crystals.crystal import Crystal
 from unigen.data.readers.record import Row as ReadRow
 from unigen.errors import UserError
 from unigen.models.generator import Sample
+from unigen.molecules.ensemble import is_left_out
 from unigen.molecules.molecule import Molecule
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.runs.crystal_files import CrystalFolder
@@ -84,8 +85,14 @@ class Samples(Sequence[Sample[Any, Any]]):
 
     @property
     def failed(self) -> Samples:
-        """The samples that have none, each with its reason."""
-        return Samples((sample for sample in self if sample.structure is None), self.folder)
+        """The samples that have none, each with its reason, but those that were left out."""
+        lost = (sample for sample in self if sample.structure is None and not is_left_out(sample.facts))
+        return Samples(lost, self.folder)
+
+    @property
+    def left_out(self) -> Samples:
+        """Conformers that an ensemble does not hold: too near to a lower one, or too high; each with its reason."""
+        return Samples((sample for sample in self if is_left_out(sample.facts)), self.folder)
 
     def rows(self) -> list[Row]:
         """A journal line a sample, as a run folder has them."""
@@ -136,12 +143,13 @@ class Samples(Sequence[Sample[Any, Any]]):
         return written
 
     def __repr__(self) -> str:
-        failed = self.failed
-        noun = self.kind.removesuffix("s") if len(self) - len(failed) == 1 else self.kind
-        lost = f", {len(failed)} failed (the first: {failed[0].reason})" if failed else ""
+        made, left_out, failed = self.made, self.left_out, self.failed
+        noun = self.kind.removesuffix("s") if len(made) == 1 else self.kind
+        lost = f", {len(left_out)} left out" if left_out else ""
+        lost += f", {len(failed)} failed (the first: {failed[0].reason})" if failed else ""
         shown = ", ".join(repr(sample) for sample in self[:_SHOWN])
         more = ", ..." if len(self) > _SHOWN else ""
-        return f"Samples({len(self) - len(failed)} {noun}{lost}: {shown}{more})"
+        return f"Samples({len(made)} {noun}{lost}: {shown}{more})"
 
     def _repr_html_(self) -> str:
         from unigen.report.notebook import samples_html

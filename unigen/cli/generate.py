@@ -12,7 +12,7 @@ from unigen.errors import UserError
 
 app = typer.Typer(help="Generate structures.", no_args_is_help=True)
 
-Samples = Annotated[int, typer.Option(min=1, help="Samples a request.")]
+Samples = Annotated[int, typer.Option("--n", "-n", min=1, help="Samples a request.")]
 Out = Annotated[Path, typer.Option(help="Run folder; an interrupted run goes on.")]
 # Settings of models: None is "not given", and what is shown is the default of the bundled models.
 Solver = Annotated[
@@ -23,6 +23,7 @@ Guidance = Annotated[
 ]
 Within = Annotated[float | None, typer.Option(min=0.0, help="De novo: unknown formulas, so near to a known one.")]
 WANTED, CHOICE, STABLE = "What is wanted", "The best of many candidates", "Until so many are stable"
+ENSEMBLE = "Energies of conformers"
 """Groups of options in the help."""
 
 Candidates = Annotated[
@@ -286,7 +287,28 @@ def generate_molecule(
     model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule-small",
     largest_fragment: Annotated[bool, typer.Option(help="Of several pieces take the largest.")] = False,
     relax: Annotated[
-        Literal["none", "mmff"] | None, typer.Option(help="Clean up with MMFF94; marked.", show_default="none")
+        Literal["none", "mmff", "xtb"] | None,
+        typer.Option(
+            help="Relax each, by MMFF94 or GFN2-xTB; conformers are sorted by energy.",
+            show_default="none",
+            rich_help_panel=ENSEMBLE,
+        ),
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(min=0, help="Keep conformers up to so many kcal/mol above the lowest.", rich_help_panel=ENSEMBLE),
+    ] = None,
+    distinct: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Of conformers nearer than this (heavy atoms, Angstrom) keep the lowest; --n are drawn, fewer stay.",
+            rich_help_panel=ENSEMBLE,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes of --relax xtb; by default one a core.", rich_help_panel=ENSEMBLE),
     ] = None,
     guidance: Guidance = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Solver steps an atom.", show_default="14")] = None,
@@ -316,6 +338,7 @@ def generate_molecule(
 
     from unigen.api.runs import only_given, ranking_of, run_molecules
     from unigen.runs.generation import RunSettings
+    from unigen.sample.ensemble import ensemble_settings
     from unigen.sample.requests import molecule_requests
 
     wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
@@ -329,12 +352,15 @@ def generate_molecule(
             symbol_temperature=symbol_temperature,
             guidance=guidance,
             redraws=redraws,
-            relax=relax,
+            relax=None if relax == "xtb" else relax,
         ),
         seed=seed,
         batch_size=batch_size,
         device=device,
     )
     ranking = ranking_of(candidates=candidates, by=rank_by, predictor=predictor)
-    rows = run_molecules(wanted, out, settings, ranking, None, Console(), picture=picture, page=page)
+    ensemble = ensemble_settings(wanted, relax, window, distinct, ranked=ranking is not None)
+    rows = run_molecules(
+        wanted, out, settings, ranking, workers, Console(), ensemble=ensemble, picture=picture, page=page
+    )
     return {"path": out, "samples": rows}

@@ -40,6 +40,13 @@ def relax(
     format_: Format = None,
     top: Annotated[int | None, typer.Option(min=1, help="Copy so many of each composition, best first.")] = None,
     largest_fragment: Annotated[bool, typer.Option(help="Of molecules in several pieces take the largest.")] = False,
+    window: Annotated[
+        float | None, typer.Option(min=0, help="Of conformers keep those so many kcal/mol above the lowest, at most.")
+    ] = None,
+    distinct: Annotated[
+        float | None,
+        typer.Option(min=0, help="Of conformers nearer than this (heavy atoms, Angstrom) keep the lowest."),
+    ] = None,
     workers: Workers = None,
     device: Device = "cpu",
     batch: Batch = None,
@@ -53,12 +60,14 @@ def relax(
     from unigen.energies.potential import find_potential
     from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
+    from unigen.molecules.ensemble import EnsembleRules
     from unigen.report.relaxation_page import write_crystals_page, write_molecules_page
     from unigen.runs.formats import read_formats
     from unigen.runs.relaxation import relax_crystal_files, relax_molecule_files
 
     formats = read_formats(format_)
 
+    rules = None if window is None and distinct is None else EnsembleRules(window=window, distinct=distinct)
     console = Console()
     if potential is not None and potential.lower() == GFN2:
         potential = GFN2
@@ -66,8 +75,10 @@ def relax(
         if kind_of(samples) == "crystals":
             if potential == GFN2:
                 raise UserError("gfn2-xtb relaxes molecules", where=str(samples), got="crystals")
-            if largest_fragment:
-                raise UserError("--largest-fragment is for molecules", where=str(samples), got="crystals")
+            if largest_fragment or rules is not None:
+                option = "--largest-fragment" if largest_fragment else "--window and --distinct"
+                verb = "is" if largest_fragment else "are"
+                raise UserError(f"{option} {verb} for molecules", where=str(samples), got="crystals")
             chosen = find_potential(potential or "chgnet", energy_scheme, device, batch)
             settings = RelaxSettings(
                 fmax=fmax,
@@ -101,7 +112,14 @@ def relax(
             raise UserError("molecules are relaxed by gfn2-xtb, on the CPU, one by one", where=str(samples))
         xtb = XtbSettings(fmax=fmax, max_steps=max_steps)
         molecules = relax_molecule_files(
-            samples, out, xtb, limit=limit, largest_fragment=largest_fragment, workers=workers, console=console
+            samples,
+            out,
+            xtb,
+            rules=rules,
+            limit=limit,
+            largest_fragment=largest_fragment,
+            workers=workers,
+            console=console,
         )
         if page:
             write_molecules_page(out, molecules)

@@ -78,6 +78,7 @@ class Candidate(Generic[Structure_co]):
         score: larger is better among the candidates of one request.
         source: where it comes from, for generators that copy.
         template: the space group and orbits it was given, as text; empty where the generator knows no symmetry.
+        facts: what the generator has computed of the structure, see `Sample.facts`.
     """
 
     structure: Structure_co | None
@@ -86,6 +87,7 @@ class Candidate(Generic[Structure_co]):
     score: float = 0.0
     source: dict[str, str | int | float] = field(default_factory=dict)
     template: str = ""
+    facts: dict[str, str | int | float | None] = field(default_factory=dict)
 
 
 @runtime_checkable

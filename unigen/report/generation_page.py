@@ -9,8 +9,10 @@ from typing import Any
 from unigen.cards import Kind
 from unigen.config import read_yaml
 from unigen.crystals.crystal import Crystal
+from unigen.molecules.ensemble import is_left_out
 from unigen.molecules.molecule import Molecule
 from unigen.report.distributions import distributions
+from unigen.report.ensemble_page import ON_CARDS, PAGE_NAMES, ensemble_figures
 from unigen.report.html import write_page
 from unigen.report.page import Item, Page, Value
 from unigen.report.quantities import By
@@ -62,6 +64,13 @@ def run_page(folder: Path, rows: Sequence[Row], kind: Kind, notes: Sequence[str]
         pictures, missing = hull_of_run(rows, settings)
         figures, notes = [*pictures, *figures], [*notes, *missing]
         on_cards, made_by = (*_JUDGED, *_ALWAYS), made_by | _judged_by(settings)
+    if "ensemble" in settings:
+        from unigen.runs.ensemble import ensemble_lines, read_ensemble
+
+        ensemble = read_ensemble(settings["ensemble"])
+        figures = [*ensemble_figures([(str(row.get("smiles", "")), row) for row in rows], ensemble.method), *figures]
+        notes = ensemble_lines([(row, row.get("reason", "")) for row in rows], ensemble.rules, ensemble.method)
+        on_cards, made_by["potential"] = ON_CARDS, ensemble.method
     if "ranking" in settings:
         from unigen.report.ranking_page import on_cards_of, ranking_figures, ranking_notes
 
@@ -109,6 +118,7 @@ def _items(folder: Path, rows: Sequence[Row], structures: Sequence[Crystal | Mol
                 file=files[0] if files else "",
                 location=f"entry {entries[id(row)]}" if files[:1] == [SDF] else "",
                 reason=row.get("reason", ""),
+                left_out=is_left_out(row),
             )
         )
     return items
@@ -125,6 +135,7 @@ def _columns(row: Row) -> dict[str, Value]:
     columns |= _scalars({name: value for name, value in row.items() if name not in _NOT_COLUMNS})
     columns |= _scalars(row.get("checks", {}))
     columns |= {f"relative {name}": value for name, value in _scalars(row.get("source", {})).items()}
+    columns = {PAGE_NAMES.get(name, name): value for name, value in columns.items()}
     by_property = row.get("ranking", {}).get("by") == "property"  # says itself what was asked for, with its unit
     requested = {} if by_property else row["request"].get("properties") or {}
     return columns | {f"{name} asked": value for name, value in _scalars(requested).items()}

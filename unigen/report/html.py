@@ -83,7 +83,8 @@ def write_page(page: Page, path: str | Path, most_items: int = MOST_ITEMS) -> Pa
 
 
 def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
-    failed = [item for item in page.items if item.structure is None]
+    left_out = [item for item in page.items if item.structure is None and item.left_out]
+    failed = [item for item in page.items if item.structure is None and not item.left_out]
     notes = list(page.notes)
     if len(shown) < len(made):
         notes.append(f"This page shows the first {len(shown)} of {len(made)} structures.")
@@ -96,6 +97,7 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
         Section("legend", "Legend", _legend(page, data["columns"])),
         *([figures] if few else []),
         Section("appendix", "Further numbers", page.appendix),
+        Section("left-out", "Left out", _left_out(left_out)),
         Section("failures", "Failures", _failures(failed)),
         Section("settings", "Settings", _settings(page.settings)),
     )
@@ -104,7 +106,7 @@ def _html(page: Page, made: Sequence[Item], shown: Sequence[Item]) -> str:
     return template("page.html").render(
         policy=_policy(scripts),
         title=page.title,
-        lead=f"{len(made)} {page.kind}, {len(failed)} failed",
+        lead=f"{len(made)} {page.kind}, {f'{len(left_out)} left out, ' * bool(left_out)}{len(failed)} failed",
         notes=notes,
         links=links,
         before=before,
@@ -130,6 +132,14 @@ def template(name: str) -> Template:
 
 def _filled(*sections: Section) -> list[Section]:
     return [each for each in sections if each.tables or each.figures]
+
+
+def _left_out(left_out: Sequence[Item]) -> list[Table]:
+    if not left_out:
+        return []
+    more = len(left_out) - MOST_FAILURES
+    rows = [(item.id, item.subtitle, item.reason) for item in left_out[:MOST_FAILURES]]
+    return [Table("", ("sample", "molecule", "why"), rows, f"and {more} more" if more > 0 else "")]
 
 
 def _failures(failed: Sequence[Item]) -> list[Table]:

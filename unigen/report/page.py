@@ -31,6 +31,7 @@ class Item:
         file: a file that holds it, relative to the page, where there is one.
         location: where in that file, such as "entry 3", if it is not a file of its own.
         reason: why there is no structure.
+        left_out: it is no failure: what it is of has others in its place.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Item:
     file: str = ""
     location: str = ""
     reason: str = ""
+    left_out: bool = False
 
 
 @dataclass(frozen=True)

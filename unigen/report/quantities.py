@@ -163,6 +163,12 @@ _OF = {
         "requested": Quantity("number", "the value asked for, in the unit beside it", "request"),
         "predicted": Quantity("number", "the value that the predictor finds, in the unit beside it", "protocol"),
         "strain": Quantity("kcal/mol", "energy given off when GFN2-xTB relaxes it", "potential"),
+        "total_energy": Quantity("kcal/mol", "total, relaxed; compares among conformers of one molecule", "potential"),
+        "relative_energy": Quantity("kcal/mol", "above the lowest conformer of its molecule", "potential"),
+        "boltzmann_weight": Quantity(
+            "share", "of its molecule's conformers that are kept, by energy alone", "potential"
+        ),
+        "left_out": Quantity("name", "why its ensemble does not hold it", "ranking"),
     },
 }
 """Beside them, of each kind."""

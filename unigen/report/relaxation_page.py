@@ -15,16 +15,21 @@ from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import FRAMES
 from unigen.energies.relaxed_molecules import MOLECULES
 from unigen.journal import RUN
+from unigen.molecules.ensemble import is_left_out
 from unigen.report.distributions import column_distributions
+from unigen.report.ensemble_page import ON_CARDS, PAGE_NAMES, ensemble_figures
 from unigen.report.html import write_page
-from unigen.report.page import Item, Page, Value
+from unigen.report.page import Figure, Item, Page, Value
 from unigen.runs.folder import PAGE
 from unigen.runs.relaxation import RelaxedEntry
+from unigen.runs.relaxed_ensemble import ENSEMBLE_SDF, ENSEMBLE_TABLE, Conformer
 from unigen.runs.relaxed_table import ranked_within, what_goes_down
 from unigen.runs.tables import check_sample
 
 _DRAWN = ("energy_drop", "displacement", "volume_change", "strain", "strain_rmsd")
 """Columns with a distribution of their own."""
+
+_OF_A_FORMULA = "Ranks and energies above the lowest are among the structures of one formula on this page."
 
 _ON_CARDS = {
     "crystals": ("rank", "energy_above_lowest", "enthalpy_per_atom", "energy_per_atom", "outcome", "close_contact"),
@@ -83,6 +88,9 @@ def write_molecules_page(folder: Path, entries: Sequence[RelaxedEntry]) -> Path:
     Raises:
         UserError: the disk is full.
     """
+    conformers = [each.conformer for each in entries if each.conformer is not None]
+    if conformers:
+        return _write_ensemble(folder, entries, conformers)
     energies = [
         (each.relaxation.molecule.formula, each.relaxation.energy[1])
         if each.relaxation.molecule is not None and each.relaxation.energy is not None
@@ -95,19 +103,50 @@ def write_molecules_page(folder: Path, entries: Sequence[RelaxedEntry]) -> Path:
             structure=each.relaxation.molecule,
             subtitle=each.name,
             reason=each.outcome,
-            columns=place
-            | {
-                "outcome": each.relaxation.ending,
-                "steps": each.relaxation.steps,
-                "energy": None if each.relaxation.energy is None else each.relaxation.energy[1],
-                "strain": each.strain.energy,
-                "strain_rmsd": each.strain.rmsd,
-                "bonds_kept": each.strain.bonds_kept,
-            },
+            columns=place | _molecule_columns(each),
         )
         for each, place in zip(entries, _places(energies), strict=True)
     ]
     return _write(folder, "molecules", items, MOLECULES, "entry")
+
+
+def _molecule_columns(entry: RelaxedEntry) -> dict[str, Value]:
+    return {
+        "outcome": entry.relaxation.ending,
+        "steps": entry.relaxation.steps,
+        "energy": None if entry.relaxation.energy is None else entry.relaxation.energy[1],
+        "strain": entry.strain.energy,
+        "strain_rmsd": entry.strain.rmsd,
+        "bonds_kept": entry.strain.bonds_kept,
+    }
+
+
+def _write_ensemble(folder: Path, entries: Sequence[RelaxedEntry], conformers: Sequence[Conformer]) -> Path:
+    """The page of entries that are conformers: those that are kept, by energy, and why others are not."""
+    items = [
+        Item(
+            id=entry.name,
+            structure=each.molecule,
+            subtitle=each.smiles,
+            reason=each.reason,
+            columns={PAGE_NAMES.get(name, name): value for name, value in each.facts.items()}
+            | _molecule_columns(entry),
+            left_out=is_left_out(each.facts),
+        )
+        for entry, each in sorted(zip(entries, conformers, strict=True), key=lambda pair: pair[1].place)
+    ]
+    method = str(read_yaml(folder / RUN)["potential"]["name"])
+    told = [(each.smiles, each.facts) for each in conformers if each.smiles]
+    return _write(
+        folder,
+        "molecules",
+        items,
+        ENSEMBLE_SDF,
+        "entry",
+        figures=ensemble_figures(told, method),
+        notes=[f"Conformers of one molecule stand together, by energy; all entries are in {ENSEMBLE_TABLE}."],
+        on_cards=(*ON_CARDS, "strain"),
+    )
 
 
 def _symprec(folder: Path) -> float:
@@ -131,7 +170,19 @@ def _places(energies: Sequence[tuple[str, float] | None]) -> list[dict[str, Valu
     return [{"rank": each[0], "energy_above_lowest": each[1]} if each else {} for each in ranked_within(energies)]
 
 
-def _write(folder: Path, kind: Kind, items: Sequence[Item], file: str, unit: str) -> Path:
+def _write(
+    folder: Path,
+    kind: Kind,
+    items: Sequence[Item],
+    file: str,
+    unit: str,
+    *,
+    figures: Sequence[Figure] = (),
+    notes: Sequence[str] = (
+        "Ranks and energies above the lowest are among the structures of one formula on this page.",
+    ),
+    on_cards: Sequence[str] | None = None,
+) -> Path:
     """The items in their order; those with a structure stand one after the other in the file."""
     number = count(1)
     linked = [
@@ -144,12 +195,15 @@ def _write(folder: Path, kind: Kind, items: Sequence[Item], file: str, unit: str
         title=f"{kind.capitalize()} relaxed by {settings['potential']['name']}",
         kind=kind,
         items=linked,
-        figures=column_distributions(columns, kind),
+        figures=[*figures, *column_distributions(columns, kind)],
         settings=settings,
-        notes=["Ranks and energies above the lowest are among the structures of one formula on this page."],
+        notes=notes,
         units={"energy_above_lowest": "eV"} if kind == "molecules" else {},  # their energies are totals
-        on_cards=_ON_CARDS[kind],
+        on_cards=on_cards or _ON_CARDS[kind],
         symprec=_symprec(folder),
-        made_by={"potential": _potential(settings["potential"]), "ranking": "by energy, within a formula"},
+        made_by={
+            "potential": _potential(settings["potential"]),
+            "ranking": "by energy, within a formula" if on_cards is None else "by energy, within a molecule",
+        },
     )
     return write_page(page, folder / PAGE)

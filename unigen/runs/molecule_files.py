@@ -12,11 +12,13 @@ from unigen.data.left_out import by_reason
 from unigen.disk import durable_text
 from unigen.elements import ATOMIC_NUMBER, SYMBOLS
 from unigen.models.generator import Sample
+from unigen.molecules.ensemble import ENERGY, RELATIVE, WEIGHT, is_left_out
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.stereoisomers import not_compared, smiles_as_asked
 from unigen.request import MoleculeRequest
 from unigen.runs.folder import Row, RunFolder, file_names, was_made
 from unigen.runs.tables import molecules_table
+from unigen.sample.ensemble import ENERGY_DIGITS, FACTS, SMILES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,10 +52,15 @@ class MoleculeFolder(RunFolder):
             "model": sample.model,
         }
         row |= sample.source
+        told = {name: sample.facts[name] for name in FACTS if name in sample.facts}
+        row |= {
+            name: round(value, ENERGY_DIGITS) if isinstance(value, float) else value for name, value in told.items()
+        }
         if sample.ranking:
             row["ranking"] = sample.ranking
         if molecule is None:
-            return row | {"reason": sample.reason}
+            which = {SMILES: sample.facts[SMILES]} if SMILES in sample.facts else {}
+            return row | which | {"reason": sample.reason}
         if request.smiles is None:
             smiles = molecule.to_smiles()
         else:
@@ -83,7 +90,7 @@ class MoleculeFolder(RunFolder):
 
     def sample_of(self, row: Row, request: MoleculeRequest) -> Sample[MoleculeRequest, Molecule]:
         """See RunFolder."""
-        own = {*self.tells, "id", "request_index", "index", "molecule", "reason", "ranking", "not_compared"}
+        own = {*self.tells, *FACTS, "id", "request_index", "index", "molecule", "reason", "ranking", "not_compared"}
         return Sample(
             structure=molecule_of(row),
             request=request,
@@ -96,6 +103,7 @@ class MoleculeFolder(RunFolder):
             reason=row.get("reason", ""),
             source={name: value for name, value in row.items() if name not in own},
             ranking=row.get("ranking", {}),
+            facts={name: row[name] for name in (*FACTS, *[SMILES] * is_left_out(row)) if name in row},
         )
 
     def write_structures(self, rows: Sequence[Row]) -> None:
@@ -129,8 +137,12 @@ class MoleculeFolder(RunFolder):
             console.out(reason, highlight=False)
 
 
+_IN_FILES = (ENERGY, RELATIVE, WEIGHT)
+"""Facts of a conformer that its entry in an SD file has."""
+
+
 def molecule_of(row: Mapping[str, Any]) -> Molecule | None:
-    """The molecule of a journal line, with the values asked for and those predicted; None for a failed sample."""
+    """The molecule of a journal line, with what was asked for, predicted or computed; None for a failed sample."""
     if "molecule" not in row:
         return None
     fields, ranking = row["molecule"], row.get("ranking", {})
@@ -143,6 +155,6 @@ def molecule_of(row: Mapping[str, Any]) -> Molecule | None:
         np.array(fields["positions"], dtype=np.float64),
         np.array(fields["bonds"], dtype=np.int64).reshape(-1, 3),
         np.array(fields["charges"], dtype=np.int64),
-        asked | predicted,
+        asked | predicted | {name: float(row[name]) for name in _IN_FILES if name in row},
         row["smiles"],
     )

@@ -23,10 +23,14 @@ from unigen.energies.relaxed_crystals import RelaxedCrystals
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.energies.strain import Strain, strain_of
 from unigen.errors import UserError
+from unigen.molecules.ensemble import EnsembleRules
+from unigen.molecules.molecule import Molecule
 from unigen.parallel import Workers
+from unigen.runs.ensemble import ensemble_lines
 from unigen.runs.formats import DEFAULT
+from unigen.runs.relaxed_ensemble import Conformer, relaxed_conformers, write_conformers
 from unigen.runs.relaxed_table import TOP, RelaxedRow, relaxed_rows, write_relaxed_files, write_relaxed_table
-from unigen.runs.tables import SHOWN
+from unigen.runs.tables import SHOWN, conformers_table
 from unigen.runs.terminal_table import Column, terminal_table
 
 if TYPE_CHECKING:
@@ -55,12 +59,14 @@ class RelaxedEntry:
         reason: why it could not be read; empty otherwise.
         relaxation: how it ended, and where.
         strain: what that says about the molecule as it was.
+        conformer: what it is in the ensemble of its molecule, where one is made.
     """
 
     name: str
     reason: str
     relaxation: MoleculeRelaxation
     strain: Strain
+    conformer: Conformer | None = None
 
     @property
     def outcome(self) -> str:
@@ -193,6 +199,7 @@ def relax_molecule_files(
     out: Path,
     settings: XtbSettings,
     *,
+    rules: EnsembleRules | None = None,
     limit: int | None = None,
     largest_fragment: bool = False,
     workers: int | None = None,
@@ -205,6 +212,7 @@ def relax_molecule_files(
             where it has none, found from the distances.
         out: folder of the results; an interrupted run goes on.
         settings: of the relaxation.
+        rules: make an ensemble of the entries of each molecule.
         limit: the first so many entries.
         largest_fragment: of an entry of several molecules (a salt) take the largest.
         workers: processes; one a core by default.
@@ -221,10 +229,14 @@ def relax_molecule_files(
     relaxed = RelaxedMolecules(out, settings)
     with Workers(workers, progress=console is not None) as pool:
         results = relaxed.relax([row.structure for row in rows], pool)
-    entries = [
-        RelaxedEntry(row.id, row.reason, result, strain_of(row.structure, result))
-        for row, result in zip(rows, results, strict=True)
-    ]
+    entries = relaxed_entries(
+        [row.id for row in rows],
+        [row.structure for row in rows],
+        results,
+        [row.reason for row in rows],
+        settings,
+        rules,
+    )
     written = relaxed.write((entry.name, entry.relaxation) for entry in entries)
     left_out = [
         LeftOut(entry.name, row.where, entry.reason or entry.relaxation.ending)
@@ -232,6 +244,7 @@ def relax_molecule_files(
         if entry.relaxation.molecule is None or entry.relaxation.energy is None
     ]
     write_left_out(out / LEFT_OUT, left_out)
+    conformers = write_conformers(out, [(each.name, each.conformer) for each in entries if each.conformer is not None])
     if console is not None:
         summary = f"{settings.method}: {_counts(entry.strain.ending for entry in entries)}"
         energies = [entry.strain.energy for entry in entries if entry.strain.energy is not None]
@@ -240,8 +253,39 @@ def relax_molecule_files(
         _print(
             console, _MOLECULE_WORDS, _MOLECULE_NUMBERS, [_molecule_cells(entry) for entry in entries], summary, written
         )
+        if rules is not None:
+            _print_ensemble(console, entries, rules, settings.method, conformers)
         _print_left_out(console, left_out, survey)
     return entries
+
+
+def relaxed_entries(
+    names: Sequence[str],
+    given: Sequence[Molecule | None],
+    results: Sequence[MoleculeRelaxation],
+    reasons: Sequence[str],
+    settings: XtbSettings,
+    rules: EnsembleRules | None,
+) -> list[RelaxedEntry]:
+    """What became of each molecule, and what it is in the ensemble of its own; see `relaxed_conformers`."""
+    conformers: Sequence[Conformer | None] = [None] * len(names)
+    if rules is not None:
+        conformers = relaxed_conformers(names, given, results, reasons, rules, settings)
+    return [
+        RelaxedEntry(name, reason, result, strain_of(molecule, result), conformer)
+        for name, molecule, result, reason, conformer in zip(names, given, results, reasons, conformers, strict=True)
+    ]
+
+
+def _print_ensemble(
+    console: Console, entries: Sequence[RelaxedEntry], rules: EnsembleRules, method: str, written: Path | None
+) -> None:
+    conformers = sorted((each.conformer for each in entries if each.conformer), key=lambda each: each.place)
+    kept = [each.facts | {"smiles": each.smiles} for each in conformers if each.molecule is not None]
+    console.print(conformers_table(kept, len(kept), console.width))
+    for line in ensemble_lines([(each.facts, each.reason) for each in conformers], rules, method):
+        console.out(line, highlight=False)
+    console.out(f"written: {written}", highlight=False)
 
 
 def _molecule_cells(entry: RelaxedEntry) -> Cells:

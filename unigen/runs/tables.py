@@ -13,6 +13,7 @@ from unigen.crystals.dimensionality import NETWORKS, dimensionality
 from unigen.crystals.plausibility.close_contacts import closest_contact
 from unigen.crystals.prototypes import prototype_name
 from unigen.elements import ATOMIC_NUMBER, format_formula, is_organic
+from unigen.molecules.ensemble import RELATIVE, WEIGHT
 from unigen.runs.terminal_table import WIDTH, Column, terminal_table
 from unigen.shapes import Float
 
@@ -266,6 +267,22 @@ def _crystal(row: Mapping[str, object]) -> Crystal:
     crystal = row["crystal"]
     assert isinstance(crystal, Crystal)
     return crystal
+
+
+def conformers_table(rows: Sequence[Mapping[str, object]], total: int, width: int = WIDTH) -> Table:
+    """A table of conformers for the terminal, the lowest of each molecule first.
+
+    Args:
+        rows: journal lines of conformers that are kept, of `unigen.sample.ensemble`; the first `SHOWN` are shown.
+        total: how many there are.
+        width: of the terminal, characters.
+    """
+    columns = [Column("rank"), Column("SMILES", "anywhere", least=10), Column("ΔE\n(kcal/mol)"), Column("weight\n(%)")]
+    cells = [
+        [str(row["rank"]), str(row["smiles"]), f"{row[RELATIVE]:.2f}", f"{100 * float(str(row[WEIGHT])):.1f}"]
+        for row in rows[:SHOWN]
+    ]
+    return terminal_table(columns, cells, f"and {total - SHOWN} more" if total > SHOWN else None, width)
 
 
 def molecules_table(rows: Sequence[Mapping[str, object]], total: int, width: int = WIDTH) -> Table:

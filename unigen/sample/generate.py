@@ -204,7 +204,7 @@ def _sample(model: str, job: Job, candidate: Candidate) -> Sample:
         reason=candidate.reason,
         source=candidate.source,
         template=candidate.template,
-        facts={} if job.peaks is None else {ASKED_PEAKS: len(job.peaks)},
+        facts=candidate.facts | ({} if job.peaks is None else {ASKED_PEAKS: len(job.peaks)}),
     )
 
 

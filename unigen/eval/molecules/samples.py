@@ -17,6 +17,7 @@ from unigen.data.readers import molecules as molecule_sources
 from unigen.data.readers.record import MoleculeArrays, Record
 from unigen.errors import UserError
 from unigen.eval.samples import Entry, read_integer, read_number, require_readable
+from unigen.molecules.ensemble import is_left_out
 from unigen.molecules.files import refuse_queries
 from unigen.molecules.molecule import Molecule
 from unigen.parsing import PARSER_ERRORS, one_line, open_text, parse_json
@@ -178,6 +179,8 @@ def _records_of_run(folder: Path) -> Iterator[Record]:
             where = f"{folder / 'samples.jsonl'} line {number}"
             facts = _facts(line, where)
             failed = facts.get("reason")
+            if is_left_out(facts):  # of an ensemble: no failure, what it is judged by is what it holds
+                continue
             if failed:
                 yield Record(f"sample-{number}", "bad", str(failed), where, info=facts)
                 continue

@@ -16,7 +16,8 @@ from unigen.models.smiles.jobs import ConformerJob, DeNovoJob, RequestResolver
 from unigen.models.smiles.network import MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.smiles_decoding import draw_smiles
-from unigen.molecules.force_field import mmff_relaxed
+from unigen.molecules.ensemble import ENERGY
+from unigen.molecules.force_field import mmff_energy, mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.imines import imines_turned
 from unigen.molecules.molecule import Molecule
@@ -163,15 +164,23 @@ class MoleculeGenerator:
             return Candidate(None, reason=f"broken; got {fault}", source=source)
         if isinstance(job, ConformerJob) and not _is_asked_for(molecule, job.job.request):
             # the model knows no sides of a hydrogen, and draws one of the two nearly always
-            turned = (other for other in imines_turned(molecule) if not fault_of(other))
-            right = next((other for other in turned if _is_asked_for(other, job.job.request)), None)
+            turned = map(self._settled, imines_turned(molecule))
+            right = next(
+                (other for other in turned if not fault_of(other) and _is_asked_for(other, job.job.request)), None
+            )
             if right is None:
                 too_many = _is_asked_for(molecule, job.job.request) is None
                 fault = "too symmetrical to tell its stereo" if too_many else "another stereo"
                 return Candidate(None, reason=f"{fault}; got {molecule.to_smiles()}", source=source)
             molecule, source["imines_turned"] = right, 1
         asked = {f"{name}_asked": float(value) for name, value in job.job.request.properties.items()}
-        return Candidate(replace(molecule, properties=asked), source=source)
+        energy = mmff_energy(molecule) if "relaxed" in source else None
+        told = {} if energy is None else {ENERGY: energy}
+        return Candidate(replace(molecule, properties=asked | told), source=source, facts={**told})
+
+    def _settled(self, molecule: Molecule) -> Molecule:
+        """The molecule, one of whose hydrogens was moved, in its minimum if that is asked for."""
+        return mmff_relaxed(molecule)[0] if self.settings.relax == "mmff" else molecule
 
 
 def _is_asked_for(molecule: Molecule, request: MoleculeRequest) -> bool | None:

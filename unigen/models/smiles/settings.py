@@ -23,7 +23,7 @@ class MoleculeSettings(VectorSettings):
             atom, stretches no bond or angle, and lies on the side that the SMILES says; else the least wrong one.
         repairs: how often at most a molecule is taken back to where it has gone wrong, and drawn on from there.
         redraws: how often at most a conformer is drawn again that has another stereo than its SMILES or is broken.
-        relax: clean up with a force field.
+        relax: clean up with MMFF94, and tell the energy.
     """
 
     temperature: float = 0.4
