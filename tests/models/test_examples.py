@@ -248,14 +248,15 @@ def test_atoms_are_placed_as_the_whole_sequence_has_them(mixers):
         WrittenMolecule(smiles_symbols(text), {1: 4.2}, np.random.default_rng(7), examples=examples({1: 4.2}))
         for text in ("CC(=O)N", "C#C")
     ]
-    settings = MoleculeSettings(steps=3)
+    settings = MoleculeSettings(steps=3, draws_per_atom=1, repairs=0)
     together = draw_conformers(network, writing, settings)
     fresh = [replace(one, rng=np.random.default_rng(7)) for one in writing]
     for one, drawn in zip(fresh, together, strict=True):
         (alone,) = draw_conformers(network, [one], settings)
-        np.testing.assert_allclose(alone.positions, drawn.positions, atol=5e-3)
+        np.testing.assert_allclose(alone.molecule.positions, drawn.molecule.positions, atol=5e-3)
     bare = [replace(one, rng=np.random.default_rng(7), examples=()) for one in writing]
-    assert np.abs(draw_conformers(network, bare, settings)[0].positions - together[0].positions).max() > 1e-2
+    other = draw_conformers(network, bare, settings)[0].molecule
+    assert np.abs(other.positions - together[0].molecule.positions).max() > 1e-2
 
 
 @pytest.mark.parametrize("hydrogens", ["implied", "written"])

@@ -19,7 +19,11 @@ from unigen.smiles.text import smiles_symbols, smiles_text
 FORMULAS = [None, None, {6: 2, 1: 6, 8: 1}, {6: 6, 1: 6}, {6: 3, 1: 7, 7: 1, 8: 2}]
 GRAMMARS = [SmilesGrammar(formula=formula) for formula in FORMULAS]
 VALUES: list[dict[int, float]] = [{}, {1: 0.3}, {}, {}, {1: 0.1}]
-SETTINGS = MoleculeSettings(steps=3)
+SETTINGS = MoleculeSettings(steps=3, draws_per_atom=1, repairs=0)
+
+
+def conformers(model, writings, settings):
+    return [drawn.molecule for drawn in draw_conformers(model, writings, settings)]
 
 
 def uniforms(seed: int = 0) -> np.ndarray:
@@ -74,9 +78,9 @@ def test_without_guidance_properties_are_left_out(written):
     asked = draw_smiles(model, GRAMMARS, VALUES, uniforms(), 1.0, guidance=0.0)
     assert asked == draw_smiles(model, GRAMMARS, none, uniforms(), 1.0)
     bare = [replace(one, values={}) for one in writings(written)]
-    plain = draw_conformers(model, bare, SETTINGS)
-    unguided = draw_conformers(model, writings(written), replace(SETTINGS, guidance=0.0))
-    guided = draw_conformers(model, writings(written), replace(SETTINGS, guidance=4.0))
+    plain = conformers(model, bare, SETTINGS)
+    unguided = conformers(model, writings(written), replace(SETTINGS, guidance=0.0))
+    guided = conformers(model, writings(written), replace(SETTINGS, guidance=4.0))
     for one, other, third in zip(plain, unguided, guided, strict=True):
         np.testing.assert_allclose(one.positions, other.positions, atol=5e-3)
         assert one.numbers.tolist() == third.numbers.tolist()
@@ -84,7 +88,7 @@ def test_without_guidance_properties_are_left_out(written):
 
 
 def test_the_molecules_are_those_that_were_written(written):
-    drawn = draw_conformers(small_molecule_model(), writings(written), SETTINGS)
+    drawn = conformers(small_molecule_model(), writings(written), SETTINGS)
     for molecule, symbols in zip(drawn, written, strict=True):
         text = smiles_text(symbols)
         assert molecule.smiles == text
@@ -96,15 +100,15 @@ def test_the_molecules_are_those_that_were_written(written):
 
 
 def test_the_same_random_numbers_give_the_same_molecules_in_any_batch(written):
-    together = draw_conformers(small_molecule_model(), writings(written), SETTINGS)
+    together = conformers(small_molecule_model(), writings(written), SETTINGS)
     for row in range(len(written)):
-        alone = draw_conformers(small_molecule_model(), [writings(written)[row]], SETTINGS)[0]
+        alone = conformers(small_molecule_model(), [writings(written)[row]], SETTINGS)[0]
         np.testing.assert_allclose(alone.positions, together[row].positions, atol=5e-3)
 
 
 def test_charges_are_kept():
     writing = WrittenMolecule(smiles_symbols("[NH3+]CC(=O)[O-]"), {}, np.random.default_rng(0))
-    molecule = draw_conformers(small_molecule_model(), [writing], SETTINGS)[0]
+    molecule = conformers(small_molecule_model(), [writing], SETTINGS)[0]
     assert molecule.charges.sum() == 0
     assert min(molecule.charges.tolist()) == -1
     assert molecule.formula == "C2H5NO2"

@@ -13,6 +13,7 @@ from unigen import CrystalRequest, MoleculeRequest, UserError, generate
 from unigen.elements import hill_formula
 from unigen.models.generator import Candidate, Job
 from unigen.models.smiles import generator as molecule_generator
+from unigen.models.smiles.conformer_decoding import DrawnConformer
 from unigen.models.smiles.generator import MoleculeGenerator
 from unigen.models.smiles.jobs import Scaffold
 from unigen.models.smiles.settings import MoleculeSettings
@@ -42,11 +43,12 @@ def perfect(monkeypatch):
         found = []
         for writing in writings:
             text = molecule_generator.read_smiles(writing.symbols)
-            plain = real_draw(model, [writing], settings)[0]
+            plain = real_draw(model, [writing], settings)[0].molecule
             smiles = Chem.MolToSmiles(Chem.RemoveHs(_flat(plain)), isomericSmiles=False)
             real = known[smiles]
             sign = [1, 1, -1 if len(trials) == 1 else 1]
-            found.append(replace(real, positions=real.positions * sign, smiles=""))
+            placed = replace(real, positions=real.positions * sign, smiles="")
+            found.append(DrawnConformer(placed))
             assert text.skeleton.counts == real.counts
         return found
 

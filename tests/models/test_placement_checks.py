@@ -19,7 +19,7 @@ from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.stereo_hints import against_stereo
 from unigen.smiles.text import smiles_symbols
 
-PLAIN = MoleculeSettings(steps=2, candidates=1, repairs=0)
+PLAIN = MoleculeSettings(steps=2, draws_per_atom=1, repairs=0)
 CPU = torch.device("cpu")
 
 
@@ -98,7 +98,9 @@ def test_fixed_atoms_stay_whatever_is_wrong_with_them():
     assert not drawn[:, :3].any()
 
 
-@pytest.mark.parametrize("settings", [{"candidates": 1}, {"candidates": 4}, {"candidates": 4, "repairs": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"draws_per_atom": 1}, {"draws_per_atom": 4}, {"draws_per_atom": 4, "repairs": 0}]
+)
 def test_a_molecule_is_drawn_the_same_alone_and_among_others(settings):
     model = small_molecule_model()
     texts = ["CC(=O)O", "C[C@H](N)C(=O)O", "C1CC2CC1C2", "F/C=C/Cl"]
@@ -108,7 +110,7 @@ def test_a_molecule_is_drawn_the_same_alone_and_among_others(settings):
             WrittenMolecule(smiles_symbols(texts[index]), {}, np.random.default_rng([7, index])) for index in which
         ]
         how = MoleculeSettings(steps=2, **settings)
-        return [molecule.positions for molecule in draw_conformers(model, written, how)]
+        return [drawn.molecule.positions for drawn in draw_conformers(model, written, how)]
 
     together = drawn([0, 1, 2, 3])
     for index in range(len(texts)):

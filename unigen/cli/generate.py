@@ -321,6 +321,12 @@ def generate_molecule(
         int | None,
         typer.Option(min=0, help="How often what is broken, or of wrong stereo, is drawn again.", show_default="4"),
     ] = None,
+    draws_per_atom: Annotated[
+        int | None, typer.Option(min=1, help="Places tried for an atom until one is sound.", show_default="8")
+    ] = None,
+    repairs: Annotated[
+        int | None, typer.Option(min=0, help="How often it is taken back to where it went wrong.", show_default="6")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     candidates: Candidates = None,
     rank_by: Annotated[Literal["property"] | None, typer.Option(help="What chooses among candidates.")] = None,
@@ -352,6 +358,8 @@ def generate_molecule(
             symbol_temperature=symbol_temperature,
             guidance=guidance,
             redraws=redraws,
+            draws_per_atom=draws_per_atom,
+            repairs=repairs,
             relax=None if relax == "xtb" else relax,
         ),
         seed=seed,

@@ -121,6 +121,8 @@ class MoleculeFolder(RunFolder):
         console.print(molecules_table(made, len(made), console.width))
         redraws = [row["redraws"] for row in rows if "redraws" in row]
         redrawn = f", {len(redraws)} of {len(rows)} drawn again (another stereo, or broken)" if redraws else ""
+        if repaired := sum("repairs" in row for row in rows):
+            redrawn += f", {repaired} repaired (taken back to where it had gone wrong)"
         counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped"
         if failed:
             kinds = by_reason(("", row["reason"]) for row in failed)

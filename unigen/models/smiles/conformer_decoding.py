@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -50,6 +51,18 @@ class WrittenMolecule:
     examples: Sequence[Example] = ()
 
 
+class DrawnConformer(NamedTuple):
+    """A molecule in space.
+
+    Attributes:
+        molecule: as drawn.
+        repairs: how often it was taken back to where it had gone wrong.
+    """
+
+    molecule: Molecule
+    repairs: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class FixedAtoms:
     """Atoms that stay where they are.
@@ -65,7 +78,7 @@ class FixedAtoms:
 
 def draw_conformers(
     model: MoleculeModel, molecules: Sequence[WrittenMolecule], settings: MoleculeSettings
-) -> list[Molecule]:
+) -> list[DrawnConformer]:
     """One conformer of each SMILES, its heavy atoms in the order of the text, then the hydrogens of each.
 
     Args:
@@ -92,7 +105,7 @@ def draw_conformers(
     device = next(model.parameters()).device
     batch = collate_molecules([plans[index] for index in order]).to(device)
     shape = tuple(batch.positions.shape)
-    checked = settings.candidates > 1 or settings.repairs > 0
+    checked = settings.draws_per_atom > 1 or settings.repairs > 0
     checks = PlacementChecks.of([plans[index] for index in order], shape[1], device) if checked else None
     rngs = [molecules[index].rng for index in order]
     fixed_positions, fixed_mask = np.zeros(shape, dtype=np.float32), np.zeros(shape[:2], dtype=bool)
@@ -108,7 +121,7 @@ def draw_conformers(
 
     def draw(rows: Int[Tensor, "chosen"], kept: FixedAtoms) -> Float[Tensor, "chosen atoms 3"]:
         chosen = batch.select(rows)
-        normal = _normal_numbers(chosen, [rngs[row] for row in rows.tolist()], settings.candidates)
+        normal = _normal_numbers(chosen, [rngs[row] for row in rows.tolist()], settings.draws_per_atom)
         return draw_positions(
             model,
             chosen,
@@ -120,13 +133,15 @@ def draw_conformers(
         )
 
     drawn = draw(torch.arange(len(order), device=device), fixed)
+    taken_back = torch.zeros(len(order), dtype=torch.int64, device=device)
     if checks is not None:
-        drawn = _repaired(batch, drawn, checks, fixed, draw, settings.repairs)
-    positions = dict(zip(order, drawn.cpu().numpy(), strict=True))
-    return [
-        molecule_of_plan(planned, positions[index][: len(planned.numbers)], smiles_text(molecules[index].symbols))
-        for index, planned in enumerate(plans)
-    ]
+        drawn, taken_back = _repaired(batch, drawn, checks, fixed, draw, settings.repairs)
+    found = {}
+    for index, positions, repairs in zip(order, drawn.cpu().numpy(), taken_back.tolist(), strict=True):
+        text = smiles_text(molecules[index].symbols)
+        molecule = molecule_of_plan(plans[index], positions[: len(plans[index].numbers)], text)
+        found[index] = DrawnConformer(molecule, repairs)
+    return [found[index] for index in range(len(plans))]
 
 
 def _normal_numbers(
@@ -147,8 +162,10 @@ def _repaired(
     fixed: FixedAtoms,
     draw: Callable[[Int[Tensor, "chosen"], FixedAtoms], Float[Tensor, "chosen atoms 3"]],
     repairs: int,
-) -> Float[Tensor, "batch atoms 3"]:
+) -> tuple[Float[Tensor, "batch atoms 3"], Int[Tensor, "batch"]]:
     """The molecules that have gone wrong drawn anew from a little before the first atom that has, each time earlier.
+
+    Also how often each was.
 
     Args:
         batch: the molecules.
@@ -161,11 +178,13 @@ def _repaired(
     index = torch.arange(positions.shape[1], device=positions.device)
     # what is wrong with a hydrogen is as a rule where the atom stands that it is bonded to
     heavy = torch.where(batch.numbers == 1, batch.bond_order.argmax(-1), index)
+    taken_back = torch.zeros(len(positions), dtype=torch.int64, device=positions.device)
     for repair in range(repairs):
         fault, other = checks.first_fault(positions)
         rows = (fault < batch.num_atoms).nonzero()[:, 0]
         if not len(rows):
             break
+        taken_back[rows] += 1
         wrong = torch.stack([fault, other], 1)[rows]
         if repair:
             wrong = heavy[rows].gather(1, wrong)
@@ -175,7 +194,7 @@ def _repaired(
         again = draw(rows, FixedAtoms(where, kept))
         better = checks.select(rows).first_fault(again)[0] > fault[rows]
         positions = positions.index_copy(0, rows[better], again[better])
-    return positions
+    return positions, taken_back
 
 
 def molecule_of_plan(planned: MoleculeSequence, positions: Float[np.ndarray, "atoms 3"], smiles: str) -> Molecule:

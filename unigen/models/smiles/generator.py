@@ -11,7 +11,7 @@ from unigen.cards import Kind
 from unigen.errors import UserError
 from unigen.models.generator import Candidate, Job, OpenedModel, Range
 from unigen.models.smiles.atoms_first_decoding import PartialMolecule, draw_atoms_first
-from unigen.models.smiles.conformer_decoding import WrittenMolecule, draw_conformers
+from unigen.models.smiles.conformer_decoding import DrawnConformer, WrittenMolecule, draw_conformers
 from unigen.models.smiles.jobs import ConformerJob, DeNovoJob, RequestResolver
 from unigen.models.smiles.network import MoleculeModel
 from unigen.models.smiles.settings import MoleculeSettings
@@ -110,7 +110,7 @@ class MoleculeGenerator:
             fixed = job.scaffold.fixed(prefix.order, read) if job.scaffold else {}
             written[job.job_index] = WrittenMolecule(symbols, job.values, job.position_rng(trial), fixed, job.examples)
         readable = [job for job in jobs if job.job_index in written]
-        molecules: list[Molecule] = []
+        molecules: list[DrawnConformer] = []
         if readable:
             molecules = draw_conformers(self.model, [written[job.job_index] for job in readable], self.settings)
         candidates = {
@@ -150,12 +150,16 @@ class MoleculeGenerator:
         molecules = dict(zip(rows, draw_atoms_first(self.model, list(rows.values()), self.settings), strict=True))
         refused: Candidate[Molecule] = Candidate(None, reason="a model of the layout atoms-first keeps no scaffold")
         return [
-            self._candidate(job, molecules[job.job_index], trial) if job.job_index in rows else refused for job in jobs
+            self._candidate(job, DrawnConformer(molecules[job.job_index]), trial) if job.job_index in rows else refused
+            for job in jobs
         ]
 
-    def _candidate(self, job: ResolvedJob, molecule: Molecule, trial: int) -> Candidate[Molecule]:
+    def _candidate(self, job: ResolvedJob, drawn: DrawnConformer, trial: int) -> Candidate[Molecule]:
         """The molecule, cleaned up if asked for, or what is wrong with it."""
+        molecule = drawn.molecule
         source: dict[str, str | int | float] = {"redraws": trial} if trial else {}
+        if drawn.repairs:
+            source["repairs"] = drawn.repairs
         if self.resolver.table is not None and job.values:
             source["examples"] = len(job.examples)
         if self.settings.relax == "mmff":

@@ -19,8 +19,8 @@ class MoleculeSettings(VectorSettings):
             78 % by EDM's look-up, 400 samples), and no fewer different ones.
         guidance: how much stronger than the model holds it the properties asked for count, in symbols and positions
             (Ho and Salimans 2022): 1 is the model itself, 0 leaves them out.
-        candidates: how many places of an atom are drawn at most: the first is taken that is not too close to another
-            atom, stretches no bond or angle, and lies on the side that the SMILES says; else the least wrong one.
+        draws_per_atom: how many places of an atom are drawn at most: the first is taken that is not too close to
+            another atom, stretches no bond or angle, and lies on the side that the SMILES says; else the least wrong.
         repairs: how often at most a molecule is taken back to where it has gone wrong, and drawn on from there.
         redraws: how often at most a conformer is drawn again that has another stereo than its SMILES or is broken.
         relax: clean up with MMFF94, and tell the energy.
@@ -29,7 +29,7 @@ class MoleculeSettings(VectorSettings):
     temperature: float = 0.4
     symbol_temperature: float = 0.8
     guidance: float = 1.0
-    candidates: int = 8
+    draws_per_atom: int = 8
     repairs: int = 6
     redraws: int = 4
     relax: Literal["none", "mmff"] = "none"
@@ -37,4 +37,4 @@ class MoleculeSettings(VectorSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, symbol_temperature=TEMPERATURES, guidance=(-1_000, 1_000))
-        check_ranges(self, candidates=(1, 1_000), repairs=(0, 1_000), redraws=(0, 10_000))
+        check_ranges(self, draws_per_atom=(1, 1_000), repairs=(0, 1_000), redraws=(0, 10_000))
