@@ -28,8 +28,8 @@ from unigen.geometry.rotation import random_rotation
 from unigen.models.checkpoint import load_model
 from unigen.models.smiles.atoms_first_decoding import PartialMolecule, draw_atoms_first
 from unigen.models.smiles.batch import collate_molecules
-from unigen.models.smiles.conformer_decoding import draw_positions
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.position_decoding import draw_positions
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import encode
 from unigen.molecules.molecule import Molecule

@@ -9,7 +9,7 @@ import torch
 
 from tests.models.small_model import ATTENTION, HYBRID
 from tests.models.small_molecules import batch, small_molecule_model
-from unigen.models.smiles.conformer_decoding import draw_positions
+from unigen.models.smiles.position_decoding import draw_positions
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.nn.process.solvers import dpm_solver_2m, karras_levels
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tests.models.small_molecules import batch, molecules, sequences, small_molecule_model
 from unigen.models.smiles.batch import collate_molecules
-from unigen.models.smiles.conformer_decoding import FixedAtoms, WrittenMolecule, draw_conformers, draw_positions
+from unigen.models.smiles.conformer_decoding import WrittenMolecule, draw_conformers
 from unigen.models.smiles.network import MoleculeModel
 from unigen.models.smiles.placement_checks import PlacementChecks
+from unigen.models.smiles.position_decoding import FixedAtoms, draw_positions
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.stereo_hints import against_stereo
 from unigen.smiles.text import smiles_symbols

@@ -14,8 +14,9 @@ import torch
 
 from unigen.models.smiles.atoms_first import partial_sequence, placement_points
 from unigen.models.smiles.batch import MoleculeBatch, collate_molecules
-from unigen.models.smiles.conformer_decoding import draw_vectors, molecule_of_plan, solver_levels
+from unigen.models.smiles.conformer_decoding import molecule_of_plan
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.position_decoding import draw_vectors, solver_levels
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
