@@ -136,6 +136,13 @@ def test_what_is_auxiliary_is_learned_and_not_told(home, model):
         )
 
 
+def test_what_would_depend_on_the_cell_of_a_crystal_is_refused():
+    told = {"properties": {"gap": "monoid"}, "units": {"gap": "eV"}}
+    with pytest.raises(UserError, match="depend on the cell that it is written in; got monoid"):
+        PropertyConfig(kind="property", structures="crystals", **told)
+    assert PropertyConfig(kind="property", structures="molecules", **told).properties == told["properties"]
+
+
 def test_files_of_anyone_are_predicted_into_a_table_and_a_page(home, unigen, refused, tmp_path):
     (tmp_path / "cifs").mkdir()
     for name, crystal in zip("abc", prototypes(3), strict=True):

@@ -22,6 +22,7 @@ from unigen.nn.encoders.choice import (
 )
 from unigen.nn.encoders.frame_averaging import FrameAveragingEncoder
 from unigen.nn.encoders.graphs import AtomGraph, collate_graphs
+from unigen.nn.encoders.monoid import MonoidFold
 from unigen.nn.encoders.pooling import Readout
 
 CUTOFF = 4.0
@@ -161,3 +162,70 @@ def test_what_is_summed_grows_with_the_structure_and_the_rest_does_not(how):
     assert one.shape == (1, 2, 2)
     assert alike(two[:, 1], one[:, 1])
     assert alike(two[:, 0], (2 if how == "sum" else 1) * one[:, 0])
+
+
+@pytest.mark.parametrize("pooling", ["sum", "mean", "attention", "monoid"])
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**31))
+def test_what_is_read_out_knows_no_order_of_atoms_and_no_batch(encoder, pooling, seed):
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        readout = Readout((pooling,), encoder.width, columns=3).double().eval()
+    orders = [rng.permutation(len(molecule)) for molecule in MOLECULES]
+    given_order = [graph_of(molecule, CUTOFF) for molecule in MOLECULES]
+    other_order = [
+        AtomGraph.of(molecule.numbers[order], molecule.positions[order].astype(np.float64), None, CUTOFF)
+        for molecule, order in zip(MOLECULES, orders, strict=True)
+    ]
+
+    def told(graphs: list[AtomGraph]) -> torch.Tensor:
+        batch = collate_graphs(graphs, torch.float64)
+        with torch.no_grad():
+            return readout(encoder.of_atoms(batch), batch)
+
+    together = told(given_order)
+    assert alike(told(other_order), together)
+    assert alike(torch.cat([told([graph]) for graph in given_order]), together)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 2**31))
+def test_a_monoid_commutes_and_folds_a_tree(lengths, seed):
+    """Each structure on its own: pairs of neighbours in the order, then pairs of pairs; an atom alone is itself."""
+    torch.manual_seed(seed)
+    fold = MonoidFold(4).double().eval()
+    a, b = torch.randn(2, 5, 4, dtype=torch.float64)
+    assert alike(fold.operator(a, b), fold.operator(b, a))
+    atoms = torch.randn(sum(lengths), 4, dtype=torch.float64)
+    structure = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
+    found = fold(atoms, structure, len(lengths))
+    for part, row in zip(atoms.split(lengths), found, strict=True):
+        left = list(part[(part @ fold.direction).argsort()])
+        while len(left) > 1:
+            pairs = [fold.operator(*(each[None] for each in left[i : i + 2]))[0] for i in range(0, len(left) - 1, 2)]
+            left = pairs + left[len(left) - len(left) % 2 :]
+        assert alike(left[0], row)
+    fold.train()  # every order of three atoms or more is another tree
+    drawn = torch.stack([fold(atoms, structure, len(lengths)) for _ in range(20)])
+    varies = (drawn - drawn[0]).abs().amax((0, 2)) > 1e-12
+    assert varies.tolist() == [length > 2 for length in lengths]
+
+
+def test_a_monoid_learns_to_be_associative():
+    """Told the largest of six, in orders that are drawn: what is left to the tree is little beside what is told."""
+    torch.manual_seed(0)
+    fold, ends = MonoidFold(16), torch.nn.ModuleList([torch.nn.Linear(1, 16), torch.nn.Linear(16, 1)])
+    optimizer = torch.optim.Adam([*fold.parameters(), *ends.parameters()], lr=1e-2)
+    structure = torch.arange(64).repeat_interleave(6)
+    for _ in range(400):
+        x = torch.rand(384, 1)
+        error = (ends[1](fold(ends[0](x), structure, 64))[:, 0] - x.view(64, 6).amax(1)).square().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    x = torch.rand(384, 1)
+    with torch.no_grad():
+        once, again = (ends[1](fold(ends[0](x), structure, 64))[:, 0] for _ in range(2))
+    largest = x.view(64, 6).amax(1)
+    assert (once - largest).square().mean() < 0.5 * largest.var()
+    assert (once - again).square().mean() < 0.05 * once.var()

@@ -13,6 +13,7 @@ from unigen.models.error_bars import calibrate
 from unigen.models.property.batch import LabelledGraph, collate_labelled, graph_of
 from unigen.models.property.network import GraphPropertyNetwork, PropertyConfig
 from unigen.models.training_set import DataConfig, TrainingSet
+from unigen.nn.encoders.choice import GROWING
 from unigen.shapes import Float, Int
 
 _RIDGE = 1e-3
@@ -87,7 +88,7 @@ class LabelledStructures:
             if not is_known.any():
                 raise UserError("no structure with a known value", got=list(self.config.properties)[place])
             y, x = self.values[is_known, place], counts[is_known]
-            x = x if how == "sum" else x / x.sum(1, keepdims=True)
+            x = x if how in GROWING else x / x.sum(1, keepdims=True)
             middle = x.mean(0)
             weights = np.linalg.solve(
                 (x - middle).T @ (x - middle) + _RIDGE * np.eye(len(elements)), (x - middle).T @ (y - y.mean())

@@ -24,7 +24,7 @@ from unigen.models.error_bars import ERROR_BARS, SMALLEST_LOG_SPREAD, UNCALIBRAT
 from unigen.models.interface import ALL, PredictingNetwork
 from unigen.models.property.batch import LabelledGraphs, graph_of
 from unigen.molecules.molecule import Molecule
-from unigen.nn.encoders.choice import EncoderChoice, MessagePassingChoice, Pooling, build_encoder
+from unigen.nn.encoders.choice import GROWING, EncoderChoice, MessagePassingChoice, Pooling, build_encoder
 from unigen.nn.encoders.graphs import AtomGraphs, collate_graphs, sum_by
 from unigen.shapes import Float
 
@@ -41,7 +41,7 @@ class PropertyConfig:
         encoder: of the atoms; see there, too.
 
     Raises:
-        UserError: a value out of its range, or not one unit a property.
+        UserError: a value out of its range, not one unit a property, or what of crystals would depend on their cell.
     """
 
     kind: Literal["property"]
@@ -64,6 +64,12 @@ class PropertyConfig:
                 raise UserError("auxiliary: no such property", got=name, wanted=f"some of {', '.join(self.properties)}")
         if {*self.properties} <= {*self.auxiliary}:
             raise UserError("auxiliary: nothing is left to be told", got=", ".join(self.auxiliary))
+        if self.structures == "crystals" and "monoid" in self.properties.values():
+            raise UserError(
+                "properties: what a monoid tells of a crystal would depend on the cell that it is written in",
+                got="monoid",
+                wanted="mean or attention",
+            )
 
 
 class Predicted(NamedTuple):
@@ -116,7 +122,7 @@ class GraphPropertyNetwork(PredictingNetwork):
         pooling = tuple(config.properties.values())
         self.readout = Readout(pooling, self.encoder.width, columns=1)
         self.spread = Readout(pooling, self.encoder.width, columns=1)
-        self.register_buffer("is_sum", torch.tensor([how == "sum" for how in pooling]), persistent=False)
+        self.register_buffer("is_sum", torch.tensor([how in GROWING for how in pooling]), persistent=False)
 
     @property
     def properties(self) -> tuple[str, ...]:

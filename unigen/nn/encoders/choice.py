@@ -12,9 +12,13 @@ from unigen.config import check_ranges
 from unigen.errors import UserError
 from unigen.nn.encoders.graphs import Encoder
 
-Pooling = Literal["sum", "mean", "attention"]
+Pooling = Literal["sum", "mean", "attention", "monoid"]
 """``sum`` of what grows with the structure (a molecule's heat capacity), ``mean`` of what is told an atom (a crystal's
-formation energy), ``attention`` of what few atoms decide (a band gap, orbital energies)."""
+formation energy), ``attention`` of what few atoms decide (a band gap, orbital energies), ``monoid`` of what is learned
+how atoms add up (of molecules; see ``nn/encoders/monoid.py``)."""
+
+GROWING: tuple[Pooling, ...] = ("sum", "monoid")
+"""What may grow with the number of atoms."""
 
 _SIZES = {
     "width": (8, 65_536),

@@ -8,6 +8,7 @@ from torch_geometric.utils import softmax
 
 from unigen.nn.encoders.choice import Pooling
 from unigen.nn.encoders.graphs import AtomGraphs, mean_by, sum_by
+from unigen.nn.encoders.monoid import MonoidFold
 from unigen.shapes import Float
 
 
@@ -28,11 +29,16 @@ class Pool(nn.Module):
         self.out: nn.Module = nn.Linear(width, columns)
         if how == "attention":
             self.out = nn.Sequential(nn.Linear(_HEADS * width, width), nn.SiLU(), nn.Linear(width, columns))
+        self.fold = MonoidFold(width) if how == "monoid" else None
+        if how == "monoid":
+            self.out = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, columns))
 
     def forward(self, atoms: Float[Tensor, "atoms width"], graphs: AtomGraphs) -> Float[Tensor, "structures columns"]:
         """One row a structure."""
         group, count = graphs.structure, len(graphs)
         x = self.of_atom(atoms)
+        if self.fold is not None:
+            return self.out(self.fold(x, group, count))
         if self.weight is None:
             pooled = sum_by if self.how == "sum" else mean_by
             return pooled(self.out(x), group, count)
