@@ -24,16 +24,35 @@ from unigen.nn.encoders.frame_averaging import FrameAveragingEncoder
 from unigen.nn.encoders.graphs import AtomGraph, collate_graphs
 from unigen.nn.encoders.monoid import MonoidFold
 from unigen.nn.encoders.pooling import Readout
+from unigen.nn.encoders.radial import envelope
+from unigen.nn.encoders.spectral import SpectralPositions, Spectrum, spectrum
 
 CUTOFF = 4.0
 CHOICES: dict[str, EncoderChoice] = {
     "message_passing": MessagePassingChoice(width=16, layers=2, radial=8, cutoff=CUTOFF),
     "frame_averaging": FrameAveragingChoice(width=16, layers=2, heads=2, radial=8, cutoff=CUTOFF),
+    "frame_averaging, spectral": FrameAveragingChoice(
+        width=16, layers=2, heads=2, radial=8, cutoff=CUTOFF, positional=4
+    ),
     "equivariant": EquivariantChoice(width=16, layers=2, hidden="8x0e + 4x1o + 2x2e", radial=8, cutoff=CUTOFF),
 }
 CRYSTALS = [crystal for crystal in prototypes(80) if len(crystal) <= 12]
 MOLECULES = [Molecule.from_smiles(text, seed=0) for text in ("C", "CCO", "c1ccccc1", "C[C@H](N)C(=O)O", "O")]
 """Alanine has a hand; energies and gaps do not depend on it."""
+
+
+def _symmetric(molecule: Molecule) -> np.ndarray:
+    """Its positions, but of methane and benzene exact ones, whose graphs have equal eigenvalues."""
+    if molecule.smiles == "C":
+        return np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 0.63
+    if molecule.smiles == "c1ccccc1":
+        angle = np.arange(6) * np.pi / 3
+        ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(6)], 1)
+        return np.concatenate([1.39 * ring, 2.48 * ring])
+    return molecule.positions.astype(np.float64)
+
+
+SYMMETRIC = {molecule.smiles: _symmetric(molecule) for molecule in MOLECULES}
 
 
 @pytest.fixture(scope="module", params=CHOICES)
@@ -87,6 +106,8 @@ def test_a_crystal_is_the_same_in_any_cell(encoder, crystal, seed):
     new_atoms, new_whole = features(encoder, [same])
     assert alike(new_atoms, atoms)
     assert alike(new_whole, whole)
+    if getattr(encoder, "positions", None) is not None:  # of molecules: a larger cell has a larger spectrum
+        return
     axis = rng.integers(3)
     doubled = np.concatenate([sites @ lattice, sites @ lattice + lattice[axis]])
     larger = lattice * np.where(np.arange(3) == axis, 2, 1)[:, None]
@@ -127,6 +148,64 @@ def test_an_atom_alone_has_features(encoder):
     atoms, whole = features(encoder, [AtomGraph.of(np.array([2]), np.zeros((1, 3)), None, CUTOFF)])
     assert torch.isfinite(atoms).all()
     assert alike(atoms, whole)
+
+
+def spectra(positions: np.ndarray, numbers: np.ndarray) -> Spectrum:
+    graphs = collate_graphs([AtomGraph.of(numbers, positions, None, CUTOFF)], torch.float64)
+    return spectrum(graphs, envelope(graphs.separation.norm(dim=-1), CUTOFF / 2))
+
+
+@settings(max_examples=15)
+@given(st.sampled_from(MOLECULES), st.integers(0, 2**31))
+def test_the_basis_of_an_eigenspace_says_nothing(molecule, seed):
+    """Whatever eigenvectors stand for the spectrum, of the same sign or another, turned where eigenvalues agree."""
+    torch.manual_seed(seed)
+    network = SpectralPositions(3, 8, CUTOFF / 2).double()
+    found = spectra(SYMMETRIC[molecule.smiles], molecule.numbers)
+    values, vectors = found.values[0], found.vectors[0]
+    turned = vectors * torch.randint(0, 2, (len(values),)).mul(2).sub(1)
+    for first in range(len(values)):
+        same = ((values - values[first]).abs() < 1e-8).nonzero()[:, 0]
+        if same[0] == first and len(same) > 1:
+            rotation = torch.linalg.qr(torch.randn(len(same), len(same), dtype=torch.float64)).Q
+            turned[:, same] = turned[:, same] @ rotation
+    assert alike(network.kernel(Spectrum(values[None], turned[None])), network.kernel(found))
+
+
+def test_a_little_change_of_a_structure_changes_its_positions_a_little():
+    """At benzene and methane, too, whose eigenvectors are arbitrary, and turn at once when the molecule is bent."""
+    torch.manual_seed(0)
+    network = SpectralPositions(3, 8, CUTOFF / 2).double()
+    rng = np.random.default_rng(0)
+    turned = False
+    for molecule in MOLECULES:
+        positions = SYMMETRIC[molecule.smiles]
+        before = spectra(positions, molecule.numbers)
+        shift = rng.normal(size=positions.shape)
+        bent = [spectra(positions + size * shift, molecule.numbers) for size in (1e-3, 1e-5)]
+        changes = [(network.kernel(after) - network.kernel(before)).abs().max().item() for after in bent]
+        assert changes[0] < 1e-2
+        assert changes[1] < 2e-2 * changes[0]  # a hundredth of the way, about
+        turned |= bool((bent[1].vectors.abs() - before.vectors.abs()).abs().max() > 0.1)
+    assert turned
+
+
+def test_the_spectrum_is_that_of_the_laplacian_and_tells_rings_from_chains():
+    ring, chain = (Molecule.from_smiles(text, seed=0) for text in ("C1CCCCC1", "CCCCCC"))
+    for molecule in (ring, chain):
+        positions = molecule.positions.astype(np.float64)
+        distance = np.linalg.norm(positions[:, None] - positions, axis=-1)
+        weight = (
+            envelope(torch.from_numpy(distance).flatten(), CUTOFF / 2).view(distance.shape).numpy()
+        )  # of an atom with itself 1, too
+        scale = 1 / np.sqrt(weight.sum(1))
+        laplacian = np.eye(len(molecule)) - scale[:, None] * weight * scale
+        found = spectra(positions, molecule.numbers).values[0].numpy()
+        assert np.allclose(found, np.linalg.eigvalsh(laplacian), atol=1e-9)
+        assert abs(found[0]) < 1e-9 < found[1]
+        assert found[-1] < 2
+    apart = [spectra(each.positions.astype(np.float64), each.numbers).values[0, 1] for each in (ring, chain)]
+    assert apart[0] > 2 * apart[1]
 
 
 @settings(max_examples=20)

@@ -24,7 +24,14 @@ from unigen.models.error_bars import ERROR_BARS, SMALLEST_LOG_SPREAD, UNCALIBRAT
 from unigen.models.interface import ALL, PredictingNetwork
 from unigen.models.property.batch import LabelledGraphs, graph_of
 from unigen.molecules.molecule import Molecule
-from unigen.nn.encoders.choice import GROWING, EncoderChoice, MessagePassingChoice, Pooling, build_encoder
+from unigen.nn.encoders.choice import (
+    GROWING,
+    EncoderChoice,
+    FrameAveragingChoice,
+    MessagePassingChoice,
+    Pooling,
+    build_encoder,
+)
 from unigen.nn.encoders.graphs import AtomGraphs, collate_graphs, sum_by
 from unigen.shapes import Float
 
@@ -69,6 +76,13 @@ class PropertyConfig:
                 "properties: what a monoid tells of a crystal would depend on the cell that it is written in",
                 got="monoid",
                 wanted="mean or attention",
+            )
+        is_spectral = isinstance(self.encoder, FrameAveragingChoice) and self.encoder.positional > 0
+        if self.structures == "crystals" and is_spectral:
+            raise UserError(
+                "encoder: positional: the spectrum of a crystal's graph depends on the cell that it is written in",
+                got=self.encoder,
+                wanted="positional: 0, or molecules",
             )
 
 

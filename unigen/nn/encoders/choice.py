@@ -59,7 +59,11 @@ class EquivariantChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameAveragingChoice:
-    """Options of ``nn/encoders/frame_averaging.py``."""
+    """Options of ``nn/encoders/frame_averaging.py``.
+
+    Attributes:
+        positional: functions of the spectrum of the graph of bonds that atoms are told, of molecules; 0: none.
+    """
 
     kind: Literal["frame_averaging"] = "frame_averaging"
     width: int = 96
@@ -67,9 +71,10 @@ class FrameAveragingChoice:
     heads: int = 4
     radial: int = 24
     cutoff: float = 5.0
+    positional: int = 0
 
     def __post_init__(self) -> None:
-        check_ranges(self, **_SIZES, heads=(1, 65_536))
+        check_ranges(self, **_SIZES, heads=(1, 65_536), positional=(0, 1_024))
         if self.width % self.heads:
             raise UserError(
                 "encoder: the width cannot be divided among the heads",
@@ -95,7 +100,9 @@ def build_encoder(choice: EncoderChoice) -> Encoder:
         case FrameAveragingChoice():
             from unigen.nn.encoders.frame_averaging import FrameAveragingEncoder
 
-            return FrameAveragingEncoder(choice.width, choice.layers, choice.heads, choice.radial, choice.cutoff)
+            return FrameAveragingEncoder(
+                choice.width, choice.layers, choice.heads, choice.radial, choice.cutoff, choice.positional
+            )
         case EquivariantChoice():
             from unigen.nn.encoders.equivariant import EquivariantEncoder
 
