@@ -35,8 +35,12 @@ from unigen.train.settings import TrainConfig
 MEV = 27_211.386
 """Of a hartree."""
 UNITS = {
-    **{"alpha": ("bohr^3", 1.0), "gap": ("meV", MEV), "homo": ("meV", MEV), "lumo": ("meV", MEV)},
-    **{"mu": ("D", 1.0), "Cv": ("cal/(mol K)", 1.0)},
+    "alpha": ("bohr^3", 1.0),
+    "gap": ("meV", MEV),
+    "homo": ("meV", MEV),
+    "lumo": ("meV", MEV),
+    "mu": ("D", 1.0),
+    "Cv": ("cal/(mol K)", 1.0),
 }
 """Of each property, what its errors are told in, and how many of these a unit of the data has."""
 SUMMED = ("alpha", "Cv")
