@@ -229,15 +229,8 @@ def test_what_is_summed_grows_with_the_structure_and_the_rest_does_not(how):
     torch.manual_seed(0)
     readout = Readout((how, "mean"), 8, columns=2).double()
     graph = graph_of(MOLECULES[1], CUTOFF)
-    twice = AtomGraph(
-        np.tile(graph.numbers, 2),
-        np.tile(graph.positions, (2, 1)),
-        np.concatenate([graph.pairs, graph.pairs + len(graph.numbers)], 1),
-        np.tile(graph.offsets, (2, 1)),
-    )
     atoms = torch.randn(len(graph.numbers), 8, dtype=torch.float64)
-    one = readout(atoms, collate_graphs([graph]))
-    two = readout(atoms.repeat(2, 1), collate_graphs([twice]))
+    one, two = (readout(x, torch.zeros(len(x), dtype=torch.int64), 1) for x in (atoms, atoms.repeat(2, 1)))
     assert one.shape == (1, 2, 2)
     assert alike(two[:, 1], one[:, 1])
     assert alike(two[:, 0], (2 if how == "sum" else 1) * one[:, 0])
@@ -261,7 +254,7 @@ def test_what_is_read_out_knows_no_order_of_atoms_and_no_batch(encoder, pooling,
     def told(graphs: list[AtomGraph]) -> torch.Tensor:
         batch = collate_graphs(graphs, torch.float64)
         with torch.no_grad():
-            return readout(encoder.of_atoms(batch), batch)
+            return readout(encoder.of_atoms(batch), batch.structure, len(batch))
 
     together = told(given_order)
     assert alike(told(other_order), together)

@@ -193,16 +193,12 @@ class Scores:
 
 
 class OctreeNetwork(Network):
-    """What reads octrees: an embedding of tokens and a backbone.
-
-    Args:
-        sizes: of them.
-    """
+    """What reads octrees: an embedding of tokens and a backbone."""
 
     peaks: PeakPrompt | None
 
-    def __init__(self, sizes: OctreeSizes) -> None:
-        super().__init__()
+    def make_reader(self, sizes: OctreeSizes) -> None:
+        """Make both."""
         self.sizes, self.grid = sizes, sizes.grid
         self.embedding = OctreeEmbedding(self.grid, sizes.width, sizes.max_atoms, sizes.element_dropout)
         self.backbone = Backbone(sizes.mixers, sizes.width, sizes.heads, sizes.dropout)
@@ -274,8 +270,9 @@ class OctreeModel(OctreeNetwork, CompositionNetwork):
     seen: Tensor
 
     def __init__(self, config: OctreeSizes) -> None:
-        super().__init__(config)
+        super().__init__()
         self.config = config
+        self.make_reader(config)
         width = config.width
         self.symbol_head = SymbolHead(width, CRYSTAL_VOCABULARY_SIZE)
         self.mask_head = SymbolHead(width, MASKS)
