@@ -57,7 +57,6 @@ VARIANTS = {
     "frame averaging": ("frame_averaging", "attention"),
     "frame averaging, spectral positions": ("spectral", "attention"),
     "equivariant": ("equivariant", "attention"),
-    "frame averaging, spectral positions, monoid": ("spectral", "monoid"),
 }
 """An encoder, and how what is not summed is pooled."""
 _ALL = (
