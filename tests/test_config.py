@@ -16,6 +16,7 @@ from unigen.config import from_dict, load, load_union, read_yaml, to_plain, writ
 from unigen.errors import UserError
 from unigen.models.joint.network import JointConfig
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeMoleculeConfig
+from unigen.models.octree.property import OctreePropertyConfig
 from unigen.models.predictor.network import PredictorConfig
 from unigen.models.smiles.network import MoleculeConfig
 from unigen.models.training_set import DataConfig
@@ -177,6 +178,10 @@ def test_shipped_configs_are_complete_and_say_what_they_are(path):
         case PredictorConfig():
             not_read = (FOR_WYCKOFF - USUAL) | OF_WRITING | OF_SYMBOLS
             assert not_read <= unsaid <= not_read | USUAL
+        case OctreePropertyConfig():
+            said = {f"octree.{field.name}" for field in dataclasses.fields(config.model.octree)}
+            assert unsaid - said == {"model.octree"} | FOR_WYCKOFF | FOR_MOLECULES | OF_SYMBOLS | {"data.shuffle_atoms"}
+            assert said <= unsaid
         case OctreeMoleculeConfig() | OctreeCrystalConfig():
             assert FOR_WYCKOFF | FOR_MOLECULES <= unsaid <= FOR_WYCKOFF | FOR_MOLECULES | OF_WRITING
         case AutoregressiveConfig():

@@ -40,6 +40,8 @@ class Layout:
         position: (batch, tokens) index within its own sequence; packed, (1, tokens).
         lengths: (sequences,) positions in use.
         is_packed: whether all sequences lie in one row.
+        looks_ahead: whether a token of a padded layout sees all of its sequence, not what stands before it alone; only
+            attention can.
         places: (batch, tokens, 2, 3) where in space each token of a padded layout looks from, and where it lies, in
             periods along each axis; None where tokens have no place.
     """
@@ -47,6 +49,7 @@ class Layout:
     position: Int[Tensor, "batch tokens"]
     lengths: Int[Tensor, "sequences"]
     is_packed: bool = False
+    looks_ahead: bool = False
     places: Float[Tensor, "batch tokens 2 3"] | None = None
 
     @classmethod

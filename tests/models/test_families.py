@@ -154,7 +154,11 @@ PATTERNS: list[tuple[Layer, ...]] = [
     ("ssd", "attention", ExpertsLayer(mixer="lightnet", experts=3, active=1)),
     ("delta_product", "para_rnn", RepeatedLayer(mixer="s5", times=3)),
 ]
-WITH_BACKBONE = [family for family in LEARNED if family.name in {"words", "wyckoff", "smiles", "joint", "octree"}]
+WITH_BACKBONE = [
+    family
+    for family in LEARNED
+    if family.name in {"words", "wyckoff", "smiles", "joint", "octree"} and family.generator is not None
+]
 
 
 def in_pattern(family: Family, mixers: tuple[Layer, ...]) -> Family:

@@ -131,6 +131,50 @@ def test_a_target_is_told_its_place_and_nothing_else(config):
 
 
 @EACH_CONFIG
+def test_a_hidden_leaf_is_told_from_all_others_and_not_from_itself(config):
+    """Its element and place have no part in anything; those of every other leaf have one everywhere."""
+    model, batch = model_of(config), collate_octrees(config.grid, items_of(config))
+    is_leaf = (batch.stage == Stage.LEAF)[0].nonzero()[:, 0]
+    row, (seen, hidden) = 0, is_leaf[-2:].tolist()
+    masked = torch.zeros_like(batch.stage, dtype=torch.bool)
+    masked[row, hidden] = True
+    before = model.hidden(batch, masked).detach()
+    length = int(batch.lengths[row])
+    for leaf in (hidden, seen):
+        changed = replace(batch, element=batch.element.clone(), offset=batch.offset.clone())
+        changed.element[row, leaf] = 9
+        changed.offset[row, leaf] += 0.25
+        after = model.hidden(changed, masked).detach()
+        same = (after[row, :length] - before[row, :length]).abs().amax(-1) == 0
+        assert bool(same.all() if leaf == hidden else not same.any())
+        assert torch.equal(after[1:], before[1:])
+    alone = model.hidden(batch.select(torch.tensor([row])), masked[[row]]).detach()[0]
+    assert (alone[:length] - before[row, :length]).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["bins", "doubled", "continuous", "crystals"])
+def test_what_is_hidden_is_learned_and_nothing_is_drawn(name):
+    config = replace(CONFIGS[name], masked=0.5)
+    model, batch = model_of(config), collate_octrees(config.grid, items_of(config))
+    losses = model.losses(batch, torch.Generator().manual_seed(0))
+    assert {*losses} == {"element", "place"}
+    assert all(bool(torch.isfinite(loss)) for loss in losses.values())
+    torch.stack([*losses.values()]).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.backbone.parameters())
+    names = {*model.validated(batch, torch.Generator().manual_seed(0))}
+    assert names == {"val_nll", "val_loss_element", "val_loss_place"}
+    nothing = replace(config, masked=1e-9)
+    losses = model_of(nothing).losses(batch, torch.Generator().manual_seed(0))
+    assert all(loss.item() == 0 for loss in losses.values())
+    with pytest.raises(UserError, match="this model draws nothing: it was trained to tell hidden leaves"):
+        OctreeMoleculeGenerator(model, "masked")
+    with pytest.raises(UserError, match="not all can see what stands behind a token; got ssd; wanted attention"):
+        replace(config, mixers=("attention", "ssd"))
+    with pytest.raises(UserError, match="leaves are told from each other alone; got peaks 6; wanted peaks 0"):
+        OctreeCrystalConfig(peaks=6, masked=0.1, **SIZES)
+
+
+@EACH_CONFIG
 def test_scores_are_of_distributions_over_what_is_legal(config):
     model, batch = model_of(config), collate_octrees(config.grid, items_of(config))
     scores = model.scores(batch, model.hidden(batch)[:, :-1])

@@ -24,7 +24,7 @@ from unigen.models.property.batch import collate_labelled
 from unigen.models.property.items import LabelledStructures, calibrate_errors
 from unigen.models.property.network import PropertyConfig
 from unigen.models.training_set import DataConfig
-from unigen.nn.encoders.choice import MessagePassingChoice
+from unigen.nn.encoders.choice import FrameAveragingChoice, MessagePassingChoice
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
 
@@ -134,6 +134,17 @@ def test_what_is_auxiliary_is_learned_and_not_told(home, model):
         PropertyConfig(
             kind="property", structures="crystals", properties={"gap": "mean"}, units={"gap": "eV"}, auxiliary=("gap",)
         )
+
+
+def test_what_would_depend_on_the_cell_of_a_crystal_is_refused():
+    told = {"properties": {"gap": "monoid"}, "units": {"gap": "eV"}}
+    with pytest.raises(UserError, match="depend on the cell that it is written in; got monoid"):
+        PropertyConfig(kind="property", structures="crystals", **told)
+    assert PropertyConfig(kind="property", structures="molecules", **told).properties == told["properties"]
+    told = {"properties": {"gap": "mean"}, "units": {"gap": "eV"}, "encoder": FrameAveragingChoice(positional=4)}
+    with pytest.raises(UserError, match="positional: the spectrum of a crystal's graph depends on the cell"):
+        PropertyConfig(kind="property", structures="crystals", **told)
+    PropertyConfig(kind="property", structures="molecules", **told)
 
 
 def test_files_of_anyone_are_predicted_into_a_table_and_a_page(home, unigen, refused, tmp_path):

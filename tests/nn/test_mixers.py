@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -328,3 +330,21 @@ def test_attention_depends_on_relative_positions_only():
     here = Layout(torch.arange(5)[None], torch.tensor([5]))
     shifted = Layout(torch.arange(5)[None] + 11, torch.tensor([5]))
     assert_close(mixer(x, here), mixer(x, shifted), "shifted positions")
+
+
+@pytest.mark.parametrize("name", ["attention", "attention of grouped heads"])
+def test_attention_that_looks_ahead_sees_the_whole_sequence_and_no_padding(name):
+    """The last token sees as much as ever, the others what stands behind them, too."""
+    mixer, x = made(name), torch.randn(2, 7, WIDTH, dtype=torch.float64)
+    layout = Layout.padded(torch.tensor([7, 4]), 7)
+    ahead = replace(layout, looks_ahead=True)
+    causal, whole = mixer(x, layout).detach(), mixer(x, ahead).detach()
+    for row, length in enumerate(layout.lengths.tolist()):
+        assert_close(whole[row, length - 1], causal[row, length - 1], "the last token")
+        assert (whole[row, : length - 1] - causal[row, : length - 1]).abs().amax(-1).min() > 1e-6
+        changed = x.clone()
+        changed[row, length - 1] += 1.0
+        assert (mixer(changed, ahead).detach()[row, 0] - whole[row, 0]).abs().max() > 1e-6
+    changed = x.clone()
+    changed[1, 4:] += 1.0
+    assert_close(mixer(changed, ahead).detach()[1, :4], whole[1, :4], "padding")

@@ -72,7 +72,7 @@ def begin_with(model: Network, folder: Path) -> None:
     trained = load_model(folder).state_dict()
     expected = model.state_dict()
     state = model.beginning(trained)
-    wrong = [name for name in trained if name not in expected or expected[name].shape != state[name].shape]
+    wrong = [name for name, begun in state.items() if name not in expected or expected[name].shape != begun.shape]
     if wrong:
         raise UserError(
             f"start_from: {len(wrong)} tensors do not fit the model of this config, first {wrong[0]}",

@@ -26,6 +26,9 @@ from unigen.models.nearest.generator import NEAREST, NearestSettings, nearest_ge
 from unigen.models.octree.decoding import OctreeSettings
 from unigen.models.octree.items import octree_encoder, open_octree_crystals, open_octree_molecules
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig
+from unigen.models.octree.property import OctreePropertyConfig, OctreePropertyNetwork
+from unigen.models.octree.property_items import calibrate_errors as calibrate_octrees
+from unigen.models.octree.property_items import open_octree_properties
 from unigen.models.predictor.items import calibrate_errors as calibrate_molecules
 from unigen.models.predictor.items import open_properties
 from unigen.models.predictor.network import PredictorConfig, PropertyNetwork
@@ -231,6 +234,22 @@ FAMILIES: tuple[Family, ...] = (
         ),
         generator=_late("octree"),
         settings={"crystals": OctreeSettings},
+    ),
+    Family(
+        name="octree",
+        learned=Learned(
+            config=OctreePropertyConfig,
+            network=OctreePropertyNetwork,
+            training_set=open_octree_properties,
+            calibrate=calibrate_octrees,
+            reads="molecules",
+            tiny=OctreePropertyConfig(
+                kind="octree-property",
+                properties={"gap": "attention", "mu": "mean"},
+                units={"gap": "eV", "mu": "D"},
+                octree=OctreeMoleculeConfig(max_atoms=24, **_TINY_BACKBONE, **_TINY_HEADS),
+            ),
+        ),
     ),
     Family(
         name="predictor",

@@ -57,6 +57,9 @@ class _OctreeGenerator:
         version: checksum of the weights.
         settings: how to draw.
         score_steps: solver steps of the exact density of vectors in the score of a sample; 0 leaves the score out.
+
+    Raises:
+        UserError: a model that was trained on hidden leaves.
     """
 
     makes: Kind
@@ -69,6 +72,13 @@ class _OctreeGenerator:
         settings: OctreeSettings | None = None,
         score_steps: int = SCORE_STEPS,
     ) -> None:
+        if model.config.masked:
+            raise UserError(
+                "this model draws nothing: it was trained to tell hidden leaves from all others",
+                where=name,
+                got=f"masked {model.config.masked}",
+                next_step="begin another with it: start_from",
+            )
         self.model = model.eval()
         self.name, self.version = name, version
         self.settings = settings or OctreeSettings()

@@ -41,7 +41,7 @@ def open_octree_molecules(data: DataConfig, config: OctreeMoleculeConfig) -> Tra
     Raises:
         UserError: a dataset that is not built, or has no molecule that fits the model.
     """
-    train, val = (_that_fit(open_molecules(name), config) for name in (data.train, data.val))
+    train, val = (that_fit(open_molecules(name), config) for name in (data.train, data.val))
     encoded = partial(_molecule_item, rotate=data.rotate)
     return TrainingSet(
         train=train,
@@ -59,7 +59,7 @@ def open_octree_crystals(data: DataConfig, config: OctreeCrystalConfig) -> Train
     Raises:
         UserError: a dataset that is not built, or has no crystal that fits the model.
     """
-    train, val = (_that_fit(open_crystals(name), config) for name in (data.train, data.val))
+    train, val = (that_fit(open_crystals(name), config) for name in (data.train, data.val))
     encoded = _crystal_item
     if config.peaks:
         encoded = partial(_asked_item, peaks=config.peaks, hidden=config.peak_dropout)
@@ -133,7 +133,12 @@ def _tell_elements(dataset: Structures, network: OctreeModel) -> None:
     network.seen[torch.from_numpy(np.unique(dataset.numbers).astype(np.int64))] = True
 
 
-def _that_fit(dataset: Any, config: OctreeSizes) -> Any:
+def that_fit(dataset: Any, config: OctreeSizes) -> Any:
+    """The structures of a dataset that an octree of these sizes can hold; says how many cannot.
+
+    Raises:
+        UserError: none.
+    """
     small = dataset.select(dataset.num_atoms <= config.max_atoms)
     fits = np.array([_fits(config.grid, _coords(small, index)) for index in range(len(small))], dtype=bool)
     if not fits.any():

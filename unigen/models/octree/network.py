@@ -5,6 +5,9 @@ forms. "descriptor": what is known of the next token is added to the input of th
 "doubled", as published: behind each token stands a mask that holds what is known of the next one, and predicts it.
 Before all of it may stand the peaks of a powder pattern (``nn/conditions/peaks.py``), which are not predicted.
 
+Where ``masked`` is set it learns something else with the same parts, to be a beginning for a predictor
+(``property.py``): a share of the leaves is hidden, and each told from all that is not, by attention in both directions.
+
 Of a node its mask is drawn among the legal ones, then the atoms of each child within their bounds; of a leaf its
 element among those that are left, then its place in the cell. All is scored with the distribution over what is legal.
 """
@@ -23,7 +26,7 @@ from unigen.config import check_ranges
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
 from unigen.geometry.morton import MAX_DEPTH
-from unigen.models.interface import ALL, SHARES, CompositionNetwork, check_backbone
+from unigen.models.interface import ALL, SHARES, CompositionNetwork, Network, check_backbone
 from unigen.models.octree.batch import OctreeBatch, Stage
 from unigen.models.octree.embedding import Content, OctreeEmbedding, Target, contents, following, targets
 from unigen.models.octree.grammar import (
@@ -41,7 +44,7 @@ from unigen.nn.heads.digits import DigitHead
 from unigen.nn.heads.symbols import SymbolHead, start_small
 from unigen.nn.heads.vectors import VectorHead
 from unigen.nn.mixers.backbone import Backbone
-from unigen.nn.mixers.pattern import Layer
+from unigen.nn.mixers.pattern import AttentionLayer, ExpertsLayer, Layer, RepeatedLayer, mixer_of
 from unigen.nn.process.gaussian import GaussianProcess
 from unigen.shapes import Bool, Float, Int
 from unigen.tokens.sequence import SLOT_WIDTH, Channel
@@ -73,6 +76,8 @@ class OctreeSizes:
         head_blocks: residual blocks of a diffusion head.
         dropout: of the backbone's residual branches.
         element_dropout: how often an element's own embedding is hidden.
+        masked: share of the leaves that are hidden, and told from all that is not: pre-training for a predictor; 0:
+            each token is told from those before it, and it generates.
 
     Raises:
         UserError: a value out of its range.
@@ -95,6 +100,7 @@ class OctreeSizes:
     head_blocks: int = 2
     dropout: float = 0.05
     element_dropout: float = 0.0
+    masked: float = 0.0
 
     @property
     def most_peaks(self) -> int:
@@ -117,7 +123,9 @@ class OctreeSizes:
     def __post_init__(self) -> None:
         check_backbone(self)
         # what the symbols of a composition can write: so many of one element
-        check_ranges(self, max_atoms=(1, MAX_COUNT), depth=(1, MAX_DEPTH), element_dropout=SHARES)
+        check_ranges(self, max_atoms=(1, MAX_COUNT), depth=(1, MAX_DEPTH), element_dropout=SHARES, masked=SHARES)
+        if self.masked:
+            check_sees_all(self.mixers)
         if self.max_atoms > self.grid.capacity:
             raise UserError(
                 "max_atoms: more than the octree can hold", got=self.max_atoms, wanted=f"at most {self.grid.capacity}"
@@ -154,6 +162,18 @@ class OctreeCrystalConfig(OctreeSizes):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, peaks=(0, MOST_PEAKS), peak_dropout=SHARES)
+        if self.masked and self.peaks:
+            raise UserError(
+                "masked: leaves are told from each other alone", got=f"peaks {self.peaks}", wanted="peaks 0"
+            )
+
+
+def check_sees_all(layers: tuple[Layer, ...]) -> None:
+    """Check that every layer can see all of a sequence at once; raises UserError."""
+    for layer in layers:
+        mixer = mixer_of(layer.mixer if isinstance(layer, RepeatedLayer | ExpertsLayer) else layer)
+        if not isinstance(mixer, AttentionLayer) or mixer.distances:
+            raise UserError("mixers: not all can see what stands behind a token", got=mixer.kind, wanted="attention")
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +192,78 @@ class Scores:
         return (self.symbol + self.mask + self.children + self.element + self.place).sum(1)
 
 
-class OctreeModel(CompositionNetwork):
+class OctreeNetwork(Network):
+    """What reads octrees: an embedding of tokens and a backbone."""
+
+    peaks: PeakPrompt | None
+
+    def make_reader(self, sizes: OctreeSizes) -> None:
+        """Make both."""
+        self.sizes, self.grid = sizes, sizes.grid
+        self.embedding = OctreeEmbedding(self.grid, sizes.width, sizes.max_atoms, sizes.element_dropout)
+        self.backbone = Backbone(sizes.mixers, sizes.width, sizes.heads, sizes.dropout)
+
+    def hidden(
+        self, batch: OctreeBatch, masked: Bool[Tensor, "batch tokens"] | None = None
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Backbone output: position t knows the tokens up to t, and what is known of t + 1, which it predicts.
+
+        Args:
+            batch: octrees.
+            masked: of which tokens no more is known than of a target; where it is given, none perhaps, each position
+                knows all other tokens of its structure, too.
+        """
+        target = targets(batch)
+        content, next_target = contents(batch), following(target)
+        read, upcoming = self.embedding.content(target, content), self.embedding.upcoming(next_target)
+        places, peaks = self.places(target, content, next_target), batch.tokens.peaks
+        if masked is not None:
+            read = torch.where(masked[..., None], self.embedding.upcoming(target), read)
+            if places is not None:  # it lies in the middle of its cube, for all that is known
+                middle = torch.stack([places[..., 0, :], self.embedding.middle(target)], dim=-2)
+                places = torch.where(masked[..., None, None], middle, places)
+        x, layout = self.inputs(read, upcoming, batch.lengths, places, peaks)
+        layout = replace(layout, looks_ahead=masked is not None)
+        h = self.backbone(x, layout)
+        if peaks is not None:
+            h = behind(h, peaks, read.shape[1] * self.inputs_a_token)
+        return h[:, self.inputs_a_token - 1 :: self.inputs_a_token]
+
+    @property
+    def inputs_a_token(self) -> int:
+        """Positions of the backbone that a token takes."""
+        return 2 if self.sizes.form == "doubled" else 1
+
+    def inputs(
+        self, content: Tensor, upcoming: Tensor, lengths: Tensor, places: Tensor | None, peaks: PeakBatch | None
+    ) -> tuple[Tensor, Layout]:
+        """What the backbone reads, content and mask in turn or their sum, peaks before them, and how it lies.
+
+        Args:
+            content: of each token.
+            upcoming: what is known of the token behind each.
+            lengths: tokens of each row.
+            places: of ``places``.
+            peaks: that stand before each row; None: none do.
+        """
+        x = content + upcoming
+        if self.sizes.form == "doubled":
+            x, lengths = torch.stack([content, upcoming], dim=2).flatten(1, 2), 2 * lengths
+            if places is not None:  # a token looks from where it lies, a mask from and at what it stands for
+                places = places.flip(-2).repeat_interleave(2, -2).unflatten(-2, (2, 2)).flatten(1, 2)
+        layout = replace(Layout.padded(lengths, x.shape[1]), places=places)
+        if peaks is None:
+            return x, layout
+        return prompt_of(self.peaks).before(x, layout, peaks)
+
+    def places(self, target: Target, content: Content, next_target: Target) -> Float[Tensor, "*batch 2 3"] | None:
+        """Where each token looks from, the middle of the cube that comes next, and where it lies; symbols at 0."""
+        if self.sizes.rotary == "order":
+            return None
+        return torch.stack([self.embedding.middle(next_target), self.embedding.lies(target, content)], dim=-2)
+
+
+class OctreeModel(OctreeNetwork, CompositionNetwork):
     """See the module's docstring; decoding lives in ``decoding.py``."""
 
     headline = "val_nll"
@@ -180,10 +271,9 @@ class OctreeModel(CompositionNetwork):
 
     def __init__(self, config: OctreeSizes) -> None:
         super().__init__()
-        self.config, self.grid = config, config.grid
+        self.config = config
+        self.make_reader(config)
         width = config.width
-        self.embedding = OctreeEmbedding(self.grid, width, config.max_atoms, config.element_dropout)
-        self.backbone = Backbone(config.mixers, width, config.heads, config.dropout)
         self.symbol_head = SymbolHead(width, CRYSTAL_VOCABULARY_SIZE)
         self.mask_head = SymbolHead(width, MASKS)
         self.chosen_mask = nn.Embedding(MASKS, width)
@@ -207,55 +297,10 @@ class OctreeModel(CompositionNetwork):
         """Backbone output for compositions, finished or not: each position predicts the next symbol."""
         return self.hidden(OctreeBatch.prompts(tokens))
 
-    def hidden(self, batch: OctreeBatch) -> Float[Tensor, "batch tokens width"]:
-        """Backbone output: position t knows the tokens up to t, and what is known of t + 1, which it predicts."""
-        target = targets(batch)
-        content, next_target = contents(batch), following(target)
-        read, upcoming = self.embedding.content(target, content), self.embedding.upcoming(next_target)
-        places, peaks = self.places(target, content, next_target), batch.tokens.peaks
-        x, layout = self.inputs(read, upcoming, batch.lengths, places, peaks)
-        h = self.backbone(x, layout)
-        if peaks is not None:
-            h = behind(h, peaks, read.shape[1] * self.inputs_a_token)
-        return h[:, self.inputs_a_token - 1 :: self.inputs_a_token]
-
     @property
     def most_peaks(self) -> int:
         """See CompositionNetwork."""
         return self.config.most_peaks
-
-    @property
-    def inputs_a_token(self) -> int:
-        """Positions of the backbone that a token takes."""
-        return 2 if self.config.form == "doubled" else 1
-
-    def inputs(
-        self, content: Tensor, upcoming: Tensor, lengths: Tensor, places: Tensor | None, peaks: PeakBatch | None
-    ) -> tuple[Tensor, Layout]:
-        """What the backbone reads, content and mask in turn or their sum, peaks before them, and how it lies.
-
-        Args:
-            content: of each token.
-            upcoming: what is known of the token behind each.
-            lengths: tokens of each row.
-            places: of ``places``.
-            peaks: that stand before each row; None: none do.
-        """
-        x = content + upcoming
-        if self.config.form == "doubled":
-            x, lengths = torch.stack([content, upcoming], dim=2).flatten(1, 2), 2 * lengths
-            if places is not None:  # a token looks from where it lies, a mask from and at what it stands for
-                places = places.flip(-2).repeat_interleave(2, -2).unflatten(-2, (2, 2)).flatten(1, 2)
-        layout = replace(Layout.padded(lengths, x.shape[1]), places=places)
-        if peaks is None:
-            return x, layout
-        return prompt_of(self.peaks).before(x, layout, peaks)
-
-    def places(self, target: Target, content: Content, next_target: Target) -> Float[Tensor, "*batch 2 3"] | None:
-        """Where each token looks from, the middle of the cube that comes next, and where it lies; symbols at 0."""
-        if self.config.rotary == "order":
-            return None
-        return torch.stack([self.embedding.middle(next_target), self.embedding.lies(target, content)], dim=-2)
 
     def scores(self, batch: OctreeBatch, before: Float[Tensor, "batch steps width"]) -> Scores:
         """Log probabilities of all tokens but the first.
@@ -346,17 +391,15 @@ class OctreeModel(CompositionNetwork):
     ) -> dict[str, Float[Tensor, ""]]:
         """Nats a symbol, a node (mask, counts) and a leaf (element, place); EDM loss of vectors. See Network."""
         del only
+        if self.config.masked:
+            return self.masked_losses(batch, generator, repeats)
         before, stage = self.hidden(batch)[:, :-1], batch.stage[:, 1:]
         scores = self.scores(batch, before)
         of_stage = {"symbol": batch.is_symbol[:, 1:], "mask": stage == Stage.NODE, "children": stage == Stage.NODE}
         of_stage |= {"element": stage == Stage.LEAF} | ({"place": stage == Stage.LEAF} if self.grid.is_binned else {})
         losses = {name: -getattr(scores, name).sum() / chosen.sum().clamp(min=1) for name, chosen in of_stage.items()}
         if not self.grid.is_binned:
-            leaf = stage == Stage.LEAF
-            size = (1 << batch.level[:, 1:][leaf])[:, None]
-            place = (batch.offset[:, 1:][leaf] / size - 0.5) * _UNIFORM
-            context = self.vector_context(before[leaf], batch.element[:, 1:][leaf]).repeat(repeats, 1)
-            losses["place"] = self.vector_head.loss(context, place.repeat(repeats, 1), generator).mean()
+            losses["place"] = self.vector_loss(batch, before, stage == Stage.LEAF, generator, repeats)
         if self.config.is_periodic:
             slot = stage == Stage.LATTICE
             context = self.lattice_head.context(before[slot]).repeat(repeats, 1)
@@ -364,11 +407,54 @@ class OctreeModel(CompositionNetwork):
             losses["lattice"] = self.lattice_head.loss(context, lattice, generator).mean()
         return losses
 
+    def vector_loss(
+        self,
+        batch: OctreeBatch,
+        before: Float[Tensor, "batch steps width"],
+        leaf: Bool[Tensor, "batch steps"],
+        generator: torch.Generator,
+        repeats: int,
+    ) -> Float[Tensor, ""]:
+        """EDM loss of the places of some leaves."""
+        size = (1 << batch.level[:, 1:][leaf])[:, None]
+        place = (batch.offset[:, 1:][leaf] / size - 0.5) * _UNIFORM
+        context = self.vector_context(before[leaf], batch.element[:, 1:][leaf]).repeat(repeats, 1)
+        return self.vector_head.loss(context, place.repeat(repeats, 1), generator).mean()
+
+    def masked_losses(
+        self, batch: OctreeBatch, generator: torch.Generator, repeats: int
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Nats a hidden leaf of its element, among those of the composition, and of its place in its cube.
+
+        Nodes are not hidden: the cubes of their children, which stand in the sequence, tell what they hold.
+        """
+        drawn = torch.rand(batch.stage.shape, generator=generator, device=generator.device).to(batch.stage.device)
+        masked = (batch.stage == Stage.LEAF) & (drawn < self.config.masked)
+        before, chosen = self.hidden(batch, masked)[:, :-1], masked[:, 1:]
+        there = nn.functional.one_hot(batch.element, len(SYMBOLS)).amax(1, keepdim=True) > 0
+        there[..., 0] = False
+        legal = there.expand(-1, chosen.shape[1], -1)[chosen]
+        of_leaves = (part[:, 1:][chosen] for part in (batch.element, batch.level, batch.code, batch.offset))
+        element, level, code, offset = of_leaves
+        of_elements = masked_log_probabilities(self.element_head(before[chosen]), legal).gather(1, element[:, None])
+        count = chosen.sum().clamp(min=1)
+        losses = {"element": -of_elements.sum() / count}
+        if self.grid.is_binned:
+            losses["place"] = -self.place_scores(before[chosen], element, level, code, offset).sum() / count
+        elif bool(chosen.any()):
+            losses["place"] = self.vector_loss(batch, before, chosen, generator, repeats)
+        else:
+            losses["place"] = before.sum() * 0.0
+        return losses
+
     def validated(
         self, batch: OctreeBatch, generator: torch.Generator, only: str = ALL
     ) -> dict[str, Float[Tensor, ""]]:
-        """Losses of each part, and nats a structure of all that is discrete."""
+        """Losses of each part, and nats a structure of all that is discrete; where leaves are hidden, nats of each."""
         losses = self.losses(batch, generator, only=only)
+        if self.config.masked:
+            total = torch.stack(list(losses.values())).sum()
+            return {"val_nll": total} | {f"val_loss_{name}": loss for name, loss in losses.items()}
         scores = self.scores(batch, self.hidden(batch)[:, :-1])
         return {"val_nll": -scores.total.mean()} | {f"val_loss_{name}": loss for name, loss in losses.items()}
 

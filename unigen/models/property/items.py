@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
-from unigen.elements import SYMBOLS
 from unigen.errors import UserError
 from unigen.models.error_bars import calibrate
 from unigen.models.property.batch import LabelledGraph, collate_labelled, graph_of
 from unigen.models.property.network import GraphPropertyNetwork, PropertyConfig
+from unigen.models.residual_predictor import fit_composition
 from unigen.models.training_set import DataConfig, TrainingSet
 from unigen.shapes import Float, Int
-
-_RIDGE = 1e-3
-"""Structures' worth of weight on no effect of an element at all: one that few crystals hold is not fitted to them."""
 
 
 def open_labelled(data: DataConfig, config: PropertyConfig) -> TrainingSet:
@@ -75,28 +71,8 @@ class LabelledStructures:
         return item
 
     def prepare(self, model: GraphPropertyNetwork) -> None:
-        """Tell the model what the composition alone says of each property, by least squares, and the spread."""
-        elements = np.unique(self.structures.numbers)
-        columns = torch.from_numpy(elements).long()
-        model.seen[columns] = True
-        counts = np.zeros((len(self), len(SYMBOLS)))
-        np.add.at(counts, (np.repeat(np.arange(len(self)), self.num_atoms), self.structures.numbers), 1)
-        counts = counts[:, elements]
-        for place, how in enumerate(self.config.properties.values()):
-            is_known = np.isfinite(self.values[:, place])
-            if not is_known.any():
-                raise UserError("no structure with a known value", got=list(self.config.properties)[place])
-            y, x = self.values[is_known, place], counts[is_known]
-            x = x if how == "sum" else x / x.sum(1, keepdims=True)
-            middle = x.mean(0)
-            weights = np.linalg.solve(
-                (x - middle).T @ (x - middle) + _RIDGE * np.eye(len(elements)), (x - middle).T @ (y - y.mean())
-            )
-            model.of_element[columns, place] = torch.from_numpy(weights).float()
-            model.offset[place] = y.mean() - middle @ weights
-            rest = y - y.mean() - (x - middle) @ weights
-            model.scale[place] = float(rest.std()) + 1e-6  # a property that follows from the composition alone
-            model.nonnegative[place] = bool((y >= 0).all())
+        """Tell the model what the composition alone says."""
+        fit_composition(model, self.structures, self.values)
 
 
 def calibrate_errors(model: GraphPropertyNetwork, data: DataConfig) -> None:

@@ -12,9 +12,13 @@ from unigen.config import check_ranges
 from unigen.errors import UserError
 from unigen.nn.encoders.graphs import Encoder
 
-Pooling = Literal["sum", "mean", "attention"]
+Pooling = Literal["sum", "mean", "attention", "monoid"]
 """``sum`` of what grows with the structure (a molecule's heat capacity), ``mean`` of what is told an atom (a crystal's
-formation energy), ``attention`` of what few atoms decide (a band gap, orbital energies)."""
+formation energy), ``attention`` of what few atoms decide (a band gap, orbital energies), ``monoid`` of what is learned
+how atoms add up (of molecules; see ``nn/encoders/monoid.py``)."""
+
+GROWING: tuple[Pooling, ...] = ("sum", "monoid")
+"""What may grow with the number of atoms."""
 
 _SIZES = {
     "width": (8, 65_536),
@@ -55,7 +59,11 @@ class EquivariantChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameAveragingChoice:
-    """Options of ``nn/encoders/frame_averaging.py``."""
+    """Options of ``nn/encoders/frame_averaging.py``.
+
+    Attributes:
+        positional: functions of the spectrum of the graph of bonds that atoms are told, of molecules; 0: none.
+    """
 
     kind: Literal["frame_averaging"] = "frame_averaging"
     width: int = 96
@@ -63,9 +71,10 @@ class FrameAveragingChoice:
     heads: int = 4
     radial: int = 24
     cutoff: float = 5.0
+    positional: int = 0
 
     def __post_init__(self) -> None:
-        check_ranges(self, **_SIZES, heads=(1, 65_536))
+        check_ranges(self, **_SIZES, heads=(1, 65_536), positional=(0, 1_024))
         if self.width % self.heads:
             raise UserError(
                 "encoder: the width cannot be divided among the heads",
@@ -91,7 +100,9 @@ def build_encoder(choice: EncoderChoice) -> Encoder:
         case FrameAveragingChoice():
             from unigen.nn.encoders.frame_averaging import FrameAveragingEncoder
 
-            return FrameAveragingEncoder(choice.width, choice.layers, choice.heads, choice.radial, choice.cutoff)
+            return FrameAveragingEncoder(
+                choice.width, choice.layers, choice.heads, choice.radial, choice.cutoff, choice.positional
+            )
         case EquivariantChoice():
             from unigen.nn.encoders.equivariant import EquivariantEncoder
 

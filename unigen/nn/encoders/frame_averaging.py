@@ -8,6 +8,9 @@ Frame averaging (Puny et al. 2022; Duval et al. 2023, FAENet) with frames of eve
 one of the whole: a crystal has no axes of its own, and symmetric molecules none that are unique. An atom whose
 surroundings have none either (w = 0) is told distances alone. Training draws one of the four frames of each atom;
 otherwise all are averaged, exactly. No frame is a reflection: mirror images are told apart.
+
+Atoms and pairs may also be told where they stand in the graph of bonds (``spectral.py``), which no sum over neighbours
+sees as a whole: a ring, say, or how far the ends of a chain are.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from unigen.elements import SYMBOLS
 from unigen.geometry.frames import Frames, principal_frames
 from unigen.nn.encoders.graphs import AtomGraphs, Encoder, sum_by
 from unigen.nn.encoders.radial import RadialFunctions, envelope
+from unigen.nn.encoders.spectral import SpectralPositions
 from unigen.shapes import Float, Int
 
 _LARGEST = 20.0
@@ -71,9 +75,10 @@ class FrameAveragingEncoder(Encoder):
         heads: of attention.
         radial: functions of the distance.
         cutoff: Angstrom.
+        positional: functions of the spectrum that atoms are told; 0: none.
     """
 
-    def __init__(self, width: int, layers: int, heads: int, radial: int, cutoff: float) -> None:
+    def __init__(self, width: int, layers: int, heads: int, radial: int, cutoff: float, positional: int = 0) -> None:
         super().__init__()
         self.width, self.cutoff = width, cutoff
         self.elements = nn.Embedding(len(SYMBOLS), width)
@@ -82,6 +87,8 @@ class FrameAveragingEncoder(Encoder):
         self.of_place = nn.Linear(width, width)
         self.layers = nn.ModuleList(NeighbourAttention(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
+        # last: all else begins as it does without
+        self.positions = SpectralPositions(positional, width, cutoff / 2) if positional else None
 
     def of_atoms(self, graphs: AtomGraphs) -> Float[Tensor, "atoms width"]:
         """See Encoder."""
@@ -94,6 +101,9 @@ class FrameAveragingEncoder(Encoder):
         frames = principal_frames(sum_by(outer, looking, len(graphs.numbers)))
         e = self.of_pairs(distance, direction, frames, looking)
         x = self.elements(graphs.numbers)
+        if self.positions is not None:
+            told = self.positions(graphs, distance)
+            x, e = x + told.atoms, e + told.pairs
         for layer in self.layers:
             x = layer(x, graphs.pairs, e, weight)
         return self.norm(x)

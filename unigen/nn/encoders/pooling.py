@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch_geometric.utils import softmax
 
 from unigen.nn.encoders.choice import Pooling
-from unigen.nn.encoders.graphs import AtomGraphs, mean_by, sum_by
-from unigen.shapes import Float
+from unigen.nn.encoders.graphs import mean_by, sum_by
+from unigen.nn.encoders.monoid import MonoidFold
+from unigen.shapes import Float, Int
 
 
 class Pool(nn.Module):
@@ -28,11 +29,17 @@ class Pool(nn.Module):
         self.out: nn.Module = nn.Linear(width, columns)
         if how == "attention":
             self.out = nn.Sequential(nn.Linear(_HEADS * width, width), nn.SiLU(), nn.Linear(width, columns))
+        self.fold = MonoidFold(width) if how == "monoid" else None
+        if how == "monoid":
+            self.out = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, columns))
 
-    def forward(self, atoms: Float[Tensor, "atoms width"], graphs: AtomGraphs) -> Float[Tensor, "structures columns"]:
-        """One row a structure."""
-        group, count = graphs.structure, len(graphs)
+    def forward(
+        self, atoms: Float[Tensor, "atoms width"], group: Int[Tensor, "atoms"], count: int
+    ) -> Float[Tensor, "structures columns"]:
+        """One row a structure: ``group`` says to which each atom belongs, ascending."""
         x = self.of_atom(atoms)
+        if self.fold is not None:
+            return self.out(self.fold(x, group, count))
         if self.weight is None:
             pooled = sum_by if self.how == "sum" else mean_by
             return pooled(self.out(x), group, count)
@@ -63,9 +70,9 @@ class Readout(nn.Module):
         )
 
     def forward(
-        self, atoms: Float[Tensor, "atoms width"], graphs: AtomGraphs
+        self, atoms: Float[Tensor, "atoms width"], structure: Int[Tensor, "atoms"], count: int
     ) -> Float[Tensor, "structures properties columns"]:
-        """See the class."""
-        found = torch.cat([pool(atoms, graphs).unflatten(-1, (-1, self.columns)) for pool in self.pools], 1)
+        """One row a structure, of which there are so many, and to which each atom belongs, ascending."""
+        found = torch.cat([pool(atoms, structure, count).unflatten(-1, (-1, self.columns)) for pool in self.pools], 1)
         order = [place for places in self.places for place in places]
         return found[:, sorted(range(len(order)), key=order.__getitem__)]

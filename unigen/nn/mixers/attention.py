@@ -68,7 +68,7 @@ def _table_of_turns(length: int, half: int, dtype: torch.dtype, device: torch.de
 
 
 class Attention(TokenMixer):
-    """``W = softmax(q k^T / sqrt(d))``, causal. Vaswani et al. 2017, equation 1.
+    """``W = softmax(q k^T / sqrt(d))``, causal, or of the whole sequence. Vaswani et al. 2017, equation 1.
 
     The state holds rotated keys and values, (batch, kv_heads, max_len, head_width), written in place.
 
@@ -98,7 +98,12 @@ class Attention(TokenMixer):
         if state is not None:
             state["keys"][:, :, : x.shape[1]] = k
             state["values"][:, :, : x.shape[1]] = v
-        if self.relative is None:
+        if layout.looks_ahead:
+            assert self.relative is None, "learned distances are of tokens that lie back"
+            assert not layout.is_packed
+            seen = layout.valid[:, None, None]  # so is padding told what stands there, but nobody looks at it
+            mixed = functional.scaled_dot_product_attention(q, *self._shared(k, v), attn_mask=seen)
+        elif self.relative is None:
             mixed = functional.scaled_dot_product_attention(q, *self._shared(k, v), is_causal=True)
         else:
             place = torch.arange(x.shape[1], device=x.device)
