@@ -77,6 +77,9 @@ SAME_MINIMUM = 0.25
 MOST_ATOMS = 150
 """Of the drugs of DrugBank, hydrogens included: what is larger is a peptide."""
 
+ELEMENTS = {"H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I"}
+"""Of the drugs of DrugBank: no metals, whose bonds no two programs write alike."""
+
 NUMBERS = {
     "made": "made (%)",
     "all_made": "all made (%)",
@@ -126,7 +129,7 @@ def drugs_of_drugbank(options: argparse.Namespace) -> list[Drug]:
 
 
 def sound_smiles(text: str) -> str | None:
-    """The canonical SMILES of its largest piece, if that is an organic molecule that is no peptide."""
+    """The canonical SMILES of its largest piece, if that is an organic molecule, and no large peptide."""
     from rdkit import Chem
 
     try:
@@ -134,7 +137,8 @@ def sound_smiles(text: str) -> str | None:
     except UserError:
         return None
     full = Chem.AddHs(mol)
-    organic = any(atom.GetSymbol() == "C" for atom in mol.GetAtoms()) and mol.GetNumAtoms() > 3
+    elements = {atom.GetSymbol() for atom in full.GetAtoms()}
+    organic = {"C"} <= elements <= ELEMENTS and mol.GetNumAtoms() > 3
     return Chem.MolToSmiles(mol) if organic and full.GetNumAtoms() <= MOST_ATOMS else None
 
 
@@ -276,7 +280,7 @@ def shown(title: str, table: dict[str, dict[str, Metric]]) -> Table:
     for row in table:
         view.add_column(row, justify="right")
     for name in table[ROWS[0]]:
-        scale, digits = (100, 1) if name in SHARES else (1, 2)
+        scale, digits = (100, 1) if name in SHARES else (1, 3 if name == "cpu_seconds" else 2)
         values = [metrics[name].value for metrics in table.values()]
         cells = ["" if value is None else f"{scale * value:.{digits}f}" for value in values]
         view.add_row(NUMBERS[name], *cells)
