@@ -319,13 +319,16 @@ def generate_molecule(
     symbol_temperature: Annotated[float | None, typer.Option(min=0.05, help="Of SMILES.", show_default="0.8")] = None,
     redraws: Annotated[
         int | None,
-        typer.Option(min=0, help="How often what is broken, or of wrong stereo, is drawn again.", show_default="4"),
+        typer.Option(min=0, help="How often what is broken, or of wrong stereo, is drawn again.", show_default="8"),
     ] = None,
     draws_per_atom: Annotated[
         int | None, typer.Option(min=1, help="Places tried for an atom until one is sound.", show_default="8")
     ] = None,
     repairs: Annotated[
-        int | None, typer.Option(min=0, help="How often it is taken back to where it went wrong.", show_default="6")
+        int | None, typer.Option(min=0, help="How often it is taken back to where it went wrong.", show_default="3")
+    ] = None,
+    settle: Annotated[
+        bool | None, typer.Option(help="A harmonic pass over what is still wrong.", show_default="True")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed and device: the same molecules.")] = 0,
     candidates: Candidates = None,
@@ -360,6 +363,7 @@ def generate_molecule(
             redraws=redraws,
             draws_per_atom=draws_per_atom,
             repairs=repairs,
+            settle=settle,
             relax=None if relax == "xtb" else relax,
         ),
         seed=seed,

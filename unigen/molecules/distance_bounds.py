@@ -37,11 +37,15 @@ class DistanceBounds(NamedTuple):
         lower: Angstrom; 0 on the diagonal.
         upper: Angstrom, infinite on the diagonal and where nothing is said.
         apart: bonds on the shortest way, 4 for four and more.
+        tight_lower: RDKit's own bound, Angstrom, before it is widened.
+        tight_upper: the same above.
     """
 
     lower: Float[np.ndarray, "atoms atoms"]
     upper: Float[np.ndarray, "atoms atoms"]
     apart: Int[np.ndarray, "atoms atoms"]
+    tight_lower: Float[np.ndarray, "atoms atoms"]
+    tight_upper: Float[np.ndarray, "atoms atoms"]
 
     def excess(self, positions: Float[np.ndarray, "atoms 3"]) -> Float[np.ndarray, "atoms atoms"]:
         """By what factor each distance passes its limit, above 1 where it does."""
@@ -67,4 +71,4 @@ def distance_bounds(mol: Mol) -> DistanceBounds:
     least = np.where((accepts | accepts.T) & (apart > 3), HYDROGEN_BOND, factors[apart, 0])
     with np.errstate(invalid="ignore"):  # 0 times infinity, on the diagonal
         widest = np.where(np.isinf(factors[apart, 1]), np.inf, upper * factors[apart, 1])
-    return DistanceBounds(lower * least, np.maximum(widest, lower), apart)
+    return DistanceBounds(lower * least, np.maximum(widest, lower), apart, lower, upper)

@@ -68,6 +68,7 @@ _ANY: dict[str, Quantity] = {
     "relative copies": Quantity("count", "repetitions of its cell that were followed", "model"),
     "relative parent": Quantity("name", "the file that it was read from", "model"),
     "redraws": Quantity("count", "how often the molecule was drawn again", "model"),
+    "settled": Quantity("yes or no", "a harmonic pass has moved its atoms, since it was still wrong", "model"),
     "repairs": Quantity("count", "how often it was taken back to where it had gone wrong", "model"),
     "examples": Quantity("count", "known molecules with nearby values that the model was shown", "model"),
     "imines_turned": Quantity("count", "hydrogens of C=N-H that were put on the side that was asked for", "model"),

@@ -123,6 +123,8 @@ class MoleculeFolder(RunFolder):
         redrawn = f", {len(redraws)} of {len(rows)} drawn again (another stereo, or broken)" if redraws else ""
         if repaired := sum("repairs" in row for row in rows):
             redrawn += f", {repaired} repaired (taken back to where it had gone wrong)"
+        if moved := sum("settled" in row for row in rows):
+            redrawn += f", {moved} settled (a harmonic pass)"
         counts = f"{len(made)} molecules{redrawn}, {len(failed)} dropped"
         if failed:
             kinds = by_reason(("", row["reason"]) for row in failed)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,9 @@ from unigen.models.smiles.position_decoding import FixedAtoms, draw_positions
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.tokens import Example, MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
-from unigen.shapes import Float, Int
+from unigen.molecules.rdkit_graph import mol_of_graph
+from unigen.molecules.settling import settled
+from unigen.shapes import Bool, Float, Int
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.text import smiles_text
 
@@ -51,10 +54,12 @@ class DrawnConformer(NamedTuple):
     Attributes:
         molecule: as drawn.
         repairs: how often it was taken back to where it had gone wrong.
+        settled: a harmonic pass has moved its atoms, since it was still wrong.
     """
 
     molecule: Molecule
     repairs: int = 0
+    settled: bool = False
 
 
 def draw_conformers(
@@ -100,29 +105,41 @@ def draw_conformers(
         unconditional = collate_molecules(bare).to(device)
     fixed = FixedAtoms(torch.from_numpy(fixed_positions).to(device), torch.from_numpy(fixed_mask).to(device))
 
-    def draw(rows: Int[Tensor, "chosen"], kept: FixedAtoms) -> Float[Tensor, "chosen atoms 3"]:
+    def draw(rows: Int[Tensor, "chosen"], kept: FixedAtoms, how: MoleculeSettings) -> Float[Tensor, "chosen atoms 3"]:
         chosen = batch.select(rows)
         normal = _normal_numbers(chosen, [rngs[row] for row in rows.tolist()], settings.draws_per_atom)
         return draw_positions(
             model,
             chosen,
             normal.to(device),
-            settings,
+            how,
             None if unconditional is None else unconditional.select(rows),
             kept if bool(kept.mask.any()) else None,
             None if checks is None else checks.select(rows),
         )
 
-    drawn = draw(torch.arange(len(order), device=device), fixed)
+    drawn = draw(torch.arange(len(order), device=device), fixed, settings)
     taken_back = torch.zeros(len(order), dtype=torch.int64, device=device)
     if checks is not None:
-        drawn, taken_back = _repaired(batch, drawn, checks, fixed, draw, settings.repairs)
+        again = partial(draw, how=settings.warmer())
+        drawn, taken_back = _repaired(batch, drawn, checks, fixed, again, settings.repairs)
+    wrong = torch.zeros_like(taken_back, dtype=torch.bool)
+    if checks is not None and settings.settle:
+        wrong = checks.first_fault(drawn)[0] < batch.num_atoms
     found = {}
-    for index, positions, repairs in zip(order, drawn.cpu().numpy(), taken_back.tolist(), strict=True):
-        text = smiles_text(molecules[index].symbols)
-        molecule = molecule_of_plan(plans[index], positions[: len(plans[index].numbers)], text)
-        found[index] = DrawnConformer(molecule, repairs)
+    columns = (drawn.cpu().numpy(), taken_back.tolist(), wrong.tolist(), fixed_mask)
+    for index, positions, repairs, is_wrong, is_fixed in zip(order, *columns, strict=True):
+        text, atoms = smiles_text(molecules[index].symbols), len(plans[index].numbers)
+        molecule = molecule_of_plan(plans[index], positions[:atoms], text)
+        if is_wrong:
+            molecule = _settled(molecule, is_fixed[:atoms])
+        found[index] = DrawnConformer(molecule, repairs, is_wrong)
     return [found[index] for index in range(len(plans))]
+
+
+def _settled(molecule: Molecule, fixed: Bool[np.ndarray, "atoms"]) -> Molecule:
+    mol = mol_of_graph(molecule.numbers, molecule.charges, molecule.bonds)
+    return replace(molecule, positions=settled(mol, molecule.positions, fixed))
 
 
 def _normal_numbers(

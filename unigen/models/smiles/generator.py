@@ -112,7 +112,8 @@ class MoleculeGenerator:
         readable = [job for job in jobs if job.job_index in written]
         molecules: list[DrawnConformer] = []
         if readable:
-            molecules = draw_conformers(self.model, [written[job.job_index] for job in readable], self.settings)
+            settings = self.settings.warmer() if trial else self.settings
+            molecules = draw_conformers(self.model, [written[job.job_index] for job in readable], settings)
         candidates = {
             job.job_index: self._candidate(job, drawn, trial) for job, drawn in zip(readable, molecules, strict=True)
         }
@@ -160,6 +161,8 @@ class MoleculeGenerator:
         source: dict[str, str | int | float] = {"redraws": trial} if trial else {}
         if drawn.repairs:
             source["repairs"] = drawn.repairs
+        if drawn.settled:
+            source["settled"] = 1
         if self.resolver.table is not None and job.values:
             source["examples"] = len(job.examples)
         if self.settings.relax == "mmff":

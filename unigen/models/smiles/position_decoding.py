@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -75,9 +76,14 @@ def draw_positions(
             branch.advance(atom, active)
         frames = branches[0].frames
 
-        def draw(rows: Int[Tensor, "slots"], numbers: Float[Tensor, "slots 3"], frames: LocalFrames = frames) -> Tensor:
+        def draw(
+            rows: Int[Tensor, "slots"],
+            numbers: Float[Tensor, "slots 3"],
+            how: MoleculeSettings = settings,
+            frames: LocalFrames = frames,
+        ) -> Tensor:
             denoise = _denoiser([branch.rows(rows) for branch in branches])
-            return draw_vectors(model.atom_head, denoise, numbers, frames.free[rows, 0], settings, levels)
+            return draw_vectors(model.atom_head, denoise, numbers, frames.free[rows, 0], how, levels)
 
         drawn = torch.arange(active, device=positions.device)
         if fixed is not None:
@@ -86,8 +92,9 @@ def draw_positions(
         if len(drawn):
             vectors = vectors.index_copy(0, drawn, draw(drawn, normal[drawn, atom, 0]))
             if checks is not None:
+                again = partial(draw, how=settings.warmer())
                 vectors = _first_sound(
-                    vectors, drawn, draw, normal[:active, atom], branches[0], checks, positions, atom
+                    vectors, drawn, again, normal[:active, atom], branches[0], checks, positions, atom
                 )
         placed = frames.place(vectors[:, None])[:, 0]
         if fixed is not None:

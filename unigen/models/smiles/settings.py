@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from unigen.config import check_ranges
 from unigen.models.generator import TEMPERATURES, VectorSettings
+
+_WARMER = 0.7
+"""Temperature, at least, of what is drawn again: near the mode the same mistake comes again. With 1, the model itself,
+bonds and angles of large molecules are too rough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,7 @@ class MoleculeSettings(VectorSettings):
         draws_per_atom: how many places of an atom are drawn at most: the first is taken that is not too close to
             another atom, stretches no bond or angle, and lies on the side that the SMILES says; else the least wrong.
         repairs: how often at most a molecule is taken back to where it has gone wrong, and drawn on from there.
+        settle: whether what is still wrong then goes through a harmonic pass (``molecules/settling.py``).
         redraws: how often at most a conformer is drawn again that has another stereo than its SMILES or is broken.
         relax: clean up with MMFF94, and tell the energy.
     """
@@ -30,9 +35,14 @@ class MoleculeSettings(VectorSettings):
     symbol_temperature: float = 0.8
     guidance: float = 1.0
     draws_per_atom: int = 8
-    repairs: int = 6
-    redraws: int = 4
+    repairs: int = 3
+    settle: bool = True
+    redraws: int = 8
     relax: Literal["none", "mmff"] = "none"
+
+    def warmer(self) -> MoleculeSettings:
+        """For what was drawn and is wrong."""
+        return replace(self, temperature=max(self.temperature, _WARMER))
 
     def __post_init__(self) -> None:
         super().__post_init__()
