@@ -51,7 +51,19 @@ def _report(name: str, options: argparse.Namespace) -> dict:
         chosen = ["--predictor", options.predictor] if options.predictor else []
         ranked = ["--candidates", options.candidates, "--rank-by", "property", *chosen]
         how = [*(ranked if options.candidates > 1 else []), "--guidance", options.guidance, "--batch-size", 512]
-        _unigen("generate", "molecule", "--requests", requests, *how, "--no-picture", "--no-page", "--out", run)
+        _unigen(
+            "generate",
+            "molecule",
+            "--model",
+            "unigen-molecule-small",
+            "--requests",
+            requests,
+            *how,
+            "--no-picture",
+            "--no-page",
+            "--out",
+            run,
+        )
         _unigen("evaluate", "conditional", run, "--reference", options.dataset, "--no-page", "--out", report)
     if options.reports:
         options.reports.mkdir(parents=True, exist_ok=True)

@@ -284,7 +284,7 @@ def generate_molecule(
     scaffold: Annotated[Path | None, typer.Option(help="SDF: its heavy atoms stay, more are added.")] = None,
     n: Samples = 1,
     out: Out = Path("generated"),
-    model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule-small",
+    model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule",
     largest_fragment: Annotated[bool, typer.Option(help="Of several pieces take the largest.")] = False,
     relax: Annotated[
         Literal["none", "mmff", "xtb"] | None,

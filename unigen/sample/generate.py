@@ -26,7 +26,7 @@ from unigen.sample.patterns import asked_patterns
 
 Request = CrystalRequest | MoleculeRequest
 
-BUNDLED = {CrystalRequest: "unigen-crystal-small", MoleculeRequest: "unigen-molecule-small"}
+BUNDLED = {CrystalRequest: "unigen-crystal-small", MoleculeRequest: "unigen-molecule"}
 """The model that serves a request, unless another is named."""
 
 

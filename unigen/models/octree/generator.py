@@ -188,7 +188,7 @@ class OctreeMoleculeGenerator(_OctreeGenerator):
         ):
             if got:
                 raise UserError(
-                    f"{self.name} cannot be asked for {what}", got=got, next_step="use unigen-molecule-small"
+                    f"{self.name} cannot be asked for {what}", got=got, next_step="use unigen-molecule"
                 )
         if request.counts is None:
             return None
