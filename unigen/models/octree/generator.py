@@ -187,9 +187,7 @@ class OctreeMoleculeGenerator(_OctreeGenerator):
             ("properties", ", ".join(request.properties)),
         ):
             if got:
-                raise UserError(
-                    f"{self.name} cannot be asked for {what}", got=got, next_step="use unigen-molecule"
-                )
+                raise UserError(f"{self.name} cannot be asked for {what}", got=got, next_step="use unigen-molecule")
         if request.counts is None:
             return None
         where = f"formula {request.formula}"
