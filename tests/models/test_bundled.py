@@ -2,11 +2,13 @@
 
 import statistics
 
+import numpy as np
 import pytest
 
 from unigen.cards import find_cards
 from unigen.models.card import read_model_card
 from unigen.models.checkpoint import WEIGHTS, load_model
+from unigen.molecules.descriptors import computed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.rdkit_smiles import canonical_smiles, without_stereo
 from unigen.request import CrystalRequest, MoleculeRequest
@@ -17,7 +19,7 @@ BUNDLED = find_cards("models")
 
 
 def test_the_default_models_are_there():
-    assert {"unigen-crystal-small", "unigen-molecule-small"} <= set(BUNDLED)
+    assert {"unigen-crystal-small", "unigen-molecule", "unigen-molecule-small"} <= set(BUNDLED)
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -47,13 +49,37 @@ def test_a_formula_nobody_knows_follows_its_likes():
     assert sample.structure.space_group(0.01).number == int(sample.template.split()[0])
 
 
-def test_aspirin_keeps_its_graph():
-    """A molecule larger than any the model was trained on: most conformers hold together, all kept ones are aspirin."""
-    samples = generate(MoleculeRequest(smiles="CC(=O)Oc1ccccc1C(=O)O"), n=8, seed=0)
-    kept = [sample.structure for sample in samples if sample.structure is not None]
-    assert len(kept) >= 6
-    assert {molecule.to_smiles() for molecule in kept} == {"CC(=O)Oc1ccccc1C(=O)O"}
-    assert {fault_of(molecule) for molecule in kept} == {""}
+DRUGS = {
+    "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
+    "clopidogrel": "COC(=O)[C@H](c1ccccc1Cl)N1CCc2sccc2C1",
+    "sildenafil": "CCCc1nn(C)c2c1nc([nH]c2=O)-c1cc(ccc1OCC)S(=O)(=O)N1CCN(C)CC1",
+    "bromazepam": "O=C1CN=C(c2ccccn2)c2cc(Br)ccc2N1",
+    "fosfomycin": "C[C@@H]1O[C@@H]1P(=O)(O)O",
+    "decane": "CCCCCCCCCC",
+    "liothyronine": "N[C@@H](Cc1cc(I)c(Oc2ccc(O)c(I)c2)c(I)c1)C(=O)O",
+    "tavaborole": "OB1OCc2cc(F)ccc21",
+}
+
+
+@pytest.mark.parametrize("name", DRUGS)
+def test_drugs_get_all_their_conformers_and_keep_graph_and_stereo(name):
+    samples = generate(MoleculeRequest(smiles=DRUGS[name]), n=3, seed=0)
+    assert [sample.reason for sample in samples] == [""] * 3
+    for sample in samples:
+        assert fault_of(sample.structure) == ""
+        assert sample.structure.to_smiles() == canonical_smiles(DRUGS[name])
+
+
+BONDS = {"[H][H]": 0.741, "F": 0.917, "O": 0.958, "N": 1.012, "Cl": 1.275}
+"""Of the hydrogens, Angstrom, as measured (Huber and Herzberg 1979; Benedict et al. 1956; Kuchitsu et al. 1968)."""
+
+
+@pytest.mark.parametrize("smiles", BONDS)
+def test_the_smallest_molecules_have_the_bonds_that_are_measured(smiles):
+    samples = generate(MoleculeRequest(smiles=smiles), n=4, seed=0)
+    for molecule in (sample.structure for sample in samples):
+        lengths = [np.linalg.norm(molecule.positions[one] - molecule.positions[two]) for one, two, _ in molecule.bonds]
+        assert np.mean(lengths) == pytest.approx(BONDS[smiles], rel=0.04)
 
 
 def test_stereo_is_as_the_smiles_says():
@@ -63,7 +89,7 @@ def test_stereo_is_as_the_smiles_says():
 
 
 def test_molecules_from_nothing_are_mostly_stable_and_what_their_text_says():
-    made = [sample.structure for sample in generate(MoleculeRequest(), n=64, seed=0)]
+    made = [sample.structure for sample in generate(MoleculeRequest(), n=64, model="unigen-molecule-small", seed=0)]
     assert all(without_stereo(molecule.to_smiles()) == without_stereo(molecule.smiles) for molecule in made)
     assert sum(fault_of(molecule) == "" for molecule in made) >= 52
     assert len({molecule.to_smiles() for molecule in made}) >= 60
@@ -71,7 +97,12 @@ def test_molecules_from_nothing_are_mostly_stable_and_what_their_text_says():
 
 def test_a_large_gap_and_a_small_one_give_other_molecules():
     wide, narrow = (
-        [sample.structure for sample in generate(MoleculeRequest(properties={"gap": gap}), n=24, seed=0)]
+        [
+            sample.structure
+            for sample in generate(
+                MoleculeRequest(properties={"gap": gap}), n=24, model="unigen-molecule-small", seed=0
+            )
+        ]
         for gap in (0.34, 0.18)
     )
     double = [sum((m.bonds[:, 2] > 1).sum() for m in made) for made in (wide, narrow)]
@@ -86,3 +117,13 @@ def test_light_and_dense_crystals_when_asked_for():
         found[density] = statistics.median(sample.structure.density for sample in samples)
     assert abs(found[3.0] - 3.0) < 1.0
     assert abs(found[8.0] - 8.0) < 1.5
+
+
+def test_a_high_weight_and_a_low_one_give_other_molecules():
+    found = {}
+    for weight in (150.0, 350.0):
+        samples = generate(MoleculeRequest(properties={"weight": weight}), n=16, seed=0)
+        made = [sample.structure.to_rdkit() for sample in samples if sample.structure is not None]
+        found[weight] = statistics.median(computed(mol, ["weight"])["weight"] for mol in made)
+    assert abs(found[150.0] - 150.0) < 50.0
+    assert abs(found[350.0] - 350.0) < 50.0
