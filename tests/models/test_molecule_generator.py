@@ -20,6 +20,7 @@ from unigen.models.smiles.settings import MoleculeSettings
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.molecule import Molecule
 from unigen.runs.generation import remarks
+from unigen.smiles.text import smiles_symbols
 
 SETTINGS = MoleculeSettings(steps=3)
 
@@ -187,3 +188,12 @@ def test_generate_takes_molecules_and_refuses_what_the_model_does_not_make():
 def test_a_smiles_leaves_nothing_else_to_be_asked_for(other):
     with pytest.raises(UserError, match="exclude each other"):
         MoleculeRequest(smiles="C", **other)
+
+
+def test_what_is_written_larger_than_the_model_is_drawn_again_or_said(monkeypatch):
+    """Decane has ten heavy atoms, as many as the grammar allows here, and more atoms than there are labels for."""
+    monkeypatch.setattr(molecule_generator.MoleculeGenerator, "_write", lambda self, jobs, *_: [decane] * len(jobs))
+    decane = smiles_symbols("CCCCCCCCCC")
+    (draft,) = draw(MoleculeRequest(), redraws=1)
+    assert draft.structure is None
+    assert draft.reason == "written: too many atoms; got 32; wanted at most 24"

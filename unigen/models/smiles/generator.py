@@ -20,6 +20,7 @@ from unigen.molecules.ensemble import ENERGY
 from unigen.molecules.force_field import mmff_energy, mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.imines import imines_turned
+from unigen.molecules.limits import check_size
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.stereoisomers import is_molecule
 from unigen.nn.conditions.properties import property_ranges
@@ -104,6 +105,8 @@ class MoleculeGenerator:
         for job, symbols, prefix in zip(de_novo, self._write(de_novo, prefixes, trial), prefixes, strict=True):
             try:
                 read = read_smiles(symbols)
+                # the grammar counts heavy atoms; with their hydrogens they may be more than the model has labels for
+                check_size(sum(read.skeleton.counts.values()), self.model.config.max_atoms, "written")
             except UserError as error:
                 faults[job.job_index] = error
                 continue
