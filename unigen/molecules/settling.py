@@ -27,6 +27,9 @@ _BOND, _ANGLE, _TORSION, _WALL = 100.0, 30.0, 10.0, 10.0
 _FLAT = 3.0
 """Stiffness of flat centres, by the square of their volume: half an Angstrom off its plane a carbon has 1.9 A^3."""
 
+_KEPT = 0.5
+"""Share of its volume that a tetrahedral centre keeps, with its sign: the pass turns nothing inside out."""
+
 _INSIDE = 0.04
 """Walls stand so far inside of the limits, as a share of the distance, so that what is mended is not on the edge."""
 
@@ -53,7 +56,9 @@ def settled(
     is_sound = (drawn >= lower) & (drawn <= upper)
     usual = (bounds.tight_lower + bounds.tight_upper)[first, second] / 2
     rest = np.where(is_sound, drawn, usual)
-    flat_centres = _flat_centres(mol)
+    flat_centres, handed = _flat_centres(mol), _handed_centres(mol)
+    hand = _volumes(positions, handed)
+    least_volume = _KEPT * np.abs(hand)
     movable = np.ones(len(positions), dtype=bool) if fixed is None else ~fixed
 
     def energy(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -67,20 +72,45 @@ def settled(
         gradient = np.zeros_like(x)
         np.add.at(gradient, first, pull)
         np.add.at(gradient, second, -pull)
-        centre, one, two, three = (x[atoms] for atoms in flat_centres.T)
-        across = [np.cross(two - centre, three - centre), np.cross(three - centre, one - centre)]
-        across.append(np.cross(one - centre, two - centre))
-        volume = ((one - centre) * across[0]).sum(1)  # of the four atoms, six times; 0 in a plane
-        for atoms, normal in zip(flat_centres.T, [-sum(across), *across], strict=True):
-            np.add.at(gradient, atoms, 2 * _FLAT * volume[:, None] * normal)
+        flat = _volumes(x, flat_centres)
+        turning = np.minimum(np.sign(hand) * _volumes(x, handed) - least_volume, 0.0) * np.sign(hand)
+        for centres, beyond_volume in ((flat_centres, flat), (handed, turning)):
+            for atoms, normal in zip(centres.T, _volume_slopes(x, centres), strict=True):
+                np.add.at(gradient, atoms, 2 * _FLAT * beyond_volume[:, None] * normal)
         gradient[~movable] = 0.0
-        total = (stiffness * off**2 + _WALL * beyond**2).sum() + _FLAT * (volume**2).sum()
-        return float(total), gradient.ravel()
+        volumes = (flat**2).sum() + (turning**2).sum()
+        return float((stiffness * off**2 + _WALL * beyond**2).sum() + _FLAT * volumes), gradient.ravel()
 
     # atoms on top of each other have no direction in which to part: the same tiny shift every time gives them one
     start = positions + 1e-3 * np.random.default_rng(0).standard_normal(positions.shape) * movable[:, None]
     found = minimize(energy, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
     return np.asarray(found.x).reshape(-1, 3)
+
+
+def _volumes(x: Float[np.ndarray, "atoms 3"], centres: Int[np.ndarray, "centres 4"]) -> Float[np.ndarray, "centres"]:
+    """Of a centre and three neighbours, six times: 0 in a plane, signed by their order, cubic Angstrom."""
+    centre, one, two, three = (x[atoms] for atoms in centres.T)
+    return ((one - centre) * np.cross(two - centre, three - centre)).sum(1)
+
+
+def _volume_slopes(
+    x: Float[np.ndarray, "atoms 3"], centres: Int[np.ndarray, "centres 4"]
+) -> list[Float[np.ndarray, "centres 3"]]:
+    """Of the volumes, by the position of each of the four atoms."""
+    centre, one, two, three = (x[atoms] for atoms in centres.T)
+    across = [np.cross(two - centre, three - centre), np.cross(three - centre, one - centre)]
+    across.append(np.cross(one - centre, two - centre))
+    return [-(across[0] + across[1] + across[2]), *across]
+
+
+def _handed_centres(mol: Mol) -> Int[np.ndarray, "centres 4"]:
+    """Atoms of four neighbours, and the heaviest three of these: what must not be turned inside out."""
+    found = []
+    for atom in mol.GetAtoms():
+        near = sorted(atom.GetNeighbors(), key=lambda other: (-min(other.GetAtomicNum(), 2), other.GetIdx()))
+        if len(near) == 4:
+            found.append([atom.GetIdx(), *(other.GetIdx() for other in near[:3])])
+    return np.array(found, dtype=np.int64).reshape(-1, 4)
 
 
 def _flat_centres(mol: Mol) -> Int[np.ndarray, "centres 4"]:

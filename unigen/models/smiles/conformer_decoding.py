@@ -16,6 +16,7 @@ from unigen.models.smiles.network import MoleculeModel
 from unigen.models.smiles.placement_checks import PlacementChecks
 from unigen.models.smiles.position_decoding import FixedAtoms, draw_positions
 from unigen.models.smiles.settings import MoleculeSettings
+from unigen.models.smiles.stereo_hints import against_stereo
 from unigen.models.smiles.tokens import Example, MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_graph import mol_of_graph
@@ -122,7 +123,7 @@ def draw_conformers(
     taken_back = torch.zeros(len(order), dtype=torch.int64, device=device)
     if checks is not None:
         again = partial(draw, how=settings.warmer())
-        drawn, taken_back = _repaired(batch, drawn, checks, fixed, again, settings.repairs)
+        drawn, taken_back = _repaired(model, batch, drawn, checks, fixed, again, settings.repairs)
     wrong = torch.zeros_like(taken_back, dtype=torch.bool)
     if checks is not None and settings.settle:
         wrong = checks.first_fault(drawn)[0] < batch.num_atoms
@@ -153,7 +154,21 @@ def _normal_numbers(
     return torch.from_numpy(normal)
 
 
+def _first_fault(
+    model: MoleculeModel, batch: MoleculeBatch, positions: Float[Tensor, "batch atoms 3"], checks: PlacementChecks
+) -> tuple[Int[Tensor, "batch"], Int[Tensor, "batch"]]:
+    """The first atom of a wrong distance, or on a side that the SMILES does not ask for; see PlacementChecks."""
+    first, other = checks.first_fault(positions)
+    placed = replace(batch, positions=positions)
+    chosen = torch.arange(positions.shape[1], device=positions.device).expand(len(batch), -1)
+    frames = model.frames(placed, chosen)
+    wrong = against_stereo(placed, frames, chosen, frames.local(positions)) & (batch.numbers > 0)
+    turned = torch.where(wrong.any(1), wrong.long().argmax(1), positions.shape[1])
+    return torch.minimum(first, turned), torch.where(turned < first, 0, other)
+
+
 def _repaired(
+    model: MoleculeModel,
     batch: MoleculeBatch,
     positions: Float[Tensor, "batch atoms 3"],
     checks: PlacementChecks,
@@ -166,6 +181,7 @@ def _repaired(
     Also how often each was.
 
     Args:
+        model: that draws them.
         batch: the molecules.
         positions: as drawn at first; a row that gets no better stays as it is.
         checks: of the same molecules.
@@ -178,7 +194,7 @@ def _repaired(
     heavy = torch.where(batch.numbers == 1, batch.bond_order.argmax(-1), index)
     taken_back = torch.zeros(len(positions), dtype=torch.int64, device=positions.device)
     for repair in range(repairs):
-        fault, other = checks.first_fault(positions)
+        fault, other = _first_fault(model, batch, positions, checks)
         rows = (fault < batch.num_atoms).nonzero()[:, 0]
         if not len(rows):
             break
@@ -190,7 +206,7 @@ def _repaired(
         kept = fixed.mask[rows] | (index < start.clamp(min=1)[:, None])
         where = torch.where(fixed.mask[rows][..., None], fixed.positions[rows], positions[rows])
         again = draw(rows, FixedAtoms(where, kept))
-        better = checks.select(rows).first_fault(again)[0] > fault[rows]
+        better = _first_fault(model, batch.select(rows), again, checks.select(rows))[0] > fault[rows]
         positions = positions.index_copy(0, rows[better], again[better])
     return positions, taken_back
 
