@@ -39,7 +39,7 @@ from unigen.geometry.lattice import lattice_matrix, lattice_parameters
 from unigen.models.checkpoint import load_model
 from unigen.models.generator import Candidate, Job
 from unigen.models.octree.generator import OctreeMoleculeGenerator, _Row
-from unigen.models.octree.tokens import OctreeGrid, encode
+from unigen.models.octree.tokens import CELL, OctreeGrid, encode
 from unigen.molecules.molecule import Molecule
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
@@ -68,6 +68,11 @@ def with_corners(crystal: Crystal, rng: np.random.Generator) -> Molecule | None:
             numbers = np.concatenate([crystal.numbers, np.full(8, CORNER)])
             return Molecule(numbers, np.concatenate([places, corners]))
     return None
+
+
+def fits(molecule: Molecule) -> bool:
+    """Whether it fits into the box of the octree, as those that are trained on do."""
+    return bool(np.ptp(molecule.positions, axis=0).max() < CELL * (2**DEPTH - 1))
 
 
 def written(crystals: CrystalDataset, path: Path, seed: int) -> int:
@@ -183,7 +188,9 @@ def main() -> None:
         match, rmse = match_rate(CornerGenerator(model, "corner atoms", score_steps=0), options.seed)
         sample = [crystals["val"][index] for index in range(200) if len(crystals["val"][index]) <= LARGEST]
         rng = np.random.default_rng(options.seed)
-        cornered = [each for each in (with_corners(crystal, rng) for crystal in sample) if each is not None]
+        pairs = [(crystal, with_corners(crystal, rng)) for crystal in sample]
+        fitting = [(crystal, molecule) for crystal, molecule in pairs if molecule is not None and fits(molecule)]
+        sample, cornered = [crystal for crystal, _ in fitting], [molecule for _, molecule in fitting]
         tokens = {
             "torus": tokens_a_structure(
                 torus.model.grid, *zip(*((c.numbers, c.frac_coords) for c in sample), strict=True)
