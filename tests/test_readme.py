@@ -34,7 +34,7 @@ def commands(text: str) -> list[list[str]]:
     return made
 
 
-FETCHED = ("oqmd-icsd", "qm9", "moses")
+FETCHED = ("oqmd-icsd", "qm9", "moses", "drugs")
 ALL = [command for text in DOCUMENTS.values() for command in commands(text)]
 THAT_FETCH = sorted({line for shell, _, line in ALL if shell == "bash" and any(name in line for name in FETCHED)})
 MADE = {

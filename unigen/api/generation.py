@@ -96,6 +96,9 @@ def generate(  # noqa: D417 - the options are said group by group
     within: float | None = None,
     symbol_temperature: float | None = None,
     redraws: int | None = None,
+    draws_per_atom: int | None = None,
+    repairs: int | None = None,
+    settle: bool | None = None,
     # the best of many candidates
     ranking: RankSettings | None = None,
     candidates: int | None = None,
@@ -153,8 +156,8 @@ def generate(  # noqa: D417 - the options are said group by group
         smiles: conformers of this molecule, or of several.
         smiles_file, scaffold: files; a scaffold is an SD file whose heavy atoms stay.
         largest_fragment: of a SMILES or scaffold in pieces.
-        steps, solver, temperature, guidance, within, symbol_temperature, redraws: how the model draws; other settings
-            of its family go by their names, too.
+        steps, solver, temperature, guidance, within, symbol_temperature, redraws, draws_per_atom, repairs, settle: how
+            the model draws; other settings of its family go by their names, too.
         ranking: how answers are chosen among candidates, in one object; or by keywords:
         candidates, rank_by, pxrd, wavelength, axis, potential, energy_scheme, fix_symmetry, pressure, hull, predictor:
             draw so many, keep the best ``n``. A model that was trained with peaks is asked for ``pxrd``, too.
@@ -247,6 +250,9 @@ def generate(  # noqa: D417 - the options are said group by group
         within=within,
         symbol_temperature=symbol_temperature,
         redraws=redraws,
+        draws_per_atom=draws_per_atom,
+        repairs=repairs,
+        settle=settle,
         relax=None if clean_up == "xtb" else clean_up,
     )
     drawing: Any = model if model is not None else BUNDLED[makes]
