@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 from mixers import CONFIGS, costs, match_rate
-from octree import PROBES, config_of
+from octree import ALL, PROBES, config_of
 from pymatgen.core import Composition
 from scipy.optimize import linear_sum_assignment
 
@@ -163,16 +163,8 @@ def main() -> None:
         crystals = {split: open_crystals(f"crystal-train:{split}") for split in paths}
         missing = {split: written(crystals[split], paths[split], options.seed) for split in paths}
         torus = config_of("crystals", "octree")
-        same = {name: getattr(torus.model, name) for name in ("width", "heads", "head_width", "head_blocks")}
-        changes = [f"model.{name}={value}" for name, value in same.items()]
-        changes += [
-            f"model.mixers={list(torus.model.mixers)}",
-            f"model.max_atoms={LARGEST + 8}",
-            f"model.depth={DEPTH}",
-        ]
+        changes = [*ALL, f"model.max_atoms={LARGEST + 8}", f"model.depth={DEPTH}"]
         changes += [f"data.train={paths['train']}:train", f"data.val={paths['val']}:train", "data.rotate=false"]
-        changes += ["compile=false", "threads=1", f"data.batch_size={torus.data.batch_size}", "match_structures=0"]
-        changes += [f"optim.warmup_steps={torus.optim.warmup_steps}", f"optim.ema_decay={torus.optim.ema_decay}"]
         config = load_config(TrainConfig, CONFIGS / "octree.yaml", changes)
         cost = costs({"torus": torus, "corners": config}, PROBES)
         steps = round(beside["steps"] * cost["torus"] / cost["corners"])

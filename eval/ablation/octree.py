@@ -41,7 +41,7 @@ from unigen.sample.load import load
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
 
-_ALL = (
+ALL = (
     *("compile=false", "threads=1", "data.batch_size=32", "optim.warmup_steps=50", "optim.ema_decay=0.99"),
     *("model.mixers=[attention, attention, attention, attention]", "model.width=96", "model.heads=4"),
     *("model.head_width=96", "model.head_blocks=2", "match_structures=0"),
@@ -78,7 +78,7 @@ PROBES = 40
 def config_of(kind: str, name: str, changes: Sequence[str] = ()) -> TrainConfig:
     """How a variant is trained."""
     path, own = VARIANTS[kind][name]
-    return load_config(TrainConfig, CONFIGS / path, [*_ALL, *(_CRYSTALS if kind == "crystals" else ()), *own, *changes])
+    return load_config(TrainConfig, CONFIGS / path, [*ALL, *(_CRYSTALS if kind == "crystals" else ()), *own, *changes])
 
 
 @torch.no_grad()

@@ -28,7 +28,6 @@ from unigen.molecules.stereoisomers import same_stereoisomer
 def treat_molecule(task: Task, treatment: Treatment) -> Row[Molecule]:
     """One row parsed, checked and brought to canonical order, or the reason why it is rejected."""
     record = recipes.adapt(task.record, task.card) if task.card else task.record
-    treatment = treatment.of(task.card)
     row = parse_molecule(record, largest_fragment=treatment.largest_fragment, max_atoms=treatment.max_atoms)
     molecule = row.structure
     if molecule is None:

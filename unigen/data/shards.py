@@ -150,7 +150,7 @@ def build_parts(
 
 def part_table(kind: RowKind, treatment: Treatment, tasks: tuple[Task, ...]) -> pa.Table:
     """The table of a part: the rows that passed with their facts, and the rejected ones in its metadata."""
-    rows = [kind.treat(task, treatment) for task in tasks]
+    rows = [kind.treat(task, treatment.of(task.card)) for task in tasks]
     passed = [(row, row.structure) for row in rows if row.structure is not None]
     structures = [structure for _, structure in passed]
     table = kind.dataset.to_table(structures, [row.id for row, _ in passed], [row.split for row, _ in passed])

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from unigen.errors import UserError
+from unigen.molecules.force_field import CONVERGED, NO_PARAMETERS, mmff_relaxed
 from unigen.molecules.molecule import Molecule
 
 ForceField = Literal["mmff94s"]
@@ -31,19 +32,25 @@ def relaxed_estimate(molecule: Molecule, where: str = "") -> tuple[Molecule, Est
     Raises:
         UserError: neither has parameters, or the minimum is not reached.
     """
+    relaxed, ending = mmff_relaxed(molecule, _STEPS, "MMFF94s")
+    how: Estimated = "ETKDGv3 + MMFF94s"
+    if ending == NO_PARAMETERS:
+        (relaxed, unfinished), how = _relaxed_by_uff(molecule, where), "ETKDGv3 + UFF"
+    else:
+        unfinished = ending != CONVERGED
+    if unfinished:
+        raise UserError(f"no minimum of its force field in {_STEPS} steps", where=where, got=molecule.formula)
+    return relaxed, how
+
+
+def _relaxed_by_uff(molecule: Molecule, where: str) -> tuple[Molecule, bool]:
+    """The nearest minimum of UFF, and whether it is not reached; raises UserError where it has no parameters."""
     from rdkit import rdBase
     from rdkit.Chem import rdForceFieldHelpers
 
     mol = molecule.to_rdkit()
     with rdBase.BlockLogs():
-        if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-            how: Estimated = "ETKDGv3 + MMFF94s"
-            unfinished = rdForceFieldHelpers.MMFFOptimizeMolecule(mol, mmffVariant="MMFF94s", maxIters=_STEPS)
-        elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-            how = "ETKDGv3 + UFF"
-            unfinished = rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=_STEPS)
-        else:
+        if not rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
             raise UserError("neither MMFF94s nor UFF has parameters for it", where=where, got=molecule.formula)
-    if unfinished:
-        raise UserError(f"no minimum of its force field in {_STEPS} steps", where=where, got=molecule.formula)
-    return replace(molecule, positions=mol.GetConformer().GetPositions()), how
+        unfinished = rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=_STEPS)
+    return replace(molecule, positions=mol.GetConformer().GetPositions()), bool(unfinished)

@@ -61,8 +61,8 @@ def settled(
     least_volume = _KEPT * np.abs(hand)
     movable = np.ones(len(positions), dtype=bool) if fixed is None else ~fixed
 
-    def energy(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        x = flat.reshape(-1, 3)
+    def energy(numbers: np.ndarray) -> tuple[float, np.ndarray]:
+        x = numbers.reshape(-1, 3)
         separation = x[first] - x[second]
         distance = np.maximum(np.linalg.norm(separation, axis=1), 1e-6)
         off = distance - rest

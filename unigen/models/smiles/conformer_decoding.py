@@ -213,6 +213,4 @@ def _repaired(
 
 def molecule_of_plan(planned: MoleculeSequence, positions: Float[np.ndarray, "atoms 3"], smiles: str) -> Molecule:
     """A planned molecule with its positions in Angstrom."""
-    first, second = np.nonzero(np.triu(planned.bond_order))
-    bonds = np.column_stack([first, second, planned.bond_order[first, second]])
-    return Molecule(planned.numbers, positions.astype(np.float64), bonds, planned.charges, smiles=smiles)
+    return Molecule(planned.numbers, positions.astype(np.float64), planned.bonds, planned.charges, smiles=smiles)

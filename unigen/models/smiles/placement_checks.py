@@ -43,10 +43,8 @@ class PlacementChecks:
         lower = np.zeros((len(plans), atoms, atoms), dtype=np.float32)
         upper = np.full_like(lower, np.inf)
         for row, plan in enumerate(plans):
-            first, second = np.nonzero(np.triu(plan.bond_order))
-            bonds = np.column_stack([first, second, plan.bond_order[first, second]])
             try:
-                bounds = distance_bounds(mol_of_graph(plan.numbers, plan.charges, bonds))
+                bounds = distance_bounds(mol_of_graph(plan.numbers, plan.charges, plan.bonds))
             except UserError:
                 continue
             own = len(plan.numbers)

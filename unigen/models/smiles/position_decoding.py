@@ -69,6 +69,7 @@ def draw_positions(
         branches.append(_GuidanceBranch(model, unconditional, positions, 1.0 - guidance))
 
     levels = solver_levels(model.atom_head, settings)  # the same for every atom
+    warmer = settings.warmer()
 
     for atom in range(1, int(num_atoms.max())):
         active = int((num_atoms > atom).sum())
@@ -92,7 +93,7 @@ def draw_positions(
         if len(drawn):
             vectors = vectors.index_copy(0, drawn, draw(drawn, normal[drawn, atom, 0]))
             if checks is not None:
-                again = partial(draw, how=settings.warmer())
+                again = partial(draw, how=warmer)
                 vectors = _first_sound(
                     vectors, drawn, again, normal[:active, atom], branches[0], checks, positions, atom
                 )

@@ -87,6 +87,12 @@ class MoleculeSequence:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def bonds(self) -> Int[np.ndarray, "bonds 3"]:
+        """Two atoms, the lower first, and an order."""
+        first, second = np.nonzero(np.triu(self.bond_order))
+        return np.column_stack([first, second, self.bond_order[first, second]])
+
 
 def encode(
     molecule: Molecule,
