@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 
@@ -200,7 +200,7 @@ class CrystalRequest:
     def to_dict(self) -> dict[str, object]:
         """The fields that are set, ready for JSON."""
         fields = asdict(self) | {"properties": dict(self.properties)}
-        return {name: value for name, value in fields.items() if value not in (None, {}, False)}
+        return {name: value for name, value in fields.items() if value not in (None, {}, (), False)}
 
 
 def pair_name(first: str, second: str) -> str:
@@ -265,7 +265,10 @@ class MoleculeRequest:
         smiles: the molecule itself: conformers of it are drawn, with the stereo that the text says.
         formula: exact composition such as ``"C7H10O2"``.
         properties: wanted values by name, in the units of the model's training data, such as ``{"gap": 0.25}``.
-        scaffold: an SD entry with positions; its atoms are kept where they are, and more are added to it.
+        scaffold: an SD entry with positions; its atoms are kept where they are, and more are added to it. Of two
+            fragments, a linker is written between them.
+        attach: atoms of the scaffold, numbered from 1 as in the entry, that more may be bonded to; of a fragment of
+            which none is named, all that have a hydrogen.
         largest_fragment: of a SMILES or scaffold in several pieces take the largest.
         id: the user's name for this request, carried to the samples.
 
@@ -277,10 +280,14 @@ class MoleculeRequest:
     formula: str | None = None
     properties: Mapping[str, float] = field(default_factory=dict)
     scaffold: str | None = None
+    attach: Sequence[int] = ()
     largest_fragment: bool = False
     id: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "attach", tuple(self.attach))  # a list, of JSON, cannot be looked up by
+        if self.attach and self.scaffold is None:
+            raise UserError("attach: names atoms of a scaffold", wanted="a scaffold, too")
         if self.smiles is not None and (self.formula is not None or self.scaffold is not None):
             other = "formula" if self.formula is not None else "scaffold"
             raise UserError(f"smiles and {other} exclude each other: a SMILES says all of the molecule's graph")
@@ -295,4 +302,4 @@ class MoleculeRequest:
 
     def to_dict(self) -> dict[str, object]:
         """The fields that are set, ready for JSON."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, {}, False)}
+        return {name: value for name, value in asdict(self).items() if value not in (None, {}, (), False)}

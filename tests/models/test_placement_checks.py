@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.models.small_molecules import batch, molecules, sequences, small_molecule_model
@@ -62,6 +62,22 @@ def test_an_atom_on_another_is_found_and_is_the_first(seed, atom):
     assert first[0] == atom
     assert other[0] < atom
     assert held.badness(atom, torch.tensor([0]), positions[0, atom][None], positions) > 0
+
+
+@given(st.integers(0, 1000), st.integers(1, 6))
+def test_atoms_that_are_fixed_count_though_they_come_later(seed, atom):
+    real, held = batch(seed), checks(seed)
+    rows, positions = torch.tensor([0]), real.positions.clone()
+    later = torch.zeros(positions.shape[:2], dtype=torch.bool)
+    behind = (held.lower[0, atom] > 0) & (torch.arange(positions.shape[1]) > atom)
+    assume(bool(behind.any()))
+    other = int(behind.nonzero()[-1])
+    on_top = positions[rows, other] + 0.2
+    alone = held.badness(atom, rows, on_top, positions)
+    assert torch.allclose(held.badness(atom, rows, on_top, positions, later), alone)
+    later[0, other] = True
+    assert held.badness(atom, rows, on_top, positions, later) > alone + 1
+    assert not held.badness(atom, rows, positions[rows, atom], positions, later)
 
 
 def test_a_mirrored_centre_is_on_the_wrong_side():

@@ -105,6 +105,15 @@ def test_no_grammar_has_a_dead_end(elements, charges, max_heavy, max_rings, ster
 
 
 @settings(max_examples=25)
+@given(st.integers(1, 12), st.integers(0, 4), seeds)
+def test_a_smallest_size_holds_unless_nothing_more_can_be_bonded(least, more, seed):
+    grammar = SmilesGrammar(frozenset({6, 7}), least + more, frozenset(), min_heavy=least)
+    symbols = walk(grammar, np.random.default_rng(seed))
+    assert_molecule(symbols, grammar)
+    assert len(read_smiles(symbols).skeleton) >= least or not read_smiles(symbols).skeleton.hydrogens[-1]
+
+
+@settings(max_examples=25)
 @given(seeds)
 def test_no_formula_has_a_dead_end(seed):
     rng = np.random.default_rng(seed)

@@ -86,6 +86,7 @@ def generate(  # noqa: D417 - the options are said group by group
     smiles: str | Sequence[str] | None = None,
     smiles_file: str | Path | None = None,
     scaffold: str | Path | None = None,
+    attach: str | Sequence[int] | None = None,
     largest_fragment: bool = False,
     window: float | None = None,
     # how the model draws
@@ -154,7 +155,8 @@ def generate(  # noqa: D417 - the options are said group by group
         retrieve_from: dataset of known structures.
         exclude_formula: follow none of the formula's own.
         smiles: conformers of this molecule, or of several.
-        smiles_file, scaffold: files; a scaffold is an SD file whose heavy atoms stay.
+        smiles_file, scaffold: files; a scaffold is an SD file whose heavy atoms stay; two fragments are linked.
+        attach: atoms of the scaffold, numbered from 1, that may be bonded to; by default all with a hydrogen.
         largest_fragment: of a SMILES or scaffold in pieces.
         steps, solver, temperature, guidance, within, symbol_temperature, redraws, draws_per_atom, repairs, settle: how
             the model draws; other settings of its family go by their names, too.
@@ -215,7 +217,11 @@ def generate(  # noqa: D417 - the options are said group by group
         pxrd=None if pxrd is None else str(pxrd),
     )
     of_molecules = only_given(
-        smiles=smiles, smiles_file=smiles_file, scaffold=scaffold, largest_fragment=largest_fragment or None
+        smiles=smiles,
+        smiles_file=smiles_file,
+        scaffold=scaffold,
+        attach=attach or None,
+        largest_fragment=largest_fragment or None,
     )
     named = model if isinstance(model, str | Path) else None if model is not None else BUNDLED[makes]
     known = (str(known),) if isinstance(known, str | Path) else tuple(map(str, known or ()))

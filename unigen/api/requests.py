@@ -100,7 +100,7 @@ def molecule_requests_of(requests: Any, fields: dict[str, Any], own: dict[str, A
     Args:
         requests: the first argument of ``generate``.
         fields: the keywords that crystals have too: ``formula`` and ``properties``.
-        own: ``smiles`` (or several), ``smiles_file``, ``scaffold``, ``largest_fragment``.
+        own: ``smiles`` (or several), ``smiles_file``, ``scaffold``, ``attach``, ``largest_fragment``.
     """
     piece = own.get("largest_fragment", False)
     if isinstance(requests, Path) or (isinstance(requests, str) and requests.lower().endswith(_ROWS)):
@@ -135,6 +135,7 @@ def molecule_requests_of(requests: Any, fields: dict[str, Any], own: dict[str, A
             properties.split(";") if isinstance(properties, str) else properties,
             scaffold,
             piece,
+            own.get("attach", ()),
         )
     ]
 

@@ -281,7 +281,13 @@ def generate_molecule(
     requests: Annotated[Path | None, typer.Option(help="CSV: id, smiles, formula, and a column a property.")] = None,
     formula: Annotated[str | None, typer.Option(help="Exact composition, such as C7H10O2.")] = None,
     property_: Annotated[list[str] | None, typer.Option("--property", help="NAME=VALUE; several may be given.")] = None,
-    scaffold: Annotated[Path | None, typer.Option(help="SDF: its heavy atoms stay, more are added.")] = None,
+    scaffold: Annotated[
+        Path | None, typer.Option(help="SDF: its heavy atoms stay, more are added; two fragments: a linker.")
+    ] = None,
+    attach: Annotated[
+        str | None,
+        typer.Option(help="Atoms of the scaffold, from 1, to bond to: 5,12.", show_default="all with a hydrogen"),
+    ] = None,
     n: Samples = 1,
     out: Out = Path("generated"),
     model: Annotated[str, typer.Option(help="Bundled name or model folder.")] = "unigen-molecule",
@@ -350,7 +356,9 @@ def generate_molecule(
     from unigen.sample.ensemble import ensemble_settings
     from unigen.sample.requests import molecule_requests
 
-    wanted = molecule_requests(smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment)
+    wanted = molecule_requests(
+        smiles, smiles_file, requests, formula, property_ or (), scaffold, largest_fragment, attach or ()
+    )
     settings = RunSettings(
         n=n,
         model=model,

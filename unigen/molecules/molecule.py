@@ -146,11 +146,15 @@ class Molecule(ShownInNotebooks):
 
     def largest_fragment(self) -> Molecule:
         """The connected piece with the most heavy atoms, then atoms; of equal ones the first."""
+        return self.selected(self.largest_fragment_atoms())
+
+    def largest_fragment_atoms(self) -> Int[np.ndarray, "chosen"]:
+        """Its atoms, ascending."""
         labels = self.fragments
         sizes, hydrogens = np.bincount(labels), np.bincount(labels[self.numbers == 1], minlength=labels.max() + 1)
         # One number to rank by: heavy atoms count more than all atoms together can.
         rank = (sizes - hydrogens) * (len(self) + 1) + sizes
-        return self.selected(np.flatnonzero(labels == rank.argmax()))
+        return np.flatnonzero(labels == rank.argmax())
 
     def heavy_first(self) -> Molecule:
         """Heavy atoms in their order, then hydrogens in the order of their parents; needs bonds to know these."""

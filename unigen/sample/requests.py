@@ -53,12 +53,16 @@ def read_molecule_requests(path: str | Path, *, largest_fragment: bool = False) 
 
     def request(values: Mapping[str, object]) -> list[MoleculeRequest]:
         known = {name: name.lower() for name in values if name.lower() in (*_MOLECULE_TEXTS, *NAMES)}
-        texts = {known[name]: str(values[name]) for name in known if known[name] in ("smiles", "formula")}
-        named = {known[name]: str(values[name]) for name in known if known[name] in NAMES}
-        if named:
-            texts["id"] = next(named[name] for name in NAMES if name in named)
-        properties = read_properties({name: value for name, value in values.items() if name not in known})
-        return [MoleculeRequest(**texts, properties=properties, largest_fragment=largest_fragment)]
+        texts = {known[name]: str(values[name]) for name in known}
+        return [
+            MoleculeRequest(
+                smiles=texts.get("smiles"),
+                formula=texts.get("formula"),
+                properties=read_properties({name: value for name, value in values.items() if name not in known}),
+                largest_fragment=largest_fragment,
+                id=next((texts[name] for name in NAMES if name in texts), None),
+            )
+        ]
 
     return _requests(Path(path), None, request)
 
@@ -97,6 +101,7 @@ def molecule_requests(
     properties: Iterable[str],
     scaffold: Path | None,
     largest_fragment: bool,
+    attach: Sequence[int] | str = (),
 ) -> list[MoleculeRequest]:
     """What the command line asks for; see `MoleculeRequest`.
 
@@ -117,9 +122,22 @@ def molecule_requests(
             formula=formula,
             properties=read_properties(list(properties)),
             scaffold=None if scaffold is None else _text(scaffold, "cannot read"),
+            attach=read_atoms(attach) if isinstance(attach, str) else tuple(attach),
             largest_fragment=largest_fragment,
         )
     ]
+
+
+def read_atoms(text: str) -> tuple[int, ...]:
+    """Numbers of atoms, from 1, as the command line writes them: ``5,12``.
+
+    Raises:
+        UserError: not numbers.
+    """
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise UserError("attach: not numbers of atoms", got=text, wanted="such as 5,12") from error
 
 
 def _text(path: Path, error: str) -> str:

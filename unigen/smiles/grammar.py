@@ -73,6 +73,7 @@ class SmilesGrammar:
         stereo: whether chirality and directions of bonds may be written.
         max_rings: most rings open at once, 1 to 9: digits without ``%``.
         hydrogens: implied, or written as `unigen.smiles.hydrogens` does; they are no heavy atoms either way.
+        min_heavy: heavy atoms that are written before END may be, unless nothing else can be written.
 
     Raises:
         UserError: a valence that is not known, a formula that is no molecule of these atoms.
@@ -92,6 +93,7 @@ class SmilesGrammar:
     stereo: bool = False
     max_rings: int = 9
     hydrogens: Hydrogens = "implied"
+    min_heavy: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_rings <= 9:
@@ -179,11 +181,15 @@ class SmilesWalk:
         if self.ended:
             return _NOTHING
         place = None if self.state is None else symbols_key(self.state)
-        asked = (place, self.branch, self.order, self.sign, self.bracket, self.hydrogens)
+        written = 0 if self.state is None else self.grammar.rest.atoms - self.state.rest.atoms
+        too_small = written < self.grammar.min_heavy
+        asked = (place, self.branch, self.order, self.sign, self.bracket, self.hydrogens, too_small)
         mask = self.grammar.masks.get(asked)
         if mask is None:
             symbols = set(self._following(BOUND)) or set(self._following(LONG_BOUND))
             assert symbols, "what is legal can be completed"
+            if too_small and len(symbols) > 1:
+                symbols.discard(END)
             mask = self.grammar.masks[asked] = _mask(symbols)
         return mask
 

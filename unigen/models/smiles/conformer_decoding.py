@@ -202,6 +202,8 @@ def _repaired(
         wrong = torch.stack([fault, other], 1)[rows]
         if repair:
             wrong = heavy[rows].gather(1, wrong)
+        # of a distance to an atom that is fixed, the other one is drawn anew
+        wrong = torch.where(fixed.mask[rows].gather(1, wrong), 0, wrong)
         start = wrong.amax(1) - _STEPS_BACK[repair % len(_STEPS_BACK)]
         kept = fixed.mask[rows] | (index < start.clamp(min=1)[:, None])
         where = torch.where(fixed.mask[rows][..., None], fixed.positions[rows], positions[rows])

@@ -14,6 +14,7 @@ from unigen.models.smiles.atoms_first_decoding import PartialMolecule, draw_atom
 from unigen.models.smiles.conformer_decoding import DrawnConformer, WrittenMolecule, draw_conformers
 from unigen.models.smiles.jobs import ConformerJob, DeNovoJob, RequestResolver
 from unigen.models.smiles.network import MoleculeModel
+from unigen.models.smiles.scaffolds import Beginning
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.smiles_decoding import draw_smiles
 from unigen.molecules.ensemble import ENERGY
@@ -27,16 +28,16 @@ from unigen.nn.conditions.properties import property_ranges
 from unigen.request import MoleculeRequest
 from unigen.smiles.hydrogens import HYDROGEN_BRANCH, without_hydrogens
 from unigen.smiles.reader import read_smiles
-from unigen.smiles.scaffold import ScaffoldPrefix
 
 _SYMBOLS_A_HEAVY_ATOM = 12
 """More than any SMILES has that the grammar lets be written."""
 
+_WRITTEN_AGAIN = 8
+"""How often a SMILES is written, at most, until one is a molecule that can be placed: a graph costs little beside its
+positions, and half of all linkers do not reach."""
+
 _MOST_HYDROGENS = 4
 """Of a heavy atom: methane has so many."""
-
-_NO_SCAFFOLD = ScaffoldPrefix([], np.zeros(0, dtype=np.int64))
-"""A SMILES that begins with its first symbol."""
 
 ResolvedJob = ConformerJob | DeNovoJob
 
@@ -100,18 +101,27 @@ class MoleculeGenerator:
             if isinstance(job, ConformerJob)
         }
         faults: dict[int, UserError] = {}
-        de_novo = [job for job in jobs if isinstance(job, DeNovoJob)]
-        prefixes = [job.scaffold.prefix(job.smiles_rng(trial)) if job.scaffold else _NO_SCAFFOLD for job in de_novo]
-        for job, symbols, prefix in zip(de_novo, self._write(de_novo, prefixes, trial), prefixes, strict=True):
-            try:
-                read = read_smiles(symbols)
-                # the grammar counts heavy atoms; with their hydrogens they may be more than the model has labels for
-                check_size(sum(read.skeleton.counts.values()), self.model.config.max_atoms, "written")
-            except UserError as error:
-                faults[job.job_index] = error
-                continue
-            fixed = job.scaffold.fixed(prefix.order, read) if job.scaffold else {}
-            written[job.job_index] = WrittenMolecule(symbols, job.values, job.position_rng(trial), fixed, job.examples)
+        unwritten = [job for job in jobs if isinstance(job, DeNovoJob)]
+        for attempt in range(_WRITTEN_AGAIN):
+            faults = {}
+            draw = trial + attempt * (self.settings.redraws + 1)
+            beginnings = [job.begin(draw) for job in unwritten]
+            texts = self._write(unwritten, beginnings, draw)
+            for job, text, begun in zip(unwritten, texts, beginnings, strict=True):
+                try:
+                    symbols, fixed = begun.finished(text)
+                    read = read_smiles(symbols)
+                    # the grammar counts heavy atoms; with hydrogens they may be more than the model has labels for
+                    check_size(sum(read.skeleton.counts.values()), self.model.config.max_atoms, "written")
+                except UserError as error:
+                    faults[job.job_index] = error
+                    continue
+                written[job.job_index] = WrittenMolecule(
+                    symbols, job.values, job.position_rng(trial), fixed, job.examples
+                )
+            unwritten = [job for job in unwritten if job.job_index in faults]
+            if not unwritten:
+                break
         readable = [job for job in jobs if job.job_index in written]
         molecules: list[DrawnConformer] = []
         if readable:
@@ -123,7 +133,7 @@ class MoleculeGenerator:
         candidates |= {index: Candidate(None, reason=str(fault)) for index, fault in faults.items()}
         return [candidates[job.job_index] for job in jobs]
 
-    def _write(self, jobs: list[DeNovoJob], prefixes: list[ScaffoldPrefix], trial: int) -> list[list[int]]:
+    def _write(self, jobs: list[DeNovoJob], beginnings: list[Beginning], trial: int) -> list[list[int]]:
         """A SMILES for each job, as symbols, its hydrogens implied."""
         if not jobs:
             return []
@@ -132,12 +142,12 @@ class MoleculeGenerator:
         draws = symbols_an_atom * int(self.model.most_heavy)
         written = draw_smiles(
             self.model,
-            [job.grammar for job in jobs],
+            [begun.grammar for begun in beginnings],
             [job.values for job in jobs],
             np.stack([job.smiles_rng(trial).random(draws) for job in jobs]),
             self.settings.symbol_temperature,
             self.settings.guidance,
-            [prefix.symbols for prefix in prefixes],
+            [begun.symbols for begun in beginnings],
             [job.examples for job in jobs],
         )
         return [without_hydrogens(symbols) for symbols in written] if are_written else written
@@ -149,7 +159,7 @@ class MoleculeGenerator:
             rng = job.smiles_rng(trial)
             if isinstance(job, ConformerJob):
                 rows[job.job_index] = PartialMolecule.conformer(job.smiles(trial, stereo=False), job.values, rng)
-            elif job.scaffold is None:
+            elif job.kept is None:
                 rows[job.job_index] = PartialMolecule.de_novo(job.grammar, job.values, rng)
         molecules = dict(zip(rows, draw_atoms_first(self.model, list(rows.values()), self.settings), strict=True))
         refused: Candidate[Molecule] = Candidate(None, reason="a model of the layout atoms-first keeps no scaffold")

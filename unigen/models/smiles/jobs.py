@@ -12,18 +12,17 @@ from unigen.errors import UserError
 from unigen.models.generator import UNUSED, Job
 from unigen.models.smiles.embedding import CHARGES
 from unigen.models.smiles.network import MoleculeModel
-from unigen.models.smiles.tokens import Example, atoms_of_symbols
+from unigen.models.smiles.scaffolds import Beginning, FragmentPair, Scaffold, without_fragment
+from unigen.models.smiles.tokens import Example
 from unigen.molecules.limits import check_elements, check_size
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import kekule_smiles
 from unigen.nn.conditions.properties import property_numbers
 from unigen.request import MoleculeRequest
-from unigen.shapes import Float, Int
 from unigen.smiles.atoms import CHARGED, NEUTRAL
 from unigen.smiles.grammar import SmilesGrammar
-from unigen.smiles.hydrogens import Hydrogens, with_hydrogens
-from unigen.smiles.reader import ReadSmiles, read_smiles
-from unigen.smiles.scaffold import ScaffoldPrefix, attachment_points, begin_smiles
+from unigen.smiles.hydrogens import Hydrogens
+from unigen.smiles.reader import read_smiles
 from unigen.smiles.skeleton import Skeleton, skeleton_of
 from unigen.smiles.text import smiles_symbols
 from unigen.smiles.writer import write_smiles
@@ -32,6 +31,9 @@ _OTHER_ELEMENTS = "RDKit's ETKDG (EmbedMolecule) makes conformers of other eleme
 
 _EXAMPLES = 4000
 """The stream of a job that chooses among examples that are equally near."""
+
+_LINKED = 2
+"""Fragments that are linked at once."""
 
 Formula = tuple[tuple[int, int], ...]
 
@@ -86,71 +88,19 @@ class ConformerJob(MoleculeJob):
 
 @dataclass(frozen=True, eq=False)
 class DeNovoJob(MoleculeJob):
-    """A molecule that is to be written, perhaps onto a scaffold.
+    """A molecule that is to be written, perhaps onto a scaffold, or between two fragments.
 
     Attributes:
         grammar: what may be written.
-        scaffold: positions to keep; None for none.
+        kept: atoms that stay where they are; None for none.
     """
 
     grammar: SmilesGrammar
-    scaffold: Scaffold | None = None
+    kept: Scaffold | FragmentPair | None = None
 
-
-@dataclass(frozen=True, eq=False)
-class Scaffold:
-    """Atoms that are kept where they are.
-
-    Attributes:
-        skeleton: their graph, hydrogens implied.
-        positions: of the atoms of the skeleton, Angstrom.
-        hydrogens: positions of the hydrogens of each.
-        attachment_points: atoms that can be added to.
-        smiles_hydrogens: of its SMILES: implied, or written.
-    """
-
-    skeleton: Skeleton
-    positions: Float[np.ndarray, "heavy 3"]
-    hydrogens: tuple[Float[np.ndarray, "_ 3"], ...]
-    attachment_points: tuple[int, ...]
-    smiles_hydrogens: Hydrogens
-
-    @classmethod
-    def of(cls, molecule: Molecule, grammar: SmilesGrammar) -> Scaffold:
-        """A scaffold that can be added to; raises UserError for one that cannot."""
-        stripped = skeleton_of(molecule.numbers, molecule.charges, molecule.bonds)
-        rng = np.random.default_rng(0)  # one SMILES an atom is tried, always the same
-        points = [
-            atom
-            for atom in attachment_points(stripped.skeleton)
-            if _is_legal(_begun(stripped.skeleton, atom, rng, grammar.hydrogens), grammar)
-        ]
-        if not points:
-            raise UserError(
-                "scaffold: nothing can be added to it", got=molecule.formula, wanted="an atom with hydrogens"
-            )
-        hydrogens = tuple(molecule.positions[list(atoms)] for atoms in stripped.hydrogens)
-        return cls(stripped.skeleton, molecule.positions[stripped.atoms], hydrogens, tuple(points), grammar.hydrogens)
-
-    def prefix(self, rng: np.random.Generator) -> ScaffoldPrefix:
-        """How a SMILES begins that goes on at one of its atoms."""
-        return _begun(self.skeleton, int(rng.choice(self.attachment_points)), rng, self.smiles_hydrogens)
-
-    def fixed(self, order: Int[np.ndarray, "heavy"], read: ReadSmiles) -> dict[int, np.ndarray]:
-        """Positions by atom of the molecule that was written; hydrogens of the atom that was added to move.
-
-        Args:
-            order: atoms of the scaffold as they stand in the SMILES.
-            read: the whole molecule.
-        """
-        fixed = {written: self.positions[atom] for written, atom in enumerate(order.tolist())}
-        heavy, hydrogens = len(read.skeleton), read.skeleton.hydrogens
-        first_hydrogen = heavy + np.cumsum(hydrogens) - hydrogens
-        for written, atom in enumerate(order.tolist()):
-            if len(self.hydrogens[atom]) == hydrogens[written]:
-                first = int(first_hydrogen[written])
-                fixed |= {first + n: position for n, position in enumerate(self.hydrogens[atom])}
-        return fixed
+    def begin(self, trial: int) -> Beginning:
+        """How its SMILES begins, at its first, second, ... trial."""
+        return Beginning(self.grammar) if self.kept is None else self.kept.begin(self.smiles_rng(trial))
 
 
 class RequestResolver:
@@ -186,14 +136,15 @@ class RequestResolver:
         formula = None if request.counts is None else tuple(request.counts.items())
         if request.scaffold is None:
             return DeNovoJob(job_index, job, values, examples, self.grammar(formula))
-        grammar, scaffold = _scaffold(request.scaffold, request.largest_fragment, formula, self)
-        return DeNovoJob(job_index, job, values, examples, grammar, scaffold)
+        kept = _kept(request.scaffold, request.largest_fragment, tuple(request.attach), formula, self)
+        return DeNovoJob(job_index, job, values, examples, self.grammar(None), kept)
 
-    def grammar(self, formula: Formula | None) -> SmilesGrammar:
-        """What the model may write."""
+    def grammar(self, formula: Formula | None, min_heavy: int = 1, max_heavy: int | None = None) -> SmilesGrammar:
+        """What the model may write; so many heavy atoms where no formula says it, at most as many as it has seen."""
         stereo = self.model.config.layout == "graph-first"  # as in training: else its share would go to charged atoms
-        most = int(self.model.most_heavy)
-        return _grammar(self.heavy, most, self.charges, formula, stereo=stereo, hydrogens=self.hydrogens)
+        most = int(self.model.most_heavy) if max_heavy is None or formula is not None else max_heavy
+        sizes = (1, most) if formula is not None else (min(min_heavy, most), most)
+        return _grammar(self.heavy, sizes, self.charges, formula, stereo=stereo, hydrogens=self.hydrogens)
 
     def values(self, properties: Mapping[str, float]) -> dict[int, float]:
         """Properties by their number in the model."""
@@ -204,7 +155,7 @@ class RequestResolver:
 @lru_cache(maxsize=64)  # samples of one request share what its grammar remembers; requests come one after another
 def _grammar(
     elements: frozenset[int],
-    max_heavy: int,
+    sizes: tuple[int, int],
     charges: frozenset[tuple[int, int]],
     formula: Formula | None,
     *,
@@ -212,7 +163,8 @@ def _grammar(
     hydrogens: Hydrogens,
 ) -> SmilesGrammar:
     counts = None if formula is None else dict(formula)
-    return SmilesGrammar(elements, max_heavy, charges, formula=counts, stereo=stereo, hydrogens=hydrogens)
+    least, most = sizes
+    return SmilesGrammar(elements, most, charges, formula=counts, stereo=stereo, hydrogens=hydrogens, min_heavy=least)
 
 
 @lru_cache(maxsize=1024)  # many samples of one request; more requests than a batch has jobs
@@ -225,41 +177,45 @@ def _skeleton(smiles: str, largest_fragment: bool, resolver: RequestResolver) ->
 
 
 @lru_cache(maxsize=64)  # a run has one scaffold, perhaps with several formulas
-def _scaffold(
-    text: str, largest_fragment: bool, formula: Formula | None, resolver: RequestResolver
-) -> tuple[SmilesGrammar, Scaffold]:
+def _kept(
+    text: str, largest_fragment: bool, attach: tuple[int, ...], formula: Formula | None, resolver: RequestResolver
+) -> Scaffold | FragmentPair:
     molecule = Molecule.from_sdf(text)
-    if largest_fragment:
-        molecule = molecule.largest_fragment()
-    molecule.checked("scaffold", elements=resolver.elements, connected=True)
-    heavy, most = int((molecule.numbers > 1).sum()), int(resolver.model.most_heavy)
-    if heavy >= most:
+    outside = [atom for atom in attach if not 1 <= atom <= len(molecule)]
+    if outside:
+        raise UserError("attach: no such atom in the scaffold", got=outside[0], wanted=f"1 to {len(molecule)}")
+    molecule.checked("scaffold", elements=resolver.elements)
+    labels = molecule.fragments
+    pieces = (
+        [molecule.largest_fragment_atoms()]
+        if largest_fragment
+        else [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+    )
+    if len(pieces) > _LINKED:
+        raise UserError(
+            "scaffold: too many fragments",
+            got=len(pieces),
+            wanted="one to add to, or two to be linked",
+            next_step="--largest-fragment (largest_fragment=True) takes the largest",
+        )
+    heavy = [int((molecule.numbers[piece] > 1).sum()) for piece in pieces]
+    most = int(resolver.model.most_heavy)
+    if sum(heavy) >= most:
         raise UserError(
             "scaffold: as large as the largest molecule the model can write",
-            got=f"{heavy} heavy atoms",
+            got=f"{sum(heavy)} heavy atoms",
             wanted=f"at most {most - 1}",
         )
-    grammar = resolver.grammar(formula)
-    return grammar, Scaffold.of(molecule, grammar)
+    named = [tuple(np.flatnonzero(np.isin(piece, np.array(attach, dtype=int) - 1)).tolist()) for piece in pieces]
+    fragments = [molecule.selected(piece) for piece in pieces]
+    if len(pieces) == 1:
+        return Scaffold.of(fragments[0], resolver.grammar(formula), named[0])
+    skeletons = [skeleton_of(each.numbers, each.charges, each.bonds).skeleton for each in fragments]
 
+    def grammar(number: int, least: int = 1, atoms: int = most) -> SmilesGrammar:
+        other = skeletons[1 - number]
+        counts = None if formula is None else tuple(without_fragment(dict(formula), other).items())
+        return resolver.grammar(counts, least, min(atoms, most - len(other)))
 
-def _begun(skeleton: Skeleton, attachment: int, rng: np.random.Generator, hydrogens: Hydrogens) -> ScaffoldPrefix:
-    """As ``begin_smiles``; with written hydrogens the atom to go on at has one fewer, in whose place the rest comes."""
-    prefix = begin_smiles(skeleton, attachment, rng)
-    if hydrogens == "implied":
-        return prefix
-    counts = skeleton.hydrogens[prefix.order]
-    counts[0] -= 1
-    return ScaffoldPrefix(
-        with_hydrogens(prefix.symbols, atoms_of_symbols(prefix.symbols), counts.tolist())[0], prefix.order
-    )
-
-
-def _is_legal(prefix: ScaffoldPrefix, grammar: SmilesGrammar) -> bool:
-    """Whether the grammar lets a SMILES begin so."""
-    walk = grammar.start()
-    for symbol in prefix.symbols:
-        if not walk.legal()[symbol]:
-            return False
-        walk = walk.write(symbol)
-    return True
+    one, two = (Scaffold.of(fragments[number], grammar(number), named[number]) for number in (0, 1))
+    return FragmentPair((one, two), grammar)

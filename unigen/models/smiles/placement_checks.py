@@ -18,7 +18,7 @@ from unigen.errors import UserError
 from unigen.models.smiles.tokens import MoleculeSequence
 from unigen.molecules.distance_bounds import distance_bounds
 from unigen.molecules.rdkit_graph import mol_of_graph
-from unigen.shapes import Float, Int
+from unigen.shapes import Bool, Float, Int
 
 WRONG_SIDE = 1.0
 """Badness of an atom on the wrong side of a centre or a double bond: as bad as a contact at half the allowed distance,
@@ -57,19 +57,26 @@ class PlacementChecks:
         rows: Int[Tensor, "slots"],
         placed: Float[Tensor, "slots 3"],
         positions: Float[Tensor, "batch atoms 3"],
+        fixed: Bool[Tensor, "batch atoms"] | None = None,
     ) -> Float[Tensor, "slots"]:
-        """How far distances from an atom to those before it pass their limits, summed; 0 where none does.
+        """How far distances from an atom to those that stand pass their limits, summed; 0 where none does.
 
         Args:
             atom: which is placed, the same in all rows.
             rows: the molecule of each slot.
             placed: where, Angstrom.
-            positions: of the atoms before it.
+            positions: of the atoms that stand: those before it, and those that are fixed.
+            fixed: atoms that stand from the start.
         """
-        distance = (positions[rows, :atom] - placed[:, None]).norm(dim=-1).clamp(min=1e-3)
-        close = self.lower[rows, atom, :atom] / distance - 1
-        far = distance / self.upper[rows, atom, :atom] - 1
-        return torch.maximum(close, far).clamp(min=0).sum(-1)
+        until = atom if fixed is None else positions.shape[1]
+        distance = (positions[rows, :until] - placed[:, None]).norm(dim=-1).clamp(min=1e-3)
+        close = self.lower[rows, atom, :until] / distance - 1
+        far = distance / self.upper[rows, atom, :until] - 1
+        beyond = torch.maximum(close, far).clamp(min=0)
+        if fixed is not None:
+            stands = fixed[rows] | (torch.arange(until, device=placed.device) < atom)
+            beyond = beyond * stands
+        return beyond.sum(-1)
 
     def first_fault(
         self, positions: Float[Tensor, "batch atoms 3"]

@@ -94,8 +94,9 @@ def draw_positions(
             vectors = vectors.index_copy(0, drawn, draw(drawn, normal[drawn, atom, 0]))
             if checks is not None:
                 again = partial(draw, how=warmer)
+                stands = None if fixed is None else fixed.mask
                 vectors = _first_sound(
-                    vectors, drawn, again, normal[:active, atom], branches[0], checks, positions, atom
+                    vectors, drawn, again, normal[:active, atom], branches[0], checks, positions, atom, stands
                 )
         placed = frames.place(vectors[:, None])[:, 0]
         if fixed is not None:
@@ -115,6 +116,7 @@ def _first_sound(
     checks: PlacementChecks,
     positions: Float[Tensor, "batch atoms 3"],
     atom: int,
+    fixed: Bool[Tensor, "batch atoms"] | None,
 ) -> Float[Tensor, "active 3"]:
     """The vectors, and where one is wrong in place of it the first candidate that is not, or else the least wrong.
 
@@ -127,11 +129,12 @@ def _first_sound(
         checks: of the molecules.
         positions: of the atoms that stand.
         atom: which is placed.
+        fixed: atoms that stand from the start.
     """
 
     def badness(rows: Int[Tensor, "slots"], vectors: Float[Tensor, "slots 3"]) -> Float[Tensor, "slots"]:
         placed, against = branch.placed(rows, vectors)
-        return checks.badness(atom, rows, placed, positions) + WRONG_SIDE * against
+        return checks.badness(atom, rows, placed, positions, fixed) + WRONG_SIDE * against
 
     others = normal.shape[1] - 1
     bad = badness(rows, vectors[rows])
