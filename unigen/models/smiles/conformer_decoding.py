@@ -21,6 +21,7 @@ from unigen.models.smiles.tokens import Example, MoleculeSequence, plan
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_graph import mol_of_graph
 from unigen.molecules.settling import settled
+from unigen.molecules.turning import AskedStereo, turned
 from unigen.shapes import Bool, Float, Int
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.text import smiles_text
@@ -126,21 +127,24 @@ def draw_conformers(
         drawn, taken_back = _repaired(model, batch, drawn, checks, fixed, again, settings.repairs)
     wrong = torch.zeros_like(taken_back, dtype=torch.bool)
     if checks is not None and settings.settle:
-        wrong = checks.first_fault(drawn)[0] < batch.num_atoms
+        wrong = _first_fault(model, batch, drawn, checks)[0] < batch.num_atoms
     found = {}
     columns = (drawn.cpu().numpy(), taken_back.tolist(), wrong.tolist(), fixed_mask)
     for index, positions, repairs, is_wrong, is_fixed in zip(order, *columns, strict=True):
         text, atoms = smiles_text(molecules[index].symbols), len(plans[index].numbers)
         molecule = molecule_of_plan(plans[index], positions[:atoms], text)
         if is_wrong:
-            molecule = _settled(molecule, is_fixed[:atoms])
+            molecule = _settled(molecule, plans[index], is_fixed[:atoms])
         found[index] = DrawnConformer(molecule, repairs, is_wrong)
     return [found[index] for index in range(len(plans))]
 
 
-def _settled(molecule: Molecule, fixed: Bool[np.ndarray, "atoms"]) -> Molecule:
+def _settled(molecule: Molecule, planned: MoleculeSequence, fixed: Bool[np.ndarray, "atoms"]) -> Molecule:
+    """What is on the wrong side turned, then a harmonic pass over all of it."""
+    asked = AskedStereo(planned.chirality, planned.cis_trans)
+    positions = turned(molecule.numbers, molecule.bonds, molecule.positions, asked, fixed)
     mol = mol_of_graph(molecule.numbers, molecule.charges, molecule.bonds)
-    return replace(molecule, positions=settled(mol, molecule.positions, fixed))
+    return replace(molecule, positions=settled(mol, positions, fixed))
 
 
 def _normal_numbers(

@@ -26,7 +26,8 @@ class MoleculeSettings(VectorSettings):
         draws_per_atom: how many places of an atom are drawn at most: the first is taken that is not too close to
             another atom, stretches no bond or angle, and lies on the side that the SMILES says; else the least wrong.
         repairs: how often at most a molecule is taken back to where it has gone wrong, and drawn on from there.
-        settle: whether what is still wrong then goes through a harmonic pass (``molecules/settling.py``).
+        settle: whether of what is still wrong then centres and double bonds on the wrong side are turned
+            (``molecules/turning.py``), and it goes through a harmonic pass (``molecules/settling.py``).
         redraws: how often at most a conformer is drawn again that has another stereo than its SMILES or is broken.
         relax: clean up with MMFF94, and tell the energy.
     """
