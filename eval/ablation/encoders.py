@@ -13,7 +13,6 @@ training molecules. No number here is that of a bundled model. A run that is cut
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,12 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from mixers import CONFIGS, costs, fill, table
+from mixers import CONFIGS, begun, costs, fill, table
 from rich.console import Console
 
 from unigen.config import load as load_config
 from unigen.data.molecule_store import open_molecules
-from unigen.eval.report import provenance
 from unigen.sample.predict import load_predictor
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
@@ -110,9 +108,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    content: dict[str, Any] = {"steps": options.steps, "provenance": provenance("")}
-    if options.out.exists():
-        content |= json.loads(options.out.read_text())
+    content = begun(options.out, {"steps": options.steps})
     if "cost_of_a_step" not in content:
         content |= {"cost_of_a_step": costs({name: config_of(name) for name in VARIANTS}, PROBES), "runs": {}}
         print(content["cost_of_a_step"], flush=True)

@@ -184,6 +184,25 @@ def trained(kind: str, name: str, steps: int, seed: int) -> dict[str, Any]:
     return {"steps": steps, "width": width_of(name), "cpu_seconds": taken} | losses | judged
 
 
+def begun(out: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a file of results that is there, or what one begins with; where it comes from is told in both.
+
+    A file that other code goes on with says so: ``continued``.
+
+    Args:
+        out: the file.
+        facts: what a new one begins with.
+    """
+    now = provenance("")
+    content = {**facts, "provenance": now}
+    if out.exists():
+        content |= json.loads(out.read_text())
+        told = [content["provenance"], *content.get("continued", [])]
+        if now["commit"] not in [each["commit"] for each in told]:
+            content["continued"] = [*told[1:], now]
+    return content
+
+
 def fill(out: Path, content: dict[str, Any], names: Iterable[str], seeds: int, run: Callable[[str, int], Any]) -> None:
     """Make the runs that a file of results lacks, and write it behind each.
 
@@ -230,9 +249,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    content: dict[str, Any] = {"kind": options.kind, "steps_of_attention": options.steps, "provenance": provenance("")}
-    if options.out.exists():
-        content |= json.loads(options.out.read_text())
+    content = begun(options.out, {"kind": options.kind, "steps_of_attention": options.steps})
     if "cost_of_a_step" not in content:
         configs = {name: config_of(options.kind, name) for name in PATTERNS}
         content |= {"cost_of_a_step": costs(configs), "runs": {}}

@@ -30,7 +30,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
-from mixers import CONFIGS, costs, equal_width, fill, parameters_of, table, validation_batches
+from mixers import CONFIGS, begun, costs, equal_width, fill, parameters_of, table, validation_batches
 from rich.console import Console
 
 from unigen.config import load as load_config
@@ -40,7 +40,6 @@ from unigen.disk import write_text
 from unigen.eval.molecules.conditional import evaluate_conditional
 from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.molecules.samples import MoleculeEntry
-from unigen.eval.report import provenance
 from unigen.molecules.molecule import Molecule
 from unigen.request import MoleculeRequest
 from unigen.sample.generate import generate
@@ -171,10 +170,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     half = training_half(options.out)
-    content: dict[str, Any] = {"steps_of_attention": options.steps, "provenance": provenance("")}
-    content |= {"examples": EXAMPLES, "layers": LAYERS, "cost_of_a_step": {}, "runs": {}}
-    if options.out.exists():
-        content |= json.loads(options.out.read_text())
+    facts = {"steps_of_attention": options.steps, "examples": EXAMPLES, "layers": LAYERS}
+    content = begun(options.out, {**facts, "cost_of_a_step": {}, "runs": {}})
     patterns = options.patterns or USUAL
     # a pattern that is added later is measured against attention, too
     unmeasured = [name for name in patterns if name not in content["cost_of_a_step"]]

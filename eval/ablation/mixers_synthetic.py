@@ -18,7 +18,6 @@ Sequences of 8, then 16, 32 and 64 tokens are learned; 64 and 256 are asked (rec
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from itertools import permutations, product
@@ -27,14 +26,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mixers import HEADS, equal_width, fill, parameters_of
+from mixers import HEADS, begun, equal_width, fill, parameters_of
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
 
 from unigen.batch import Layout
-from unigen.eval.report import provenance
 from unigen.nn.mixers.backbone import Backbone
 from unigen.nn.mixers.pattern import DeltaProductLayer, Layer
 from unigen.train.optim import build_optimizer, schedule
@@ -201,9 +199,7 @@ def main() -> None:
         "layers": 2,
         "heads": HEADS,
     }
-    content: dict[str, Any] = {"settings": settings, "provenance": provenance(""), "runs": {}}
-    if options.out.exists():
-        content["runs"] = json.loads(options.out.read_text())["runs"]
+    content = begun(options.out, {"settings": settings, "runs": {}})
 
     def run(name: str, seed: int) -> dict[str, Any]:
         task, pattern = name.split(" | ")

@@ -17,7 +17,6 @@ of a bundled model. A run that is cut off goes on with what its file lacks.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import tempfile
@@ -28,11 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mixers import CONFIGS, costs, fill, match_rate, match_rates, stability, table, validation_batches
+from mixers import CONFIGS, begun, costs, fill, match_rate, match_rates, stability, table, validation_batches
 from rich.console import Console
 
 from unigen.config import load as load_config
-from unigen.eval.report import provenance
 from unigen.models.checkpoint import load_model
 from unigen.models.octree.batch import OctreeBatch, Stage
 from unigen.models.octree.network import OctreeModel
@@ -153,9 +151,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    content: dict[str, Any] = {"kind": options.kind, "steps": options.steps, "provenance": provenance("")}
-    if options.out.exists():
-        content |= json.loads(options.out.read_text())
+    content = begun(options.out, {"kind": options.kind, "steps": options.steps})
     if "cost_of_a_step" not in content:
         configs = {name: config_of(options.kind, name) for name in VARIANTS[options.kind]}
         content |= {"cost_of_a_step": costs(configs, PROBES), "runs": {}}

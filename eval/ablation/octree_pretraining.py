@@ -16,7 +16,6 @@ The datasets and pre-trained models lie beside the results; a run that is cut of
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import tempfile
 import time
@@ -31,13 +30,12 @@ import pyarrow.parquet as pq
 import torch
 from encoders import SUMMED, UNITS, errors
 from encoders import config_of as graph_config
-from mixers import CONFIGS, costs, fill, table
+from mixers import CONFIGS, begun, costs, fill, table
 from rich.console import Console
 
 from unigen.config import load as load_config
 from unigen.data.dataset_file import resolve_dataset
 from unigen.data.molecule_store import open_molecules
-from unigen.eval.report import provenance
 from unigen.geometry.rotation import random_rotation
 from unigen.sample.predict import load_predictor
 from unigen.train.run import train
@@ -146,9 +144,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     files = datasets(options.out)
-    content: dict[str, Any] = {"steps": options.steps, "provenance": provenance("")}
-    if options.out.exists():
-        content |= json.loads(options.out.read_text())
+    content = begun(options.out, {"steps": options.steps})
     graph = [f"data.train={files[0]}", f"data.val={files[1]}"]
     if "cost_of_a_step" not in content:
         predictors = {each.probe: config_of(each, files) for each in (Variant(), Variant(looks_ahead=False))}
