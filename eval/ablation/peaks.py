@@ -1,6 +1,7 @@
 """What is a powder pattern worth that a model is asked for? Crystals of a test set, drawn with their peaks and without.
 
 python eval/ablation/peaks.py runs/octree-crystals-peaks/model --reference mp-20:test --limit 100 --out peaks.json
+python eval/ablation/peaks.py runs/wyckoff-peaks/model --retrieve-from crystal-train --anew --reference mp-20:test ...
 
 The pattern of each reference is computed by pymatgen and drawn as a profile, as in pxrd.py (clean; noisy; with an
 impurity; strained). The same compositions are drawn with the same random numbers: with no pattern; with the pattern of
@@ -91,6 +92,8 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=5, help="samples a composition")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--cells", action="store_true", help="give the number of atoms in the cell, too")
+    parser.add_argument("--retrieve-from", help="of a model that follows known structures: which")
+    parser.add_argument("--anew", action="store_true", help="follow none of them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--workers", type=int, default=1)
@@ -99,7 +102,9 @@ def main() -> None:
     options = parser.parse_args()
     if not hears_peaks(options.model):
         raise SystemExit(str(UserError("this model hears no peaks", where=options.model, wanted="model.peaks > 0")))
-    model = load(options.model, device=options.device, score=False)
+    followed = {"retrieve_from": options.retrieve_from, "anew": 1e9 if options.anew else None}
+    settings = {name: value for name, value in followed.items() if value is not None}
+    model = load(options.model, device=options.device, score=False, **settings)
     dataset = open_crystals(options.reference)
     most: int = model.model.config.max_atoms  # type: ignore[attr-defined]
     fitting = np.flatnonzero(dataset.num_atoms <= most)
@@ -127,6 +132,7 @@ def main() -> None:
         "reference": options.reference,
         "n": options.n,
         "cells": options.cells,
+        **settings,
         "seed": options.seed,
         "provenance": provenance(options.model),
         "rows": rows,

@@ -331,7 +331,7 @@ def generate_molecule(
         int | None, typer.Option(min=1, help="Places tried for an atom until one is sound.", show_default="8")
     ] = None,
     repairs: Annotated[
-        int | None, typer.Option(min=0, help="How often it is taken back to where it went wrong.", show_default="3")
+        int | None, typer.Option(min=0, help="How often it is taken back to where it went wrong.", show_default="1")
     ] = None,
     settle: Annotated[
         bool | None, typer.Option(help="A harmonic pass over what is still wrong.", show_default="True")

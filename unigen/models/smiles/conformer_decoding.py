@@ -41,6 +41,7 @@ class WrittenMolecule:
         rng: its own random numbers.
         fixed: positions in Angstrom of atoms that stay where they are, by their number in the molecule.
         examples: known molecules with nearby values.
+        settle: whether it may be mended as a whole, or is rather drawn again if it is wrong.
     """
 
     symbols: Sequence[int]
@@ -48,6 +49,7 @@ class WrittenMolecule:
     rng: np.random.Generator
     fixed: Mapping[int, np.ndarray] = field(default_factory=dict)
     examples: Sequence[Example] = ()
+    settle: bool = True
 
 
 class DrawnConformer(NamedTuple):
@@ -133,9 +135,10 @@ def draw_conformers(
     for index, positions, repairs, is_wrong, is_fixed in zip(order, *columns, strict=True):
         text, atoms = smiles_text(molecules[index].symbols), len(plans[index].numbers)
         molecule = molecule_of_plan(plans[index], positions[:atoms], text)
-        if is_wrong:
+        settle = is_wrong and molecules[index].settle
+        if settle:
             molecule = _settled(molecule, plans[index], is_fixed[:atoms])
-        found[index] = DrawnConformer(molecule, repairs, is_wrong)
+        found[index] = DrawnConformer(molecule, repairs, settle)
     return [found[index] for index in range(len(plans))]
 
 

@@ -116,8 +116,10 @@ class MoleculeGenerator:
                 except UserError as error:
                     faults[job.job_index] = error
                     continue
+                # one that is free to be another molecule is rather that than mended: what goes wrong is odd as a rule
+                settle = job.kept is not None or trial == self.settings.redraws
                 written[job.job_index] = WrittenMolecule(
-                    symbols, job.values, job.position_rng(trial), fixed, job.examples
+                    symbols, job.values, job.position_rng(trial), fixed, job.examples, settle
                 )
             unwritten = [job for job in unwritten if job.job_index in faults]
             if not unwritten:

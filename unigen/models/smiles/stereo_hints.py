@@ -7,13 +7,18 @@ a direction, which turns with the molecule. A sign at a double bond says on whic
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unigen.geometry.local_frame import LocalFrames, rows
+from unigen.geometry.local_frame import LocalFrames
 from unigen.models.smiles.batch import MoleculeBatch
 from unigen.shapes import Bool, Float, Int
+
+_NEIGHBOURS = 4
+"""Of a centre, at most."""
 
 HINTS = 4
 """Numbers a chosen atom: a direction in its frame, and the sign of the second number of its vector."""
@@ -29,11 +34,10 @@ def stereo_hints(
         frames: of the chosen atoms.
         chosen: which atoms are to be placed.
     """
-    bonded = _heavy_bonds(batch)
-    sides_of_planes = rows(_sides_of_planes(batch.chirality, bonded), chosen)
-    direction = torch.einsum("bca,bai->bci", sides_of_planes, _plane_normals(batch.positions, bonded))
+    planes = _Planes.of(batch)
+    direction = planes.summed(planes.signs(chosen)[..., None] * planes.normals(batch.positions)[:, None], len(batch))
     direction = torch.einsum("bcij,bcj->bci", frames.axes, direction)
-    return torch.cat([direction, _side_of_double_bond(batch, bonded, frames, chosen)[..., None]], dim=-1)
+    return torch.cat([direction, _side_of_double_bond(batch, frames, chosen)[..., None]], dim=-1)
 
 
 def against_stereo(
@@ -50,52 +54,77 @@ def against_stereo(
         chosen: which atoms are placed.
         vectors: where, in their frames.
     """
-    bonded = _heavy_bonds(batch)
-    normals = _plane_normals(batch.positions, bonded)
-    from_centres = frames.place(vectors)[:, :, None] - batch.positions[:, None]
-    heights = torch.einsum("bcai,bai->bca", from_centres, normals)
-    wrong = (rows(_sides_of_planes(batch.chirality, bonded), chosen) * heights < 0).any(-1)
-    return wrong | (_side_of_double_bond(batch, bonded, frames, chosen) * vectors[..., 1] < 0)
+    planes = _Planes.of(batch)
+    from_centres = frames.place(vectors)[planes.row] - batch.positions[planes.row, planes.centre][:, None]
+    heights = (from_centres * planes.normals(batch.positions)[:, None]).sum(-1)
+    wrong = planes.summed((planes.signs(chosen) * heights < 0).long(), len(batch)) > 0
+    return wrong | (_side_of_double_bond(batch, frames, chosen) * vectors[..., 1] < 0)
 
 
-def _heavy_bonds(batch: MoleculeBatch) -> Bool[Tensor, "batch atoms atoms"]:
-    heavy = batch.numbers > 1
-    return (batch.bond_order > 0) & heavy[:, None] & heavy[:, :, None]
+class _Planes(NamedTuple):
+    """The planes that say where an atom ought to lie, of all molecules of a batch one behind the other.
 
+    Attributes:
+        row: molecule.
+        centre: in the plane.
+        first: its lowest neighbour, in the plane, too.
+        second: the next one.
+        atom: of which something is said, a higher neighbour.
+        sign: of its height above the plane.
+    """
 
-def _sides_of_planes(
-    chirality: Int[Tensor, "batch atoms"], bonded: Bool[Tensor, "batch atoms atoms"]
-) -> Float[Tensor, "batch atoms atoms"]:
-    """For atom i and centre j: the sign of i's height above the plane of j and its two lowest neighbours."""
-    earlier = bonded.long().cumsum(2) - bonded.long()  # how many neighbours of centre j come before i
-    index = torch.arange(bonded.shape[1], device=bonded.device)
-    decided = bonded & (earlier >= 2) & (index[:, None] < index)
-    opposite = (bonded.sum(2, keepdim=True) == 4) & (earlier == 2)  # the fourth lies on the other side of the third
-    sign = chirality[:, :, None] * torch.where(opposite, -1, 1) * decided
-    return sign.transpose(1, 2).float()
+    row: Int[Tensor, "planes"]
+    centre: Int[Tensor, "planes"]
+    first: Int[Tensor, "planes"]
+    second: Int[Tensor, "planes"]
+    atom: Int[Tensor, "planes"]
+    sign: Int[Tensor, "planes"]
 
+    @classmethod
+    def of(cls, batch: MoleculeBatch) -> _Planes:
+        """Two planes a centre at most: of its third neighbour, and of its fourth."""
+        row, centre = (batch.chirality != 0).nonzero(as_tuple=True)
+        bonded = (batch.bond_order[row, centre] > 0) & (batch.numbers[row] > 1)
+        # neighbours in ascending order, and a number that no atom has behind them
+        none = bonded.shape[1]
+        index = torch.arange(none, device=row.device)
+        near = torch.where(bonded, index, none).sort(1).values[:, :_NEIGHBOURS]
+        near = functional.pad(near, (0, _NEIGHBOURS - near.shape[1]), value=none)
+        first, second, third, fourth = near.unbind(1)
+        # the fourth lies on the other side of the third
+        sign = batch.chirality[row, centre]
+        signs = torch.cat([torch.where(fourth < none, -sign, sign), sign])
+        atom = torch.cat([third, fourth])
+        # of an atom below its centre nothing can be said: it is placed before
+        said = (atom < none) & (centre.repeat(2) < atom)
+        row, centre, first, second = (each.repeat(2)[said] for each in (row, centre, first, second))
+        return cls(row, centre, first, second, atom[said], signs[said])
 
-def _plane_normals(
-    positions: Float[Tensor, "batch atoms 3"], bonded: Bool[Tensor, "batch atoms atoms"]
-) -> Float[Tensor, "batch atoms 3"]:
-    """Unit normals of the planes of all atoms and their two lowest neighbours."""
-    rank = bonded.long().cumsum(2) * bonded
-    lowest = [(rank == n).long().argmax(2)[..., None].expand_as(positions) for n in (1, 2)]
-    arms = [positions.gather(1, neighbour) - positions for neighbour in lowest]
-    return functional.normalize(torch.linalg.cross(*arms), dim=-1)
+    def signs(self, chosen: Int[Tensor, "batch chosen"]) -> Int[Tensor, "planes chosen"]:
+        """The sign of the height of each chosen atom, 0 where the plane is not about it."""
+        return self.sign[:, None] * (self.atom[:, None] == chosen[self.row])
+
+    def normals(self, positions: Float[Tensor, "batch atoms 3"]) -> Float[Tensor, "planes 3"]:
+        """Unit vectors."""
+        centre = positions[self.row, self.centre]
+        arms = [positions[self.row, atom] - centre for atom in (self.first, self.second)]
+        return functional.normalize(torch.linalg.cross(*arms), dim=-1)
+
+    def summed(self, values: Tensor, rows: int) -> Tensor:
+        """Values (planes, ...) summed over the planes of each molecule: (rows, ...)."""
+        return values.new_zeros(rows, *values.shape[1:]).index_add(0, self.row, values)
 
 
 def _side_of_double_bond(
-    batch: MoleculeBatch,
-    bonded: Bool[Tensor, "batch atoms atoms"],
-    frames: LocalFrames,
-    chosen: Int[Tensor, "batch chosen"],
+    batch: MoleculeBatch, frames: LocalFrames, chosen: Int[Tensor, "batch chosen"]
 ) -> Float[Tensor, "batch chosen"]:
     """1 where an atom lies on the side of the second atom of a double bond of its parent, -1 opposite."""
-    cis_trans = _at(rows(batch.cis_trans, frames.parent), frames.first) * (frames.free[..., 2] > 0)
-    spans_bond = _at(rows(bonded, frames.parent), chosen) & _at(rows(bonded, frames.first), frames.second)
+    row = torch.arange(len(batch), device=chosen.device)[:, None]
+
+    def bonded(one: Int[Tensor, "batch chosen"], other: Int[Tensor, "batch chosen"]) -> Bool[Tensor, "batch chosen"]:
+        heavy = (batch.numbers[row, one] > 1) & (batch.numbers[row, other] > 1)
+        return (batch.bond_order[row, one, other] > 0) & heavy
+
+    cis_trans = batch.cis_trans[row, frames.parent, frames.first] * (frames.free[..., 2] > 0)
+    spans_bond = bonded(frames.parent, chosen) & bonded(frames.first, frames.second)
     return (cis_trans * (spans_bond & (frames.second != frames.parent))).float()
-
-
-def _at(table: Tensor, column: Int[Tensor, "batch chosen"]) -> Tensor:
-    return table.gather(2, column[..., None])[..., 0]
