@@ -30,6 +30,19 @@ def uniforms(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((len(GRAMMARS), 80))
 
 
+def test_what_may_be_another_molecule_is_not_mended(written):
+    """A small untrained model draws nothing that is sound."""
+    settings = replace(SETTINGS, settle=True, draws_per_atom=2)
+    mended = draw_conformers(small_molecule_model(), writings(written), settings)
+    free = draw_conformers(
+        small_molecule_model(), [replace(each, settle=False) for each in writings(written)], settings
+    )
+    assert any(drawn.settled for drawn in mended)
+    assert not any(drawn.settled for drawn in free)
+    for one, other in zip(mended, free, strict=True):
+        assert one.settled or np.array_equal(one.molecule.positions, other.molecule.positions)
+
+
 @pytest.fixture(scope="module")
 def written() -> list[list[int]]:
     return draw_smiles(small_molecule_model(), GRAMMARS, VALUES, uniforms(), 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -34,6 +34,8 @@ _EXAMPLES = 4000
 
 _LINKED = 2
 """Fragments that are linked at once."""
+
+_HYDROGEN = {1: 2}
 
 Formula = tuple[tuple[int, int], ...]
 
@@ -126,6 +128,10 @@ class RequestResolver:
             UserError: a property the model does not know, a SMILES, formula or scaffold that it cannot serve.
         """
         request = job.request
+        if request.counts == _HYDROGEN and request.scaffold is None:
+            # the one molecule without a heavy atom, which the grammar begins with
+            request = replace(request, smiles="[H][H]", formula=None)
+            job = replace(job, request=request)
         values = self.values(request.properties)
         examples: tuple[Example, ...] = ()
         if self.table is not None:
