@@ -2,6 +2,7 @@
 
 python eval/ablation/octree.py molecules --out octree-molecules.json
 python eval/ablation/octree.py crystals --out octree-crystals.json
+python eval/ablation/octree.py denovo --out octree-denovo.json
 
 Small models, trained from nothing: the family that we have takes ``--steps`` steps, anything else as many as take the
 same CPU time, which is measured first, all in turns on the same structures (as in ``mixers.py``).
@@ -10,8 +11,10 @@ Octrees are judged by ``nats``: how likely 512 validation structures are, all to
 in bins of 0.01 Angstrom; where a place is drawn by the diffusion head, its density times the bin; of crystals with the
 density of the lattice in standard deviations). It is the same quantity whatever the octree, so variants compare.
 Families compare by what they make: 1,000 molecules from nothing (EDM's look-up, redrawn nowhere), or one sample each
-of 500 compositions of MP-20 test (match rate and RMSE; "anew": following no known structure). No number here is that
-of a bundled model. A run that is cut off goes on with what its file lacks.
+of 500 compositions of MP-20 test (match rate and RMSE; "anew": following no known structure), or 500 crystals from
+nothing, held against MP-20 test (percent valid by structure and charges, and unique; distances between the
+distributions of density and of the number of elements). No number here is that of a bundled model. A run that is cut
+off goes on with what its file lacks.
 """
 
 from __future__ import annotations
@@ -31,10 +34,15 @@ from mixers import CONFIGS, begun, costs, fill, match_rate, match_rates, stabili
 from rich.console import Console
 
 from unigen.config import load as load_config
+from unigen.eval.crystals.evaluate import evaluate_crystals
+from unigen.eval.crystals.samples import CrystalEntry
 from unigen.models.checkpoint import load_model
+from unigen.models.generator import Generator
 from unigen.models.octree.batch import OctreeBatch, Stage
 from unigen.models.octree.network import OctreeModel
 from unigen.nn.process.solvers import karras_levels, log_likelihood
+from unigen.request import CrystalRequest
+from unigen.sample.generate import generate
 from unigen.sample.load import load
 from unigen.train.run import train
 from unigen.train.settings import TrainConfig
@@ -64,7 +72,11 @@ CRYSTALS: dict[str, Variant] = {
     "octree, doubled": ("octree-crystals.yaml", ("model.form=doubled",)),
     "octree, diffusion head": ("octree-crystals.yaml", ("model.position=continuous",)),
 }
-VARIANTS = {"molecules": MOLECULES, "crystals": CRYSTALS}
+DE_NOVO = {name: CRYSTALS[name] for name in ("wyckoff", "words", "octree", "octree, full depth")}
+VARIANTS = {"molecules": MOLECULES, "crystals": CRYSTALS, "denovo": DE_NOVO}
+SHARES = ("structure_valid", "composition_valid", "valid", "unique")
+DISTANCES = ("w_density", "w_elements")
+"""Of the protocol denovo: what is told of crystals from nothing."""
 VALIDATED = 512
 """Structures of the validation set whose likelihood is told."""
 SOLVER_STEPS = 24
@@ -76,7 +88,7 @@ PROBES = 40
 def config_of(kind: str, name: str, changes: Sequence[str] = ()) -> TrainConfig:
     """How a variant is trained."""
     path, own = VARIANTS[kind][name]
-    return load_config(TrainConfig, CONFIGS / path, [*ALL, *(_CRYSTALS if kind == "crystals" else ()), *own, *changes])
+    return load_config(TrainConfig, CONFIGS / path, [*ALL, *(() if kind == "molecules" else _CRYSTALS), *own, *changes])
 
 
 @torch.no_grad()
@@ -120,10 +132,22 @@ def made_by(kind: str, folder: Path, retrieve_from: str, seed: int) -> dict[str,
     family = load_model(folder).config.kind
     if kind == "molecules":
         return stability(load(folder, score=False, **({"redraws": 0} if family == "molecule" else {})), seed)
+    if kind == "denovo":
+        known = {"retrieve_from": retrieve_from} if family == "wyckoff" else {}
+        return from_nothing(load(folder, score=False, **known), seed)
     if family == "wyckoff":
         return match_rates(folder, retrieve_from, seed)
     match, rmse = match_rate(load(folder, score=False), seed)
     return {"match_anew": match, "match_anew_rmse": rmse}
+
+
+def from_nothing(generator: Generator, seed: int) -> dict[str, float]:
+    """Of 500 crystals that nothing is asked of; what was not made is not valid."""
+    drawn = generate(CrystalRequest(), n=500, model=generator, seed=seed, workers=1)
+    samples = [CrystalEntry(str(index), sample.structure, reason=sample.reason) for index, sample in enumerate(drawn)]
+    report = evaluate_crystals(samples, "mp-20:test", "denovo", workers=1)
+    shares = {name: round(100 * (report[name] or 0.0), 1) for name in SHARES}
+    return shares | {name: round(report[name] or math.nan, 3) for name in DISTANCES}
 
 
 def trained(kind: str, name: str, steps: int, seed: int) -> dict[str, Any]:

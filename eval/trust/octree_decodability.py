@@ -102,6 +102,8 @@ def judged(model: OctreeModel, asked: list[Counts], first: int) -> dict[str, lis
     rngs = [np.random.default_rng([0, first + row]) for row in range(len(asked))]
     noise = Noise.of(rngs, model.grid, model.config.max_atoms, torch.device("cpu"))
     octrees = decode(model, asked, noise, OctreeSettings()).octrees
+    # random weights draw places at the very edge of a cell, where single precision rounds into the next one
+    octrees = replace(octrees, origin=octrees.origin.double())
     numbers, coords = places_of(model.grid, octrees)
     lengths = octrees.leaf_lengths
     parts, places = numbers.split(lengths.tolist()), coords.split(lengths.tolist())
@@ -142,7 +144,7 @@ def _same(one: Octrees, other: Octrees) -> list[bool]:
 def _apart(model: OctreeModel, coords: torch.Tensor) -> bool:
     """By cells: with ``separation`` 2 the cells of two atoms differ by two or more along some axis."""
     grid = model.grid
-    cells = torch.floor(coords / grid.cell_side + 1e-6).long()
+    cells = torch.floor(coords / grid.cell_side + 1e-9).long()
     difference = (cells[:, None] - cells).abs()
     if grid.periodic:
         difference = torch.minimum(difference, grid.cells - difference)

@@ -471,6 +471,6 @@ def within(low: Int[Tensor, "*rest"], high: Int[Tensor, "*rest"], most: int) -> 
 
 def to_place(vector: Float[Tensor, "leaves 3"], level: Int[Tensor, "leaves"]) -> Float[Tensor, "leaves 3"]:
     """Offsets in leaf cells of vectors as the diffusion head draws them, held to their leaves."""
-    # below 1 by more than a rounding of single precision, so that a place is never in the next cell
-    inside = (vector.double() / _UNIFORM + 0.5).clamp(0.0, 1.0 - 1e-6)
+    # off the faces by more than a rounding of single precision, so that a place is never in the next cell
+    inside = (vector.double() / _UNIFORM + 0.5).clamp(1e-6, 1.0 - 1e-6)
     return inside * (1 << level)[:, None]
