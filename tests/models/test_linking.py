@@ -100,9 +100,14 @@ def test_of_one_scaffold_too_the_atom_can_be_named(generator):
     [
         ({"scaffold": together(METHANOL, moved(AMMONIA, 9), moved(AMMONIA, 18)).to_sdf()}, "too many fragments; got 3"),
         ({"scaffold": METHANOL.to_sdf(), "attach": (7,)}, "no such atom in the scaffold; got 7; wanted 1 to 6"),
-        ({"scaffold": METHANOL.to_sdf(), "attach": (3,)}, "got CH4O: its atom 3"),
+        ({"scaffold": METHANOL.to_sdf(), "attach": (3,)}, "bonded to this atom of the scaffold; got 3"),
         ({"scaffold": together(METHANOL, moved(AMMONIA, 4)).to_sdf(), "formula": "CH4O"}, "fragments have more atoms"),
         ({"scaffold": together(METHANOL, moved(AMMONIA, 40)).to_sdf()}, "linker: does not reach"),
+        ({"scaffold": together(AMMONIA, moved(METHANOL, 9)).to_sdf(), "attach": (7,)}, "of the scaffold; got 7"),
+        (
+            {"scaffold": together(METHANOL, moved(AMMONIA, 9)).to_sdf(), "attach": (7,), "largest_fragment": True},
+            "not in the largest fragment of the scaffold; got atom 7",
+        ),
     ],
 )
 def test_what_cannot_be_linked_is_said(generator, wanted, says):

@@ -100,14 +100,31 @@ class MoleculeGenerator:
             for job in jobs
             if isinstance(job, ConformerJob)
         }
+        anew, faults = self._written_anew([job for job in jobs if isinstance(job, DeNovoJob)], trial)
+        written |= anew
+        readable = [job for job in jobs if job.job_index in written]
+        molecules: list[DrawnConformer] = []
+        if readable:
+            settings = self.settings.warmer() if trial else self.settings
+            molecules = draw_conformers(self.model, [written[job.job_index] for job in readable], settings)
+        candidates = {
+            job.job_index: self._candidate(job, drawn, trial) for job, drawn in zip(readable, molecules, strict=True)
+        }
+        candidates |= {index: Candidate(None, reason=str(fault)) for index, fault in faults.items()}
+        return [candidates[job.job_index] for job in jobs]
+
+    def _written_anew(
+        self, jobs: list[DeNovoJob], trial: int
+    ) -> tuple[dict[int, WrittenMolecule], dict[int, UserError]]:
+        """Molecules by the number of their job, and what is wrong with those that could not be made one of."""
+        written: dict[int, WrittenMolecule] = {}
         faults: dict[int, UserError] = {}
-        unwritten = [job for job in jobs if isinstance(job, DeNovoJob)]
         for attempt in range(_WRITTEN_AGAIN):
-            faults = {}
             draw = trial + attempt * (self.settings.redraws + 1)
-            beginnings = [job.begin(draw) for job in unwritten]
-            texts = self._write(unwritten, beginnings, draw)
-            for job, text, begun in zip(unwritten, texts, beginnings, strict=True):
+            beginnings = [job.begin(draw) for job in jobs]
+            texts = self._write(jobs, beginnings, draw)
+            faults = {}
+            for job, text, begun in zip(jobs, texts, beginnings, strict=True):
                 try:
                     symbols, fixed = begun.finished(text)
                     read = read_smiles(symbols)
@@ -121,19 +138,10 @@ class MoleculeGenerator:
                 written[job.job_index] = WrittenMolecule(
                     symbols, job.values, job.position_rng(trial), fixed, job.examples, settle
                 )
-            unwritten = [job for job in unwritten if job.job_index in faults]
-            if not unwritten:
+            jobs = [job for job in jobs if job.job_index in faults]
+            if not jobs:
                 break
-        readable = [job for job in jobs if job.job_index in written]
-        molecules: list[DrawnConformer] = []
-        if readable:
-            settings = self.settings.warmer() if trial else self.settings
-            molecules = draw_conformers(self.model, [written[job.job_index] for job in readable], settings)
-        candidates = {
-            job.job_index: self._candidate(job, drawn, trial) for job, drawn in zip(readable, molecules, strict=True)
-        }
-        candidates |= {index: Candidate(None, reason=str(fault)) for index, fault in faults.items()}
-        return [candidates[job.job_index] for job in jobs]
+        return written, faults
 
     def _write(self, jobs: list[DeNovoJob], beginnings: list[Beginning], trial: int) -> list[list[int]]:
         """A SMILES for each job, as symbols, its hydrogens implied."""

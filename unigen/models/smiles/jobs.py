@@ -192,11 +192,9 @@ def _kept(
         raise UserError("attach: no such atom in the scaffold", got=outside[0], wanted=f"1 to {len(molecule)}")
     molecule.checked("scaffold", elements=resolver.elements)
     labels = molecule.fragments
-    pieces = (
-        [molecule.largest_fragment_atoms()]
-        if largest_fragment
-        else [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
-    )
+    pieces = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+    if largest_fragment:
+        pieces = [molecule.largest_fragment_atoms()]
     if len(pieces) > _LINKED:
         raise UserError(
             "scaffold: too many fragments",
@@ -212,7 +210,10 @@ def _kept(
             got=f"{sum(heavy)} heavy atoms",
             wanted=f"at most {most - 1}",
         )
-    named = [tuple(np.flatnonzero(np.isin(piece, np.array(attach, dtype=int) - 1)).tolist()) for piece in pieces]
+    named = [{place: atom + 1 for place, atom in enumerate(piece.tolist()) if atom + 1 in attach} for piece in pieces]
+    elsewhere = set(attach).difference(*(each.values() for each in named))
+    if elsewhere:
+        raise UserError("attach: not in the largest fragment of the scaffold", got=f"atom {min(elsewhere)}")
     fragments = [molecule.selected(piece) for piece in pieces]
     if len(pieces) == 1:
         return Scaffold.of(fragments[0], resolver.grammar(formula), named[0])

@@ -8,7 +8,7 @@ only some are so many bonds away that the distances between the fragments can be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil
@@ -99,13 +99,14 @@ class Scaffold:
     grammar: SmilesGrammar
 
     @classmethod
-    def of(cls, molecule: Molecule, grammar: SmilesGrammar, attach: Collection[int] = ()) -> Scaffold:
+    def of(cls, molecule: Molecule, grammar: SmilesGrammar, attach: Mapping[int, int] | None = None) -> Scaffold:
         """A scaffold that can be added to.
 
         Args:
             molecule: in one piece.
             grammar: what may be written.
-            attach: atoms of the molecule that may be added to; none named: all that can be.
+            attach: atoms of the molecule that may be added to, each with the number by which it was named; none named:
+                all that can be.
 
         Raises:
             UserError: nothing can be added to it, or to an atom that is named.
@@ -119,11 +120,11 @@ class Scaffold:
         ]
         if attach:
             open_atoms = {int(stripped.atoms[point]): point for point in points}
-            closed = sorted(set(attach) - open_atoms.keys())
+            closed = [name for atom, name in attach.items() if atom not in open_atoms]
             if closed:
                 raise UserError(
-                    "scaffold: nothing can be bonded to an atom",
-                    got=f"{molecule.formula}: its atom {closed[0] + 1}",
+                    "attach: nothing can be bonded to this atom of the scaffold",
+                    got=closed[0],
                     wanted="a heavy atom with a hydrogen and no charge",
                 )
             points = sorted(open_atoms[atom] for atom in attach)
@@ -136,8 +137,8 @@ class Scaffold:
 
     def begin(self, rng: np.random.Generator) -> Beginning:
         """A SMILES that goes on at one of its atoms."""
-        point = int(rng.choice(self.attachment_points))
-        return _OnScaffold.at(self, point, self.grammar, rng)
+        prefix = _begun(self.skeleton, int(rng.choice(self.attachment_points)), rng, self.grammar.hydrogens)
+        return _OnScaffold(self.grammar, prefix.symbols, scaffold=self, order=prefix.order)
 
     def exits(self) -> list[Exit]:
         """Where bonds can lead to: past every hydrogen of the atoms that can be added to."""
@@ -176,12 +177,6 @@ class _OnScaffold(Beginning):
     scaffold: Scaffold
     order: Int[np.ndarray, "heavy"]
 
-    @classmethod
-    def at(cls, scaffold: Scaffold, point: int, grammar: SmilesGrammar, rng: np.random.Generator) -> _OnScaffold:
-        """One that goes on at this atom."""
-        prefix = _begun(scaffold.skeleton, point, rng, grammar.hydrogens)
-        return cls(grammar=grammar, symbols=prefix.symbols, scaffold=scaffold, order=prefix.order)
-
     def finished(self, symbols: list[int]) -> tuple[list[int], FixedPositions]:
         """See Beginning."""
         places = {atom: place for place, atom in enumerate(self.order.tolist())}
@@ -211,16 +206,15 @@ class FragmentPair:
         here, there = pairs[chosen]
         least = len(one.skeleton) + ceil(gaps[chosen] / _REACH_OF_A_BOND)
         grammar = self.grammar(first, least, least + int(rng.integers(_LONGER + 1)))
-        begun = _OnScaffold.at(one, here.atom, grammar, rng)
-        ends = here.place, there.place
+        prefix = _begun(one.skeleton, here.atom, rng, grammar.hydrogens)
         return _OnFragment(
-            begun.grammar,
-            begun.symbols,
+            grammar,
+            prefix.symbols,
             scaffold=one,
-            order=begun.order,
+            order=prefix.order,
             other=other,
             point=there.atom,
-            ends=ends,
+            ends=(here.place, there.place),
             rng=rng,
         )
 
@@ -270,6 +264,7 @@ class _OnFragment(_OnScaffold):
         of_other = {each: place[len(held) + each] for each in range(len(self.other.skeleton))}
         one, other = self.scaffold.fixed(of_one, read.skeleton), self.other.fixed(of_other, read.skeleton)
         fixed = one | other
+        # the ends of the linker stand about where hydrogens of the fragments were
         if atom == own:
             one = one | {place[own]: (self.ends[0] + self.ends[1]) / 2}
         elif atom > own:
