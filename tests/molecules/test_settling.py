@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.molecules.test_soundness import SOUND, relaxed
@@ -58,6 +58,7 @@ def test_atoms_on_top_of_each_other_part():
     assert fault_of(after(molecule)) == ""
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.integers(1, 8))
 def test_fixed_atoms_do_not_move(seed, count):
     molecule, rng = relaxed(SOUND["clopidogrel"]), np.random.default_rng(seed)
