@@ -38,8 +38,8 @@ positions, and half of all linkers do not reach."""
 
 _ODD_IF_WRONG = 12
 """Heavy atoms up to which a molecule from nothing, or of a formula, that goes wrong is drawn again and not mended: its
-graph is odd as a rule (a cage). Of QM9-like ones RDKit finds a molecule in the positions of 95 %, and of 92 % if they are
-mended. In larger ones errors pile up, and to leave them out would favour what is easy."""
+graph is odd as a rule (a cage). Of QM9-like ones RDKit finds a molecule in the positions of 95 %, and of 92 % if they
+are mended. In larger ones errors pile up, and to leave them out would favour what is easy."""
 
 _MOST_HYDROGENS = 4
 """Of a heavy atom: methane has so many."""
