@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from pymatgen.analysis.diffraction.xrd import XRDCalculator
 from pymatgen.core import Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedEntry
+from rdkit import Chem
 
 from tests.crystals.real_crystals import prototypes
 from unigen.molecules.molecule import Molecule
@@ -81,6 +83,10 @@ def desk(tmp_path):
     made = [Molecule.from_smiles(smiles, seed=1).to_sdf() for smiles in ("CCO", "c1ccccc1", "C[C@H](N)C(=O)O")]
     (desk / "my_molecules.sdf").write_text("".join(made))
     Molecule.from_smiles("c1ccoc1", seed=1).to_sdf(desk / "core.sdf")
+    pyridine, thiophene = (Molecule.from_smiles(smiles, seed=1) for smiles in ("c1ccncc1", "c1ccsc1"))
+    apart = replace(thiophene, positions=thiophene.positions + np.array([8.0, 0.0, 0.0]))
+    both = Chem.CombineMols(pyridine.to_rdkit(), apart.to_rdkit())
+    (desk / "two_fragments.sdf").write_text(Chem.MolToMolBlock(both) + "$$$$\n")
     (desk / "measured.xy").write_text(pattern_of_rutile())
     energies = {"Sr": -1.68, "Ti": -7.8, "O": -4.95, "SrO": -12.2, "TiO2": -27.0, "SrTiO3": -40.1}
     entries = [ComputedEntry(formula, energy, entry_id=formula).as_dict() for formula, energy in energies.items()]
