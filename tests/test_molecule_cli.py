@@ -186,6 +186,10 @@ def test_an_ensemble_is_sorted_and_tells_what_it_leaves_out(generate):
         (("--property", "gap=0.1", "--property", "gap=0.2"), "given twice"),
         (("--property", "mass=1"), "does not know the property 'mass'; wanted one of gap"),
         (("--scaffold", "none.sdf"), "none.sdf: cannot read"),
+        (("--scaffold", "none.sdf", "--attach", "a,b"), "none.sdf: cannot read"),
+        (("--smiles-file", "none.smi", "--attach", "5"), "--smiles-file and --attach exclude each other"),
+        (("--attach", "5"), "attach: names atoms of a scaffold"),
+        (("--attach", "a,b"), "attach: not numbers of atoms; got a,b; wanted such as 5,12"),
         (("--model", "no-such-model"), "no model 'no-such-model'"),
     ],
 )

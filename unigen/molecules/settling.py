@@ -11,8 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.spatial.distance import cdist
 
 from unigen.molecules.distance_bounds import HYDROGEN_BOND, distance_bounds
 from unigen.shapes import Bool, Float, Int
@@ -59,6 +57,8 @@ def settled(
         positions: as drawn.
         fixed: atoms that stay where they are.
     """
+    from scipy.optimize import minimize
+
     atoms = len(positions)
     bounds = distance_bounds(mol)
     drawn = _distances(positions)
@@ -105,6 +105,8 @@ def settled(
 
 def _distances(x: Float[np.ndarray, "atoms 3"]) -> Float[np.ndarray, "atoms atoms"]:
     """Of all pairs, Angstrom."""
+    from scipy.spatial.distance import cdist
+
     return np.asarray(cdist(x, x))
 
 

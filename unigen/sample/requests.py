@@ -109,7 +109,8 @@ def molecule_requests(
         UserError: a file that cannot be read, a request that contradicts itself.
     """
     readers = {"--smiles-file": (smiles_file, read_smiles_file), "--requests": (requests, read_molecule_requests)}
-    others = {"--smiles": smiles, "--formula": formula, "--scaffold": scaffold, "--property": list(properties)}
+    others: dict[str, object] = {"--smiles": smiles, "--formula": formula, "--property": list(properties)}
+    others |= {"--scaffold": scaffold, "--attach": attach}
     given = [name for name, (path, _) in readers.items() if path] + [name for name, value in others.items() if value]
     for path, read in readers.values():
         if path and len(given) > 1:

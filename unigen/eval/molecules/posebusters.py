@@ -106,9 +106,12 @@ def passes(checks: Checks) -> bool:
 def _check(molecule: Molecule | None, checks: str) -> Checks:
     if molecule is None:
         return {}
+    from rdkit import rdBase
+
     mol = molecule.to_rdkit()
     embeds = _embeds(mol)
-    with warnings.catch_warnings():
+    # RDKit tells of every atom that UFF has no type for; what comes of it is in the table
+    with warnings.catch_warnings(), rdBase.BlockLogs():
         warnings.simplefilter("ignore")
         # its set "mol_fast" is "mol" without the strain
         table = _busters(checks if embeds else f"{checks}_fast").bust([mol])

@@ -15,7 +15,6 @@ from math import ceil
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from unigen.errors import UserError
 from unigen.models.smiles.tokens import atoms_of_symbols, plan
@@ -253,6 +252,8 @@ class _OnFragment(_OnScaffold):
 
     def _joined(self, held: Skeleton, atom: int) -> tuple[list[int], FixedPositions, bool]:
         """The molecule with the other fragment at this atom, and whether its graph allows the fragments' distances."""
+        from scipy.spatial.distance import cdist
+
         own = len(self.order)
         skeleton = _bonded(held, self.other.skeleton, atom, self.point)
         # in ascending order: all of the first fragment, then the linker, then the other fragment
