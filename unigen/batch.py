@@ -106,23 +106,14 @@ class TensorRows:
             }
         )
 
-    def select(self: Rows, rows: Tensor) -> Rows:  # noqa: PYI019
-        """Some of the rows."""
+    def select(self: Rows, rows: Tensor | slice) -> Rows:  # noqa: PYI019
+        """Some of the rows; of a slice views, nothing is copied."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
         return type(self)(**{name: None if part is None else _selected(part, rows) for name, part in parts.items()})
 
-    def first(self: Rows, count: int) -> Rows:  # noqa: PYI019
-        """The first rows, as views: nothing is copied."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(**{name: None if part is None else _first(part, count) for name, part in parts.items()})
 
-
-def _selected(part: Tensor | TensorRows, rows: Tensor) -> Tensor | TensorRows:
+def _selected(part: Tensor | TensorRows, rows: Tensor | slice) -> Tensor | TensorRows:
     return part.select(rows) if isinstance(part, TensorRows) else part[rows]
-
-
-def _first(part: Tensor | TensorRows, count: int) -> Tensor | TensorRows:
-    return part.first(count) if isinstance(part, TensorRows) else part[:count]
 
 
 @dataclass(frozen=True, eq=False)

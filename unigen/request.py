@@ -200,7 +200,7 @@ class CrystalRequest:
     def to_dict(self) -> dict[str, object]:
         """The fields that are set, ready for JSON."""
         fields = asdict(self) | {"properties": dict(self.properties)}
-        return {name: value for name, value in fields.items() if value not in (None, {}, (), False)}
+        return {name: value for name, value in fields.items() if value not in (None, {}, False)}
 
 
 def pair_name(first: str, second: str) -> str:

@@ -73,7 +73,7 @@ def compositions(kind: str, count: int, most: int) -> list[Counts]:
     found: list[Counts] = []
     for structure in dataset:
         if len(structure) <= most:
-            found.append({int(number): int((structure.numbers == number).sum()) for number in set(structure.numbers)})
+            found.append(structure.counts)
         if len(found) == count:
             break
     return found
@@ -108,9 +108,8 @@ def judged(model: OctreeModel, asked: list[Counts], first: int) -> dict[str, lis
     lengths = octrees.leaf_lengths
     parts, places = numbers.split(lengths.tolist()), coords.split(lengths.tolist())
     # the box of a molecule is laid around it, so what is written again stands where it stood only on the torus
-    torus, along = replace(model.grid, periodic=True), 1.0 if model.grid.periodic else model.grid.side
-    again = encode(torus, numbers, coords / along, lengths)
-    side = 1.0 if model.grid.periodic else model.grid.side
+    torus, side = replace(model.grid, periodic=True), 1.0 if model.grid.periodic else model.grid.side
+    again = encode(torus, numbers, coords / side, lengths)
     inside = [bool(((each >= 0) & (each <= side) & each.isfinite()).all()) for each in places]
     return {
         "decodable": inside,

@@ -58,10 +58,11 @@ def settled(
         fixed: atoms that stay where they are.
     """
     from scipy.optimize import minimize
+    from scipy.spatial.distance import cdist
 
     atoms = len(positions)
     bounds = distance_bounds(mol)
-    drawn = _distances(positions)
+    drawn = cdist(positions, positions)
     lower, upper = bounds.lower * (1 + _INSIDE), bounds.upper * (1 - _INSIDE)
     lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
     np.fill_diagonal(lower, 0.0)
@@ -81,7 +82,7 @@ def settled(
 
     def energy(numbers: np.ndarray) -> tuple[float, np.ndarray]:
         x = numbers.reshape(-1, 3)
-        distance = _distances(x)
+        distance = cdist(x, x)
         off = distance - rest
         beyond = np.minimum(distance - lower, 0.0) + np.maximum(distance - upper, 0.0)
         # a pair stands in the matrix twice: half of each, whose slope pulls at both
@@ -101,13 +102,6 @@ def settled(
     start = positions + 1e-3 * np.random.default_rng(0).standard_normal(positions.shape) * movable[:, None]
     found = minimize(energy, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
     return np.asarray(found.x).reshape(-1, 3)
-
-
-def _distances(x: Float[np.ndarray, "atoms 3"]) -> Float[np.ndarray, "atoms atoms"]:
-    """Of all pairs, Angstrom."""
-    from scipy.spatial.distance import cdist
-
-    return np.asarray(cdist(x, x))
 
 
 def _cross(one: Float[np.ndarray, "centres 3"], two: Float[np.ndarray, "centres 3"]) -> np.ndarray:

@@ -20,6 +20,7 @@ from unigen.sample.wildcards import FormulaType, read_formula_type
 from unigen.symmetry.space_groups import space_group_number
 
 Request = TypeVar("Request")
+Number = TypeVar("Number", int, float)
 
 _CRYSTAL_FIELDS = (*(field.name for field in fields(CrystalRequest)), "chemical_system")
 _WHOLE_NUMBERS = ("z", "n_atoms")
@@ -87,10 +88,7 @@ def read_pressures(text: str) -> tuple[float, ...]:
     Raises:
         UserError: not numbers.
     """
-    try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError as error:
-        raise UserError("pressure: not numbers", got=text, wanted="GPa, such as 0,20,50") from error
+    return _numbers(text, float, "pressure: not numbers", "GPa, such as 0,20,50")
 
 
 def molecule_requests(
@@ -135,10 +133,15 @@ def read_atoms(text: str) -> tuple[int, ...]:
     Raises:
         UserError: not numbers.
     """
+    return _numbers(text, int, "attach: not numbers of atoms", "such as 5,12")
+
+
+def _numbers(text: str, number: Callable[[str], Number], error: str, wanted: str) -> tuple[Number, ...]:
+    """The numbers of a text with commas between them; raises UserError with these words."""
     try:
-        return tuple(int(word) for word in text.split(","))
-    except ValueError as error:
-        raise UserError("attach: not numbers of atoms", got=text, wanted="such as 5,12") from error
+        return tuple(number(word) for word in text.split(","))
+    except ValueError as reason:
+        raise UserError(error, got=text, wanted=wanted) from reason
 
 
 def _text(path: Path, error: str) -> str:

@@ -170,8 +170,8 @@ def _first_fault(
     chosen = torch.arange(positions.shape[1], device=positions.device).expand(len(batch), -1)
     frames = model.frames(placed, chosen)
     wrong = against_stereo(placed, frames, chosen, frames.local(positions)) & (batch.numbers > 0)
-    turned = torch.where(wrong.any(1), wrong.long().argmax(1), positions.shape[1])
-    return torch.minimum(first, turned), torch.where(turned < first, 0, other)
+    on_wrong_side = torch.where(wrong.any(1), wrong.long().argmax(1), positions.shape[1])
+    return torch.minimum(first, on_wrong_side), torch.where(on_wrong_side < first, 0, other)
 
 
 def _repaired(

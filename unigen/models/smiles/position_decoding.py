@@ -208,7 +208,7 @@ class _GuidanceBranch:
 
     def advance(self, atom: int, active: int) -> None:
         """Read the slot of the atom before this one, in the first rows, which are those that have both."""
-        model, rows = self.model, self.plans.first(active)
+        model, rows = self.model, self.plans.select(slice(active))
         self.states = first_rows(self.states, active)
         previous, following = (torch.full((active, 1), index, device=self.vectors.device) for index in (atom - 1, atom))
         self.frames, self._rows, self._following = model.frames(rows, following), rows, following
