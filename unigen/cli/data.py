@@ -64,6 +64,40 @@ def data_build(
     return result
 
 
+@app.command("smiles")
+def data_smiles(
+    name: Annotated[str, typer.Argument(help="A recipe of molecules, or a name of your own.")],
+    source: Annotated[list[str] | None, typer.Option("--from", help="Files, a folder, or a built dataset.")] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="NAME or NAME:SPLIT, none of whose molecules may occur.")
+    ] = None,
+    largest_fragment: Annotated[bool, typer.Option(help="Of salts and mixtures, keep the largest molecule.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read the first so many entries of each split.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+) -> object:
+    """Write a table of SMILES without positions, which a model of molecules learns to write (data.smiles)."""
+    from rich.console import Console
+
+    from unigen.data.left_out import left_out_table
+    from unigen.data.smiles_table import build_smiles_table
+
+    console = Console()
+    result = build_smiles_table(
+        name,
+        tuple(source or ()),
+        exclude=tuple(exclude or ()),
+        largest_fragment=largest_fragment,
+        limit=limit,
+        workers=workers,
+        console=console,
+    )
+    if result.rejected:
+        console.print(left_out_table("left out, because", result.rejected))
+    counts = ", ".join(f"{count:,} {split}" for split, count in result.splits.items())
+    typer.echo(f"SMILES: {counts}; written to {result.path}")
+    return result
+
+
 @app.command("templates")
 def data_templates(
     name: Annotated[str, typer.Argument(help="A built dataset.")],
@@ -134,11 +168,12 @@ def data_remove(
     names: Annotated[list[str], typer.Argument(help="Built datasets.")],
     yes: Yes = False,
 ) -> object:
-    """Remove built datasets, with their templates and neighbours; recipes stay, and can be built again."""
+    """Remove built datasets, with their templates, neighbours and SMILES; recipes stay, and can be built again."""
     from unigen.data.dataset_file import built_kind, datasets_home
+    from unigen.data.smiles_table import SMILES_TABLE
 
     for name in names:
-        if built_kind(name) is None:
+        if built_kind(name) is None and not (datasets_home() / name / SMILES_TABLE).exists():
             built = sorted({path.parent.name for path in datasets_home().glob("*/*.parquet")})
             raise UserError(f"dataset {name!r} is not built", wanted=", ".join(built) or "none is built")
     return [remove_folder(datasets_home() / name, yes=yes) for name in names]

@@ -21,6 +21,7 @@ from unigen.data.crystal_store import CrystalDataset
 from unigen.data.dataset_file import built_kind, datasets_home, name_and_split
 from unigen.data.left_out import LeftOut, by_reason, left_out_table
 from unigen.data.readers.contents import kind_of
+from unigen.data.smiles_table import SMILES_TABLE
 from unigen.data.store import Dataset
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError
@@ -40,6 +41,7 @@ class DatasetEntry:
         kind: what it holds.
         rows: structures, when built here and readable, else None.
         path: the store when built here.
+        smiles: molecules in its table of SMILES, when there is one.
     """
 
     name: str
@@ -48,6 +50,7 @@ class DatasetEntry:
     kind: Kind
     rows: int | None
     path: Path | None
+    smiles: int | None
 
 
 def list_datasets() -> list[DatasetEntry]:
@@ -56,20 +59,23 @@ def list_datasets() -> list[DatasetEntry]:
     built: dict[str, Kind] = {}
     for kind in KINDS:
         built |= {path.parent.name: kind for path in datasets_home().glob(f"*/{kind}.parquet")}
+    written = {path.parent.name: path for path in datasets_home().glob(f"*/{SMILES_TABLE}")}
     entries = []
-    for name in sorted(cards.keys() | built.keys()):
+    for name in sorted(cards.keys() | built.keys() | written.keys()):
         card, kind_built = cards.get(name), built.get(name)
         title, licence = (card.title, card.licence) if card else ("", "")
         store = datasets_home() / name / f"{kind_built}.parquet" if kind_built else None
-        rows = None
-        if store is not None:
-            try:
-                rows = pq.read_metadata(store).num_rows
-            except (pa.ArrowException, OSError):
-                rows = None  # a torn store must not hide the others
-        kind = kind_built or (card.kind if card else "crystals")
-        entries.append(DatasetEntry(name, title, licence, kind, rows, store))
+        kind = kind_built or (card.kind if card else "molecules" if name in written else "crystals")
+        entries.append(DatasetEntry(name, title, licence, kind, _rows(store), store, _rows(written.get(name))))
     return entries
+
+
+def _rows(store: Path | None) -> int | None:
+    """How many a file holds; None where there is none, or it is torn, which must not hide the others."""
+    try:
+        return None if store is None else int(pq.read_metadata(store).num_rows)
+    except (pa.ArrowException, OSError):
+        return None
 
 
 def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
@@ -80,6 +86,7 @@ def print_datasets(entries: list[DatasetEntry], console: Console) -> None:
     for entry in entries:
         missing = "unreadable" if entry.path else "not built"
         built = f"{entry.rows:,}" if entry.rows is not None else missing
+        built += f" + {entry.smiles:,} SMILES" if entry.smiles is not None else ""
         table.add_row(*map(Text, (entry.name, built, entry.kind, entry.licence, entry.title)))
     console.print(table)
 

@@ -64,6 +64,7 @@ class Learned:
             sequences.
         tiny: a config of a few thousand parameters, on which the laws of ``unigen.testing`` are tested in seconds.
         calibrate: tells a trained network what held-out data say of its errors; None: nothing is told.
+        writes_smiles: whether SMILES without positions are something to learn (``data.smiles``).
     """
 
     config: type
@@ -74,6 +75,7 @@ class Learned:
     fine_tuning: Callable[[FineTuning], Material] | None = None
     encoder: Callable[[Any, Kind, Path], SequenceEncoder] | None = None
     calibrate: Callable[[Any, DataConfig], None] | None = None
+    writes_smiles: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +192,7 @@ FAMILIES: tuple[Family, ...] = (
             reads="molecules",
             fine_tuning=prepare_smiles,
             tiny=_TINY_SMILES,
+            writes_smiles=True,
         ),
         generator=_late("smiles"),
         settings={"molecules": MoleculeSettings},
@@ -203,6 +206,7 @@ FAMILIES: tuple[Family, ...] = (
             encoder=joint_encoder,
             reads="crystals",
             tiny=JointConfig(kind="joint", crystal=_TINY_WORDS, molecule=_TINY_SMILES),
+            writes_smiles=True,
         ),
         generator=_late("joint"),
         settings={"crystals": WordsSettings, "molecules": MoleculeSettings},
@@ -377,11 +381,14 @@ def open_training_set(data: DataConfig, config: ModelConfig) -> TrainingSet:
     Raises:
         UserError: a dataset that is not built, or that has nothing that fits the config.
     """
+    if data.smiles is not None and not _learned(config).writes_smiles:
+        kinds = [each.learned.tiny.kind for each in FAMILIES if each.learned is not None and each.learned.writes_smiles]
+        raise UserError("data.smiles: this family writes no SMILES", got=config.kind, wanted=" or ".join(kinds))
     opened = _learned(config).training_set(data, config)
     if data.replay is None:
         return opened
-    replayed = _learned(config).training_set(replace(data, train=data.replay, replay=None), config)
-    return opened.replaying(replayed, data.replay_share)
+    replayed = _learned(config).training_set(replace(data, train=data.replay, replay=None, smiles=None), config)
+    return opened.mixed_with(replayed.train, replayed.encode, data.replay_share)
 
 
 def calibration_of(config: ModelConfig) -> Callable[[Any, DataConfig], None] | None:

@@ -30,6 +30,9 @@ class DataConfig:
         retrieve_from: where a wyckoff model's neighbours come from, by default ``train``.
         replay: a second dataset to train on, of what a model is not to forget while it learns the first.
         replay_share: of the structures that are shown.
+        smiles: SMILES without positions that a model of molecules learns to write, too: a table (``NAME`` or
+            ``NAME:SPLIT``) of ``unigen data smiles``.
+        smiles_share: of what is shown of both.
         some_properties: the data may lack properties of the model.
         exchange: share of crystals that a wyckoff model is shown with one element exchanged for a similar one.
         values_of_half: only molecules of this half of the dataset show their properties; those of the other half are
@@ -50,6 +53,8 @@ class DataConfig:
     retrieve_from: str | None = None
     replay: str | None = None
     replay_share: float = 0.5
+    smiles: str | None = None
+    smiles_share: float = 0.5
     some_properties: bool = False
     exchange: float = 0.0
     values_of_half: int | None = None
@@ -64,6 +69,7 @@ class DataConfig:
             self,
             exchange=(0, 1),
             replay_share=(0.01, 0.99),
+            smiles_share=(0.01, 0.99),
             values_of_half=(1, 2),
             batch_size=(1, 10**7),
             bucket=(1, 10**7),
@@ -94,16 +100,15 @@ class MixedRows:
     """
 
     def __init__(self, first: Rows, second: Rows, share: float) -> None:
-        sizes = len(first), len(second)
-        wanted = share / (1 - share) * sizes[0] / sizes[1]  # copies of the second a copy of the first
+        self._sizes = len(first), len(second)
+        wanted = share / (1 - share) * self._sizes[0] / self._sizes[1]  # copies of the second a copy of the first
         copies = (1, max(1, round(wanted))) if wanted >= 1 else (max(1, round(1 / wanted)), 1)
-        self._places = [(False, place) for place in range(sizes[0])] * copies[0]
-        self._places += [(True, place) for place in range(sizes[1])] * copies[1]
+        self._of_first = copies[0] * self._sizes[0]
         lengths = np.asarray(first.num_atoms), np.asarray(second.num_atoms)
         self._lengths = np.concatenate([np.tile(lengths[0], copies[0]), np.tile(lengths[1], copies[1])])
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._lengths)
 
     @property
     def num_atoms(self) -> Int[np.ndarray, "rows"]:
@@ -112,7 +117,9 @@ class MixedRows:
 
     def __getitem__(self, index: int) -> tuple[bool, int]:
         """Whether it is one of the second dataset, and its place there."""
-        return self._places[index]
+        if index < self._of_first:
+            return False, index % self._sizes[0]
+        return True, (index - self._of_first) % self._sizes[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,14 +147,15 @@ class TrainingSet:
     generator: Callable[[Any], Generator] | None = None
     references: CrystalDataset | tuple[()] = ()
 
-    def replaying(self, other: TrainingSet, share: float) -> TrainingSet:
-        """This one, in which a share of what is trained on comes from another; validation stays its own."""
-        rows = MixedRows(self.train, other.train, share)
+    def mixed_with(self, other: Rows, encode_other: Encode, share: float) -> TrainingSet:
+        """This one, in which a share of what is trained on are other rows; validation stays its own."""
+        rows = MixedRows(self.train, other, share)
 
         def encode(_place: int, row: tuple[bool, int], rng: np.random.Generator) -> Any:
-            replayed, place = row
-            source = other if replayed else self
-            return source.encode(place, source.train[place], rng)
+            is_other, place = row
+            if is_other:
+                return encode_other(place, other[place], rng)
+            return self.encode(place, self.train[place], rng)
 
         return replace(self, train=rows, encode=encode)
 

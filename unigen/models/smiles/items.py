@@ -11,6 +11,7 @@ import torch
 
 from unigen.cards import Kind
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
+from unigen.data.smiles_table import open_smiles_table
 from unigen.errors import UserError
 from unigen.geometry.rotation import random_rotation
 from unigen.models.sequence_encoder import SequenceEncoder
@@ -19,10 +20,14 @@ from unigen.models.smiles.batch import collate_molecules
 from unigen.models.smiles.embedding import CHARGES
 from unigen.models.smiles.examples import ExampleTable
 from unigen.models.smiles.network import MoleculeConfig, MoleculeModel
-from unigen.models.smiles.tokens import Example, MoleculeSequence, encode
+from unigen.models.smiles.tokens import Example, MoleculeSequence, encode, encode_graph
 from unigen.models.training_set import DataConfig, TrainingSet
+from unigen.molecules.descriptors import DESCRIPTORS, computed
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.rdkit_smiles import parse_smiles
 from unigen.shapes import Int
+from unigen.smiles.reader import read_smiles
+from unigen.smiles.text import smiles_symbols
 from unigen.tokens.labels import token_labels
 
 _UNCONDITIONAL, _SINGLE_PROPERTY = 0.25, 0.5
@@ -46,7 +51,7 @@ def open_smiles(data: DataConfig, config: MoleculeConfig) -> TrainingSet:
     }
     train = MoleculeItems(data.train, config, data.values_of_half, **shown)
     val = MoleculeItems(data.val, config, **shown, table=train.table)
-    return TrainingSet(
+    opened = TrainingSet(
         train=train,
         encode=train.encode,
         collate=collate_molecules,
@@ -54,6 +59,10 @@ def open_smiles(data: DataConfig, config: MoleculeConfig) -> TrainingSet:
         encode_val=val.encode,
         prepare=train.prepare,
     )
+    if data.smiles is None:
+        return opened
+    written = GraphItems(data.smiles, config, train.table)
+    return opened.mixed_with(written, written.encode, data.smiles_share)
 
 
 def smiles_encoder(network: MoleculeModel, kind: Kind, _known: Path) -> SequenceEncoder:
@@ -159,13 +168,9 @@ class MoleculeItems:
         return sequence if self.layout == "graph-first" else atoms_first(sequence)
 
     def _condition(self, molecule: Molecule, rng: np.random.Generator) -> dict[int, float]:
-        """One of the properties that the molecule has, or each with even chance: value by number, from 1."""
-        columns = {number: molecule.properties.get(name) for number, name in enumerate(self.properties, start=1)}
-        values = {number: value for number, value in columns.items() if value is not None}
-        if values and rng.random() < _SINGLE_PROPERTY:
-            chosen = list(values)[int(rng.integers(len(values)))]
-            return {chosen: values[chosen]}
-        return {number: value for number, value in values.items() if rng.random() < 0.5}
+        """Some of the properties that the molecule has: value by number, from 1."""
+        known = [number for number, name in enumerate(self.properties, start=1) if name in molecule.properties]
+        return {number: molecule.properties[self.properties[number - 1]] for number in _told(known, rng)}
 
     def prepare(self, model: MoleculeModel) -> None:
         """Tell the model which atoms there are, mean, spread and range of the properties, and known molecules."""
@@ -187,3 +192,64 @@ class MoleculeItems:
             embedding.property_range[number] = torch.stack([values.min(), values.max()])
         if model.examples is not None and self.table is not None:
             model.examples.keep(self.table)
+
+
+class GraphItems:
+    """SMILES without positions, each time another one, with some of the properties that follow from the graph.
+
+    Which elements may be written and how large molecules may be is told by molecules in space alone: what is learned
+    here of others is never drawn.
+
+    Args:
+        dataset: ``NAME`` or ``NAME:SPLIT`` of a table of SMILES.
+        config: sizes and properties of the model.
+        table: of the molecules that stand in prompts; None: none do.
+
+    Raises:
+        UserError: no such table, no molecule fits, or a layout that places atoms as they are written.
+    """
+
+    def __init__(self, dataset: str, config: MoleculeConfig, table: ExampleTable | None = None) -> None:
+        if config.layout == "atoms-first":
+            raise UserError(
+                "data.smiles: each atom is placed when it is written", got="atoms-first", wanted="graph-first"
+            )
+        found = open_smiles_table(dataset)
+        self.smiles = found.select(np.flatnonzero(found.num_atoms <= config.max_atoms))
+        if not len(self.smiles):
+            raise UserError("no molecule fits the model", where=dataset, wanted=f"<= {config.max_atoms} atoms")
+        self.properties, self.hydrogens, self.examples = config.properties, config.hydrogens, config.examples
+        self.table = table
+        self._computed = [number for number, name in enumerate(self.properties, start=1) if name in DESCRIPTORS]
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+    @property
+    def num_atoms(self) -> Int[np.ndarray, "molecules"]:
+        """Half the atoms of each: its sequence is about as long as that of a placed molecule of so many."""
+        return (self.smiles.num_atoms + 1) // 2
+
+    def __getitem__(self, index: int) -> str:
+        return self.smiles[index]
+
+    def encode(self, _index: int, smiles: str, rng: np.random.Generator) -> MoleculeSequence:
+        """A molecule as the model is shown it this time."""
+        told = _told(self._computed, rng) if rng.random() >= _UNCONDITIONAL else []
+        values: dict[int, float] = {}
+        if told:
+            found = computed(parse_smiles(smiles), [self.properties[number - 1] for number in told])
+            values = dict(zip(told, found.values(), strict=True))
+        stereo = bool(rng.random() < _STEREO)
+        examples: tuple[Example, ...] = ()
+        if self.table is not None:
+            examples = self.table.examples(values, self.examples, rng.spawn(1)[0], smiles)
+        skeleton = read_smiles(smiles_symbols(smiles)).skeleton
+        return encode_graph(skeleton, rng, values, stereo=stereo, hydrogens=self.hydrogens, examples=examples)
+
+
+def _told(known: list[int], rng: np.random.Generator) -> list[int]:
+    """One of the properties that are known, or each with even chance."""
+    if known and rng.random() < _SINGLE_PROPERTY:
+        return [known[int(rng.integers(len(known)))]]
+    return [number for number in known if rng.random() < 0.5]

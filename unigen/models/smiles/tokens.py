@@ -143,6 +143,36 @@ def encode(
     return _behind(examples, sequence)
 
 
+def encode_graph(
+    skeleton: Skeleton,
+    rng: np.random.Generator,
+    values: Mapping[int, float] | None = None,
+    *,
+    stereo: bool = True,
+    hydrogens: Hydrogens = "implied",
+    examples: Iterable[Example] = (),
+) -> MoleculeSequence:
+    """Write a molecule that has no positions: its SMILES, and no slots behind it.
+
+    Args:
+        skeleton: the molecule.
+        rng: draws one of its SMILES.
+        values: properties asked for, as in ``encode``.
+        stereo: whether the SMILES says what stereo the skeleton has.
+        hydrogens: of the SMILES.
+        examples: that stand before the properties.
+    """
+    written = write_smiles(skeleton, rng, stereo=stereo)
+    rank = np.full(len(skeleton) + 1, -1)  # the last stands for "no atom"
+    rank[written.order] = np.arange(len(skeleton))
+    count = skeleton.hydrogens[written.order]
+    symbols, token_atom = _spelled(written.symbols, rank[written.atom], count, hydrogens)
+    none, no_bonds = np.zeros(0, dtype=np.int64), np.zeros((0, 3), dtype=np.int64)
+    nothing = Skeleton(numbers=none, charges=none, hydrogens=none, bonds=no_bonds)
+    sequence = _graph_first(symbols, token_atom, (none, none, no_bonds), nothing, np.zeros((0, 3)), values)
+    return _behind(examples, sequence)
+
+
 def plan(
     symbols: Int[np.ndarray, "written"],
     token_atom: Int[np.ndarray, "written"],
