@@ -9,7 +9,6 @@ import pytest
 
 from tests.models.small_molecules import molecules
 from tests.molecules.real_molecules import nci_smiles
-from unigen import cli
 from unigen.config import read_yaml
 from unigen.data.build import build_dataset
 from unigen.data.smiles_table import build_smiles_table, open_smiles_table
@@ -88,13 +87,12 @@ def test_mistakes_are_one_line(home, tmp_path):
         build_smiles_table("oqmd-icsd", workers=1)
 
 
-def test_the_command_line_writes_lists_and_removes_it(home, listed, capsys):
+def test_the_command_line_writes_lists_and_removes_it(home, listed, unigen):
     path, _ = listed
-    for command in (
-        f"data smiles mine --from {path} --workers 1",
-        "data list",
-        "data remove mine --yes",
-    ):
-        cli.app(command.split(), standalone_mode=False)
-    assert "SMILES" in capsys.readouterr().out
+    code, out, err = unigen("data", "smiles", "mine", "--from", path, "--workers", 1)
+    assert (code, err) == (0, "")
+    assert "several fragments" in out
+    assert f"written to {home / 'mine' / 'smiles.parquet'}" in out.replace("\n", "")
+    assert "SMILES" in unigen("data", "list")[1]
+    assert unigen("data", "remove", "mine", "--yes")[0] == 0
     assert not (home / "mine").exists()

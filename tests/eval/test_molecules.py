@@ -14,6 +14,7 @@ from rdkit import Chem
 
 from tests.eval.known_molecules import PLAIN, embedded, five_bonds, methane, mirrored, permuted, two_methanes
 from unigen.data.readers.record import Record
+from unigen.data.smiles_table import build_smiles_table
 from unigen.errors import UserError
 from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.molecules.protocol import EDM, RDKIT
@@ -86,6 +87,26 @@ def test_copies_conformers_and_mirror_images_are_one_molecule():
     assert [row.novel for row in report.rows] == [True, True, True, True, False]
     assert report.rows[0].smiles == "C[C@H](N)C(=O)O"
     assert report.rows[2].smiles == "C[C@@H](N)C(=O)O"
+
+
+def test_what_is_known_is_not_novel_wherever_it_is_known_from(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNIGEN_HOME", str(tmp_path / "home"))
+    (tmp_path / "trained.smi").write_text("CCO\nCCO.[Na+]\n")
+    build_smiles_table("trained", (str(tmp_path / "trained.smi"),), workers=1)
+    (tmp_path / "more.smi").write_text("CC(N)C(=O)O\n")
+    samples = [bare(embedded(smiles)) for smiles in ("C[C@H](N)C(=O)O", "CCO", "CCN", "CC")]
+
+    def novel(*known, reference=None):
+        report = evaluate_molecules(samples, reference, known=known, workers=1)
+        return [row.novel for row in report.rows], report
+
+    assert novel("trained:train")[0] == [True, False, True, True]
+    seen, report = novel("trained", tmp_path / "more.smi", reference=[embedded("CC")])
+    assert seen == [False, False, True, False]
+    assert report["rdkit.valid_unique_novel"] == 0.25
+    assert (report.counts["known_graphs"], report.counts["known_unreadable"]) == (2, 0)
+    with pytest.raises(UserError, match="dataset 'nothing' is not built"):
+        novel("nothing")
 
 
 def test_a_set_against_itself_is_not_novel_and_at_no_distance():

@@ -170,10 +170,10 @@ def data_remove(
 ) -> object:
     """Remove built datasets, with their templates, neighbours and SMILES; recipes stay, and can be built again."""
     from unigen.data.dataset_file import built_kind, datasets_home
-    from unigen.data.smiles_table import SMILES_TABLE
+    from unigen.data.smiles_table import smiles_table_path
 
     for name in names:
-        if built_kind(name) is None and not (datasets_home() / name / SMILES_TABLE).exists():
+        if built_kind(name) is None and not smiles_table_path(name).exists():
             built = sorted({path.parent.name for path in datasets_home().glob("*/*.parquet")})
             raise UserError(f"dataset {name!r} is not built", wanted=", ".join(built) or "none is built")
     return [remove_folder(datasets_home() / name, yes=yes) for name in names]

@@ -110,6 +110,9 @@ def _print_report(report: Report, out: Path, *, page: bool) -> object:
 def evaluate_molecules(
     samples: Annotated[Path, typer.Argument(help="Run folder, SDF, XYZ, extxyz, or a folder of these.")],
     reference: Annotated[str | None, typer.Option(help="Dataset (qm9:train), files, or a list of SMILES.")] = None,
+    known: Annotated[
+        list[str] | None, typer.Option(help="A dataset, table of SMILES or file, of which no molecule is novel.")
+    ] = None,
     posebusters: Annotated[int, typer.Option(min=0, help="So many, and as many of the reference (slow).")] = 0,
     strain: Annotated[int, typer.Option(min=0, help="Relax so many with GFN2-xTB, and of the reference.")] = 0,
     moses: Annotated[int, typer.Option(min=0, help="So many by the metrics of MOSES, against the reference.")] = 0,
@@ -126,6 +129,7 @@ def evaluate_molecules(
         report = evaluate(
             samples,
             reference,
+            known=known or (),
             posebusters=posebusters,
             strain=strain,
             moses=moses,

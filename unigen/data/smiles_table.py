@@ -78,6 +78,11 @@ class SmilesTable:
         return SmilesTable(self.name, self.smiles.take(pa.array(rows)), self.split[rows], self.num_atoms[rows])
 
 
+def smiles_table_path(dataset: str) -> Path:
+    """Where the table of ``"moses"`` or ``"moses:train"`` lies, or would."""
+    return datasets_home() / name_and_split(dataset)[0] / SMILES_TABLE
+
+
 def open_smiles_table(dataset: str) -> SmilesTable:
     """The SMILES of ``"moses"`` or ``"moses:train"``.
 
@@ -85,7 +90,7 @@ def open_smiles_table(dataset: str) -> SmilesTable:
         UserError: there is no such table or split, or it cannot be read.
     """
     name, split = name_and_split(dataset)
-    path = datasets_home() / name / SMILES_TABLE
+    path = smiles_table_path(dataset)
     command = f"run: unigen data smiles {name}"
     if not path.exists():
         raise UserError(f"dataset {name!r} has no table of SMILES yet", where=str(path), next_step=command)

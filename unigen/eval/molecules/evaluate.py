@@ -14,7 +14,7 @@ from unigen.eval.molecules.distributions import length_metric, length_section, l
 from unigen.eval.molecules.moses import with_moses
 from unigen.eval.molecules.posebusters import with_posebusters
 from unigen.eval.molecules.protocol import EDM, MOSES, RDKIT, STRAIN
-from unigen.eval.molecules.reference import MoleculeReference, read_reference
+from unigen.eval.molecules.reference import MoleculeReference, known_graphs, read_reference
 from unigen.eval.molecules.samples import MoleculeEntry, Molecules, read_samples
 from unigen.eval.molecules.scores import ScoredMolecules
 from unigen.eval.molecules.strain import with_strain
@@ -36,6 +36,7 @@ def evaluate_molecules(
     samples: Molecules,
     reference: str | Path | Sequence[Molecule] | None = None,
     *,
+    known: Sequence[str | Path] = (),
     posebusters: int = 0,
     strain: int = 0,
     moses: int = 0,
@@ -51,6 +52,8 @@ def evaluate_molecules(
         samples: SD, XYZ or extended XYZ files, folders of these, a run folder, or molecules in memory.
         reference: a dataset (``"qm9:train"``), files, a list of SMILES, or molecules in memory: for novelty,
             distributions, and the reference's own rates beside the samples'.
+        known: further datasets, tables of SMILES or files, none of whose molecules is novel: what a model was trained
+            on, as a rule.
         posebusters: how many samples, the first ones, also go through PoseBusters (0.3 CPU-seconds each), and
             as many of the reference.
         strain: how many samples, the first ones, are also relaxed with GFN2-xTB (0.2 CPU-seconds each), and as many
@@ -88,7 +91,7 @@ def evaluate_molecules(
             None if reference is None else read_reference(reference, crew, largest_fragment=largest_fragment)
         )
         scored = ScoredMolecules(sample_set.entries, tuple(_judge(sample_set.entries, crew, "Judging")), seed)
-        outcome = _score(scored, reference_set, crew)
+        outcome = _score(scored, reference_set, known, crew)
         if posebusters:
             outcome = with_posebusters(outcome, scored, reference_set, posebusters, crew)
         if relaxations is not None:
@@ -116,14 +119,20 @@ def _judge(entries: Sequence[MoleculeEntry], workers: Workers, label: str) -> li
     return workers.map(partial(judge, edm=EDM, rdkit=RDKIT), entries, label)
 
 
-def _score(scored: ScoredMolecules, reference: MoleculeReference | None, workers: Workers) -> Outcome:
+def _score(
+    scored: ScoredMolecules, reference: MoleculeReference | None, known: Sequence[str | Path], workers: Workers
+) -> Outcome:
     reference_graphs, no_graph = (None, 0) if reference is None else reference.graphs(workers)
+    more, without = known_graphs(known, workers)
+    seen = None if reference_graphs is None and not known else more | (reference_graphs or set())
+    counts = {"known_graphs": len(more), "known_unreadable": without} if known else {}
     outcome = Outcome(
-        metrics=scored.metrics(reference_graphs),
-        counts=scored.counts(),
-        rows=scored.rows(reference_graphs),
+        metrics=scored.metrics(seen),
+        counts=scored.counts() | counts,
+        rows=scored.rows(seen),
         dropped=[dropped(entry, entry.reason) for entry in scored.entries if entry.molecule is None],
-        settings={"edm": EDM.own_settings(), "rdkit": RDKIT.own_settings() | {"max_assignments": MAX_ASSIGNMENTS}},
+        settings={"edm": EDM.own_settings(), "rdkit": RDKIT.own_settings() | {"max_assignments": MAX_ASSIGNMENTS}}
+        | ({"known": [str(each) for each in known]} if known else {}),
         shown=Shown(
             structures=tuple(entry.molecule for entry in scored.entries),
             sources=tuple(entry.where for entry in scored.entries),

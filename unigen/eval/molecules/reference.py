@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from unigen.data.dataset_file import built_kind, name_and_split
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.data.readers import molecules as molecule_sources
 from unigen.data.readers.record import Record, Row
+from unigen.data.smiles_table import open_smiles_table, smiles_table_path
 from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import flat_smiles, parse_smiles
@@ -81,6 +83,33 @@ def read_reference(
         raise UserError("no readable molecule", where=str(path), got=rows[0].reason if rows else "no entries")
     molecules, ids = [molecule for _, molecule in placed], [name for name, _ in placed]
     return MoleculeReference(str(path), texts, molecules, ids, len(records) - len(texts), largest_fragment)
+
+
+def known_graphs(sources: Sequence[str | Path], workers: Workers) -> tuple[set[str], int]:
+    """The canonical SMILES without stereo of everything that has one of these names, and how many entries have none.
+
+    Args:
+        sources: built datasets, tables of SMILES (of one name both are meant, ``"moses:train"``), or files.
+        workers: processes.
+
+    Raises:
+        UserError: as `read_reference`.
+    """
+    graphs: set[str] = set()
+    without = 0
+    for source in sources:
+        held = []
+        has_table = not Path(source).exists() and smiles_table_path(str(source)).exists()
+        if has_table:
+            texts = open_smiles_table(str(source)).smiles.to_pylist()
+            held.append(MoleculeReference(str(source), texts, (), ()))
+        if not has_table or built_kind(name_and_split(str(source))[0]) == "molecules":
+            held.append(read_reference(source, workers))
+        for each in held:
+            found, missing = each.graphs(workers)
+            graphs |= found
+            without += missing + each.unreadable
+    return graphs, without
 
 
 def _parse(record: Record, *, largest_fragment: bool) -> Row[Molecule]:
