@@ -172,6 +172,10 @@ def test_files_of_anyone_are_predicted_into_a_table_and_a_page(home, unigen, ref
     before = (tmp_path / "found" / "predictions.csv").read_bytes()
     assert unigen(*command)[0] == 0
     assert (tmp_path / "found" / "predictions.csv").read_bytes() == before
+    each = sorted((tmp_path / "cifs").iterdir())
+    assert unigen("predict", *each, "--model", home / "run" / "model", "--out", "each")[0] == 0
+    values = [line["volume_predicted"] for line in csv.DictReader((tmp_path / "each" / "predictions.csv").open())]
+    assert values == [line["volume_predicted"] for line in lines]
     (tmp_path / "cifs" / "a.cif").unlink()
     assert "holds other results" in refused(*command)
     assert "this predictor is of crystals; got molecules" in refused(
