@@ -33,7 +33,9 @@ def predict(
     from unigen.runs.sample_table import sample_columns
 
     console = Console()
-    samples, predictor = predict_samples(samples_of(structures if len(structures) > 1 else structures[0])[0], model, device)
+    samples, predictor = predict_samples(
+        samples_of(structures if len(structures) > 1 else structures[0])[0], model, device
+    )
     rows, facts = samples.rows(), [sample.facts for sample in samples]
     console.print(predictions_table(rows, facts, predictor, console.width))
     predicted = sum(sample.structure is not None and NOTE not in sample.facts for sample in samples)
