@@ -9,10 +9,10 @@ Beside that stand: of a leaf, the element that was there, which says how far the
 the two compositions are, how much the volume had to change and which place on the list it has, which say how far it is
 to be trusted; and which of the neighbours that are shown it is.
 
-**The same cube.** All that is known of a token before it is drawn is which cube it is; where the first neighbour that
-has this cube has it as well, what stands there is told with it, and where none has, that. Attention has to learn to
-find it among all cubes, which it has hardly begun to after a thousand steps; so it is looked up, and attention is left
-with what lies elsewhere.
+**The same cube.** All that is known of a token before it is drawn is which cube it is. Attention could learn to find
+that cube among all of a neighbour's; it is looked up instead, which takes a comparison: what the first neighbour that
+has it as well holds there is told with it, and that none has it where none does. Where places are told in bins, the
+place in the same leaf is told digit by digit, as it is drawn. Attention is left with what lies elsewhere.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from unigen.batch import TensorRows
-from unigen.models.octree.batch import FACTS, NeighbourBatch, Stage
+from unigen.models.octree.batch import FACTS, NeighbourBatch, OctreeBatch, Stage
 from unigen.models.octree.embedding import OctreeEmbedding, Target, contents, targets
+from unigen.models.octree.tokens import OctreeGrid
 from unigen.nn.conditions.prompt import Prompt
 from unigen.nn.embeddings import ElementEmbedding
 from unigen.shapes import Float, Int
@@ -55,18 +56,23 @@ class NeighbourPrompt(nn.Module):
     """See the module's docstring.
 
     Args:
+        grid: how space is divided.
         width: of the backbone.
         most: neighbours of a prompt.
         dropout: how often an element's own embedding is hidden.
     """
 
-    def __init__(self, width: int, most: int, dropout: float) -> None:
+    def __init__(self, grid: OctreeGrid, width: int, most: int, dropout: float) -> None:
         super().__init__()
+        self.grid = grid
         self.was = ElementEmbedding(width, dropout)
         self.place = nn.Embedding(most, width)
         self.facts = nn.Sequential(nn.Linear(FACTS, width), nn.SiLU(), nn.Linear(width, width))
         self.there = nn.Linear(width, width)
         self.nothing = nn.Parameter(torch.zeros(width))
+        # of each axis a bin, then of each level below a leaf an octant
+        octants = 8 * grid.depth if grid.stops_at_single else 0
+        self.digit = nn.Embedding(3 * grid.bins + octants, width) if grid.is_binned else None
 
     def read(self, embedding: OctreeEmbedding, neighbours: NeighbourBatch) -> Shown:
         """What stands before each sequence.
@@ -84,7 +90,21 @@ class NeighbourPrompt(nn.Module):
         prompt = Prompt(own + embedding.upcoming(target), neighbours.lengths, torch.stack([lies, lies], dim=-2))
         positions = torch.arange(own.shape[1], device=own.device)
         keys = torch.where(positions < neighbours.lengths[:, None], _keys(target), _PADDING)
-        return Shown(prompt, keys, self.there(own))
+        return Shown(prompt, keys, self.there(own + self._digits(octrees)))
+
+    def _digits(self, octrees: OctreeBatch) -> Float[Tensor, "batch positions width"] | float:
+        """The place of each leaf in its cube, in digits; nothing where these are drawn as a vector."""
+        if self.digit is None:
+            return 0.0
+        offset, bins = octrees.offset.long(), self.grid.bins
+        cell, inside = offset // bins, offset % bins
+        told = self.digit(inside + bins * torch.arange(3, device=offset.device)).sum(-2)
+        if self.grid.stops_at_single:
+            below = torch.arange(self.grid.depth, device=offset.device)
+            bits = (cell[..., None, :] >> below[:, None] & 1) << torch.arange(3, device=offset.device)
+            there = below < octrees.level[..., None]
+            told = told + (self.digit(3 * bins + 8 * below + bits.sum(-1)) * there[..., None]).sum(-2)
+        return told * (octrees.stage == Stage.LEAF)[..., None]
 
     def beside(
         self, target: Target, shown: Shown, row: Int[Tensor, "rows"] | None = None

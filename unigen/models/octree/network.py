@@ -354,7 +354,7 @@ class OctreeModel(OctreeNetwork, CompositionNetwork):
         # last: all else begins as it does without
         self.peaks = PeakPrompt(width) if config.most_peaks else None
         if config.most_neighbours:
-            self.neighbours = NeighbourPrompt(width, config.most_neighbours, config.element_dropout)
+            self.neighbours = NeighbourPrompt(self.grid, width, config.most_neighbours, config.element_dropout)
 
     def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output for compositions, finished or not: each position predicts the next symbol."""
