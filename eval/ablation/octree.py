@@ -11,10 +11,16 @@ Octrees are judged by ``nats``: how likely 512 validation structures are, all to
 in bins of 0.01 Angstrom; where a place is drawn by the diffusion head, its density times the bin; of crystals with the
 density of the lattice in standard deviations). It is the same quantity whatever the octree, so variants compare.
 Families compare by what they make: 1,000 molecules from nothing (EDM's look-up, redrawn nowhere), or one sample each
-of 500 compositions of MP-20 test (match rate and RMSE; "anew": following no known structure), or 500 crystals from
-nothing, held against MP-20 test (percent valid by structure and charges, and unique; distances between the
-distributions of density and of the number of elements). No number here is that of a bundled model. A run that is cut
-off goes on with what its file lacks.
+of 500 compositions of MP-20 test (match rate and RMSE; "anew": following no known structure, shown none), or 500
+crystals from nothing, held against MP-20 test (percent valid by structure and charges, and unique; distances between
+the distributions of density and of the number of elements). No number here is that of a bundled model.
+
+Octrees that are shown neighbours are shown those of the training set when they draw, as the wyckoff model follows them;
+to see that they are heard, the same model also draws beside neighbours of another composition ("others'"). Their nats
+are of crystals shown with neighbours (of their compositions before these are known), and "alone".
+
+A run that is cut off goes on with what its file lacks. Where that is a row that was not there when costs were measured,
+its cost is measured beside the first row, and named in the file (``costs_measured_later``).
 """
 
 from __future__ import annotations
@@ -24,7 +30,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +45,8 @@ from unigen.eval.crystals.samples import CrystalEntry
 from unigen.models.checkpoint import load_model
 from unigen.models.generator import Generator
 from unigen.models.octree.batch import OctreeBatch, Stage
+from unigen.models.octree.generator import OctreeCrystalGenerator
+from unigen.models.octree.neighbours import Counts, Neighbour
 from unigen.models.octree.network import OctreeModel
 from unigen.nn.process.solvers import karras_levels, log_likelihood
 from unigen.request import CrystalRequest
@@ -71,6 +79,8 @@ CRYSTALS: dict[str, Variant] = {
     "octree, full depth": ("octree-crystals.yaml", ("model.stops_at_single=false",)),
     "octree, doubled": ("octree-crystals.yaml", ("model.form=doubled",)),
     "octree, diffusion head": ("octree-crystals.yaml", ("model.position=continuous",)),
+    "octree, neighbours": ("octree-crystals-neighbours.yaml", ()),
+    "octree, full depth, neighbours": ("octree-crystals-neighbours.yaml", ("model.stops_at_single=false",)),
 }
 DE_NOVO = {name: CRYSTALS[name] for name in ("wyckoff", "words", "octree", "octree, full depth")}
 VARIANTS = {"molecules": MOLECULES, "crystals": CRYSTALS, "denovo": DE_NOVO}
@@ -123,7 +133,7 @@ def nats(model: OctreeModel, config: TrainConfig) -> float:
     found: list[float] = []
     for batch in validation_batches(config, VALIDATED):
         before = model.hidden(batch)[:, :-1]
-        found += (nats_of_vectors(model, batch, before) - model.scores(batch, before).total).tolist()
+        found += (nats_of_vectors(model, batch, before) - model.log_likelihoods(batch, before)).tolist()
     return round(statistics.mean(found), 2)
 
 
@@ -137,8 +147,38 @@ def made_by(kind: str, folder: Path, retrieve_from: str, seed: int) -> dict[str,
         return from_nothing(load(folder, score=False, **known), seed)
     if family == "wyckoff":
         return match_rates(folder, retrieve_from, seed)
-    match, rmse = match_rate(load(folder, score=False), seed)
-    return {"match_anew": match, "match_anew_rmse": rmse}
+    network = load_model(folder)
+    if not isinstance(network, OctreeModel) or not network.config.most_neighbours:
+        return dict(zip(("match_anew", "match_anew_rmse"), match_rate(load(folder, score=False), seed), strict=True))
+    found: dict[str, float] = {}
+    for name, shown in {"match": None, "match_anew": nothing, "match_others": others}.items():
+        generator = load(folder, score=False, retrieve_from=retrieve_from)
+        assert isinstance(generator, OctreeCrystalGenerator)
+        assert generator.known is not None, "a model that is shown neighbours"
+        if shown is not None:
+            generator.known.shown = shown(generator.known.shown)  # type: ignore[method-assign]
+        found[name], found[f"{name}_rmse"] = match_rate(generator, seed)
+    return found
+
+
+Lookup = Callable[[Counts, int], list[Neighbour]]
+"""Of a cell and how many samples of it came before, what it is shown."""
+
+
+def nothing(_lookup: Lookup) -> Lookup:
+    """A look-up that finds nothing."""
+    return lambda _cell, _sample: []
+
+
+def others(lookup: Lookup) -> Lookup:
+    """A look-up that answers with what the cell that was asked for before was shown."""
+    before: list[Neighbour] = []
+
+    def shown(cell: Counts, sample: int) -> list[Neighbour]:
+        found, before[:] = [*before], lookup(cell, sample)
+        return found
+
+    return shown
 
 
 def from_nothing(generator: Generator, seed: int) -> dict[str, float]:
@@ -159,7 +199,12 @@ def trained(kind: str, name: str, steps: int, seed: int) -> dict[str, Any]:
         made = train(config)
         taken = round(time.process_time() - start, 1)
         model = load_model(made).eval()
-        judged: dict[str, float] = {"nats": nats(model, config)} if isinstance(model, OctreeModel) else {}
+        judged: dict[str, float] = {}
+        if isinstance(model, OctreeModel):
+            hidden = {"nats": 0.0, "nats_alone": 1.0} if model.config.most_neighbours else {"nats": None}
+            for what, share in hidden.items():
+                changes = [] if share is None else [f"model.neighbour_dropout={share}"]
+                judged[what] = nats(model, config_of(kind, name, [*fixed, *changes]))
         start = time.process_time()
         judged |= made_by(kind, made, config.data.train, seed)
         drawing = round(time.process_time() - start, 1)
@@ -176,9 +221,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     content = begun(options.out, {"kind": options.kind, "steps": options.steps})
-    if "cost_of_a_step" not in content:
-        configs = {name: config_of(options.kind, name) for name in VARIANTS[options.kind]}
-        content |= {"cost_of_a_step": costs(configs, PROBES), "runs": {}}
+    known = content.get("cost_of_a_step", {})
+    first, *rest = VARIANTS[options.kind]
+    missing = [name for name in rest if name not in known]
+    if missing:
+        measured = costs({name: config_of(options.kind, name) for name in (first, *missing)}, PROBES)
+        if known:
+            content["costs_measured_later"] = [*content.get("costs_measured_later", []), *missing]
+        content = {"cost_of_a_step": {}, "runs": {}} | content
+        content["cost_of_a_step"] = measured | known
         print(content["cost_of_a_step"], flush=True)
 
     def run(name: str, seed: int) -> dict[str, Any]:

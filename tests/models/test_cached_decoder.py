@@ -33,7 +33,7 @@ class RereadingDecoder(CachedDecoder):
         before = torch.zeros_like(lengths)
         if peaks is not None:
             assert self.model.peaks is not None
-            x, _ = self.model.peaks.before(x, Layout.padded(lengths, x.shape[1]), peaks)
+            x, _ = self.model.peaks.told(peaks).before(x, Layout.padded(lengths, x.shape[1]))
             before = peaks.lengths
         return self._all_of(torch.cat([x, x.new_zeros(len(x), room, x.shape[2])], dim=1), lengths, before)
 

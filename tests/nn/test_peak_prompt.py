@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from unigen.batch import Layout, PeakBatch
-from unigen.nn.conditions.peaks import PeakPrompt, behind
+from unigen.nn.conditions.peaks import PeakPrompt
+from unigen.nn.conditions.prompt import behind
 from unigen.nn.mixers.backbone import Backbone
 from unigen.testing import assert_close
 
@@ -34,9 +35,9 @@ def parts():
 def read(parts, x, lengths, peaks, places=None):
     prompt, backbone, _ = parts
     layout = replace(Layout.padded(lengths, x.shape[1]), places=places)
-    longer, whole = prompt.before(x, layout, peaks)
+    longer, whole = prompt.told(peaks).before(x, layout)
     assert torch.equal(whole.lengths, lengths + peaks.lengths)
-    return behind(backbone(longer, whole), peaks, x.shape[1])
+    return behind(backbone(longer, whole), peaks.lengths, x.shape[1])
 
 
 def test_a_row_is_what_it_is_alone_whatever_stands_before_the_others(parts):
@@ -76,7 +77,7 @@ def test_places_in_space_stay_those_of_the_tokens(parts):
     prompt, _, x = parts
     places = torch.rand(3, 5, 2, 3)
     peaks = peaks_of([0.2, 0.3, 0.5], [], [0.4])
-    _, layout = prompt.before(x, replace(Layout.padded(TOKENS, 5), places=places), peaks)
+    _, layout = prompt.told(peaks).before(x, replace(Layout.padded(TOKENS, 5), places=places))
     assert layout.places is not None
     for row, (length, shift) in enumerate(zip(TOKENS.tolist(), peaks.lengths.tolist(), strict=True)):
         assert torch.equal(layout.places[row, shift : shift + length], places[row, :length])

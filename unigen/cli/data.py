@@ -126,7 +126,7 @@ def data_neighbours(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
 ) -> object:
-    """Find which known structures of other formulas each crystal resembles: lessons for a wyckoff model."""
+    """Find which known structures of other formulas each crystal resembles: lessons for wyckoff and octree models."""
     from unigen.data.dataset_file import resolve_dataset
     from unigen.retrieval.verdicts import judge_neighbours
 

@@ -87,7 +87,8 @@ class Family:
         learned: how it is trained; None: nothing is learned, and its name stands for the model.
         generator: makes a generator of an opened model; None: it generates nothing.
         settings: of its generator, by what it makes: a frozen dataclass with defaults.
-        retrieves: whether it looks known structures up (``--retrieve-from``, ``--exclude-formula``).
+        retrieves: whether it looks known structures up (``--retrieve-from``, ``--exclude-formula``), or some of its
+            models do.
         follows_parents: whether it follows structures of the user (``--parents``).
     """
 
@@ -233,11 +234,18 @@ FAMILIES: tuple[Family, ...] = (
             encoder=octree_encoder,
             reads="crystals",
             tiny=OctreeCrystalConfig(
-                max_atoms=12, position="continuous", form="doubled", peaks=6, **_TINY_BACKBONE, **_TINY_HEADS
+                max_atoms=12,
+                position="continuous",
+                form="doubled",
+                peaks=6,
+                neighbours=2,
+                **_TINY_BACKBONE,
+                **_TINY_HEADS,
             ),
         ),
         generator=_late("octree"),
         settings={"crystals": OctreeSettings},
+        retrieves=True,
     ),
     Family(
         name="octree",

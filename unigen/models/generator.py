@@ -279,3 +279,14 @@ def refuse_more_than_composition(request: CrystalRequest, name: str) -> None:
                 got=got,
                 next_step="use a wyckoff model, such as unigen-crystal-small",
             )
+
+
+def refuse_retrieval(retrieve_from: str | Path | None, model: str, *, exclude_formula: bool) -> None:
+    """For models that look no known structures up.
+
+    Raises:
+        UserError: known structures are named, or some are to be left out.
+    """
+    if retrieve_from is not None or exclude_formula:
+        given = "--exclude-formula" if retrieve_from is None else f"--retrieve-from {retrieve_from}"
+        raise UserError("this model retrieves nothing", got=given, where=model)

@@ -27,7 +27,7 @@ class DataConfig:
         val: dataset of compositions not in ``train``.
         molecules: dataset of molecules that a joint model is trained on beside the crystals of ``train``.
         val_molecules: those it is validated with.
-        retrieve_from: where a wyckoff model's neighbours come from, by default ``train``.
+        retrieve_from: where the neighbours of a wyckoff or an octree model come from, by default ``train``.
         replay: a second dataset to train on, of what a model is not to forget while it learns the first.
         replay_share: of the structures that are shown.
         smiles: SMILES without positions that a model of molecules learns to write, too: a table (``NAME`` or

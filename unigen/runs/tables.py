@@ -239,7 +239,10 @@ def _copied_cells(row: Mapping[str, object]) -> tuple[str, ...]:
     assert isinstance(source, Mapping)
     group = f"{row['space_group']}\n({row['space_group_number']})"
     follows = "formula" in source
-    origin = f"{source['formula']}\n{source['id']}" if follows else "none: written\nanew"
+    if "shown" in source:  # a drawing of its own beside what it was shown
+        origin = "none, shown\n" + str(source.get("shown_formula", "none"))
+    else:
+        origin = f"{source['formula']}\n{source['id']}" if follows else "none: written\nanew"
     merit = f"{source['distance']:.3f}" if follows else ""
     if "probability" in source:
         merit += f"\n{source['probability']:.0%}"

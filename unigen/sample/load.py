@@ -13,7 +13,7 @@ from unigen.disk import sha256_of
 from unigen.errors import UserError
 from unigen.models.checkpoint import WEIGHTS, load_model, model_folder
 from unigen.models.families import UNLEARNED, family_of
-from unigen.models.generator import Generator, OpenedModel
+from unigen.models.generator import Generator, OpenedModel, refuse_retrieval
 from unigen.retrieval.parents import Parents, read_parents
 from unigen.sample.known import formulas_of
 
@@ -38,7 +38,8 @@ def load(
         makes: what is wanted of it; by default what it makes, crystals where it makes both.
         score: compute the exact likelihood of every sample of a network of crystals.
         retrieve_from: dataset of known structures, for models that look these up: ``nearest`` copies from it, a wyckoff
-            model follows them (by default those of the table that lies beside its weights).
+            model follows them (by default those of the table that lies beside its weights), an octree model that was
+            trained with ``neighbours`` reads them before it draws.
         exclude_formula: use no structure of the request's own formula (for benchmarks).
         parents: structures of yours, or files and folders of them: a wyckoff model follows them, in every request that
             they fit, before any known one.
@@ -73,9 +74,8 @@ def load(
     wanted = next(iter(family.settings)) if makes is None else makes
     if wanted not in family.settings:
         raise UserError(f"this model makes {' and '.join(family.settings)}, not {wanted}", where=where)
-    if not family.retrieves and (retrieve_from is not None or exclude_formula):
-        given = "--exclude-formula" if retrieve_from is None else f"--retrieve-from {retrieve_from}"
-        raise UserError("this model retrieves nothing", got=given, where=where)
+    if not family.retrieves:
+        refuse_retrieval(retrieve_from, where, exclude_formula=exclude_formula)
     sources = [known] if isinstance(known, str | Path) else list(known)
     if sources and not family.follows_parents:
         raise UserError("this model draws from no known formulas", where=where, next_step="use a wyckoff model")

@@ -29,12 +29,14 @@ from torch import Tensor
 from unigen.batch import PeakBatch, Rows, TensorRows
 from unigen.config import check_ranges
 from unigen.models.generator import VectorSettings
-from unigen.models.octree.batch import OctreeBatch, Stage, prompt_tokens
+from unigen.models.octree.batch import NeighbourBatch, OctreeBatch, Stage, prompt_tokens
 from unigen.models.octree.embedding import Content, Target, contents, following, targets
 from unigen.models.octree.grammar import OctreeWalk
+from unigen.models.octree.neighbour_prompt import Shown
 from unigen.models.octree.network import OctreeModel
 from unigen.models.octree.token_draws import Draws, Noise, TokenDrawer
 from unigen.models.octree.tokens import Octrees, length_bound
+from unigen.nn.conditions.prompt import Prompt
 from unigen.nn.mixers.backbone import first_rows, put_rows
 from unigen.nn.mixers.interface import State
 from unigen.shapes import Float, Int
@@ -90,6 +92,7 @@ def decode(
     settings: OctreeSettings,
     score_steps: int = 0,
     peaks: PeakBatch | None = None,
+    neighbours: NeighbourBatch | None = None,
 ) -> Drawn:
     """Draw octrees (and lattices) of given compositions.
 
@@ -100,8 +103,15 @@ def decode(
         settings: how to draw.
         score_steps: solver steps of the exact density of each vector; 0 leaves densities out.
         peaks: of the powder patterns that are asked for, a list a row; None: no row has one.
+        neighbours: known structures that each row is shown; None: no row is shown any.
+
+    Raises:
+        UserError: peaks or neighbours, and a model that hears none.
     """
-    decoder = _Decoder(model, compositions, noise, settings, score_steps, peaks)
+    device = next(model.parameters()).device
+    shown = model.shown(None if neighbours is None else neighbours.to(device))
+    prompt = model.prompt(None if peaks is None else peaks.to(device), shown)
+    decoder = _Decoder(model, compositions, noise, settings, score_steps, prompt, shown)
     while len(decoder.open.row):
         decoder.advance()
     return Drawn(decoder.walk.octrees(), decoder.lattice, decoder.score, decoder.passes)
@@ -151,9 +161,10 @@ class _Decoder:
         noise: Noise,
         settings: OctreeSettings,
         score_steps: int,
-        peaks: PeakBatch | None,
+        prompt: Prompt | None,
+        shown: Shown | None,
     ) -> None:
-        self.model = model
+        self.model, self.shown = model, shown
         device = next(model.parameters()).device
         counts = torch.zeros(len(compositions), len(model.seen), dtype=torch.int64)
         for row, composition in enumerate(compositions):
@@ -167,7 +178,7 @@ class _Decoder:
         # a mask or an octant is legal whatever was drawn before, but for what takes room from its neighbours
         self.drafts_nodes = grid.separation == 1 or grid.stops_at_single
         self.drafts_leaves = grid.is_binned and (grid.separation == 1 or not grid.stops_at_single)
-        self._read_prompts(compositions, None if peaks is None else peaks.to(device))
+        self._read_prompts(compositions, prompt)
 
     def advance(self) -> None:
         """Draw the next tokens of each row as far as they are certain, then read them and guesses behind them."""
@@ -246,15 +257,15 @@ class _Decoder:
         ahead = torch.minimum(index, self.window[:, None] - 1)
         known = self._targets(rows[:, None].expand_as(ahead), ahead)
         target = _behind(self.open.target, known)
-        read, upcoming = model.embedding.content(target, content), model.embedding.upcoming(known)
+        read, upcoming = model.embedding.content(target, content), model.upcoming(known, self.shown, rows)
         x, layout = model.inputs(read, upcoming, self.window, model.places(target, content, known), None)
         position = self.open.before + self.open.position * model.inputs_a_token
         h, self.states = model.backbone.steps(x, position, self.states, layout.places)
         self.h = h[:, model.inputs_a_token - 1 :: model.inputs_a_token]
         self.passes += 1
 
-    def _read_prompts(self, compositions: list[Counts], peaks: PeakBatch | None) -> None:
-        """The backbone reads all compositions behind their peaks, and the lattices that are drawn behind them."""
+    def _read_prompts(self, compositions: list[Counts], prompt: Prompt | None) -> None:
+        """The backbone reads compositions behind what stands before them, and the lattices that are drawn then."""
         model, device, is_periodic = self.model, self.score.device, self.model.config.is_periodic
         slots = [np.zeros(VECTOR_WIDTH, dtype=np.float32) if is_periodic else None] * len(compositions)
         first = torch.full((len(compositions),), 0 if is_periodic else 1)
@@ -266,11 +277,11 @@ class _Decoder:
                 getattr(batch, name)[rows, ends] = known
         target, content = targets(batch), contents(batch)
         next_target = following(target)
-        read, upcoming = model.embedding.content(target, content), model.embedding.upcoming(next_target)
+        read, upcoming = model.embedding.content(target, content), model.upcoming(next_target, self.shown)
         places = model.places(target, content, next_target)
         places = None if places is None else places[:, :-1]
-        x, layout = model.inputs(read[:, :-1], upcoming[:, :-1], ends, places, peaks)
-        before = torch.zeros_like(rows) if peaks is None else peaks.lengths
+        x, layout = model.inputs(read[:, :-1], upcoming[:, :-1], ends, places, prompt)
+        before = torch.zeros_like(rows) if prompt is None else prompt.lengths
         self.longest = int(ends.max()) + 1 + length_bound(model.grid, int(self.walk.atoms.max()))
         room = int(before.max()) + self.longest * model.inputs_a_token
         self.states = model.backbone.init_states(len(batch), room, x)

@@ -22,8 +22,12 @@ from unigen.models.generator import (
     OpenedModel,
     Range,
     refuse_more_than_composition,
+    refuse_retrieval,
 )
+from unigen.models.known_structures import open_known
+from unigen.models.octree.batch import collate_neighbours
 from unigen.models.octree.decoding import Counts, OctreeSettings, decode
+from unigen.models.octree.neighbours import Frame, KnownNeighbours, Neighbour
 from unigen.models.octree.network import OctreeModel
 from unigen.models.octree.token_draws import Noise
 from unigen.models.octree.tokens import decode as decode_octrees
@@ -31,6 +35,7 @@ from unigen.models.peaks import asked_peaks
 from unigen.molecules.limits import check_elements, check_size
 from unigen.molecules.molecule import Molecule
 from unigen.request import MoleculeRequest
+from unigen.retrieval.shortlist import Retriever
 from unigen.tokens.composition import CompositionGrammar, composition_symbols
 from unigen.tokens.sequence import VECTOR_WIDTH
 
@@ -46,6 +51,7 @@ class _Row:
     rng: np.random.Generator
     composition: Counts
     peaks: PeakList | None = None
+    neighbours: tuple[Neighbour, ...] = ()
 
 
 class _OctreeGenerator:
@@ -96,10 +102,15 @@ class _OctreeGenerator:
         if not rows:
             return []
         device, config = next(self.model.parameters()).device, self.model.config
+        neighbours = None
+        if any(row.neighbours for row in rows):
+            # from where they are seen is each row's own, drawn before all else of it
+            seen = [Frame.drawn(row.rng).shown(row.neighbours) if row.neighbours else ((), 0) for row in rows]
+            neighbours = collate_neighbours(self.model.grid, seen)
         noise = Noise.of([row.rng for row in rows], self.model.grid, config.max_atoms, device)
         compositions = [row.composition for row in rows]
         peaks = asked_peaks([row.peaks for row in rows], self.most_peaks)
-        drawn = decode(self.model, compositions, noise, self.settings, self.score_steps, peaks)
+        drawn = decode(self.model, compositions, noise, self.settings, self.score_steps, peaks, neighbours)
         numbers, coords = decode_octrees(self.model.grid, drawn.octrees)
         lengths = drawn.octrees.leaf_lengths.tolist()
         scores: list[float | None] = [None] * len(rows)
@@ -116,9 +127,38 @@ class _OctreeGenerator:
 
 
 class OctreeCrystalGenerator(_OctreeGenerator):
-    """Draws crystals."""
+    """Draws crystals.
+
+    Samples of a model that is shown neighbours begin with the nearest kind of known structure, each sample of a cell
+    with another one (``KnownNeighbours.shown``); where the formula is open, all with the nearest of their own.
+
+    Args:
+        model: trained.
+        name: reported with every sample.
+        version: checksum of the weights, and of the known structures.
+        settings: how to draw.
+        score_steps: see ``_OctreeGenerator``.
+        retriever: over the known structures, for a model that is shown some; None: it is shown none.
+        exclude_formula: show none of a request's own formula.
+    """
 
     makes: Kind = "crystals"
+
+    def __init__(
+        self,
+        model: OctreeModel,
+        name: str,
+        version: str = "",
+        settings: OctreeSettings | None = None,
+        score_steps: int = SCORE_STEPS,
+        retriever: Retriever | None = None,
+        *,
+        exclude_formula: bool = False,
+    ) -> None:
+        super().__init__(model, name, version, settings, score_steps)
+        self.known: KnownNeighbours | None = None
+        if model.config.most_neighbours and retriever is not None:
+            self.known = KnownNeighbours(retriever, model.config, exclude_formula=exclude_formula)
 
     def draw(self, jobs: list[Job]) -> list[Candidate]:
         """See Generator. A request the model cannot serve fails with the reason; the others go on."""
@@ -136,12 +176,14 @@ class OctreeCrystalGenerator(_OctreeGenerator):
             if isinstance(cell, UserError):
                 candidates[row.position] = Candidate(None, reason=str(cell))
             else:
-                rows.append(_Row(row.position, row.rng, cell, row.job.peaks))
+                neighbours = self.known.shown(cell, chooser.earlier_samples(row, cell)) if self.known else ()
+                rows.append(_Row(row.position, row.rng, cell, row.job.peaks, tuple(neighbours)))
         for drawn, (numbers, coords, six, score) in zip(rows, self._structures(rows), strict=True):
             lattice = lattice_matrix(np.concatenate([np.exp(six[:3]), six[3:]]))
+            source = self.known.provenance(drawn.neighbours) if self.known else {}
             try:
                 crystal = Crystal(numbers, coords - np.floor(coords), lattice)
-                candidates[drawn.position] = Candidate(crystal, log_likelihood=score, score=score or 0.0)
+                candidates[drawn.position] = Candidate(crystal, log_likelihood=score, score=score or 0.0, source=source)
             except UserError as error:
                 candidates[drawn.position] = Candidate(None, reason=str(error), log_likelihood=score)
         return [candidates[position] for position in range(len(jobs))]
@@ -210,6 +252,26 @@ class OctreeMoleculeGenerator(_OctreeGenerator):
 
 
 def octree_generator(opened: OpenedModel) -> Generator:
-    """A generator of a trained octree model."""
-    made = OctreeCrystalGenerator if opened.makes == "crystals" else OctreeMoleculeGenerator
-    return made(opened.network, opened.name, opened.version, opened.settings, opened.score_steps)
+    """A generator of a trained octree model; one that is shown neighbours looks them up as a wyckoff model does.
+
+    Raises:
+        UserError: a model that is shown neighbours, and no dataset to take them from; one that is shown none, and a
+            dataset.
+    """
+    drawing = (opened.network, opened.name)
+    if opened.makes == "molecules":
+        return OctreeMoleculeGenerator(*drawing, opened.version, opened.settings, opened.score_steps)
+    retriever, version = None, opened.version
+    if opened.network.config.most_neighbours:
+        retriever, checksum, _ = open_known(opened)
+        version = f"{version}+{checksum}"
+    else:
+        refuse_retrieval(opened.retrieve_from, opened.name, exclude_formula=opened.exclude_formula)
+    return OctreeCrystalGenerator(
+        *drawing,
+        version,
+        opened.settings,
+        opened.score_steps,
+        retriever,
+        exclude_formula=opened.exclude_formula,
+    )

@@ -17,17 +17,19 @@ from unigen.data.crystal_store import CrystalDataset, open_crystals
 from unigen.data.molecule_store import MoleculeDataset, open_molecules
 from unigen.elements import SYMBOLS
 from unigen.errors import UserError
-from unigen.geometry.lattice import lattice_parameters
-from unigen.geometry.morton import OPERATIONS, operations
 from unigen.geometry.rotation import random_rotation
 from unigen.models.octree.batch import OctreeItem, collate_octrees
 from unigen.models.octree.generator import OctreeCrystalGenerator
+from unigen.models.octree.neighbours import Frame, TaughtNeighbours, lattice_numbers
 from unigen.models.octree.network import OctreeCrystalConfig, OctreeModel, OctreeMoleculeConfig, OctreeSizes
-from unigen.models.octree.tokens import OctreeGrid, encode
+from unigen.models.octree.tokens import OctreeGrid, always_fits, encode
 from unigen.models.peaks import shown_peaks
 from unigen.models.sequence_encoder import SequenceEncoder
-from unigen.models.training_set import DataConfig, TrainingSet
+from unigen.models.training_set import DataConfig, Encode, TrainingSet
 from unigen.molecules.molecule import Molecule
+from unigen.retrieval.build_table import table_path
+from unigen.retrieval.mapped_table import open_retriever
+from unigen.retrieval.shortlist import Retriever
 from unigen.shapes import Float
 from unigen.tokens.composition import composition_symbols
 from unigen.tokens.vocabulary import count_of, element_of
@@ -57,27 +59,35 @@ def open_octree_crystals(data: DataConfig, config: OctreeCrystalConfig) -> Train
     """Crystals of up to ``max_atoms`` atoms, none two of which ever share a leaf cell; says how many do not fit.
 
     Raises:
-        UserError: a dataset that is not built, or has no crystal that fits the model.
+        UserError: a dataset that is not built, or has no crystal that fits the model; for a model that is shown
+            neighbours, one without templates or lessons.
     """
     train, val = (that_fit(open_crystals(name), config) for name in (data.train, data.val))
-    encoded = _crystal_item
-    if config.peaks:
-        encoded = partial(_asked_item, peaks=config.peaks, hidden=config.peak_dropout)
+    encoded: list[Encode] = [partial(_crystal_item, config=config)] * 2
+    retriever: Retriever | None = None
+    if config.neighbours:
+        retriever = open_retriever(*table_path(data.retrieve_from or data.train))
+        encoded = [
+            partial(_crystal_item, config=config, taught=TaughtNeighbours(name, crystals, retriever, config))
+            for name, crystals in ((data.train, train), (data.val, val))
+        ]
 
     def prepare(network: OctreeModel) -> None:
         _tell_elements(train, network)
-        six = _lattice_numbers(train.lattice)
+        six = lattice_numbers(train.lattice)
         network.embedding.lattice_mean.copy_(torch.from_numpy(six.mean(0)))
         network.embedding.lattice_std.copy_(torch.from_numpy(six.std(0) + 1e-3))  # cubic cells: no spread of angles
 
     return TrainingSet(
         train=train,
-        encode=encoded,
-        collate=partial(collate_octrees, config.grid, most_peaks=config.peaks),
+        encode=encoded[0],
+        collate=partial(collate_octrees, config.grid, most_peaks=config.peaks, most_neighbours=config.neighbours),
         val=val,
-        encode_val=encoded,
+        encode_val=encoded[1],
         prepare=prepare,
-        generator=lambda network: OctreeCrystalGenerator(network, "training", score_steps=0),
+        generator=lambda network: OctreeCrystalGenerator(
+            network, "training", score_steps=0, retriever=retriever, exclude_formula=True
+        ),
         references=val,
     )
 
@@ -96,7 +106,7 @@ def octree_encoder(network: OctreeModel, kind: Kind, _known: Path) -> SequenceEn
         if len(structure) > network.config.max_atoms:
             raise UserError("more atoms than the model is trained on", wanted=f"<= {network.config.max_atoms}")
         if network.config.is_periodic:
-            return _crystal_item(0, structure.reduced(), rng)
+            return Frame.drawn(rng).item(structure.reduced())
         return _molecule_item(0, structure, rng, rotate=True)
 
     return SequenceEncoder(network, encoded, partial(collate_octrees, network.grid), partial(_labels, network.grid))
@@ -107,25 +117,19 @@ def _molecule_item(_index: int, molecule: Molecule, rng: np.random.Generator, *,
     return OctreeItem(molecule.numbers, positions)
 
 
-def _crystal_item(_index: int, crystal: Crystal, rng: np.random.Generator) -> OctreeItem:
-    """From a random origin, with its axes in any order and sense: improper ones show the mirror image."""
-    operation = int(rng.integers(OPERATIONS))
-    axes = operations(torch.device("cpu"))[operation].numpy()
-    coords = crystal.frac_coords + rng.random(3)
-    return OctreeItem(crystal.numbers, coords, _lattice_numbers(axes @ crystal.lattice), operation)
-
-
-def _asked_item(index: int, crystal: Crystal, rng: np.random.Generator, *, peaks: int, hidden: float) -> OctreeItem:
-    """The same behind its peaks, where these are not hidden."""
-    item = _crystal_item(index, crystal, rng)
-    return replace(item, peaks=shown_peaks(crystal, peaks, hidden, rng))
-
-
-def _lattice_numbers(lattice: Float[np.ndarray, "*crystals 3 3"]) -> Float[np.ndarray, "*crystals 6"]:
-    """Ln Angstrom, radians."""
-    six = lattice_parameters(lattice.astype(np.float64))
-    six[..., :3] = np.log(six[..., :3])
-    return six
+def _crystal_item(
+    index: int,
+    crystal: Crystal,
+    rng: np.random.Generator,
+    *,
+    config: OctreeCrystalConfig,
+    taught: TaughtNeighbours | None = None,
+) -> OctreeItem:
+    """From a random origin, with its axes in any order and sense, behind neighbours and peaks where it is shown any."""
+    item = Frame.drawn(rng).item(crystal) if taught is None else taught.item(index, crystal, rng)
+    if not config.peaks:
+        return item
+    return replace(item, peaks=shown_peaks(crystal, config.peaks, config.peak_dropout, rng))
 
 
 def _tell_elements(dataset: Structures, network: OctreeModel) -> None:
@@ -140,7 +144,7 @@ def that_fit(dataset: Any, config: OctreeSizes) -> Any:
         UserError: none.
     """
     small = dataset.select(dataset.num_atoms <= config.max_atoms)
-    fits = np.array([_fits(config.grid, _coords(small, index)) for index in range(len(small))], dtype=bool)
+    fits = np.array([always_fits(config.grid, _coords(small, index)) for index in range(len(small))], dtype=bool)
     if not fits.any():
         raise UserError(
             "no structure fits the model",
@@ -156,20 +160,6 @@ def _coords(dataset: Any, index: int) -> Float[np.ndarray, "atoms 3"]:
     start, end = dataset.offsets[index : index + 2]
     coords = dataset.frac_coords if isinstance(dataset, CrystalDataset) else dataset.positions
     return coords[start:end].astype(np.float64)
-
-
-def _fits(grid: OctreeGrid, coords: Float[np.ndarray, "atoms 3"]) -> bool:
-    """Whether a structure can be encoded from any origin, a molecule in any orientation."""
-    between = np.abs(coords[:, None] - coords)[np.triu_indices(len(coords), 1)]
-    if not len(between):
-        return True
-    if grid.periodic:
-        apart = np.abs(between - np.round(between)).max(1)
-        return bool(apart.min() > grid.separation * grid.cell_side)
-    distance = np.linalg.norm(between, axis=1)
-    # cells apart along some axis, whatever the orientation, with a bin for rounding
-    near = (grid.separation * np.sqrt(3.0) + 2.0 / grid.bins) * grid.cell_side
-    return bool(distance.min() > near and distance.max() < grid.side - grid.cell_side)
 
 
 def _labels(grid: OctreeGrid, item: OctreeItem) -> list[str]:

@@ -3,7 +3,9 @@
 Uni-3DAR (Lu et al. 2025) predicts every token at a mask that stands at its place; here the same is told in one of two
 forms. "descriptor": what is known of the next token is added to the input of the one before it, so nothing gets longer.
 "doubled", as published: behind each token stands a mask that holds what is known of the next one, and predicts it.
-Before all of it may stand the peaks of a powder pattern (``nn/conditions/peaks.py``), which are not predicted.
+Before all of it may stand the peaks of a powder pattern (``nn/conditions/peaks.py``) and known structures of other
+compositions (``neighbour_prompt.py``), which are not predicted. Neighbours are looked up for a composition that is
+known, so behind them none is predicted either: what writes compositions are the rows without.
 
 Where ``masked`` is set it learns something else with the same parts, to be a beginning for a predictor
 (``property.py``): a share of the leaves is hidden, and each told from all that is not, by attention in both directions.
@@ -27,7 +29,7 @@ from unigen.elements import SYMBOLS
 from unigen.errors import UserError
 from unigen.geometry.morton import MAX_DEPTH
 from unigen.models.interface import ALL, SHARES, CompositionNetwork, Network, check_backbone
-from unigen.models.octree.batch import OctreeBatch, Stage
+from unigen.models.octree.batch import NeighbourBatch, OctreeBatch, Stage
 from unigen.models.octree.embedding import Content, OctreeEmbedding, Target, contents, following, targets
 from unigen.models.octree.grammar import (
     MASKS,
@@ -37,9 +39,11 @@ from unigen.models.octree.grammar import (
     mask_of,
     masked_log_probabilities,
 )
+from unigen.models.octree.neighbour_prompt import MOST_NEIGHBOURS, NeighbourPrompt, Shown
 from unigen.models.octree.tokens import CELL, OctreeGrid
 from unigen.models.peaks import MOST_PEAKS
-from unigen.nn.conditions.peaks import PeakPrompt, behind, prompt_of
+from unigen.nn.conditions.peaks import PeakPrompt, told_peaks
+from unigen.nn.conditions.prompt import Prompt, behind
 from unigen.nn.heads.digits import DigitHead
 from unigen.nn.heads.symbols import SymbolHead, start_small
 from unigen.nn.heads.vectors import VectorHead
@@ -108,6 +112,11 @@ class OctreeSizes:
         return 0
 
     @property
+    def most_neighbours(self) -> int:
+        """Known structures before a sequence; 0: none is shown."""
+        return 0
+
+    @property
     def grid(self) -> OctreeGrid:
         """How space is divided."""
         return OctreeGrid(
@@ -146,6 +155,9 @@ class OctreeCrystalConfig(OctreeSizes):
     Attributes:
         peaks: the most peaks of a powder pattern that may stand in the prompt; 0: it cannot be asked for one.
         peak_dropout: how often the whole pattern is hidden in training, so that it can be asked without one, too.
+        neighbours: known structures of other compositions that stand in the prompt; 0: none does.
+        neighbour_dropout: how often all of them are hidden in training: these rows teach it to write compositions, and
+            what nothing known resembles.
     """
 
     is_periodic: ClassVar[bool] = True
@@ -153,19 +165,28 @@ class OctreeCrystalConfig(OctreeSizes):
     max_atoms: int = 20
     peaks: int = 0
     peak_dropout: float = 0.25
+    neighbours: int = 0
+    neighbour_dropout: float = 0.25
 
     @property
     def most_peaks(self) -> int:
         """See OctreeSizes."""
         return self.peaks
 
+    @property
+    def most_neighbours(self) -> int:
+        """See OctreeSizes."""
+        return self.neighbours
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ranges(self, peaks=(0, MOST_PEAKS), peak_dropout=SHARES)
-        if self.masked and self.peaks:
-            raise UserError(
-                "masked: leaves are told from each other alone", got=f"peaks {self.peaks}", wanted="peaks 0"
-            )
+        check_ranges(self, neighbours=(0, MOST_NEIGHBOURS), neighbour_dropout=SHARES)
+        for name in ("peaks", "neighbours"):
+            if self.masked and (got := getattr(self, name)):
+                raise UserError(
+                    "masked: leaves are told from each other alone", got=f"{name} {got}", wanted=f"{name} 0"
+                )
 
 
 def check_sees_all(layers: tuple[Layer, ...]) -> None:
@@ -196,9 +217,11 @@ class OctreeNetwork(Network):
     """What reads octrees: an embedding of tokens and a backbone."""
 
     peaks: PeakPrompt | None
+    neighbours: NeighbourPrompt | None
 
     def make_reader(self, sizes: OctreeSizes) -> None:
-        """Make both."""
+        """Make both; nothing is heard before a sequence."""
+        self.peaks = self.neighbours = None
         self.sizes, self.grid = sizes, sizes.grid
         self.embedding = OctreeEmbedding(self.grid, sizes.width, sizes.max_atoms, sizes.element_dropout)
         self.backbone = Backbone(sizes.mixers, sizes.width, sizes.heads, sizes.dropout)
@@ -215,19 +238,59 @@ class OctreeNetwork(Network):
         """
         target = targets(batch)
         content, next_target = contents(batch), following(target)
-        read, upcoming = self.embedding.content(target, content), self.embedding.upcoming(next_target)
-        places, peaks = self.places(target, content, next_target), batch.tokens.peaks
+        shown = self.shown(batch.neighbours)
+        read, upcoming = self.embedding.content(target, content), self.upcoming(next_target, shown)
+        places = self.places(target, content, next_target)
+        prompt = self.prompt(batch.tokens.peaks, shown)
         if masked is not None:
             read = torch.where(masked[..., None], self.embedding.upcoming(target), read)
             if places is not None:  # it lies in the middle of its cube, for all that is known
                 middle = torch.stack([places[..., 0, :], self.embedding.middle(target)], dim=-2)
                 places = torch.where(masked[..., None, None], middle, places)
-        x, layout = self.inputs(read, upcoming, batch.lengths, places, peaks)
+        x, layout = self.inputs(read, upcoming, batch.lengths, places, prompt)
         layout = replace(layout, looks_ahead=masked is not None)
         h = self.backbone(x, layout)
-        if peaks is not None:
-            h = behind(h, peaks, read.shape[1] * self.inputs_a_token)
+        if prompt is not None:
+            h = behind(h, prompt.lengths, read.shape[1] * self.inputs_a_token)
         return h[:, self.inputs_a_token - 1 :: self.inputs_a_token]
+
+    def shown(self, neighbours: NeighbourBatch | None) -> Shown | None:
+        """Neighbours as they are read; None: there are none.
+
+        Raises:
+            UserError: this model is shown none.
+        """
+        if neighbours is None:
+            return None
+        if self.neighbours is None:
+            raise UserError("this model is shown no neighbours", wanted="a model trained with model.neighbours=1")
+        return self.neighbours.read(self.embedding, neighbours)
+
+    def prompt(self, peaks: PeakBatch | None, shown: Shown | None) -> Prompt | None:
+        """What stands before each sequence: peaks, then neighbours; None: nothing does.
+
+        Raises:
+            UserError: peaks, and a model that hears none.
+        """
+        told = told_peaks(self.peaks, peaks)
+        if shown is None:
+            return told
+        return shown.prompt if told is None else told.then(shown.prompt)
+
+    def upcoming(
+        self, target: Target, shown: Shown | None, row: Int[Tensor, "rows"] | None = None
+    ) -> Float[Tensor, "rows tokens width"]:
+        """What is known of tokens before they are drawn, and what their neighbours have there.
+
+        Args:
+            target: of each token.
+            shown: neighbours; None: there are none.
+            row: whose neighbours they are, of each row of targets; None: row for row.
+        """
+        known = self.embedding.upcoming(target)
+        if shown is None or self.neighbours is None:
+            return known
+        return known + self.neighbours.beside(target, shown, row)
 
     @property
     def inputs_a_token(self) -> int:
@@ -235,16 +298,16 @@ class OctreeNetwork(Network):
         return 2 if self.sizes.form == "doubled" else 1
 
     def inputs(
-        self, content: Tensor, upcoming: Tensor, lengths: Tensor, places: Tensor | None, peaks: PeakBatch | None
+        self, content: Tensor, upcoming: Tensor, lengths: Tensor, places: Tensor | None, prompt: Prompt | None
     ) -> tuple[Tensor, Layout]:
-        """What the backbone reads, content and mask in turn or their sum, peaks before them, and how it lies.
+        """What the backbone reads, content and mask in turn or their sum, the prompt before them, and how it lies.
 
         Args:
             content: of each token.
             upcoming: what is known of the token behind each.
             lengths: tokens of each row.
             places: of ``places``.
-            peaks: that stand before each row; None: none do.
+            prompt: what stands before each row; None: nothing does.
         """
         x = content + upcoming
         if self.sizes.form == "doubled":
@@ -252,9 +315,7 @@ class OctreeNetwork(Network):
             if places is not None:  # a token looks from where it lies, a mask from and at what it stands for
                 places = places.flip(-2).repeat_interleave(2, -2).unflatten(-2, (2, 2)).flatten(1, 2)
         layout = replace(Layout.padded(lengths, x.shape[1]), places=places)
-        if peaks is None:
-            return x, layout
-        return prompt_of(self.peaks).before(x, layout, peaks)
+        return (x, layout) if prompt is None else prompt.before(x, layout)
 
     def places(self, target: Target, content: Content, next_target: Target) -> Float[Tensor, "*batch 2 3"] | None:
         """Where each token looks from, the middle of the cube that comes next, and where it lies; symbols at 0."""
@@ -292,6 +353,8 @@ class OctreeModel(OctreeNetwork, CompositionNetwork):
         self.apply(start_small)
         # last: all else begins as it does without
         self.peaks = PeakPrompt(width) if config.most_peaks else None
+        if config.most_neighbours:
+            self.neighbours = NeighbourPrompt(self.grid, width, config.most_neighbours, config.element_dropout)
 
     def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output for compositions, finished or not: each position predicts the next symbol."""
@@ -303,7 +366,7 @@ class OctreeModel(OctreeNetwork, CompositionNetwork):
         return self.config.most_peaks
 
     def scores(self, batch: OctreeBatch, before: Float[Tensor, "batch steps width"]) -> Scores:
-        """Log probabilities of all tokens but the first.
+        """Log probabilities of all tokens but the first; of compositions, in the rows that are shown no neighbours.
 
         Where ``separation`` is 2, the tokens of leaf cells are scored among all cells of a block: which of these leave
         room for later atoms only a walk knows.
@@ -314,7 +377,7 @@ class OctreeModel(OctreeNetwork, CompositionNetwork):
         """
         stage = batch.stage[:, 1:]
         symbol, mask, counts, element, place = (before.new_zeros(stage.shape, dtype=torch.float32) for _ in range(5))
-        chosen = batch.is_symbol[:, 1:]
+        chosen = batch.is_written_symbol[:, 1:]
         symbol[chosen] = -self.symbol_head.loss(before[chosen], batch.tokens.symbols[:, 1:][chosen])
         chosen = stage == Stage.NODE
         level, code, children = (part[:, 1:][chosen] for part in (batch.level, batch.code, batch.child_counts))
@@ -395,7 +458,11 @@ class OctreeModel(OctreeNetwork, CompositionNetwork):
             return self.masked_losses(batch, generator, repeats)
         before, stage = self.hidden(batch)[:, :-1], batch.stage[:, 1:]
         scores = self.scores(batch, before)
-        of_stage = {"symbol": batch.is_symbol[:, 1:], "mask": stage == Stage.NODE, "children": stage == Stage.NODE}
+        of_stage = {
+            "symbol": batch.is_written_symbol[:, 1:],
+            "mask": stage == Stage.NODE,
+            "children": stage == Stage.NODE,
+        }
         of_stage |= {"element": stage == Stage.LEAF} | ({"place": stage == Stage.LEAF} if self.grid.is_binned else {})
         losses = {name: -getattr(scores, name).sum() / chosen.sum().clamp(min=1) for name, chosen in of_stage.items()}
         if not self.grid.is_binned:
@@ -455,8 +522,21 @@ class OctreeModel(OctreeNetwork, CompositionNetwork):
         if self.config.masked:
             total = torch.stack(list(losses.values())).sum()
             return {"val_nll": total} | {f"val_loss_{name}": loss for name, loss in losses.items()}
-        scores = self.scores(batch, self.hidden(batch)[:, :-1])
-        return {"val_nll": -scores.total.mean()} | {f"val_loss_{name}": loss for name, loss in losses.items()}
+        total = self.log_likelihoods(batch, self.hidden(batch)[:, :-1])
+        return {"val_nll": -total.mean()} | {f"val_loss_{name}": loss for name, loss in losses.items()}
+
+    def log_likelihoods(self, batch: OctreeBatch, before: Float[Tensor, "batch steps width"]) -> Float[Tensor, "batch"]:
+        """Of all that is discrete in each structure; its composition before any neighbour is shown, as it is drawn.
+
+        Args:
+            batch: encoded structures.
+            before: ``hidden`` at all positions but the last.
+        """
+        scores = self.scores(batch, before)
+        if batch.neighbours is None:
+            return scores.total
+        alone = replace(batch, neighbours=None)
+        return scores.total - scores.symbol.sum(1) + self.scores(alone, self.hidden(alone)[:, :-1]).symbol.sum(1)
 
     def large_parts(self) -> list[nn.Module]:
         """See Network."""

@@ -128,7 +128,6 @@ class OctreePropertyNetwork(OctreeNetwork, ResidualPredictor):
         self.tell_properties(config)
         self.make_reader(config.octree)
         self.apply(start_small)
-        self.peaks = None
         pooling = tuple(config.properties.values())
         self.readout = Readout(pooling, config.octree.width, columns=1)
         self.spread = Readout(pooling, config.octree.width, columns=1)

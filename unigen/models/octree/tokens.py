@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -239,6 +240,20 @@ def length_bound(grid: OctreeGrid, atoms: int) -> int:
     """
     most = atoms // 2 if grid.stops_at_single else atoms
     return sum(min(most, 8 ** (grid.depth - level)) for level in range(1, grid.depth + 1)) + atoms
+
+
+def always_fits(grid: OctreeGrid, coords: Float[np.ndarray, "atoms 3"]) -> bool:
+    """Whether a structure can be encoded from any origin, a molecule in any orientation."""
+    between = np.abs(coords[:, None] - coords)[np.triu_indices(len(coords), 1)]
+    if not len(between):
+        return True
+    if grid.periodic:
+        apart = np.abs(between - np.round(between)).max(1)
+        return bool(apart.min() > grid.separation * grid.cell_side)
+    distance = np.linalg.norm(between, axis=1)
+    # cells apart along some axis, whatever the orientation, with a bin for rounding
+    near = (grid.separation * np.sqrt(3.0) + 2.0 / grid.bins) * grid.cell_side
+    return bool(distance.min() > near and distance.max() < grid.side - grid.cell_side)
 
 
 def _check(coords: Tensor, lengths: Tensor) -> None:

@@ -16,7 +16,7 @@ from unigen.models.cell_choice import prompt_batch
 from unigen.models.wyckoff.batch import WyckoffBatch
 from unigen.models.wyckoff.embedding import shifted
 from unigen.models.wyckoff.network import WyckoffModel
-from unigen.nn.conditions.peaks import prompt_of
+from unigen.nn.conditions.peaks import told_peaks
 from unigen.nn.mixers.backbone import first_rows, pick_rows
 from unigen.nn.mixers.interface import State
 from unigen.shapes import Float, Int
@@ -167,8 +167,9 @@ class CachedDecoder:
     ) -> Reading:
         """Read embedded sequences behind their peaks, each up to its own length; so many positions may follow."""
         layout = Layout.padded(lengths, x.shape[1])
-        if peaks is not None:
-            x, layout = prompt_of(self.model.peaks).before(x, layout, peaks)
+        prompt = told_peaks(self.model.peaks, peaks)
+        if prompt is not None:
+            x, layout = prompt.before(x, layout)
         states = self.model.backbone.init_states(len(x), x.shape[1] + room, x)
         h = self.model.backbone(x, layout, states)
         last = h[torch.arange(len(x), device=x.device), layout.lengths - 1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,11 +17,11 @@ from unigen.crystals.plausibility.close_contacts import closest_contact
 from unigen.crystals.powder.peaks import PeakList, key_of
 from unigen.crystals.symmetric import SymmetricCrystal
 from unigen.crystals.template import SYMPREC, Template, apply_template, parse_template
-from unigen.disk import sha256_of
 from unigen.elements import SMALLEST_DISTANCE, format_formula, reduce_counts
 from unigen.errors import UserError
 from unigen.models.cell_choice import CellChooser, CellRow, Counts
 from unigen.models.generator import SCORE_STEPS, UNUSED, Candidate, Job, OpenedModel, Range
+from unigen.models.known_structures import open_known
 from unigen.models.peaks import asked_peaks
 from unigen.models.wyckoff.batch import collate_shortlists, collate_wyckoff
 from unigen.models.wyckoff.cached_decoder import CachedDecoder, PlanReading
@@ -37,9 +36,7 @@ from unigen.models.wyckoff.templates import Search, draw_templates, search_templ
 from unigen.models.wyckoff.tokens import Start, WyckoffSequence, decode, plain_start, plan_sequence
 from unigen.nn.conditions.properties import property_numbers, property_ranges, value_vector
 from unigen.request import CrystalRequest
-from unigen.retrieval.build_table import TABLE, table_path
 from unigen.retrieval.compositions import Formula
-from unigen.retrieval.mapped_table import open_retriever
 from unigen.retrieval.parents import Parents
 from unigen.retrieval.shortlist import Retriever
 from unigen.retrieval.table import MAX_ATOMS, MAX_ORBITS
@@ -622,39 +619,17 @@ def wyckoff_generator(opened: OpenedModel) -> WyckoffGenerator:
         UserError: no dataset is asked for, and there is no table.
     """
     parents = opened.parents
-    table: str | Path
-    if opened.retrieve_from is not None:
-        table = opened.retrieve_from
-    else:
-        assert opened.folder is not None, "a trained model has a folder"
-        table = opened.folder / TABLE
-        if not table.exists():
-            raise UserError(
-                "this model retrieves known structures: from which dataset?",
-                where=str(opened.folder),
-                next_step="give --retrieve-from, such as oqmd-icsd (with: unigen data templates oqmd-icsd)",
-            )
-    path, split = table_path(table)
-    retriever = open_retriever(path, split)
-    known = retriever.table
-    if not known.followable.any():
-        raise UserError(
-            "no known structure is small enough to be followed",
-            where=str(table),
-            wanted=f"at most {MAX_ATOMS} atoms and {MAX_ORBITS} orbits",
-        )
-    if not known.followable.all():
-        retriever = open_retriever(path, split, followable=True)
+    retriever, checksum, elements = open_known(opened)
     return WyckoffGenerator(
         opened.network,
         retriever,
         opened.name,
-        "+".join([opened.version, sha256_of(path), *([parents.version] if parents else [])]),
+        "+".join([opened.version, checksum, *([parents.version] if parents else [])]),
         opened.settings,
         opened.score_steps,
         exclude_formula=opened.exclude_formula,
         parents=parents,
         known=opened.known,
         # a model's own table holds what it was trained on; a dataset that is retrieved from may hold less
-        elements=frozenset(np.unique(known.elements).tolist()) if opened.retrieve_from is None else None,
+        elements=elements if opened.retrieve_from is None else None,
     )

@@ -35,7 +35,8 @@ from unigen.models.peaks import MOST_PEAKS
 from unigen.models.wyckoff.batch import NeighbourBatch, WyckoffBatch
 from unigen.models.wyckoff.embedding import ElementVectors, WyckoffEmbedding
 from unigen.models.wyckoff.reranker import RERANKER_HEADS, NeighbourEncoder, Reranker
-from unigen.nn.conditions.peaks import PeakPrompt, read_behind
+from unigen.nn.conditions.peaks import PeakPrompt, told_peaks
+from unigen.nn.conditions.prompt import read_behind
 from unigen.nn.conditions.properties import MOST_PROPERTIES, PropertyAdapter
 from unigen.nn.heads.symbols import start_small
 from unigen.nn.mixers.pattern import Layer
@@ -164,7 +165,7 @@ class WyckoffModel(CrystalNetwork):
     def forward(self, tokens: TokenBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output for compositions, finished or not; position t knows the tokens up to t."""
         x = self.prompt_inputs(self.embedding.of_elements(), tokens)
-        h = read_behind(self.backbone, self.peaks, x, tokens.layout, tokens.peaks)
+        h = read_behind(self.backbone, told_peaks(self.peaks, tokens.peaks), x, tokens.layout)
         return self.conditioned(h, tokens.vectors[:, 0])
 
     @property
@@ -206,7 +207,7 @@ class WyckoffModel(CrystalNetwork):
     def states(self, batch: WyckoffBatch) -> Float[Tensor, "batch tokens width"]:
         """Backbone output; position t knows the tokens up to t and the descriptor of t + 1."""
         tokens = batch.tokens
-        h = read_behind(self.backbone, self.peaks, self.inputs(batch), tokens.layout, tokens.peaks)
+        h = read_behind(self.backbone, told_peaks(self.peaks, tokens.peaks), self.inputs(batch), tokens.layout)
         return self.conditioned(h, tokens.vectors[:, 0])
 
     def losses(

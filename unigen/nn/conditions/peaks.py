@@ -1,8 +1,7 @@
 """Lists of peaks before a sequence: a pattern that is asked for, as tokens of the prompt.
 
 Of each list that is there the first token tells between which 1/d peaks were looked for, then one a peak stands, in the
-order of 1/d: what a measurement shows and what it could have shown. The sequence follows, in which every position knows
-them. A row without a list is the sequence as it is: nothing stands before it.
+order of 1/d: what a measurement shows and what it could have shown. The sequence follows (``prompt.py``).
 
 A peak is told by waves of 1/d, from one that turns once in 2 1/Angstrom to one that does in 1/256 (a peak's breadth),
 by 1/d^2, which is linear in the metric of the reciprocal lattice, by ln(1/d), which moves with the logarithms of the
@@ -12,15 +11,14 @@ edges that models draw, and by root and logarithm of its intensity.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from unigen.batch import Layout, PeakBatch
+from unigen.batch import PeakBatch
 from unigen.errors import UserError
-from unigen.nn.mixers.backbone import Backbone
-from unigen.shapes import Float, Int
+from unigen.nn.conditions.prompt import Prompt
+from unigen.shapes import Float
 
 _WAVES = tuple(2.0**power for power in range(-1, 9))
 """Turns an 1/Angstrom."""
@@ -55,24 +53,9 @@ class PeakPrompt(nn.Module):
         each = self.peak(torch.cat([self._places(peaks.place), heights], dim=-1))
         return torch.cat([self.looked(self._places(peaks.looked).flatten(1))[:, None], each], dim=1)
 
-    def before(
-        self, x: Float[Tensor, "batch tokens width"], layout: Layout, peaks: PeakBatch
-    ) -> tuple[Float[Tensor, "batch longer width"], Layout]:
-        """Embedded sequences with their peaks before them, and how they lie then.
-
-        Args:
-            x: of a padded layout.
-            layout: of the sequences alone.
-            peaks: a list a row, empty or not.
-        """
-        told = self.tokens(peaks).to(x.dtype)
-        rows, index = _joined(peaks.lengths, told.shape[1], x.shape[1])
-        joined = torch.cat([told, x], dim=1)[rows, index]
-        longer = Layout.padded(layout.lengths + peaks.lengths, joined.shape[1])
-        if layout.places is not None:  # peaks have no place in the crystal, as symbols have none
-            nowhere = layout.places.new_zeros(len(x), told.shape[1], *layout.places.shape[2:])
-            longer = replace(longer, places=torch.cat([nowhere, layout.places], dim=1)[rows, index])
-        return joined, longer
+    def told(self, peaks: PeakBatch) -> Prompt:
+        """Lists of peaks as what stands before sequences; they have no place in the crystal."""
+        return Prompt(self.tokens(peaks), peaks.lengths)
 
     def _places(self, place: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch features"]:
         phase = 2 * math.pi * place[..., None] * self.waves
@@ -80,48 +63,14 @@ class PeakPrompt(nn.Module):
         return torch.cat([phase.sin(), phase.cos(), torch.stack([place, place**2, log], dim=-1)], dim=-1)
 
 
-def read_behind(
-    backbone: Backbone,
-    prompt: PeakPrompt | None,
-    x: Float[Tensor, "batch tokens width"],
-    layout: Layout,
-    peaks: PeakBatch | None,
-) -> Float[Tensor, "batch tokens width"]:
-    """The backbone's output at all positions of sequences behind their peaks; None: nothing stands before any.
+def told_peaks(prompt: PeakPrompt | None, peaks: PeakBatch | None) -> Prompt | None:
+    """What stands before each sequence of a model that may hear peaks; None: nothing does.
 
     Raises:
         UserError: peaks, and nothing that reads them.
     """
     if peaks is None:
-        return backbone(x, layout)
-    longer, whole = prompt_of(prompt).before(x, layout, peaks)
-    return behind(backbone(longer, whole), peaks, x.shape[1])
-
-
-def prompt_of(prompt: PeakPrompt | None) -> PeakPrompt:
-    """What reads the peaks of a model.
-
-    Raises:
-        UserError: nothing does.
-    """
+        return None
     if prompt is None:
         raise UserError("this model hears no peaks", wanted="a model trained with model.peaks=24")
-    return prompt
-
-
-def behind(
-    h: Float[Tensor, "batch longer width"], peaks: PeakBatch, tokens: int
-) -> Float[Tensor, "batch tokens width"]:
-    """The output at the positions of the sequences alone, of which the longest has so many."""
-    index = peaks.lengths[:, None] + torch.arange(tokens, device=h.device)
-    return h[torch.arange(len(h), device=h.device)[:, None], index]
-
-
-def _joined(
-    lengths: Int[Tensor, "batch"], most: int, tokens: int
-) -> tuple[Int[Tensor, "batch 1"], Int[Tensor, "batch longer"]]:
-    """Where each position of the joined rows stands among ``most`` positions of a list and ``tokens`` behind these."""
-    place = torch.arange(most + tokens, device=lengths.device).expand(len(lengths), -1)
-    index = torch.where(place < lengths[:, None], place, place - lengths[:, None] + most)
-    rows = torch.arange(len(lengths), device=lengths.device)[:, None]
-    return rows, index.clamp(max=most + tokens - 1)  # beyond the end stands padding, which nobody looks at
+    return prompt.told(peaks)
