@@ -76,7 +76,16 @@ def test_excluded_molecules_are_left_out_in_whatever_stereo(home, tmp_path):
     assert result.rejected == {"excluded molecule": 2}
 
 
+def test_what_a_graph_does_not_hold_is_counted(tmp_path):
+    (tmp_path / "some.smi").write_text("[13CH4]\n[CH3:1][OH:2]\nC[C@H](N)C(=O)O |&1:1|\nC[C@H](N)C(=O)O\nCC\n")
+    result = build_smiles_table("some", (str(tmp_path / "some.smi"),), workers=1)
+    assert result.not_kept == {"isotopes": 1, "atom maps": 1, "hands that the text leaves open (& or o)": 1}
+    assert open_smiles_table("some")[0] == "C"
+
+
 def test_mistakes_are_one_line(home, tmp_path):
+    with pytest.raises(UserError, match="not a dataset name; got 'a/b'"):
+        build_smiles_table("a/b", ("nothing.smi",))
     with pytest.raises(UserError, match=r"'mine' has no table of SMILES yet.*run: unigen data smiles mine"):
         open_smiles_table("mine:train")
     (tmp_path / "bad.smi").write_text("C1CC\n")

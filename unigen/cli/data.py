@@ -93,6 +93,8 @@ def data_smiles(
     )
     if result.rejected:
         console.print(left_out_table("left out, because", result.rejected))
+    for words, count in result.not_kept.items():
+        typer.echo(f"not kept, {words}: {count:,} molecules")
     counts = ", ".join(f"{count:,} {split}" for split, count in result.splits.items())
     typer.echo(f"SMILES: {counts}; written to {result.path}")
     return result

@@ -23,7 +23,7 @@ from unigen.data import recipes
 from unigen.data.assemble import Assembly, assemble
 from unigen.data.build_sources import Source, resolve_sources
 from unigen.data.crystal_rows import CRYSTALS
-from unigen.data.dataset_file import dataset_path, datasets_home, name_and_split
+from unigen.data.dataset_file import check_dataset_name, dataset_path, datasets_home, name_and_split
 from unigen.data.left_out import LEFT_OUT, by_reason, write_left_out
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
@@ -144,8 +144,7 @@ def build_dataset(
             kept and the next call goes on).
     """
     options = options or BuildOptions()
-    if not name or "/" in name or ":" in name or name.startswith("."):
-        raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
+    check_dataset_name(name)
     home = folder or datasets_home() / name
     chosen = resolve_sources(name, sources, options.properties, options.rename)
     with alone_in(home):

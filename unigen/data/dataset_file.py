@@ -36,6 +36,12 @@ def unigen_home() -> Path:
         ) from error
 
 
+def check_dataset_name(name: str) -> None:
+    """Raises UserError for what cannot be the name of a dataset: a path, a name with a split, nothing."""
+    if not name or "/" in name or ":" in name or name.startswith("."):
+        raise UserError("not a dataset name", got=repr(name), wanted="a plain word such as my-crystals")
+
+
 def built_kind(name: str) -> Kind | None:
     """What a dataset of this name holds; None when none is built."""
     return next((kind for kind in KINDS if (datasets_home() / name / f"{kind}.parquet").exists()), None)

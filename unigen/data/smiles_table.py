@@ -22,12 +22,12 @@ from rich.console import Console
 
 from unigen.config import write_yaml
 from unigen.data.build_sources import Source, resolve_sources
-from unigen.data.dataset_file import datasets_home, name_and_split, open_table
+from unigen.data.dataset_file import check_dataset_name, datasets_home, name_and_split, open_table
 from unigen.data.left_out import LeftOut, by_reason, write_left_out
 from unigen.data.molecule_store import open_molecules
 from unigen.data.progress import counting
 from unigen.data.ragged import items, numbers, rows_of_split
-from unigen.data.readers.molecules import parse_molecule
+from unigen.data.readers.molecules import not_kept_of, parse_molecule
 from unigen.data.readers.record import Record
 from unigen.disk import alone_in, durable
 from unigen.elements import ATOMIC_NUMBER
@@ -111,11 +111,13 @@ class SmilesTableResult:
         path: the table.
         splits: molecules a split.
         rejected: entries that were left out, by kind of reason.
+        not_kept: what molecules that got in say in their source and not here, such as isotopes, and of how many.
     """
 
     path: Path
     splits: dict[str, int]
     rejected: dict[str, int]
+    not_kept: dict[str, int]
 
 
 def build_smiles_table(
@@ -142,6 +144,7 @@ def build_smiles_table(
     Raises:
         UserError: unknown name or source, no network, crystals, nothing that can be used, a full disk.
     """
+    check_dataset_name(name)
     chosen = resolve_sources(name, sources)
     if chosen[0].kind != "molecules":
         raise UserError("crystals have no SMILES", where=chosen[0].label)
@@ -159,11 +162,19 @@ class _Options(NamedTuple):
 
 
 class _Text(NamedTuple):
-    """A molecule of a source: its Kekule SMILES, its atoms, and the canonical SMILES of all its stereoisomers."""
+    """A molecule of a source: its Kekule SMILES, and what is not kept of its entry.
+
+    Attributes:
+        smiles: in Kekule form.
+        atoms: hydrogens counted.
+        flat: the canonical SMILES that all its stereoisomers have.
+        not_kept: see `unigen.data.readers.record.Row`.
+    """
 
     smiles: str
     atoms: int
     flat: str
+    not_kept: tuple[str, ...]
 
 
 def _written(
@@ -173,6 +184,7 @@ def _written(
     fetched = folder / _WORK
     excluded = {without_stereo(text) for other in options.exclude for text in open_molecules(other).smiles.tolist()}
     counts: Counter[str] = Counter()
+    not_kept: Counter[str] = Counter()
     rejected: list[LeftOut] = []
     known = [None] if options.limit else [source.count() for source in sources]
     total = None if None in known else sum(count for count in known if count is not None)
@@ -193,6 +205,7 @@ def _written(
             for record, text in zip(chunk, found, strict=True):
                 if isinstance(text, _Text) and text.flat not in excluded:
                     rows.append((text.smiles, str(record.info.get("split") or record.split), text.atoms))
+                    not_kept.update(text.not_kept)
                 else:
                     reason = f"{record.where}: excluded molecule" if isinstance(text, _Text) else text
                     rejected.append(LeftOut(record.id, record.where, reason))
@@ -215,10 +228,11 @@ def _written(
             "options": options._asdict() | {"exclude": list(options.exclude)},
             "splits": dict(counts),
             "rejected": reasons,
+            "not_kept": dict(not_kept.most_common()),
         }
         write_yaml(folder / FACTS, facts)
     shutil.rmtree(fetched, ignore_errors=True)
-    return SmilesTableResult(folder / SMILES_TABLE, dict(counts), reasons)
+    return SmilesTableResult(folder / SMILES_TABLE, dict(counts), reasons, dict(not_kept.most_common()))
 
 
 def _table(rows: list[tuple[str, str, int]]) -> pa.Table:
@@ -272,4 +286,5 @@ def _text(record: Record, rules: _Rules) -> _Text:
     counts = read_smiles(smiles_symbols(kekule)).skeleton.counts
     check_size(sum(counts.values()), rules.max_atoms, record.where)
     check_elements(counts, rules.elements, record.where)
-    return _Text(kekule, sum(counts.values()), without_stereo(kekule))
+    not_kept = not_kept_of(record, largest_fragment=rules.largest_fragment)
+    return _Text(kekule, sum(counts.values()), without_stereo(kekule), not_kept)

@@ -62,7 +62,7 @@ def parse_molecule(record: Record, *, largest_fragment: bool = False, max_atoms:
     if row.structure is None:
         return row
     try:
-        return replace(row, not_kept=_not_kept(record, largest_fragment=largest_fragment))
+        return replace(row, not_kept=not_kept_of(record, largest_fragment=largest_fragment))
     except UserError:  # a text beside positions and bonds that is no SMILES says nothing
         return row
 
@@ -77,7 +77,7 @@ _LABELLED_SD = re.compile(
 _LABELLED_ATOM = re.compile(r"^ *(?:\d+[A-Za-z]|[DdTt]\s)", re.MULTILINE)
 
 
-def _not_kept(record: Record, *, largest_fragment: bool) -> tuple[str, ...]:
+def not_kept_of(record: Record, *, largest_fragment: bool) -> tuple[str, ...]:
     """What an entry that was read says that a molecule does not hold; see `Row`."""
     content: Any = record.content
     match record.form:
