@@ -11,7 +11,8 @@ from tests.models.small_molecules import molecules
 from tests.molecules.real_molecules import nci_smiles
 from unigen.config import read_yaml
 from unigen.data.build import build_dataset
-from unigen.data.smiles_table import build_smiles_table, open_smiles_table
+from unigen.data.molecule_store import open_smiles_table
+from unigen.data.smiles_build import build_smiles_table
 from unigen.errors import UserError
 from unigen.molecules.rdkit_smiles import canonical_smiles, kekule_smiles, without_stereo
 

@@ -14,7 +14,7 @@ from rdkit import Chem
 
 from tests.eval.known_molecules import PLAIN, embedded, five_bonds, methane, mirrored, permuted, two_methanes
 from unigen.data.readers.record import Record
-from unigen.data.smiles_table import build_smiles_table
+from unigen.data.smiles_build import build_smiles_table
 from unigen.errors import UserError
 from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.molecules.protocol import EDM, RDKIT

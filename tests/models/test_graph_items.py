@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.models.small_molecules import SIZES, SMILES, sequences
 from tests.molecules.real_molecules import nci_smiles
 from unigen.data.build import build_dataset
-from unigen.data.smiles_table import build_smiles_table
+from unigen.data.smiles_build import build_smiles_table
 from unigen.errors import UserError
 from unigen.models.families import open_training_set
 from unigen.models.octree.network import OctreeMoleculeConfig

@@ -79,7 +79,7 @@ def data_smiles(
     from rich.console import Console
 
     from unigen.data.left_out import left_out_table
-    from unigen.data.smiles_table import build_smiles_table
+    from unigen.data.smiles_build import build_smiles_table
 
     console = Console()
     result = build_smiles_table(
@@ -172,7 +172,7 @@ def data_remove(
 ) -> object:
     """Remove built datasets, with their templates, neighbours and SMILES; recipes stay, and can be built again."""
     from unigen.data.dataset_file import built_kind, datasets_home
-    from unigen.data.smiles_table import smiles_table_path
+    from unigen.data.molecule_store import smiles_table_path
 
     for name in names:
         if built_kind(name) is None and not smiles_table_path(name).exists():

@@ -20,8 +20,8 @@ from unigen.data.compositions import compositions, reduced_formulas
 from unigen.data.crystal_store import CrystalDataset
 from unigen.data.dataset_file import built_kind, datasets_home, name_and_split
 from unigen.data.left_out import LeftOut, by_reason, left_out_table
+from unigen.data.molecule_store import SMILES_TABLE
 from unigen.data.readers.contents import kind_of
-from unigen.data.smiles_table import SMILES_TABLE
 from unigen.data.store import Dataset
 from unigen.elements import SYMBOLS, hill_formula
 from unigen.errors import UserError

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from unigen.data.dataset_file import built_kind, name_and_split
-from unigen.data.molecule_store import MoleculeDataset, open_molecules
+from unigen.data.molecule_store import MoleculeDataset, open_molecules, open_smiles_table, smiles_table_path
 from unigen.data.readers import molecules as molecule_sources
 from unigen.data.readers.record import Record, Row
-from unigen.data.smiles_table import open_smiles_table, smiles_table_path
 from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import flat_smiles, parse_smiles

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from unigen.cards import Kind
-from unigen.data.molecule_store import MoleculeDataset, open_molecules
-from unigen.data.smiles_table import open_smiles_table
+from unigen.data.molecule_store import MoleculeDataset, open_molecules, open_smiles_table
 from unigen.errors import UserError
 from unigen.geometry.rotation import random_rotation
 from unigen.models.sequence_encoder import SequenceEncoder

@@ -1,8 +1,7 @@
-"""SMILES without positions, beside a dataset: graphs that a model of molecules learns to write, a million of them.
+"""Write a table of SMILES: every entry of its sources is read and checked as a graph, and nothing is embedded.
 
-``datasets_home()/NAME/smiles.parquet`` has a row a molecule: ``smiles`` (Kekule form, so that who trains needs no
-chemistry library), ``split``, and ``atoms``, the hydrogens counted. What is left out stands in ``smiles-rejected.csv``
-with the reason, what it was made of in ``smiles.yaml``.
+Beside the table (`unigen.data.molecule_store.SmilesTable`) stand ``smiles-rejected.csv``, what is left out with the
+reason, and ``smiles.yaml``, what it was made of.
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
 from unigen.config import write_yaml
 from unigen.data.build_sources import Source, resolve_sources
-from unigen.data.dataset_file import check_dataset_name, datasets_home, name_and_split, open_table
+from unigen.data.dataset_file import check_dataset_name, datasets_home
 from unigen.data.left_out import LeftOut, by_reason, write_left_out
-from unigen.data.molecule_store import open_molecules
+from unigen.data.molecule_store import SMILES_SCHEMA, SMILES_TABLE, open_molecules
 from unigen.data.progress import counting
-from unigen.data.ragged import items, numbers, rows_of_split
 from unigen.data.readers.molecules import not_kept_of, parse_molecule
 from unigen.data.readers.record import Record
 from unigen.disk import alone_in, durable
@@ -35,72 +32,17 @@ from unigen.errors import UserError
 from unigen.molecules.limits import check_elements, check_size
 from unigen.molecules.rdkit_smiles import kekule_smiles, without_stereo
 from unigen.parallel import Workers
-from unigen.shapes import Int
 from unigen.smiles.reader import read_smiles
 from unigen.smiles.text import smiles_symbols
 from unigen.version import version_of
 
-SMILES_TABLE, REJECTED, FACTS = "smiles.parquet", "smiles-rejected.csv", "smiles.yaml"
-
-_SCHEMA = pa.schema([("smiles", pa.string()), ("split", pa.string()), ("atoms", pa.int32())])
+REJECTED, FACTS = "smiles-rejected.csv", "smiles.yaml"
 
 _WORK = ".smiles"
 """Where public files are fetched to: not where a build of the dataset itself is under way."""
 
 _CHUNK, _GROUP = 500, 50_000
 """Entries a worker is sent at once, half a second of work; rows that are written together."""
-
-
-@dataclass(frozen=True, eq=False)
-class SmilesTable:
-    """Molecules as texts; ``table[i]`` is a Kekule SMILES.
-
-    Attributes:
-        name: of the dataset, for messages.
-        smiles: one text a molecule.
-        split: one word a molecule.
-        num_atoms: of each, hydrogens counted.
-    """
-
-    name: str
-    smiles: pa.StringArray
-    split: np.ndarray
-    num_atoms: Int[np.ndarray, "molecules"]
-
-    def __len__(self) -> int:
-        return len(self.smiles)
-
-    def __getitem__(self, index: int) -> str:
-        return str(self.smiles[int(index)].as_py())
-
-    def select(self, rows: Int[np.ndarray, "chosen"]) -> SmilesTable:
-        """The molecules at these indices, in that order."""
-        return SmilesTable(self.name, self.smiles.take(pa.array(rows)), self.split[rows], self.num_atoms[rows])
-
-
-def smiles_table_path(dataset: str) -> Path:
-    """Where the table of ``"moses"`` or ``"moses:train"`` lies, or would."""
-    return datasets_home() / name_and_split(dataset)[0] / SMILES_TABLE
-
-
-def open_smiles_table(dataset: str) -> SmilesTable:
-    """The SMILES of ``"moses"`` or ``"moses:train"``.
-
-    Raises:
-        UserError: there is no such table or split, or it cannot be read.
-    """
-    name, split = name_and_split(dataset)
-    path = smiles_table_path(dataset)
-    command = f"run: unigen data smiles {name}"
-    if not path.exists():
-        raise UserError(f"dataset {name!r} has no table of SMILES yet", where=str(path), next_step=command)
-    columns = open_table(path, ("smiles", "split", "atoms"), "a table of SMILES", command)
-    splits = items(columns, "split", pa.string(), str(path))
-    smiles = columns["smiles"].combine_chunks()
-    if not pa.types.is_string(smiles.type) or smiles.null_count:
-        raise UserError("column smiles: not a text a row", where=str(path), got=smiles.type, next_step=command)
-    table = SmilesTable(dataset, smiles, splits, numbers(columns, "atoms", str(path)).astype(np.int64))
-    return table if split is None else table.select(rows_of_split(splits, split, dataset))
 
 
 @dataclass(frozen=True)
@@ -192,7 +134,7 @@ def _written(
     with (
         counting(console, label, "molecules", total) as report,
         durable(folder / SMILES_TABLE) as file,
-        pq.ParquetWriter(file, _SCHEMA, compression="zstd") as writer,
+        pq.ParquetWriter(file, SMILES_SCHEMA, compression="zstd") as writer,
     ):
         tasks = (
             (chunk, (chunk, _rules(source, options)))
@@ -237,7 +179,9 @@ def _written(
 
 def _table(rows: list[tuple[str, str, int]]) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else ([], [], [])
-    return pa.table([pa.array(column, kind) for column, kind in zip(columns, _SCHEMA.types, strict=True)], _SCHEMA)
+    return pa.table(
+        [pa.array(column, kind) for column, kind in zip(columns, SMILES_SCHEMA.types, strict=True)], SMILES_SCHEMA
+    )
 
 
 class _Rules(NamedTuple):
