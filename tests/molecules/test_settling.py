@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from tests.molecules.test_soundness import SOUND, relaxed
 from unigen.molecules.geometry_check import fault_of
@@ -46,6 +47,32 @@ def test_a_ring_that_did_not_close_is_closed(smiles, seed):
     positions[rng.integers(5)] += 0.5 * direction / np.linalg.norm(direction)
     torn = replace(molecule, positions=positions)
     assert fault_of(after(torn)) == "" or not fault_of(torn)
+
+
+@settings(max_examples=30)
+@given(
+    st.sampled_from(["C/C=C/C", "C/C=C\\C", "C/C(F)=C(C)/C=N/C", "C1CCCCCCCC/C=C/1", "O=C1CCCCC/C(C)=C/CCCO1"]),
+    st.sampled_from([-1, 1]),
+    st.floats(45, 60),
+)
+def test_a_twisted_double_bond_is_flat_again_on_its_side(smiles, sense, degrees):
+    molecule = relaxed(smiles)
+    bond = next(row for row in molecule.bonds.tolist() if row[2] == 2 and set(molecule.numbers[row[:2]]) == {6})
+    left, right = bond[:2]
+    bonded = molecule.bonds[:, :2].tolist()
+    near = {atom for pair in bonded if right in pair for atom in pair} - {left, right}
+    hydrogens = {atom for pair in bonded if near & {*pair} for atom in pair if molecule.numbers[atom] == 1}
+    moved = sorted(near | hydrogens)
+    axis = molecule.positions[right] - molecule.positions[left]
+    turn = Rotation.from_rotvec(sense * np.radians(degrees) * axis / np.linalg.norm(axis))
+    positions = molecule.positions.copy()
+    positions[moved] = turn.apply(positions[moved] - positions[right]) + positions[right]
+    rough = replace(molecule, positions=positions)
+    assert fault_of(rough)
+    found = after(rough)
+    assert "twisted" not in fault_of(found)
+    signs = [skeleton_of(m.numbers, m.charges, m.bonds, m.positions).skeleton for m in (molecule, found)]
+    assert signs[0].double_bond.tolist() == signs[1].double_bond.tolist()
 
 
 def test_atoms_on_top_of_each_other_part():

@@ -34,7 +34,7 @@ degrees that a double bond outside of small rings is twisted."""
 _LARGEST_FLAT = 6
 """Rings of seven that RDKit calls aromatic (diazepinones) are boats."""
 
-_LARGEST_TWISTED = 9
+LARGEST_TWISTED = 9
 """Rings of up to so many atoms may twist a double bond: trans-cyclooctene is real, and half way to upright."""
 
 _DESCRIBED = {
@@ -94,7 +94,7 @@ def _not_flat_around(bond: Bond, positions: Float[np.ndarray, "atoms 3"]) -> Ite
             off = _height(positions[end.GetIdx()], positions[near])
             if off > OUT_OF_PLANE:
                 yield f"{name}: a C {off:.2f} Angstrom off its plane; wanted {OUT_OF_PLANE}"
-    if rings.NumBondRings(bond.GetIdx()) and rings.MinBondRingSize(bond.GetIdx()) <= _LARGEST_TWISTED:
+    if rings.NumBondRings(bond.GetIdx()) and rings.MinBondRingSize(bond.GetIdx()) <= LARGEST_TWISTED:
         return
     if all(end.GetAtomicNum() in (6, 7) and len(near) in (2, 3) for end, near in zip(ends, arms, strict=True)):
         twist = _twist(positions, [end.GetIdx() for end in ends], arms)

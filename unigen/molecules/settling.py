@@ -1,9 +1,10 @@
 """A harmonic pass over a whole molecule: what is too close is pushed apart, what is torn is drawn together.
 
 Springs hold bonds, angles and the torsions of flat parts as they were drawn, or at the nearest length within RDKit's
-bounds for distance geometry; flat centres are kept flat, and atoms that are not bonded feel walls at the distances that
-the graph allows (``distance_bounds.py``). So a ring that did not quite close is closed, and hydrogens in each other's
-way part, while the rest gives way a little. It is no force field, and knows no energies.
+bounds for distance geometry; flat centres are kept flat, double bonds are untwisted to the side on which they were
+drawn, and atoms that are not bonded feel walls at the distances that the graph allows (``distance_bounds.py``). So a
+ring that did not quite close is closed, and hydrogens in each other's way part, while the rest gives way a little. It
+is no force field, and knows no energies.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.molecules.distance_bounds import HYDROGEN_BOND, distance_bounds
+from unigen.molecules.geometry_check import LARGEST_TWISTED
 from unigen.shapes import Bool, Float, Int
 
 if TYPE_CHECKING:
-    from rdkit.Chem import Mol
+    from rdkit.Chem import Bond, Mol
 
 _STEPS = 500
 """Of L-BFGS, at most: some 50 ms for a drug."""
@@ -33,6 +35,9 @@ MMFF94 (ETKDG 110), with 1.0 it is 86, with 1.2 79, with 1.3 90; with walls at t
 
 _FLAT = 3.0
 """Stiffness of flat centres, by the square of their volume: half an Angstrom off its plane a carbon has 1.9 A^3."""
+
+_FLAT_ENDS = {6, 7}
+"""Of double bonds that are flat: sulfur and phosphorus have other neighbours around them."""
 
 _KEPT = 0.5
 """Share of its volume that a tetrahedral centre keeps, with its sign: the pass turns nothing inside out."""
@@ -70,6 +75,7 @@ def settled(
     stiffness = np.array([0.0, _BOND, _ANGLE, _TORSION, 0.0])[bounds.apart] * _is_held(mol, bounds.apart)
     # RDKit's own bounds of bonds, angles and flat torsions are narrow: what was drawn beyond them is rough
     rest = np.clip(drawn, bounds.tight_lower, bounds.tight_upper)
+    _untwist(rest, positions, mol)
     free = (bounds.apart > _TORSION_BONDS) & (bounds.lower > HYDROGEN_BOND * bounds.tight_lower)
     lower = np.where(free, np.maximum(lower, _CLOSEST * bounds.tight_lower), lower)
     flat_centres, handed = _flat_centres(mol), _handed_centres(mol)
@@ -147,6 +153,50 @@ def _flat_centres(mol: Mol) -> Int[np.ndarray, "centres 4"]:
         if atom.GetIsAromatic() or (double and rings.NumAtomRings(atom.GetIdx()) < 2):
             found.append([atom.GetIdx(), *neighbours])
     return np.array(found, dtype=np.int64).reshape(-1, 4)
+
+
+def _untwist(rest: Float[np.ndarray, "atoms atoms"], positions: Float[np.ndarray, "atoms 3"], mol: Mol) -> None:
+    """Set the lengths across double bonds of carbon and nitrogen to those of a flat one, but in small rings.
+
+    RDKit's bounds do not: of a bond whose side the graph leaves open they let both sides be, and all twists between.
+
+    Args:
+        rest: lengths of springs, of which those of bonds and angles are there.
+        positions: as drawn, which say which arms are on one side.
+        mol: the graph.
+    """
+    rings = mol.GetRingInfo()
+    for bond in mol.GetBonds():
+        in_ring = rings.NumBondRings(bond.GetIdx()) > 0
+        if bond.GetBondTypeAsDouble() != 2 or (in_ring and rings.MinBondRingSize(bond.GetIdx()) <= LARGEST_TWISTED):
+            continue
+        if not {bond.GetBeginAtom().GetAtomicNum(), bond.GetEndAtom().GetAtomicNum()} <= _FLAT_ENDS:
+            continue
+        left, right = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        for one, other in _across(bond):
+            along, out = zip(*(_reach(rest, *ends) for ends in ((one, left, right), (other, right, left))), strict=True)
+            length = rest[left, right] - sum(along)
+            axis = positions[right] - positions[left]
+            arms = positions[one] - positions[left], positions[other] - positions[right]
+            side = np.sign(np.cross(arms[0], axis) @ np.cross(arms[1], axis))
+            rest[one, other] = rest[other, one] = np.hypot(length, out[0] - side * out[1])
+
+
+def _across(bond: Bond) -> list[tuple[int, int]]:
+    """A neighbour of either end."""
+    ends = bond.GetBeginAtom(), bond.GetEndAtom()
+    arms = [
+        [near.GetIdx() for near in end.GetNeighbors() if near.GetIdx() != far.GetIdx()]
+        for end, far in (ends, ends[::-1])
+    ]
+    return [(one, other) for one in arms[0] for other in arms[1] if one != other]
+
+
+def _reach(rest: Float[np.ndarray, "atoms atoms"], arm: int, end: int, far: int) -> tuple[float, float]:
+    """How far an arm of a bond reaches along it and out of it, by the lengths of bonds and the angle."""
+    bond, beside = rest[end, far], rest[arm, end]
+    along = (beside**2 + bond**2 - rest[arm, far] ** 2) / (2 * bond)
+    return float(along), float(np.sqrt(max(beside**2 - along**2, 0.0)))
 
 
 def _is_held(mol: Mol, apart: Int[np.ndarray, "atoms atoms"]) -> Bool[np.ndarray, "atoms atoms"]:
