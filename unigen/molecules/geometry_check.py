@@ -34,7 +34,7 @@ degrees that a double bond outside of small rings is twisted."""
 _LARGEST_FLAT = 6
 """Rings of seven that RDKit calls aromatic (diazepinones) are boats."""
 
-LARGEST_TWISTED = 9
+_LARGEST_TWISTED = 9
 """Rings of up to so many atoms may twist a double bond: trans-cyclooctene is real, and half way to upright."""
 
 _DESCRIBED = {
@@ -94,12 +94,24 @@ def _not_flat_around(bond: Bond, positions: Float[np.ndarray, "atoms 3"]) -> Ite
             off = _height(positions[end.GetIdx()], positions[near])
             if off > OUT_OF_PLANE:
                 yield f"{name}: a C {off:.2f} Angstrom off its plane; wanted {OUT_OF_PLANE}"
-    if rings.NumBondRings(bond.GetIdx()) and rings.MinBondRingSize(bond.GetIdx()) <= LARGEST_TWISTED:
-        return
-    if all(end.GetAtomicNum() in (6, 7) and len(near) in (2, 3) for end, near in zip(ends, arms, strict=True)):
+    if not may_twist(bond):
         twist = _twist(positions, [end.GetIdx() for end in ends], arms)
         if twist > TWISTED:
             yield f"{name}: a double bond twisted by {twist:.0f} degrees; wanted {TWISTED:.0f}"
+
+
+def may_twist(bond: Bond) -> bool:
+    """Whether the ends of a double bond may be turned against each other: in small rings, and about other elements.
+
+    Sulfur and phosphorus have other neighbours around them.
+    """
+    rings = bond.GetOwningMol().GetRingInfo()
+    if rings.NumBondRings(bond.GetIdx()) and rings.MinBondRingSize(bond.GetIdx()) <= _LARGEST_TWISTED:
+        return True
+    return any(
+        end.GetAtomicNum() not in (6, 7) or end.GetDegree() not in (2, 3)
+        for end in (bond.GetBeginAtom(), bond.GetEndAtom())
+    )
 
 
 def _height(centre: Float[np.ndarray, "3"], corners: Float[np.ndarray, "3 3"]) -> float:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unigen.molecules.distance_bounds import HYDROGEN_BOND, distance_bounds
-from unigen.molecules.geometry_check import LARGEST_TWISTED
+from unigen.molecules.geometry_check import may_twist
 from unigen.shapes import Bool, Float, Int
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ MMFF94 (ETKDG 110), with 1.0 it is 86, with 1.2 79, with 1.3 90; with walls at t
 
 _FLAT = 3.0
 """Stiffness of flat centres, by the square of their volume: half an Angstrom off its plane a carbon has 1.9 A^3."""
-
-_FLAT_ENDS = {6, 7}
-"""Of double bonds that are flat: sulfur and phosphorus have other neighbours around them."""
 
 _KEPT = 0.5
 """Share of its volume that a tetrahedral centre keeps, with its sign: the pass turns nothing inside out."""
@@ -156,7 +153,7 @@ def _flat_centres(mol: Mol) -> Int[np.ndarray, "centres 4"]:
 
 
 def _untwist(rest: Float[np.ndarray, "atoms atoms"], positions: Float[np.ndarray, "atoms 3"], mol: Mol) -> None:
-    """Set the lengths across double bonds of carbon and nitrogen to those of a flat one, but in small rings.
+    """Set the lengths across double bonds that may not twist to those of a flat one.
 
     RDKit's bounds do not: of a bond whose side the graph leaves open they let both sides be, and all twists between.
 
@@ -165,18 +162,14 @@ def _untwist(rest: Float[np.ndarray, "atoms atoms"], positions: Float[np.ndarray
         positions: as drawn, which say which arms are on one side.
         mol: the graph.
     """
-    rings = mol.GetRingInfo()
     for bond in mol.GetBonds():
-        in_ring = rings.NumBondRings(bond.GetIdx()) > 0
-        if bond.GetBondTypeAsDouble() != 2 or (in_ring and rings.MinBondRingSize(bond.GetIdx()) <= LARGEST_TWISTED):
-            continue
-        if not {bond.GetBeginAtom().GetAtomicNum(), bond.GetEndAtom().GetAtomicNum()} <= _FLAT_ENDS:
+        if bond.GetBondTypeAsDouble() != 2 or may_twist(bond):
             continue
         left, right = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        axis = positions[right] - positions[left]
         for one, other in _across(bond):
             along, out = zip(*(_reach(rest, *ends) for ends in ((one, left, right), (other, right, left))), strict=True)
             length = rest[left, right] - sum(along)
-            axis = positions[right] - positions[left]
             arms = positions[one] - positions[left], positions[other] - positions[right]
             side = np.sign(np.cross(arms[0], axis) @ np.cross(arms[1], axis))
             rest[one, other] = rest[other, one] = np.hypot(length, out[0] - side * out[1])
