@@ -89,7 +89,8 @@ class DatasetCard:
         limits: ``{column: {min, max}}``; rows outside are rejected (``smallest_distance`` in Angstrom counts as one).
         unique_ids: reject the second entry of an id.
         id_pattern: the part of the source's id to keep, a regular expression.
-        relax: the force field that relaxes positions which are an estimate from a SMILES; None: left as embedded.
+        relax: what relaxes positions which are an estimate from a SMILES, a force field or after it GFN2-xTB; None:
+            left as embedded.
         compute: properties that follow from the graph of a molecule (``unigen/molecules/descriptors.py``).
         elements: symbols of those that a molecule may have; none: all.
         max_atoms: the largest molecule or primitive cell, hydrogens counted; of SMILES no larger one is embedded.
@@ -113,7 +114,7 @@ class DatasetCard:
     limits: dict[str, dict[str, float]] = field(default_factory=dict)
     unique_ids: bool = False
     id_pattern: str | None = None
-    relax: Literal["mmff94s"] | None = None
+    relax: Literal["mmff94s", "gfn2-xtb"] | None = None
     compute: tuple[str, ...] = ()
     elements: tuple[str, ...] = ()
     max_atoms: int | None = None

@@ -220,7 +220,7 @@ class Workers:
             raise _killed(label) from error
 
     def in_order(
-        self, function: Callable[[Task], Result], items: Iterable[tuple[Key, Task]], label: str
+        self, function: Callable[[Task], Result], items: Iterable[tuple[Key, Task]], label: str, *, here: bool = True
     ) -> Iterator[tuple[Key, Result]]:
         """Results of a stream of tasks, in order, each with its key; memory does not grow with the stream.
 
@@ -228,11 +228,12 @@ class Workers:
             function: what to do.
             items: keys, which stay here, and tasks; read as far ahead as workers need.
             label: for the error.
+            here: one process may be this one; False for what must have one thread, as workers do.
 
         Raises:
             UserError: a worker process was killed from outside (out of memory, as a rule).
         """
-        if self._count == 1:
+        if self._count == 1 and here:
             for key, task in items:
                 yield key, function(task)
             return

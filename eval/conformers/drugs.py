@@ -43,8 +43,6 @@ from unigen.config import read_yaml
 from unigen.data.left_out import by_reason
 from unigen.data.recipes import fetch, recipe
 from unigen.disk import alone_in, write_text
-from unigen.energies.molecule_minimum import minimum_energy
-from unigen.energies.molecule_relaxation import XTB, MoleculeRelaxation
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.errors import UserError
 from unigen.eval.molecules.conformer_rms import ConformerTask, compare_conformers
@@ -57,9 +55,11 @@ from unigen.eval.statistics import Metric
 from unigen.journal import append_lines, claim_folder, read_lines
 from unigen.models.generator import Generator
 from unigen.molecules.ensemble import EnsembleRules, ensemble
-from unigen.molecules.force_field import NO_PARAMETERS, mmff_relaxed
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import parse_smiles
+from unigen.molecules.relaxation.force_field import NO_PARAMETERS, mmff_relaxed
+from unigen.molecules.relaxation.minimum import minimum_energy
+from unigen.molecules.relaxation.xtb import XTB, MoleculeRelaxation
 from unigen.molecules.stereoisomers import is_molecule
 from unigen.parallel import ProgressBar, Workers
 from unigen.request import MoleculeRequest

@@ -21,11 +21,11 @@ from rich.table import Table
 
 from unigen.data.molecule_store import open_molecules
 from unigen.disk import write_text
-from unigen.energies.molecule_relaxation import relax_molecule
 from unigen.errors import UserError
 from unigen.eval.report import provenance
-from unigen.molecules.force_field import CONVERGED, mmff_relaxed
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.force_field import CONVERGED, mmff_relaxed
+from unigen.molecules.relaxation.xtb import relax_molecule
 from unigen.parallel import ProgressBar
 from unigen.sample.predict import load_predictor
 

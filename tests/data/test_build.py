@@ -26,7 +26,7 @@ from unigen.errors import UserError
 SMALL_SHARDS = """
 import os, resource, signal, sys
 import unigen.data.shards as shards, unigen.data.build as build
-shards.SHARD_ROWS = build.SHARD_ROWS = 8
+shards.SHARD_ROWS = 8
 kill_after, limit = int(sys.argv[3]), int(sys.argv[4])
 whole, made = shards.pq.write_table, []
 def write(table, path, **how):

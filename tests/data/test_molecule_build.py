@@ -24,8 +24,8 @@ from unigen.data.molecule_store import open_molecules
 from unigen.data.qm9_split import MOLECULES, assign_edm_split, edm_split
 from unigen.data.readers.record import Record
 from unigen.errors import UserError
-from unigen.molecules.estimated import relaxed_estimate
 from unigen.molecules.rdkit_smiles import canonical_smiles
+from unigen.molecules.relaxation.estimated import relaxed_estimate
 
 SHARED = os.environ.get("UNIGEN_DATA")
 needs_data = pytest.mark.skipif(not SHARED, reason="UNIGEN_DATA does not name a folder of benchmark files")

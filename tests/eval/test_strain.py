@@ -19,13 +19,14 @@ from scipy.spatial.transform import Rotation
 from tests.eval.known_molecules import atoms, embedded, methane, moved, permuted
 from tests.molecules.real_molecules import rotations
 from unigen.data.readers.molecules import read_molecule_rows
-from unigen.energies.molecule_relaxation import XTB, MoleculeRelaxation, XtbSettings, relax_molecule
 from unigen.energies.relaxed_molecules import RelaxedMolecules
-from unigen.energies.strain import Strain, deviation, keeps_bonds, strain_of
+from unigen.energies.strain import Strain, deviation, strain_of
 from unigen.errors import UserError
 from unigen.eval.molecules.evaluate import evaluate_molecules
 from unigen.eval.molecules.protocol import STRAIN
 from unigen.eval.statistics import median_with_interval
+from unigen.molecules.relaxation.minimum import keeps_bonds
+from unigen.molecules.relaxation.xtb import XTB, MoleculeRelaxation, XtbSettings, relax_molecule
 from unigen.parallel import Workers
 
 pytest.importorskip("tblite.ase", exc_type=ImportError)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.models.small_molecules import molecules
-from unigen.molecules.force_field import CONVERGED, NO_PARAMETERS, mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import kekule_smiles
+from unigen.molecules.relaxation.force_field import CONVERGED, NO_PARAMETERS, mmff_relaxed
 from unigen.molecules.stereoisomers import is_molecule
 
 

@@ -16,10 +16,10 @@ from rdkit.Chem import AllChem
 from tests.molecules.real_molecules import VARIED, embedded, molecules, nci_smiles, rotations
 from unigen.errors import UserError
 from unigen.molecules.conformer import embed
-from unigen.molecules.force_field import mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import canonical_smiles
+from unigen.molecules.relaxation.force_field import mmff_relaxed
 from unigen.molecules.stereoisomers import is_molecule
 
 WAYS = {

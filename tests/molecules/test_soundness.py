@@ -12,9 +12,9 @@ from rdkit.Chem import rdMolTransforms
 
 from unigen.geometry.rotation import random_rotation
 from unigen.molecules.distance_bounds import distance_bounds
-from unigen.molecules.estimated import relaxed_estimate
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.estimated import relaxed_estimate
 
 SOUND = {
     "sildenafil": "CCCc1nn(C)c2c1nc([nH]c2=O)-c1cc(ccc1OCC)S(=O)(=O)N1CCN(C)CC1",

@@ -11,7 +11,6 @@ from typing import Any
 from unigen.api.samples import Samples, row_of_sample
 from unigen.api.structures import samples_of
 from unigen.energies.hull.hull import Hull
-from unigen.energies.molecule_relaxation import GFN2, XtbSettings, check_potential
 from unigen.energies.potential import Potential, find_potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
@@ -19,6 +18,7 @@ from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.errors import UserError
 from unigen.models.generator import Sample
 from unigen.molecules.ensemble import EnsembleRules
+from unigen.molecules.relaxation.xtb import GFN2, XtbSettings, check_potential
 from unigen.parallel import Workers, in_notebook
 from unigen.runs.formats import read_formats
 from unigen.runs.relaxation import relaxed_entries, write_relaxed_crystals

@@ -32,7 +32,7 @@ def data_build(
         list[str] | None, typer.Option(help="SOURCE:OLD=NEW: a property of one source under another name.")
     ] = None,
     conformers: Annotated[int, typer.Option(min=1, help="Of each SMILES, so many rows with other positions.")] = 1,
-    relax: Annotated[str | None, typer.Option(help="Relax what is estimated from a SMILES: mmff94s.")] = None,
+    relax: Annotated[str | None, typer.Option(help="Relax what is estimated from a SMILES: mmff94s, gfn2-xtb.")] = None,
     compute: Annotated[
         list[str] | None, typer.Option(help="A property to compute of every molecule: logP, QED, TPSA, SA ...")
     ] = None,

@@ -56,11 +56,11 @@ def relax(
     from rich.console import Console
 
     from unigen.data.readers.contents import kind_of
-    from unigen.energies.molecule_relaxation import GFN2, XtbSettings, check_potential
     from unigen.energies.potential import find_potential
     from unigen.energies.relaxation import RelaxSettings
     from unigen.errors import UserError
     from unigen.molecules.ensemble import EnsembleRules
+    from unigen.molecules.relaxation.xtb import GFN2, XtbSettings, check_potential
     from unigen.report.relaxation_page import write_crystals_page, write_molecules_page
     from unigen.runs.formats import read_formats
     from unigen.runs.relaxation import relax_crystal_files, relax_molecule_files

@@ -27,11 +27,11 @@ from unigen.data.dataset_file import check_dataset_name, dataset_path, datasets_
 from unigen.data.left_out import LEFT_OUT, by_reason, write_left_out
 from unigen.data.molecule_rows import MOLECULES
 from unigen.data.progress import counting
-from unigen.data.shards import SHARD_ROWS, RowKind, Task, Treatment, build_parts
+from unigen.data.shards import RowKind, Task, Treatment, build_parts, shard_rows
 from unigen.disk import alone_in, checksum, durable, write_text
 from unigen.errors import UserError
 from unigen.molecules.descriptors import check_descriptors
-from unigen.molecules.estimated import FORCE_FIELDS
+from unigen.molecules.relaxation.estimated import relaxer_named
 from unigen.version import version_of
 
 _FORMAT = 2
@@ -62,7 +62,7 @@ class BuildOptions:
         properties: a CSV of properties, joined to the structures by their names.
         rename: ``SOURCE:OLD=NEW``: a property of a source gets a name of its own, such as that of another scheme.
         conformers: of each SMILES, so many rows, each with other positions.
-        relax: the force field that relaxes positions estimated from a SMILES; None: as embedded.
+        relax: what relaxes positions estimated from a SMILES: mmff94s, or after it gfn2-xtb; None: as embedded.
         compute: properties that follow from the graph of a molecule (``unigen/molecules/descriptors.py``).
     """
 
@@ -82,8 +82,7 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         check_descriptors(self.compute, "--compute")
-        if self.relax not in (None, *FORCE_FIELDS):
-            raise UserError("--relax: no such force field", got=self.relax, wanted=", ".join(FORCE_FIELDS))
+        relaxer_named(self.relax, "--relax")
         if self.dedup and self.conformers > 1:
             raise UserError("--dedup keeps one conformer of a molecule", got=f"--conformers {self.conformers}")
         if not 0 <= self.split_val < 1:
@@ -156,16 +155,17 @@ def _build(
 ) -> BuildResult:
     work = home / ".build"
     kind = ROW_KINDS[sources[0].kind]
-    plan = _plan(sources, options, work)
+    slow = _relaxes_by_xtb(sources, options)
+    plan = _plan(sources, options, work) | ({"tblite": version_of("tblite")} if slow else {})
     done = _already_built(name, home, kind, plan)
     if done is not None:
         return done
-    _prepare(work, plan)
+    _prepare(work, plan, shard_rows(slow))
     for origin in plan["sources"]:
         if origin["verified"] is False and console is not None:
             advice = f"no checksum on the card to verify against; sha256 {origin['checksum']}"
             console.out(f"{origin['source']}: {advice}", highlight=False)
-    parts = _make_parts(name, sources, options, work, workers, console)
+    parts = _make_parts(name, sources, options, work, slow, workers, console)
     if options.dedup and console is not None:
         console.out(f"building {name}: looking for duplicates", highlight=False)
     assembly = assemble(
@@ -180,6 +180,12 @@ def _build(
     )
     joined = {table.path.name: table.counts for source in sources for table in source.tables}
     return _publish(name, home, plan, assembly, _passed_over(sources), joined)
+
+
+def _relaxes_by_xtb(sources: list[Source], options: BuildOptions) -> bool:
+    """Whether any source is relaxed by GFN2-xTB; raises UserError where that is not installed."""
+    relaxers = [options.relax or (source.card.relax if source.card else None) for source in sources]
+    return "gfn2-xtb" in [relaxer_named(relaxer, "relax") for relaxer in relaxers]
 
 
 def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildResult | None:
@@ -205,7 +211,13 @@ def _given(options: dict) -> dict:
 
 
 def _make_parts(
-    name: str, sources: list[Source], options: BuildOptions, work: Path, workers: int, console: Console | None
+    name: str,
+    sources: list[Source],
+    options: BuildOptions,
+    work: Path,
+    slow: bool,
+    workers: int,
+    console: Console | None,
 ) -> list[Path]:
     kind = ROW_KINDS[sources[0].kind]
     treatment = Treatment(
@@ -213,7 +225,7 @@ def _make_parts(
         max_atoms=options.max_atoms,
         excluded=frozenset(formula for other in options.exclude_compositions_of for formula in kind.formulas(other)),
         largest_fragment=options.largest_fragment,
-        relax=options.relax,
+        relax=relaxer_named(options.relax, "--relax"),
         compute=options.compute,
     )
     tasks = (
@@ -226,7 +238,7 @@ def _make_parts(
     counts = [None] if unknown else [source.count() for source in sources]
     total = None if None in counts else sum(count for count in counts if count is not None)
     with counting(console, f"building {name}", kind.dataset.kind, total) as report:
-        return build_parts(kind, tasks, treatment, work, workers, report)
+        return build_parts(kind, tasks, treatment, work, slow, workers, report)
 
 
 def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
@@ -254,12 +266,12 @@ def _plan(sources: list[Source], options: BuildOptions, work: Path) -> dict:
     return plan
 
 
-def _prepare(work: Path, plan: dict) -> None:
+def _prepare(work: Path, plan: dict, rows_of_a_part: int) -> None:
     """Keep the parts of an interrupted build of the same rows; drop those of another."""
     # what a part depends on; the other options are about all rows together, which is decided anew each time
     names = ("symprec", "max_atoms", "exclude_compositions_of", "largest_fragment", "limit", "properties", "rename")
     options = {name: plan["options"][name] for name in (*names, "conformers", "relax", "compute")}
-    rows = json.dumps([_PARTS, {key: plan[key] for key in plan if key != "options"}, options, SHARD_ROWS])
+    rows = json.dumps([_PARTS, {key: plan[key] for key in plan if key != "options"}, options, rows_of_a_part])
     key = hashlib.sha256(rows.encode()).hexdigest()
     stamp = work / "plan"
     if not stamp.exists() or stamp.read_text() != key:

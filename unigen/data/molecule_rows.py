@@ -19,9 +19,9 @@ from unigen.data.shards import RowKind, Task, Treatment
 from unigen.elements import hill_formula
 from unigen.errors import UserError
 from unigen.molecules.descriptors import computed
-from unigen.molecules.estimated import relaxed_estimate
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.rdkit_smiles import isomer_smiles, parse_smiles, without_stereo
+from unigen.molecules.relaxation.estimated import relaxed_estimate
 from unigen.molecules.stereoisomers import same_stereoisomer
 
 
@@ -42,7 +42,7 @@ def treat_molecule(task: Task, treatment: Treatment) -> Row[Molecule]:
             row.where, elements=treatment.elements or None, max_atoms=treatment.max_atoms, connected=True
         )
         if treatment.relax and row.origin != "given":
-            molecule, origin = relaxed_estimate(molecule, row.where)
+            molecule, origin = relaxed_estimate(molecule, treatment.relax, row.where)
             row = replace(row, origin=origin)
         molecule = molecule.canonical()
         if treatment.compute:

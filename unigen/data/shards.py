@@ -24,10 +24,20 @@ from unigen.data.readers.record import Record, Row
 from unigen.data.store import Dataset, Structure
 from unigen.disk import durable, encodable
 from unigen.elements import ATOMIC_NUMBER
+from unigen.molecules.relaxation.estimated import Relaxer
 from unigen.parallel import Workers
 
 SHARD_ROWS = 512
 """Some seconds of work for a process: what a kill loses. It is part of the stamp by which parts are found again."""
+
+SLOW_SHARD_ROWS = 32
+"""The same of molecules that GFN2-xTB relaxes, half a second each."""
+
+
+def shard_rows(slow: bool) -> int:
+    """Rows of a part, of which each takes milliseconds or, relaxed by GFN2-xTB, a second."""
+    return SLOW_SHARD_ROWS if slow else SHARD_ROWS
+
 
 _REJECTED = b"rejected"
 
@@ -41,7 +51,7 @@ class Treatment:
         max_atoms: largest primitive cell, or largest molecule, that gets in.
         excluded: formulas that do not get in: reduced ones of crystals, whole ones of molecules.
         largest_fragment: of several molecules in one entry, keep the largest instead of rejecting it.
-        relax: the force field that relaxes what was estimated from a SMILES; None for none.
+        relax: what relaxes positions that were estimated from a SMILES; None for nothing.
         compute: properties that are computed of every molecule.
         elements: atomic numbers that a molecule may have; none: all.
     """
@@ -50,7 +60,7 @@ class Treatment:
     max_atoms: int | None = None
     excluded: frozenset[str] = frozenset()
     largest_fragment: bool = False
-    relax: str | None = None
+    relax: Relaxer | None = None
     compute: tuple[str, ...] = ()
     elements: frozenset[int] = frozenset()
 
@@ -116,6 +126,7 @@ def build_parts(
     tasks: Iterable[Task],
     treatment: Treatment,
     folder: Path,
+    slow: bool,
     workers: int,
     report: Callable[[int, int], None],
 ) -> list[Path]:
@@ -126,14 +137,15 @@ def build_parts(
         tasks: what to read, in a fixed order; for parts that exist it is read again but not parsed.
         treatment: of every row.
         folder: where the parts are.
-        workers: processes; with 1 everything happens in this one.
+        slow: whether rows are relaxed by GFN2-xTB.
+        workers: processes; with 1 everything happens in this one, but for GFN2-xTB, which wants one of one thread.
         report: called with the numbers of rows passed and rejected after every part.
     """
     parts: list[Path] = []
 
     def missing() -> Iterator[tuple[Path, tuple[Task, ...]]]:
         stream = iter(tasks)
-        for index, shard in enumerate(iter(lambda: tuple(islice(stream, SHARD_ROWS)), ())):
+        for index, shard in enumerate(iter(lambda: tuple(islice(stream, shard_rows(slow))), ())):
             parts.append(folder / f"part-{index:05d}.parquet")
             if parts[-1].exists():
                 report(pq.read_metadata(parts[-1]).num_rows, len(rejected_of(parts[-1])))
@@ -141,7 +153,7 @@ def build_parts(
                 yield parts[-1], shard
 
     with Workers(workers) as pool:
-        for path, table in pool.in_order(partial(part_table, kind, treatment), missing(), "building"):
+        for path, table in pool.in_order(partial(part_table, kind, treatment), missing(), "building", here=not slow):
             with durable(path) as temporary:
                 pq.write_table(table, temporary, compression="zstd")
             report(len(table), len(rejected_of(path)))

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from unigen.disk import durable_text
-from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings, relax_molecule
 from unigen.journal import Line, ResultJournal, digest
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.xtb import MoleculeRelaxation, XtbSettings, relax_molecule, require_xtb
 from unigen.parallel import Workers
-from unigen.version import require
 
 MOLECULES = "relaxed.sdf"
 
@@ -32,7 +31,7 @@ class RelaxedMolecules:
     """
 
     def __init__(self, path: Path | None, settings: XtbSettings) -> None:
-        require("xtb", "tblite.ase", "energies of molecules need")
+        require_xtb()
         self.path, self.settings = path, settings
         self._journal = ResultJournal(
             path,

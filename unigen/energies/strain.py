@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unigen.energies.molecule_relaxation import Ending, MoleculeRelaxation
-from unigen.molecules.geometry_check import covalent_sums
 from unigen.molecules.molecule import Molecule
-from unigen.shapes import Bool, Float
-
-BOND_LENGTH = 1.3
-"""Longest bond, in sums of two covalent radii: the ``covFactor`` of RDKit's DetermineConnectivity."""
+from unigen.molecules.relaxation.minimum import BOND_LENGTH, keeps_bonds
+from unigen.molecules.relaxation.xtb import Ending, MoleculeRelaxation
+from unigen.shapes import Float
 
 
 @dataclass(frozen=True)
@@ -69,25 +66,3 @@ def deviation(first: Float[np.ndarray, "atoms 3"], second: Float[np.ndarray, "at
     sizes[-1] *= np.sign(np.linalg.det(left @ right))  # a rotation, never a mirror
     squared = (one**2).sum() + (other**2).sum() - 2 * sizes.sum()
     return float(np.sqrt(max(squared, 0.0) / len(first)))  # of equal points rounding may leave a little less than 0
-
-
-def keeps_bonds(before: Molecule, after: Molecule, bond_length: float = BOND_LENGTH) -> bool:
-    """Whether every bond still is one by its length, and no pair of other atoms has become one.
-
-    A pair that was as close before as a bond is, without being one, as in the cages of QM9, has become none.
-
-    Args:
-        before: with its bonds.
-        after: the same atoms elsewhere.
-        bond_length: longest bond, in sums of two covalent radii.
-    """
-    bonded = np.zeros((len(before), len(before)), dtype=bool)
-    bonded[before.bonds[:, 0], before.bonds[:, 1]] = True
-    bonded |= bonded.T
-    near = _near(after, bond_length)
-    return bool(near[bonded].all() and not (near & ~bonded & ~_near(before, bond_length)).any())
-
-
-def _near(molecule: Molecule, bond_length: float) -> Bool[np.ndarray, "atoms atoms"]:
-    distances = np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2)
-    return (distances < bond_length * covalent_sums(molecule)) & ~np.eye(len(molecule), dtype=bool)

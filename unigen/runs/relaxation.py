@@ -16,7 +16,6 @@ from unigen.data.left_out import LEFT_OUT, LeftOut, by_reason, left_out_table, w
 from unigen.data.readers.crystals import CRYSTAL_FORMATS, parse_crystal
 from unigen.data.readers.formats import Survey
 from unigen.data.readers.molecules import MOLECULE_FORMATS, parse_molecule
-from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings
 from unigen.energies.potential import Potential
 from unigen.energies.relaxation import Relaxation, RelaxSettings
 from unigen.energies.relaxed_crystals import RelaxedCrystals
@@ -25,6 +24,7 @@ from unigen.energies.strain import Strain, strain_of
 from unigen.errors import UserError
 from unigen.molecules.ensemble import EnsembleRules
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.xtb import MoleculeRelaxation, XtbSettings
 from unigen.parallel import Workers
 from unigen.runs.ensemble import ensemble_lines
 from unigen.runs.formats import DEFAULT

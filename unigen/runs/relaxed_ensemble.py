@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unigen.disk import durable_text
-from unigen.energies.molecule_minimum import minimum_energy
-from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings
 from unigen.molecules.ensemble import (
     ENERGY,
     LEFT_OUT,
@@ -24,6 +22,8 @@ from unigen.molecules.ensemble import (
     ensembles,
 )
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.minimum import minimum_energy
+from unigen.molecules.relaxation.xtb import MoleculeRelaxation, XtbSettings
 from unigen.sample.ensemble import NOT_RELAXED, RANK
 
 ENSEMBLE_SDF, ENSEMBLE_TABLE = "ensemble.sdf", "ensemble.csv"

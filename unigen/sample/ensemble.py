@@ -9,8 +9,6 @@ from itertools import count, groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from unigen.energies.molecule_minimum import minimum_energy
-from unigen.energies.molecule_relaxation import XTB
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.errors import UserError
 from unigen.models.generator import Sample
@@ -25,8 +23,10 @@ from unigen.molecules.ensemble import (
     ensembles,
     is_left_out,
 )
-from unigen.molecules.force_field import CONVERGED
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.force_field import CONVERGED
+from unigen.molecules.relaxation.minimum import minimum_energy
+from unigen.molecules.relaxation.xtb import XTB
 from unigen.molecules.stereoisomers import smiles_as_asked
 from unigen.parallel import Workers
 from unigen.request import MoleculeRequest

@@ -11,7 +11,7 @@ import numpy as np
 
 from unigen.data.store import Structure
 from unigen.errors import UserError
-from unigen.molecules.estimated import Estimated
+from unigen.molecules.relaxation.estimated import Estimated
 from unigen.parsing import PARSER_ERRORS, one_line
 
 Form = Literal["cif", "frame", "file", "atoms", "arrays", "json", "smiles", "sdf", "bad"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unigen.energies.molecule_relaxation import XTB, XtbSettings
-from unigen.energies.strain import BOND_LENGTH
 from unigen.eval.protocol import Rules
+from unigen.molecules.relaxation.minimum import BOND_LENGTH
+from unigen.molecules.relaxation.xtb import XTB, XtbSettings
 
 
 @dataclass(frozen=True, kw_only=True)

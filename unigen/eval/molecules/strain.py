@@ -9,7 +9,6 @@ from typing import get_args
 
 import numpy as np
 
-from unigen.energies.molecule_relaxation import Ending
 from unigen.energies.relaxed_molecules import RelaxedMolecules
 from unigen.energies.strain import Strain, strain_of
 from unigen.eval.molecules.protocol import STRAIN
@@ -19,6 +18,7 @@ from unigen.eval.report import Outcome
 from unigen.eval.statistics import Metric, median_with_interval
 from unigen.eval.tables import Section
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.xtb import Ending
 from unigen.parallel import Workers
 
 

@@ -18,11 +18,11 @@ from unigen.models.smiles.scaffolds import Beginning
 from unigen.models.smiles.settings import MoleculeSettings
 from unigen.models.smiles.smiles_decoding import draw_smiles
 from unigen.molecules.ensemble import ENERGY
-from unigen.molecules.force_field import mmff_energy, mmff_relaxed
 from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.imines import imines_turned
 from unigen.molecules.limits import check_size
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.force_field import mmff_energy, mmff_relaxed
 from unigen.molecules.stereoisomers import is_molecule
 from unigen.nn.conditions.properties import property_ranges
 from unigen.request import MoleculeRequest

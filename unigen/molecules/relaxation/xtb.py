@@ -100,6 +100,11 @@ class MoleculeRelaxation:
     steps: int = 0
 
 
+def require_xtb() -> None:
+    """Raises UserError where tblite is not installed."""
+    require("xtb", "tblite.ase", "energies of molecules need")
+
+
 def relax_molecule(molecule: Molecule, settings: XtbSettings = XTB) -> MoleculeRelaxation:
     """Walk downhill until no force is larger than ``settings.fmax``.
 
@@ -118,7 +123,7 @@ def relax_molecule(molecule: Molecule, settings: XtbSettings = XTB) -> MoleculeR
         >>> found.ending, found.energy[1] < found.energy[0]
         ('converged', True)
     """
-    require("xtb", "tblite.ase", "energies of molecules need")
+    require_xtb()
     from ase.calculators.calculator import CalculationFailed, InputError
     from tblite.ase import TBLite
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from ase.units import kcal, mol
 
-from unigen.energies.molecule_minimum import minimum_energy
-from unigen.energies.molecule_relaxation import XTB, MoleculeRelaxation, XtbSettings
 from unigen.eval.molecules.etkdg import etkdg_conformers
-from unigen.molecules.force_field import mmff_relaxed
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.force_field import mmff_relaxed
+from unigen.molecules.relaxation.minimum import minimum_energy
+from unigen.molecules.relaxation.xtb import XTB, MoleculeRelaxation, XtbSettings
 
 PENICILLIN = "CC1(C)S[C@@H]2[C@H](NC(=O)Cc3ccccc3)C(=O)N2[C@H]1C(=O)O"
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from unigen.energies.molecule_relaxation import MoleculeRelaxation, XtbSettings
-from unigen.energies.strain import keeps_bonds
+import numpy as np
+
+from unigen.molecules.geometry_check import covalent_sums
 from unigen.molecules.molecule import Molecule
+from unigen.molecules.relaxation.xtb import MoleculeRelaxation, XtbSettings
 from unigen.molecules.stereoisomers import same_stereoisomer
+from unigen.shapes import Bool
+
+BOND_LENGTH = 1.3
+"""Longest bond, in sums of two covalent radii: the ``covFactor`` of RDKit's DetermineConnectivity."""
 
 
 def minimum_energy(molecule: Molecule, relaxed: MoleculeRelaxation, settings: XtbSettings) -> tuple[float | None, str]:
@@ -29,3 +35,25 @@ def minimum_energy(molecule: Molecule, relaxed: MoleculeRelaxation, settings: Xt
     if molecule.to_smiles() != end.to_smiles() and same_stereoisomer(molecule.to_rdkit(), end.to_rdkit()) is False:
         return None, f"another stereo once relaxed by {settings.method}"
     return relaxed.energy[1] * mol / kcal, ""
+
+
+def keeps_bonds(before: Molecule, after: Molecule, bond_length: float = BOND_LENGTH) -> bool:
+    """Whether every bond still is one by its length, and no pair of other atoms has become one.
+
+    A pair that was as close before as a bond is, without being one, as in the cages of QM9, has become none.
+
+    Args:
+        before: with its bonds.
+        after: the same atoms elsewhere.
+        bond_length: longest bond, in sums of two covalent radii.
+    """
+    bonded = np.zeros((len(before), len(before)), dtype=bool)
+    bonded[before.bonds[:, 0], before.bonds[:, 1]] = True
+    bonded |= bonded.T
+    near = _near(after, bond_length)
+    return bool(near[bonded].all() and not (near & ~bonded & ~_near(before, bond_length)).any())
+
+
+def _near(molecule: Molecule, bond_length: float) -> Bool[np.ndarray, "atoms atoms"]:
+    distances = np.linalg.norm(molecule.positions[:, None] - molecule.positions, axis=2)
+    return (distances < bond_length * covalent_sums(molecule)) & ~np.eye(len(molecule), dtype=bool)
