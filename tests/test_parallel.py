@@ -95,7 +95,9 @@ def test_few_tasks_start_no_process_unless_they_must_not_be_done_here():
         assert dict(workers.as_finished(squared, [3], "here")) == {0: 9}
     with Workers(1) as workers:
         [(_, (worker, _))] = workers.as_finished(threads_after_a_while, [0], "there", here=False)
-    assert worker != os.getpid()
+        [(_, (other, threads))] = workers.in_order(threads_after_a_while, [("key", 0)], "there", here=False)
+    assert os.getpid() not in (worker, other)
+    assert set(threads) == {"1"}
 
 
 def test_an_error_of_a_task_or_of_the_stream_comes_through():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import sys
 import zipfile
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +20,16 @@ from tests.crystals.real_crystals import elemental_crystals
 from tests.data.test_build import build_elsewhere, contents
 from tests.molecules.real_molecules import VARIED, embedded, nci_smiles
 from unigen.config import read_yaml, write_yaml
-from unigen.data import recipes
+from unigen.data import recipes, shards
 from unigen.data.build import BuildOptions, build_dataset
 from unigen.data.molecule_store import open_molecules
 from unigen.data.qm9_split import MOLECULES, assign_edm_split, edm_split
 from unigen.data.readers.record import Record
 from unigen.errors import UserError
+from unigen.molecules.geometry_check import fault_of
 from unigen.molecules.rdkit_smiles import canonical_smiles
 from unigen.molecules.relaxation.estimated import relaxed_estimate
+from unigen.molecules.relaxation.xtb import relax_molecule
 
 SHARED = os.environ.get("UNIGEN_DATA")
 needs_data = pytest.mark.skipif(not SHARED, reason="UNIGEN_DATA does not name a folder of benchmark files")
@@ -232,12 +236,49 @@ def test_several_conformers_are_relaxed_and_have_computed_properties(home, tmp_p
     first = [dataset[index] for index in range(3)]
     assert len({molecule.positions.tobytes() for molecule in first}) == 3
     assert len({molecule.properties["logP"] for molecule in first}) == 1
-    again, how = relaxed_estimate(first[0])
+    again, how = relaxed_estimate(first[0], "mmff94s")
     assert how == "ETKDGv3 + MMFF94s"
     assert np.abs(distances(again) - distances(first[0])).max() < 0.05
     plain = build_dataset("plain", (str(tmp_path / "drugs.smi"),), workers=1)
     assert plain.splits == {"train": 2}
     assert not build_dataset("drugs", (str(tmp_path / "drugs.smi"),), workers=1).already_built
+
+
+@pytest.mark.slow
+def test_molecules_relaxed_by_xtb_are_minima_of_it_whatever_the_workers_and_interruptions(home, tmp_path, monkeypatch):
+    """Rows are minima of GFN2-xTB with its energy; what becomes another molecule on the way is named."""
+    pytest.importorskip("tblite")
+    zwitterion = "C[NH+](C)CC(=O)[O-]"  # in a vacuum the proton goes over
+    listed = ["CCO first", "C[C@H](N)C(=O)O second", "FC(Cl)Br third", "OB(O)c1ccccc1 fourth", f"{zwitterion} fifth"]
+    (tmp_path / "few.smi").write_text("\n".join(listed) + "\n")
+    options = BuildOptions(conformers=2, relax="gfn2-xtb")
+    monkeypatch.setattr(shards, "SLOW_SHARD_ROWS", 3)  # several parts
+    result = build_dataset("few", (str(tmp_path / "few.smi"),), options, workers=1)
+    assert result.splits == {"train": 8}
+    assert result.rejected == {"made or broke a bond": 2}
+    facts = read_yaml(home / "few" / "build.yaml")
+    assert facts["positions"] == {"ETKDGv3 + GFN2-xTB": 8}
+    assert facts["tblite"] == version("tblite")
+    dataset = open_molecules("few")
+    for molecule in (dataset[index] for index in range(8)):
+        again = relax_molecule(molecule)
+        assert again.ending == "converged"
+        assert again.steps <= 1  # canonical order and rounding in the store
+        assert molecule.properties["energy"] == pytest.approx(again.energy[0], abs=1e-3)
+        assert not fault_of(molecule)
+    assert {smiles.count("@") for smiles in dataset.smiles[2:4]} == {1}  # the centre is kept
+    parallel = build_dataset("parallel", (str(tmp_path / "few.smi"),), options, workers=2)
+    assert parallel.path.read_bytes() == result.path.read_bytes()
+
+
+def test_relaxing_by_xtb_without_it_is_said_before_anything_is_read(home, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tblite", None)
+    monkeypatch.setitem(sys.modules, "tblite.ase", None)
+    with pytest.raises(UserError, match=r"need tblite.*xtb"):
+        BuildOptions(relax="gfn2-xtb")
+    with pytest.raises(UserError, match=r"need tblite.*xtb"):
+        build_dataset("drugs-gfn2", workers=1)
+    assert not (home / "drugs-gfn2" / ".build" / "source").exists()
 
 
 def distances(molecule):
@@ -248,7 +289,7 @@ def distances(molecule):
     ("options", "message"),
     [
         ({"compute": ("logp",)}, "did you mean"),
-        ({"relax": "uff"}, "mmff94s"),
+        ({"relax": "uff"}, "mmff94s or gfn2-xtb"),
         ({"dedup": True, "conformers": 2}, "one conformer"),
         ({"conformers": 0}, "not a positive count"),
     ],
