@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from unigen.errors import UserError
 from unigen.eval.molecules.etkdg import etkdg_conformers
 from unigen.models.generator import Sample
-from unigen.molecules.ensemble import ENERGY, LEFT_OUT, RELATIVE, WEIGHT, EnsembleRules, is_left_out
+from unigen.molecules.ensemble import ENERGY, LEFT_OUT, RANK, RELATIVE, WEIGHT, EnsembleRules, is_left_out
 from unigen.molecules.relaxation.force_field import CONVERGED, NO_PARAMETERS, mmff_energy, mmff_relaxed
 from unigen.parallel import Workers
 from unigen.request import CrystalRequest, MoleculeRequest
 from unigen.sample.ensemble import (
     DRAWN_AS,
     NOT_RELAXED,
-    RANK,
     EnsembleSettings,
     ensemble_settings,
     make_ensembles,

@@ -12,8 +12,8 @@ alone, so entropies of the single conformers, and mirror images that were not dr
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ GAS_CONSTANT = 1.987204259e-3
 ENERGY, RELATIVE, WEIGHT = "energy_kcal_mol", "relative_energy_kcal_mol", "boltzmann_weight"
 """Names of what is told of a conformer, in files, tables and Python: its energy by the method that relaxed it, the same
 above the lowest of its molecule, its share."""
+
+RANK = "rank"
+"""Name of the fact that says which by energy a conformer is of those that are kept, from 1."""
 
 LEFT_OUT, DUPLICATE, ABOVE = "left_out", "duplicate", "above the window"
 """Name of the fact that says why a conformer is not kept, and what it says."""
@@ -89,6 +92,13 @@ class Member:
         """Whether it is in the ensemble."""
         return self.rank is not None
 
+    @property
+    def facts(self) -> dict[str, int | float | str]:
+        """What became of it, by the names that files and tables have."""
+        if self.rank is None:
+            return {RELATIVE: self.relative_energy, LEFT_OUT: self.left_out}
+        return {RANK: self.rank, RELATIVE: self.relative_energy, WEIGHT: self.weight}
+
     def reason(self, name: object) -> str:
         """Why it is left out, the one that it is a duplicate of going by this name; empty for what is kept."""
         if self.kept:
@@ -101,6 +111,12 @@ class Member:
 def is_left_out(facts: Mapping[str, object]) -> bool:
     """Whether these facts, or this line of a journal, are of a sound conformer that its ensemble does not hold."""
     return facts.get(LEFT_OUT) in (DUPLICATE, ABOVE)
+
+
+def with_energies(conformer: Molecule, facts: Mapping[str, Any]) -> Molecule:
+    """The conformer with the energies and the weight among these facts as properties of it."""
+    told = {name: float(facts[name]) for name in (ENERGY, RELATIVE, WEIGHT) if name in facts}
+    return replace(conformer, properties=conformer.properties | told)
 
 
 def ensemble(conformers: Sequence[Molecule], energies: Sequence[float], rules: EnsembleRules) -> list[Member]:

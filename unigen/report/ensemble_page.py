@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unigen.molecules.ensemble import ENERGY, RELATIVE, WEIGHT
+from unigen.molecules.ensemble import ENERGY, RANK, RELATIVE, WEIGHT
 from unigen.report.figures.ensemble import ensemble_figure
 from unigen.report.page import Figure
-from unigen.sample.ensemble import RANK
 
 PAGE_NAMES = {ENERGY: "total_energy", RELATIVE: "relative_energy"}
 """Columns of a page, which has a place of its own for units."""

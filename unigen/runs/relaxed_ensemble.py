@@ -15,16 +15,18 @@ from unigen.disk import durable_text
 from unigen.molecules.ensemble import (
     ENERGY,
     LEFT_OUT,
+    RANK,
     RELATIVE,
     WEIGHT,
     EnsembleRules,
     ensemble_order,
     ensembles,
+    with_energies,
 )
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.relaxation.minimum import minimum_energy
 from unigen.molecules.relaxation.xtb import MoleculeRelaxation, XtbSettings
-from unigen.sample.ensemble import NOT_RELAXED, RANK
+from unigen.sample.ensemble import NOT_RELAXED
 
 ENSEMBLE_SDF, ENSEMBLE_TABLE = "ensemble.sdf", "ensemble.csv"
 
@@ -82,15 +84,10 @@ def relaxed_conformers(
     members = ensembles(texts, [molecule for _, molecule, _ in minima], [energy for *_, energy in minima], rules)
     for place, number in enumerate(ensemble_order(texts, members)):
         (entry, molecule, energy), member = minima[number], members[number]
-        facts: dict[str, int | float | str] = {ENERGY: energy, RELATIVE: member.relative_energy}
-        if member.rank is None:
-            lower = "" if member.duplicate_of is None else names[minima[member.duplicate_of][0]]
-            facts[LEFT_OUT] = member.left_out
-            found[entry] = Conformer(place, texts[number], None, facts, member.reason(lower))
-            continue
-        told = {ENERGY: energy, RELATIVE: member.relative_energy, WEIGHT: member.weight}
-        kept = replace(molecule, properties=molecule.properties | told, smiles=texts[number])
-        found[entry] = Conformer(place, texts[number], kept, {RANK: member.rank, **facts, WEIGHT: member.weight})
+        facts = {ENERGY: energy} | member.facts
+        kept = replace(with_energies(molecule, facts), smiles=texts[number]) if member.kept else None
+        lower = "" if member.duplicate_of is None else names[minima[member.duplicate_of][0]]
+        found[entry] = Conformer(place, texts[number], kept, facts, member.reason(lower))
     return [found[entry] for entry in range(len(given))]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count, groupby
 from pathlib import Path
@@ -15,6 +15,7 @@ from unigen.models.generator import Sample
 from unigen.molecules.ensemble import (
     ENERGY,
     LEFT_OUT,
+    RANK,
     RELATIVE,
     WEIGHT,
     EnsembleRules,
@@ -22,6 +23,7 @@ from unigen.molecules.ensemble import (
     ensemble_order,
     ensembles,
     is_left_out,
+    with_energies,
 )
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.relaxation.force_field import CONVERGED
@@ -31,8 +33,8 @@ from unigen.molecules.stereoisomers import smiles_as_asked
 from unigen.parallel import Workers
 from unigen.request import MoleculeRequest
 
-RANK, DRAWN_AS, SMILES = "rank", "candidate", "smiles"
-"""Names of facts of a conformer: its place by energy, which draw it was, and of one that is left out which molecule."""
+DRAWN_AS, SMILES = "candidate", "smiles"
+"""Names of facts of a conformer: which draw it was, and of one that is left out which molecule."""
 
 NOT_RELAXED = "not relaxed"
 """Said of what has no energy, where others are left out for being duplicates or too high."""
@@ -218,19 +220,15 @@ def _molecule_of(sample: MoleculeSample) -> str:
 
 def _told(sample: MoleculeSample, smiles: str, member: Member, lower: str) -> MoleculeSample:
     """The sample with what became of it; ``lower`` is the index of the one that it is a duplicate of."""
-    facts: dict[str, Any] = {RELATIVE: member.relative_energy}
     if member.kept:
-        return _numbered(sample, {RANK: member.rank, **facts, WEIGHT: member.weight})
+        return _numbered(sample, member.facts)
     left_out = replace(sample, structure=None, reason=member.reason(lower))
-    return _numbered(left_out, {**facts, LEFT_OUT: member.left_out, SMILES: smiles})
+    return _numbered(left_out, member.facts | {SMILES: smiles})
 
 
-def _numbered(sample: MoleculeSample, facts: dict[str, Any]) -> MoleculeSample:
-    """With these facts beside its energy, and which draw it was."""
-    energy = {ENERGY: sample.facts[ENERGY]} if ENERGY in sample.facts else {}
-    left_out = {name: value for name, value in sample.facts.items() if name == LEFT_OUT}
-    energies = {name: float(value) for name, value in (energy | facts).items() if name in (ENERGY, RELATIVE, WEIGHT)}
+def _numbered(sample: MoleculeSample, facts: Mapping[str, Any]) -> MoleculeSample:
+    """With these facts beside its energy, or why it has none, and which draw it was."""
+    before = {name: sample.facts[name] for name in (ENERGY, LEFT_OUT) if name in sample.facts}
+    facts = {DRAWN_AS: sample.index, **before, **facts}
     molecule = sample.structure
-    if molecule is not None:
-        molecule = replace(molecule, properties=molecule.properties | energies)
-    return replace(sample, structure=molecule, facts={DRAWN_AS: sample.index} | energy | left_out | facts)
+    return replace(sample, structure=None if molecule is None else with_energies(molecule, facts), facts=facts)
