@@ -75,6 +75,26 @@ def test_a_twisted_double_bond_is_flat_again_on_its_side(smiles, sense, degrees)
     assert signs[0].double_bond.tolist() == signs[1].double_bond.tolist()
 
 
+LARGE_RINGS = ["C1CCCCCCCCC/C=C/1", "C1CCCCCCCCCCCCC/C=C\\1", "O=C1CCCCCCCCC/C(C)=C/CCCO1", "O=C1CCCCC/C=C/C=C/CCCCO1"]
+
+
+@settings(max_examples=12)
+@given(st.sampled_from(LARGE_RINGS), st.integers(0, 100))
+def test_a_double_bond_of_a_large_ring_goes_to_the_side_that_is_asked_for(smiles, seed):
+    """It cannot be turned, since the ring holds both of its ends; the others stay on their sides."""
+    molecule = Molecule.from_smiles(smiles, seed)
+    skeleton = skeleton_of(molecule.numbers, molecule.charges, molecule.bonds, molecule.positions).skeleton
+    asked = skeleton.double_bond.copy()
+    asked[np.flatnonzero(asked)[0]] *= -1
+    left, right, _ = skeleton.bonds.T
+    cis_trans = np.zeros((len(molecule), len(molecule)), dtype=np.int64)
+    cis_trans[left, right] = cis_trans[right, left] = asked
+    found = replace(molecule, positions=settled(molecule.to_rdkit(), molecule.positions, None, cis_trans))
+    now = skeleton_of(found.numbers, found.charges, found.bonds, found.positions).skeleton
+    assert now.double_bond.tolist() == asked.tolist()
+    assert fault_of(found) == ""
+
+
 def test_atoms_on_top_of_each_other_part():
     butane = relaxed("CCCC")
     hydrogens = np.flatnonzero(butane.numbers == 1)

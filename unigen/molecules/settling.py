@@ -1,8 +1,8 @@
 """A harmonic pass over a whole molecule: what is too close is pushed apart, what is torn is drawn together.
 
 Springs hold bonds, angles and the torsions of flat parts as they were drawn, or at the nearest length within RDKit's
-bounds for distance geometry; flat centres are kept flat, double bonds are untwisted to the side on which they were
-drawn, and atoms that are not bonded feel walls at the distances that the graph allows (``distance_bounds.py``). So a
+bounds for distance geometry; flat centres are kept flat, double bonds are untwisted to the side that is asked for, or on
+which they were drawn, and atoms that are not bonded feel walls at the distances that the graph allows (``distance_bounds.py``). So a
 ring that did not quite close is closed, and hydrogens in each other's way part, while the rest gives way a little. It
 is no force field, and knows no energies.
 """
@@ -50,7 +50,10 @@ _INSIDE = 0.04
 
 
 def settled(
-    mol: Mol, positions: Float[np.ndarray, "atoms 3"], fixed: Bool[np.ndarray, "atoms"] | None = None
+    mol: Mol,
+    positions: Float[np.ndarray, "atoms 3"],
+    fixed: Bool[np.ndarray, "atoms"] | None = None,
+    cis_trans: Int[np.ndarray, "atoms atoms"] | None = None,
 ) -> Float[np.ndarray, "atoms 3"]:
     """Positions near the drawn ones at which nothing is too close or too far, as far as there are any; Angstrom.
 
@@ -58,6 +61,8 @@ def settled(
         mol: the graph, hydrogens as atoms, sanitised.
         positions: as drawn.
         fixed: atoms that stay where they are.
+        cis_trans: sides that are asked for (see ``turning.AskedStereo``): of a double bond in a large ring, which cannot
+            be turned, the pass draws the arms to the other side.
     """
     from scipy.optimize import minimize
     from scipy.spatial.distance import cdist
@@ -72,7 +77,7 @@ def settled(
     stiffness = np.array([0.0, _BOND, _ANGLE, _TORSION, 0.0])[bounds.apart] * _is_held(mol, bounds.apart)
     # RDKit's own bounds of bonds, angles and flat torsions are narrow: what was drawn beyond them is rough
     rest = np.clip(drawn, bounds.tight_lower, bounds.tight_upper)
-    _untwist(rest, positions, mol)
+    _untwist(rest, positions, mol, cis_trans)
     free = (bounds.apart > _TORSION_BONDS) & (bounds.lower > HYDROGEN_BOND * bounds.tight_lower)
     lower = np.where(free, np.maximum(lower, _CLOSEST * bounds.tight_lower), lower)
     flat_centres, handed = _flat_centres(mol), _handed_centres(mol)
@@ -152,15 +157,21 @@ def _flat_centres(mol: Mol) -> Int[np.ndarray, "centres 4"]:
     return np.array(found, dtype=np.int64).reshape(-1, 4)
 
 
-def _untwist(rest: Float[np.ndarray, "atoms atoms"], positions: Float[np.ndarray, "atoms 3"], mol: Mol) -> None:
+def _untwist(
+    rest: Float[np.ndarray, "atoms atoms"],
+    positions: Float[np.ndarray, "atoms 3"],
+    mol: Mol,
+    cis_trans: Int[np.ndarray, "atoms atoms"] | None,
+) -> None:
     """Set the lengths across double bonds that may not twist to those of a flat one.
 
     RDKit's bounds do not: of a bond whose side the graph leaves open they let both sides be, and all twists between.
 
     Args:
         rest: lengths of springs, of which those of bonds and angles are there.
-        positions: as drawn, which say which arms are on one side.
+        positions: as drawn, which say which arms are on one side where nothing is asked.
         mol: the graph.
+        cis_trans: sides that are asked for, of the heavy neighbours of lowest index.
     """
     for bond in mol.GetBonds():
         if bond.GetBondTypeAsDouble() != 2 or may_twist(bond):
@@ -170,8 +181,10 @@ def _untwist(rest: Float[np.ndarray, "atoms atoms"], positions: Float[np.ndarray
         for one, other in _across(bond):
             along, out = zip(*(_reach(rest, *ends) for ends in ((one, left, right), (other, right, left))), strict=True)
             length = rest[left, right] - sum(along)
-            arms = positions[one] - positions[left], positions[other] - positions[right]
-            side = np.sign(np.cross(arms[0], axis) @ np.cross(arms[1], axis))
+            side = 0 if cis_trans is None else cis_trans[left, right] * _lowest(bond, one) * _lowest(bond, other)
+            if not side:
+                arms = positions[one] - positions[left], positions[other] - positions[right]
+                side = np.sign(np.cross(arms[0], axis) @ np.cross(arms[1], axis))
             rest[one, other] = rest[other, one] = np.hypot(length, out[0] - side * out[1])
 
 
@@ -183,6 +196,15 @@ def _across(bond: Bond) -> list[tuple[int, int]]:
         for end, far in (ends, ends[::-1])
     ]
     return [(one, other) for one in arms[0] for other in arms[1] if one != other]
+
+
+def _lowest(bond: Bond, arm: int) -> int:
+    """1 for the heavy neighbour of lowest index of either end, -1 for the other one."""
+    for end, far in ((bond.GetBeginAtom(), bond.GetEndAtomIdx()), (bond.GetEndAtom(), bond.GetBeginAtomIdx())):
+        heavy = [near.GetIdx() for near in end.GetNeighbors() if near.GetAtomicNum() > 1 and near.GetIdx() != far]
+        if heavy and arm == min(heavy):
+            return 1
+    return -1
 
 
 def _reach(rest: Float[np.ndarray, "atoms atoms"], arm: int, end: int, far: int) -> tuple[float, float]:

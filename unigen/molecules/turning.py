@@ -3,7 +3,7 @@
 A centre goes to the other side of the plane of three of its neighbours, which stay where they are, and the branch
 behind the fourth goes with it, turned and not mirrored, so that its own centres stay as they are; of a double bond the
 smaller end is turned by half a circle. What is bent by that is for a harmonic pass (``settling.py``). Centres of which
-every branch is part of a ring cannot be turned so, nor double bonds in rings.
+every branch is part of a ring cannot be turned so, nor double bonds in rings, which that pass draws to their side.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def _settled(molecule: Molecule, planned: MoleculeSequence, fixed: Bool[np.ndarr
     asked = AskedStereo(planned.chirality, planned.cis_trans)
     positions = turned(molecule.numbers, molecule.bonds, molecule.positions, asked, fixed)
     mol = mol_of_graph(molecule.numbers, molecule.charges, molecule.bonds)
-    return replace(molecule, positions=settled(mol, positions, fixed))
+    return replace(molecule, positions=settled(mol, positions, fixed, asked.cis_trans))
 
 
 def _normal_numbers(
