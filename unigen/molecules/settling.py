@@ -1,10 +1,10 @@
 """A harmonic pass over a whole molecule: what is too close is pushed apart, what is torn is drawn together.
 
 Springs hold bonds, angles and the torsions of flat parts as they were drawn, or at the nearest length within RDKit's
-bounds for distance geometry; flat centres are kept flat, double bonds are untwisted to the side that is asked for, or on
-which they were drawn, and atoms that are not bonded feel walls at the distances that the graph allows (``distance_bounds.py``). So a
-ring that did not quite close is closed, and hydrogens in each other's way part, while the rest gives way a little. It
-is no force field, and knows no energies.
+bounds for distance geometry. Flat centres are kept flat; double bonds are untwisted to the side that is asked for, or
+else to that on which they were drawn; and atoms that are not bonded feel walls at the distances that the graph allows
+(``distance_bounds.py``). So a ring that did not quite close is closed, and hydrogens in each other's way part, while
+the rest gives way a little. It is no force field, and knows no energies.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def settled(
         mol: the graph, hydrogens as atoms, sanitised.
         positions: as drawn.
         fixed: atoms that stay where they are.
-        cis_trans: sides that are asked for (see ``turning.AskedStereo``): of a double bond in a large ring, which cannot
-            be turned, the pass draws the arms to the other side.
+        cis_trans: sides that are asked for (see ``turning.AskedStereo``); a double bond in a large ring, which cannot
+            be turned, is drawn to its side.
     """
     from scipy.optimize import minimize
     from scipy.spatial.distance import cdist
