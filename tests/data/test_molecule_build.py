@@ -271,6 +271,18 @@ def test_molecules_relaxed_by_xtb_are_minima_of_it_whatever_the_workers_and_inte
     assert parallel.path.read_bytes() == result.path.read_bytes()
 
 
+def test_an_energy_of_the_source_is_not_overwritten_by_that_of_xtb(home, tmp_path):
+    pytest.importorskip("tblite")
+    (tmp_path / "few.csv").write_text("smiles,energy\nCO,-3.5\nCCO,\n")
+    options = BuildOptions(relax="gfn2-xtb")
+    source = str(tmp_path / "few.csv")
+    assert build_dataset("few", (source,), options, workers=1).splits == {"train": 1}
+    assert "has an energy already" in (home / "few" / "rejected.csv").read_text()
+    renamed = replace(options, rename=(f"{source}:energy=measured",))
+    assert build_dataset("renamed", (source,), renamed, workers=1).splits == {"train": 2}
+    assert open_molecules("renamed")[0].properties.keys() == {"energy", "measured"}
+
+
 def test_relaxing_by_xtb_without_it_is_said_before_anything_is_read(home, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tblite", None)
     monkeypatch.setitem(sys.modules, "tblite.ase", None)

@@ -55,7 +55,7 @@ def relaxed_estimate(molecule: Molecule, relaxer: Relaxer = "mmff94s", where: st
 
     Raises:
         UserError: no force field has parameters, or the minimum is not reached; GFN2-xTB made or broke a bond (a proton
-            went over, say) or turned a centre; tblite is not installed.
+            went over, say) or turned a centre; the molecule has a property ``energy``; tblite is not installed.
     """
     relaxed, ending = mmff_relaxed(molecule, _STEPS, "MMFF94s")
     how: Estimated = "ETKDGv3 + MMFF94s"
@@ -71,6 +71,9 @@ def relaxed_estimate(molecule: Molecule, relaxer: Relaxer = "mmff94s", where: st
 
 
 def _relaxed_by_xtb(molecule: Molecule, where: str) -> Molecule:
+    if "energy" in molecule.properties:
+        step = "give it another name: --rename SOURCE:energy=NAME"
+        raise UserError("has an energy already, beside which that of GFN2-xTB would stand", where=where, next_step=step)
     relaxed = relax_molecule(molecule)
     _, reason = minimum_energy(molecule, relaxed, XTB)
     if reason or relaxed.molecule is None or relaxed.energy is None:
