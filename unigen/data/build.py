@@ -32,6 +32,7 @@ from unigen.disk import alone_in, checksum, durable, write_text
 from unigen.errors import UserError
 from unigen.molecules.descriptors import check_descriptors
 from unigen.molecules.relaxation.estimated import relaxer_named
+from unigen.molecules.relaxation.xtb import GFN2
 from unigen.version import version_of
 
 _FORMAT = 2
@@ -185,7 +186,7 @@ def _build(
 def _relaxes_by_xtb(sources: list[Source], options: BuildOptions) -> bool:
     """Whether any source is relaxed by GFN2-xTB; raises UserError where that is not installed."""
     relaxers = [options.relax or (source.card.relax if source.card else None) for source in sources]
-    return "gfn2-xtb" in [relaxer_named(relaxer, "relax") for relaxer in relaxers]
+    return GFN2 in [relaxer_named(relaxer, "relax") for relaxer in relaxers]
 
 
 def _already_built(name: str, home: Path, kind: RowKind, plan: dict) -> BuildResult | None:

@@ -9,6 +9,7 @@ the rest gives way a little. It is no force field, and knows no energies.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from unigen.molecules.geometry_check import may_twist
 from unigen.shapes import Bool, Float, Int
 
 if TYPE_CHECKING:
-    from rdkit.Chem import Bond, Mol
+    from rdkit.Chem import Atom, Bond, Mol
 
 _STEPS = 500
 """Of L-BFGS, at most: some 50 ms for a drug."""
@@ -178,33 +179,26 @@ def _untwist(
             continue
         left, right = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         axis = positions[right] - positions[left]
-        for one, other in _across(bond):
+        asked, arms = 0 if cis_trans is None else cis_trans[left, right], _arms(bond)
+        lowest = [min((near.GetIdx() for near in each if near.GetAtomicNum() > 1), default=-1) for each in arms]
+        for one, other in product(*([near.GetIdx() for near in each] for each in arms)):
             along, out = zip(*(_reach(rest, *ends) for ends in ((one, left, right), (other, right, left))), strict=True)
             length = rest[left, right] - sum(along)
-            side = 0 if cis_trans is None else cis_trans[left, right] * _lowest(bond, one) * _lowest(bond, other)
+            # an arm that is not the lowest lies across from it
+            side = asked if (one == lowest[0]) == (other == lowest[1]) else -asked
             if not side:
-                arms = positions[one] - positions[left], positions[other] - positions[right]
-                side = np.sign(np.cross(arms[0], axis) @ np.cross(arms[1], axis))
+                from_left, from_right = positions[one] - positions[left], positions[other] - positions[right]
+                side = np.sign(np.cross(from_left, axis) @ np.cross(from_right, axis))
             rest[one, other] = rest[other, one] = np.hypot(length, out[0] - side * out[1])
 
 
-def _across(bond: Bond) -> list[tuple[int, int]]:
-    """A neighbour of either end."""
-    ends = bond.GetBeginAtom(), bond.GetEndAtom()
-    arms = [
-        [near.GetIdx() for near in end.GetNeighbors() if near.GetIdx() != far.GetIdx()]
-        for end, far in (ends, ends[::-1])
+def _arms(bond: Bond) -> list[list[Atom]]:
+    """The neighbours of either end, without the other end."""
+    left, right = bond.GetBeginAtom(), bond.GetEndAtom()
+    return [
+        [near for near in end.GetNeighbors() if near.GetIdx() != far.GetIdx()]
+        for end, far in ((left, right), (right, left))
     ]
-    return [(one, other) for one in arms[0] for other in arms[1] if one != other]
-
-
-def _lowest(bond: Bond, arm: int) -> int:
-    """1 for the heavy neighbour of lowest index of either end, -1 for the other one."""
-    for end, far in ((bond.GetBeginAtom(), bond.GetEndAtomIdx()), (bond.GetEndAtom(), bond.GetBeginAtomIdx())):
-        heavy = [near.GetIdx() for near in end.GetNeighbors() if near.GetAtomicNum() > 1 and near.GetIdx() != far]
-        if heavy and arm == min(heavy):
-            return 1
-    return -1
 
 
 def _reach(rest: Float[np.ndarray, "atoms atoms"], arm: int, end: int, far: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from unigen.errors import UserError
 from unigen.molecules.molecule import Molecule
 from unigen.molecules.relaxation.force_field import CONVERGED, NO_PARAMETERS, mmff_relaxed
 from unigen.molecules.relaxation.minimum import minimum_energy
-from unigen.molecules.relaxation.xtb import XTB, relax_molecule, require_xtb
+from unigen.molecules.relaxation.xtb import GFN2, XTB, relax_molecule, require_xtb
 
 Relaxer = Literal["mmff94s", "gfn2-xtb"]
 """MMFF94s (Halgren 1999): MMFF94 with amines and amides as flat as their mean over thermal motion. Molecules that it
@@ -38,7 +38,7 @@ def relaxer_named(name: str | None, where: str) -> Relaxer | None:
         return None
     for relaxer in get_args(Relaxer):
         if name == relaxer:
-            if name == "gfn2-xtb":
+            if name == GFN2:
                 require_xtb()
             return relaxer
     raise UserError(f"{where}: no such method", got=name, wanted=" or ".join(get_args(Relaxer)))
@@ -65,7 +65,7 @@ def relaxed_estimate(molecule: Molecule, relaxer: Relaxer = "mmff94s", where: st
         unfinished = ending != CONVERGED
     if unfinished:
         raise UserError(f"no minimum of its force field in {_STEPS} steps", where=where, got=molecule.formula)
-    if relaxer == "gfn2-xtb":
+    if relaxer == GFN2:
         return _relaxed_by_xtb(relaxed, where), "ETKDGv3 + GFN2-xTB"
     return relaxed, how
 
